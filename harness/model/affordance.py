@@ -1,0 +1,55 @@
+"""Properties, actions and events (W3C Web of Things interaction affordances)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from harness.model.base import Part, Seconds, Value
+from harness.model.schema import DataSchema, same_value
+
+
+class Property(DataSchema):
+    """A state of the device that can be read, and written unless ``readOnly``."""
+
+    read_only: bool = Field(False, alias="readOnly")
+    write_only: bool = Field(False, alias="writeOnly")
+    observable: bool = True
+    tolerance: float = Field(
+        0.0, ge=0, description="how far a report may lie from the commanded or true value"
+    )
+    counter: bool = Field(False, description="a cumulative counter, which never decreases by itself")
+    settle: Seconds | None = Field(
+        None, description="from command to report, where it differs from behaviour.settle"
+    )
+
+    @property
+    def writable(self) -> bool:
+        """Whether the network may write it."""
+        return not self.read_only
+
+    def agrees(self, reported: Value, expected: Value) -> bool:
+        """Whether a report equals the expected value within the declared tolerance."""
+        numbers = (int, float)
+        both_numbers = isinstance(reported, numbers) and isinstance(expected, numbers)
+        if both_numbers and not isinstance(reported, bool) and not isinstance(expected, bool):
+            # A whisker more than the tolerance, for decimal fractions that binary cannot hold.
+            return bool(abs(reported - expected) <= self.tolerance + 1e-9 * max(1.0, abs(expected)))
+        return same_value(reported, expected)
+
+
+class Action(Part):
+    """A function of the device that is invoked, with its input and output."""
+
+    title: str | None = None
+    description: str | None = None
+    input: DataSchema | None = None
+    output: DataSchema | None = None
+    idempotent: bool = False
+
+
+class Event(Part):
+    """Something that happens at the device and is told once."""
+
+    title: str | None = None
+    description: str | None = None
+    data: DataSchema | None = None

@@ -1,0 +1,19 @@
+"""What all parts of a profile share: immutable, and strict about keys that it does not know."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# A JSON value, as it stands in a profile or travels in a payload.
+Value = Any
+
+Seconds = Annotated[float, Field(ge=0, description="seconds")]
+Quality = Annotated[int, Field(ge=0, le=2, description="MQTT quality of service")]
+
+
+class Part(BaseModel):
+    """Base of every part of a profile."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

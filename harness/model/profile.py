@@ -1,0 +1,99 @@
+"""A device profile: the only description of a device, from which everything else comes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from harness.model.affordance import Action, Event, Property
+from harness.model.base import Part, Seconds, Value
+from harness.model.binding import Bindings
+from harness.model.rule import Rule
+
+
+class InvalidValuePolicy(StrEnum):
+    """What the device does with a well-formed value outside its range."""
+
+    REFUSE = "refuse"  # the state stays as it was
+    CLAMP = "clamp"  # the nearest limit becomes the state, and is reported
+
+
+class RetainedCommandPolicy(StrEnum):
+    """What the device does with a command that the broker kept for it."""
+
+    IGNORE = "ignore"
+    APPLY = "apply"
+
+
+class Effect(Part):
+    """What operating a control does: set or toggle a property, or make an event happen."""
+
+    property_: str | None = Field(None, alias="property")
+    value: Value = None
+    toggle: bool = False
+    event: str | None = None
+    data: Value = None
+
+
+class Control(Part):
+    """Something at the device that a person operates: a button, a knob, a door."""
+
+    title: str | None = None
+    effects: tuple[Effect, ...]
+
+
+class Behaviour(Part):
+    """Deadlines and habits, and the rules of what must follow what."""
+
+    settle: Seconds = Field(1.0, description="from a command to the report of the new state")
+    report_local: Seconds = Field(1.0, description="from a local change to its report")
+    boot: Seconds = Field(10.0, description="from power-on to being ready on the network")
+    reconnect: Seconds = Field(30.0, description="from the broker's return to being ready again")
+    invalid_value: InvalidValuePolicy = InvalidValuePolicy.REFUSE
+    retained_command: RetainedCommandPolicy = RetainedCommandPolicy.IGNORE
+    rules: tuple[Rule, ...] = ()
+
+
+class Security(Part):
+    """What the profile declares about its exposure."""
+
+    open_ports: tuple[str, ...] = Field(
+        (), description="further open ports, such as tcp/80, besides the bindings'"
+    )
+    secrets: tuple[str, ...] = Field((), description="texts that must never cross the network in clear")
+
+
+class Profile(Part):
+    """The declared, expected behaviour of one kind of device."""
+
+    profile: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="its short name")
+    title: str
+    version: str = "1.0.0"
+    description: str | None = None
+    category: str
+    manufacturer: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    unit: str = Field("000000", description="identifier of the unit; stands for {unit} elsewhere")
+    capabilities: tuple[str, ...] = ()
+    ics: tuple[str, ...] = Field((), description="further ICS items that nothing else in the profile implies")
+    properties: dict[str, Property] = {}
+    actions: dict[str, Action] = {}
+    events: dict[str, Event] = {}
+    controls: dict[str, Control] = {}
+    bindings: Bindings
+    behaviour: Behaviour = Behaviour()
+    security: Security = Security()
+
+    def rule(self, rule_id: str) -> Rule:
+        """The rule of that id. Raises KeyError."""
+        for rule in self.behaviour.rules:
+            if rule.id == rule_id:
+                return rule
+        raise KeyError(rule_id)
+
+    def settle(self, name: str) -> float:
+        """Seconds from a command on property ``name`` to the report of its new state."""
+        own = self.properties[name].settle if name in self.properties else None
+        return self.behaviour.settle if own is None else own

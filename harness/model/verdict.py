@@ -1,0 +1,91 @@
+"""Verdicts, and the outcome of judging one check on one subject."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """The result of a check (ISO/IEC 9646 words, and ``warn`` for a SHOULD that is not kept)."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    WARN = "warn"
+    INCONCLUSIVE = "inconclusive"
+    NOT_APPLICABLE = "not-applicable"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A verdict, why, and the trace lines that show it.
+
+    A ``pass`` or ``fail`` without evidence cannot be built: that is what keeps checks that tested
+    nothing from passing.
+    """
+
+    verdict: Verdict
+    message: str
+    events: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.verdict in (Verdict.PASS, Verdict.FAIL, Verdict.WARN) and not self.events:
+            raise ValueError(f"a verdict {self.verdict} needs the trace lines that prove it: {self.message}")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What one run of a check is about: an affordance or a rule, by the transport it was reached over.
+
+    Both are ``None`` where the check is about the device as a whole.
+    """
+
+    name: str | None = None
+    transport: str | None = None
+
+    @property
+    def label(self) -> str | None:
+        """Short text for ids and reports, such as ``power`` or ``power/coap``; None for the whole device."""
+        parts = [part for part in (self.name, self.transport) if part]
+        return "/".join(parts) or None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One line of the verdict list: which check, on what, with which outcome."""
+
+    check: str
+    subject: Subject
+    outcome: Outcome
+
+    @property
+    def id(self) -> str:
+        """``CHECK`` or ``CHECK[subject]``, as pytest shows it."""
+        label = self.subject.label
+        return f"{self.check}[{label}]" if label else self.check
+
+
+class ExitStatus:
+    """Process exit codes, the same for every command."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNDECIDED = 3
+
+
+def exit_status(results: Iterable[tuple[Outcome, bool]]) -> int:
+    """Exit code of a run from its outcomes, each with whether its requirement is a MUST.
+
+    1 if anything failed; 3 if nothing failed but an ``error`` is among them or a MUST stayed
+    ``inconclusive``; otherwise 0.
+    """
+    seen = list(results)
+    if any(outcome.verdict is Verdict.FAIL for outcome, _ in seen):
+        return ExitStatus.FAILED
+    for outcome, is_must in seen:
+        if outcome.verdict is Verdict.ERROR or (outcome.verdict is Verdict.INCONCLUSIVE and is_must):
+            return ExitStatus.UNDECIDED
+    return ExitStatus.OK

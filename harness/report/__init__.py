@@ -1,0 +1,1 @@
+"""Shows the results: terminal, JUnit, JSON, HTML."""

@@ -1,0 +1,1 @@
+"""Devices that follow a profile, and the faults they can be given."""

@@ -1,0 +1,1 @@
+"""The trace: timed events, their encodings, reading and writing."""

@@ -1,0 +1,230 @@
+"""The events of a trace: every packet, stimulus, wait and note of a run, timed on one clock.
+
+A trace is a list of :class:`Event`. An event is a line number, a time and a body; the body's class says
+what happened. Bodies are immutable and hold the raw bytes; decoded forms are computed from the bytes
+(:func:`harness.trace.mqtt.decode` and its sisters), so that what a judge sees never depends on what a
+link thought it saw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Direction(StrEnum):
+    """Which way a packet went, seen from the device under test."""
+
+    FROM_DUT = "from-dut"
+    TO_DUT = "to-dut"
+    OTHER = "other"  # seen on the link, neither sent by nor meant for the DUT alone
+
+
+class Point(StrEnum):
+    """Where an MQTT packet was seen."""
+
+    TAP = "tap"  # between DUT and broker: these are the DUT's own packets
+    CLIENT = "client"  # on our own controller's connection to the broker
+
+
+class Fate(StrEnum):
+    """What the tap did with a packet."""
+
+    FORWARDED = "forwarded"
+    DROPPED = "dropped"  # seen but not passed on
+    INJECTED = "injected"  # made by the harness: the other side never sent it
+
+
+class ConnectionChange(StrEnum):
+    """What happened to a TCP connection."""
+
+    OPENED = "opened"
+    CLOSED = "closed"  # orderly, FIN
+    RESET = "reset"
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """First line of every trace: all that is needed to judge it again."""
+
+    profile: str  # the resolved profile as canonical JSON text
+    profile_path: str
+    dut: str  # how the DUT was reached, for people: "simulated", "mqtt://…"
+    seed: int
+    tool_version: str
+    wall_time: str  # RFC 3339, the only wall-clock time in a trace
+    needs_met: tuple[str, ...]  # values of harness.model.requirement.Need that this bench offers
+    faults: tuple[str, ...] = ()  # faults given to a simulated device
+    host: str | None = None  # the DUT's IP address, where known
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """Last line of a complete trace."""
+
+    reason: str  # "complete", "interrupted", or what went wrong
+
+
+@dataclass(frozen=True, slots=True)
+class CheckStarted:
+    """The stimulus of a check begins; events up to its CheckEnded are its window."""
+
+    check: str
+    subject: str | None
+    transport: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckEnded:
+    """The stimulus of a check is over. ``problem`` tells why it could not be carried out, if so."""
+
+    check: str
+    subject: str | None
+    transport: str | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A TCP connection of the DUT (seen at the tap) or of our controller changed state."""
+
+    point: Point
+    connection: int  # counts from 1 for each point
+    change: ConnectionChange
+    by: Direction  # FROM_DUT: the DUT did it; TO_DUT: the broker or the harness did
+
+
+@dataclass(frozen=True, slots=True)
+class MqttPacket:
+    """One MQTT control packet. ``level`` is the protocol level of its connection (4: 3.1.1, 5: 5.0)."""
+
+    point: Point
+    direction: Direction
+    connection: int
+    raw: bytes
+    level: int = 4
+    fate: Fate = Fate.FORWARDED
+
+
+@dataclass(frozen=True, slots=True)
+class CoapDatagram:
+    """One UDP datagram to or from the DUT's CoAP endpoint."""
+
+    direction: Direction
+    local: str  # our address and port, "127.0.0.1:40000"
+    remote: str  # the DUT's
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MdnsPacket:
+    """One mDNS packet as seen on the link. ``unicast`` tells that it did not go to the group address."""
+
+    direction: Direction
+    source: str  # "192.0.2.7:5353"
+    destination: str  # "224.0.0.251:5353", or our own address for a unicast answer
+    raw: bytes
+    unicast: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TcpProbe:
+    """The harness connected to a TCP port of the DUT; ``answer`` is what came back to ``sent``."""
+
+    host: str
+    port: int
+    connected: bool
+    sent: bytes = b""
+    answer: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class SerialData:
+    """Bytes on the serial line; ``line`` is the decoded text where a line was complete."""
+
+    direction: Direction
+    raw: bytes
+    line: str | None = None
+
+
+class Act(StrEnum):
+    """What the harness did to the DUT, besides the packets that it sent."""
+
+    WRITE = "write"  # a value was commanded over the network
+    INVOKE = "invoke"  # an action was invoked over the network
+    LOCAL = "local"  # a button, a sensor, the front panel
+    START = "start"  # the DUT was started (power on)
+    STOP = "stop"  # the DUT was stopped in order
+    KILL = "kill"  # the DUT lost power or its network without a word
+    DROP_LINK = "drop-link"  # the tap cut the DUT's connection
+    REFUSE = "refuse"  # the tap refuses the DUT's connections
+    ACCEPT = "accept"  # … and takes them again
+    WITHHOLD = "withhold"  # the tap keeps back packets; ``name`` says which
+    RELEASE = "release"  # … and lets them through again
+    RAW = "raw"  # crafted bytes were sent; ``name`` says what
+
+
+@dataclass(frozen=True, slots=True)
+class Stimulus:
+    """A deliberate act of the harness. ``name`` is the affordance, ``value`` its canonical JSON text."""
+
+    act: Act
+    name: str | None = None
+    value: str | None = None  # JSON text, exactly as valid as the value itself; None: no value
+    transport: str | None = None
+    legal: bool | None = None  # for WRITE: does the profile allow this value?
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A wait that a standard or the profile imposes, with the time that it really took."""
+
+    seconds: float
+    imposed_by: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A remark for the reader of the trace. Judges do not read notes."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The verdict that the run gave, kept so that judging again can be compared with it."""
+
+    check: str
+    subject: str | None
+    transport: str | None
+    verdict: str
+    message: str
+    events: tuple[int, ...]
+
+
+Body = (
+    RunStarted
+    | RunEnded
+    | CheckStarted
+    | CheckEnded
+    | Connection
+    | MqttPacket
+    | CoapDatagram
+    | MdnsPacket
+    | TcpProbe
+    | SerialData
+    | Stimulus
+    | Wait
+    | Note
+    | Judged
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a trace: ``line`` counts from 1, ``time`` is seconds since the start of the run."""
+
+    line: int
+    time: float
+    body: Body

@@ -1,0 +1,78 @@
+"""Recording a trace as it happens: in memory for the judges, on disk for everybody else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from harness.trace.events import Body, Event
+from harness.trace.lines import to_line
+
+
+class Recorder:
+    """Collects the events of one run.
+
+    Every event is written to ``path`` and flushed before :meth:`record` returns, so that a killed run
+    leaves a readable trace. ``clock`` gives seconds (a loop's ``time``); times in the trace count from
+    the creation of the recorder.
+    """
+
+    def __init__(self, clock: Callable[[], float], path: Path | None = None) -> None:
+        self._clock = clock
+        self._zero = clock()
+        self._events: list[Event] = []
+        self._waiters: list[tuple[Callable[[Event], bool], asyncio.Future[Event]]] = []
+        self._file: TextIO | None = path.open("w", encoding="utf-8") if path else None
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """All events so far; line ``n`` is at index ``n - 1``."""
+        return self._events
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start of the run."""
+        return self._clock() - self._zero
+
+    def record(self, body: Body) -> Event:
+        """Append one event, write it out, and wake whoever waits for it."""
+        event = Event(len(self._events) + 1, round(self.now, 6), body)
+        self._events.append(event)
+        if self._file:
+            self._file.write(to_line(event))
+            self._file.flush()
+        for waiter in list(self._waiters):
+            wanted, future = waiter
+            if not future.done() and wanted(event):
+                future.set_result(event)
+        return event
+
+    async def wait_for(
+        self, wanted: Callable[[Event], bool], *, within: float, since: int | None = None
+    ) -> Event | None:
+        """Return the first event that ``wanted`` accepts, or None when ``within`` seconds have passed.
+
+        Events already recorded count from line ``since`` + 1 on; with ``since`` None only new ones count.
+        """
+        if since is not None:
+            for event in self._events[since:]:
+                if wanted(event):
+                    return event
+        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        waiter = (wanted, future)
+        self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout(max(within, 0)):
+                return await future
+        except TimeoutError:
+            return None
+        finally:
+            self._waiters.remove(waiter)
+
+    def close(self) -> None:
+        """Close the file; recording in memory stays possible."""
+        if self._file:
+            self._file.close()
+            self._file = None
