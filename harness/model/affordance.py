@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from pydantic import Field
 
 from harness.model.base import Part, Seconds, Value
 from harness.model.schema import DataSchema, same_value
+
+
+class PowerUp(StrEnum):
+    """What a property is after the device lost its power."""
+
+    PREVIOUS = "previous"
+    DEFAULT = "default"
 
 
 class Property(DataSchema):
@@ -18,6 +27,7 @@ class Property(DataSchema):
         0.0, ge=0, description="how far a report may lie from the commanded or true value"
     )
     counter: bool = Field(False, description="a cumulative counter, which never decreases by itself")
+    power_up: PowerUp = Field(PowerUp.PREVIOUS, description="its value after a loss of power")
     settle: Seconds | None = Field(
         None, description="from command to report, where it differs from behaviour.settle"
     )

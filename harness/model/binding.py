@@ -33,6 +33,13 @@ class Reconnect(Part):
     maximum: Seconds = Field(60.0, description="longest pause between attempts")
 
 
+class Sleep(Part):
+    """A device on a battery: it is connected only while it has something to say."""
+
+    awake: Seconds = Field(description="stays connected this long after its last report")
+    wakes_every: Seconds | None = Field(None, description="wakes to report its properties, pressed or not")
+
+
 class MqttProperty(Part):
     """A property over MQTT. ``values`` maps what stands in the payload to the property's values."""
 
@@ -79,7 +86,7 @@ class MqttBinding(Part):
     maximum_payload: int = Field(
         1024, gt=0, description="largest command payload in bytes that is understood"
     )
-    sleeps: bool = Field(False, description="disconnects between reports to save its battery")
+    sleep: Sleep | None = None
     properties: dict[str, MqttProperty] = {}
     actions: dict[str, MqttAction] = {}
     events: dict[str, MqttEvent] = {}
