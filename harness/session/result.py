@@ -1,0 +1,47 @@
+"""What a run, or judging its trace again, ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.model.profile import Profile
+from harness.model.requirement import Level, Requirement
+from harness.model.verdict import Result, exit_status
+from harness.trace.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A result beside the requirement that it speaks of."""
+
+    requirement: Requirement
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """Everything that a report shows about one device."""
+
+    profile: Profile
+    profile_path: str
+    dut: str
+    seed: int
+    tool_version: str
+    started: str  # RFC 3339
+    judgements: tuple[Judgement, ...]
+    events: Sequence[Event]
+    ended: str = "complete"  # or why the run ended early
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run went to its end."""
+        return self.ended == "complete"
+
+
+def run_status(judgements: Iterable[Judgement]) -> int:
+    """Exit code for these judgements (see :func:`harness.model.verdict.exit_status`)."""
+    return exit_status(
+        (judgement.result.outcome, judgement.requirement.level is Level.MUST) for judgement in judgements
+    )
