@@ -1,0 +1,105 @@
+"""A whole simulated device: its state, and every transport that its profile binds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from harness.model.binding import MdnsService, Speaks
+from harness.model.profile import Profile
+from harness.simulate.core import Core
+from harness.simulate.mqtt import MqttFront
+
+if TYPE_CHECKING:
+    from harness.simulate.coap import CoapFront
+    from harness.simulate.faults import Fault
+    from harness.simulate.http import HttpFront
+    from harness.simulate.mdns import MdnsFront
+
+
+class SimulatedDevice:
+    """A device built from its profile alone.
+
+    ``host`` is the loopback address it lives on, ``broker`` the (host, port) of the MQTT broker (None: the
+    device has no broker and its MQTT side stays off), ``seed`` starts all its random decisions.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        host: str = "127.0.0.1",
+        broker: tuple[str, int] | None = None,
+        seed: int = 0,
+        faults: Sequence[Fault] = (),
+    ) -> None:
+        self.profile = profile
+        self.host = host
+        self.random = random.Random(seed)
+        self.core = Core(profile)
+        bindings = profile.bindings
+        self.mqtt: MqttFront | None = None
+        self.coap: CoapFront | None = None
+        self.http: HttpFront | None = None
+        self.mdns: MdnsFront | None = None
+        if bindings.mqtt is not None and broker is not None:
+            self.mqtt = MqttFront(profile, self.core, broker=broker, random=self.random)
+        if bindings.coap is not None:
+            from harness.simulate.coap import CoapFront
+
+            self.coap = CoapFront(profile, self.core, host=host, random=self.random)
+        services = bindings.mdns.services if bindings.mdns is not None else ()
+        web = [service for service in services if service.speaks is Speaks.HTTP]
+        if web:
+            from harness.simulate.http import HttpFront
+
+            self.http = HttpFront(profile, host=host, port=web[0].port)
+        if bindings.mdns is not None:
+            from harness.simulate.mdns import MdnsFront
+
+            self.mdns = MdnsFront(profile, host=host, port_of=self.port_of, random=self.random)
+        for fault in faults:
+            fault.bend(self)
+
+    @property
+    def coap_address(self) -> tuple[str, int] | None:
+        """Address and port of the CoAP server while it runs."""
+        return self.coap.address if self.coap is not None else None
+
+    @property
+    def http_port(self) -> int | None:
+        """TCP port of the HTTP server while it runs."""
+        return self.http.port if self.http is not None else None
+
+    def port_of(self, service: MdnsService) -> int:
+        """The port that a DNS-SD service of this device is really served on."""
+        if service.speaks is Speaks.HTTP and self.http is not None:
+            return self.http.port
+        if service.speaks is Speaks.COAP and self.coap is not None:
+            return self.coap.address[1]
+        return service.port
+
+    async def start(self) -> None:
+        """Power on; returns once the device is ready on every transport.
+
+        Only MQTT may take time that is not the device's own: it waits for the broker.
+        """
+        self.core.power_on()
+        for front in (self.http, self.coap, self.mdns, self.mqtt):
+            if front is not None:
+                await front.start()
+
+    async def stop(self) -> None:
+        """Switched off in order: goodbyes are said, connections closed."""
+        for front in (self.mqtt, self.mdns, self.coap, self.http):
+            if front is not None:
+                await front.stop()
+        self.core.power_off()
+
+    async def kill(self) -> None:
+        """Power cut: nothing more is sent, not even a goodbye."""
+        self.core.power_off()
+        for front in (self.mqtt, self.mdns, self.coap, self.http):
+            if front is not None:
+                await front.kill()

@@ -1,0 +1,95 @@
+"""The registry of faults: named, deliberate ways for a simulated device to break its profile.
+
+A fault is one decorated function in a module of this package; writing it there is all that is needed::
+
+    @fault(
+        name="will-missing",
+        breaks=("MQTT-DEV-005",),
+        seen_as="F-MQTT-07",
+        title="connects without a last will",
+        applies=has_availability,
+    )
+    def will_missing(device: SimulatedDevice) -> None:
+        device.mqtt_front.bend(will=False)
+
+The function runs once, on the built device, before it is started for the first time.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.model.profile import Profile
+    from harness.simulate.device import SimulatedDevice
+
+Bend = Callable[["SimulatedDevice"], None]
+Applies = Callable[["Profile"], bool]
+
+
+class UnknownFault(LookupError):
+    """There is no fault of that name; the text names the nearest ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A way to break a profile.
+
+    ``breaks`` are requirement ids of which at least one applicable one fails under the fault; ``seen_as``
+    is the id of the fault in the collection of faults of devices in the field, or None; ``title`` is one line for people.
+    """
+
+    name: str
+    title: str
+    breaks: tuple[str, ...]
+    seen_as: str | None
+    applies: Applies
+    bend: Bend
+
+
+_registry: dict[str, Fault] = {}
+
+
+def fault(
+    *,
+    name: str,
+    title: str,
+    breaks: Sequence[str],
+    seen_as: str | None = None,
+    applies: Applies = lambda profile: True,
+) -> Callable[[Bend], Bend]:
+    """Registers the decorated function as a fault. Raises ValueError when the name is taken."""
+
+    def register(bend: Bend) -> Bend:
+        if name in _registry:
+            raise ValueError(f"there are two faults named {name}")
+        _registry[name] = Fault(name, title, tuple(breaks), seen_as, applies, bend)
+        return bend
+
+    return register
+
+
+def all_faults() -> tuple[Fault, ...]:
+    """Every fault there is, by name."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    return tuple(_registry[name] for name in sorted(_registry))
+
+
+def fault_named(name: str) -> Fault:
+    """The fault of that name. Raises :class:`UnknownFault`."""
+    names = [known.name for known in all_faults()]
+    if name in _registry:
+        return _registry[name]
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
+    raise UnknownFault(f"there is no fault {name!r}; did you mean {' or '.join(near)}?")
+
+
+def faults_for(profile: Profile) -> tuple[Fault, ...]:
+    """The faults that a device of this profile can have."""
+    return tuple(known for known in all_faults() if known.applies(profile))
