@@ -307,9 +307,9 @@ def _read_topic_filter(reader: FieldReader) -> TopicFilter:
     reserved = 0xC0 if reader.level == MQTT_5 else 0xFC
     if options & reserved:
         text = f"reserved bits of the subscription options are set: {options:08b}"
-        reader.problem("MQTT-3-8.3-4", text, clause_5="MQTT-3.8.3-5")
+        reader.problem("MQTT-3.8.3-4", text, clause_5="MQTT-3.8.3-5")
     if qos == 3:
-        reader.problem("MQTT-3-8.3-4", f"QoS 3 asked for {filter!r}", clause_5="3.8.3.1")
+        reader.problem("MQTT-3.8.3-4", f"QoS 3 asked for {filter!r}", clause_5="3.8.3.1")
     if reader.level != MQTT_5:
         return TopicFilter(filter, qos)
     if options & 0x30 == 0x30:
