@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 from pydantic import Field
 
@@ -78,6 +79,11 @@ class Profile(Part):
     unit: str = Field("000000", description="identifier of the unit; stands for {unit} elsewhere")
     capabilities: tuple[str, ...] = ()
     ics: tuple[str, ...] = Field((), description="further ICS items that nothing else in the profile implies")
+    promises: tuple[str, ...] = Field(
+        (),
+        description="ids of recommendations (SHOULD) that the maker promises to keep, such as MDNS-14 or "
+        "MQTT-DEV-*; a promised one that is broken fails instead of warning",
+    )
     properties: dict[str, Property] = {}
     actions: dict[str, Action] = {}
     events: dict[str, Event] = {}
@@ -92,6 +98,10 @@ class Profile(Part):
             if rule.id == rule_id:
                 return rule
         raise KeyError(rule_id)
+
+    def promises_to_keep(self, requirement_id: str) -> bool:
+        """Whether the maker binds itself to a recommendation of a standard."""
+        return any(fnmatchcase(requirement_id, pattern) for pattern in self.promises)
 
     def settle(self, name: str) -> float:
         """Seconds from a command on property ``name`` to the report of its new state."""

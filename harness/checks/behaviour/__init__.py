@@ -1,0 +1,1 @@
+"""What the profile promises, over every transport."""

@@ -1,0 +1,281 @@
+"""What a stimulus can do to a device: the doors of the test bench, whatever libraries stand behind them.
+
+Everything that goes through these doors is recorded in the trace by whoever implements them. Each part
+is there only when the bench offers the :class:`~harness.model.requirement.Need` of the same name; a check
+that lists the need in its requirement can rely on it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+from harness.model.base import Value
+from harness.model.profile import Profile
+from harness.model.requirement import Need
+from harness.trace import coap, mqtt
+from harness.trace.events import Act, Body, Direction, Event
+
+
+class CannotStimulateError(Exception):
+    """The stimulus could not be carried out; the message says what was missing. Ends ``inconclusive``."""
+
+
+class Refusal(StrEnum):
+    """How the tap turns the device's connections away."""
+
+    RESET = "reset"  # accepted and reset at once
+    CONNACK = "connack"  # CONNECT answered by a refusing return code, then closed
+    SILENT = "silent"  # accepted, and not a byte said
+    KICK = "kick"  # a good CONNACK, then closed at once
+
+
+class Hold(Protocol):
+    """Packets kept back by the tap."""
+
+    def release(self) -> None:
+        """Pass on what was kept back, in order, and stop keeping back."""
+
+    def discard(self) -> None:
+        """Throw away what was kept back, and stop keeping back."""
+
+
+class MqttDoor(Protocol):
+    """Our own client on the DUT's broker (``Need.BROKER``)."""
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        """Publish through the broker. Returns when the broker has taken it (QoS 0: when it is sent)."""
+
+    async def subscribe(self, filter: str, qos: int = 2) -> None:
+        """Subscribe our client to a further filter; it always has everything below the DUT's base topic."""
+
+    async def late_subscriber(self, filter: str, *, within: float = 2.0) -> int:
+        """Connect one more client, subscribe, and leave again when the broker has sent what it retains.
+
+        Its packets are in the trace (point CLIENT, a connection number of its own, which is returned).
+        """
+
+
+class TapDoor(Protocol):
+    """The point between DUT and broker (``Need.TAP``)."""
+
+    def drop(self) -> None:
+        """Cut the DUT's connection at once, as a lost network does; the broker sends the will."""
+
+    def refuse(self, how: Refusal, code: int = 5) -> None:
+        """Turn the DUT's next connections away until :meth:`accept`; ``code`` is for CONNACK."""
+
+    def accept(self) -> None:
+        """Take the DUT's connections again."""
+
+    def freeze(self) -> None:
+        """Let the link go dead without a word: bytes of both sides are swallowed, TCP stays open."""
+
+    def thaw(self) -> None:
+        """End :meth:`freeze`; the connection that was frozen is cut, since its stream has a gap."""
+
+    def hold(self, wanted: Callable[[mqtt.Packet], bool], direction: Direction, what: str) -> Hold:
+        """Keep back packets; ``what`` names them for the reader of the trace."""
+
+    def inject(self, *raw: bytes, segments: Sequence[int] = (), what: str) -> Event:
+        """Send crafted packets to the DUT on its present connection; returns the first one's event.
+
+        ``segments`` are the sizes of the TCP segments to cut the bytes into; empty means one segment.
+        Raises CannotStimulateError when the DUT is not connected.
+        """
+
+    def next_packet_id(self) -> int:
+        """A packet id that the broker is not using, for QoS 1 and 2 packets to be injected."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the DUT has a connection through the tap now."""
+
+
+class CoapEndpoint(Protocol):
+    """A UDP socket of ours towards the DUT's CoAP port."""
+
+    @property
+    def local(self) -> str:
+        """Our address and port, as they stand in the trace."""
+
+    def send(self, raw: bytes, what: str | None = None) -> Event:
+        """Send one datagram as it is. ``what`` says for the reader what is special about it."""
+
+    async def request(self, message: coap.Message, *, within: float | None = None) -> coap.Message | None:
+        """Send a request and return its response (matched by token), or None when none came.
+
+        CON requests are repeated per RFC 7252 4.2 until they are answered, separate responses are
+        acknowledged. ``within`` defaults to what RFC 7252 gives an exchange, 93 s at most for CON; give a
+        smaller one where the profile promises one.
+        """
+
+    async def receive(self, wanted: Callable[[coap.Message], bool], *, within: float) -> Event | None:
+        """Wait for a datagram that is accepted by ``wanted`` and came after the last call of send."""
+
+    def acknowledge(self, notification: coap.Message) -> None:
+        """Send the empty ACK for a CON message."""
+
+    def reset(self, message: coap.Message) -> None:
+        """Send RST for a CON or NON message."""
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether CON messages that come in are acknowledged by themselves (the default)."""
+
+    @acknowledges.setter
+    def acknowledges(self, value: bool) -> None: ...
+
+    def close(self) -> None:
+        """Close the socket; the port is not used again in this run."""
+
+
+class CoapDoor(Protocol):
+    """The DUT's CoAP server (``Need.COAP``)."""
+
+    async def endpoint(self) -> CoapEndpoint:
+        """A new endpoint of ours, with a port of its own; closed by the bench after the check."""
+
+    def next_mid(self) -> int:
+        """A message id that this run has not used yet."""
+
+    def next_token(self, length: int = 4) -> bytes:
+        """A token that this run has not used yet."""
+
+
+class MdnsDoor(Protocol):
+    """Multicast DNS on the DUT's link (``Need.MDNS``). Every packet on the link is recorded anyway."""
+
+    def send(self, raw: bytes, what: str | None = None) -> Event:
+        """Multicast a packet from port 5353."""
+
+    def send_legacy(self, raw: bytes, what: str | None = None) -> Event:
+        """Multicast a query from an ephemeral port, as a resolver that knows no mDNS does.
+
+        Unicast answers to that port are recorded.
+        """
+
+    @property
+    def address(self) -> str:
+        """Our own IP address on the link."""
+
+
+class LocalDoor(Protocol):
+    """Hands at the device (``Need.LOCAL``)."""
+
+    async def operate(self, control: str) -> None:
+        """Operate a control of the profile: press the button, open the door."""
+
+    async def sense(self, name: str, value: Value) -> None:
+        """Make a sensor see ``value``."""
+
+
+class PowerDoor(Protocol):
+    """The DUT's power and orderly stop (``Need.POWER``)."""
+
+    async def stop(self) -> None:
+        """Stop the DUT in order, as its own menu or a reboot command does. Returns when it is down."""
+
+    async def kill(self) -> None:
+        """Take its power away without a word."""
+
+    async def start(self) -> None:
+        """Start it. Returns at once; use :meth:`Bench.ready` to wait."""
+
+
+class Bench(Protocol):
+    """All that a stimulus has at hand."""
+
+    profile: Profile
+    random: random.Random  # seeded per check and subject
+    mqtt: MqttDoor
+    tap: TapDoor
+    coap: CoapDoor
+    mdns: MdnsDoor
+    local: LocalDoor
+    power: PowerDoor
+
+    def offers(self, need: Need) -> bool:
+        """Whether the door of that need is there."""
+
+    @property
+    def trace(self) -> Sequence[Event]:
+        """Everything recorded so far in this run."""
+
+    def mark(self) -> int:
+        """The present end of the trace, for ``since``."""
+
+    def note(self, text: str) -> None:
+        """Leave a remark for the reader of the trace."""
+
+    def stimulus(
+        self,
+        act: Act,
+        name: str | None = None,
+        value: Value = None,
+        *,
+        transport: str | None = None,
+        legal: bool | None = None,
+    ) -> Event:
+        """Record a deliberate act that no door records by itself (doors record their own)."""
+
+    async def until(
+        self,
+        wanted: Callable[[Event], bool],
+        *,
+        within: float,
+        imposed_by: str | None = None,
+        what: str = "",
+        since: int | None = None,
+    ) -> Event | None:
+        """Wait for the event that decides. None when ``within`` seconds passed without it.
+
+        Give ``imposed_by`` (a clause, or a key of the profile) where a standard or the profile sets how
+        long this takes, whatever the speed of the device: the time is then booked as imposed.
+        ``since`` (a :meth:`mark`) also looks at events that were recorded after the mark.
+        """
+
+    async def quiet(self, seconds: float, *, imposed_by: str, what: str) -> None:
+        """Watch for ``seconds`` where the absence of something is the evidence, as a clause defines it."""
+
+    async def write(self, name: str, value: Value, *, transport: str, legal: bool = True) -> Event:
+        """Command a property through its binding; returns the stimulus event.
+
+        Over MQTT the command is published with the declared QoS; over CoAP it is a CON PUT, and this
+        returns after its response. The report is not awaited.
+        """
+
+    async def invoke(self, name: str, value: Value = None, *, transport: str) -> Event:
+        """Invoke an action through its binding; returns the stimulus event."""
+
+    async def read(self, name: str, *, transport: str) -> Value:
+        """The present value of a property: over CoAP a GET, over MQTT the last report.
+
+        Raises CannotStimulateError when the device tells none.
+        """
+
+    async def reported(
+        self,
+        name: str,
+        wanted: Callable[[Value], bool],
+        *,
+        transport: str,
+        within: float,
+        since: int,
+        imposed_by: str | None = None,
+    ) -> Event | None:
+        """Wait until the device reports a value of ``name`` that ``wanted`` accepts.
+
+        Properties that CoAP does not observe are read again and again until then.
+        """
+
+    async def ready(self, *, within: float | None = None) -> bool:
+        """Wait until the DUT is on all its transports: MQTT connected and subscribed, CoAP answering.
+
+        ``within`` defaults to the profile's ``behaviour.boot`` or ``reconnect``, whichever is longer.
+        """
+
+
+Record = Callable[[Body], Event]

@@ -1,0 +1,225 @@
+"""What a judge sees: the profile, the trace, and the part of the trace that belongs to the check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Generic, TypeVar, overload
+
+from harness.checks.observations import Report, reports
+from harness.model.profile import Profile
+from harness.model.requirement import Need
+from harness.model.verdict import Outcome, Subject, Verdict
+from harness.trace import coap, mdns, mqtt
+from harness.trace.events import (
+    Act,
+    CoapDatagram,
+    Connection,
+    Direction,
+    Event,
+    Fate,
+    MdnsPacket,
+    MqttPacket,
+    Point,
+    RunStarted,
+    Stimulus,
+)
+
+T = TypeVar("T")
+P = TypeVar("P", bound=mqtt.Packet)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Generic[T]):
+    """Something decoded, with the event that carried it."""
+
+    event: Event
+    what: T
+
+    @property
+    def time(self) -> float:
+        """When it was seen, in seconds since the start of the run."""
+        return self.event.time
+
+    @property
+    def line(self) -> int:
+        """Its line in the trace."""
+        return self.event.line
+
+
+Evidence = Seen[object] | Report | Event | int
+
+
+@dataclass(frozen=True)
+class Case:
+    """One check on one subject, ready to be judged.
+
+    ``window`` holds the events from the start to the end of the check's stimulus; for a passive check it
+    is the whole trace.
+    """
+
+    profile: Profile
+    subject: Subject
+    trace: Sequence[Event]
+    window: Sequence[Event]
+
+    @cached_property
+    def run(self) -> RunStarted:
+        """The first event of the trace."""
+        body = self.trace[0].body
+        assert isinstance(body, RunStarted), "a trace begins with RunStarted"
+        return body
+
+    def offers(self, need: Need) -> bool:
+        """Whether the bench of this run offered ``need``."""
+        return need in self.run.needs_met
+
+    @property
+    def complete(self) -> bool:
+        """Whether the window has events at all."""
+        return bool(self.window)
+
+    @overload
+    def mqtt(
+        self,
+        kind: type[P],
+        *,
+        direction: Direction | None = Direction.FROM_DUT,
+        point: Point = Point.TAP,
+        fate: Fate | None = None,
+    ) -> list[Seen[P]]: ...
+
+    @overload
+    def mqtt(
+        self,
+        *,
+        direction: Direction | None = Direction.FROM_DUT,
+        point: Point = Point.TAP,
+        fate: Fate | None = None,
+    ) -> list[Seen[mqtt.Packet]]: ...
+
+    def mqtt(
+        self,
+        kind: type[mqtt.Packet] = mqtt.Packet,
+        *,
+        direction: Direction | None = Direction.FROM_DUT,
+        point: Point = Point.TAP,
+        fate: Fate | None = None,
+    ) -> list[Seen[mqtt.Packet]]:  # type: ignore[misc]
+        """MQTT packets of the window, decoded: by default those that the DUT itself sent."""
+        found = []
+        for event in self.window:
+            body = event.body
+            if (
+                isinstance(body, MqttPacket)
+                and body.point is point
+                and (direction is None or body.direction is direction)
+                and (fate is None or body.fate is fate)
+            ):
+                packet = _mqtt(body.raw, body.level)
+                if isinstance(packet, kind):
+                    found.append(Seen(event, packet))
+        return found
+
+    def connections(self, point: Point = Point.TAP) -> list[Seen[Connection]]:
+        """Connections of the window that were opened and closed."""
+        return [
+            Seen(event, event.body)
+            for event in self.window
+            if isinstance(event.body, Connection) and event.body.point is point
+        ]
+
+    def coap(self, direction: Direction | None = Direction.FROM_DUT) -> list[Seen[coap.Message]]:
+        """CoAP messages of the window, decoded; with ``direction`` None, both ways."""
+        return [
+            Seen(event, _coap(event.body.raw))
+            for event in self.window
+            if isinstance(event.body, CoapDatagram) and (direction is None or event.body.direction is direction)
+        ]
+
+    def mdns(self, direction: Direction | None = Direction.FROM_DUT) -> list[Seen[mdns.Message]]:
+        """mDNS messages of the window, decoded; with ``direction`` None, all on the link."""
+        return [
+            Seen(event, _mdns(event.body.raw))
+            for event in self.window
+            if isinstance(event.body, MdnsPacket) and (direction is None or event.body.direction is direction)
+        ]
+
+    def acts(self, *acts: Act) -> list[Seen[Stimulus]]:
+        """What the harness did in the window."""
+        return [
+            Seen(event, event.body)
+            for event in self.window
+            if isinstance(event.body, Stimulus) and (not acts or event.body.act in acts)
+        ]
+
+    @cached_property
+    def all_reports(self) -> Sequence[Report]:
+        """Every value that the DUT reported in the window, over every transport, in order."""
+        return [report for report in reports(self.profile, self.trace) if self._in_window(report.event)]
+
+    def reports(self, name: str | None = None, transport: str | None = None) -> list[Report]:
+        """The reported values of one property or event, over one transport or all."""
+        return [
+            report
+            for report in self.all_reports
+            if (name is None or report.name == name) and (transport is None or report.transport == transport)
+        ]
+
+    def _in_window(self, event: Event) -> bool:
+        return bool(self.window) and self.window[0].line <= event.line <= self.window[-1].line
+
+
+@lru_cache(maxsize=65536)
+def _mqtt(raw: bytes, level: int) -> mqtt.Packet:
+    return mqtt.decode(raw, level)
+
+
+@lru_cache(maxsize=65536)
+def _coap(raw: bytes) -> coap.Message:
+    return coap.decode(raw)
+
+
+@lru_cache(maxsize=65536)
+def _mdns(raw: bytes) -> mdns.Message:
+    return mdns.decode(raw)
+
+
+def passed(message: str, *evidence: Evidence | Iterable[Evidence]) -> Outcome:
+    """The requirement is kept, and ``evidence`` shows it."""
+    return Outcome(Verdict.PASS, message, _lines(evidence))
+
+
+def failed(message: str, *evidence: Evidence | Iterable[Evidence]) -> Outcome:
+    """The requirement is broken, and ``evidence`` shows it. (A SHOULD becomes ``warn`` later.)"""
+    return Outcome(Verdict.FAIL, message, _lines(evidence))
+
+
+def inconclusive(message: str, *evidence: Evidence | Iterable[Evidence]) -> Outcome:
+    """Stimulus or precondition did not come about; ``message`` says what was missing."""
+    return Outcome(Verdict.INCONCLUSIVE, message, _lines(evidence))
+
+
+def not_applicable(message: str) -> Outcome:
+    """The requirement does not concern this device or this bench."""
+    return Outcome(Verdict.NOT_APPLICABLE, message)
+
+
+def first(items: Iterable[T], wanted: Callable[[T], bool] = lambda _: True) -> T | None:
+    """The first item that ``wanted`` accepts, or None."""
+    return next((item for item in items if wanted(item)), None)
+
+
+def _lines(evidence: Iterable[Evidence | Iterable[Evidence]]) -> tuple[int, ...]:
+    lines: list[int] = []
+    for item in evidence:
+        if isinstance(item, int):
+            lines.append(item)
+        elif isinstance(item, Event | Seen):
+            lines.append(item.line)
+        elif isinstance(item, Report):
+            lines.append(item.event.line)
+        else:
+            lines.extend(_lines(item))
+    return tuple(dict.fromkeys(lines))

@@ -1,0 +1,123 @@
+"""The catalogue: what a check is, and all that there are.
+
+A check is a class below ``harness/checks/<area>/`` that derives from :class:`Check` and is decorated with
+:func:`requirement`. Writing that class is all that it takes to add one: modules of the area folders
+are found by themselves.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need, Requirement
+from harness.model.verdict import Outcome, Subject
+
+__all__ = ["Check", "UnknownCheckError", "all_checks", "check_named", "requirement"]
+
+
+class UnknownCheckError(Exception):
+    """No check has that id; the message names near ones."""
+
+
+class Check:
+    """The test of one requirement.
+
+    ``stimulate`` drives the device through the bench, everything it does is recorded; ``judge`` decides
+    from the trace alone. A check without ``stimulate`` is passive: it judges the whole run, and may ask
+    for a longer observation by ``patience``.
+    """
+
+    requirement: Requirement
+    needs: frozenset[Need]
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        """What to run the check on, one by one; by default the device as a whole."""
+        return (Subject(),)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        """Drive the device. Raise :class:`harness.checks.bench.CannotStimulateError` when it cannot be done."""
+
+    def judge(self, case: Case) -> Outcome:
+        """Decide from the trace. Pure: no I/O, no clock, the same answer for the same case."""
+        raise NotImplementedError
+
+    def patience(self, profile: Profile) -> float:
+        """For a passive check: how many seconds the run may be prolonged to make it conclusive."""
+        return 0.0
+
+    def patience_imposed_by(self, profile: Profile) -> str:
+        """Which clause or profile key makes that prolongation necessary."""
+        return f"{self.requirement.standard} {self.requirement.clause}"
+
+    @property
+    def passive(self) -> bool:
+        """Whether it only watches."""
+        return type(self).stimulate is Check.stimulate
+
+
+_registered: dict[str, Check] = {}
+
+
+def requirement(
+    id: str,
+    *,
+    area: Area,
+    standard: str,
+    clause: str,
+    level: Level,
+    purpose: str,
+    stimulus: str,
+    expect: str,
+    ics: str,
+    usual_cause: str,
+    needs: Sequence[Need] = (),
+    basis: Basis = Basis.NORMATIVE,
+) -> Callable[[type[Check]], type[Check]]:
+    """Declare what a check tests, and put it into the catalogue.
+
+    ``ics`` is an expression over ICS items (:mod:`harness.model.ics`) that the profile has to satisfy;
+    ``needs`` is what the bench has to offer.
+    """
+
+    def register(cls: type[Check]) -> type[Check]:
+        cls.requirement = Requirement(
+            id, area, standard, clause, level, basis, purpose, stimulus, expect, ics, usual_cause
+        )
+        cls.needs = frozenset(needs)
+        if id in _registered and type(_registered[id]).__qualname__ != cls.__qualname__:
+            raise ValueError(f"two checks have the id {id}")
+        _registered[id] = cls()
+        return cls
+
+    return register
+
+
+@cache
+def all_checks() -> tuple[Check, ...]:
+    """Every check, in the order in which a run takes them: by area, then by module, then as written."""
+    for area in Area:
+        try:
+            package = importlib.import_module(f"harness.checks.{area}")
+        except ModuleNotFoundError:
+            continue
+        for module in sorted(info.name for info in pkgutil.iter_modules(package.__path__)):
+            importlib.import_module(f"{package.__name__}.{module}")
+    order = list(Area)
+    return tuple(sorted(_registered.values(), key=lambda check: order.index(check.requirement.area)))
+
+
+def check_named(check_id: str) -> Check:
+    """The check of that id. Raises UnknownCheckError."""
+    all_checks()
+    if check_id in _registered:
+        return _registered[check_id]
+    near = difflib.get_close_matches(check_id.upper(), _registered, n=3)
+    hint = f"; did you mean {', '.join(near)}?" if near else "; `harness checks` lists all"
+    raise UnknownCheckError(f"there is no check {check_id}{hint}")

@@ -1,0 +1,1 @@
+"""The same device over several protocols tells one story."""

@@ -1,0 +1,1 @@
+"""The device as a multicast DNS responder and DNS-SD service."""

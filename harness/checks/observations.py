@@ -1,0 +1,130 @@
+"""What the device told about itself: values of properties and events, read out of the packets.
+
+This is the harness's own reading of the profile's bindings. It shares no code with the simulated device,
+which would otherwise agree with it by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.checks.payloads import Undecoded, decode_coap, decode_mqtt
+from harness.model.base import Value
+from harness.model.binding import CoapBinding, MqttBinding
+from harness.model.profile import Profile
+from harness.model.requirement import Need
+from harness.trace import coap, mqtt
+from harness.trace.events import CoapDatagram, Direction, Event, Fate, MqttPacket, Point, RunStarted
+
+
+class Transport(StrEnum):
+    """The networks that a value can travel over."""
+
+    MQTT = "mqtt"
+    COAP = "coap"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One value that the device told. ``problem`` says why the payload could not be read, if so."""
+
+    event: Event
+    name: str
+    value: Value
+    transport: Transport
+    problem: str | None = None
+    retained: bool = False  # MQTT: kept by the broker, so possibly told long ago
+    asked: bool = False  # CoAP: the answer to a GET, not a notification
+
+    @property
+    def time(self) -> float:
+        """When it was seen, in seconds since the start of the run."""
+        return self.event.time
+
+
+def reports(profile: Profile, trace: Sequence[Event]) -> Iterator[Report]:
+    """Every value of a property or event that the device told, in the order of the trace.
+
+    MQTT is read at the tap where there is one, otherwise at our own client.
+    """
+    begin = trace[0].body if trace else None
+    point = Point.TAP if isinstance(begin, RunStarted) and Need.TAP in begin.needs_met else Point.CLIENT
+    requests = CoapRequests()
+    for event in trace:
+        body = event.body
+        if isinstance(body, MqttPacket):
+            if profile.bindings.mqtt and body.point is point:
+                yield from mqtt_reports(profile, profile.bindings.mqtt, event, body)
+        elif isinstance(body, CoapDatagram) and profile.bindings.coap:
+            yield from requests.reports(profile, profile.bindings.coap, event, body)
+
+
+def mqtt_reports(profile: Profile, binding: MqttBinding, event: Event, body: MqttPacket) -> Iterator[Report]:
+    """The values in one MQTT packet of the device; none when it is no PUBLISH on a bound topic."""
+    # A quick look at the type nibble spares decoding everything else.
+    if body.direction is not Direction.FROM_DUT or body.fate is Fate.INJECTED or body.raw[:1] < b"\x30":
+        return
+    if body.raw[0] >> 4 != mqtt.PacketType.PUBLISH:
+        return
+    packet = mqtt.decode(body.raw, body.level)
+    if not isinstance(packet, mqtt.Publish):
+        return
+    for name, bound in (*binding.properties.items(), *binding.events.items()):
+        topic = bound.state if hasattr(bound, "state") else bound.topic
+        if topic != packet.topic:
+            continue
+        value = decode_mqtt(packet.payload, bound.member, bound.values)
+        # Members of a shared JSON object may be left out where they did not change.
+        if isinstance(value, Undecoded) and value.absent:
+            continue
+        yield _report(event, name, value, Transport.MQTT, retained=packet.retain)
+
+
+class CoapRequests:
+    """Remembers which request each token stands for, to read the responses."""
+
+    def __init__(self) -> None:
+        self._paths: dict[tuple[str, bytes], str] = {}
+        self._observing: set[tuple[str, bytes]] = set()
+
+    def reports(
+        self, profile: Profile, binding: CoapBinding, event: Event, body: CoapDatagram
+    ) -> Iterator[Report]:
+        """The values in one CoAP datagram; none when it is no response to a GET on a bound path."""
+        message = coap.decode(body.raw)
+        key = (body.local, message.token)
+        if body.direction is Direction.TO_DUT:
+            if message.code == coap.Code.GET:
+                self._paths[key] = message.uri_path
+                if message.observe == 0:
+                    self._observing.add(key)
+                else:
+                    self._observing.discard(key)
+            elif 1 <= message.code < 32:
+                # The token now stands for a request whose response tells no state.
+                self._paths.pop(key, None)
+            return
+        if message.code != coap.Code.CONTENT or key not in self._paths:
+            return
+        path = self._paths[key]
+        for name, bound in (*binding.properties.items(), *binding.events.items()):
+            if bound.path != path:
+                continue
+            value = decode_coap(message.payload, message.content_format, getattr(bound, "member", None))
+            yield _report(event, name, value, Transport.COAP, asked=key not in self._observing)
+
+
+def _report(
+    event: Event,
+    name: str,
+    value: Value | Undecoded,
+    transport: Transport,
+    *,
+    retained: bool = False,
+    asked: bool = False,
+) -> Report:
+    if isinstance(value, Undecoded):
+        return Report(event, name, None, transport, value.why, retained, asked)
+    return Report(event, name, value, transport, None, retained, asked)

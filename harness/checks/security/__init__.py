@@ -1,0 +1,1 @@
+"""What an attacker on the local network may do."""
