@@ -1,0 +1,155 @@
+"""The one clock of a run: the loop's, in real time or in virtual time.
+
+In virtual time the loop's clock stands still while anything is going on, and jumps to the next timer when
+nothing is. Waits cost nothing, and protocol stacks notice no difference as long as everything that talks
+lives on this loop: a peer in another process or thread keeps real time, and would seem infinitely slow.
+
+Stacks that read a clock of their own are given the loop's while the run lasts (:data:`FOREIGN_CLOCKS`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import selectors
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+START = 1_000_000.0
+"""First reading of a virtual clock, in seconds. Not 0: paho takes a time of 0 for "never"."""
+
+QUIET = 0.0005
+"""Real seconds without any input after which a virtual loop believes that nothing is under way."""
+
+FOREIGN_CLOCKS = (
+    ("paho.mqtt.client", "time_func"),
+    ("zeroconf._utils.time", "time"),
+    ("aiocoap.protocol", "time"),
+)
+"""Module and name of what stacks ask for the time: a function, or the module ``time`` under that name."""
+
+
+class ClockError(Exception):
+    """A protocol stack cannot be brought under the loop's clock; the text is for people."""
+
+
+class _PatientSelector(selectors.DefaultSelector):
+    """Lets the clock jump in place of waiting, but only when no input is to be had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_jump: Callable[[], bool] = lambda: False
+        self.jump: Callable[[float], None] = lambda _: None
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is None:
+            return super().select(None)
+        # Executor threads work in real time: while they do, the clock goes on at its ordinary pace.
+        ready = super().select(QUIET if self.may_jump() else timeout)
+        if not ready:
+            self.jump(timeout)
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """A loop over real sockets whose clock jumps to the next timer when nothing is ready."""
+
+    def __init__(self) -> None:
+        selector = _PatientSelector()
+        self._now = START
+        self._jobs = 0  # calls in executor threads that have not returned
+        super().__init__(selector)
+        selector.may_jump = lambda: self._jobs == 0
+        selector.jump = self._jump
+
+    def time(self) -> float:
+        """Virtual seconds."""
+        return self._now
+
+    def _jump(self, seconds: float) -> None:
+        self._now += seconds
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, func: Callable[..., Result], *args: Any
+    ) -> asyncio.Future[Result]:
+        """As ever; the clock does not jump before the call has returned. getaddrinfo comes this way, too."""
+        future = super().run_in_executor(executor, func, *args)
+        self._jobs += 1
+        future.add_done_callback(self._job_done)
+        return future
+
+    def _job_done(self, _future: object) -> None:
+        self._jobs -= 1
+
+
+class _LoopTime:
+    """Stands in for the module ``time`` inside a protocol stack: its clocks are the loop's."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.time = self.monotonic = loop.time
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+
+def new_loop(virtual: bool) -> asyncio.AbstractEventLoop:
+    """A new loop: the ordinary one, or one in virtual time. The caller closes it; prefer :func:`run`."""
+    return VirtualLoop() if virtual else asyncio.new_event_loop()
+
+
+@contextlib.contextmanager
+def use_loop_clock(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Give the protocol stacks the clock of ``loop``, and their own back at the end.
+
+    Raises ClockError when a stack of this version reads its time elsewhere than known here.
+    """
+    stand_in = _LoopTime(loop)
+    with contextlib.ExitStack() as restore:
+        for module_name, name in FOREIGN_CLOCKS:
+            module = importlib.import_module(module_name)
+            own = getattr(module, name, None)
+            if own is None:
+                raise ClockError(
+                    f"{module_name} has no {name}: its version is not known to take virtual time"
+                )
+            setattr(module, name, loop.time if callable(own) else stand_in)
+            restore.callback(setattr, module, name, own)
+        _ensure_zeroconf_follows(loop)
+        yield
+
+
+def _ensure_zeroconf_follows(loop: asyncio.AbstractEventLoop) -> None:
+    """Its modules are compiled, and may call each other past the names that Python sees: look at a result."""
+    from zeroconf._dns import DNSPointer
+
+    created = DNSPointer("clock.local.", 12, 1, 120, "virtual.clock.local.").created / 1000
+    if abs(created - loop.time()) > 1:
+        raise ClockError(
+            "the installed zeroconf keeps its own time and cannot run in virtual time; "
+            "install the version that this package asks for, or run in real time"
+        )
+
+
+def run(main: Coroutine[Any, Any, Result], *, virtual: bool = False) -> Result:
+    """Run ``main`` on a new loop, as asyncio.run does; with ``virtual`` in virtual time.
+
+    Raises what ``main`` raises, and ClockError before it starts when virtual time is not to be had.
+    """
+    loop = new_loop(virtual)
+    try:
+        with contextlib.ExitStack() as stack:
+            if virtual:
+                stack.enter_context(use_loop_clock(loop))
+            runner = stack.enter_context(asyncio.Runner(loop_factory=lambda: loop))
+            return runner.run(main)
+    finally:
+        main.close()
+        loop.close()
