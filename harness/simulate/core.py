@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
+from harness.model.affordance import PowerUp
 from harness.model.base import Value
-from harness.model.profile import Profile
+from harness.model.profile import Effect, InvalidValuePolicy, Profile
+from harness.model.rule import Rule
+from harness.model.schema import DataSchema, same_value
+from harness.simulate.meter import EnergyMeter, meter_of
+from harness.simulate.rules import Kind, Occurrence, RuleEngine
+from harness.simulate.values import canonical, default_value, has_type, nearest_legal
+
+RESET_PREFIX = "reset_"
+"""An action of this name and a counter's sets that counter to zero."""
 
 
 class Reason(StrEnum):
@@ -35,6 +46,15 @@ class Refused:
     text: str
 
 
+class Origin(StrEnum):
+    """What made a property change."""
+
+    COMMAND = "command"  # from the network
+    LOCAL = "local"  # a person at the device
+    SENSOR = "sensor"  # the surroundings
+    DEVICE = "device"  # the device itself: a rule's timer, its meter
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """News about a property, after all rules had their say.
@@ -55,47 +75,318 @@ class Happening:
     data: Value = None
 
 
+@dataclass(frozen=True, slots=True)
+class CoreHabits:
+    """What a fault may bend; as they stand, the device conforms.
+
+    ``ignores`` tells which rules it does not keep; ``distort`` turns the true value of a property into the
+    one it reports; ``executes`` may turn a legal command for a property into something else, or return
+    :data:`LOST`; ``report`` passes on a change, given its origin: at once, later, never, or twice.
+    """
+
+    checks_range: bool = True
+    guards_read_only: bool = True
+    hides_clamping: bool = False  # keeps the limit, but reports what was commanded
+    ignores: Callable[[Rule], bool] = lambda rule: False
+    distort: Callable[[str, Value], Value] = lambda name, value: value
+    executes: Callable[[str, Value], Value] = lambda name, value: value
+    report: Callable[[Change, Origin, Callable[[Change], None]], None] = lambda change, origin, tell: tell(change)
+
+
+LOST = object()
+"""What :attr:`CoreHabits.executes` returns for a command that gets lost inside the device."""
+
+
 class Core:
     """All properties of one device, and the only door to change them.
 
-    Needs a running event loop from :meth:`power_on` on.
+    Commands, controls and rules work between :meth:`power_on` and :meth:`power_off`, on the running loop.
     """
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
+        self.habits = CoreHabits()
+        self.meter: EnergyMeter | None = meter_of(profile)
+        self.powered = False
+        self._rules = RuleEngine(profile, happen=self._happened, wake=self._woken)
+        self._rules.ignored = lambda rule: self.habits.ignores(rule)
+        # What the surroundings and the memory hold while there is no power.
+        self._kept: dict[str, Value] = {
+            name: canonical(schema, default_value(schema)) for name, schema in profile.properties.items()
+        }
+        self._rules.wanted.update(self._kept)
+        self._rules.actual.update(self._kept)
+        if self.meter is not None:
+            self.meter.set(self._kept[self.meter.name])
+        self._change_listeners: list[Callable[[Change], None]] = []
+        self._event_listeners: list[Callable[[Happening], None]] = []
+        self._hidden: dict[str, Value] = {}  # reported in place of the clamped value
+        self._events: list[Happening] = []  # of the rules, not yet told
+        self._meter_timer: asyncio.TimerHandle | None = None
+
+    def bend(self, **habits: Any) -> None:
+        """Changes some of the habits."""
+        self.habits = replace(self.habits, **habits)
 
     def on_change(self, listener: Callable[[Change], None]) -> None:
         """Calls ``listener`` with every change of a property, and every confirmation."""
-        raise NotImplementedError
+        self._change_listeners.append(listener)
 
     def on_event(self, listener: Callable[[Happening], None]) -> None:
         """Calls ``listener`` with every event."""
-        raise NotImplementedError
+        self._event_listeners.append(listener)
+
+    # Power
 
     def power_on(self) -> None:
         """The device gets power: properties are as ``power_up`` says, rules are in force."""
-        raise NotImplementedError
+        if self.powered:
+            return
+        for name, schema in self.profile.properties.items():
+            if schema.power_up is PowerUp.DEFAULT:
+                self._kept[name] = canonical(schema, default_value(schema))
+        if self.meter is not None:
+            self.meter.set(self._kept[self.meter.name])
+        self.powered = True
+        self._rules.start(self._kept)
+        self._events.clear()
+        self._run_meter()
 
     def power_off(self) -> None:
         """The device loses power: timers stop, nothing changes any more."""
-        raise NotImplementedError
+        if not self.powered:
+            return
+        if self.meter is not None:
+            self._advance_meter()
+            self.meter.pause()
+        self._kept = dict(self._rules.wanted)
+        self._rules.stop()
+        if self._meter_timer is not None:
+            self._meter_timer.cancel()
+            self._meter_timer = None
+        self._hidden.clear()
+        self.powered = False
+
+    # Doors
 
     def read(self, name: str) -> Value:
         """The value that the device reports for a property. Raises KeyError."""
-        raise NotImplementedError
+        if name in self._hidden:
+            return self._hidden[name]
+        return self.habits.distort(name, self._rules.actual[name])
+
+    def truth(self, name: str) -> Value:
+        """What the property really is, whatever the device reports. Raises KeyError."""
+        return self._rules.actual[name]
 
     def command(self, name: str, value: Value) -> Accepted | Refused:
         """A command from the network to make property ``name`` be ``value``."""
-        raise NotImplementedError
+        refusal = self._refusal(name, value)
+        if refusal is not None:
+            return refusal
+        schema = self.profile.properties[name]
+        legal = canonical(schema, nearest_legal(schema, value) if self.habits.checks_range else value)
+        rule = self._rules.objection(name, legal)
+        if rule is not None:
+            return Refused(Reason.RULE, f"{name}: {rule.purpose}")
+        executed = self.habits.executes(name, legal)
+        if executed is LOST:
+            return Accepted(self.read(name))
+        before = self._reported()
+        self._hidden.pop(name, None)
+        if self.habits.hides_clamping and not same_value(legal, value):
+            self._hidden[name] = value
+        self._rules.wanted[name] = executed
+        self._settle(before, Origin.COMMAND, confirm=name)
+        return Accepted(self.read(name))
 
     def invoke(self, action: str, input: Value = None) -> Accepted | Refused:
         """Invokes an action from the network."""
-        raise NotImplementedError
+        declared = self.profile.actions.get(action)
+        if declared is None:
+            return Refused(Reason.UNKNOWN, f"there is no action {action}")
+        if declared.input is not None:
+            refusal = _misfit(action, declared.input, input)
+            if refusal is not None:
+                return refusal
+        before = self._reported()
+        counter = self._perform(action)
+        self._settle(before, Origin.COMMAND, [Occurrence(Kind.ACTION, action, input)], confirm=counter)
+        return Accepted(default_value(declared.output) if declared.output is not None else None)
 
     def operate(self, control: str) -> None:
         """A person operates a control at the device. Raises KeyError."""
-        raise NotImplementedError
+        effects = self.profile.controls[control].effects
+        before = self._reported()
+        occurrences = [
+            Occurrence(Kind.EVENT, effect.event, self._event_data(effect)) for effect in effects if effect.event
+        ]
+        for effect in effects:
+            if effect.property_ is not None:
+                self._move(effect.property_, effect)
+        if not self.powered:
+            return
+        for occurrence in occurrences:
+            self._tell_event(Happening(occurrence.name, occurrence.data))
+        self._settle(before, Origin.LOCAL, occurrences)
 
     def sense(self, name: str, value: Value) -> None:
-        """The surroundings change: the sensor behind the read-only property ``name`` sees ``value``."""
-        raise NotImplementedError
+        """The surroundings change: the sensor behind the read-only property ``name`` sees ``value``.
+
+        A value that the sensor cannot express becomes the nearest that it can. Raises KeyError for an
+        unknown property, ValueError for a writable one or a value of another type.
+        """
+        schema = self.profile.properties[name]
+        if schema.writable:
+            raise ValueError(f"{name} is not a sensor: it is set by commands")
+        seen = canonical(schema, nearest_legal(schema, value)) if has_type(schema, value) else value
+        problems = schema.violations(seen)
+        if problems:
+            raise ValueError(f"{name} cannot sense this: {problems[0]}")
+        if not self.powered:
+            self._kept[name] = seen
+            return
+        before = self._reported()
+        if self.meter is not None and name == self.meter.name:
+            self.meter.set(seen)
+        self._rules.wanted[name] = seen
+        self._settle(before, Origin.SENSOR)
+
+    # What follows
+
+    def _refusal(self, name: str, value: Value) -> Refused | None:
+        schema = self.profile.properties.get(name)
+        if schema is None:
+            return Refused(Reason.UNKNOWN, f"there is no property {name}")
+        if schema.read_only and self.habits.guards_read_only:
+            return Refused(Reason.READ_ONLY, f"{name} is read-only")
+        refusal = _misfit(name, schema, value)
+        if refusal is None or refusal.reason is Reason.WRONG_TYPE:
+            return refusal
+        if not self.habits.checks_range:
+            return None
+        clamps = self.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP
+        return None if clamps and schema.accepts(nearest_legal(schema, value)) else refusal
+
+    def _perform(self, action: str) -> str | None:
+        """Carries out what the name of an action promises; returns the counter that it reset."""
+        name = action.removeprefix(RESET_PREFIX)
+        schema = self.profile.properties.get(name)
+        if name == action or schema is None or not schema.counter:
+            return None
+        self._rules.wanted[name] = canonical(schema, nearest_legal(schema, 0))
+        if self.meter is not None and name == self.meter.name:
+            self._advance_meter()
+            self.meter.set(0)
+            self._rules.wanted[name] = self.meter.reading
+        return name
+
+    def _move(self, name: str, effect: Effect) -> None:
+        schema = self.profile.properties[name]
+        if not self.powered and schema.writable:
+            return  # a button without power does nothing; a door still opens
+        present = self._rules.actual[name] if self.powered else self._kept[name]
+        value = _toggled(schema, present) if effect.toggle else effect.value
+        (self._rules.wanted if self.powered else self._kept)[name] = canonical(schema, value)
+
+    def _event_data(self, effect: Effect) -> Value:
+        event = self.profile.events.get(effect.event or "")
+        if effect.data is None and event is not None and event.data is not None:
+            return default_value(event.data)
+        return effect.data
+
+    def _settle(
+        self,
+        before: dict[str, Value],
+        origin: Origin,
+        occurrences: Iterable[Occurrence] = (),
+        *,
+        confirm: str | None = None,
+    ) -> None:
+        """Lets rules and meter act on what changed, then tells the listeners what came of it."""
+        if not self.powered:
+            raise RuntimeError("the device has no power: call power_on first")
+        self._advance_meter()
+        self._rules.settle(occurrences)
+        self._run_meter()
+        changes = [
+            Change(name, value)
+            for name, value in self._reported().items()
+            if not same_value(value, before[name])
+        ]
+        if confirm is not None and all(change.name != confirm for change in changes):
+            changes.insert(0, Change(confirm, self.read(confirm), changed=False))
+        for change in changes:
+            self.habits.report(change, origin, self._tell)
+        events, self._events = self._events, []
+        for event in events:
+            self._tell_event(event)
+
+    def _reported(self) -> dict[str, Value]:
+        return {name: self.read(name) for name in self.profile.properties}
+
+    def _tell(self, change: Change) -> None:
+        if self.powered:
+            for listener in self._change_listeners:
+                listener(change)
+
+    def _tell_event(self, event: Happening) -> None:
+        for listener in self._event_listeners:
+            listener(event)
+
+    # Called by the rules
+
+    def _happened(self, occurrence: Occurrence) -> None:
+        if occurrence.kind is Kind.EVENT:
+            self._events.append(Happening(occurrence.name, occurrence.data))
+        else:
+            self._perform(occurrence.name)
+
+    def _woken(self, act: Callable[[], None]) -> None:
+        before = self._reported()
+        act()
+        self._settle(before, Origin.DEVICE)
+
+    # The meter
+
+    def _advance_meter(self) -> None:
+        """Brings the counter up to the present, at the power of the time since the last call."""
+        if self.meter is not None and self.powered:
+            self.meter.advance(asyncio.get_running_loop().time())
+
+    def _run_meter(self) -> None:
+        """Counts on at the present power, and wakes when the register moves."""
+        meter = self.meter
+        if meter is None:
+            return
+        loop = asyncio.get_running_loop()
+        meter.advance(loop.time())
+        meter.load(self._rules.actual[meter.source])
+        if self._meter_timer is not None:
+            self._meter_timer.cancel()
+        pause = meter.next_update()
+        self._meter_timer = loop.call_later(pause, self._meter_moved) if pause is not None else None
+
+    def _meter_moved(self) -> None:
+        meter = self.meter
+        assert meter is not None
+        before = self._reported()
+        self._advance_meter()
+        schema = self.profile.properties[meter.name]
+        self._rules.wanted[meter.name] = canonical(schema, nearest_legal(schema, meter.reading))
+        self._settle(before, Origin.DEVICE)
+
+
+def _misfit(name: str, schema: DataSchema, value: Value) -> Refused | None:
+    if not has_type(schema, value):
+        return Refused(Reason.WRONG_TYPE, f"{name}: {schema.violations(value)[0]}")
+    problems = schema.violations(value)
+    return Refused(Reason.OUT_OF_RANGE, f"{name}: {problems[0]}") if problems else None
+
+
+def _toggled(schema: DataSchema, value: Value) -> Value:
+    """The other value of a boolean, the next one of an enumeration."""
+    if isinstance(value, bool):
+        return not value
+    members = list(schema.enum or (value,))
+    return members[(members.index(value) + 1) % len(members)] if value in members else members[0]
