@@ -27,6 +27,9 @@ class Property(DataSchema):
         0.0, ge=0, description="how far a report may lie from the commanded or true value"
     )
     counter: bool = Field(False, description="a cumulative counter, which never decreases by itself")
+    integral_of: str | None = Field(
+        None, description="the property in W that this energy counter adds up over time"
+    )
     power_up: PowerUp = Field(PowerUp.PREVIOUS, description="its value after a loss of power")
     settle: Seconds | None = Field(
         None, description="from command to report, where it differs from behaviour.settle"

@@ -10,7 +10,7 @@ from pydantic import Field
 from harness.model.affordance import Action, Event, Property
 from harness.model.base import Part, Seconds, Value
 from harness.model.binding import Bindings
-from harness.model.rule import Rule
+from harness.model.rule import Condition, Rule
 
 
 class InvalidValuePolicy(StrEnum):
@@ -42,6 +42,9 @@ class Control(Part):
 
     title: str | None = None
     effects: tuple[Effect, ...]
+    unless: tuple[Condition, ...] = Field(
+        (), description="while all of these are true, operating it does nothing (a child lock)"
+    )
 
 
 class Behaviour(Part):

@@ -1,0 +1,108 @@
+"""The JSON Schema of profiles, made from the model, and what it says about one place in a profile."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from harness.model.profile import Profile
+
+Schema = dict[str, Any]
+Path = tuple[str | int, ...]
+
+
+@cache
+def _full() -> Schema:
+    return Profile.model_json_schema(by_alias=True)
+
+
+def schemas_at(path: Path) -> list[Schema]:
+    """The schemas that a value at ``path`` of a profile may choose from; empty where nothing may stand."""
+    found = _alternatives(_full())
+    for part in path:
+        found = [
+            choice for schema in found for inner in _inner(schema, part) for choice in _alternatives(inner)
+        ]
+    return found
+
+
+def known_keys(path: Path) -> list[str]:
+    """The keys that the mapping at ``path`` may have by name."""
+    return [key for schema in schemas_at(path) for key in schema.get("properties", {})]
+
+
+def _inner(schema: Schema, part: str | int) -> list[Schema]:
+    if isinstance(part, int):
+        return [schema["items"]] if isinstance(schema.get("items"), dict) else []
+    if part in schema.get("properties", {}):
+        return [schema["properties"][part]]
+    extra = schema.get("additionalProperties")
+    return [extra] if isinstance(extra, dict) else []
+
+
+def _alternatives(schema: Schema) -> list[Schema]:
+    """The schema with its reference followed, split at ``anyOf``, without null, which stands for absence."""
+    if "$ref" in schema:
+        target = _full()["$defs"][schema["$ref"].rpartition("/")[2]]
+        own = {key: value for key, value in schema.items() if key not in ("$ref", "default")}
+        # What the class is about is the business of those who read the code.
+        return _alternatives({**{key: value for key, value in target.items() if key != "description"}, **own})
+    if "anyOf" in schema:
+        about = {key: schema[key] for key in ("description",) if key in schema}
+        return [
+            {**choice, **about}
+            for inner in schema["anyOf"]
+            for choice in _alternatives(inner)
+            if choice.get("type") != "null"
+        ]
+    return [schema]
+
+
+def allowed_text(schema: Schema) -> str:
+    """What a schema allows, in words."""
+    about = schema.get("description")
+    text = _kind_text(schema)
+    return f"{text} ({about})" if about and "\n" not in about else text
+
+
+def _kind_text(schema: Schema) -> str:
+    if "enum" in schema:
+        return "one of " + ", ".join(_plain(value) for value in schema["enum"])
+    if "const" in schema:
+        return _plain(schema["const"])
+    match schema.get("type"):
+        case "boolean":
+            return "true or false"
+        case "integer":
+            return "a whole number" + _range_text(schema)
+        case "number":
+            return "a number" + _range_text(schema)
+        case "string":
+            pattern = schema.get("pattern")
+            return f"text that matches {pattern}" if pattern else "text"
+        case "array":
+            return "a list"
+        case "object":
+            return "a mapping" + _keys_text(schema)
+    return "any value"
+
+
+def _keys_text(schema: Schema) -> str:
+    keys = schema.get("properties")
+    return f" with the keys {', '.join(keys)}" if keys else ""
+
+
+def _range_text(schema: Schema) -> str:
+    low, high, over = schema.get("minimum"), schema.get("maximum"), schema.get("exclusiveMinimum")
+    if over is not None:
+        return f" above {over}" + (f", up to {high}" if high is not None else "")
+    if low is not None and high is not None:
+        return f" from {low} to {high}"
+    if low is not None:
+        return f", {low} or more"
+    return f", {high} at most" if high is not None else ""
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

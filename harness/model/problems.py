@@ -1,0 +1,48 @@
+"""What is wrong with a profile, said so that its author can mend it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a profile.
+
+    ``line`` counts from 1, and is 0 where no line can be named. ``key`` is the path of the key, such as
+    ``bindings.mqtt.properties.relay.qos``, empty for the file as a whole. ``message`` says what is wrong;
+    ``found`` and ``allowed`` are None where there is nothing to show.
+    """
+
+    file: Path
+    line: int
+    key: str
+    message: str
+    found: str | None = None
+    allowed: str | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else str(self.file)
+        text = f"{where}: {self.key}: {self.message}" if self.key else f"{where}: {self.message}"
+        if self.found is not None:
+            text += f"; found {self.found}"
+        if self.allowed is not None:
+            text += f"; allowed: {self.allowed}"
+        return text
+
+
+class ProfileError(Exception):
+    """A profile that cannot be used, with everything that is wrong with it."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+def dotted(path: tuple[str | int, ...]) -> str:
+    """A path of keys and list indexes as people write it: ``behaviour.rules[2].then[0].equals``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text

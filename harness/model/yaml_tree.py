@@ -1,0 +1,210 @@
+"""YAML with places: every value knows the file and line that it came from.
+
+The plain YAML 1.2 rules apply: ``on``, ``off``, ``yes`` and ``no`` are text. Keys are always text, as
+written, because ``1: true`` in a profile maps the payload ``1``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import Node as YamlNode
+from ruamel.yaml.reader import ReaderError
+
+from harness.model.base import Value
+from harness.model.problems import Problem, ProfileError, dotted
+
+# Aliases can make a small file stand for an enormous tree; no real profile comes near this.
+_MOST_NODES = 100_000
+
+_PLAIN_TYPES = ("null", "bool", "int", "float")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a file, counted from 1."""
+
+    file: Path
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value and its place. ``content`` is a dict or list of nodes, or a scalar.
+
+    The place of a member of a mapping is its key's, that of an item of a list its own.
+    """
+
+    content: dict[str, Node] | list[Node] | str | int | float | bool | None
+    place: Place
+
+    @property
+    def plain(self) -> Value:
+        """The value without places."""
+        if isinstance(self.content, dict):
+            return {key: node.plain for key, node in self.content.items()}
+        if isinstance(self.content, list):
+            return [node.plain for node in self.content]
+        return self.content
+
+    def child(self, part: str | int) -> Node | None:
+        """The member or item of that key or index; None where there is none."""
+        if isinstance(self.content, dict):
+            return self.content.get(str(part))
+        if isinstance(self.content, list) and isinstance(part, int) and 0 <= part < len(self.content):
+            return self.content[part]
+        return None
+
+    def nearest(self, path: tuple[str | int, ...]) -> tuple[Node, tuple[str | int, ...]]:
+        """The node at ``path``, or its nearest ancestor that exists, with the path of what was found."""
+        node = self
+        for depth, part in enumerate(path):
+            child = node.child(part)
+            if child is None:
+                return node, path[:depth]
+            node = child
+        return node, path
+
+
+def read_tree(file: Path) -> tuple[Node, list[Problem]]:
+    """The tree of a YAML file, and the mistakes that do not keep it from being read, such as doubled keys.
+
+    Raises :class:`ProfileError` where there is no tree: no such file, not UTF-8, not YAML, not a mapping.
+    """
+    text = _read_text(file)
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        document: YamlNode | None = yaml.compose(text)
+    except YAMLError as error:
+        raise ProfileError((_syntax_problem(file, text, error),)) from None
+    if document is None:
+        raise _failure(file, 0, "the file is empty", allowed="a mapping with the keys of a profile")
+    reader = _Reader(file, yaml.constructor)
+    tree = reader.node(document, (), Place(file, document.start_mark.line + 1))
+    if not isinstance(tree.content, dict):
+        kind = "a list" if isinstance(tree.content, list) else "a single value"
+        raise _failure(file, tree.place.line, f"a profile is a mapping, this is {kind}", allowed="key: value")
+    return tree, reader.problems
+
+
+def _failure(file: Path, line: int, message: str, **more: str) -> ProfileError:
+    return ProfileError((Problem(file, line, "", message, **more),))
+
+
+def _read_text(file: Path) -> str:
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise _failure(file, 0, "there is no such file") from None
+    except OSError as error:
+        raise _failure(file, 0, f"cannot be read: {error.strerror or error}") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        found = f"the byte 0x{data[error.start]:02x}"
+        raise _failure(file, line, "the file is not UTF-8", found=found, allowed="text in UTF-8") from None
+
+
+def _syntax_problem(file: Path, text: str, error: YAMLError) -> Problem:
+    if isinstance(error, ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return Problem(
+            file, line, "", f"not YAML: the control character 0x{error.character:02x} may not stand in a file"
+        )
+    line, message = 0, "cannot be read as YAML"
+    if isinstance(error, MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 0
+        message = " ".join(str(part) for part in (error.context, error.problem) if part)
+    lines = text.splitlines()
+    if 0 < line <= len(lines) and lines[line - 1].lstrip(" ").startswith("\t"):
+        message = "indented with a tab; YAML indents with spaces only"
+    return Problem(file, line, "", f"not YAML: {message}")
+
+
+class _Reader:
+    """Turns the parser's nodes into ours and gathers what is wrong on the way."""
+
+    def __init__(self, file: Path, constructor: Any) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self._count = 0
+        self._open: set[int] = set()
+        self._constructor = constructor
+
+    def node(self, source: YamlNode, path: tuple[str | int, ...], place: Place) -> Node:
+        self._count += 1
+        if self._count > _MOST_NODES:
+            raise _failure(self.file, place.line, f"stands for more than {_MOST_NODES} values by its aliases")
+        if isinstance(source, ScalarNode):
+            return Node(self._scalar(source, path, place), place)
+        if id(source) in self._open:
+            raise _failure(self.file, place.line, "an alias that contains itself")
+        self._open.add(id(source))
+        try:
+            if isinstance(source, MappingNode):
+                return Node(dict(self._members(source, path)), place)
+            assert isinstance(source, SequenceNode)
+            return Node(
+                [
+                    self.node(item, (*path, index), self._place(item))
+                    for index, item in enumerate(source.value)
+                ],
+                place,
+            )
+        finally:
+            self._open.discard(id(source))
+
+    def _place(self, source: YamlNode) -> Place:
+        return Place(self.file, source.start_mark.line + 1)
+
+    def _members(self, source: MappingNode, path: tuple[str | int, ...]) -> Iterator[tuple[str, Node]]:
+        first_lines: dict[str, int] = {}
+        for key, value in source.value:
+            place = self._place(key)
+            if not isinstance(key, ScalarNode):
+                self._problem(place, path, "a key must be plain text", "a list or a mapping as a key")
+                continue
+            name = str(key.value)
+            if name in first_lines:
+                self._problem(place, (*path, name), f"stands twice, first in line {first_lines[name]}")
+                continue
+            first_lines[name] = place.line
+            yield name, self.node(value, (*path, name), place)
+
+    def _scalar(
+        self, source: ScalarNode, path: tuple[str | int, ...], place: Place
+    ) -> str | int | float | bool | None:
+        kind = str(source.tag).removeprefix("tag:yaml.org,2002:")
+        if kind not in _PLAIN_TYPES:
+            # A date, for instance, is text here: JSON, which payloads are made of, knows no dates.
+            return str(source.value)
+        try:
+            value = getattr(self._constructor, f"construct_yaml_{kind}")(source)
+        except (YAMLError, ValueError, KeyError):
+            self._problem(place, path, f"cannot be read as {kind}", str(source.value))
+            return None
+        if isinstance(value, float) and not isfinite(value):
+            self._problem(
+                place, path, "is no number that JSON can hold", str(source.value), "a finite number"
+            )
+            return None
+        return value  # type: ignore[no-any-return]
+
+    def _problem(
+        self,
+        place: Place,
+        path: tuple[str | int, ...],
+        message: str,
+        found: str | None = None,
+        allowed: str | None = None,
+    ) -> None:
+        self.problems.append(Problem(self.file, place.line, dotted(path), message, found, allowed))
