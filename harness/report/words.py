@@ -1,0 +1,141 @@
+"""The words in which reports speak to people who never saw the tool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.model.requirement import Basis, Level
+from harness.model.verdict import Verdict
+from harness.report.text import plural
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictWords:
+    """How a verdict is shown: a sign that tells it apart without colour, and what it means."""
+
+    sign: str
+    word: str
+    counted: str  # behind a number: "2 failed"
+    meaning: str
+
+
+VERDICTS = {
+    Verdict.FAIL: VerdictWords(
+        "✗", "fail", "failed", "The device did something that a binding requirement forbids, or left it out."
+    ),
+    Verdict.ERROR: VerdictWords(
+        "‼", "error", "errors", "The test tool itself went wrong; this says nothing about the device."
+    ),
+    Verdict.WARN: VerdictWords(
+        "!", "warning", "warnings", "A recommendation was not kept. It is worth a look, but allowed."
+    ),
+    Verdict.INCONCLUSIVE: VerdictWords(
+        "?",
+        "inconclusive",
+        "inconclusive",
+        "Something needed for an answer was missing: neither good nor bad.",
+    ),
+    Verdict.PASS: VerdictWords(
+        "✓", "pass", "passed", "The requirement was put to the test and kept; messages show it."
+    ),
+    Verdict.NOT_APPLICABLE: VerdictWords(
+        "–",
+        "not applicable",
+        "not applicable",
+        "The device does not claim the feature, or this bench cannot test it.",
+    ),
+}
+"""By verdict, those first that ask for attention first."""
+
+BASES = {
+    Basis.NORMATIVE: "The clause itself asks this of the device.",
+    Basis.DERIVED: "No single sentence says so, but it follows from the clauses named.",
+    Basis.CONVENTION: (
+        "This is a convention of a community that the profile says the device follows. "
+        "Breaking it is not a violation of a standard."
+    ),
+    Basis.PRACTICE: "This is good practice, not a standard. Breaking it is not a violation of a standard.",
+    Basis.PROFILE: (
+        "The device's own profile promises this. Breaking it breaks the maker's word, not a standard."
+    ),
+}
+
+OF_A_STANDARD = (Basis.NORMATIVE, Basis.DERIVED)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The part of a verdict that the conclusion of a run depends on."""
+
+    verdict: Verdict
+    level: Level
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What a run comes to, in a headline and a sentence. ``verdict`` is the gravest one."""
+
+    verdict: Verdict
+    headline: str
+    text: str
+
+
+def conclude(judged: list[Judged], ended: str) -> Conclusion:
+    """The conclusion of one run. ``ended`` is "complete" or why the run stopped early."""
+    found = _conclusion(judged)
+    if ended == "complete":
+        return found
+    early = f"The run ended early ({ended}), so requirements not listed here were not tested."
+    if found.verdict is Verdict.PASS:
+        return Conclusion(Verdict.INCONCLUSIVE, "The run did not come to its end", early)
+    return Conclusion(found.verdict, found.headline, f"{found.text} {early}")
+
+
+def _conclusion(judged: list[Judged]) -> Conclusion:
+    applied = [each for each in judged if each.verdict is not Verdict.NOT_APPLICABLE]
+    if not applied:
+        return Conclusion(
+            Verdict.INCONCLUSIVE, "Nothing was tested", "No requirement applied to this device."
+        )
+    failed = [each for each in applied if each.verdict is Verdict.FAIL]
+    undecided = _undecided_text(applied)
+    if failed:
+        text = f"{len(failed)} of {plural(len(applied), 'check')} failed{_whose(failed)} {undecided}"
+        return Conclusion(Verdict.FAIL, "The device does not conform", text.rstrip())
+    if undecided:
+        headline = "Nothing failed, but not everything could be decided"
+        return Conclusion(Verdict.INCONCLUSIVE, headline, f"{undecided} Until then this is not a pass.")
+    passed = sum(each.verdict is Verdict.PASS for each in applied)
+    text = f"{passed} of {plural(len(applied), 'check')} passed."
+    for verdict, what in (
+        (Verdict.WARN, "a recommendation not kept"),
+        (Verdict.INCONCLUSIVE, "a recommendation that could not be tested"),
+    ):
+        count = sum(each.verdict is verdict for each in applied)
+        text += f" {plural(count, 'check')} found {what}." if count else ""
+    warned = any(each.verdict is Verdict.WARN for each in applied)
+    return Conclusion(Verdict.WARN if warned else Verdict.PASS, "No violation found", text)
+
+
+def _undecided_text(applied: list[Judged]) -> str:
+    errors = sum(each.verdict is Verdict.ERROR for each in applied)
+    is_open = [each for each in applied if each.verdict is Verdict.INCONCLUSIVE and each.level is Level.MUST]
+    sentences = []
+    if is_open:
+        sentences.append(f"{plural(len(is_open), 'check')} of binding requirements stayed inconclusive.")
+    if errors:
+        sentences.append(f"{plural(errors, 'check')} could not be made, for the test tool itself went wrong.")
+    return " ".join(sentences)
+
+
+def _whose(failed: list[Judged]) -> str:
+    """Against what the device failed: only a standard can be violated."""
+    of_standard = sum(each.basis in OF_A_STANDARD for each in failed)
+    if of_standard == len(failed):
+        return " against a standard."
+    if of_standard:
+        return (
+            f": {of_standard} against a standard, {len(failed) - of_standard} against less than a standard."
+        )
+    return ", but none against a standard: the device breaks its own profile, a convention or good practice."
