@@ -10,10 +10,10 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from harness.trace import events, readable
 from harness.trace.events import Body, Event
@@ -22,6 +22,8 @@ from harness.trace.events import Body, Event
 class TraceError(Exception):
     """A trace that cannot be read: the message names file and line."""
 
+
+_T = TypeVar("_T")
 
 _CLASSES = {cls.__name__: cls for cls in get_args(Body)}
 
@@ -38,12 +40,12 @@ def to_line(event: Event) -> str:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def from_line(text: str) -> Event:
-    """Read one line back. Raises ValueError or KeyError when it is not an event."""
+def from_line(text: str | bytes) -> Event:
+    """Read one line back. Raises ValueError, KeyError or TypeError when it is not an event."""
     record = json.loads(text)
     cls = _CLASSES[record["kind"]]
     values = {name: convert(record[name]) for name, convert in _converters(cls) if name in record}
-    return Event(record["n"], record["t"], cls(**values))
+    return Event(_of_type(int, record["n"]), _of_type(float, record["t"]), cls(**values))
 
 
 @cache
@@ -58,27 +60,43 @@ def _converter(hint: Any) -> Callable[[Any], Any]:
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return hint
     if getattr(hint, "__origin__", None) is tuple:
-        return tuple
+        item = _converter(get_args(hint)[0])
+        return lambda value: tuple(item(each) for each in _of_type(list, value))
     if isinstance(hint, UnionType):
         inner = _converter(next(arg for arg in get_args(hint) if arg is not type(None)))
         return lambda value: None if value is None else inner(value)
-    return lambda value: value
+    return partial(_of_type, hint)
+
+
+def _of_type(wanted: type[_T], value: Any) -> _T:
+    """Check a JSON value; an integer serves as a float, but true and false are no numbers."""
+    allowed = (int, float) if wanted is float else wanted
+    if not isinstance(value, allowed) or (isinstance(value, bool) and wanted is not bool):
+        raise TypeError(f"{value!r} is not of type {wanted.__name__}")
+    return cast("_T", value)
 
 
 def read(path: Path) -> Iterator[Event]:
     """The events of a trace file. A last line cut short by a killed run is left out.
 
-    Raises TraceError when the file is missing or a line before the last one is not an event.
+    Raises TraceError when the file is missing, when a line before the last one is not an event, or when
+    the lines do not count from 1 on, for verdicts name the lines that prove them.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
+        data = path.read_bytes()
+    except OSError as problem:
         raise TraceError(f"{path}: cannot be read as a trace: {problem}") from problem
-    lines = text.splitlines(keepends=True)
-    for number, line in enumerate(lines, start=1):
+    # Only "\n" ends a line: text in it may hold other characters that Python takes for line ends.
+    *lines, rest = data.split(b"\n")
+    for number, line in enumerate([*lines, rest] if rest else lines, start=1):
         try:
-            yield from_line(line)
-        except (ValueError, KeyError, TypeError) as problem:
-            if number == len(lines) and not line.endswith("\n"):
+            event = from_line(line)
+        except (ValueError, KeyError, TypeError, RecursionError) as problem:
+            if number > len(lines):
                 return
             raise TraceError(f"{path}:{number}: not an event of a trace ({problem!r})") from problem
+        if event.line != number:
+            raise TraceError(
+                f"{path}:{number}: says that it is line {event.line}; lines are missing or moved"
+            )
+        yield event

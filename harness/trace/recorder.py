@@ -24,7 +24,10 @@ class Recorder:
         self._zero = clock()
         self._events: list[Event] = []
         self._waiters: list[tuple[Callable[[Event], bool], asyncio.Future[Event]]] = []
-        self._file: TextIO | None = path.open("w", encoding="utf-8") if path else None
+        # A lone surrogate (from a file name, say) cannot be UTF-8; backslashreplace makes it a JSON escape.
+        self._file: TextIO | None = (
+            path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") if path else None
+        )
 
     @property
     def events(self) -> Sequence[Event]:
@@ -43,10 +46,9 @@ class Recorder:
         if self._file:
             self._file.write(to_line(event))
             self._file.flush()
-        for waiter in list(self._waiters):
-            wanted, future = waiter
-            if not future.done() and wanted(event):
-                future.set_result(event)
+        for wanted, future in list(self._waiters):
+            if not future.done():
+                _offer(event, wanted, future)
         return event
 
     async def wait_for(
@@ -67,7 +69,8 @@ class Recorder:
             async with asyncio.timeout(max(within, 0)):
                 return await future
         except TimeoutError:
-            return None
+            # The event may have come in the very step of the loop in which the time ran out.
+            return None if future.cancelled() or not future.done() else future.result()
         finally:
             self._waiters.remove(waiter)
 
@@ -76,3 +79,12 @@ class Recorder:
         if self._file:
             self._file.close()
             self._file = None
+
+
+def _offer(event: Event, wanted: Callable[[Event], bool], future: asyncio.Future[Event]) -> None:
+    """Show the event to one waiter; what goes wrong there is the waiter's, not the recording link's."""
+    try:
+        if wanted(event):
+            future.set_result(event)
+    except Exception as problem:
+        future.set_exception(problem)
