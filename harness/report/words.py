@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from harness.model.requirement import Basis, Level
@@ -15,34 +16,53 @@ class VerdictWords:
 
     sign: str
     word: str
-    counted: str  # behind a number: "2 failed"
+    one: str  # behind the number 1
+    many: str  # behind all others
     meaning: str
+
+    def counted(self, count: int) -> str:
+        """Such as ``2 failed`` or ``1 warning``."""
+        return plural(count, self.one, self.many)
 
 
 VERDICTS = {
     Verdict.FAIL: VerdictWords(
-        "✗", "fail", "failed", "The device did something that a binding requirement forbids, or left it out."
+        "✗",
+        "fail",
+        "failed",
+        "failed",
+        "The device did something that a binding requirement forbids, or left out what it asks for.",
     ),
     Verdict.ERROR: VerdictWords(
-        "‼", "error", "errors", "The test tool itself went wrong; this says nothing about the device."
-    ),
-    Verdict.WARN: VerdictWords(
-        "!", "warning", "warnings", "A recommendation was not kept. It is worth a look, but allowed."
+        "‼",
+        "error",
+        "error",
+        "errors",
+        "The test tool itself went wrong; this says nothing about the device.",
     ),
     Verdict.INCONCLUSIVE: VerdictWords(
         "?",
         "inconclusive",
         "inconclusive",
+        "inconclusive",
         "Something needed for an answer was missing: neither good nor bad.",
     ),
+    Verdict.WARN: VerdictWords(
+        "!",
+        "warning",
+        "warning",
+        "warnings",
+        "A recommendation was not kept. That is allowed, but worth a look.",
+    ),
     Verdict.PASS: VerdictWords(
-        "✓", "pass", "passed", "The requirement was put to the test and kept; messages show it."
+        "✓", "pass", "passed", "passed", "The requirement was put to the test and kept; messages show it."
     ),
     Verdict.NOT_APPLICABLE: VerdictWords(
         "–",
         "not applicable",
         "not applicable",
-        "The device does not claim the feature, or this bench cannot test it.",
+        "not applicable",
+        "The device does not claim the feature, or this test bench cannot test it.",
     ),
 }
 """By verdict, those first that ask for attention first."""
@@ -106,16 +126,17 @@ def _conclusion(judged: list[Judged]) -> Conclusion:
     if undecided:
         headline = "Nothing failed, but not everything could be decided"
         return Conclusion(Verdict.INCONCLUSIVE, headline, f"{undecided} Until then this is not a pass.")
-    passed = sum(each.verdict is Verdict.PASS for each in applied)
-    text = f"{passed} of {plural(len(applied), 'check')} passed."
-    for verdict, what in (
-        (Verdict.WARN, "a recommendation not kept"),
-        (Verdict.INCONCLUSIVE, "a recommendation that could not be tested"),
-    ):
-        count = sum(each.verdict is verdict for each in applied)
-        text += f" {plural(count, 'check')} found {what}." if count else ""
-    warned = any(each.verdict is Verdict.WARN for each in applied)
-    return Conclusion(Verdict.WARN if warned else Verdict.PASS, "No violation found", text)
+    counts = Counter(each.verdict for each in applied)
+    text = f"{counts[Verdict.PASS]} of {plural(len(applied), 'check')} passed."
+    if counts[Verdict.WARN]:
+        text += f" {plural(counts[Verdict.WARN], 'check')} found a recommendation that is not kept."
+    if counts[Verdict.INCONCLUSIVE]:
+        text += f" {plural(counts[Verdict.INCONCLUSIVE], 'check')} of recommendations stayed inconclusive."
+    if counts[Verdict.WARN]:
+        return Conclusion(Verdict.WARN, "No violation found", text)
+    if not counts[Verdict.PASS]:
+        return Conclusion(Verdict.INCONCLUSIVE, "Nothing could be decided", text)
+    return Conclusion(Verdict.PASS, "No violation found", text)
 
 
 def _undecided_text(applied: list[Judged]) -> str:

@@ -1,0 +1,32 @@
+"""The terminal that results are shown on: what it can do, and how verdicts look on it."""
+
+from __future__ import annotations
+
+import os
+from typing import TextIO
+
+from rich.console import Console
+
+from harness.model.verdict import Verdict
+
+STYLES = {
+    Verdict.PASS: "green",
+    Verdict.FAIL: "bold red",
+    Verdict.WARN: "yellow",
+    Verdict.INCONCLUSIVE: "magenta",
+    Verdict.NOT_APPLICABLE: "dim",
+    Verdict.ERROR: "bold white on red",
+}
+
+TOLD = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.WARN)
+"""The verdicts that a person at a terminal wants to hear of."""
+
+
+def terminal(stream: TextIO | None = None) -> Console:
+    """A console on ``stream`` (default: standard output) that keeps the user's NO_COLOR."""
+    return Console(file=stream, highlight=False, markup=False, emoji=False)
+
+
+def is_plain(console: Console) -> bool:
+    """Whether output is plain lines: no terminal, a dumb one, or one whose user wants no colour."""
+    return not console.is_terminal or console.is_dumb_terminal or bool(os.environ.get("NO_COLOR"))

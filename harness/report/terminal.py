@@ -1,0 +1,140 @@
+"""The result of a run on a terminal: what needs attention, the counts, the time, where the report lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.model.verdict import Verdict
+from harness.report.console import STYLES, TOLD, is_plain, terminal
+from harness.report.json_report import CheckVerdict, Report, report_of
+from harness.report.progress import Progress
+from harness.report.text import line_numbers, one_line, seconds_text
+from harness.report.words import BASES, OF_A_STANDARD, VERDICTS, Conclusion, Judged, conclude
+from harness.session.result import RunResult
+
+__all__ = ["Progress", "print_summary", "summary_lines", "terminal"]
+
+_EVIDENCE_SHOWN = 3
+
+
+def conclusion_of(report: Report) -> Conclusion:
+    """What a report comes to."""
+    judged = [Judged(each.verdict, each.level, each.basis) for each in report.verdicts]
+    return conclude(judged, report.ended)
+
+
+def print_summary(console: Console, runs: Sequence[RunResult], *, page: Path | None = None) -> None:
+    """Print the end of a run: a table of what did not pass, counts, timing, and the report's page."""
+    if is_plain(console):
+        for line in summary_lines(runs, page=page):
+            console.file.write(line + "\n")
+        return
+    reports = [report_of(run) for run in runs]
+    for report in reports:
+        if told := _told(report):
+            console.print(_table(report, told))
+    for report in reports:
+        conclusion = conclusion_of(report)
+        console.print(Text(f"{_named(report)}: {conclusion.headline}", style=STYLES[conclusion.verdict]))
+        console.print(Text(conclusion.text))
+        console.print(_coloured_counts(report))
+        console.print(Text(timing_line(report), style="dim"))
+    for line in _page_lines(page):
+        console.print(Text(line), soft_wrap=True)
+
+
+def summary_lines(runs: Sequence[RunResult], *, page: Path | None = None) -> list[str]:
+    """The end of a run as plain lines, for logs and for pytest's terminal summary."""
+    lines: list[str] = []
+    for report in (report_of(run) for run in runs):
+        conclusion = conclusion_of(report)
+        for verdict in _told(report):
+            lines += [*_told_lines(report, verdict), ""]
+        lines.append(f"{_named(report)}: {conclusion.headline}")
+        lines.append(f"  {conclusion.text}")
+        lines.append(f"  {counts_line(report)}")
+        lines.append(f"  {timing_line(report)}")
+    return [*lines, *_page_lines(page)]
+
+
+def counts_line(report: Report) -> str:
+    """The verdicts counted: ``2 failed, 61 passed, 4 not applicable``."""
+    return (
+        ", ".join(_counts(report, verdict) for verdict in VERDICTS if report.counts.of(verdict))
+        or "no checks"
+    )
+
+
+def timing_line(report: Report) -> str:
+    """How long the run took, and how much of it standards and profile impose."""
+    timing = report.timing
+    text = (
+        f"{seconds_text(timing.total_seconds)}: {seconds_text(timing.imposed_seconds)} of waits that "
+        f"standards and profile impose, {seconds_text(timing.rest_seconds)} for the rest"
+    )
+    if timing.imposed_seconds > 0:
+        text += f" ({timing.total_seconds / timing.imposed_seconds:.2f} × the imposed waits)"
+    return text
+
+
+def _named(report: Report) -> str:
+    return f"{report.lane} ({one_line(report.dut)}, seed {report.seed})"
+
+
+def _told(report: Report) -> list[CheckVerdict]:
+    return [each for verdict in TOLD for each in report.verdicts if each.verdict is verdict]
+
+
+def _told_lines(report: Report, verdict: CheckVerdict) -> Iterator[str]:
+    yield f"{verdict.verdict.upper()}  {report.lane}::{verdict.id}  {one_line(verdict.message)}"
+    yield f"  {one_line(verdict.source)} ({verdict.level})"
+    if verdict.verdict is Verdict.FAIL and verdict.basis not in OF_A_STANDARD:
+        yield f"  {BASES[verdict.basis]}"
+    for evidence in verdict.evidence[:_EVIDENCE_SHOWN]:
+        yield f"  line {evidence.line}, {evidence.time:.3f} s: {evidence.summary}"
+    if len(verdict.events) > _EVIDENCE_SHOWN:
+        yield f"  all of the evidence: trace lines {line_numbers(verdict.events)}"
+
+
+def _table(report: Report, told: Sequence[CheckVerdict]) -> Table:
+    table = Table(title=report.lane, title_justify="left", expand=True, show_edge=False, pad_edge=False)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("check", overflow="fold", ratio=3)
+    table.add_column("clause", overflow="fold", ratio=3)
+    table.add_column("what was seen", overflow="fold", ratio=6)
+    table.add_column("trace lines", overflow="fold", ratio=1, min_width=7)
+    for verdict in told:
+        words = VERDICTS[verdict.verdict]
+        message = Text(one_line(verdict.message))
+        for evidence in verdict.evidence[:_EVIDENCE_SHOWN]:
+            message.append(f"\n{evidence.time:.3f} s  {evidence.summary}", style="dim")
+        table.add_row(
+            Text(f"{words.sign} {words.word}", style=STYLES[verdict.verdict]),
+            Text(verdict.id),
+            Text(f"{one_line(verdict.source)} ({verdict.level})"),
+            message,
+            Text(line_numbers(verdict.events, most=4)),
+        )
+    return table
+
+
+def _counts(report: Report, verdict: Verdict) -> str:
+    return VERDICTS[verdict].counted(report.counts.of(verdict))
+
+
+def _coloured_counts(report: Report) -> Text:
+    parts = [
+        Text(f"{words.sign} {_counts(report, verdict)}", style=STYLES[verdict])
+        for verdict, words in VERDICTS.items()
+        if report.counts.of(verdict)
+    ]
+    return Text("  ").join(parts)
+
+
+def _page_lines(page: Path | None) -> list[str]:
+    return [] if page is None else [f"report: {page}"]
