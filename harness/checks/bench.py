@@ -16,7 +16,7 @@ from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.requirement import Need
 from harness.trace import coap, mqtt
-from harness.trace.events import Act, Body, Direction, Event
+from harness.trace.events import Act, Direction, Event
 
 
 class CannotStimulateError(Exception):
@@ -56,6 +56,9 @@ class MqttDoor(Protocol):
 
         Its packets are in the trace (point CLIENT, a connection number of its own, which is returned).
         """
+
+    async def restart_broker(self, *, wipe: bool) -> None:
+        """Restart the broker (``Need.RESTART``), with ``wipe`` without what it had stored."""
 
 
 class TapDoor(Protocol):
@@ -190,12 +193,30 @@ class Bench(Protocol):
 
     profile: Profile
     random: random.Random  # seeded per check and subject
-    mqtt: MqttDoor
-    tap: TapDoor
-    coap: CoapDoor
-    mdns: MdnsDoor
-    local: LocalDoor
-    power: PowerDoor
+
+    @property
+    def mqtt(self) -> MqttDoor:
+        """Our client on the DUT's broker."""
+
+    @property
+    def tap(self) -> TapDoor:
+        """Between DUT and broker."""
+
+    @property
+    def coap(self) -> CoapDoor:
+        """The DUT's CoAP server."""
+
+    @property
+    def mdns(self) -> MdnsDoor:
+        """Multicast DNS on the DUT's link."""
+
+    @property
+    def local(self) -> LocalDoor:
+        """Hands at the device."""
+
+    @property
+    def power(self) -> PowerDoor:
+        """The DUT's power."""
 
     def offers(self, need: Need) -> bool:
         """Whether the door of that need is there."""
@@ -250,6 +271,12 @@ class Bench(Protocol):
     async def invoke(self, name: str, value: Value = None, *, transport: str) -> Event:
         """Invoke an action through its binding; returns the stimulus event."""
 
+    async def watch(self) -> None:
+        """For the rest of this check, observe every CoAP property that can be observed.
+
+        Without it, CoAP properties are only read when asked for. Over MQTT everything is seen anyway.
+        """
+
     async def read(self, name: str, *, transport: str) -> Value:
         """The present value of a property: over CoAP a GET, over MQTT the last report.
 
@@ -276,6 +303,3 @@ class Bench(Protocol):
 
         ``within`` defaults to the profile's ``behaviour.boot`` or ``reconnect``, whichever is longer.
         """
-
-
-Record = Callable[[Body], Event]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar
 
 from harness.checks.observations import Report, reports
 from harness.model.profile import Profile
@@ -27,14 +27,16 @@ from harness.trace.events import (
 )
 
 T = TypeVar("T")
+B = TypeVar("B")
 P = TypeVar("P", bound=mqtt.Packet)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen(Generic[T]):
-    """Something decoded, with the event that carried it."""
+class Seen(Generic[T, B]):
+    """Something decoded (``what``), with the body of the event that carried it, and the event."""
 
     event: Event
+    body: B
     what: T
 
     @property
@@ -48,7 +50,7 @@ class Seen(Generic[T]):
         return self.event.line
 
 
-Evidence = Seen[object] | Report | Event | int
+Evidence = Seen[Any, Any] | Report | Event | int
 
 
 @dataclass(frozen=True)
@@ -80,33 +82,14 @@ class Case:
         """Whether the window has events at all."""
         return bool(self.window)
 
-    @overload
     def mqtt(
         self,
-        kind: type[P],
+        kind: type[P] = mqtt.Packet,  # type: ignore[assignment]
         *,
         direction: Direction | None = Direction.FROM_DUT,
         point: Point = Point.TAP,
         fate: Fate | None = None,
-    ) -> list[Seen[P]]: ...
-
-    @overload
-    def mqtt(
-        self,
-        *,
-        direction: Direction | None = Direction.FROM_DUT,
-        point: Point = Point.TAP,
-        fate: Fate | None = None,
-    ) -> list[Seen[mqtt.Packet]]: ...
-
-    def mqtt(
-        self,
-        kind: type[mqtt.Packet] = mqtt.Packet,
-        *,
-        direction: Direction | None = Direction.FROM_DUT,
-        point: Point = Point.TAP,
-        fate: Fate | None = None,
-    ) -> list[Seen[mqtt.Packet]]:  # type: ignore[misc]
+    ) -> list[Seen[P, MqttPacket]]:
         """MQTT packets of the window, decoded: by default those that the DUT itself sent."""
         found = []
         for event in self.window:
@@ -119,37 +102,40 @@ class Case:
             ):
                 packet = _mqtt(body.raw, body.level)
                 if isinstance(packet, kind):
-                    found.append(Seen(event, packet))
+                    found.append(Seen(event, body, packet))
         return found
 
-    def connections(self, point: Point = Point.TAP) -> list[Seen[Connection]]:
+    def connections(self, point: Point = Point.TAP) -> list[Seen[Connection, Connection]]:
         """Connections of the window that were opened and closed."""
         return [
-            Seen(event, event.body)
+            Seen(event, event.body, event.body)
             for event in self.window
             if isinstance(event.body, Connection) and event.body.point is point
         ]
 
-    def coap(self, direction: Direction | None = Direction.FROM_DUT) -> list[Seen[coap.Message]]:
+    def coap(
+        self, direction: Direction | None = Direction.FROM_DUT
+    ) -> list[Seen[coap.Message, CoapDatagram]]:
         """CoAP messages of the window, decoded; with ``direction`` None, both ways."""
         return [
-            Seen(event, _coap(event.body.raw))
+            Seen(event, event.body, _coap(event.body.raw))
             for event in self.window
-            if isinstance(event.body, CoapDatagram) and (direction is None or event.body.direction is direction)
+            if isinstance(event.body, CoapDatagram)
+            and (direction is None or event.body.direction is direction)
         ]
 
-    def mdns(self, direction: Direction | None = Direction.FROM_DUT) -> list[Seen[mdns.Message]]:
+    def mdns(self, direction: Direction | None = Direction.FROM_DUT) -> list[Seen[mdns.Message, MdnsPacket]]:
         """mDNS messages of the window, decoded; with ``direction`` None, all on the link."""
         return [
-            Seen(event, _mdns(event.body.raw))
+            Seen(event, event.body, _mdns(event.body.raw))
             for event in self.window
-            if isinstance(event.body, MdnsPacket) and (direction is None or event.body.direction is direction)
+            if isinstance(event.body, MdnsPacket) and direction in (None, event.body.direction)
         ]
 
-    def acts(self, *acts: Act) -> list[Seen[Stimulus]]:
+    def acts(self, *acts: Act) -> list[Seen[Stimulus, Stimulus]]:
         """What the harness did in the window."""
         return [
-            Seen(event, event.body)
+            Seen(event, event.body, event.body)
             for event in self.window
             if isinstance(event.body, Stimulus) and (not acts or event.body.act in acts)
         ]

@@ -42,7 +42,7 @@ class Check:
         return (Subject(),)
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        """Drive the device. Raise :class:`harness.checks.bench.CannotStimulateError` when it cannot be done."""
+        """Drive the device. Raise CannotStimulateError when that cannot be done."""
 
     def judge(self, case: Case) -> Outcome:
         """Decide from the trace. Pure: no I/O, no clock, the same answer for the same case."""

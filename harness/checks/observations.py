@@ -45,23 +45,37 @@ class Report:
 
 
 def reports(profile: Profile, trace: Sequence[Event]) -> Iterator[Report]:
-    """Every value of a property or event that the device told, in the order of the trace.
-
-    MQTT is read at the tap where there is one, otherwise at our own client.
-    """
-    begin = trace[0].body if trace else None
-    point = Point.TAP if isinstance(begin, RunStarted) and Need.TAP in begin.needs_met else Point.CLIENT
-    requests = CoapRequests()
+    """Every value of a property or event that the device told, in the order of the trace."""
+    reader = ReportReader(profile)
     for event in trace:
-        body = event.body
+        yield from reader.read(event)
+
+
+class ReportReader:
+    """Reads reports out of a trace, event by event, from its first event on.
+
+    MQTT is read at the tap where the bench has one, otherwise at our own client.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._point = Point.CLIENT
+        self._requests = CoapRequests()
+
+    def read(self, event: Event) -> Iterator[Report]:
+        """The reports in the next event."""
+        body, bindings = event.body, self._profile.bindings
         if isinstance(body, MqttPacket):
-            if profile.bindings.mqtt and body.point is point:
-                yield from mqtt_reports(profile, profile.bindings.mqtt, event, body)
-        elif isinstance(body, CoapDatagram) and profile.bindings.coap:
-            yield from requests.reports(profile, profile.bindings.coap, event, body)
+            if bindings.mqtt and body.point is self._point:
+                yield from mqtt_reports(bindings.mqtt, event, body)
+        elif isinstance(body, CoapDatagram):
+            if bindings.coap:
+                yield from self._requests.reports(bindings.coap, event, body)
+        elif isinstance(body, RunStarted):
+            self._point = Point.TAP if Need.TAP in body.needs_met else Point.CLIENT
 
 
-def mqtt_reports(profile: Profile, binding: MqttBinding, event: Event, body: MqttPacket) -> Iterator[Report]:
+def mqtt_reports(binding: MqttBinding, event: Event, body: MqttPacket) -> Iterator[Report]:
     """The values in one MQTT packet of the device; none when it is no PUBLISH on a bound topic."""
     # A quick look at the type nibble spares decoding everything else.
     if body.direction is not Direction.FROM_DUT or body.fate is Fate.INJECTED or body.raw[:1] < b"\x30":
@@ -71,11 +85,12 @@ def mqtt_reports(profile: Profile, binding: MqttBinding, event: Event, body: Mqt
     packet = mqtt.decode(body.raw, body.level)
     if not isinstance(packet, mqtt.Publish):
         return
-    for name, bound in (*binding.properties.items(), *binding.events.items()):
-        topic = bound.state if hasattr(bound, "state") else bound.topic
+    topics = [(name, bound.state, bound.member, bound.values) for name, bound in binding.properties.items()]
+    topics += [(name, bound.topic, bound.member, bound.values) for name, bound in binding.events.items()]
+    for name, topic, member, values in topics:
         if topic != packet.topic:
             continue
-        value = decode_mqtt(packet.payload, bound.member, bound.values)
+        value = decode_mqtt(packet.payload, member, values)
         # Members of a shared JSON object may be left out where they did not change.
         if isinstance(value, Undecoded) and value.absent:
             continue
@@ -89,9 +104,7 @@ class CoapRequests:
         self._paths: dict[tuple[str, bytes], str] = {}
         self._observing: set[tuple[str, bytes]] = set()
 
-    def reports(
-        self, profile: Profile, binding: CoapBinding, event: Event, body: CoapDatagram
-    ) -> Iterator[Report]:
+    def reports(self, binding: CoapBinding, event: Event, body: CoapDatagram) -> Iterator[Report]:
         """The values in one CoAP datagram; none when it is no response to a GET on a bound path."""
         message = coap.decode(body.raw)
         key = (body.local, message.token)
@@ -109,10 +122,12 @@ class CoapRequests:
         if message.code != coap.Code.CONTENT or key not in self._paths:
             return
         path = self._paths[key]
-        for name, bound in (*binding.properties.items(), *binding.events.items()):
-            if bound.path != path:
+        paths = [(name, bound.path, bound.member) for name, bound in binding.properties.items()]
+        paths += [(name, bound.path, None) for name, bound in binding.events.items()]
+        for name, bound_path, member in paths:
+            if bound_path != path:
                 continue
-            value = decode_coap(message.payload, message.content_format, getattr(bound, "member", None))
+            value = decode_coap(message.payload, message.content_format, member)
             yield _report(event, name, value, Transport.COAP, asked=key not in self._observing)
 
 

@@ -42,6 +42,7 @@ class Need(StrEnum):
 
     TAP = "tap"  # the point between DUT and broker, where packets are seen, withheld and injected
     BROKER = "broker"  # a client of ours on the broker that the DUT uses
+    RESTART = "restart"  # the DUT's broker can be restarted, and what it stored be wiped
     COAP = "coap"  # the DUT's CoAP endpoint can be reached
     MDNS = "mdns"  # multicast DNS on the DUT's link
     LOCAL = "local"  # local operation: buttons pressed, sensors stimulated

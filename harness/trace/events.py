@@ -76,12 +76,16 @@ class CheckStarted:
 
 @dataclass(frozen=True, slots=True)
 class CheckEnded:
-    """The stimulus of a check is over. ``problem`` tells why it could not be carried out, if so."""
+    """The stimulus of a check is over.
+
+    ``problem`` tells why it could not be carried out, if so; ``harness_fault`` that the harness is to blame.
+    """
 
     check: str
     subject: str | None
     transport: str | None
     problem: str | None = None
+    harness_fault: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,7 @@ class Act(StrEnum):
     ACCEPT = "accept"  # … and takes them again
     WITHHOLD = "withhold"  # the tap keeps back packets; ``name`` says which
     RELEASE = "release"  # … and lets them through again
+    RESTART_BROKER = "restart-broker"
     RAW = "raw"  # crafted bytes were sent; ``name`` says what
 
 

@@ -1,0 +1,44 @@
+"""Loopback addresses for simulated devices: each has one of its own, as devices on a network have.
+
+With an address of its own every device keeps the ports that its profile declares, and its multicast
+packets can be told from those of its neighbours.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+
+PER_NETWORK = 250
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceAddress:
+    """Where a simulated device lives, and the address from which the harness speaks to it."""
+
+    device: str
+    harness: str
+
+
+def address_for(lane: int) -> DeviceAddress:
+    """The addresses of lane number ``lane`` (from 0) of this process.
+
+    Linux takes all of 127/8 as its own. Where the system does not, everybody shares 127.0.0.1.
+    """
+    # Processes that run at the same time (pytest-xdist) must not share addresses.
+    network = 16 + os.getpid() % 200
+    third, fourth = divmod(lane, PER_NETWORK)
+    address = DeviceAddress(
+        f"127.{network}.{2 * third}.{fourth + 1}", f"127.{network}.{2 * third + 1}.{fourth + 1}"
+    )
+    return address if _usable(address.device) else DeviceAddress("127.0.0.1", "127.0.0.1")
+
+
+def _usable(host: str) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind((host, 0))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,305 @@
+"""The test bench: what a stimulus has at hand, over the real links, all of it recorded."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from harness.checks.bench import CannotStimulateError
+from harness.checks.observations import Report, ReportReader, Transport
+from harness.checks.payloads import encode_coap, encode_mqtt, json_text
+from harness.links.coap import Endpoint
+from harness.links.mdns import MdnsLink
+from harness.model.base import Value
+from harness.model.binding import CoapBinding
+from harness.model.profile import Profile
+from harness.model.requirement import Need
+from harness.session.doors import CoapDoors, MqttDoors, SimulatedHands, SimulatedPower, TapDoors
+from harness.session.equipment import Equipment
+from harness.session.presence import coap_answers, mqtt_present
+from harness.trace import coap as coap_messages
+from harness.trace.events import Act, Event, MqttPacket, Note, Stimulus, Wait
+
+Door = TypeVar("Door")
+
+PING_LIMIT = 2.0  # seconds for the RST that answers a CoAP ping, before the ping is repeated
+
+
+class LabBench:
+    """Implements :class:`harness.checks.bench.Bench` over the equipment of one DUT."""
+
+    def __init__(self, profile: Profile, equipment: Equipment, seed: int) -> None:
+        self.profile = profile
+        self.random = random.Random(seed)
+        self.waiting_for = ""  # said when a check takes too long
+        self._equipment = equipment
+        self._recorder = equipment.recorder
+        self._reader = ReportReader(profile)
+        self._read_to = 0
+        self._reports: dict[int, tuple[Report, ...]] = {}
+        self._observer: Endpoint | None = None
+
+    @property
+    def mqtt(self) -> MqttDoors:
+        """Our client on the DUT's broker."""
+        return _there(self._equipment.mqtt_door, Need.BROKER)
+
+    @property
+    def tap(self) -> TapDoors:
+        """Between DUT and broker."""
+        return _there(self._equipment.tap_door, Need.TAP)
+
+    @property
+    def coap(self) -> CoapDoors:
+        """The DUT's CoAP server."""
+        return _there(self._equipment.coap_door, Need.COAP)
+
+    @property
+    def mdns(self) -> MdnsLink:
+        """Multicast DNS on the DUT's link."""
+        return _there(self._equipment.mdns_link, Need.MDNS)
+
+    @property
+    def local(self) -> SimulatedHands:
+        """Hands at the device."""
+        return _there(self._equipment.local_door, Need.LOCAL)
+
+    @property
+    def power(self) -> SimulatedPower:
+        """The DUT's power."""
+        return _there(self._equipment.power_door, Need.POWER)
+
+    def begin(self, seed: str) -> None:
+        """A check begins: its random values depend on the run's seed and on itself alone."""
+        self.random = random.Random(seed)
+        self.waiting_for = ""
+
+    def offers(self, need: Need) -> bool:
+        """Whether the door of that need is there."""
+        return need in self._equipment.needs_met
+
+    @property
+    def trace(self) -> Sequence[Event]:
+        """Everything recorded so far in this run."""
+        return self._recorder.events
+
+    def mark(self) -> int:
+        """The present end of the trace."""
+        return len(self._recorder.events)
+
+    def note(self, text: str) -> None:
+        """Leave a remark for the reader of the trace."""
+        self._recorder.record(Note(text))
+
+    def stimulus(
+        self,
+        act: Act,
+        name: str | None = None,
+        value: Value = None,
+        *,
+        transport: str | None = None,
+        legal: bool | None = None,
+    ) -> Event:
+        """Record a deliberate act."""
+        return self._recorder.record(Stimulus(act, name, json_text(value), transport, legal))
+
+    async def until(
+        self,
+        wanted: Callable[[Event], bool],
+        *,
+        within: float,
+        imposed_by: str | None = None,
+        what: str = "",
+        since: int | None = None,
+    ) -> Event | None:
+        """Wait for the event that decides; None when ``within`` seconds passed without it."""
+        begin = self._recorder.now
+        self.waiting_for = what or imposed_by or "an event"
+        event = await self._recorder.wait_for(wanted, within=within, since=since)
+        if imposed_by and (took := self._recorder.now - begin) > 0:
+            self._recorder.record(Wait(round(took, 6), imposed_by, what))
+        return event
+
+    async def quiet(self, seconds: float, *, imposed_by: str, what: str) -> None:
+        """Watch for ``seconds``, as a clause imposes."""
+        await self.until(lambda _: False, within=seconds, imposed_by=imposed_by, what=what)
+
+    async def write(self, name: str, value: Value, *, transport: str, legal: bool = True) -> Event:
+        """Command a property through its binding."""
+        stimulus = self.stimulus(Act.WRITE, name, value, transport=transport, legal=legal)
+        bindings = self.profile.bindings
+        if transport == Transport.MQTT and bindings.mqtt:
+            bound = bindings.mqtt.properties[name]
+            payload = encode_mqtt(value, bound.command_member, bound.values)
+            # A device without a command topic is tried at the place where most have theirs.
+            topic = bound.command or f"{bound.state}/set"
+            await self.mqtt.publish(topic, payload, qos=bound.command_qos)
+        elif transport == Transport.COAP and bindings.coap:
+            resource = bindings.coap.properties[name]
+            payload = encode_coap(value, resource.format, resource.member)
+            await self._request(coap_messages.Code.PUT, resource.path, payload, resource.format.number)
+        return stimulus
+
+    async def invoke(self, name: str, value: Value = None, *, transport: str) -> Event:
+        """Invoke an action through its binding."""
+        stimulus = self.stimulus(Act.INVOKE, name, value, transport=transport, legal=True)
+        bindings = self.profile.bindings
+        if transport == Transport.MQTT and bindings.mqtt:
+            bound = bindings.mqtt.actions[name]
+            payload = b"" if value is None else encode_mqtt(value, None, None)
+            await self.mqtt.publish(bound.command, payload, qos=bound.command_qos)
+        elif transport == Transport.COAP and bindings.coap:
+            resource = bindings.coap.actions[name]
+            payload = b"" if value is None else encode_coap(value, resource.format, None)
+            number = None if value is None else resource.format.number
+            await self._request(coap_messages.Code.POST, resource.path, payload, number)
+        return stimulus
+
+    async def watch(self) -> None:
+        """Observe every CoAP property and event that can be observed, for the rest of this check."""
+        binding = self.profile.bindings.coap
+        if binding is None or self._observer is not None:
+            return
+        self._observer = await self.coap.endpoint()
+        observed = [bound.path for bound in binding.properties.values() if bound.observe]
+        for path in dict.fromkeys([*observed, *(bound.path for bound in binding.events.values())]):
+            await self._observer.request(
+                coap_messages.request(
+                    coap_messages.Code.GET,
+                    path,
+                    mid=self.coap.next_mid(),
+                    token=self.coap.next_token(),
+                    observe=0,
+                )
+            )
+
+    async def read(self, name: str, *, transport: str) -> Value:
+        """The present value of a property: a GET over CoAP, the last report over MQTT."""
+        since = self.mark()
+        if transport == Transport.COAP and self.profile.bindings.coap:
+            await self._request(coap_messages.Code.GET, self.profile.bindings.coap.properties[name].path)
+        else:
+            since = 0
+        self._catch_up()
+        for event in reversed(self.trace[since:]):
+            for report in self._reports.get(event.line, ()):
+                if report.name == name and report.transport == transport and report.problem is None:
+                    return report.value
+        raise CannotStimulateError(f"the device tells no value of {name} over {transport}")
+
+    async def reported(
+        self,
+        name: str,
+        wanted: Callable[[Value], bool],
+        *,
+        transport: str,
+        within: float,
+        since: int,
+        imposed_by: str | None = None,
+    ) -> Event | None:
+        """Wait until the device reports a value of ``name`` that ``wanted`` accepts."""
+
+        def accepted(event: Event) -> bool:
+            return any(
+                report.name == name
+                and report.transport == transport
+                and report.problem is None
+                and wanted(report.value)
+                for report in self._reports_of(event)
+            )
+
+        what = f"{name} to be reported over {transport}"
+        binding = self.profile.bindings.coap
+        observed = binding is not None and (name in binding.events or self._observes(binding, name))
+        if transport == Transport.MQTT or observed or binding is None:
+            return await self.until(accepted, within=within, what=what, since=since, imposed_by=imposed_by)
+        deadline = self._recorder.now + within
+        pause = 0.0
+        while True:
+            await self._request(coap_messages.Code.GET, binding.properties[name].path)
+            event = await self.until(accepted, within=0, what=what, since=since)
+            remaining = deadline - self._recorder.now
+            if event is not None or remaining <= 0:
+                return event
+            # Read at once, then less and less often: a slow device is not flooded by the waiting.
+            pause = min(max(2 * pause, 0.01), remaining, 1.0)
+            await self.until(accepted, within=pause, what=what, imposed_by=imposed_by)
+
+    async def ready(self, *, within: float | None = None) -> bool:
+        """Wait until the DUT is on all its transports."""
+        behaviour = self.profile.behaviour
+        limit = max(behaviour.boot, behaviour.reconnect) if within is None else within
+        deadline = self._recorder.now + limit
+        binding = self.profile.bindings.mqtt
+        if binding and binding.sleep is None and self._equipment.watches_mqtt:
+            tapped = self.offers(Need.TAP)
+            if not mqtt_present(self.trace, binding, tapped):
+                event = await self.until(
+                    lambda event: (
+                        isinstance(event.body, MqttPacket) and mqtt_present(self.trace, binding, tapped)
+                    ),
+                    within=limit,
+                    what="the device to be connected and subscribed over MQTT",
+                    imposed_by="profile: bindings.mqtt.reconnect, behaviour.boot",
+                )
+                if event is None:
+                    return False
+        if self.offers(Need.COAP):
+            return await self._coap_alive(deadline)
+        return True
+
+    async def tidy(self) -> None:
+        """After a check: undo what it left behind."""
+        self._observer = None
+        await self._equipment.tidy()
+
+    async def _coap_alive(self, deadline: float) -> bool:
+        endpoint = await self.coap.endpoint()
+        try:
+            while self._recorder.now < deadline:
+                ping = coap_messages.empty(coap_messages.Type.CON, self.coap.next_mid())
+                endpoint.send(coap_messages.encode(ping))
+                limit = min(PING_LIMIT, deadline - self._recorder.now)
+                if await endpoint.receive(partial(coap_answers, mid=ping.mid), within=limit):
+                    return True
+            return False
+        finally:
+            endpoint.close()
+
+    def _observes(self, binding: CoapBinding, name: str) -> bool:
+        return self._observer is not None and name in binding.properties and binding.properties[name].observe
+
+    async def _request(
+        self, code: int, path: str, payload: bytes = b"", content_format: int | None = None
+    ) -> coap_messages.Message | None:
+        """One request of the bench itself, on an endpoint that it keeps for that."""
+        message = coap_messages.request(
+            code,
+            path,
+            mid=self.coap.next_mid(),
+            token=self.coap.next_token(),
+            payload=payload,
+            content_format=content_format,
+        )
+        endpoint = await self._equipment.own_endpoint()
+        return await endpoint.request(message)
+
+    def _reports_of(self, event: Event) -> tuple[Report, ...]:
+        self._catch_up()
+        return self._reports.get(event.line, ())
+
+    def _catch_up(self) -> None:
+        events = self._recorder.events
+        while self._read_to < len(events):
+            event = events[self._read_to]
+            self._read_to += 1
+            if found := tuple(self._reader.read(event)):
+                self._reports[event.line] = found
+
+
+def _there(door: Door | None, need: Need) -> Door:
+    if door is None:
+        raise CannotStimulateError(f"this bench does not offer {need}")
+    return door

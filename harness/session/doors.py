@@ -1,0 +1,206 @@
+"""The links as the doors of :mod:`harness.checks.bench`: each act is recorded as a stimulus."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from harness.checks.bench import CannotStimulateError, Refusal
+from harness.checks.payloads import json_text
+from harness.links.broker import Broker
+from harness.links.coap import CoapLink, Endpoint
+from harness.links.mqtt import MqttController
+from harness.links.tap import Hold, Tap
+from harness.links.tap import Refusal as TapRefusal
+from harness.model.base import Value
+from harness.simulate.device import SimulatedDevice
+from harness.trace import mqtt
+from harness.trace.events import Act, Direction, Event, Stimulus
+from harness.trace.recorder import Recorder
+
+
+class MqttDoors:
+    """Implements :class:`harness.checks.bench.MqttDoor`."""
+
+    def __init__(self, controller: MqttController, broker: Broker, recorder: Recorder) -> None:
+        self._controller = controller
+        self._broker = broker
+        self._recorder = recorder
+        self.publish = controller.publish
+        self.subscribe = controller.subscribe
+        self.late_subscriber = controller.late_subscriber
+
+    async def restart_broker(self, *, wipe: bool) -> None:
+        """Restart the broker, with ``wipe`` without what it had stored."""
+        self._recorder.record(Stimulus(Act.RESTART_BROKER, "wiped" if wipe else "kept"))
+        await self._broker.restart(wipe=wipe)
+
+
+class TapDoors:
+    """Implements :class:`harness.checks.bench.TapDoor`."""
+
+    def __init__(self, tap: Tap, recorder: Recorder) -> None:
+        self._tap = tap
+        self._recorder = recorder
+        self._holds: list[RecordedHold] = []
+        self._disturbed = False
+
+    def drop(self) -> None:
+        """Cut the DUT's connection at once."""
+        self._recorder.record(Stimulus(Act.DROP_LINK))
+        self._tap.drop()
+
+    def refuse(self, how: Refusal, code: int = 5) -> None:
+        """Turn the DUT's next connections away until :meth:`accept`."""
+        self._disturbed = True
+        self._recorder.record(
+            Stimulus(Act.REFUSE, how.value, json_text(code) if how is Refusal.CONNACK else None)
+        )
+        self._tap.refuse(TapRefusal(how.value), code)
+
+    def accept(self) -> None:
+        """Take the DUT's connections again."""
+        self._disturbed = False
+        self._recorder.record(Stimulus(Act.ACCEPT))
+        self._tap.accept()
+
+    def freeze(self) -> None:
+        """Let the link go dead without a word."""
+        self._recorder.record(Stimulus(Act.WITHHOLD, "everything"))
+        self._tap.freeze()
+
+    def thaw(self) -> None:
+        """End :meth:`freeze`."""
+        self._recorder.record(Stimulus(Act.RELEASE, "everything"))
+        self._tap.thaw()
+
+    def hold(self, wanted: Callable[[mqtt.Packet], bool], direction: Direction, what: str) -> RecordedHold:
+        """Keep back packets."""
+        self._recorder.record(Stimulus(Act.WITHHOLD, what))
+        hold = RecordedHold(self._tap.hold(wanted, direction), self._recorder, what)
+        self._holds.append(hold)
+        return hold
+
+    def inject(self, *raw: bytes, segments: Sequence[int] = (), what: str) -> Event:
+        """Send crafted packets to the DUT on its present connection; returns the stimulus."""
+        if not self._tap.connections:
+            raise CannotStimulateError("the device has no MQTT connection to send crafted packets on")
+        stimulus = self._recorder.record(Stimulus(Act.RAW, what, transport="mqtt"))
+        self._tap.inject(b"".join(raw), segments=segments)
+        return stimulus
+
+    def next_packet_id(self) -> int:
+        """A packet id that the broker is not using."""
+        return self._tap.next_packet_id()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the DUT has a connection through the tap now."""
+        return bool(self._tap.connections)
+
+    def tidy(self) -> None:
+        """After a check: let everything through again."""
+        for hold in self._holds:
+            hold.release()
+        self._holds.clear()
+        if self._tap.frozen:
+            self.thaw()
+        if self._disturbed:
+            self.accept()
+
+
+class RecordedHold:
+    """Implements :class:`harness.checks.bench.Hold`."""
+
+    def __init__(self, hold: Hold, recorder: Recorder, what: str) -> None:
+        self._hold: Hold | None = hold
+        self._recorder = recorder
+        self._what = what
+
+    def release(self) -> None:
+        """Pass on what was kept back, in order, and stop keeping back."""
+        if self._hold:
+            self._recorder.record(Stimulus(Act.RELEASE, self._what))
+            self._hold.release()
+            self._hold = None
+
+    def discard(self) -> None:
+        """Throw away what was kept back, and stop keeping back."""
+        if self._hold:
+            self._recorder.record(Stimulus(Act.RELEASE, f"{self._what}, thrown away"))
+            self._hold.discard()
+            self._hold = None
+
+
+class CoapDoors:
+    """Implements :class:`harness.checks.bench.CoapDoor`."""
+
+    def __init__(self, link: CoapLink) -> None:
+        self._link = link
+        self.next_mid = link.next_mid
+        self.next_token = link.next_token
+
+    async def endpoint(self) -> Endpoint:
+        """A new endpoint of ours."""
+        return await self._link.endpoint()
+
+
+class SimulatedHands:
+    """Implements :class:`harness.checks.bench.LocalDoor` at a simulated device."""
+
+    def __init__(self, device: SimulatedDevice, recorder: Recorder) -> None:
+        self._device = device
+        self._recorder = recorder
+
+    async def operate(self, control: str) -> None:
+        """Operate a control of the profile."""
+        self._recorder.record(Stimulus(Act.LOCAL, control))
+        self._device.core.operate(control)
+
+    async def sense(self, name: str, value: Value) -> None:
+        """Make a sensor see ``value``."""
+        self._recorder.record(Stimulus(Act.LOCAL, name, json_text(value)))
+        self._device.core.sense(name, value)
+
+
+class SimulatedPower:
+    """Implements :class:`harness.checks.bench.PowerDoor` at a simulated device."""
+
+    def __init__(self, device: SimulatedDevice, recorder: Recorder) -> None:
+        self._device = device
+        self._recorder = recorder
+        self._starting: asyncio.Task[None] | None = None
+
+    async def stop(self) -> None:
+        """Stop the DUT in order."""
+        self._recorder.record(Stimulus(Act.STOP))
+        await self._settle_start()
+        await self._device.stop()
+
+    async def kill(self) -> None:
+        """Take its power away without a word."""
+        self._recorder.record(Stimulus(Act.KILL))
+        await self._settle_start()
+        await self._device.kill()
+
+    async def start(self) -> None:
+        """Start it; returns at once."""
+        self._recorder.record(Stimulus(Act.START))
+        self._starting = asyncio.get_running_loop().create_task(self._device.start())
+
+    async def started(self, *, within: float) -> bool:
+        """Wait until the device is up. False when it is not within the time; its start goes on."""
+        if self._starting is None:
+            return True
+        done, _ = await asyncio.wait({self._starting}, timeout=within)
+        if self._starting in done:
+            starting, self._starting = self._starting, None
+            starting.result()
+        return bool(done)
+
+    async def _settle_start(self) -> None:
+        """A start that is still under way is given up."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+            self._starting = None

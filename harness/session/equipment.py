@@ -1,0 +1,244 @@
+"""Everything that is opened for one DUT: broker, tap, links, and the simulated device where there is one."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from harness.links.broker import Broker, broker_for
+from harness.links.coap import CoapLink, Endpoint
+from harness.links.mdns import MdnsLink
+from harness.links.mqtt import MqttController
+from harness.links.tap import Tap
+from harness.model.profile import Profile
+from harness.model.requirement import Need
+from harness.session.addresses import DeviceAddress
+from harness.session.doors import CoapDoors, MqttDoors, SimulatedHands, SimulatedPower, TapDoors
+from harness.simulate.device import SimulatedDevice
+from harness.simulate.faults import fault_named
+from harness.trace.recorder import Recorder
+
+COAP_PORT = 5683
+
+
+class UsageError(Exception):
+    """The command asks for something that cannot be; the message says what to do instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """How the DUT is reached.
+
+    ``broker``: ``embedded``, ``mosquitto``, or the URL of one that the tap passes on to. ``mqtt``: URL of a
+    broker that the DUT is on by itself, out of our control. ``listen``: where the DUT finds the tap.
+    """
+
+    simulate: bool = False
+    broker: str = "embedded"
+    listen: tuple[str, int] | None = None
+    mqtt: str | None = None
+    ca: Path | None = None
+    coap: str | None = None
+    mdns: str | None = None
+    interface: str | None = None  # our own address on the DUT's network, for multicast
+    faults: tuple[str, ...] = ()
+
+    @property
+    def description(self) -> str:
+        """For reports: what was tested."""
+        if self.simulate:
+            return "simulated" + (f" with faults {', '.join(self.faults)}" if self.faults else "")
+        parts = []
+        if self.listen:
+            parts.append(f"tap {self.listen[0]}:{self.listen[1]}")
+        if self.mqtt:
+            parts.append(_without_password(self.mqtt))
+        parts += [text for text in (self.coap, self.mdns and f"mdns {self.mdns}") if text]
+        return ", ".join(parts)
+
+
+class Equipment:
+    """Opens and closes the links to one DUT, in the right order, and offers them as doors."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        target: Target,
+        recorder: Recorder,
+        *,
+        seed: int,
+        address: DeviceAddress,
+    ) -> None:
+        self.profile = profile
+        self.target = target
+        self.recorder = recorder
+        self.device: SimulatedDevice | None = None
+        self.host: str | None = None
+        self._seed = seed
+        self._address = address
+        self._broker: Broker | None = None
+        self._tap: Tap | None = None
+        self._controller: MqttController | None = None
+        self._coap: CoapLink | None = None
+        self._own_endpoint: Endpoint | None = None
+        self.mdns_link: MdnsLink | None = None
+        self.mqtt_door: MqttDoors | None = None
+        self.tap_door: TapDoors | None = None
+        self.coap_door: CoapDoors | None = None
+        self.local_door: SimulatedHands | None = None
+        self.power_door: SimulatedPower | None = None
+
+    @property
+    def needs_met(self) -> frozenset[Need]:
+        """What this equipment offers, known before anything is opened."""
+        target, bindings = self.target, self.profile.bindings
+        met = set()
+        if bindings.mqtt and self.watches_mqtt:
+            met.add(Need.BROKER)
+            if not target.mqtt:
+                met.add(Need.TAP)
+                if target.broker in ("embedded", "mosquitto"):
+                    met.add(Need.RESTART)
+        if bindings.coap and (target.simulate or target.coap or target.mdns):
+            met.add(Need.COAP)
+        if bindings.mdns and (target.simulate or target.mdns):
+            met.add(Need.MDNS)
+        if target.simulate:
+            met |= {Need.LOCAL, Need.POWER}
+        return frozenset(met)
+
+    @property
+    def watches_mqtt(self) -> bool:
+        """Whether the DUT's MQTT traffic is seen at all."""
+        return bool(self.target.simulate or self.target.listen or self.target.mqtt)
+
+    async def open(self) -> None:
+        """Open all links; the DUT itself is started by :meth:`start_device`.
+
+        Raises the links' own errors, whose messages are for people.
+        """
+        met = self.needs_met
+        if Need.BROKER in met:
+            await self._open_mqtt()
+        if Need.MDNS in met:
+            await self._open_mdns()
+        if self.target.simulate:
+            self._build_device()
+        elif Need.COAP in met:
+            self._open_coap(await self._coap_remote())
+
+    async def start_device(self) -> None:
+        """Power the simulated device up, and give it the time that its profile promises for that.
+
+        A real one is on already. One that is not up in time is found by :meth:`LabBench.ready`.
+        """
+        if self.device is None or self.power_door is None:
+            return
+        await self.power_door.start()
+        await self.power_door.started(within=self.profile.behaviour.boot)
+        if self.device.coap_address is not None and self._coap is None:
+            self._open_coap(self.device.coap_address)
+
+    async def own_endpoint(self) -> Endpoint:
+        """The endpoint of the bench itself, for plain reads and writes; a new one for each check."""
+        assert self._coap is not None, "planned without CoAP"
+        if self._own_endpoint is None:
+            self._own_endpoint = await self._coap.endpoint()
+        return self._own_endpoint
+
+    async def tidy(self) -> None:
+        """Undo what a check may have left behind."""
+        self._own_endpoint = None
+        if self.tap_door:
+            self.tap_door.tidy()
+        if self._coap:
+            await self._coap.close()
+
+    async def close(self) -> None:
+        """Close everything; each part is closed even if another one fails to."""
+        closers = [
+            self.device.stop if self.device else None,
+            self._controller.close if self._controller else None,
+            self._coap.close if self._coap else None,
+            self.mdns_link.close if self.mdns_link else None,
+            self._tap.stop if self._tap else None,
+            self._broker.stop if self._broker else None,
+        ]
+        problems = []
+        for close in closers:
+            if close is None:
+                continue
+            try:
+                await close()
+            except Exception as problem:  # the rest still has to be closed
+                problems.append(problem)
+        if problems:
+            raise problems[0]
+
+    async def _open_mqtt(self) -> None:
+        target, binding = self.target, self.profile.bindings.mqtt
+        assert binding is not None
+        self._broker = broker_for(target.mqtt or target.broker, ca=target.ca)
+        await self._broker.start()
+        if not target.mqtt:
+            host, port = target.listen or ("127.0.0.1", 0)
+            self._tap = Tap(
+                self._broker.endpoint,
+                recorder=self.recorder,
+                host=host,
+                port=port,
+                broker_tls=self._broker.tls,
+            )
+            await self._tap.start()
+            self.tap_door = TapDoors(self._tap, self.recorder)
+        name = f"harness-{self.profile.profile}-{self._seed:x}"
+        self._controller = MqttController(self.recorder, self._broker.endpoint, self._broker.tls, name)
+        await self._controller.start()
+        await self._controller.subscribe(f"{binding.base}/#")
+        if binding.availability and not binding.availability.topic.startswith(f"{binding.base}/"):
+            await self._controller.subscribe(binding.availability.topic)
+        self.mqtt_door = MqttDoors(self._controller, self._broker, self.recorder)
+
+    async def _open_mdns(self) -> None:
+        interface = self.target.interface or self._address.harness
+        self.mdns_link = MdnsLink(
+            self.recorder, interface, self._address.device if self.target.simulate else None
+        )
+        await self.mdns_link.start()
+        if not self.target.simulate and self.target.mdns:
+            found = await self.mdns_link.find(self.target.mdns, within=5.0)
+            self.host = found.address
+            self.mdns_link.dut_address = found.address
+
+    def _build_device(self) -> None:
+        self.host = self._address.device
+        self.device = SimulatedDevice(
+            self.profile,
+            host=self._address.device,
+            broker=self._tap.address if self._tap else None,
+            seed=self._seed,
+            faults=[fault_named(name) for name in self.target.faults],
+        )
+        self.local_door = SimulatedHands(self.device, self.recorder)
+        self.power_door = SimulatedPower(self.device, self.recorder)
+
+    async def _coap_remote(self) -> tuple[str, int]:
+        if self.target.coap:
+            url = urlsplit(self.target.coap)
+            if url.scheme != "coap" or not url.hostname:
+                raise UsageError(f"--coap {self.target.coap}: not an address such as coap://192.0.2.7:5683")
+            self.host = url.hostname
+            return url.hostname, url.port or COAP_PORT
+        assert self.host is not None and self.profile.bindings.coap is not None
+        return self.host, self.profile.bindings.coap.port
+
+    def _open_coap(self, remote: tuple[str, int]) -> None:
+        self._coap = CoapLink(self.recorder, remote, random.Random(self._seed))
+        self.coap_door = CoapDoors(self._coap)
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

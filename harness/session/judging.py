@@ -1,0 +1,95 @@
+"""Judging: from a profile and a trace to verdicts, without any I/O.
+
+The run and ``harness judge`` both use this, which is why they cannot come to different verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from harness.checks.case import Case
+from harness.checks.catalogue import Check
+from harness.model.profile import Profile
+from harness.model.requirement import Level
+from harness.model.verdict import Outcome, Result, Subject, Verdict
+from harness.session.plan import PlannedCheck, plan
+from harness.session.result import Judgement
+from harness.trace.events import CheckEnded, CheckStarted, Event, RunStarted
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of a trace that belongs to one run of one check."""
+
+    events: Sequence[Event]
+    end: CheckEnded | None  # None: the run ended in the middle of it
+
+
+def judge(profile: Profile, trace: Sequence[Event], planned: PlannedCheck) -> Judgement:
+    """The verdict of one planned check, from the trace as it is."""
+    check, subject = planned.check, planned.subject
+    if planned.not_applicable is not None:
+        return judgement(profile, check, subject, Outcome(Verdict.NOT_APPLICABLE, planned.not_applicable))
+    if check.passive:
+        return judgement(profile, check, subject, _ask(check, Case(profile, subject, trace, trace)))
+    window = window_of(trace, check.requirement.id, subject)
+    if window is None:
+        outcome = Outcome(Verdict.INCONCLUSIVE, "it was not run before the run ended")
+    elif window.end is None:
+        outcome = Outcome(Verdict.INCONCLUSIVE, "the run ended in the middle of it")
+    elif window.end.problem is not None:
+        verdict = Verdict.ERROR if window.end.harness_fault else Verdict.INCONCLUSIVE
+        outcome = Outcome(verdict, window.end.problem)
+    else:
+        outcome = _ask(check, Case(profile, subject, trace, window.events))
+    return judgement(profile, check, subject, outcome)
+
+
+def judgement(profile: Profile, check: Check, subject: Subject, outcome: Outcome) -> Judgement:
+    """Grade an outcome: a broken SHOULD warns, unless the profile promises to keep it."""
+    requirement = check.requirement
+    if requirement.level is not Level.MUST and profile.promises_to_keep(requirement.id):
+        requirement = replace(
+            requirement, level=Level.MUST, clause=f"{requirement.clause}; profile: promises"
+        )
+    if requirement.level is not Level.MUST and outcome.verdict is Verdict.FAIL:
+        outcome = replace(outcome, verdict=Verdict.WARN)
+    return Judgement(requirement, Result(requirement.id, subject, outcome))
+
+
+def window_of(trace: Sequence[Event], check_id: str, subject: Subject) -> Window | None:
+    """The last window of a check in a trace; None when it was never started."""
+    name = (check_id, subject.name, subject.transport)
+    begin = None
+    for index in range(len(trace) - 1, -1, -1):
+        body = trace[index].body
+        if isinstance(body, CheckStarted) and (body.check, body.subject, body.transport) == name:
+            begin = index
+            break
+    if begin is None:
+        return None
+    for index in range(begin, len(trace)):
+        body = trace[index].body
+        if isinstance(body, CheckEnded) and (body.check, body.subject, body.transport) == name:
+            return Window(trace[begin : index + 1], body)
+    return Window(trace[begin:], None)
+
+
+def judge_all(profile: Profile, trace: Sequence[Event], only: Iterable[str] = ()) -> tuple[Judgement, ...]:
+    """Every verdict of a recorded run, in the order of its plan; ``only`` limits it to result ids."""
+    begin = trace[0].body
+    assert isinstance(begin, RunStarted), "a trace begins with RunStarted"
+    wanted = set(only)
+    judgements = [judge(profile, trace, planned) for planned in plan(profile, frozenset(begin.needs_met))]
+    return tuple(item for item in judgements if not wanted or item.result.id in wanted)
+
+
+def _ask(check: Check, case: Case) -> Outcome:
+    try:
+        return check.judge(case)
+    except (
+        Exception
+    ) as problem:  # a judge that fails is the harness's own fault, and must not look like the DUT's
+        where = f"{type(problem).__name__}: {problem}"
+        return Outcome(Verdict.ERROR, f"the check itself failed, please report it: {where}")

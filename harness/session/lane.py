@@ -1,0 +1,188 @@
+"""One DUT's lane: its checks one after another, each recorded and judged."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+
+import harness
+from harness.checks.bench import CannotStimulateError
+from harness.model.loading import profile_to_json
+from harness.model.profile import Profile
+from harness.model.requirement import Need
+from harness.session.addresses import address_for
+from harness.session.bench import LabBench
+from harness.session.equipment import Equipment, Target
+from harness.session.judging import judge
+from harness.session.plan import PlannedCheck, plan
+from harness.session.result import Judgement, RunResult
+from harness.trace.events import CheckEnded, CheckStarted, Event, Judged, Note, RunEnded, RunStarted
+from harness.trace.recorder import Recorder
+
+CHECK_LIMIT = 120.0  # seconds for one check, above all that its own waits may take
+
+
+class Lane:
+    """Drives one DUT. Use: ``open``, then ``run`` for each planned check, then ``close``."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        profile_path: Path | str,
+        target: Target,
+        *,
+        seed: int,
+        number: int = 0,
+        trace: Path | None = None,
+        select: Sequence[str] = (),
+    ) -> None:
+        self.profile = profile
+        self.target = target
+        self.seed = seed
+        self.judgements: list[Judgement] = []
+        self._path = str(profile_path)
+        self._recorder = Recorder(asyncio.get_running_loop().time, trace)
+        self._equipment = Equipment(profile, target, self._recorder, seed=seed, address=address_for(number))
+        self._bench: LabBench | None = None
+        self._dead: str | None = None  # why no further check can be run
+        self._started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+        self._ended = "complete"
+        self.plan = plan(profile, frozenset(self._equipment.needs_met), select)
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """The trace so far."""
+        return self._recorder.events
+
+    async def open(self) -> None:
+        """Open the links and start the DUT. Raises the links' errors, whose messages are for people."""
+        met = self._equipment.needs_met
+        self._recorder.record(
+            RunStarted(
+                profile=profile_to_json(self.profile),
+                profile_path=self._path,
+                dut=self.target.description,
+                seed=self.seed,
+                tool_version=harness.__version__,
+                wall_time=self._started,
+                needs_met=tuple(sorted(met)),
+                faults=self.target.faults,
+                host=None,
+            )
+        )
+        try:
+            await self._equipment.open()
+            await self._equipment.start_device()
+        except BaseException as problem:
+            await self.close(ended=str(problem) or type(problem).__name__)
+            raise
+        self._bench = LabBench(self.profile, self._equipment, self.seed)
+
+    async def run(self, planned: PlannedCheck) -> Judgement:
+        """Run one planned check and judge it. Never raises for what the device does."""
+        if planned.not_applicable is None and self._bench is not None:
+            if planned.check.passive:
+                await self._observe(planned, self._bench)
+            else:
+                await self._stimulate(planned, self._bench)
+        judgement = judge(self.profile, self.events, planned)
+        result = judgement.result
+        self._recorder.record(
+            Judged(
+                result.check,
+                result.subject.name,
+                result.subject.transport,
+                result.outcome.verdict.value,
+                result.outcome.message,
+                result.outcome.events,
+            )
+        )
+        self.judgements.append(judgement)
+        return judgement
+
+    async def close(self, ended: str = "complete") -> None:
+        """End the run: the trace gets its last line, everything is closed."""
+        self._ended = ended
+        try:
+            await self._equipment.close()
+        finally:
+            self._recorder.record(RunEnded(ended))
+            self._recorder.close()
+
+    def result(self) -> RunResult:
+        """All that a report needs."""
+        return RunResult(
+            profile=self.profile,
+            profile_path=self._path,
+            dut=self.target.description,
+            seed=self.seed,
+            tool_version=harness.__version__,
+            started=self._started,
+            judgements=tuple(self.judgements),
+            events=self.events,
+            ended=self._ended,
+        )
+
+    async def _stimulate(self, planned: PlannedCheck, bench: LabBench) -> None:
+        check, subject = planned.check, planned.subject
+        names = (check.requirement.id, subject.name, subject.transport)
+        not_ready = await self._not_ready(bench)
+        self._recorder.record(CheckStarted(*names))
+        if not_ready:
+            self._recorder.record(CheckEnded(*names, problem=not_ready))
+            return
+        bench.begin(f"{self.seed}/{planned.id}")
+        problem, harness_fault = None, False
+        try:
+            async with asyncio.timeout(CHECK_LIMIT + self._longest_promise()):
+                await check.stimulate(bench, subject)
+        except CannotStimulateError as reason:
+            problem = str(reason)
+        except TimeoutError:
+            problem = f"it took too long, waiting for {bench.waiting_for}"
+        except Exception as reason:  # the harness's own mistake: reported as such, the run goes on
+            problem, harness_fault = f"the harness failed: {type(reason).__name__}: {reason}", True
+        finally:
+            self._recorder.record(CheckEnded(*names, problem, harness_fault))
+            await bench.tidy()
+
+    async def _observe(self, planned: PlannedCheck, bench: LabBench) -> None:
+        """Prolong the run while a passive check is not yet conclusive and may still become so."""
+        patience = planned.check.patience(self.profile)
+        if patience <= 0 or self._dead:
+            return
+
+        def decided(_: Event | None = None) -> bool:
+            return judge(self.profile, self.events, planned).result.outcome.verdict != "inconclusive"
+
+        if not decided():
+            await bench.until(
+                decided,
+                within=patience,
+                imposed_by=planned.check.patience_imposed_by(self.profile),
+                what=f"{planned.id} to be decided by what the device does by itself",
+            )
+
+    async def _not_ready(self, bench: LabBench) -> str | None:
+        """Why the DUT cannot be checked now; None when it can. A dead one is power-cycled once."""
+        if self._dead:
+            return self._dead
+        if await bench.ready():
+            return None
+        if bench.offers(Need.POWER):
+            self._recorder.record(Note("the device does not come back by itself: its power is cycled"))
+            await bench.power.kill()
+            await bench.power.start()
+            if await bench.ready():
+                return None
+        self._dead = f"the device is not there: waited for {bench.waiting_for}, which did not come"
+        return self._dead
+
+    def _longest_promise(self) -> float:
+        """The longest time that a profile's own rule may make a check wait."""
+        rules = self.profile.behaviour.rules
+        longest = max((rule.for_ + rule.within + rule.holds for rule in rules), default=0.0)
+        binding = self.profile.bindings.mqtt
+        return 4 * longest + (8 * binding.keep_alive if binding else 0)

@@ -1,0 +1,74 @@
+"""Which checks apply to a device on a bench, and on which subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from harness.checks.catalogue import Check, all_checks
+from harness.model.ics import ics_of, satisfies
+from harness.model.profile import Profile
+from harness.model.requirement import Need
+from harness.model.verdict import Subject
+
+MISSING = {
+    Need.TAP: "the DUT is not connected through the tap, so its packets can be neither seen nor changed; "
+    "use --listen and let the DUT connect there",
+    Need.BROKER: "no MQTT broker that the DUT uses is known; use --mqtt URL or --listen HOST:PORT",
+    Need.RESTART: "the DUT's broker is not ours to restart",
+    Need.COAP: "the DUT's CoAP address is not known; use --coap URL",
+    Need.MDNS: "multicast DNS on the DUT's link is not watched; use --mdns NAME",
+    Need.LOCAL: "nothing here can operate the DUT by hand: no buttons, no sensors",
+    Need.POWER: "nothing here can stop and start the DUT",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCheck:
+    """One check on one subject; ``not_applicable`` says why it will not be run, if so."""
+
+    check: Check
+    subject: Subject
+    not_applicable: str | None = None
+
+    @property
+    def id(self) -> str:
+        """``CHECK`` or ``CHECK[subject]``."""
+        label = self.subject.label
+        name = self.check.requirement.id
+        return f"{name}[{label}]" if label else name
+
+
+def plan(profile: Profile, needs_met: frozenset[str], select: Sequence[str] = ()) -> tuple[PlannedCheck, ...]:
+    """Every check of the catalogue on each of its subjects, passive ones last.
+
+    ``select`` holds patterns (``MQTT-*``, ``DEV-01[relay]``, an area such as ``coap``); empty means all.
+    """
+    items = ics_of(profile)
+    planned: list[PlannedCheck] = []
+    for check in all_checks():
+        requirement = check.requirement
+        if not satisfies(requirement.ics, items):
+            planned.append(PlannedCheck(check, Subject(), f"the profile does not declare {requirement.ics}"))
+            continue
+        missing = next((need for need in Need if need in check.needs and need not in needs_met), None)
+        subjects = tuple(check.subjects(profile))
+        if not subjects:
+            planned.append(PlannedCheck(check, Subject(), "the profile has nothing that this check is about"))
+        planned += [
+            PlannedCheck(check, subject, MISSING[missing] if missing else None) for subject in subjects
+        ]
+    chosen = [item for item in planned if _selected(item, select)]
+    return tuple(sorted(chosen, key=lambda item: item.check.passive))
+
+
+def _selected(item: PlannedCheck, select: Sequence[str]) -> bool:
+    requirement = item.check.requirement
+    return not select or any(
+        # Brackets in ids are plain text here, not character classes.
+        fnmatchcase(item.id, pattern.replace("[", "[[]"))
+        or fnmatchcase(requirement.id, pattern)
+        or pattern.lower() == requirement.area
+        for pattern in select
+    )

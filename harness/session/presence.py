@@ -1,0 +1,79 @@
+"""Whether the device is there: read from the trace, so that nothing is asked twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.model.binding import MqttBinding
+from harness.trace import coap, mqtt
+from harness.trace.events import Connection, ConnectionChange, Direction, Event, Fate, MqttPacket, Point
+
+
+def mqtt_present(trace: Sequence[Event], binding: MqttBinding, tapped: bool) -> bool:
+    """Whether the DUT is connected, has its subscriptions, and has said that it is online.
+
+    Seen at the tap; without one, from what our own client gets of the DUT.
+    """
+    return _present_at_tap(trace, binding) if tapped else _present_at_client(trace, binding)
+
+
+def coap_answers(message: coap.Message, mid: int) -> bool:
+    """Whether a message is the RST that answers the ping with that message id (RFC 7252, 4.3)."""
+    return message.type is coap.Type.RST and message.mid == mid
+
+
+def _present_at_tap(trace: Sequence[Event], binding: MqttBinding) -> bool:
+    commanded = bool(binding.actions) or any(bound.command for bound in binding.properties.values())
+    accepted = subscribed = told = False
+    for event in reversed(trace):
+        body = event.body
+        if isinstance(body, Connection) and body.point is Point.TAP:
+            return (
+                body.change is ConnectionChange.OPENED
+                and accepted
+                and (subscribed or not commanded)
+                and (told or binding.availability is None)
+            )
+        if not isinstance(body, MqttPacket) or body.point is not Point.TAP or body.fate is Fate.DROPPED:
+            continue
+        if body.direction is Direction.TO_DUT:
+            packet = mqtt.decode(body.raw, body.level) if body.raw[0] >> 4 in (2, 9) else None
+            accepted |= isinstance(packet, mqtt.Connack) and packet.code == 0
+            subscribed |= isinstance(packet, mqtt.Suback)
+        else:
+            told |= _says_online(body, binding)
+    return False
+
+
+def _present_at_client(trace: Sequence[Event], binding: MqttBinding) -> bool:
+    """The newest availability message decides; without availability, any message of the DUT."""
+    for event in reversed(trace):
+        body = event.body
+        if not isinstance(body, MqttPacket) or body.point is not Point.CLIENT:
+            continue
+        if body.direction is not Direction.FROM_DUT or body.raw[0] >> 4 != mqtt.PacketType.PUBLISH:
+            continue
+        if binding.availability is None:
+            packet = mqtt.decode(body.raw, body.level)
+            commands = {bound.command for bound in binding.properties.values()}
+            if isinstance(packet, mqtt.Publish) and packet.topic not in commands:
+                return True
+        elif _says_online(body, binding):
+            return True
+        elif _availability(body, binding) is not None:
+            return False
+    return False
+
+
+def _says_online(body: MqttPacket, binding: MqttBinding) -> bool:
+    availability = binding.availability
+    return availability is not None and _availability(body, binding) == availability.online.encode()
+
+
+def _availability(body: MqttPacket, binding: MqttBinding) -> bytes | None:
+    if binding.availability is None or body.raw[0] >> 4 != mqtt.PacketType.PUBLISH:
+        return None
+    packet = mqtt.decode(body.raw, body.level)
+    if isinstance(packet, mqtt.Publish) and packet.topic == binding.availability.topic:
+        return packet.payload
+    return None
