@@ -198,6 +198,10 @@ class PahoClient:
         finally:
             self._answer = None
 
+    def ignore_missing_pong(self) -> None:
+        """From now on a PINGRESP that does not come is not noticed, as in a faulty client."""
+        self._paho.minds_silence = False
+
     async def subscribe(self, *filters: tuple[str, int]) -> tuple[int, ...]:
         """Subscribe to (topic filter, QoS) pairs; return the codes of the SUBACK, 0x80 and above a refusal.
 

@@ -54,6 +54,7 @@ class LoopedPaho(mqtt.Client):
         self._awaits_room = False
         self.stream: Stream | None = None
         self.connack: tuple[int, bool] | None = None  # code, session present; as on the wire
+        self.minds_silence = True  # a PINGRESP that does not come ends the connection
         self.awaited: set[int] = set()  # packet identifiers of SUBSCRIBE and UNSUBSCRIBE under way
         self.after_io: Callable[[], None] = lambda: None
         self.on_socket_open = self._opened
@@ -149,16 +150,15 @@ class LoopedPaho(mqtt.Client):
             self._timer = self._asyncio.call_at(due, self._tick)
 
     def _due(self) -> float:
-        if self._ping_t:
+        if self._ping_t and self.minds_silence:
             return self._ping_t + self._keepalive
-        return min(
-            self._last_msg_out + PING_AT * self._keepalive, self._last_bytes_received + self._keepalive
-        )
+        ping_due = self._last_msg_out + PING_AT * self._keepalive
+        return min(ping_due, self._last_bytes_received + self._keepalive) if self.minds_silence else ping_due
 
     def _tick(self) -> None:
         assert self._asyncio
         if self._asyncio.time() >= self._due():
-            if self._ping_t:
+            if self._ping_t and self.minds_silence:
                 self.loop_misc()  # closes the connection: the PINGRESP did not come
             else:
                 self._send_pingreq()
