@@ -17,6 +17,8 @@ from harness.simulate.meter import EnergyMeter, meter_of
 from harness.simulate.rules import Kind, Occurrence, RuleEngine
 from harness.simulate.values import canonical, default_value, has_type, nearest_legal
 
+_NO_POWER = "the device has no power"
+
 RESET_PREFIX = "reset_"
 """An action of this name and a counter's sets that counter to zero."""
 
@@ -28,6 +30,7 @@ class Reason(StrEnum):
     READ_ONLY = "read-only"
     WRONG_TYPE = "wrong-type"  # not of the schema's JSON type
     OUT_OF_RANGE = "out-of-range"  # of the right type, but not among the legal values
+    NO_POWER = "no-power"  # the device is off
     RULE = "rule"  # legal, but a behaviour rule forbids it at present
 
 
@@ -59,7 +62,7 @@ class Origin(StrEnum):
 class Change:
     """News about a property, after all rules had their say.
 
-    ``changed`` is False where an accepted command left the value as it was: a device confirms it all the same.
+    ``changed`` is False where an accepted command left the value as it was: a device confirms it too.
     """
 
     name: str
@@ -73,6 +76,9 @@ class Happening:
 
     name: str
     data: Value = None
+
+
+Reporting = Callable[[Change, Origin, Callable[[Change], None]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ class CoreHabits:
     ignores: Callable[[Rule], bool] = lambda rule: False
     distort: Callable[[str, Value], Value] = lambda name, value: value
     executes: Callable[[str, Value], Value] = lambda name, value: value
-    report: Callable[[Change, Origin, Callable[[Change], None]], None] = lambda change, origin, tell: tell(change)
+    report: Reporting = lambda change, origin, tell: tell(change)
 
 
 LOST = object()
@@ -150,6 +156,7 @@ class Core:
         self.powered = True
         self._rules.start(self._kept)
         self._events.clear()
+        self._advance_meter()
         self._run_meter()
 
     def power_off(self) -> None:
@@ -203,6 +210,8 @@ class Core:
     def invoke(self, action: str, input: Value = None) -> Accepted | Refused:
         """Invokes an action from the network."""
         declared = self.profile.actions.get(action)
+        if not self.powered:
+            return Refused(Reason.NO_POWER, _NO_POWER)
         if declared is None:
             return Refused(Reason.UNKNOWN, f"there is no action {action}")
         if declared.input is not None:
@@ -215,20 +224,27 @@ class Core:
         return Accepted(default_value(declared.output) if declared.output is not None else None)
 
     def operate(self, control: str) -> None:
-        """A person operates a control at the device. Raises KeyError."""
-        effects = self.profile.controls[control].effects
+        """A person operates a control at the device. Raises KeyError.
+
+        A control whose ``unless`` is true, such as a key of a locked panel, does nothing.
+        """
+        declared = self.profile.controls[control]
+        if declared.unless and all(condition.holds(self._rules.actual) for condition in declared.unless):
+            return
         before = self._reported()
-        occurrences = [
-            Occurrence(Kind.EVENT, effect.event, self._event_data(effect)) for effect in effects if effect.event
-        ]
-        for effect in effects:
+        for effect in declared.effects:
             if effect.property_ is not None:
                 self._move(effect.property_, effect)
         if not self.powered:
             return
-        for occurrence in occurrences:
-            self._tell_event(Happening(occurrence.name, occurrence.data))
-        self._settle(before, Origin.LOCAL, occurrences)
+        events = [
+            Happening(effect.event, self._event_data(effect)) for effect in declared.effects if effect.event
+        ]
+        for event in events:
+            self._tell_event(event)
+        self._settle(
+            before, Origin.LOCAL, [Occurrence(Kind.EVENT, event.name, event.data) for event in events]
+        )
 
     def sense(self, name: str, value: Value) -> None:
         """The surroundings change: the sensor behind the read-only property ``name`` sees ``value``.
@@ -248,6 +264,7 @@ class Core:
             return
         before = self._reported()
         if self.meter is not None and name == self.meter.name:
+            self._advance_meter()
             self.meter.set(seen)
         self._rules.wanted[name] = seen
         self._settle(before, Origin.SENSOR)
@@ -255,6 +272,8 @@ class Core:
     # What follows
 
     def _refusal(self, name: str, value: Value) -> Refused | None:
+        if not self.powered:
+            return Refused(Reason.NO_POWER, _NO_POWER)
         schema = self.profile.properties.get(name)
         if schema is None:
             return Refused(Reason.UNKNOWN, f"there is no property {name}")
@@ -278,7 +297,6 @@ class Core:
         if self.meter is not None and name == self.meter.name:
             self._advance_meter()
             self.meter.set(0)
-            self._rules.wanted[name] = self.meter.reading
         return name
 
     def _move(self, name: str, effect: Effect) -> None:
@@ -304,8 +322,6 @@ class Core:
         confirm: str | None = None,
     ) -> None:
         """Lets rules and meter act on what changed, then tells the listeners what came of it."""
-        if not self.powered:
-            raise RuntimeError("the device has no power: call power_on first")
         self._advance_meter()
         self._rules.settle(occurrences)
         self._run_meter()
@@ -351,8 +367,11 @@ class Core:
 
     def _advance_meter(self) -> None:
         """Brings the counter up to the present, at the power of the time since the last call."""
-        if self.meter is not None and self.powered:
-            self.meter.advance(asyncio.get_running_loop().time())
+        meter = self.meter
+        if meter is not None and self.powered:
+            meter.advance(asyncio.get_running_loop().time())
+            schema = self.profile.properties[meter.name]
+            self._rules.wanted[meter.name] = canonical(schema, nearest_legal(schema, meter.reading))
 
     def _run_meter(self) -> None:
         """Counts on at the present power, and wakes when the register moves."""
@@ -360,7 +379,6 @@ class Core:
         if meter is None:
             return
         loop = asyncio.get_running_loop()
-        meter.advance(loop.time())
         meter.load(self._rules.actual[meter.source])
         if self._meter_timer is not None:
             self._meter_timer.cancel()
@@ -368,13 +386,7 @@ class Core:
         self._meter_timer = loop.call_later(pause, self._meter_moved) if pause is not None else None
 
     def _meter_moved(self) -> None:
-        meter = self.meter
-        assert meter is not None
-        before = self._reported()
-        self._advance_meter()
-        schema = self.profile.properties[meter.name]
-        self._rules.wanted[meter.name] = canonical(schema, nearest_legal(schema, meter.reading))
-        self._settle(before, Origin.DEVICE)
+        self._settle(self._reported(), Origin.DEVICE)
 
 
 def _misfit(name: str, schema: DataSchema, value: Value) -> Refused | None:

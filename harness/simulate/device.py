@@ -22,7 +22,8 @@ class SimulatedDevice:
     """A device built from its profile alone.
 
     ``host`` is the loopback address it lives on, ``broker`` the (host, port) of the MQTT broker (None: the
-    device has no broker and its MQTT side stays off), ``seed`` starts all its random decisions.
+    device has no broker and its MQTT side stays off), ``login`` the user name and password that it shows
+    to the broker, ``seed`` starts all its random decisions.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class SimulatedDevice:
         *,
         host: str = "127.0.0.1",
         broker: tuple[str, int] | None = None,
+        login: tuple[str, str] | None = None,
         seed: int = 0,
         faults: Sequence[Fault] = (),
     ) -> None:
@@ -44,7 +46,7 @@ class SimulatedDevice:
         self.http: HttpFront | None = None
         self.mdns: MdnsFront | None = None
         if bindings.mqtt is not None and broker is not None:
-            self.mqtt = MqttFront(profile, self.core, broker=broker, random=self.random)
+            self.mqtt = MqttFront(profile, self.core, broker=broker, random=self.random, login=login)
         if bindings.coap is not None:
             from harness.simulate.coap import CoapFront
 

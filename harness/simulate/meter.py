@@ -31,7 +31,7 @@ class EnergyMeter:
     @property
     def reading(self) -> Value:
         """What the register shows, in the counter's unit."""
-        return int(self._register) if self._register == self._register.to_integral() else float(self._register)
+        return float(self._register)
 
     def set(self, value: Value) -> None:
         """The register is put to ``value``."""
@@ -65,14 +65,8 @@ class EnergyMeter:
 
 
 def meter_of(profile: Profile) -> EnergyMeter | None:
-    """The profile's energy meter: its first energy counter, fed by its power property. None without both."""
-    counters = [
-        (name, schema)
-        for name, schema in profile.properties.items()
-        if schema.counter and schema.unit in _JOULES
-    ]
-    sources = [name for name, schema in profile.properties.items() if schema.unit == "W" and schema.read_only]
-    if not counters or not sources:
-        return None
-    # With several power properties the one of that very name is the device's total.
-    return EnergyMeter(*counters[0], "power" if "power" in sources else sources[0])
+    """The profile's energy meter: its first counter that says which power it integrates; None without one."""
+    for name, schema in profile.properties.items():
+        if schema.integral_of is not None and schema.unit in _JOULES:
+            return EnergyMeter(name, schema, schema.integral_of)
+    return None

@@ -37,9 +37,7 @@ def encode_json(value: Value) -> bytes:
 def decode_json(payload: bytes) -> Value:
     """The value of a JSON text in UTF-8. Refuses NaN, infinities, and members that appear twice."""
     try:
-        return json.loads(
-            payload.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_object
-        )
+        return json.loads(payload.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_object)
     except RecursionError:
         raise PayloadError("the JSON is nested too deeply") from None
     except ValueError as error:

@@ -1,8 +1,10 @@
 """Keeps the behaviour rules of a profile: the part of the firmware that decides what follows what.
 
 Every property has two values here. The *wanted* one is what was commanded, set by a rule, or seen by its
-sensor; the *actual* one is what is left of that after holds and invariants. When a hold ends, or the
-``while`` of an invariant, the actual value goes back to the wanted one.
+sensor; the *actual* one is what is left of that after holds and invariants. A hold comes before an
+invariant, which waits for its end. When a hold ends, the actual value becomes the wanted one. When the
+``while`` of an invariant ends, a measured quantity goes back to what its sensor sees; a setting or a
+status stays as the invariant left it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.rule import Condition, Rule, RuleKind
 from harness.model.schema import same_value
-from harness.simulate.values import canonical, default_value, satisfying
+from harness.simulate.values import canonical, default_value, is_measured, satisfying
 
 # Rules of a sane profile settle in a few rounds; each round lets every rule act once.
 ROUNDS = 50
@@ -156,9 +158,7 @@ class RuleEngine:
         return None
 
     def _rules(self, kind: RuleKind) -> list[Rule]:
-        return [
-            rule for rule in self.profile.behaviour.rules if rule.kind is kind and not self.ignored(rule)
-        ]
+        return [rule for rule in self.profile.behaviour.rules if rule.kind is kind and not self.ignored(rule)]
 
     # What holds and invariants leave of the wanted values
 
@@ -169,27 +169,36 @@ class RuleEngine:
         moved: list[str] = []
         for _ in range(ROUNDS):
             moved = []
-            for rule in invariants:
-                if _all(rule.while_, actual) and not _all(rule.then, actual):
-                    moved.append(rule.id)
-                    self._force(rule, wanted, actual)
             for rule in holding:
                 if not _all(_lasting(rule.then), actual):
                     moved.append(rule.id)
                     self._keep(rule, state.actual, actual)
+            for rule in invariants:
+                if _all(rule.while_, actual) and self._force(rule, holding, wanted, actual):
+                    moved.append(rule.id)
             if not moved:
                 return _State(wanted, actual)
         raise RuleConflict(f"the rules {', '.join(sorted(set(moved)))} contradict each other")
 
-    def _force(self, rule: Rule, wanted: dict[str, Value], actual: dict[str, Value]) -> None:
+    def _force(
+        self, rule: Rule, holding: list[Rule], wanted: dict[str, Value], actual: dict[str, Value]
+    ) -> bool:
+        """Makes ``then`` of an invariant true, as far as no hold is in the way; whether anything moved."""
+        moved = False
         for condition in rule.then:
             if condition.holds(actual):
                 continue
             name = condition.property_ or ""
-            actual[name] = self._satisfying(condition, actual)
-            if self.profile.properties[name].writable:
-                # A sensor sees the truth again later; a setting that was overruled is gone.
-                wanted[name] = actual[name]
+            forced = {**actual, name: self._satisfying(condition, actual)}
+            if same_value(forced[name], actual[name]) or not all(
+                _all(_lasting(held.then), forced) for held in holding
+            ):
+                continue
+            moved = True
+            actual[name] = forced[name]
+            if not is_measured(self.profile.properties[name]):
+                wanted[name] = forced[name]
+        return moved
 
     def _keep(self, rule: Rule, before: dict[str, Value], actual: dict[str, Value]) -> None:
         for condition in _lasting(rule.then):
@@ -225,11 +234,9 @@ class RuleEngine:
                 response.due.cancel()
                 response.due = None
             return False
-        happenings = response.happenings
-        if happenings:
-            begun = occurrence is not None and all(map(occurrence.matches, happenings))
-        else:
-            begun = not was
+        begun = not was
+        if response.happenings:
+            begun = occurrence is not None and all(map(occurrence.matches, response.happenings))
         if not begun or not rule.for_:
             return begun
         if response.due is None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
+from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.rule import Condition
 from harness.model.schema import DataSchema, DataType
@@ -46,7 +47,13 @@ def canonical(schema: DataSchema, value: Value) -> Value:
     """The value as the device keeps it: integers as ``int``, however they were written."""
     if schema.type is DataType.INTEGER and isinstance(value, float):
         return int(value)
-    return value
+    # There is no negative zero in a device's decimal arithmetic.
+    return 0.0 if isinstance(value, float) and value == 0 else value
+
+
+def is_measured(schema: Property) -> bool:
+    """Whether a sensor stands behind the property: a quantity that is read, not a setting or a status."""
+    return schema.read_only and schema.type in _NUMERIC and not schema.counter
 
 
 def nearest_legal(schema: DataSchema, value: Value) -> Value:

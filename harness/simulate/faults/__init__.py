@@ -41,7 +41,7 @@ class Fault:
     """A way to break a profile.
 
     ``breaks`` are requirement ids of which at least one applicable one fails under the fault; ``seen_as``
-    is the id of the fault in the collection of faults of devices in the field, or None; ``title`` is one line for people.
+    is its id among the faults known from devices in the field, or None; ``title`` is one line for people.
     """
 
     name: str

@@ -1,0 +1,58 @@
+"""What the MQTT side of a simulated device does well unless a fault bends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+PacketFilter = Callable[[bytes], Sequence[bytes]]
+"""Turns one whole MQTT packet into those that really travel."""
+
+
+@dataclass(frozen=True, slots=True)
+class MqttHabits:
+    """Each default conforms. Where ``None`` stands, the profile decides."""
+
+    # CONNECT
+    client_id: str | None = None
+    will: bool = True
+    will_retain: bool | None = None
+    will_qos: int | None = None
+    keep_alive: int | None = None  # seconds announced in CONNECT, and kept
+    ping_slowness: float = 1.0  # pings so many times later than what CONNECT announced asks for
+    pings: bool = True
+    notices_half_open: bool = True  # a PINGRESP that does not come ends the connection
+
+    # After CONNACK
+    waits_for_suback: bool = True
+    subscribes: bool = True
+    subscribes_again: bool = True  # … also on connections after the first
+    minds_refused_subscription: bool = True
+    filters: tuple[str, ...] | None = None  # subscribed in place of the command topics
+    birth: bool = True
+    birth_again: bool = True
+    birth_retain: bool | None = None
+    publishes_state: bool = True
+    publishes_state_again: bool = True
+
+    # While connected
+    qos: int | None = None  # of every publication
+    state_retain: bool | None = None
+    event_retain: bool | None = None
+    repeats: int = 1  # so often each state is published
+    confirms: bool = True  # commands that changed nothing, and refused ones, are answered with the state
+    acknowledges: bool = True
+    executes_duplicates: bool = False
+    obeys_retained: bool | None = None
+    obeys_own_state: bool = False  # a message on a state topic is taken as a command
+    checks_size: bool = True
+    crash: float = 0.0  # seconds of death after a payload that it cannot read; 0: it just ignores it
+    large_crash: float = 0.0  # … after one larger than the profile says
+
+    # Losing and leaving
+    reconnects: int | None = None  # so many attempts after a loss, then never again; None: for ever
+    backs_off: bool = True
+    jitters: bool = True
+    minds_short_sessions: bool = True  # a session that ends at once counts as a failure
+    says_offline: bool = True
+    disconnects: bool = True  # DISCONNECT ends an orderly stop
