@@ -73,14 +73,18 @@ class CoapLink:
 
 @dataclass(slots=True, eq=False)
 class _Exchange:
-    """A request that waits for its response. ``result`` gets None when none will come any more."""
+    """A request that waits for its response. ``result`` gets None when none will come any more.
+
+    ``repeats`` is how many retransmissions are left; None when the request is not to be repeated: it is NON,
+    or the DUT has it.
+    """
 
     raw: bytes
     message: coap.Message
     result: asyncio.Future[coap.Message | None]
     deadline: float
-    pause: float  # seconds from the last transmission to the next one
-    repeats: int  # how many of them are left
+    pause: float  # seconds from the last transmission to the next one, or to giving up
+    repeats: int | None
     timer: asyncio.TimerHandle | None = None
 
     def settle(self, response: coap.Message | None) -> None:
@@ -165,8 +169,8 @@ class Endpoint:
 
         None comes early when the DUT resets the request, answers its message id with another token, or
         when its host says that nobody listens on the port; the trace tells which. A CON request is repeated
-        until it is answered; ``within`` is 93 s (RFC 7252 4.8.2) unless given. Raises LinkError when the
-        request cannot be sent at all.
+        four times at most and given up 62 to 93 s after the first (RFC 7252 4.2); for a separate response
+        this waits 93 s. ``within`` ends all that earlier. Raises LinkError when the request cannot be sent.
         """
         raw = coap.encode(message)
         limit = MAX_TRANSMIT_WAIT if within is None else within
@@ -176,7 +180,7 @@ class Endpoint:
             self._loop.create_future(),
             deadline=self._loop.time() + limit,
             pause=ACK_TIMEOUT * self._random.uniform(1, ACK_RANDOM_FACTOR),
-            repeats=MAX_RETRANSMIT if message.type is coap.Type.CON else 0,
+            repeats=MAX_RETRANSMIT if message.type is coap.Type.CON else None,
         )
         self._inbox.clear()
         self._expect(message)
@@ -245,7 +249,7 @@ class Endpoint:
     def _arm(self, exchange: _Exchange) -> None:
         """Set the timer to the next retransmission, or to the end if that is earlier."""
         when = exchange.deadline
-        if exchange.repeats:
+        if exchange.repeats is not None:
             when = min(when, self._loop.time() + exchange.pause)
         exchange.timer = self._loop.call_at(when, self._overdue, exchange)
 
@@ -296,8 +300,8 @@ class Endpoint:
         return False
 
     def _await_separate_response(self, exchange: _Exchange) -> None:
-        if exchange.repeats and exchange.timer:
-            exchange.repeats = 0
+        if exchange.repeats is not None and exchange.timer:
+            exchange.repeats = None
             exchange.timer.cancel()
             self._arm(exchange)
 

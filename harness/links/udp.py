@@ -123,9 +123,10 @@ async def resolve(host: str, port: int) -> Address:
         pass  # a name or IPv6, whose scope the resolver knows how to read
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    except OSError as problem:
+    except (OSError, UnicodeError) as problem:
+        reason = reason_of(problem) if isinstance(problem, OSError) else "not a host name"
         raise LinkError(
-            f"{host}: no address found ({reason_of(problem)}); check the name, or give an IP address"
+            f"{host}: no address found ({reason}); check the name, or give an IP address"
         ) from problem
     return found[0][4]
 
