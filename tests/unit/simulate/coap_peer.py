@@ -108,6 +108,11 @@ class Client:
         async with asyncio.timeout(within):
             return await self.inbox.get()
 
+    def drain(self) -> None:
+        """Forget what came so far."""
+        while not self.inbox.empty():
+            self.inbox.get_nowait()
+
     async def silent(self, within: float = 10.0) -> bool:
         """Whether nothing comes for so long."""
         try:
@@ -122,7 +127,7 @@ class Client:
         self.send(asked)
         while True:
             answer = await self.next()
-            if answer.token == asked.token and answer.observe is None or answer.mid == asked.mid:
+            if (answer.token == asked.token and answer.observe is None) or answer.mid == asked.mid:
                 return answer
 
     async def get(self, path: str, **fields: Any) -> Message:
@@ -156,6 +161,9 @@ async def bench(profile: Profile = PROFILE, **habits: Any) -> AsyncIterator[tupl
     """A device's CoAP front, and a client of it."""
     device = Bench(profile)
     device.front.bend(**habits)
+    problems: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: problems.append(str(context)))
     device.core.power_on()
     await device.front.start()
     try:
@@ -165,6 +173,8 @@ async def bench(profile: Profile = PROFILE, **habits: Any) -> AsyncIterator[tupl
             client.close()
         device.core.power_off()
         await device.front.kill()
+        loop.set_exception_handler(None)
+    assert not problems
 
 
 def run(main: Any) -> Any:

@@ -1,10 +1,13 @@
 """The CoAP front against a raw client: messages, methods, options, errors, links."""
 
 import asyncio
+import itertools
 
 import cbor2
 import pytest
 from coap_peer import HOST, PROFILE, Client, bench, run
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.model.profile import Profile
 from harness.simulate.coap_habits import Duplicates
@@ -32,6 +35,18 @@ def test_get_answers_in_the_acknowledgement(token: bytes) -> None:
             assert (answer.code, answer.content_format, answer.payload) == (Code.CONTENT, 50, b"false")
 
     run(main())
+
+
+def hostile_datagrams() -> st.SearchStrategy[bytes]:
+    """Any bytes, and such as look like requests at first."""
+    head = st.sampled_from([b"\x40\x01\0\x09", b"\x50\x03\0\x09", b"\x41\x03\0\x09t", b"\x40\x02\0\x09"])
+    options = st.lists(
+        st.one_of(st.sampled_from([b"\xb5power", b"\xb5event", b"\x13\xff\xff\xff"]), st.binary(max_size=4))
+    )
+    tail = st.one_of(st.just(b""), st.binary(max_size=8).map(lambda payload: b"\xff" + payload))
+    return st.one_of(
+        st.binary(max_size=40), st.tuples(head, options, tail).map(lambda t: t[0] + b"".join(t[1]) + t[2])
+    )
 
 
 MALFORMED = {
@@ -163,8 +178,12 @@ def test_a_slow_answer_comes_by_itself_and_is_repeated_until_acknowledged() -> N
                 pass
             assert len(answers) == 5
             assert len(set(client.raw[2:])) == 1
-            assert (answers[0].type, answers[0].token, answers[0].code) == (Type.CON, asked.token, Code.CONTENT)
-            gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+            assert (answers[0].type, answers[0].token, answers[0].code) == (
+                Type.CON,
+                asked.token,
+                Code.CONTENT,
+            )
+            gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
             assert 2 <= gaps[0] <= 3.01
             assert gaps[1:] == pytest.approx([gaps[0] * 2, gaps[0] * 4, gaps[0] * 8], abs=0.1)
 
@@ -193,7 +212,9 @@ def test_requests_with_the_same_token_do_not_get_in_each_others_way() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "payload", "value"), [("/power", b"true", True), ("/target", b"22.5", 22.5)], ids=["json", "text"]
+    ("path", "payload", "value"),
+    [("/power", b"true", True), ("/target", b"22.5", 22.5)],
+    ids=["json", "text"],
 )
 def test_put_changes_and_can_be_repeated(path: str, payload: bytes, value: object) -> None:
     async def main() -> None:
@@ -251,14 +272,24 @@ REFUSED = {
     "too long": (Code.PUT, "/power", {"payload": b" " * 1200}, Code.REQUEST_ENTITY_TOO_LARGE),
     "unknown critical option": (Code.GET, "/power", {"extra": [option(65001)]}, Code.BAD_OPTION),
     "long accept": (Code.GET, "/power", {"extra": [option(17, b"\0\0\x32")]}, Code.BAD_OPTION),
-    "two accepts": (Code.GET, "/power", {"extra": [option(17, b"\x32"), option(17, b"\x32")]}, Code.BAD_OPTION),
+    "two accepts": (
+        Code.GET,
+        "/power",
+        {"extra": [option(17, b"\x32"), option(17, b"\x32")]},
+        Code.BAD_OPTION,
+    ),
     "no host": (Code.GET, "/power", {"extra": [option(3)]}, Code.BAD_OPTION),
     "long segment": (Code.GET, "/power", {"extra": [option(11, b"a" * 256)]}, Code.BAD_OPTION),
     "path not UTF-8": (Code.GET, "/power", {"extra": [option(11, b"\xff")]}, Code.BAD_OPTION),
     "proxy": (Code.GET, "/power", {"extra": [option(35, b"coap://other/")]}, Code.PROXYING_NOT_SUPPORTED),
     "proxy scheme": (Code.GET, "/power", {"extra": [option(39, b"http")]}, Code.PROXYING_NOT_SUPPORTED),
     "exists": (Code.PUT, "/power", {"payload": b"true", "extra": [option(5)]}, Code.PRECONDITION_FAILED),
-    "stale": (Code.PUT, "/power", {"payload": b"true", "extra": [option(1, b"old")]}, Code.PRECONDITION_FAILED),
+    "stale": (
+        Code.PUT,
+        "/power",
+        {"payload": b"true", "extra": [option(1, b"old")]},
+        Code.PRECONDITION_FAILED,
+    ),
 }
 
 
@@ -301,7 +332,15 @@ def test_a_non_confirmable_request_with_an_unknown_critical_option_is_dropped() 
         [option(15, b"first=1"), option(15, b"second=2")],
         [option(258, b"\0")],
     ],
-    ids=["elective", "elective twice", "long zero", "long observe", "host and port", "queries", "no-response"],
+    ids=[
+        "elective",
+        "elective twice",
+        "long zero",
+        "long observe",
+        "host and port",
+        "queries",
+        "no-response",
+    ],
 )
 def test_options_that_do_not_matter_are_let_pass(extra: list[Option]) -> None:
     async def main() -> None:
@@ -333,7 +372,9 @@ def test_links_are_well_formed_and_true() -> None:
         async with bench() as (_, client):
             answer = await client.get("/.well-known/core")
             assert (answer.code, answer.content_format) == (Code.CONTENT, 40)
-            links = {link.target: dict(link.attributes) for link in parse_link_format(answer.payload.decode())}
+            links = {
+                link.target: dict(link.attributes) for link in parse_link_format(answer.payload.decode())
+            }
             assert links["/power"] == {"rt": "switch", "ct": "50", "obs": None}
             assert links["/sensors/room"] == {"if": "core.s", "ct": "50", "obs": None}
             assert links["/log"]["title"] == 'The "log"'
@@ -423,5 +464,20 @@ def test_it_can_be_stopped_and_started_again() -> None:
             await device.front.start()
             again = await device.client()
             await assert_alive(again)
+
+    run(main())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(hostile_datagrams(), min_size=1, max_size=5))
+def test_no_datagram_does_harm(datagrams: list[bytes]) -> None:
+    async def main() -> None:
+        async with bench() as (_, client):
+            for datagram in datagrams:
+                client.send(datagram)
+            await client.silent(0.5)
+            client.drain()
+            answer = await client.get("/sensors/room")
+            assert (answer.code, answer.payload) == (Code.CONTENT, b"21")
 
     run(main())
