@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from typing import Any
 
 from pydantic import Field
@@ -80,8 +80,7 @@ class DataSchema(Part):
             found.append(f"{_show(value)} is below the minimum {_show(self.minimum)}")
         if self.maximum is not None and value > self.maximum:
             found.append(f"{_show(value)} is above the maximum {_show(self.maximum)}")
-        # Decimal of the shortest text, because 0.3 % 0.1 is not 0 in binary.
-        if self.multiple_of is not None and Decimal(repr(value)) % Decimal(repr(self.multiple_of)) != 0:
+        if self.multiple_of is not None and not _is_multiple(value, self.multiple_of):
             found.append(f"{_show(value)} is not a multiple of {_show(self.multiple_of)}")
         return found
 
@@ -112,6 +111,12 @@ class DataSchema(Part):
             if name in value:
                 found += [f"member {name}: {text}" for text in schema.violations(value[name])]
         return found
+
+
+def _is_multiple(value: float, step: float) -> bool:
+    # Of the shortest text, because 0.3 % 0.1 is not 0 in binary; as a fraction, because decimals of limited
+    # precision give up on values such as 1e300, which anybody may send.
+    return (Fraction(repr(value)) / Fraction(repr(step))).denominator == 1
 
 
 def _is_integer(value: Value) -> bool:
