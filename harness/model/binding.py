@@ -30,7 +30,7 @@ class Reconnect(Part):
     """How the device comes back after it lost the broker."""
 
     first: Seconds = Field(1.0, description="longest pause before the first attempt")
-    maximum: Seconds = Field(60.0, description="longest pause between attempts")
+    maximum: Seconds = Field(25.0, description="longest pause between attempts")
 
 
 class Sleep(Part):
@@ -82,7 +82,7 @@ class MqttBinding(Part):
     clean_session: bool = True
     login: bool = Field(False, description="the device presents a user name and password")
     availability: Availability | None = None
-    reconnect: Reconnect = Reconnect(first=1.0, maximum=60.0)
+    reconnect: Reconnect = Reconnect(first=1.0, maximum=25.0)
     maximum_payload: int = Field(
         1024, gt=0, description="largest command payload in bytes that is understood"
     )

@@ -3,49 +3,65 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from harness.model.json_schema import allowed_text, known_keys, schemas_at
-from harness.model.problems import Problem, dotted
+from harness.model.json_schema import allowed_text, known_keys, legal_number, schemas_at
+from harness.model.problems import Path, Problem, dotted
 from harness.model.yaml_tree import Node
 
-Path = tuple[str | int, ...]
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A problem, and the path of the smallest part of the profile that is spoilt by it.
+
+    ``stand_in`` is a value with which the rest can be looked at; where it is None, the part is left out.
+    """
+
+    problem: Problem
+    spoils: Path
+    stand_in: int | None = None
 
 
-def explain(error: ValidationError, tree: Node) -> list[Problem]:
-    """One problem for each mistake, with its place in ``tree``."""
-    problems: dict[tuple[str, str], Problem] = {}
+def explain(error: ValidationError, tree: Node) -> list[Explanation]:
+    """One explanation for each mistake, with its place in ``tree``."""
+    found: dict[tuple[str, str], Explanation] = {}
     for details in error.errors(include_url=False):
-        problem = _problem(details, tree)
+        explanation = _explained(details, tree)
         # The alternatives of a union each report the same value; one is enough.
-        problems.setdefault((problem.key, problem.message), problem)
-    return list(problems.values())
+        found.setdefault((explanation.problem.key, explanation.problem.message), explanation)
+    return list(found.values())
 
 
-def _problem(details: ErrorDetails, tree: Node) -> Problem:
+def _explained(details: ErrorDetails, tree: Node) -> Explanation:
     location: Path = details["loc"]
     kind = details["type"]
+    node = tree.nearest(location)
+    stand_in = None
     if kind == "missing":
-        node, _ = tree.nearest(location[:-1])
-        return _at(node, location, "is missing", allowed=_allowed(location))
-    node, path = tree.nearest(location)
+        path = (*node.path, location[-1])
+        return Explanation(problem_at(node, path, "is missing", allowed=_allowed(path)), node.path)
     if kind == "extra_forbidden":
-        return _at(node, path, "unknown key", found=str(path[-1]), allowed=_near_keys(path))
-    if kind == "value_error":
-        return _at(node, path, str(details["ctx"]["error"]))
-    message = "is not allowed"
-    if node.content is None:
-        message = "has no value"
-    return _at(node, path, message, found=_shown(node.plain, path), allowed=_allowed(path))
+        name = str(node.path[-1])
+        problem = problem_at(node, node.path, "unknown key", found=name, allowed=_near_keys(node.path))
+    elif kind == "value_error":
+        problem = problem_at(node, node.path, str(details["ctx"]["error"]))
+    else:
+        message = "has no value" if node.content is None else "is not allowed"
+        found = _shown(node.plain, node.path)
+        problem = problem_at(node, node.path, message, found=found, allowed=_allowed(node.path))
+        stand_in = next(filter(None, map(legal_number, schemas_at(node.path))), None)
+    return Explanation(problem, node.path, stand_in)
 
 
-def _at(
+def problem_at(
     node: Node, path: Path, message: str, *, found: str | None = None, allowed: str | None = None
 ) -> Problem:
+    """The problem at the place of ``node`` with the key ``path``."""
     return Problem(node.place.file, node.place.line, dotted(path), message, found, allowed)
 
 

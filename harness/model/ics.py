@@ -1,7 +1,8 @@
 """ICS items: the optional features that a device is declared to have, and expressions over them.
 
 ICS is the implementation conformance statement of ISO/IEC 9646. A check applies to a device when the
-items of its profile satisfy the check's expression, such as ``MQTT.PERSISTENT & (MQTT.QOS1_PUB|MQTT.QOS2_PUB)``.
+items of its profile satisfy the check's expression, such as
+``MQTT.PERSISTENT & (MQTT.QOS1_PUB|MQTT.QOS2_PUB)``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from harness.model.binding import CoapBinding, MdnsBinding, MqttBinding
 from harness.model.profile import Profile
 from harness.model.schema import DataType
 
-_ENERGY_UNITS = ("W.h", "kW.h", "MW.h", "J", "kJ", "MJ")
+ENERGY_UNITS = ("W.h", "kW.h", "MW.h", "J", "kJ", "MJ")
 
 # Representations up to this size fit into one block of the largest kind (RFC 7959, 2.2).
 _LARGEST_BLOCK = 1024
@@ -113,7 +114,8 @@ def ics_of(profile: Profile) -> frozenset[str]:
 def _of_mqtt(mqtt: MqttBinding) -> Iterator[str]:
     yield "MQTT.CLIENT"
     yield "MQTT.V5" if mqtt.level == 5 else "MQTT.V311"
-    published = {bound.qos for bound in (*mqtt.properties.values(), *mqtt.events.values())}
+    published = {bound.qos for bound in mqtt.properties.values()}
+    published |= {bound.qos for bound in mqtt.events.values()}
     retained = {bound.retain for bound in mqtt.properties.values()}
     if mqtt.availability is not None:
         yield "MQTT.WILL"
@@ -188,7 +190,7 @@ def _of_device(profile: Profile) -> Iterator[str]:
             for schema in schemas
         ),
         "DEV.EVENTS": bool(profile.events),
-        "DEV.ENERGY": any(schema.counter and schema.unit in _ENERGY_UNITS for schema in schemas),
+        "DEV.ENERGY": any(schema.counter and schema.unit in ENERGY_UNITS for schema in schemas),
         "DEV.LOCAL_UI": bool(profile.controls),
         "DEV.RULES": bool(profile.behaviour.rules),
         "MULTI.PROTOCOL": sum(transport is not None for transport in transports) > 1,

@@ -26,7 +26,7 @@ def _read(file: Path, children: tuple[Path, ...]) -> tuple[Node, list[Problem]]:
     own = {key: node for key, node in tree.content.items() if key != EXTENDS}
     reference = tree.content.get(EXTENDS)
     if reference is None:
-        return Node(own, tree.place), problems
+        return Node(own, tree.place, tree.path), problems
     parent = _parent(file, reference)
     chain = (*children, file)
     if parent.resolve() in {member.resolve() for member in chain}:
@@ -36,7 +36,7 @@ def _read(file: Path, children: tuple[Path, ...]) -> tuple[Node, list[Problem]]:
         message = "there is no such file; the path is taken from the folder of this profile"
         raise ProfileError((Problem(file, reference.place.line, EXTENDS, message, found=str(parent)),))
     base, base_problems = _read(parent, chain)
-    return merged(base, Node(own, tree.place)), [*problems, *base_problems]
+    return merged(base, Node(own, tree.place, tree.path)), [*problems, *base_problems]
 
 
 def _parent(file: Path, reference: Node) -> Path:
@@ -68,4 +68,4 @@ def merged(base: Node, over: Node) -> Node:
             members[key] = merged(members[key], node)
         else:
             members[key] = node
-    return Node(members, over.place)
+    return Node(members, over.place, over.path)

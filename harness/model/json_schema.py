@@ -6,10 +6,10 @@ import json
 from functools import cache
 from typing import Any
 
+from harness.model.problems import Path
 from harness.model.profile import Profile
 
 Schema = dict[str, Any]
-Path = tuple[str | int, ...]
 
 
 @cache
@@ -86,6 +86,13 @@ def _kind_text(schema: Schema) -> str:
         case "object":
             return "a mapping" + _keys_text(schema)
     return "any value"
+
+
+def legal_number(schema: Schema) -> int | None:
+    """Some number other than zero that a schema of numbers allows; None for other schemas."""
+    if schema.get("type") not in ("integer", "number"):
+        return None
+    return max(1, int(schema.get("minimum", 1)))
 
 
 def _keys_text(schema: Schema) -> str:

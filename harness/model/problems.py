@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path as FilePath
+
+# Keys of mappings and indexes of lists, from the root of a profile downwards.
+Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +18,7 @@ class Problem:
     ``found`` and ``allowed`` are None where there is nothing to show.
     """
 
-    file: Path
+    file: FilePath
     line: int
     key: str
     message: str
@@ -40,7 +43,7 @@ class ProfileError(Exception):
         self.problems = problems
 
 
-def dotted(path: tuple[str | int, ...]) -> str:
+def dotted(path: Path) -> str:
     """A path of keys and list indexes as people write it: ``behaviour.rules[2].then[0].equals``."""
     text = ""
     for part in path:

@@ -6,10 +6,10 @@ written, because ``1: true`` in a profile maps the payload ``1``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -19,7 +19,7 @@ from ruamel.yaml.nodes import Node as YamlNode
 from ruamel.yaml.reader import ReaderError
 
 from harness.model.base import Value
-from harness.model.problems import Problem, ProfileError, dotted
+from harness.model.problems import Path, Problem, ProfileError, dotted
 
 # Aliases can make a small file stand for an enormous tree; no real profile comes near this.
 _MOST_NODES = 100_000
@@ -31,19 +31,20 @@ _PLAIN_TYPES = ("null", "bool", "int", "float")
 class Place:
     """A line of a file, counted from 1."""
 
-    file: Path
+    file: FilePath
     line: int
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value and its place. ``content`` is a dict or list of nodes, or a scalar.
+    """A value, its place, and its path of keys. ``content`` is a dict or list of nodes, or a scalar.
 
     The place of a member of a mapping is its key's, that of an item of a list its own.
     """
 
-    content: dict[str, Node] | list[Node] | str | int | float | bool | None
+    content: Content
     place: Place
+    path: Path = ()
 
     @property
     def plain(self) -> Value:
@@ -62,18 +63,36 @@ class Node:
             return self.content[part]
         return None
 
-    def nearest(self, path: tuple[str | int, ...]) -> tuple[Node, tuple[str | int, ...]]:
-        """The node at ``path``, or its nearest ancestor that exists, with the path of what was found."""
+    def nearest(self, path: Path) -> Node:
+        """The node at ``path``, or its nearest ancestor that exists."""
         node = self
-        for depth, part in enumerate(path):
+        for part in path:
             child = node.child(part)
             if child is None:
-                return node, path[:depth]
+                break
             node = child
-        return node, path
+        return node
+
+    def replaced(self, changes: Mapping[Path, Content | None]) -> Node:
+        """A copy with other content at the paths in ``changes``, or without the node where that is None."""
+        if self.path in changes:
+            return Node(changes[self.path], self.place, self.path)
+        content = self.content
+        if isinstance(content, dict):
+            content = {key: node.replaced(changes) for key, node in content.items() if node.stays(changes)}
+        elif isinstance(content, list):
+            content = [node.replaced(changes) for node in content if node.stays(changes)]
+        return Node(content, self.place, self.path)
+
+    def stays(self, changes: Mapping[Path, Content | None]) -> bool:
+        """Whether these changes leave a node here."""
+        return changes.get(self.path, ()) is not None
 
 
-def read_tree(file: Path) -> tuple[Node, list[Problem]]:
+Content = dict[str, Node] | list[Node] | str | int | float | bool | None
+
+
+def read_tree(file: FilePath) -> tuple[Node, list[Problem]]:
     """The tree of a YAML file, and the mistakes that do not keep it from being read, such as doubled keys.
 
     Raises :class:`ProfileError` where there is no tree: no such file, not UTF-8, not YAML, not a mapping.
@@ -94,11 +113,11 @@ def read_tree(file: Path) -> tuple[Node, list[Problem]]:
     return tree, reader.problems
 
 
-def _failure(file: Path, line: int, message: str, **more: str) -> ProfileError:
+def _failure(file: FilePath, line: int, message: str, **more: str) -> ProfileError:
     return ProfileError((Problem(file, line, "", message, **more),))
 
 
-def _read_text(file: Path) -> str:
+def _read_text(file: FilePath) -> str:
     try:
         data = file.read_bytes()
     except FileNotFoundError:
@@ -113,7 +132,7 @@ def _read_text(file: Path) -> str:
         raise _failure(file, line, "the file is not UTF-8", found=found, allowed="text in UTF-8") from None
 
 
-def _syntax_problem(file: Path, text: str, error: YAMLError) -> Problem:
+def _syntax_problem(file: FilePath, text: str, error: YAMLError) -> Problem:
     if isinstance(error, ReaderError):
         line = text.count("\n", 0, error.position) + 1
         return Problem(
@@ -133,25 +152,25 @@ def _syntax_problem(file: Path, text: str, error: YAMLError) -> Problem:
 class _Reader:
     """Turns the parser's nodes into ours and gathers what is wrong on the way."""
 
-    def __init__(self, file: Path, constructor: Any) -> None:
+    def __init__(self, file: FilePath, constructor: Any) -> None:
         self.file = file
         self.problems: list[Problem] = []
         self._count = 0
         self._open: set[int] = set()
         self._constructor = constructor
 
-    def node(self, source: YamlNode, path: tuple[str | int, ...], place: Place) -> Node:
+    def node(self, source: YamlNode, path: Path, place: Place) -> Node:
         self._count += 1
         if self._count > _MOST_NODES:
             raise _failure(self.file, place.line, f"stands for more than {_MOST_NODES} values by its aliases")
         if isinstance(source, ScalarNode):
-            return Node(self._scalar(source, path, place), place)
+            return Node(self._scalar(source, path, place), place, path)
         if id(source) in self._open:
             raise _failure(self.file, place.line, "an alias that contains itself")
         self._open.add(id(source))
         try:
             if isinstance(source, MappingNode):
-                return Node(dict(self._members(source, path)), place)
+                return Node(dict(self._members(source, path)), place, path)
             assert isinstance(source, SequenceNode)
             return Node(
                 [
@@ -159,6 +178,7 @@ class _Reader:
                     for index, item in enumerate(source.value)
                 ],
                 place,
+                path,
             )
         finally:
             self._open.discard(id(source))
@@ -166,7 +186,7 @@ class _Reader:
     def _place(self, source: YamlNode) -> Place:
         return Place(self.file, source.start_mark.line + 1)
 
-    def _members(self, source: MappingNode, path: tuple[str | int, ...]) -> Iterator[tuple[str, Node]]:
+    def _members(self, source: MappingNode, path: Path) -> Iterator[tuple[str, Node]]:
         first_lines: dict[str, int] = {}
         for key, value in source.value:
             place = self._place(key)
@@ -180,9 +200,7 @@ class _Reader:
             first_lines[name] = place.line
             yield name, self.node(value, (*path, name), place)
 
-    def _scalar(
-        self, source: ScalarNode, path: tuple[str | int, ...], place: Place
-    ) -> str | int | float | bool | None:
+    def _scalar(self, source: ScalarNode, path: Path, place: Place) -> str | int | float | bool | None:
         kind = str(source.tag).removeprefix("tag:yaml.org,2002:")
         if kind not in _PLAIN_TYPES:
             # A date, for instance, is text here: JSON, which payloads are made of, knows no dates.
@@ -202,7 +220,7 @@ class _Reader:
     def _problem(
         self,
         place: Place,
-        path: tuple[str | int, ...],
+        path: Path,
         message: str,
         found: str | None = None,
         allowed: str | None = None,

@@ -1,0 +1,18 @@
+"""What a schema cannot see: whether the parts of a profile fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.model.consistency import affordances, coap, conflicts, device, mdns, mqtt, rules
+from harness.model.consistency.mistake import Mistake, Names, Subject
+
+__all__ = ["Mistake", "Names", "Subject", "mistakes"]
+
+_PARTS = (affordances, device, mqtt, coap, mdns, rules, conflicts)
+
+
+def mistakes(subject: Subject) -> Iterator[Mistake]:
+    """Everything in the profile that contradicts something else in it, or its transport's standard."""
+    for part in _PARTS:
+        yield from part.mistakes(subject)

@@ -1,0 +1,95 @@
+"""The device as a whole: its unit, controls, capabilities, and whether its affordances can be reached."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from harness.model.consistency.mistake import Mistake, Subject, unknown_name, wrong_value
+from harness.model.ics import known_ics
+from harness.model.problems import Path
+from harness.model.profile import Effect
+from harness.model.schema import DataType
+
+_PORT = re.compile(r"(tcp|udp)/([1-9][0-9]{0,4})")
+
+
+def mistakes(subject: Subject) -> Iterator[Mistake]:
+    """Mistakes in what is about the whole device."""
+    profile = subject.profile
+    if not re.fullmatch(r"[^\s/+#{}\x00]+", profile.unit):
+        message = "cannot stand in topics and names"
+        yield Mistake(("unit",), message, repr(profile.unit), "text without spaces, /, +, #, { and }")
+    for index, item in enumerate(profile.ics):
+        if item not in known_ics():
+            near = get_close_matches(item, known_ics(), n=3, cutoff=0.5) or sorted(known_ics())
+            yield Mistake(("ics", index), "is no known ICS item", item, ", ".join(near))
+    for index, capability in enumerate(profile.capabilities):
+        _, colon, name = capability.partition(":")
+        if colon and (
+            mistake := unknown_name(("capabilities", index), "affordance", name, subject.names.all)
+        ):
+            yield mistake
+    for index, port in enumerate(profile.security.open_ports):
+        match = _PORT.fullmatch(port)
+        if match is None or int(match[2]) > 65535:
+            yield Mistake(("security", "open_ports", index), "is no port", port, "such as tcp/80 or udp/5683")
+    for index, secret in enumerate(profile.security.secrets):
+        if not secret:
+            yield Mistake(("security", "secrets", index), "an empty text is found in everything")
+    for name, control in profile.controls.items():
+        for index, effect in enumerate(control.effects):
+            yield from _of_effect(subject, effect, ("controls", name, "effects", index))
+    if subject.whole:
+        yield from _unreachable(subject)
+
+
+def _of_effect(subject: Subject, effect: Effect, path: Path) -> Iterator[Mistake]:
+    profile = subject.profile
+    if (effect.property_ is None) == (effect.event is None):
+        yield Mistake(path, "an effect names either a property or an event")
+    if effect.event is not None:
+        if mistake := unknown_name((*path, "event"), "event", effect.event, subject.names.events):
+            yield mistake
+        event = profile.events.get(effect.event)
+        if event is not None and event.data is not None:
+            yield from wrong_value((*path, "data"), effect.data, event.data)
+        elif event is not None and effect.data is not None:
+            yield Mistake((*path, "data"), f"the event {effect.event} has no data")
+    if effect.property_ is None:
+        return
+    if mistake := unknown_name((*path, "property"), "property", effect.property_, subject.names.properties):
+        yield mistake
+    if effect.toggle == (effect.value is not None):
+        yield Mistake(path, "an effect on a property has either a value or toggle: true")
+    schema = profile.properties.get(effect.property_)
+    if schema is None:
+        return
+    if effect.toggle and schema.type is not DataType.BOOLEAN:
+        yield Mistake((*path, "toggle"), "only a boolean can be toggled", str(schema.type))
+    if effect.value is not None:
+        yield from wrong_value((*path, "value"), effect.value, schema)
+
+
+def _unreachable(subject: Subject) -> Iterator[Mistake]:
+    profile = subject.profile
+    mqtt, coap, mdns = profile.bindings.mqtt, profile.bindings.coap, profile.bindings.mdns
+    if mqtt is None and coap is None and mdns is None:
+        yield Mistake(("bindings",), "the device has no transport", None, "mqtt, coap or mdns, or several")
+    commanded = {name for name, bound in mqtt.properties.items() if bound.command} if mqtt else set()
+    written = commanded | (set(coap.properties) if coap else set())
+    for name, schema in profile.properties.items():
+        if schema.writable and name not in written:
+            message = "no transport can write it: it has no MQTT command topic and no CoAP resource"
+            yield Mistake(("properties", name), message, None, "readOnly: true, or such a binding")
+    invoked = (set(mqtt.actions) if mqtt else set()) | (set(coap.actions) if coap else set())
+    for name in profile.actions:
+        if name not in invoked:
+            yield Mistake(
+                ("actions", name), "no transport can invoke it", None, "a binding over MQTT or CoAP"
+            )
+    told = (set(mqtt.events) if mqtt else set()) | (set(coap.events) if coap else set())
+    for name in profile.events:
+        if name not in told:
+            yield Mistake(("events", name), "no transport tells it", None, "a binding over MQTT or CoAP")

@@ -1,0 +1,181 @@
+"""The MQTT binding: topics that meet, commands that cannot be, payload maps with holes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from harness.model.base import Value
+from harness.model.binding import MqttBinding
+from harness.model.consistency.mistake import Mistake, Subject, shown, unknown_name, wrong_value
+from harness.model.problems import Path
+from harness.model.schema import DataSchema, DataType, same_value
+
+_HERE: Path = ("bindings", "mqtt")
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """One place where the binding names a topic. ``sharing`` uses may meet on one, by different members."""
+
+    topic: str
+    path: Path
+    member_path: Path
+    member: str | None
+    sharing: bool
+    qos: int
+    retain: bool
+
+
+def mistakes(subject: Subject) -> Iterator[Mistake]:
+    """Mistakes in the MQTT binding."""
+    mqtt = subject.profile.bindings.mqtt
+    if mqtt is None:
+        return
+    yield from _of_names(subject, mqtt)
+    yield from _of_session(subject, mqtt)
+    published, commands = list(_published(mqtt)), list(_commands(mqtt))
+    yield from _of_topics(mqtt, [*published, *commands])
+    yield from _shared(published, "member")
+    yield from _shared(commands, "command_member")
+    heard = {use.topic for use in commands}
+    for use in published:
+        if use.topic in heard:
+            yield Mistake(use.path, "the device would hear itself: this is a command topic too", use.topic)
+    yield from _of_payloads(subject, mqtt)
+
+
+def _of_names(subject: Subject, mqtt: MqttBinding) -> Iterator[Mistake]:
+    kinds = (
+        ("property", "properties", mqtt.properties, subject.names.properties),
+        ("action", "actions", mqtt.actions, subject.names.actions),
+        ("event", "events", mqtt.events, subject.names.events),
+    )
+    for kind, key, bound, names in kinds:
+        for name in bound:
+            if mistake := unknown_name((*_HERE, key, name), kind, name, names):
+                yield mistake
+
+
+def _of_session(subject: Subject, mqtt: MqttBinding) -> Iterator[Mistake]:
+    pauses, promised = mqtt.reconnect, subject.profile.behaviour.reconnect
+    if pauses.first > pauses.maximum:
+        message = "the first pause is longer than the longest one"
+        yield Mistake(
+            (*_HERE, "reconnect", "first"), message, f"{pauses.first:g}", f"{pauses.maximum:g} at most"
+        )
+    if promised < pauses.maximum:
+        yield Mistake(
+            ("behaviour", "reconnect"),
+            "is shorter than the longest pause between attempts to connect, bindings.mqtt.reconnect.maximum",
+            f"{promised:g}",
+            f"more than {pauses.maximum:g}",
+        )
+    if not mqtt.client_id and not mqtt.clean_session:
+        message = "a session that is kept needs a client identifier (MQTT-3.1.3-7)"
+        yield Mistake((*_HERE, "client_id"), message)
+    there = mqtt.availability
+    if there is not None and there.online == there.offline:
+        yield Mistake((*_HERE, "availability", "offline"), "is the same payload as online", there.offline)
+
+
+def _published(mqtt: MqttBinding) -> Iterator[_Use]:
+    if (there := mqtt.availability) is not None:
+        path = (*_HERE, "availability", "topic")
+        yield _Use(there.topic, path, path, None, False, there.qos, there.retain)
+    for name, state in mqtt.properties.items():
+        path = (*_HERE, "properties", name)
+        where = ((*path, "state"), (*path, "member"))
+        yield _Use(state.state, *where, state.member, True, state.qos, state.retain)
+    for name, event in mqtt.events.items():
+        path = (*_HERE, "events", name)
+        where = ((*path, "topic"), (*path, "member"))
+        yield _Use(event.topic, *where, event.member, True, event.qos, event.retain)
+
+
+def _commands(mqtt: MqttBinding) -> Iterator[_Use]:
+    for name, bound in mqtt.properties.items():
+        if bound.command is not None:
+            path = (*_HERE, "properties", name)
+            where = ((*path, "command"), (*path, "command_member"))
+            yield _Use(bound.command, *where, bound.command_member, True, bound.command_qos, False)
+    for name, action in mqtt.actions.items():
+        path = (*_HERE, "actions", name, "command")
+        yield _Use(action.command, path, path, None, False, action.command_qos, False)
+
+
+def _of_topics(mqtt: MqttBinding, uses: list[_Use]) -> Iterator[Mistake]:
+    for topic, path in ((mqtt.base, (*_HERE, "base")), *((use.topic, use.path) for use in uses)):
+        if topic.startswith("$"):
+            yield Mistake(path, "topics that begin with $ belong to the broker (MQTT 3.1.1, 4.7.2)", topic)
+    for use in uses:
+        if use.topic != mqtt.base and not use.topic.startswith(f"{mqtt.base}/"):
+            yield Mistake(use.path, "lies outside bindings.mqtt.base", use.topic, f"{mqtt.base}/…")
+
+
+def _shared(uses: list[_Use], member_key: str) -> Iterator[Mistake]:
+    """Two uses of one topic: told apart by members, and of one QoS and retain flag."""
+    by_topic: dict[str, list[_Use]] = defaultdict(list)
+    for use in uses:
+        for earlier in by_topic[use.topic]:
+            other = ".".join(map(str, earlier.path))
+            if not (use.sharing and earlier.sharing):
+                yield Mistake(use.path, f"{other} has this topic for itself", use.topic)
+            elif use.member is None or earlier.member is None:
+                message = f"{other} is the same topic; each of the two needs a {member_key} of its own"
+                yield Mistake(use.path, message, use.topic)
+            elif use.member == earlier.member:
+                other = ".".join(map(str, earlier.member_path))
+                yield Mistake(use.member_path, f"{other} is the same member of the same topic", use.member)
+            elif (use.qos, use.retain) != (earlier.qos, earlier.retain):
+                message = (
+                    f"one message has one QoS and one retain flag; {other} is the same topic with others"
+                )
+                yield Mistake(use.path, message, f"QoS {use.qos}, retain {shown(use.retain)}")
+            else:
+                continue
+            break
+        by_topic[use.topic].append(use)
+
+
+def _of_payloads(subject: Subject, mqtt: MqttBinding) -> Iterator[Mistake]:
+    for name, bound in mqtt.properties.items():
+        path = (*_HERE, "properties", name)
+        schema = subject.profile.properties.get(name)
+        if bound.command is None and bound.command_member is not None:
+            yield Mistake((*path, "command_member"), "there is no command that could have members")
+        if schema is None:
+            continue
+        if bound.command is not None and schema.read_only:
+            yield Mistake((*path, "command"), "the property is readOnly, so nothing can command it")
+        if bound.values is not None:
+            yield from _of_map(bound.values, schema, (*path, "values"))
+    for name, told in mqtt.events.items():
+        event = subject.profile.events.get(name)
+        if event is None or told.values is None:
+            continue
+        path = (*_HERE, "events", name, "values")
+        if event.data is None:
+            yield Mistake(path, "the event has no data that could be mapped")
+        else:
+            yield from _of_map(told.values, event.data, path)
+
+
+def _of_map(values: Mapping[str, Value], schema: DataSchema, path: Path) -> Iterator[Mistake]:
+    wanted: tuple[Value, ...] | None = schema.enum
+    if wanted is None and schema.type is DataType.BOOLEAN:
+        wanted = (True, False)
+    if wanted is None:
+        yield Mistake(path, "only a boolean or an enum has few enough values to map", str(schema.type))
+        return
+    taken: list[tuple[str, Value]] = []
+    for text, value in values.items():
+        yield from wrong_value((*path, text), value, schema)
+        same = next((earlier for earlier, known in taken if same_value(known, value)), None)
+        if same is not None:
+            yield Mistake((*path, text), f"{same} stands for the same value already", shown(value))
+        taken.append((text, value))
+    missing = [value for value in wanted if not any(same_value(value, known) for _, known in taken)]
+    if missing:
+        yield Mistake(path, "maps nothing to " + ", ".join(shown(value) for value in missing))
