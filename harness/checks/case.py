@@ -84,13 +84,13 @@ class Case:
 
     def mqtt(
         self,
-        kind: type[P] = mqtt.Packet,  # type: ignore[assignment]
+        kind: type[P],
         *,
         direction: Direction | None = Direction.FROM_DUT,
         point: Point = Point.TAP,
         fate: Fate | None = None,
     ) -> list[Seen[P, MqttPacket]]:
-        """MQTT packets of the window, decoded: by default those that the DUT itself sent."""
+        """MQTT packets of one kind (``mqtt.Packet``: of any), by default those that the DUT itself sent."""
         found = []
         for event in self.window:
             body = event.body

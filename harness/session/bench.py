@@ -233,7 +233,7 @@ class LabBench:
         limit = max(behaviour.boot, behaviour.reconnect) if within is None else within
         deadline = self._recorder.now + limit
         binding = self.profile.bindings.mqtt
-        if binding and binding.sleep is None and self._equipment.watches_mqtt:
+        if binding and binding.sleep is None and self._equipment.target.watches_mqtt:
             tapped = self.offers(Need.TAP)
             if not mqtt_present(self.trace, binding, tapped):
                 event = await self.until(

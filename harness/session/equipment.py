@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from harness.links.broker import Broker, broker_for
@@ -16,47 +14,12 @@ from harness.model.profile import Profile
 from harness.model.requirement import Need
 from harness.session.addresses import DeviceAddress
 from harness.session.doors import CoapDoors, MqttDoors, SimulatedHands, SimulatedPower, TapDoors
+from harness.session.target import Target, UsageError, needs_met
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.faults import fault_named
 from harness.trace.recorder import Recorder
 
 COAP_PORT = 5683
-
-
-class UsageError(Exception):
-    """The command asks for something that cannot be; the message says what to do instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """How the DUT is reached.
-
-    ``broker``: ``embedded``, ``mosquitto``, or the URL of one that the tap passes on to. ``mqtt``: URL of a
-    broker that the DUT is on by itself, out of our control. ``listen``: where the DUT finds the tap.
-    """
-
-    simulate: bool = False
-    broker: str = "embedded"
-    listen: tuple[str, int] | None = None
-    mqtt: str | None = None
-    ca: Path | None = None
-    coap: str | None = None
-    mdns: str | None = None
-    interface: str | None = None  # our own address on the DUT's network, for multicast
-    faults: tuple[str, ...] = ()
-
-    @property
-    def description(self) -> str:
-        """For reports: what was tested."""
-        if self.simulate:
-            return "simulated" + (f" with faults {', '.join(self.faults)}" if self.faults else "")
-        parts = []
-        if self.listen:
-            parts.append(f"tap {self.listen[0]}:{self.listen[1]}")
-        if self.mqtt:
-            parts.append(_without_password(self.mqtt))
-        parts += [text for text in (self.coap, self.mdns and f"mdns {self.mdns}") if text]
-        return ", ".join(parts)
 
 
 class Equipment:
@@ -93,26 +56,7 @@ class Equipment:
     @property
     def needs_met(self) -> frozenset[Need]:
         """What this equipment offers, known before anything is opened."""
-        target, bindings = self.target, self.profile.bindings
-        met = set()
-        if bindings.mqtt and self.watches_mqtt:
-            met.add(Need.BROKER)
-            if not target.mqtt:
-                met.add(Need.TAP)
-                if target.broker in ("embedded", "mosquitto"):
-                    met.add(Need.RESTART)
-        if bindings.coap and (target.simulate or target.coap or target.mdns):
-            met.add(Need.COAP)
-        if bindings.mdns and (target.simulate or target.mdns):
-            met.add(Need.MDNS)
-        if target.simulate:
-            met |= {Need.LOCAL, Need.POWER}
-        return frozenset(met)
-
-    @property
-    def watches_mqtt(self) -> bool:
-        """Whether the DUT's MQTT traffic is seen at all."""
-        return bool(self.target.simulate or self.target.listen or self.target.mqtt)
+        return needs_met(self.profile, self.target)
 
     async def open(self) -> None:
         """Open all links; the DUT itself is started by :meth:`start_device`.
@@ -237,8 +181,3 @@ class Equipment:
     def _open_coap(self, remote: tuple[str, int]) -> None:
         self._coap = CoapLink(self.recorder, remote, random.Random(self._seed))
         self.coap_door = CoapDoors(self._coap)
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

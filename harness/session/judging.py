@@ -5,17 +5,20 @@ The run and ``harness judge`` both use this, which is why they cannot come to di
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from harness.checks.case import Case
 from harness.checks.catalogue import Check
+from harness.model.loading import profile_from_json
 from harness.model.profile import Profile
 from harness.model.requirement import Level
 from harness.model.verdict import Outcome, Result, Subject, Verdict
 from harness.session.plan import PlannedCheck, plan
-from harness.session.result import Judgement
-from harness.trace.events import CheckEnded, CheckStarted, Event, RunStarted
+from harness.session.result import Judgement, RunResult
+from harness.trace.events import CheckEnded, CheckStarted, Event, Judged, RunEnded, RunStarted
+from harness.trace.lines import TraceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +79,47 @@ def window_of(trace: Sequence[Event], check_id: str, subject: Subject) -> Window
     return Window(trace[begin:], None)
 
 
-def judge_all(profile: Profile, trace: Sequence[Event], only: Iterable[str] = ()) -> tuple[Judgement, ...]:
-    """Every verdict of a recorded run, in the order of its plan; ``only`` limits it to result ids."""
-    begin = trace[0].body
-    assert isinstance(begin, RunStarted), "a trace begins with RunStarted"
-    wanted = set(only)
-    judgements = [judge(profile, trace, planned) for planned in plan(profile, frozenset(begin.needs_met))]
-    return tuple(item for item in judgements if not wanted or item.result.id in wanted)
+def result_of_trace(trace: Sequence[Event], path: Path) -> RunResult:
+    """The result of a recorded run, judged again. Raises TraceError when the trace has no beginning.
+
+    The checks are those that the run took up, in its order.
+    """
+    begin = trace[0].body if trace else None
+    if not isinstance(begin, RunStarted):
+        raise TraceError(f"{path}: does not begin with the start of a run")
+    profile = profile_from_json(begin.profile)
+    taken = dict.fromkeys(
+        _name(event.body) for event in trace if isinstance(event.body, CheckStarted | Judged)
+    )
+    planned = {
+        (item.check.requirement.id, item.subject): item for item in plan(profile, frozenset(begin.needs_met))
+    }
+    unknown = [check for check, subject in taken if (check, subject) not in planned]
+    if unknown:
+        raise TraceError(f"{path}: was recorded with checks that this version does not have: {unknown[0]}")
+    ended = trace[-1].body
+
+    def begun(line: int) -> bool:
+        return isinstance(trace[line - 1].body, CheckStarted)
+
+    return RunResult(
+        profile=profile,
+        profile_path=begin.profile_path,
+        dut=begin.dut,
+        seed=begin.seed,
+        tool_version=begin.tool_version,
+        started=begin.wall_time,
+        judgements=tuple(
+            judge(profile, trace if begun(line) else trace[: line - 1], planned[key])
+            for key, line in taken.items()
+        ),
+        events=trace,
+        ended=ended.reason if isinstance(ended, RunEnded) else "the trace breaks off: the run was killed",
+    )
+
+
+def _name(body: CheckStarted | Judged) -> tuple[str, Subject]:
+    return body.check, Subject(body.subject, body.transport)
 
 
 def _ask(check: Check, case: Case) -> Outcome:

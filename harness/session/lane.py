@@ -14,10 +14,11 @@ from harness.model.profile import Profile
 from harness.model.requirement import Need
 from harness.session.addresses import address_for
 from harness.session.bench import LabBench
-from harness.session.equipment import Equipment, Target
+from harness.session.equipment import Equipment
 from harness.session.judging import judge
-from harness.session.plan import PlannedCheck, plan
+from harness.session.plan import PlannedCheck
 from harness.session.result import Judgement, RunResult
+from harness.session.target import Target
 from harness.trace.events import CheckEnded, CheckStarted, Event, Judged, Note, RunEnded, RunStarted
 from harness.trace.recorder import Recorder
 
@@ -36,7 +37,6 @@ class Lane:
         seed: int,
         number: int = 0,
         trace: Path | None = None,
-        select: Sequence[str] = (),
     ) -> None:
         self.profile = profile
         self.target = target
@@ -49,7 +49,12 @@ class Lane:
         self._dead: str | None = None  # why no further check can be run
         self._started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         self._ended = "complete"
-        self.plan = plan(profile, frozenset(self._equipment.needs_met), select)
+
+    @property
+    def bench(self) -> LabBench:
+        """The bench; there once the lane is open."""
+        assert self._bench is not None, "open() first"
+        return self._bench
 
     @property
     def events(self) -> Sequence[Event]:

@@ -28,7 +28,7 @@ class FirstPacketIsConnect(Check):
     """Passive: looks at the first packet of each connection at the tap."""
 
     def judge(self, case: Case) -> Outcome:
-        packets = [seen for seen in case.mqtt() if seen.body.fate is not Fate.INJECTED]
+        packets = [seen for seen in case.mqtt(mqtt.Packet) if seen.body.fate is not Fate.INJECTED]
         opened = [seen.what for seen in case.connections() if seen.what.change is ConnectionChange.OPENED]
         numbers = {connection.connection for connection in opened}
         firsts = list({seen.body.connection: seen for seen in reversed(packets)}.values())

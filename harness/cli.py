@@ -1,0 +1,90 @@
+"""The command line: thin, and quick to say what it can do (each command imports what it needs itself)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from harness import __version__
+from harness.options import add_run_options
+
+USAGE = 2
+
+EPILOG = """exit status: 0 nothing failed; 1 at least one fail; 2 wrong usage or a wrong profile;
+3 no fail, but an error, or a MUST that stayed inconclusive"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parser = _parser()
+    known = parser.parse_args(arguments)
+    if known.command is None:
+        parser.print_help()
+        return USAGE
+    from harness import commands
+
+    return commands.run(known)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="harness",
+        description="Checks smart-home appliances against their profile over MQTT, CoAP and mDNS.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"harness {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    check = commands.add_parser("check", help="check devices against their profiles", epilog=EPILOG)
+    check.add_argument("profiles", nargs="+", metavar="PROFILE", help="profile of the device, a YAML file")
+    add_run_options(check.add_argument)
+    check.add_argument("-q", "--quiet", action="store_true", help="say only what did not pass")
+    check.add_argument(
+        "--pytest",
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar="…",
+        help="all that follows is for pytest: -x, -k",
+    )
+
+    simulate = commands.add_parser("simulate", help="run simulated devices until stopped")
+    simulate.add_argument("profiles", nargs="*", metavar="PROFILE", help="profile of the device, a YAML file")
+    simulate.add_argument(
+        "--fault", action="append", default=[], metavar="NAME", help="give it a fault; may be repeated"
+    )
+    simulate.add_argument("--list-faults", action="store_true", help="list the faults that there are")
+    simulate.add_argument("--count", type=int, default=1, metavar="N", help="devices for each profile")
+    simulate.add_argument("--broker", metavar="URL", help="broker to connect to (default: one of our own)")
+    simulate.add_argument("--ca", metavar="FILE", help="certificates to trust for mqtts://")
+    simulate.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="their address")
+    simulate.add_argument("--unit", metavar="ID", help="what {unit} stands for in the profile")
+    simulate.add_argument("--seed", type=int, default=1, metavar="N", help="of all random choices")
+
+    judge = commands.add_parser("judge", help="recompute every verdict of a recorded run", epilog=EPILOG)
+    judge.add_argument("trace", metavar="TRACE", help="trace.jsonl of a run")
+    judge.add_argument("--report", metavar="DIR", help="write JSON, JUnit XML and HTML there")
+
+    export = commands.add_parser("export", help="write a trace as pcapng, for Wireshark and tshark")
+    export.add_argument("trace", metavar="TRACE", help="trace.jsonl of a run")
+    export.add_argument("file", metavar="FILE", help="pcapng file to write")
+
+    checks = commands.add_parser("checks", help="list the catalogue, or explain one check")
+    checks.add_argument("id", nargs="?", metavar="ID", help="check to explain")
+
+    profile = commands.add_parser("profile", help="for people who write profiles")
+    kinds = profile.add_subparsers(dest="profile_command", metavar="COMMAND", required=True)
+    validate = kinds.add_parser("validate", help="tell every mistake in a profile, with file and line")
+    validate.add_argument("profiles", nargs="+", metavar="PROFILE")
+    show = kinds.add_parser("show", help="tell what a profile says, in words")
+    show.add_argument("profile", metavar="PROFILE")
+    new = kinds.add_parser("new", help="start a profile from a template")
+    new.add_argument("name", metavar="NAME", help="short name, such as my-lamp")
+    new.add_argument("--kind", default="plug", metavar="CATEGORY", help="what kind of device it is")
+    new.add_argument("--output", metavar="FILE", help="where to write it (default: NAME.yaml)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

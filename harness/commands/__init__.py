@@ -1,0 +1,31 @@
+"""The commands of the command line, one module each."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+FAILED_TO_RUN = 2
+BROKEN_PIPE = 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command that was chosen; what people got wrong becomes one message on standard error."""
+    from harness.links.endpoint import BrokerError
+    from harness.links.errors import LinkError
+    from harness.model.problems import ProfileError
+    from harness.session.target import UsageError
+    from harness.trace.lines import TraceError
+
+    command = importlib.import_module(f"harness.commands.{arguments.command}")
+    try:
+        status: int = command.run(arguments)
+    except (UsageError, ProfileError, TraceError, LinkError, BrokerError) as problem:
+        print(f"harness: {problem}", file=sys.stderr)
+        return FAILED_TO_RUN
+    except BrokenPipeError:
+        # The reader of our output (head, less) has had enough.
+        sys.stderr.close()
+        return BROKEN_PIPE
+    return status

@@ -1,0 +1,69 @@
+"""``harness check``: a thin front of pytest, with a display of its own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from harness import plugin
+from harness.model.verdict import ExitStatus
+from harness.report.console import terminal
+from harness.report.progress import Progress
+from harness.report.terminal import print_summary
+from harness.session.setup import Options
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check the devices; returns the exit status."""
+    console = terminal()
+    front = _Front(Progress(console))
+    status = pytest.main(_pytest_arguments(arguments), plugins=[front])
+    run = front.run
+    if run is not None and run.setup.results:
+        print_summary(console, run.setup.results, page=run.page)
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
+        console.print("harness: no check is selected; `harness checks` lists them")
+        return ExitStatus.USAGE
+    if status in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR):
+        return ExitStatus.USAGE if status == pytest.ExitCode.USAGE_ERROR else ExitStatus.UNDECIDED
+    return int(status)
+
+
+class _Front:
+    """Puts our display in the place of pytest's."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.run: plugin.HarnessRun | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.harness_progress = self._progress  # type: ignore[attr-defined]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        run = session.config.pluginmanager.get_plugin(plugin.RUN)
+        assert isinstance(run, plugin.HarnessRun)
+        self.run = run
+
+
+def _pytest_arguments(arguments: argparse.Namespace) -> list[str]:
+    # Nothing of the folder that we are called in (its pytest settings, its conftest files) has a say here.
+    given = ["-p", "no:terminal", "-c", os.devnull, "--rootdir", str(Path.cwd()), "--noconftest"]
+    given += ["-p", "no:cacheprovider"] if not arguments.pytest else []
+    for profile in arguments.profiles:
+        given += ["--profile", profile]
+    for field in fields(Options):
+        value = getattr(arguments, field.name, None)
+        option = "--" + field.name.replace("_", "-")
+        if value is True:
+            given.append(option)
+        elif isinstance(value, list):
+            given += [part for item in value for part in (option, item)]
+        elif value is not None and value is not False:
+            given += [option, str(value)]
+    return given + list(arguments.pytest)

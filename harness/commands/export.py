@@ -1,0 +1,23 @@
+"""``harness export``: a trace for Wireshark."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness.model.verdict import ExitStatus
+from harness.session.target import UsageError
+from harness.trace.lines import read
+from harness.trace.pcapng import export
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the pcapng file."""
+    file = Path(arguments.file)
+    events = list(read(Path(arguments.trace)))
+    try:
+        export(events, file)
+    except OSError as problem:
+        raise UsageError(f"{file}: cannot be written: {problem.strerror}") from None
+    print(f"{file}: written from {len(events)} events")
+    return ExitStatus.OK

@@ -1,0 +1,24 @@
+"""``harness judge``: the verdicts of a recorded run once more, without any network."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness.report.console import terminal
+from harness.report.terminal import print_summary
+from harness.report.write import write_report
+from harness.session.judging import result_of_trace
+from harness.session.result import run_status
+from harness.trace.lines import read
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Judge the trace again; returns the exit status that the run would have."""
+    trace = Path(arguments.trace)
+    run = result_of_trace(list(read(trace)), trace)
+    page = None
+    if arguments.report:
+        page = write_report(Path(arguments.report), [run], trace=trace)
+    print_summary(terminal(), [run], page=page)
+    return run_status(run.judgements)

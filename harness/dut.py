@@ -1,0 +1,79 @@
+"""The device under test, for a user's own pytest tests: plain calls, no ``await``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.model.base import Value
+from harness.model.profile import Profile
+from harness.session.runner import Runner
+from harness.trace.events import Act, Event
+
+
+class Dut:
+    """What a test can do with the device; everything is recorded in the trace of the run."""
+
+    def __init__(self, runner: Runner, lane: str) -> None:
+        self._runner = runner
+        self._lane = runner.lane(lane)
+        self.profile: Profile = self._lane.profile
+        bindings = self.profile.bindings
+        self._transport = "mqtt" if bindings.mqtt else "coap"
+        self._mark = 0
+
+    @property
+    def trace(self) -> Sequence[Event]:
+        """Everything recorded so far."""
+        return self._lane.events
+
+    def write(self, name: str, value: Value, *, transport: str | None = None) -> None:
+        """Command a property. What :meth:`reports` accepts afterwards came after this."""
+        bench = self._lane.bench
+        self._mark = bench.mark()
+        legal = self.profile.properties[name].accepts(value)
+        self._runner.wait(bench.write(name, value, transport=transport or self._transport, legal=legal))
+
+    def read(self, name: str, *, transport: str | None = None) -> Value:
+        """The present value of a property: asked over CoAP, the last report over MQTT."""
+        return self._runner.wait(self._lane.bench.read(name, transport=transport or self._transport))
+
+    def reports(
+        self, name: str, value: Value, *, within: float | None = None, transport: str | None = None
+    ) -> bool:
+        """Whether the device reports ``value`` since the last act of the test, ``within`` seconds at most.
+
+        ``within`` defaults to the profile's settle time.
+        """
+        known = self.profile.properties.get(name)
+        event = self._runner.wait(
+            self._lane.bench.reported(
+                name,
+                lambda reported: known.agrees(reported, value) if known else reported == value,
+                transport=transport or self._transport,
+                within=self.profile.settle(name) if within is None else within,
+                since=self._mark,
+            )
+        )
+        return event is not None
+
+    def operate(self, control: str) -> None:
+        """Operate a control at the device: press its button, open its door."""
+        self._mark = self._lane.bench.mark()
+        self._runner.wait(self._lane.bench.local.operate(control))
+
+    def sense(self, name: str, value: Value) -> None:
+        """Make a sensor see ``value``."""
+        self._mark = self._lane.bench.mark()
+        self._runner.wait(self._lane.bench.local.sense(name, value))
+
+    def note(self, text: str) -> None:
+        """Leave a remark in the trace."""
+        self._lane.bench.note(text)
+
+    def ready(self) -> bool:
+        """Wait until the device is there on all its transports."""
+        return self._runner.wait(self._lane.bench.ready())
+
+    def acts(self, act: Act) -> list[Event]:
+        """The acts of one kind so far."""
+        return [event for event in self.trace if getattr(event.body, "act", None) is act]

@@ -1,0 +1,234 @@
+"""The pytest plugin: checks as pytest items, and a fixture for the device under test.
+
+``pytest --profile profiles/smart-plug.yaml --simulate`` runs the catalogue; items have ids such as
+``smart-plug::DEV-01[relay]``. With test files on the command line only those are run, and they can use
+the fixture ``dut``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.options import add_options
+
+if TYPE_CHECKING:
+    from harness.dut import Dut
+    from harness.session.plan import PlannedCheck
+    from harness.session.result import Judgement
+    from harness.session.runner import Runner
+
+RUN = "harness-run"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of ``harness check``, for pytest."""
+    group = parser.getgroup("harness", "checking smart-home devices")
+    add_options(group.addoption)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the profiles as what is to be collected, unless test files are named."""
+    if not config.option.profile:
+        return
+    config.pluginmanager.register(HarnessRun(config), RUN)
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        config.args[:] = config.option.profile
+    if config.pluginmanager.hasplugin("dsession") or getattr(config.option, "dist", "no") == "load":
+        # A device is checked by one worker from start to end, so that its trace is one.
+        config.option.dist = "loadscope"
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """A profile that was named by ``--profile`` holds checks."""
+    run = parent.config.pluginmanager.get_plugin(RUN)
+    if run is None or file_path not in run.paths:
+        return None
+    collector: pytest.Collector = ProfileFile.from_parent(parent, path=file_path)
+    return collector
+
+
+class ProfileFile(pytest.File):
+    """A profile, and a lane of checks for each device of it."""
+
+    def collect(self) -> Iterable[LaneCollector]:
+        """One lane for each device."""
+        run = _run_of(self.config)
+        for name in run.lanes_of(self.path):
+            yield LaneCollector.from_parent(self, name=name, nodeid=name)
+
+
+class LaneCollector(pytest.Collector):
+    """The checks of one device."""
+
+    def collect(self) -> Iterable[CheckItem]:
+        """The plan of that device."""
+        run = _run_of(self.config)
+        for planned in run.plan_of(self.name):
+            yield CheckItem.from_parent(self, name=planned.id, planned=planned)
+
+
+class NotPassed(Exception):
+    """A verdict that is not a pass; the text is the report's."""
+
+
+class CheckItem(pytest.Item):
+    """One check on one subject of one device."""
+
+    def __init__(self, *, planned: PlannedCheck, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.planned = planned
+        self.lane = self.parent.name if self.parent else ""
+        self.add_marker(planned.check.requirement.area.value)
+        self.judgement: Judgement | None = None
+
+    def runtest(self) -> None:
+        """Wait for the verdict, and tell pytest."""
+        from harness.model.verdict import Verdict
+
+        run = _run_of(self.config)
+        self.judgement = run.result(self)
+        outcome = self.judgement.result.outcome
+        self.user_properties.append(("verdict", outcome.verdict.value))
+        if outcome.verdict in (Verdict.NOT_APPLICABLE, Verdict.INCONCLUSIVE):
+            pytest.skip(f"{outcome.verdict}: {outcome.message}")
+        if outcome.verdict in (Verdict.FAIL, Verdict.ERROR):
+            raise NotPassed(outcome.message)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """For a failure: requirement, message and evidence instead of a traceback."""
+        if self.judgement is None or not isinstance(excinfo.value, NotPassed):
+            return super().repr_failure(excinfo, style)
+        from harness.report.terminal import failure_text
+
+        run = _run_of(self.config)
+        return failure_text(self.judgement, run.events(self.lane))
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Where it comes from, for pytest's listings."""
+        return self.path, None, f"{self.lane}::{self.name}"
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Our verdicts by their own names in pytest's output."""
+    verdict = dict(report.user_properties).get("verdict")
+    if report.when != "call" or verdict is None:
+        return None
+    letters = {"inconclusive": "i", "not-applicable": "n", "warn": "w", "error": "E"}
+    if verdict not in letters:
+        return None
+    return str(verdict), letters[str(verdict)], str(verdict).upper()
+
+
+def _run_of(config: pytest.Config) -> HarnessRun:
+    run = config.pluginmanager.get_plugin(RUN)
+    assert isinstance(run, HarnessRun), "items of ours are only collected when there is a run"
+    return run
+
+
+class HarnessRun:
+    """The state of one run of ours inside pytest: lanes, runner, results."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        from harness.session.setup import Options, Setup
+        from harness.session.target import UsageError
+
+        self.config = config
+        try:
+            self.setup = Setup(Options(**{f.name: getattr(config.option, f.name) for f in fields(Options)}))
+        except UsageError as problem:
+            raise pytest.UsageError(str(problem)) from None
+        self.runner: Runner | None = None
+        self.page: Path | None = None
+        self.paths = {Path(name).resolve() for name in config.option.profile}
+        self._worker = hasattr(config, "workerinput")
+        self._progress = getattr(config, "harness_progress", None)  # set by `harness check`
+
+    def lanes_of(self, path: Path) -> list[str]:
+        """The lanes of one profile."""
+        return self.setup.lanes_of(path)
+
+    def plan_of(self, lane: str) -> tuple[PlannedCheck, ...]:
+        """The plan of one lane."""
+        return self.setup.plan_of(lane)
+
+    def result(self, item: CheckItem) -> Judgement:
+        """The verdict of an item; Ctrl-C ends pytest in its own way."""
+        from harness.session.runner import InterruptedRunError
+
+        runner = self.the_runner()
+        try:
+            if self._worker:
+                runner.enqueue(item.lane, item.planned)
+            return runner.result(item.lane, item.planned)
+        except InterruptedRunError:
+            raise KeyboardInterrupt from None
+
+    def events(self, lane: str) -> Any:
+        """The trace of a lane so far."""
+        return self.the_runner().lane(lane).events
+
+    def the_runner(self) -> Runner:
+        """The runner; made when it is needed first."""
+        if self.runner is None:
+            self.runner = self.setup.runner(self._progress)
+        return self.runner
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Start all lanes at once: they go on side by side while results are waited for."""
+        items = [item for item in session.items if isinstance(item, CheckItem)]
+        if session.config.option.collectonly or self._worker or not items:
+            return
+        if self._progress is not None:
+            self._progress.started(len(items))
+        for item in items:
+            self.the_runner().enqueue(item.lane, item.planned)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Close the lanes, write the reports, and set the exit status."""
+        if self.runner is not None:
+            self.setup.finish(self.runner)
+        if self._progress is not None:
+            self._progress.finished()
+        if self._worker:
+            return
+        self._write_report()
+        status = self.setup.status()
+        if status is not None and session.exitstatus in (
+            pytest.ExitCode.OK,
+            pytest.ExitCode.TESTS_FAILED,
+            pytest.ExitCode.INTERRUPTED,
+        ):
+            session.exitstatus = status
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Say where the report lies."""
+        if self.page is not None:
+            terminalreporter.write_line(f"report: {self.page}")
+
+    def _write_report(self) -> None:
+        folder = self.config.option.report
+        if folder and self.setup.results:
+            from harness.report.write import write_report
+
+            self.page = write_report(Path(folder), self.setup.results)
+
+
+@pytest.fixture(scope="session")
+def dut(request: pytest.FixtureRequest) -> Iterator[Dut]:
+    """The device of the first ``--profile``, for a user's own tests; see :class:`harness.dut.Dut`."""
+    from harness.dut import Dut
+
+    run = request.config.pluginmanager.get_plugin(RUN)
+    if run is None:
+        raise pytest.UsageError(
+            "the fixture dut needs --profile FILE, and --simulate or a real device's address"
+        )
+    lane = run.setup.lanes_of(next(iter(run.paths)))[0]
+    yield Dut(run.the_runner(), lane)

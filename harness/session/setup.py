@@ -1,0 +1,178 @@
+"""From the options of a command to lanes, and from finished lanes to reports and an exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from harness.model.loading import load_profile
+from harness.model.problems import ProfileError
+from harness.session.plan import PlannedCheck, plan
+from harness.session.result import Judgement, RunResult, run_status
+from harness.session.runner import LaneSpec, Runner
+from harness.session.target import Target, UsageError, needs_met
+from harness.simulate.faults import UnknownFault, fault_named
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What ``harness check`` and pytest are asked for; the field names are those of the options."""
+
+    profile: Sequence[str]
+    simulate: bool = False
+    fault: Sequence[str] = ()
+    count: int = 1
+    virtual_time: bool = False
+    broker: str = "embedded"
+    listen: str | None = None
+    mqtt: str | None = None
+    ca: str | None = None
+    coap: str | None = None
+    mdns: str | None = None
+    interface: str | None = None
+    unit: str | None = None
+    select: Sequence[str] = ()
+    seed: int = 1
+    report: str | None = None
+
+
+class Progress(Protocol):
+    """Who is told how far the run is."""
+
+    def check_started(self, lane: str, check: str) -> None:
+        """A lane begins with a check."""
+
+    def result(self, lane: str, judgement: Judgement) -> None:
+        """A lane has a verdict."""
+
+
+class Setup:
+    """The lanes of a run. Raises UsageError, with a message for people, for what cannot be."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.results: list[RunResult] = []
+        self.problems: dict[str, str] = {}
+        self._target = _target(options)
+        self._lanes: dict[Path, list[str]] = {}
+        self._specs: dict[str, LaneSpec] = {}
+        for name in options.profile:
+            self._add(Path(name))
+        self._place_traces()
+
+    def lanes_of(self, path: Path) -> list[str]:
+        """The lanes of the profile in that file, in order."""
+        return self._lanes[path.resolve()]
+
+    def plan_of(self, lane: str) -> tuple[PlannedCheck, ...]:
+        """The plan of a lane."""
+        spec = self._specs[lane]
+        met = needs_met(spec.profile, self._target)
+        return plan(spec.profile, frozenset(met), self.options.select)
+
+    def runner(self, progress: Progress | None = None) -> Runner:
+        """A runner for all lanes; the report's folders are made."""
+        if progress is None:
+            return Runner(list(self._specs.values()), virtual=self.options.virtual_time)
+        return Runner(
+            list(self._specs.values()),
+            virtual=self.options.virtual_time,
+            on_started=progress.check_started,
+            on_result=progress.result,
+        )
+
+    def finish(self, runner: Runner) -> None:
+        """Close the lanes and keep their results."""
+        self.problems = runner.problems
+        self.results = runner.close()
+
+    def status(self) -> int | None:
+        """The exit status of what was run; None when nothing was."""
+        judgements: list[Judgement] = [item for run in self.results for item in run.judgements]
+        return run_status(judgements) if judgements else None
+
+    def _add(self, path: Path) -> None:
+        try:
+            profile = load_profile(path, unit=self.options.unit)
+        except ProfileError as problem:
+            raise UsageError(str(problem)) from None
+        names = []
+        for index in range(self.options.count):
+            one = profile
+            if self.options.count > 1 and self.options.unit is None:
+                one = load_profile(path, unit=f"{profile.unit}{index:04x}")
+            name = self._unused(profile.profile)
+            number = len(self._specs)
+            self._specs[name] = LaneSpec(name, one, str(path), self._target, self.options.seed, number)
+            names.append(name)
+        self._lanes[path.resolve()] = names
+
+    def _unused(self, name: str) -> str:
+        candidate, number = name, 2
+        while candidate in self._specs:
+            candidate, number = f"{name}-{number}", number + 1
+        return candidate
+
+    def _place_traces(self) -> None:
+        """Where each lane's trace goes: the report's folder, or one folder below it for each lane."""
+        if not self.options.report:
+            return
+        root = Path(self.options.report)
+        for name, spec in self._specs.items():
+            folder = root if len(self._specs) == 1 else root / name
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as problem:
+                raise UsageError(
+                    f"--report {root}: the folder cannot be made ({problem.strerror}); name another one"
+                ) from None
+            self._specs[name] = replace(spec, trace=folder / "trace.jsonl")
+
+
+def _target(options: Options) -> Target:
+    """How the DUT is reached, by the options. Raises UsageError for contradictions."""
+    real = [name for name in ("listen", "mqtt", "coap", "mdns") if getattr(options, name)]
+    if options.simulate and real:
+        raise UsageError(f"--simulate and --{real[0]}: choose a simulated device or a real one")
+    if not options.simulate and not real:
+        raise UsageError(
+            "which device? --simulate for a simulated one; for a real one --listen HOST:PORT or "
+            "--mqtt URL, --coap URL, --mdns NAME"
+        )
+    if not options.simulate:
+        for name, is_used in (("fault", options.fault), ("count", options.count != 1)):
+            if is_used:
+                raise UsageError(f"--{name} is for simulated devices; add --simulate")
+        if len(options.profile) > 1:
+            raise UsageError("a real device has one profile: name one")
+    if options.virtual_time and (not options.simulate or options.broker != "embedded"):
+        raise UsageError("--virtual-time needs --simulate and the embedded broker: other clocks do not jump")
+    if options.listen and options.mqtt:
+        raise UsageError("--listen and --mqtt: the DUT connects either to the tap or to that broker")
+    if options.count < 1:
+        raise UsageError(f"--count {options.count}: at least 1")
+    try:
+        for name in options.fault:
+            fault_named(name)
+    except UnknownFault as problem:
+        raise UsageError(str(problem)) from None
+    return Target(
+        simulate=options.simulate,
+        broker=options.broker,
+        listen=_address(options.listen) if options.listen else None,
+        mqtt=options.mqtt,
+        ca=Path(options.ca) if options.ca else None,
+        coap=options.coap,
+        mdns=options.mdns,
+        interface=options.interface,
+        faults=tuple(options.fault),
+    )
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise UsageError(f"--listen {text}: not an address such as 0.0.0.0:1883")
+    return host, int(port)

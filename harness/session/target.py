@@ -1,0 +1,77 @@
+"""How the device under test is reached, and what that lets a check do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from harness.model.profile import Profile
+from harness.model.requirement import Need
+
+OWN_BROKERS = ("embedded", "mosquitto")
+
+
+class UsageError(Exception):
+    """The command asks for something that cannot be; the message says what to do instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """How the DUT is reached.
+
+    ``broker``: ``embedded``, ``mosquitto``, or the URL of one that the tap passes on to. ``mqtt``: URL of a
+    broker that the DUT is on by itself, out of our control. ``listen``: where the DUT finds the tap.
+    """
+
+    simulate: bool = False
+    broker: str = "embedded"
+    listen: tuple[str, int] | None = None
+    mqtt: str | None = None
+    ca: Path | None = None
+    coap: str | None = None
+    mdns: str | None = None
+    interface: str | None = None  # our own address on the DUT's network, for multicast
+    faults: tuple[str, ...] = ()
+
+    @property
+    def watches_mqtt(self) -> bool:
+        """Whether the DUT's MQTT traffic is seen at all."""
+        return bool(self.simulate or self.listen or self.mqtt)
+
+    @property
+    def description(self) -> str:
+        """For reports: what was tested."""
+        if self.simulate:
+            return "simulated" + (f" with faults {', '.join(self.faults)}" if self.faults else "")
+        parts = []
+        if self.listen:
+            parts.append(f"tap {self.listen[0]}:{self.listen[1]}")
+        if self.mqtt:
+            parts.append(_without_password(self.mqtt))
+        parts += [text for text in (self.coap, self.mdns and f"mdns {self.mdns}") if text]
+        return ", ".join(parts)
+
+
+def needs_met(profile: Profile, target: Target) -> frozenset[Need]:
+    """What a bench with that DUT offers to checks."""
+    bindings = profile.bindings
+    met = set()
+    if bindings.mqtt and target.watches_mqtt:
+        met.add(Need.BROKER)
+        if not target.mqtt:
+            met.add(Need.TAP)
+            if target.broker in OWN_BROKERS:
+                met.add(Need.RESTART)
+    if bindings.coap and (target.simulate or target.coap or target.mdns):
+        met.add(Need.COAP)
+    if bindings.mdns and (target.simulate or target.mdns):
+        met.add(Need.MDNS)
+    if target.simulate:
+        met |= {Need.LOCAL, Need.POWER}
+    return frozenset(met)
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
