@@ -134,8 +134,8 @@ class Message:
 
     @property
     def is_response(self) -> bool:
-        """Class 2, 4 or 5."""
-        return self.code >> 5 in (2, 4, 5)
+        """Class 2 to 5; of these, class 3 has no codes yet."""
+        return 2 <= self.code >> 5 <= 5
 
     @property
     def is_empty(self) -> bool:
