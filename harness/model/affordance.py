@@ -20,9 +20,9 @@ class PowerUp(StrEnum):
 class Property(DataSchema):
     """A state of the device that can be read, and written unless ``readOnly``."""
 
-    read_only: bool = Field(False, alias="readOnly")
-    write_only: bool = Field(False, alias="writeOnly")
-    observable: bool = True
+    read_only: bool = Field(False, alias="readOnly", description="the network cannot write it")
+    write_only: bool = Field(False, alias="writeOnly", description="the network cannot read it")
+    observable: bool = Field(True, description="its changes can be observed")
     tolerance: float = Field(
         0.0, ge=0, description="how far a report may lie from the commanded or true value"
     )
@@ -53,16 +53,16 @@ class Property(DataSchema):
 class Action(Part):
     """A function of the device that is invoked, with its input and output."""
 
-    title: str | None = None
-    description: str | None = None
-    input: DataSchema | None = None
-    output: DataSchema | None = None
-    idempotent: bool = False
+    title: str | None = Field(None, description="short text for people")
+    description: str | None = Field(None, description="longer text for people")
+    input: DataSchema | None = Field(None, description="schema of what it is given")
+    output: DataSchema | None = Field(None, description="schema of what it answers")
+    idempotent: bool = Field(False, description="doing it twice is the same as doing it once")
 
 
 class Event(Part):
     """Something that happens at the device and is told once."""
 
-    title: str | None = None
-    description: str | None = None
-    data: DataSchema | None = None
+    title: str | None = Field(None, description="short text for people")
+    description: str | None = Field(None, description="longer text for people")
+    data: DataSchema | None = Field(None, description="schema of what is told with it")

@@ -4,12 +4,90 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from pathlib import Path as FilePath
 from typing import Any
 
 from harness.model.problems import Path
 from harness.model.profile import Profile
 
 Schema = dict[str, Any]
+
+SCHEMA_FILE = FilePath(__file__).with_name("profile.schema.json")
+
+_PARTIAL = ".partial"
+_EXTENDS: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "description": "path of the profile that this one extends, from the folder of this one; keys given here "
+    "replace its keys, and null removes one",
+}
+
+
+def profile_schema() -> Schema:
+    """The JSON Schema (draft 2020-12) of profile files.
+
+    A profile that extends another may leave out what it does not change, and may remove keys by null: for
+    those the schema has a second, partial form of every definition.
+    """
+    full = _in_words(_full())
+    definitions = full.pop("$defs")
+    definitions["Profile"] = full
+    partial = {name + _PARTIAL: _partial(definition) for name, definition in definitions.items()}
+    for definition in (full, partial["Profile" + _PARTIAL]):
+        definition["properties"] = {"extends": _EXTENDS, **definition["properties"]}
+    partial["Profile" + _PARTIAL]["required"] = ["extends"]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:appliance-harness:profile",
+        "title": "Device profile",
+        "description": "The declared, expected behaviour of one kind of device.",
+        "type": "object",
+        "if": {"required": ["extends"]},
+        "then": {"$ref": "#/$defs/Profile" + _PARTIAL},
+        "else": {"$ref": "#/$defs/Profile"},
+        "$defs": {**definitions, **partial},
+    }
+
+
+def profile_schema_text() -> str:
+    """The schema as it stands in :data:`SCHEMA_FILE`."""
+    return json.dumps(profile_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _in_words(schema: Any) -> Any:
+    """A deep copy in which descriptions made of docstrings are plain text."""
+    if isinstance(schema, list):
+        return [_in_words(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    copy = {key: _in_words(value) for key, value in schema.items()}
+    if isinstance(copy.get("description"), str):
+        copy["description"] = " ".join(copy["description"].replace("``", "`").split())
+    return copy
+
+
+def _partial(schema: Schema) -> Schema:
+    """What a child profile may give of it: nothing is required, and null removes."""
+    if "properties" not in schema:
+        return schema
+    kept = {key: value for key, value in schema.items() if key not in ("required", "oneOf")}
+    members = {key: _removable(value) for key, value in schema["properties"].items()}
+    return {**kept, "properties": members}
+
+
+def _removable(schema: Schema) -> Schema:
+    if "$ref" in schema:
+        about = {key: value for key, value in schema.items() if key != "$ref"}
+        return {**about, "anyOf": [{"$ref": schema["$ref"] + _PARTIAL}, {"type": "null"}]}
+    if "anyOf" in schema:
+        # References among the choices are followed, lists are not: a child replaces a list as a whole.
+        choices = [choice for member in schema["anyOf"] for choice in _removable(member)["anyOf"]]
+        return {**schema, "anyOf": [*(c for c in choices if c.get("type") != "null"), {"type": "null"}]}
+    about = {key: value for key, value in schema.items() if key in ("title", "description", "default")}
+    value = {key: value for key, value in schema.items() if key not in about}
+    if isinstance(value.get("additionalProperties"), dict):
+        value["additionalProperties"] = _removable(value["additionalProperties"])
+    return {**about, "anyOf": [value, {"type": "null"}]}
 
 
 @cache

@@ -30,18 +30,18 @@ class RetainedCommandPolicy(StrEnum):
 class Effect(Part):
     """What operating a control does: set or toggle a property, or make an event happen."""
 
-    property_: str | None = Field(None, alias="property")
-    value: Value = None
-    toggle: bool = False
-    event: str | None = None
-    data: Value = None
+    property_: str | None = Field(None, alias="property", description="the property that changes")
+    value: Value = Field(None, description="what it becomes")
+    toggle: bool = Field(False, description="it becomes the other of true and false")
+    event: str | None = Field(None, description="the event that happens")
+    data: Value = Field(None, description="what is told with the event")
 
 
 class Control(Part):
     """Something at the device that a person operates: a button, a knob, a door."""
 
-    title: str | None = None
-    effects: tuple[Effect, ...]
+    title: str | None = Field(None, description="short text for people")
+    effects: tuple[Effect, ...] = Field(description="what operating it does")
     unless: tuple[Condition, ...] = Field(
         (), description="while all of these are true, operating it does nothing (a child lock)"
     )
@@ -54,9 +54,13 @@ class Behaviour(Part):
     report_local: Seconds = Field(1.0, description="from a local change to its report")
     boot: Seconds = Field(10.0, description="from power-on to being ready on the network")
     reconnect: Seconds = Field(30.0, description="from the broker's return to being ready again")
-    invalid_value: InvalidValuePolicy = InvalidValuePolicy.REFUSE
-    retained_command: RetainedCommandPolicy = RetainedCommandPolicy.IGNORE
-    rules: tuple[Rule, ...] = ()
+    invalid_value: InvalidValuePolicy = Field(
+        InvalidValuePolicy.REFUSE, description="what becomes of a well-formed value outside the range"
+    )
+    retained_command: RetainedCommandPolicy = Field(
+        RetainedCommandPolicy.IGNORE, description="what becomes of a command that the broker kept"
+    )
+    rules: tuple[Rule, ...] = Field((), description="what must follow what")
 
 
 class Security(Part):
@@ -72,28 +76,34 @@ class Profile(Part):
     """The declared, expected behaviour of one kind of device."""
 
     profile: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="its short name")
-    title: str
-    version: str = "1.0.0"
-    description: str | None = None
-    category: str
-    manufacturer: str | None = None
-    model: str | None = None
-    firmware: str | None = None
+    title: str = Field(description="the device in a few words")
+    version: str = Field("1.0.0", description="version of this profile")
+    description: str | None = Field(None, description="longer text for people")
+    category: str = Field(description="kind of appliance, such as plug or refrigerator")
+    manufacturer: str | None = Field(None, description="its maker")
+    model: str | None = Field(None, description="the maker's name of the model")
+    firmware: str | None = Field(None, description="version of its firmware")
     unit: str = Field("000000", description="identifier of the unit; stands for {unit} elsewhere")
-    capabilities: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = Field(
+        (), description="what others may rely on, as kind:affordance, such as switch:relay"
+    )
     ics: tuple[str, ...] = Field((), description="further ICS items that nothing else in the profile implies")
     promises: tuple[str, ...] = Field(
         (),
         description="ids of recommendations (SHOULD) that the maker promises to keep, such as MDNS-14 or "
         "MQTT-DEV-*; a promised one that is broken fails instead of warning",
     )
-    properties: dict[str, Property] = {}
-    actions: dict[str, Action] = {}
-    events: dict[str, Event] = {}
-    controls: dict[str, Control] = {}
-    bindings: Bindings
-    behaviour: Behaviour = Behaviour()
-    security: Security = Security()
+    properties: dict[str, Property] = Field(
+        {}, description="states that can be read or written, by their names"
+    )
+    actions: dict[str, Action] = Field({}, description="functions that can be invoked, by their names")
+    events: dict[str, Event] = Field({}, description="what it tells once, by their names")
+    controls: dict[str, Control] = Field(
+        {}, description="what a person operates at the device, by their names"
+    )
+    bindings: Bindings = Field(description="how the affordances travel")
+    behaviour: Behaviour = Field(Behaviour(), description="deadlines, habits and rules")
+    security: Security = Field(Security(), description="what it exposes")
 
     def rule(self, rule_id: str) -> Rule:
         """The rule of that id. Raises KeyError."""

@@ -13,10 +13,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from harness.model.base import Part, Seconds, Value
 from harness.model.schema import same_value
+
+
+def _one_of(*choices: str) -> list[JsonValue]:
+    """JSON Schema of which exactly one holds, each with the keys in a text such as ``when then``."""
+    return [{"required": list[JsonValue](choice.split())} for choice in choices]
 
 
 class Condition(Part):
@@ -25,13 +30,19 @@ class Condition(Part):
     ``above`` and ``below`` take a number, or the name of another property to compare with.
     """
 
-    property_: str | None = Field(None, alias="property")
-    event: str | None = None
-    action: str | None = None
-    equals: Value = None
-    above: float | str | None = None
-    below: float | str | None = None
-    one_of: tuple[Value, ...] | None = None
+    model_config = ConfigDict(json_schema_extra={"oneOf": _one_of("property", "event", "action")})
+
+    property_: str | None = Field(None, alias="property", description="name of the property to test")
+    event: str | None = Field(None, description="name of the event that happens")
+    action: str | None = Field(None, description="name of the action that is invoked")
+    equals: Value = Field(None, description="the value that it is")
+    above: float | str | None = Field(
+        None, description="a number that it is above, or the property that gives it"
+    )
+    below: float | str | None = Field(
+        None, description="a number that it is below, or the property that gives it"
+    )
+    one_of: tuple[Value, ...] | None = Field(None, description="the values that it may be")
     data: Value = Field(None, description="the event's data or action's input")
 
     @model_validator(mode="after")
@@ -103,13 +114,15 @@ class RuleKind(StrEnum):
 class Rule(Part):
     """One behaviour rule of a profile; see the module's text for its forms."""
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    purpose: str
-    when: tuple[Condition, ...] = ()
-    while_: tuple[Condition, ...] = Field((), alias="while")
+    model_config = ConfigDict(json_schema_extra={"oneOf": _one_of("when then", "while then", "while refuse")})
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the rule in reports")
+    purpose: str = Field(description="what it is there for: ensure that …")
+    when: tuple[Condition, ...] = Field((), description="conditions that have to become true")
+    while_: tuple[Condition, ...] = Field((), alias="while", description="conditions that have to be true")
     for_: Seconds = Field(0.0, alias="for", description="how long `when` has to be true before it counts")
-    then: tuple[Condition, ...] = ()
-    refuse: tuple[Condition, ...] = ()
+    then: tuple[Condition, ...] = Field((), description="conditions that follow")
+    refuse: tuple[Condition, ...] = Field((), description="what commands may not bring about")
     within: Seconds = 1.0
     holds: Seconds = Field(0.0, description="how long `then` stays true at least")
 

@@ -29,24 +29,26 @@ class DataType(StrEnum):
 class DataSchema(Part):
     """The set of values that an affordance may take (WoT TD 1.1, 5.3.2)."""
 
-    type: DataType
-    title: str | None = None
-    description: str | None = None
+    type: DataType = Field(description="type of the value")
+    title: str | None = Field(None, description="short text for people")
+    description: str | None = Field(None, description="longer text for people")
     unit: str | None = Field(None, description="UCUM code, such as W, kW.h, Cel, %")
-    minimum: float | None = None
-    maximum: float | None = None
-    multiple_of: float | None = Field(None, alias="multipleOf", gt=0)
-    enum: tuple[Value, ...] | None = None
-    const: Value = None
-    default: Value = None
-    min_length: int | None = Field(None, alias="minLength", ge=0)
-    max_length: int | None = Field(None, alias="maxLength", ge=0)
-    pattern: str | None = None
-    items: DataSchema | None = None
-    min_items: int | None = Field(None, alias="minItems", ge=0)
-    max_items: int | None = Field(None, alias="maxItems", ge=0)
-    properties: dict[str, DataSchema] | None = None
-    required: tuple[str, ...] = ()
+    minimum: float | None = Field(None, description="smallest value")
+    maximum: float | None = Field(None, description="largest value")
+    multiple_of: float | None = Field(
+        None, alias="multipleOf", gt=0, description="step between values, counted from zero"
+    )
+    enum: tuple[Value, ...] | None = Field(None, description="the only values")
+    const: Value = Field(None, description="the only value")
+    default: Value = Field(None, description="value of a new device; of a sensor, what it sees at first")
+    min_length: int | None = Field(None, alias="minLength", ge=0, description="fewest characters")
+    max_length: int | None = Field(None, alias="maxLength", ge=0, description="most characters")
+    pattern: str | None = Field(None, description="regular expression that a text matches")
+    items: DataSchema | None = Field(None, description="schema of each item of an array")
+    min_items: int | None = Field(None, alias="minItems", ge=0, description="fewest items")
+    max_items: int | None = Field(None, alias="maxItems", ge=0, description="most items")
+    properties: dict[str, DataSchema] | None = Field(None, description="schemas of members of an object")
+    required: tuple[str, ...] = Field((), description="members that may not be missing")
 
     def violations(self, value: Value) -> list[str]:
         """What is wrong with ``value`` as text for people, empty when it conforms.
