@@ -26,6 +26,10 @@ START = 1_000_000.0
 QUIET = 0.0005
 """Real seconds without any input after which a virtual loop believes that nothing is under way."""
 
+RESOLUTION = 1e-6
+"""Seconds by which a timer may fire early. asyncio's own, a nanosecond, is lost in the rounding of a clock
+that has gone on for months: a timer that is due would then never count as due, and the loop would spin."""
+
 FOREIGN_CLOCKS = (
     ("paho.mqtt.client", "time_func"),
     ("zeroconf._utils.time", "time"),
@@ -67,6 +71,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._now = START
         self._jobs = 0  # calls in executor threads that have not returned
         super().__init__(selector)
+        self._clock_resolution = RESOLUTION
         selector.may_jump = lambda: self._jobs == 0
         selector.jump = self._jump
 
