@@ -4,103 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Any
 
 from harness.model.affordance import PowerUp
 from harness.model.base import Value
 from harness.model.profile import Effect, InvalidValuePolicy, Profile
-from harness.model.rule import Rule
 from harness.model.schema import DataSchema, same_value
+from harness.simulate.core_habits import LOST, CoreHabits
 from harness.simulate.meter import EnergyMeter, meter_of
+from harness.simulate.news import Accepted, Change, Happening, Origin, Reason, Refused
 from harness.simulate.rules import Kind, Occurrence, RuleEngine
 from harness.simulate.values import canonical, default_value, has_type, nearest_legal
+
+__all__ = ["Accepted", "Change", "Core", "CoreHabits", "Happening", "Origin", "Reason", "Refused"]
 
 _NO_POWER = "the device has no power"
 
 RESET_PREFIX = "reset_"
 """An action of this name and a counter's sets that counter to zero."""
-
-
-class Reason(StrEnum):
-    """Why a command was refused."""
-
-    UNKNOWN = "unknown"  # no such property or action
-    READ_ONLY = "read-only"
-    WRONG_TYPE = "wrong-type"  # not of the schema's JSON type
-    OUT_OF_RANGE = "out-of-range"  # of the right type, but not among the legal values
-    NO_POWER = "no-power"  # the device is off
-    RULE = "rule"  # legal, but a behaviour rule forbids it at present
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The command was carried out. ``value`` is the property's value now, or the action's output."""
-
-    value: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Nothing happened; ``text`` says why, for people."""
-
-    reason: Reason
-    text: str
-
-
-class Origin(StrEnum):
-    """What made a property change."""
-
-    COMMAND = "command"  # from the network
-    LOCAL = "local"  # a person at the device
-    SENSOR = "sensor"  # the surroundings
-    DEVICE = "device"  # the device itself: a rule's timer, its meter
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """News about a property, after all rules had their say.
-
-    ``changed`` is False where an accepted command left the value as it was: a device confirms it too.
-    """
-
-    name: str
-    value: Value  # as the device reports it
-    changed: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """An event of the device took place."""
-
-    name: str
-    data: Value = None
-
-
-Reporting = Callable[[Change, Origin, Callable[[Change], None]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class CoreHabits:
-    """What a fault may bend; as they stand, the device conforms.
-
-    ``ignores`` tells which rules it does not keep; ``distort`` turns the true value of a property into the
-    one it reports; ``executes`` may turn a legal command for a property into something else, or return
-    :data:`LOST`; ``report`` passes on a change, given its origin: at once, later, never, or twice.
-    """
-
-    checks_range: bool = True
-    guards_read_only: bool = True
-    hides_clamping: bool = False  # keeps the limit, but reports what was commanded
-    ignores: Callable[[Rule], bool] = lambda rule: False
-    distort: Callable[[str, Value], Value] = lambda name, value: value
-    executes: Callable[[str, Value], Value] = lambda name, value: value
-    report: Reporting = lambda change, origin, tell: tell(change)
-
-
-LOST = object()
-"""What :attr:`CoreHabits.executes` returns for a command that gets lost inside the device."""
 
 
 class Core:
@@ -114,6 +36,7 @@ class Core:
         self.habits = CoreHabits()
         self.meter: EnergyMeter | None = meter_of(profile)
         self.powered = False
+        self._cut = False  # the power was away since the device is there
         self._rules = RuleEngine(profile, happen=self._happened, wake=self._woken)
         self._rules.ignored = lambda rule: self.habits.ignores(rule)
         # What the surroundings and the memory hold while there is no power.
@@ -122,8 +45,6 @@ class Core:
         }
         self._rules.wanted.update(self._kept)
         self._rules.actual.update(self._kept)
-        if self.meter is not None:
-            self.meter.set(self._kept[self.meter.name])
         self._change_listeners: list[Callable[[Change], None]] = []
         self._event_listeners: list[Callable[[Happening], None]] = []
         self._hidden: dict[str, Value] = {}  # reported in place of the clamped value
@@ -148,6 +69,8 @@ class Core:
         """The device gets power: properties are as ``power_up`` says, rules are in force."""
         if self.powered:
             return
+        if self._cut:
+            self._kept = self.habits.boots(self._kept)
         for name, schema in self.profile.properties.items():
             if schema.power_up is PowerUp.DEFAULT:
                 self._kept[name] = canonical(schema, default_value(schema))
@@ -172,6 +95,7 @@ class Core:
             self._meter_timer.cancel()
             self._meter_timer = None
         self._hidden.clear()
+        self._cut = True
         self.powered = False
 
     # Doors
@@ -211,16 +135,17 @@ class Core:
         """Invokes an action from the network."""
         declared = self.profile.actions.get(action)
         if not self.powered:
-            return Refused(Reason.NO_POWER, _NO_POWER)
+            return Refused(Reason.RULE, _NO_POWER)
         if declared is None:
             return Refused(Reason.UNKNOWN, f"there is no action {action}")
         if declared.input is not None:
             refusal = _misfit(action, declared.input, input)
             if refusal is not None:
                 return refusal
-        before = self._reported()
-        counter = self._perform(action)
-        self._settle(before, Origin.COMMAND, [Occurrence(Kind.ACTION, action, input)], confirm=counter)
+        if self.habits.performs_actions:
+            before = self._reported()
+            counter = self._perform(action)
+            self._settle(before, Origin.COMMAND, [Occurrence(Kind.ACTION, action, input)], confirm=counter)
         return Accepted(default_value(declared.output) if declared.output is not None else None)
 
     def operate(self, control: str) -> None:
@@ -229,7 +154,8 @@ class Core:
         A control whose ``unless`` is true, such as a key of a locked panel, does nothing.
         """
         declared = self.profile.controls[control]
-        if declared.unless and all(condition.holds(self._rules.actual) for condition in declared.unless):
+        locked = declared.unless and all(condition.holds(self._rules.actual) for condition in declared.unless)
+        if locked or not self.habits.hears_controls():
             return
         before = self._reported()
         for effect in declared.effects:
@@ -273,7 +199,7 @@ class Core:
 
     def _refusal(self, name: str, value: Value) -> Refused | None:
         if not self.powered:
-            return Refused(Reason.NO_POWER, _NO_POWER)
+            return Refused(Reason.RULE, _NO_POWER)
         schema = self.profile.properties.get(name)
         if schema is None:
             return Refused(Reason.UNKNOWN, f"there is no property {name}")
@@ -284,7 +210,9 @@ class Core:
             return refusal
         if not self.habits.checks_range:
             return None
-        clamps = self.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP
+        clamps = self.habits.clamps
+        if clamps is None:
+            clamps = self.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP
         return None if clamps and schema.accepts(nearest_legal(schema, value)) else refusal
 
     def _perform(self, action: str) -> str | None:
@@ -347,8 +275,9 @@ class Core:
                 listener(change)
 
     def _tell_event(self, event: Happening) -> None:
-        for listener in self._event_listeners:
-            listener(event)
+        for _ in range(self.habits.event_copies):
+            for listener in self._event_listeners:
+                listener(event)
 
     # Called by the rules
 

@@ -13,7 +13,7 @@ from harness.links.paho_client import Connected, ConnectError, Message, MqttErro
 from harness.model.binding import MqttBinding
 from harness.model.profile import Profile, RetainedCommandPolicy
 from harness.simulate.core import Change, Core, Happening, Reason, Refused
-from harness.simulate.mqtt_commands import CommandReader, Write
+from harness.simulate.mqtt_commands import CommandReader, Invocation, Write
 from harness.simulate.mqtt_habits import MqttHabits, PacketFilter
 from harness.simulate.mqtt_reports import Report, Reports
 from harness.simulate.mqtt_wire import Wire, announcing_keep_alive
@@ -71,6 +71,7 @@ class MqttFront:
         self._news = asyncio.Event()  # there is something to report
         self._sessions = 0  # since power-on
         self._dead = 0.0  # seconds that a crash lasts
+        self._own: list[tuple[str, bytes]] = []  # its own reports, that come back to it
         self._recent: deque[tuple[str, bytes, int]] = deque(maxlen=REMEMBERED)
         core.on_change(self._note)
         core.on_event(self._note)
@@ -332,6 +333,8 @@ class MqttFront:
 
     def _publish(self, client: PahoClient, report: Report) -> None:
         retain = self.habits.event_retain if report.is_event else self.habits.state_retain
+        if self.habits.obeys_own_state:
+            self._own.append((report.topic, report.payload))
         client.publish(
             report.topic,
             report.payload,
@@ -350,9 +353,7 @@ class MqttFront:
         if too_large and self.habits.checks_size:
             return
         try:
-            commands = self._commands.read(message.topic, message.payload)
-            if not commands and self.habits.obeys_own_state and not message.retain:
-                commands = self._commands.read_state(message.topic, message.payload)
+            commands = self._commands_in(message)
         except PayloadError:
             if self.habits.crash:
                 self._crash(self.habits.crash)
@@ -362,6 +363,19 @@ class MqttFront:
                 self._write(command)
             else:
                 self._core.invoke(command.name, command.input)
+
+    def _commands_in(self, message: Message) -> list[Write | Invocation]:
+        reader, topic, payload = self._commands, message.topic, message.payload
+        commands = reader.read(topic, payload)
+        if self.habits.strict_members and not reader.knows_all_members(topic, payload):
+            return []
+        if self.habits.replaces_missing:
+            commands += reader.missing(topic, commands)
+        if self.habits.obeys_own_state and (topic, payload) in self._own:
+            self._own.remove((topic, payload))
+        elif self.habits.obeys_own_state and not commands:
+            commands += reader.read_state(topic, payload)
+        return commands
 
     def _write(self, command: Write) -> None:
         answer = self._core.command(command.name, command.value)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.model.base import Value
 from harness.model.binding import MqttBinding, MqttProperty
 from harness.model.profile import Profile
 from harness.simulate.payloads import MemberMissing, PayloadError, decode_json, decode_mqtt
+from harness.simulate.values import default_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,20 @@ class CommandReader:
         if missing is not None and not commands:
             raise missing
         return commands
+
+    def missing(self, topic: str, commands: Sequence[Write | Invocation]) -> list[Write]:
+        """Defaults of the properties that share the topic, but are not among the commands."""
+        named = {command.name for command in commands}
+        return [
+            Write(name, default_value(self._profile.properties[name]))
+            for name in self._writes.get(topic, {})
+            if name not in named
+        ]
+
+    def knows_all_members(self, topic: str, payload: bytes) -> bool:
+        """Whether every member of the object in the payload is a command's."""
+        known = {bound.command_member for bound in self._writes.get(topic, {}).values()} - {None}
+        return not known or set(decode_json(payload)) <= known
 
     def read_state(self, topic: str, payload: bytes) -> list[Write | Invocation]:
         """A message on a state topic, taken for a command: what a faulty device does."""

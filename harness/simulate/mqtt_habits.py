@@ -45,6 +45,8 @@ class MqttHabits:
     executes_duplicates: bool = False
     obeys_retained: bool | None = None
     obeys_own_state: bool = False  # a message on a state topic is taken as a command
+    replaces_missing: bool = False  # members that a command leaves out go back to their defaults
+    strict_members: bool = False  # a member that it does not know spoils the whole command
     checks_size: bool = True
     crash: float = 0.0  # seconds of death after a payload that it cannot read; 0: it just ignores it
     large_crash: float = 0.0  # … after one larger than the profile says

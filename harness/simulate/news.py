@@ -1,0 +1,62 @@
+"""What the core of a simulated device answers, and what it tells the transports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.model.base import Value
+
+
+class Reason(StrEnum):
+    """Why a command was refused."""
+
+    UNKNOWN = "unknown"  # no such property or action
+    READ_ONLY = "read-only"
+    WRONG_TYPE = "wrong-type"  # not of the schema's JSON type
+    OUT_OF_RANGE = "out-of-range"  # of the right type, but not among the legal values
+    RULE = "rule"  # legal, but a behaviour rule, or the lack of power, forbids it at present
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The command was carried out. ``value`` is the property's value now, or the action's output."""
+
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing happened; ``text`` says why, for people."""
+
+    reason: Reason
+    text: str
+
+
+class Origin(StrEnum):
+    """What made a property change."""
+
+    COMMAND = "command"  # from the network
+    LOCAL = "local"  # a person at the device
+    SENSOR = "sensor"  # the surroundings
+    DEVICE = "device"  # the device itself: a rule's timer, its meter
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """News about a property, after all rules had their say.
+
+    ``changed`` is False where an accepted command left the value as it was: a device confirms it too.
+    """
+
+    name: str
+    value: Value  # as the device reports it
+    changed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event of the device took place."""
+
+    name: str
+    data: Value = None
