@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.report.text import one_line, shortened, showable
-from harness.trace import readable
+from harness.trace import mqtt, readable
 from harness.trace.events import (
     CheckStarted,
     CoapDatagram,
@@ -29,7 +29,7 @@ _SUMMARY_LENGTH = 300
 _DECODED_LENGTH = 4000
 _HEX_BYTES = 512
 _CONTEXT = 3
-_MARKED = 24
+_MARKED = 12
 
 
 class Protocol(StrEnum):
@@ -191,7 +191,7 @@ def way_of(event: Event) -> Way:
             | SerialData(direction=direction)
         ):
             return _WAYS[direction]
-        case TcpProbe() | Stimulus():
+        case TcpProbe():
             return Way.TO_DEVICE
     return Way.HARNESS
 
@@ -231,9 +231,18 @@ def _hexadecimal(event: Event) -> str | None:
     match event.body:
         case TcpProbe(answer=raw):
             return _dump(raw) if raw else None
+        case MqttPacket(raw=raw, level=level) if _holds_password(raw, level):
+            return "not shown here: these bytes hold a password in clear; the trace has them"
         case MqttPacket(raw=raw) | CoapDatagram(raw=raw) | MdnsPacket(raw=raw) | SerialData(raw=raw):
             return _dump(raw)
     return None
+
+
+def _holds_password(raw: bytes, level: int) -> bool:
+    if raw[:1] != b"\x10":
+        return False
+    packet = mqtt.decode(raw, level)
+    return not isinstance(packet, mqtt.Connect) or packet.password is not None
 
 
 def _dump(raw: bytes) -> str:

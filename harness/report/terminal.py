@@ -14,18 +14,12 @@ from harness.report.console import STYLES, TOLD, is_plain, terminal
 from harness.report.json_report import CheckVerdict, Report, report_of
 from harness.report.progress import Progress
 from harness.report.text import line_numbers, one_line, seconds_text
-from harness.report.words import BASES, OF_A_STANDARD, VERDICTS, Conclusion, Judged, conclude
+from harness.report.words import BASES, OF_A_STANDARD, VERDICTS, conclusion_of
 from harness.session.result import RunResult
 
 __all__ = ["Progress", "print_summary", "summary_lines", "terminal"]
 
 _EVIDENCE_SHOWN = 3
-
-
-def conclusion_of(report: Report) -> Conclusion:
-    """What a report comes to."""
-    judged = [Judged(each.verdict, each.level, each.basis) for each in report.verdicts]
-    return conclude(judged, report.ended)
 
 
 def print_summary(console: Console, runs: Sequence[RunResult], *, page: Path | None = None) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.model.requirement import Basis, Level
+from harness.model.requirement import Area, Basis, Level
 from harness.model.verdict import Verdict
+from harness.report.json_report import CheckVerdict, Report
 from harness.report.text import plural
 
 
@@ -80,16 +82,32 @@ BASES = {
     ),
 }
 
+SOURCES = {
+    Basis.NORMATIVE: "of a standard",
+    Basis.DERIVED: "derived from a standard",
+    Basis.CONVENTION: "of a convention",
+    Basis.PRACTICE: "of good practice",
+    Basis.PROFILE: "of the device's own profile",
+}
+
+AREAS = {
+    Area.MQTT: "MQTT",
+    Area.COAP: "CoAP",
+    Area.MDNS: "mDNS and DNS-SD",
+    Area.BEHAVIOUR: "Behaviour",
+    Area.CROSS: "Agreement between protocols",
+    Area.SECURITY: "Security",
+    Area.SERIAL: "Serial line",
+    Area.COMPAT: "Compatibility",
+}
+
+LEVELS = {
+    Level.MUST: "binding: a device that breaks it does not conform",
+    Level.SHOULD: "recommended: a device may break it for a good reason, and then gets a warning",
+    Level.MAY: "optional",
+}
+
 OF_A_STANDARD = (Basis.NORMATIVE, Basis.DERIVED)
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """The part of a verdict that the conclusion of a run depends on."""
-
-    verdict: Verdict
-    level: Level
-    basis: Basis
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +119,18 @@ class Conclusion:
     text: str
 
 
-def conclude(judged: list[Judged], ended: str) -> Conclusion:
-    """The conclusion of one run. ``ended`` is "complete" or why the run stopped early."""
-    found = _conclusion(judged)
-    if ended == "complete":
+def conclusion_of(report: Report) -> Conclusion:
+    """The conclusion of one run."""
+    found = _conclusion(report.verdicts)
+    if report.complete:
         return found
-    early = f"The run ended early ({ended}), so requirements not listed here were not tested."
+    early = f"The run ended early ({report.ended}), so requirements not listed here were not tested."
     if found.verdict is Verdict.PASS:
         return Conclusion(Verdict.INCONCLUSIVE, "The run did not come to its end", early)
     return Conclusion(found.verdict, found.headline, f"{found.text} {early}")
 
 
-def _conclusion(judged: list[Judged]) -> Conclusion:
+def _conclusion(judged: Sequence[CheckVerdict]) -> Conclusion:
     applied = [each for each in judged if each.verdict is not Verdict.NOT_APPLICABLE]
     if not applied:
         return Conclusion(
@@ -139,7 +157,7 @@ def _conclusion(judged: list[Judged]) -> Conclusion:
     return Conclusion(Verdict.PASS, "No violation found", text)
 
 
-def _undecided_text(applied: list[Judged]) -> str:
+def _undecided_text(applied: Sequence[CheckVerdict]) -> str:
     errors = sum(each.verdict is Verdict.ERROR for each in applied)
     is_open = [each for each in applied if each.verdict is Verdict.INCONCLUSIVE and each.level is Level.MUST]
     sentences = []
@@ -150,13 +168,14 @@ def _undecided_text(applied: list[Judged]) -> str:
     return " ".join(sentences)
 
 
-def _whose(failed: list[Judged]) -> str:
+def _whose(failed: Sequence[CheckVerdict]) -> str:
     """Against what the device failed: only a standard can be violated."""
     of_standard = sum(each.basis in OF_A_STANDARD for each in failed)
     if of_standard == len(failed):
         return " against a standard."
     if of_standard:
+        others = len(failed) - of_standard
         return (
-            f": {of_standard} against a standard, {len(failed) - of_standard} against less than a standard."
+            f": {of_standard} against a standard, {others} against the profile, convention or good practice."
         )
     return ", but none against a standard: the device breaks its own profile, a convention or good practice."

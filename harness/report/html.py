@@ -1,0 +1,201 @@
+"""``report.html``: one page that needs nothing else, for people who never saw the tool."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.model.verdict import Verdict
+from harness.report.evidence import Row, Timeline, Trace
+from harness.report.json_report import CheckVerdict, EvidenceLine, Report, evidence_lines
+from harness.report.text import line_numbers, one_line, plural, seconds_text
+from harness.report.words import AREAS, BASES, LEVELS, SOURCES, VERDICTS, conclusion_of
+from harness.session.result import RunResult
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_PASS_EVIDENCE = 6
+_DETAIL_BUDGET = 3_000_000  # characters of decoded forms and bytes on one page
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A verdict with all that proves it. ``timeline`` is there for verdicts that need attention."""
+
+    anchor: str
+    verdict: CheckVerdict
+    timeline: Timeline | None
+    evidence: tuple[EvidenceLine, ...]
+
+    @property
+    def more_evidence(self) -> int:
+        """Evidence lines that are not shown."""
+        return len(self.verdict.events) - len(self.evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why some checks were not applicable."""
+
+    text: str
+    cards: tuple[Card, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A check that failed on some devices of a run."""
+
+    check: CheckVerdict
+    lanes: tuple[str, ...]
+
+
+def report_page(run: RunResult, report: Report) -> str:
+    """The page of one device."""
+    cards = _cards(run, report)
+    of = {verdict: [card for card in cards if card.verdict.verdict is verdict] for verdict in Verdict}
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            conclusion=conclusion_of(report),
+            cards=sorted(cards, key=lambda card: list(VERDICTS).index(card.verdict.verdict)),
+            of=of,
+            passes=[
+                (name, [card for card in of[Verdict.PASS] if card.verdict.area is area])
+                for area, name in AREAS.items()
+            ],
+            reasons=_reasons(of[Verdict.NOT_APPLICABLE]),
+            areas=[
+                (area, name) for area, name in AREAS.items() if any(c.verdict.area is area for c in cards)
+            ],
+        )
+    )
+
+
+def overview_page(reports: Sequence[Report]) -> str:
+    """The page over all devices of a run; each has its own page in the folder of its lane."""
+    breaches: dict[str, list[tuple[CheckVerdict, str]]] = {}
+    for report in reports:
+        for verdict in report.verdicts:
+            if verdict.verdict is Verdict.FAIL:
+                breaches.setdefault(verdict.check, []).append((verdict, report.lane))
+    return (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            devices=[(report, conclusion_of(report)) for report in reports],
+            breaches=[
+                Breach(found[0][0], tuple(dict.fromkeys(lane for _, lane in found)))
+                for found in sorted(breaches.values(), key=len, reverse=True)
+            ],
+            totals=[(verdict, sum(report.counts.of(verdict) for report in reports)) for verdict in VERDICTS],
+        )
+    )
+
+
+def _cards(run: RunResult, report: Report) -> list[Card]:
+    trace, spent, cards = Trace(run.events), 0, []
+    for number, verdict in enumerate(report.verdicts, start=1):
+        told = verdict.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)
+        timeline = trace.timeline(verdict.events) if told and verdict.events else None
+        if timeline:
+            timeline, size = _within_budget(timeline, _DETAIL_BUDGET - spent)
+            spent += size
+        shown = evidence_lines(trace, verdict.events[:_PASS_EVIDENCE]) if timeline is None else ()
+        cards.append(Card(f"v{number}", verdict, timeline, shown))
+    return cards
+
+
+def _within_budget(timeline: Timeline, left: int) -> tuple[Timeline, int]:
+    """The timeline and the size of its details; without details where the page has no room left for them."""
+    rows = [row for row in timeline.rows if isinstance(row, Row)]
+    size = sum(len(row.decoded or "") + len(row.hexadecimal or "") for row in rows)
+    if size <= left:
+        return timeline, size
+    bare = tuple(
+        replace(row, decoded=None, hexadecimal=None) if isinstance(row, Row) else row for row in timeline.rows
+    )
+    return replace(timeline, rows=bare), 0
+
+
+def _reasons(cards: Sequence[Card]) -> list[Reason]:
+    by_reason: dict[str, list[Card]] = {}
+    for card in cards:
+        by_reason.setdefault(card.verdict.message, []).append(card)
+    return [Reason(text, tuple(found)) for text, found in by_reason.items()]
+
+
+def _reproduce(report: Report, verdict: CheckVerdict) -> str | None:
+    """The command that makes this one check again; only known for simulated devices."""
+    if report.dut != "simulated":
+        return None
+    words = ["harness", "check", report.profile_path, "--simulate", "--seed", str(report.seed)]
+    for fault in report.faults:
+        words += ["--fault", fault]
+    return shlex.join([*words, "--select", verdict.check])
+
+
+def _moment(started: str) -> str:
+    """A point in time for people."""
+    try:
+        moment = datetime.fromisoformat(started)
+    except ValueError:
+        return started
+    return f"{moment:%d %B %Y, %H:%M:%S} {moment.tzname() or ''}".strip()
+
+
+def _plainly(text: str) -> str:
+    """Words of the test trade in everyday ones."""
+    return text.replace("the IUT", "the device").replace("IUT", "device")
+
+
+def _inlined(name: str) -> Markup:
+    return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))
+
+
+def _digest(text: str) -> str:
+    """The source expression by which a Content Security Policy lets exactly this text run."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style, script = _inlined("style.css"), _inlined("script.js")
+    environment.globals.update(
+        style=style,
+        script=script,
+        policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'",
+        Verdict=Verdict,
+        VERDICTS=VERDICTS,
+        BASES=BASES,
+        LEVELS=LEVELS,
+        SOURCES=SOURCES,
+        AREAS=AREAS,
+        reproduce=_reproduce,
+        is_row=lambda entry: isinstance(entry, Row),
+    )
+    environment.filters.update(
+        duration=seconds_text,
+        lines=line_numbers,
+        one_line=one_line,
+        plural=plural,
+        plainly=_plainly,
+        moment=_moment,
+    )
+    return environment
