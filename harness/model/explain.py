@@ -1,83 +1,178 @@
-"""Turns what the validation library says about a profile into problems that its author can act on."""
+"""What a profile says, in words."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any
+from collections.abc import Iterator
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
-
-from harness.model.json_schema import allowed_text, known_keys, legal_number, schemas_at
-from harness.model.problems import Path, Problem, dotted
-from harness.model.yaml_tree import Node
+from harness.model.affordance import Property
+from harness.model.base import Value
+from harness.model.binding import Bindings, CoapBinding, MdnsBinding, MqttBinding
+from harness.model.ics import ics_of, known_ics
+from harness.model.profile import Control, Effect, Profile
+from harness.model.rule import Condition, Rule, RuleKind
+from harness.model.schema import DataSchema
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """A problem, and the path of the smallest part of the profile that is spoilt by it.
-
-    ``stand_in`` is a value with which the rest can be looked at; where it is None, the part is left out.
-    """
-
-    problem: Problem
-    spoils: Path
-    stand_in: int | None = None
-
-
-def explain(error: ValidationError, tree: Node) -> list[Explanation]:
-    """One explanation for each mistake, with its place in ``tree``."""
-    found: dict[tuple[str, str], Explanation] = {}
-    for details in error.errors(include_url=False):
-        explanation = _explained(details, tree)
-        # The alternatives of a union each report the same value; one is enough.
-        found.setdefault((explanation.problem.key, explanation.problem.message), explanation)
-    return list(found.values())
+def describe(profile: Profile) -> str:
+    """Affordances, bindings, rules and ICS items of a profile as text for a terminal, without a last newline."""
+    sections = (
+        ("Properties", [_property(name, schema) for name, schema in profile.properties.items()]),
+        ("Actions", [_titled(name, action.title) for name, action in profile.actions.items()]),
+        ("Events", [_event(name, event.title, event.data) for name, event in profile.events.items()]),
+        ("Controls", [_control(name, control) for name, control in profile.controls.items()]),
+        *_bindings(profile.bindings),
+        ("Deadlines", list(_deadlines(profile))),
+        ("Rules", [_rule(rule) for rule in profile.behaviour.rules]),
+        ("ICS items", [f"{item}: {known_ics()[item]}" for item in sorted(ics_of(profile))]),
+    )
+    lines = list(_head(profile))
+    for title, entries in sections:
+        if entries:
+            lines += ["", title, *(f"  {entry}" for entry in entries)]
+    return "\n".join(lines)
 
 
-def _explained(details: ErrorDetails, tree: Node) -> Explanation:
-    location: Path = details["loc"]
-    kind = details["type"]
-    node = tree.nearest(location)
-    stand_in = None
-    if kind == "missing":
-        path = (*node.path, location[-1])
-        return Explanation(problem_at(node, path, "is missing", allowed=_allowed(path)), node.path)
-    if kind == "extra_forbidden":
-        name = str(node.path[-1])
-        problem = problem_at(node, node.path, "unknown key", found=name, allowed=_near_keys(node.path))
-    elif kind == "value_error":
-        problem = problem_at(node, node.path, str(details["ctx"]["error"]))
-    else:
-        message = "has no value" if node.content is None else "is not allowed"
-        found = _shown(node.plain, node.path)
-        problem = problem_at(node, node.path, message, found=found, allowed=_allowed(node.path))
-        stand_in = next(filter(None, map(legal_number, schemas_at(node.path))), None)
-    return Explanation(problem, node.path, stand_in)
+def _head(profile: Profile) -> Iterator[str]:
+    yield f"{profile.title} ({profile.profile} {profile.version}, {profile.category})"
+    if profile.description:
+        yield profile.description
+    made = (profile.manufacturer, profile.model, profile.firmware and f"firmware {profile.firmware}")
+    if any(made):
+        yield " ".join(part for part in made if part)
+    yield f"unit {profile.unit}"
+    if profile.capabilities:
+        yield f"capabilities: {', '.join(profile.capabilities)}"
 
 
-def problem_at(
-    node: Node, path: Path, message: str, *, found: str | None = None, allowed: str | None = None
-) -> Problem:
-    """The problem at the place of ``node`` with the key ``path``."""
-    return Problem(node.place.file, node.place.line, dotted(path), message, found, allowed)
+def _titled(name: str, title: str | None) -> str:
+    return f"{name}: {title}" if title else name
 
 
-def _allowed(path: Path) -> str:
-    return " or ".join(dict.fromkeys(allowed_text(schema) for schema in schemas_at(path)))
+def _schema(schema: DataSchema) -> str:
+    if schema.enum is not None:
+        return "one of " + ", ".join(map(_shown, schema.enum))
+    text = str(schema.type)
+    if schema.minimum is not None and schema.maximum is not None:
+        text += f" {schema.minimum:g} to {schema.maximum:g}"
+    elif schema.minimum is not None:
+        text += f" from {schema.minimum:g}"
+    elif schema.maximum is not None:
+        text += f" up to {schema.maximum:g}"
+    text += f" {schema.unit}" if schema.unit else ""
+    return text + (f" in steps of {schema.multiple_of:g}" if schema.multiple_of is not None else "")
 
 
-def _near_keys(path: Path) -> str:
-    keys = known_keys(path[:-1])
-    near = get_close_matches(str(path[-1]), keys, n=3, cutoff=0.5)
-    return ", ".join(near or sorted(keys)) or "no keys at all"
+def _property(name: str, schema: Property) -> str:
+    about = [_schema(schema), "read-only" if schema.read_only else "writable"]
+    if schema.counter:
+        about.append("counter")
+    if schema.default is not None:
+        about.append(f"at first {_shown(schema.default)}")
+    return f"{_titled(name, schema.title)} ({', '.join(about)})"
 
 
-def _shown(value: Any, path: Path) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        wants_text = any(schema.get("type") == "string" for schema in schemas_at(path))
-        text += " (a number; put it in quotes to make it text)" if wants_text else ""
-    return text if len(text) <= 80 else text[:77] + "…"
+def _event(name: str, title: str | None, data: DataSchema | None) -> str:
+    return _titled(name, title) + (f" (tells {_schema(data)})" if data is not None else "")
+
+
+def _control(name: str, control: Control) -> str:
+    text = f"{_titled(name, control.title)} ({', '.join(map(_effect, control.effects))}"
+    if control.unless:
+        text += f", unless {_all(control.unless)}"
+    return text + ")"
+
+
+def _effect(effect: Effect) -> str:
+    if effect.event is not None:
+        return f"event {effect.event}" + (f" with {_shown(effect.data)}" if effect.data is not None else "")
+    return (
+        f"toggles {effect.property_}"
+        if effect.toggle
+        else f"{effect.property_} becomes {_shown(effect.value)}"
+    )
+
+
+def _bindings(bindings: Bindings) -> Iterator[tuple[str, list[str]]]:
+    if bindings.mqtt is not None:
+        yield f"MQTT {bindings.mqtt.version}", list(_mqtt(bindings.mqtt))
+    if bindings.coap is not None:
+        yield f"CoAP, port {bindings.coap.port}", list(_coap(bindings.coap))
+    if bindings.mdns is not None:
+        yield f"mDNS, {bindings.mdns.host}.local", list(_mdns(bindings.mdns))
+
+
+def _mqtt(mqtt: MqttBinding) -> Iterator[str]:
+    session = "clean session" if mqtt.clean_session else "kept session"
+    yield f"client {mqtt.client_id}, keep-alive {mqtt.keep_alive} s, {session}, all below {mqtt.base}"
+    if (there := mqtt.availability) is not None:
+        yield f"availability: {there.topic} ({there.online}, {there.offline}; {_flags(there.qos, there.retain)})"
+    if mqtt.sleep is not None:
+        every = f", wakes every {mqtt.sleep.wakes_every:g} s" if mqtt.sleep.wakes_every is not None else ""
+        yield f"sleeps {mqtt.sleep.awake:g} s after its last report{every}"
+    for name, bound in mqtt.properties.items():
+        text = f"{name}: {_member(bound.state, bound.member)} ({_flags(bound.qos, bound.retain)})"
+        if bound.command is not None:
+            text += f", commanded at {_member(bound.command, bound.command_member)} (QoS {bound.command_qos})"
+        yield text
+    for name, action in mqtt.actions.items():
+        yield f"{name}: invoked at {action.command} (QoS {action.command_qos})"
+    for name, event in mqtt.events.items():
+        yield f"{name}: told at {_member(event.topic, event.member)} ({_flags(event.qos, event.retain)})"
+
+
+def _member(topic: str, member: str | None) -> str:
+    return f"{topic} member {member}" if member is not None else topic
+
+
+def _flags(qos: int, retain: bool) -> str:
+    return f"QoS {qos}, retained" if retain else f"QoS {qos}"
+
+
+def _coap(coap: CoapBinding) -> Iterator[str]:
+    for name, bound in coap.properties.items():
+        yield f"{name}: {_member(bound.path, bound.member)} ({bound.format}{', observable' if bound.observe else ''})"
+    for name, action in coap.actions.items():
+        yield f"{name}: invoked at {action.path} ({action.format})"
+    for name, event in coap.events.items():
+        yield f"{name}: told at {event.path} ({event.format}, observable)"
+    for resource in coap.resources:
+        takes = f", takes {resource.takes:g} s" if resource.takes else ""
+        yield f"{resource.path}: {resource.title or 'resource'} ({resource.format}, {resource.size} bytes{takes})"
+
+
+def _mdns(mdns: MdnsBinding) -> Iterator[str]:
+    for service in mdns.services:
+        txt = " ".join(f"{key}={value}" for key, value in service.txt.items())
+        yield f"{service.instance}.{service.type}.local, port {service.port} ({service.speaks}) {txt}".rstrip()
+
+
+def _deadlines(profile: Profile) -> Iterator[str]:
+    behaviour = profile.behaviour
+    yield f"{behaviour.settle:g} s from a command to the report of the new state"
+    yield f"{behaviour.report_local:g} s from a local change to its report"
+    yield f"{behaviour.boot:g} s from power-on to being ready"
+    if profile.bindings.mqtt is not None:
+        yield f"{behaviour.reconnect:g} s from the broker's return to being ready again"
+
+
+def _rule(rule: Rule) -> str:
+    return f"{rule.id}: {rule_text(rule)}"
+
+
+def rule_text(rule: Rule) -> str:
+    """A rule as one sentence."""
+    if rule.kind is RuleKind.REFUSAL:
+        return f"while {_all(rule.while_)}, it refuses that {_all(rule.refuse)}"
+    if rule.kind is RuleKind.INVARIANT:
+        return f"while {_all(rule.while_)}, {_all(rule.then)}, within {rule.within:g} s"
+    lasting = f" for {rule.for_:g} s" if rule.for_ else ""
+    holds = f", and stays so for {rule.holds:g} s" if rule.holds else ""
+    return f"when {_all(rule.when)}{lasting}, then {_all(rule.then)} within {rule.within:g} s{holds}"
+
+
+def _all(conditions: tuple[Condition, ...]) -> str:
+    return " and ".join(map(str, conditions))
+
+
+def _shown(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from harness.model.base import Value
 from harness.model.consistency import Names, Subject, mistakes
-from harness.model.explain import explain, problem_at
 from harness.model.inheritance import read_with_parents
 from harness.model.problems import Path, Problem, ProfileError
 from harness.model.profile import Profile
+from harness.model.validation import explain, problem_at
 from harness.model.yaml_tree import Node, Place
 
 __all__ = ["Problem", "ProfileError", "load_profile", "profile_from_json", "profile_to_json"]

@@ -93,14 +93,18 @@ class Condition(Part):
         if self.one_of is not None:
             parts.append("is one of " + ", ".join(map(str, self.one_of)))
         if self.above is not None:
-            parts.append(f"is above {self.above}")
+            parts.append(f"is above {_bound_text(self.above)}")
         if self.below is not None:
-            parts.append(f"is below {self.below}")
+            parts.append(f"is below {_bound_text(self.below)}")
         return f"{name} " + " and ".join(parts)
 
 
 def _bound(bound: float | str, state: dict[str, Value]) -> float:
     return float(state[bound]) if isinstance(bound, str) else bound
+
+
+def _bound_text(bound: float | str) -> str:
+    return bound if isinstance(bound, str) else f"{bound:g}"
 
 
 class RuleKind(StrEnum):
