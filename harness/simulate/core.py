@@ -261,7 +261,7 @@ class Core:
         if confirm is not None and all(change.name != confirm for change in changes):
             changes.insert(0, Change(confirm, self.read(confirm), changed=False))
         for change in changes:
-            self.habits.report(change, origin, self._tell)
+            self.habits.report(change, origin, self.tell)
         events, self._events = self._events, []
         for event in events:
             self._tell_event(event)
@@ -269,7 +269,8 @@ class Core:
     def _reported(self) -> dict[str, Value]:
         return {name: self.read(name) for name in self.profile.properties}
 
-    def _tell(self, change: Change) -> None:
+    def tell(self, change: Change) -> None:
+        """Tells the listeners, as long as there is power."""
         if self.powered:
             for listener in self._change_listeners:
                 listener(change)
