@@ -14,7 +14,7 @@ from harness.model.schema import DataSchema
 
 
 def describe(profile: Profile) -> str:
-    """Affordances, bindings, rules and ICS items of a profile as text for a terminal, without a last newline."""
+    """Affordances, bindings, rules and ICS items of a profile as text, without a last newline."""
     sections = (
         ("Properties", [_property(name, schema) for name, schema in profile.properties.items()]),
         ("Actions", [_titled(name, action.title) for name, action in profile.actions.items()]),
@@ -105,7 +105,8 @@ def _mqtt(mqtt: MqttBinding) -> Iterator[str]:
     session = "clean session" if mqtt.clean_session else "kept session"
     yield f"client {mqtt.client_id}, keep-alive {mqtt.keep_alive} s, {session}, all below {mqtt.base}"
     if (there := mqtt.availability) is not None:
-        yield f"availability: {there.topic} ({there.online}, {there.offline}; {_flags(there.qos, there.retain)})"
+        payloads = f"{there.online}, {there.offline}"
+        yield f"availability: {there.topic} ({payloads}; {_flags(there.qos, there.retain)})"
     if mqtt.sleep is not None:
         every = f", wakes every {mqtt.sleep.wakes_every:g} s" if mqtt.sleep.wakes_every is not None else ""
         yield f"sleeps {mqtt.sleep.awake:g} s after its last report{every}"
@@ -130,20 +131,24 @@ def _flags(qos: int, retain: bool) -> str:
 
 def _coap(coap: CoapBinding) -> Iterator[str]:
     for name, bound in coap.properties.items():
-        yield f"{name}: {_member(bound.path, bound.member)} ({bound.format}{', observable' if bound.observe else ''})"
+        observable = ", observable" if bound.observe else ""
+        yield f"{name}: {_member(bound.path, bound.member)} ({bound.format}{observable})"
     for name, action in coap.actions.items():
         yield f"{name}: invoked at {action.path} ({action.format})"
     for name, event in coap.events.items():
         yield f"{name}: told at {event.path} ({event.format}, observable)"
     for resource in coap.resources:
-        takes = f", takes {resource.takes:g} s" if resource.takes else ""
-        yield f"{resource.path}: {resource.title or 'resource'} ({resource.format}, {resource.size} bytes{takes})"
+        about = f"{resource.format}, {resource.size} bytes"
+        if resource.takes:
+            about += f", takes {resource.takes:g} s"
+        yield f"{resource.path}: {resource.title or 'resource'} ({about})"
 
 
 def _mdns(mdns: MdnsBinding) -> Iterator[str]:
     for service in mdns.services:
         txt = " ".join(f"{key}={value}" for key, value in service.txt.items())
-        yield f"{service.instance}.{service.type}.local, port {service.port} ({service.speaks}) {txt}".rstrip()
+        name = f"{service.instance}.{service.type}.local"
+        yield f"{name}, port {service.port} ({service.speaks}) {txt}".rstrip()
 
 
 def _deadlines(profile: Profile) -> Iterator[str]:
