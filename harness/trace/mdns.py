@@ -260,9 +260,17 @@ def _read_record(raw: bytes, at: int, problems: list[Problem]) -> tuple[Record, 
 
 
 def record(name: str, data: Data, *, ttl: int, cache_flush: bool = False) -> Record:
-    """A record of class IN with these data. Raises ValueError when they do not fit the wire."""
+    """A record of class IN with these data, the same as reading it from the wire would give.
+
+    Names and addresses may be written in any form. Raises ValueError when the data break the rules of
+    their type or do not fit the wire.
+    """
     type, rdata = encode_data(data)
-    return Record(name, type, CLASS_IN, cache_flush, ttl, rdata, data)
+    try:
+        data, _ = decode_data(rdata, 0, len(rdata), type, [])
+    except BadData as bad:
+        raise ValueError(str(bad)) from bad
+    return Record(join_name(*split_name(name)), type, CLASS_IN, cache_flush, ttl, rdata, data)
 
 
 def encode(message: Message) -> bytes:

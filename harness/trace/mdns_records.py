@@ -122,6 +122,8 @@ def encode_data(data: Data) -> tuple[RecordType, bytes]:
                 raise ValueError(f"SRV numbers {numbers} do not fit two bytes each")
             return RecordType.SRV, b"".join(n.to_bytes(2, "big") for n in numbers) + encode_name(target)
         case Txt(strings):
+            if any(len(text) > 255 for text in strings):
+                raise ValueError("a string of a TXT record takes more than 255 bytes")
             return RecordType.TXT, b"".join(bytes([len(text)]) + text for text in strings)
         case Address(text):
             family = socket.AF_INET6 if ":" in text else socket.AF_INET

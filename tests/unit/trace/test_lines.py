@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import fields
 from pathlib import Path
 from typing import get_args
@@ -9,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.trace.events import Body, Direction, Event, MdnsPacket, Note, RunStarted, SerialData
+from harness.trace.events import Body, Direction, Event, MdnsPacket, Note, RunStarted, SerialData, Wait
 from harness.trace.lines import TraceError, from_line, read, to_line
 
-bodies = st.one_of([st.from_type(cls) for cls in get_args(Body)])
+bodies = st.one_of([st.from_type(cls) for cls in get_args(Body)]).filter(
+    lambda body: not isinstance(body, Wait) or math.isfinite(body.seconds)
+)
 events = st.builds(Event, st.integers(1, 10**6), st.floats(0, 10**6), bodies)
 
 

@@ -253,8 +253,22 @@ def test_txt_pairs() -> None:
     )
 
 
+def test_a_record_is_made_in_the_form_in_which_it_would_be_read() -> None:
+    address = mdns.record("Küche.local", Address("::FFFF:0:1"), ttl=1)
+    assert (address.name, address.data) == ("K\\195\\188che.local.", Address("::ffff:0.0.0.1"))
+    assert mdns.record("a.", Ptr("My Plug.local"), ttl=1).data == Ptr("My\\032Plug.local.")
+    assert mdns.record("a.", Nsec("a.", (28, 1)), ttl=1).data == Nsec("a.", (1, 28))
+
+
 def test_data_that_do_not_fit_are_refused() -> None:
-    for data in (Address("plug"), Srv(0, 0, 65536, "a."), Txt((bytes(256),))):
+    for data in (
+        Address("plug"),
+        Srv(0, 0, 65536, "a."),
+        Txt((bytes(256),)),
+        Txt(()),
+        Ptr("a..b"),
+        mdns.Unknown(),
+    ):
         with pytest.raises(ValueError):
             mdns.record("a.", data, ttl=1)
 
