@@ -19,6 +19,6 @@ def run(arguments: argparse.Namespace) -> int:
     run = result_of_trace(list(read(trace)), trace)
     page = None
     if arguments.report:
-        page = write_report(Path(arguments.report), [run], trace=trace)
+        page = write_report(Path(arguments.report), [run])
     print_summary(terminal(), [run], page=page)
     return run_status(run.judgements)

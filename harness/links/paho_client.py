@@ -17,7 +17,7 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from harness.links.paho_loop import LoopedPaho
-from harness.links.stream import Stream, open_stream, reason_of
+from harness.links.stream import Stream, Watch, open_stream, reason_of
 
 LEVEL_5 = 5
 
@@ -101,7 +101,8 @@ class PahoClient:
 
     ``on_message`` and ``on_closed`` are plain functions, called on the loop; ``on_closed`` gets the reason
     as text, and is not called for the client's own :meth:`disconnect` and :meth:`abort`. Both may use any
-    method of the client. There is no reconnecting of its own accord.
+    method of the client. There is no reconnecting of its own accord. ``watch`` sees the bytes of each
+    connection.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class PahoClient:
         manual_ack: bool = False,
         on_message: Callable[[Message], None] | None = None,
         on_closed: Callable[[str], None] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.client_id = client_id
         self.protocol_level = protocol_level
@@ -129,6 +131,7 @@ class PahoClient:
         self.on_message = on_message
         self.on_closed = on_closed
         self._tls = tls
+        self._watch = watch
         self._where = ""
         self._connected = False
         self._connection = 0
@@ -165,6 +168,8 @@ class PahoClient:
         try:
             async with asyncio.timeout(timeout):
                 stream = await open_stream(host, port, self._tls)
+                if self._watch:
+                    stream.watch(self._watch)
                 missing = "no CONNACK came in answer to CONNECT"
                 return await self._introduce(stream, host, port)
         except ssl.SSLCertVerificationError as error:

@@ -12,8 +12,25 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from typing import Protocol
 
 CHUNK = 65536  # bytes asked of the kernel at once
+
+
+class Watch(Protocol):
+    """Sees the bytes of a connection as the socket takes and gives them (inside TLS: in clear)."""
+
+    def opened(self) -> None:
+        """The connection stands."""
+
+    def sent(self, data: bytes) -> None:
+        """These went out."""
+
+    def received(self, data: bytes) -> None:
+        """These came in."""
+
+    def closed(self) -> None:
+        """The connection has ended, by whichever side."""
 
 
 class Stream:
@@ -28,6 +45,12 @@ class Stream:
         self._buffer = bytearray()
         self.ending = ""
         self.keep_open = False  # for close(): the owner ends the connection in its own way
+        self._watch: Watch | None = None
+
+    def watch(self, watch: Watch) -> None:
+        """Let ``watch`` see the bytes from now on."""
+        self._watch = watch
+        watch.opened()
 
     @property
     def pending(self) -> bool:
@@ -44,6 +67,8 @@ class Stream:
             except OSError as error:
                 self.ending = f"the connection broke: {reason_of(error)}"
                 raise
+            if self._watch and chunk:
+                self._watch.received(chunk)
             if len(chunk) <= size:
                 if not chunk:
                     self.ending = "the other side closed the connection"
@@ -56,15 +81,21 @@ class Stream:
     def send(self, data: bytes | bytearray) -> int:
         """Hand bytes to the kernel; return how many it took."""
         try:
-            return self._socket.send(data)
+            taken = self._socket.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except OSError as error:
             self.ending = f"the connection broke: {reason_of(error)}"
             raise
+        if self._watch:
+            self._watch.sent(bytes(data[:taken]))
+        return taken
 
     def close(self) -> None:
         """Close the socket at once, unless ``keep_open`` was set."""
+        if self._watch:
+            self._watch.closed()
+            self._watch = None
         if not self.keep_open:
             self._socket.close()
 

@@ -11,13 +11,15 @@ from rich.text import Text
 
 from harness.model.verdict import Verdict
 from harness.report.console import STYLES, TOLD, is_plain, terminal
-from harness.report.json_report import CheckVerdict, Report, report_of
+from harness.report.evidence import Trace
+from harness.report.json_report import CheckVerdict, Report, evidence_lines, report_of
 from harness.report.progress import Progress
 from harness.report.text import line_numbers, one_line, seconds_text
 from harness.report.words import BASES, OF_A_STANDARD, VERDICTS, conclusion_of
-from harness.session.result import RunResult
+from harness.session.result import Judgement, RunResult
+from harness.trace.events import Event
 
-__all__ = ["Progress", "print_summary", "summary_lines", "terminal"]
+__all__ = ["Progress", "failure_text", "print_summary", "summary_lines", "terminal"]
 
 _EVIDENCE_SHOWN = 3
 
@@ -54,6 +56,20 @@ def summary_lines(runs: Sequence[RunResult], *, page: Path | None = None) -> lis
         lines.append(f"  {counts_line(report)}")
         lines.append(f"  {timing_line(report)}")
     return [*lines, *_page_lines(page)]
+
+
+def failure_text(judgement: Judgement, events: Sequence[Event]) -> str:
+    """A verdict that is not a pass, in the few lines that pytest shows for a failure."""
+    requirement, outcome = judgement.requirement, judgement.result.outcome
+    lines = [
+        f"{outcome.verdict.upper()}  {judgement.result.id}  {one_line(outcome.message)}",
+        f"  {one_line(f'{requirement.standard} {requirement.clause}')} ({requirement.level})",
+    ]
+    for evidence in evidence_lines(Trace(events), outcome.events[:_EVIDENCE_SHOWN]):
+        lines.append(f"  line {evidence.line}, {evidence.time:.3f} s: {evidence.summary}")
+    if outcome.verdict is Verdict.FAIL:
+        lines.append(f"  usual cause: {requirement.usual_cause}")
+    return "\n".join(lines)
 
 
 def counts_line(report: Report) -> str:

@@ -88,12 +88,12 @@ def result_of_trace(trace: Sequence[Event], path: Path) -> RunResult:
     if not isinstance(begin, RunStarted):
         raise TraceError(f"{path}: does not begin with the start of a run")
     profile = profile_from_json(begin.profile)
-    taken = dict.fromkeys(
-        _name(event.body) for event in trace if isinstance(event.body, CheckStarted | Judged)
-    )
-    planned = {
-        (item.check.requirement.id, item.subject): item for item in plan(profile, frozenset(begin.needs_met))
+    # Each check is judged on what the run had seen when it judged it, or else on everything.
+    taken = {
+        _name(event.body): event.line for event in trace if isinstance(event.body, CheckStarted | Judged)
     }
+    everything = plan(profile, frozenset(begin.needs_met))
+    planned = {(item.check.requirement.id, item.subject): item for item in everything}
     unknown = [check for check, subject in taken if (check, subject) not in planned]
     if unknown:
         raise TraceError(f"{path}: was recorded with checks that this version does not have: {unknown[0]}")

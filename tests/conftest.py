@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+PEERS = {
+    "mosquitto": "Debian package mosquitto",
+    "mosquitto_sub": "Debian package mosquitto-clients",
+    "coap-server-notls": "Debian package libcoap3-bin",
+    "coap-client-notls": "Debian package libcoap3-bin",
+    "avahi-daemon": "Debian package avahi-daemon",
+    "avahi-browse": "Debian package avahi-utils",
+    "tshark": "Debian package tshark",
+    "node": "Node.js",
+}
+
+
+@pytest.fixture
+def profiles() -> Path:
+    """The folder of the shipped profiles."""
+    return ROOT / "profiles"
+
+
+def needs(program: str) -> pytest.MarkDecorator:
+    """Skip, with the reason, where a third-party program is not installed."""
+    return pytest.mark.skipif(
+        shutil.which(program) is None, reason=f"{program} is not installed ({PEERS.get(program, program)})"
+    )
