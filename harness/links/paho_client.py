@@ -10,14 +10,34 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
+from harness.links.endpoint import reason_of
+from harness.links.mqtt_types import (
+    ClosedError,
+    Connected,
+    ConnectError,
+    Message,
+    MqttError,
+    RefusedError,
+    Will,
+)
 from harness.links.paho_loop import LoopedPaho
-from harness.links.stream import Stream, Watch, open_stream, reason_of
+from harness.links.stream import Stream, Watch, open_stream
+
+__all__ = [
+    "ClosedError",
+    "ConnectError",
+    "Connected",
+    "Message",
+    "MqttError",
+    "PahoClient",
+    "RefusedError",
+    "Will",
+]
 
 LEVEL_5 = 5
 
@@ -32,61 +52,6 @@ REFUSALS = {
 
 KEEP_ALIVE_TIMEOUT = 141  # the reason code by which paho reports a PINGRESP that did not come
 PROTOCOL_ERROR = 130
-
-
-class MqttError(Exception):
-    """Something did not work over MQTT; the text is for people."""
-
-
-class ConnectError(MqttError):
-    """A connection did not come about. ``code`` is the CONNACK's return or reason code if one came."""
-
-    def __init__(self, message: str, code: int | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class ClosedError(MqttError):
-    """The connection is not there, or went away before the broker answered."""
-
-
-class RefusedError(MqttError):
-    """The broker answered a publication with a failure (MQTT 5.0). ``code`` is the reason code."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class Will:
-    """The last will that CONNECT leaves with the broker."""
-
-    topic: str
-    payload: bytes
-    qos: int = 0
-    retain: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The broker's CONNACK. ``code`` is 0 here: every other code is a :class:`ConnectError`."""
-
-    code: int
-    session_present: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message that the broker delivered. ``mid`` is its packet identifier, 0 at QoS 0."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-    dup: bool
-    mid: int
-    connection: int = field(default=0, compare=False, repr=False)  # counts the connections of the client
 
 
 class PahoClient:

@@ -167,6 +167,13 @@ class LoopedPaho(mqtt.Client):
 
     # -- what paho gets wrong, or does not tell
 
+    def _sock_send(self, buf: bytes | bytearray) -> int:
+        """Note the time, from which the next ping counts; paho does so only for a packet sent in pieces."""
+        count = super()._sock_send(buf)
+        if self._asyncio:
+            self._last_msg_out = self._asyncio.time()
+        return count
+
     def _mid_generate(self) -> int:
         """Next packet identifier that is free ([MQTT-2.3.1-2]); paho's counter wraps into those in use."""
         mid = super()._mid_generate()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import os
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Protocol
+
+from harness.links.endpoint import reason_of as reason_of  # others take it from here, too
 
 CHUNK = 65536  # bytes asked of the kernel at once
 
@@ -125,13 +126,6 @@ class Stream:
         """Part of what paho asks of a socket; a stream never blocks."""
         if flag:
             raise ValueError("a stream on the loop cannot block")
-
-
-def reason_of(error: OSError) -> str:
-    """The system's words for an error, without its number."""
-    if error.errno and not isinstance(error, socket.gaierror | ssl.SSLError):
-        return os.strerror(error.errno)  # asyncio puts words and addresses of its own into strerror
-    return error.strerror or str(error) or type(error).__name__
 
 
 async def open_stream(host: str, port: int, tls: ssl.SSLContext | None = None) -> Stream:

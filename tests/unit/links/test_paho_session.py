@@ -165,6 +165,25 @@ def test_nothing_comes_again_in_a_new_session(clean_session: bool) -> None:
     in_virtual_time(test())
 
 
+def test_messages_in_the_queue_end_with_a_clean_session() -> None:
+    async def test() -> None:
+        async with scripted_broker() as broker:
+            client = PahoClient("plug")
+            conversation, _ = await connected(client, broker)
+            waiting = [client.publish("t", b"old", 1) for _ in range(50)]  # paho sends 20 at a time
+            await conversation.next()
+            await cut(client, conversation)
+            conversation, _ = await connected(client, broker)
+            client.publish("t", b"new", 0)
+            assert publications([await conversation.next()]) == [(b"new", False, None)]
+            for each in waiting:
+                with pytest.raises(ClosedError):
+                    await each
+            client.abort()
+
+    in_virtual_time(test())
+
+
 def test_an_outstanding_packet_id_is_not_given_away() -> None:
     async def test() -> None:
         async with scripted_broker() as broker:
@@ -263,7 +282,7 @@ def test_pings_keep_within_the_keep_alive() -> None:
             conversation, _ = await connected(client, broker)
             last = loop.time()
             end = last + 3000
-            chatter = asyncio.ensure_future(_chatter(client))
+            chatter = asyncio.ensure_future(_chatter(client, conversation))
             while loop.time() < end:
                 packet = await conversation.next()
                 assert packet
@@ -275,10 +294,30 @@ def test_pings_keep_within_the_keep_alive() -> None:
             chatter.cancel()
             client.abort()
 
-    async def _chatter(client: PahoClient) -> None:
+    async def _chatter(client: PahoClient, conversation: Conversation) -> None:
         for pause in (10, 59, 200, 53.9999999, 0.1, 1000 / 3):
             await asyncio.sleep(pause)
             client.publish("t", b"x")
+            await asyncio.sleep(pause)
+            conversation.send(encode_publish("c", b"x"))
+
+    in_virtual_time(test())
+
+
+def test_a_client_that_talks_does_not_ping() -> None:
+    async def test() -> None:
+        async with scripted_broker() as broker:
+            client = PahoClient("plug", keep_alive=60)
+            conversation, _ = await connected(client, broker)
+            for _ in range(50):
+                await asyncio.sleep(50)
+                done = client.publish("t", b"x", 1)
+                packet = await conversation.next()
+                assert isinstance(packet, Publish) and packet.packet_id
+                conversation.send(encode_ack(PacketType.PUBACK, packet.packet_id))
+                await done
+            client.abort()
+            assert await conversation.rest() == []
 
     in_virtual_time(test())
 
