@@ -173,6 +173,8 @@ def test_packets_of_any_size_come_out_whole(tmp_path: Path) -> None:
     assert values(path, "mqtt.msgtype") == ["1", "3", "3", "3", "3", "3", "13"]
     lengths = [int(value) for value in values(path, "mqtt.len")]
     assert lengths[1:-1] == [3 + size for size in sizes]
+    in_flight = values(path, "tcp.analysis.bytes_in_flight")
+    assert max(map(int, in_flight)) < 65_535, "more than the window is under way"
     assert_clean(path)
 
 
