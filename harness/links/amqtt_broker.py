@@ -151,9 +151,12 @@ class _Handler(BrokerProtocolHandler):  # type: ignore[misc]
         if self.writer is not None:
             self.writer.abort()
 
-    def deliver(self, message: Coroutine[Any, Any, Any]) -> None:
-        """Run one delivery to its acknowledgement, without making anything else wait for it."""
-        task = asyncio.create_task(_quiet(message))
+    def deliver(self, topic: str, data: bytes, qos: int, *, retain: bool = False) -> None:
+        """Send a message and see to its acknowledgement, without making anything else wait for it."""
+        self._run(lambda: self.mqtt_publish(topic, data, qos, retain))
+
+    def _run(self, delivery: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        task = asyncio.create_task(_quiet(delivery))
         self._deliveries.add(task)
         task.add_done_callback(self._deliveries.discard)
 
@@ -161,13 +164,14 @@ class _Handler(BrokerProtocolHandler):  # type: ignore[misc]
         """Also ends the deliveries under way; unacknowledged ones stay in the session."""
         await super().stop()
         await self.handle_disconnect(None)
+        await asyncio.sleep(0)  # a delivery that has not begun has not put its message into the session
         for task in self._deliveries:
             task.cancel()
 
     async def _retry_deliveries(self) -> None:
         assert self.session is not None
         for message in [*self.session.inflight_in.values(), *self.session.inflight_out.values()]:
-            self.deliver(self._handle_message_flow(message))
+            self._run(partial(self._handle_message_flow, message))
 
     async def _handle_qos1_message_flow(self, message: Any) -> None:
         if message.direction == INCOMING:
@@ -188,10 +192,10 @@ class _Handler(BrokerProtocolHandler):  # type: ignore[misc]
             self._puback_waiters.pop(packet_id, None)
 
 
-async def _quiet(work: Coroutine[Any, Any, Any]) -> None:
-    """Run ``work``; the failures of a delivery mean that the connection is gone, which is handled there."""
+async def _quiet(delivery: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    """Run a delivery; when it fails the connection is gone, which is handled there."""
     try:
-        await work
+        await delivery()
     except (Exception, asyncio.CancelledError) as problem:
         logging.getLogger(__name__).debug("delivery ended: %r", problem)
 
@@ -279,7 +283,7 @@ class ConformingBroker(Broker):  # type: ignore[misc]
             await handler.start()
             while not session.retained_messages.empty():
                 kept = session.retained_messages.get_nowait()
-                handler.deliver(handler.mqtt_publish(kept.topic, kept.data, kept.qos, retain=False))
+                handler.deliver(kept.topic, kept.data, kept.qos)
             await self._client_message_loop(session, handler)
         finally:
             await self._stop_handler(handler)
@@ -308,7 +312,7 @@ class ConformingBroker(Broker):  # type: ignore[misc]
                 qos = min(published, granted)
                 handler = self._get_handler(subscriber)
                 if handler and subscriber.transitions.is_connected():
-                    handler.deliver(handler.mqtt_publish(topic, data, qos, retain=False))
+                    handler.deliver(topic, data, qos)
                 elif qos and not subscriber.clean_session:
                     message = RetainedApplicationMessage(session, topic, data, qos)
                     subscriber.retained_messages.put_nowait(message)
@@ -338,7 +342,7 @@ class ConformingBroker(Broker):  # type: ignore[misc]
         for topic, kept in self._retained_messages.items():
             if handler and self._matches(topic, topic_filter):
                 qos = min(kept.qos or 0, granted)
-                handler.deliver(handler.mqtt_publish(topic, kept.data, qos, retain=True))
+                handler.deliver(topic, kept.data, qos, retain=True)
 
     async def add_subscription(self, subscription: tuple[str, int], session: Session) -> int:
         """Subscribe, replacing an earlier subscription to the same filter (MQTT-3.8.4-3)."""

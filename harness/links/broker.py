@@ -147,13 +147,13 @@ class EmbeddedBroker(LocalBroker):
 
 
 class ExternalBroker:
-    """A broker that somebody else runs. ``authority``: PEM file to trust instead of the system's."""
+    """A broker that somebody else runs. ``ca``: PEM file to trust instead of the system's."""
 
-    def __init__(self, url: str, *, authority: Path | None = None) -> None:
+    def __init__(self, url: str, *, ca: Path | None = None) -> None:
         self._endpoint = parse_url(url)
-        if authority and not self._endpoint.secure:
+        if ca and not self._endpoint.secure:
             raise BrokerError(f"broker URL {self._endpoint.url!r}: a CA file is only of use with mqtts://")
-        self._authority = authority
+        self._ca = ca
 
     @property
     def endpoint(self) -> Endpoint:
@@ -163,7 +163,7 @@ class ExternalBroker:
     @property
     def tls(self) -> ssl.SSLContext | None:
         """What a client needs to connect; None: plain TCP."""
-        return client_context(self._authority) if self._endpoint.secure else None
+        return client_context(self._ca) if self._endpoint.secure else None
 
     async def start(self) -> None:
         """Make sure that something listens there. Raises BrokerError; a login is not tried."""
@@ -174,8 +174,7 @@ class ExternalBroker:
                     self._endpoint.host, self._endpoint.port, ssl=self.tls
                 )
         except ssl.SSLError as problem:
-            reason = getattr(problem, "verify_message", "") or problem.reason or problem
-            raise BrokerError(f"{where}: no TLS connection: {reason}") from problem
+            raise BrokerError(f"{where}: no TLS connection: {reason_of(problem)}") from problem
         except TimeoutError as problem:
             raise BrokerError(f"{where}: no answer within {START_LIMIT:g} s") from problem
         except OSError as problem:
@@ -204,11 +203,11 @@ def broker_for(
     *,
     users: Sequence[User] = (),
     tls: TlsFiles | None = None,
-    authority: Path | None = None,
+    ca: Path | None = None,
 ) -> Broker:
     """The broker that a user asked for: "embedded", "mosquitto" or a URL.
 
-    ``users`` and ``tls`` are for brokers of our own, ``authority`` for an external one. Raises BrokerError.
+    ``users`` and ``tls`` are for brokers of our own, ``ca`` for an external one. Raises BrokerError.
     """
     if choice == EMBEDDED:
         return EmbeddedBroker(users=users, tls=tls)
@@ -220,4 +219,4 @@ def broker_for(
             f"broker {choice!r} is not known; expected {EMBEDDED}, {mosquitto.PROGRAM} "
             "or a URL such as mqtt://host:1883"
         )
-    return ExternalBroker(choice, authority=authority)
+    return ExternalBroker(choice, ca=ca)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import ssl
@@ -9,16 +10,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from harness.links.errors import LinkError
 
-class BrokerError(Exception):
+
+class BrokerError(LinkError):
     """A broker that cannot be started or reached, or an address that is none; the message is for people."""
 
 
 def reason_of(error: OSError) -> str:
     """Why a connection could not be made, in the system's words; asyncio puts its own in their place."""
+    if isinstance(error, ssl.SSLError):
+        return getattr(error, "verify_message", "") or error.reason or str(error)
     if error.errno is None or isinstance(error, socket.gaierror):
         return error.strerror or str(error) or type(error).__name__
     return os.strerror(error.errno)
+
+
+def listen_failure(who: str, host: str, port: int, error: OSError) -> str:
+    """Why ``who`` cannot listen there, and what to do about it."""
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"{who}: port {port} on {host} is in use; stop what listens there, "
+            "or choose another port (0: any free one)"
+        )
+    return f"{who}: cannot listen on {host} port {port}: {reason_of(error)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +46,11 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files of a broker of our own. ``authority`` signed ``certificate``; None: it signed itself."""
+    """PEM files of a broker of our own. ``ca`` signed ``certificate``; None: it signed itself."""
 
     certificate: Path
     key: Path
-    authority: Path | None = None
+    ca: Path | None = None
 
     def server_context(self) -> ssl.SSLContext:
         """For the listening side. Raises BrokerError when the files cannot be used."""
@@ -49,18 +64,18 @@ class TlsFiles:
 
     def client_context(self) -> ssl.SSLContext:
         """For clients of that broker."""
-        return client_context(self.authority or self.certificate)
+        return client_context(self.ca or self.certificate)
 
 
-def client_context(authority: Path | None = None) -> ssl.SSLContext:
-    """Trust ``authority`` (a PEM file), or what the system trusts.
+def client_context(ca: Path | None = None) -> ssl.SSLContext:
+    """Trust ``ca`` (a PEM file), or what the system trusts.
 
     Raises BrokerError when the file cannot be used.
     """
     try:
-        return ssl.create_default_context(cafile=authority)
+        return ssl.create_default_context(cafile=ca)
     except OSError as problem:
-        raise BrokerError(f"TLS: cannot read certificates from {authority}: {problem}") from problem
+        raise BrokerError(f"TLS: cannot read certificates from {ca}: {problem}") from problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import ssl
 import sys
 from collections.abc import Sequence
 from typing import Self
 
-from harness.links.endpoint import BrokerError, Endpoint, TlsFiles, User, reason_of
+from harness.links.endpoint import BrokerError, Endpoint, TlsFiles, User, listen_failure
 
 START_LIMIT = 10.0  # seconds for a broker to accept connections
 STOP_LIMIT = 5.0  # seconds for it to end in order before it is killed
@@ -86,9 +85,4 @@ class LocalBroker:
         return sock
 
     def _unusable(self, problem: OSError) -> BrokerError:
-        if problem.errno == errno.EADDRINUSE:
-            return BrokerError(
-                f"broker: port {self._port} on {self._host} is in use; stop what listens there, "
-                "or choose another port (0: any free one)"
-            )
-        return BrokerError(f"broker: cannot listen on {self._host} port {self._port}: {reason_of(problem)}")
+        return BrokerError(listen_failure("broker", self._host, self._port, problem))

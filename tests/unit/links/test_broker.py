@@ -326,7 +326,7 @@ def test_tls(kind: Kind, tmp_path: Path) -> None:
         async with kind(tls=files) as broker, await Peer.to(broker) as client:
             assert broker.endpoint.url.startswith("mqtts://127.0.0.1:")
             assert (await client.connect("client")).code == 0
-            async with ExternalBroker(broker.endpoint.url, authority=files.certificate):
+            async with ExternalBroker(broker.endpoint.url, ca=files.certificate):
                 pass
             with pytest.raises(BrokerError, match=r"no TLS connection: self.signed certificate"):
                 await ExternalBroker(broker.endpoint.url).start()
@@ -505,9 +505,9 @@ def test_choice_that_is_none(choice: str, text: str) -> None:
     assert "hush" not in str(caught.value)
 
 
-def test_authority_without_tls_is_a_mistake(tmp_path: Path) -> None:
+def test_ca_without_tls_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match="only of use with mqtts://"):
-        broker_for("mqtt://host", authority=tmp_path / "ca.pem")
+        broker_for("mqtt://host", ca=tmp_path / "ca.pem")
 
 
 def test_external_broker_that_is_not_there() -> None:
