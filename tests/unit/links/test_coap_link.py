@@ -233,6 +233,33 @@ def test_answer_with_another_token_is_no_response() -> None:
     run(main)
 
 
+def test_message_of_another_version_is_no_response() -> None:
+    async def main(recorder: Recorder) -> None:
+        def answer(message: Message) -> Iterator[Message]:
+            yield replace(content(message, b"of the future"), version=2)
+            yield content(message, b"of today")
+
+        async with Device.open(answer) as device, link_to(recorder, device.address) as (link, endpoint):
+            response = await endpoint.request(get(link, "/"))
+            assert response and response.payload == b"of today"
+
+    run(main)
+
+
+def test_duplicate_of_the_response_is_left_for_receive() -> None:
+    async def main(recorder: Recorder) -> None:
+        def answer(message: Message) -> Iterator[Message]:
+            yield from [content(message, b"twice")] * 2
+
+        async with Device.open(answer) as device, link_to(recorder, device.address) as (link, endpoint):
+            response = await endpoint.request(get(link, "/"))
+            event = await endpoint.receive(lambda message: message == response, within=5)
+            assert event is recorder.events[2]
+            assert await endpoint.receive(lambda _: True, within=1) is None
+
+    run(main, virtual=True)
+
+
 def test_response_from_another_address_is_recorded_but_not_taken() -> None:
     async def main(recorder: Recorder) -> None:
         async with (
