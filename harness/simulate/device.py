@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from harness.model.binding import MdnsService, Speaks
 from harness.model.profile import Profile
+from harness.simulate.coap import CoapFront
 from harness.simulate.core import Core
+from harness.simulate.faults import Fault
+from harness.simulate.http import HttpFront
+from harness.simulate.mdns import MdnsFront
 from harness.simulate.mqtt import MqttFront
-
-if TYPE_CHECKING:
-    from harness.simulate.coap import CoapFront
-    from harness.simulate.faults import Fault
-    from harness.simulate.http import HttpFront
-    from harness.simulate.mdns import MdnsFront
 
 
 class SimulatedDevice:
@@ -48,18 +46,12 @@ class SimulatedDevice:
         if bindings.mqtt is not None and broker is not None:
             self.mqtt = MqttFront(profile, self.core, broker=broker, random=self.random, login=login)
         if bindings.coap is not None:
-            from harness.simulate.coap import CoapFront
-
             self.coap = CoapFront(profile, self.core, host=host, random=self.random)
         services = bindings.mdns.services if bindings.mdns is not None else ()
         web = [service for service in services if service.speaks is Speaks.HTTP]
         if web:
-            from harness.simulate.http import HttpFront
-
             self.http = HttpFront(profile, host=host, port=web[0].port)
         if bindings.mdns is not None:
-            from harness.simulate.mdns import MdnsFront
-
             self.mdns = MdnsFront(profile, host=host, port_of=self.port_of, random=self.random)
         for fault in faults:
             fault.bend(self)
@@ -85,12 +77,25 @@ class SimulatedDevice:
     async def start(self) -> None:
         """Power on; returns once the device is ready on every transport.
 
-        Only MQTT may take time that is not the device's own: it waits for the broker.
+        While the broker cannot be reached it keeps trying, and does not return. Raises what makes a
+        transport impossible, such as a port that is taken; the device is off again then.
         """
         self.core.power_on()
-        for front in (self.http, self.coap, self.mdns, self.mqtt):
-            if front is not None:
-                await front.start()
+        try:
+            # The ports come first: what is announced must be there.
+            for server in (self.http, self.coap):
+                if server is not None:
+                    await server.start()
+            async with asyncio.TaskGroup() as joining:
+                for front in (self.mdns, self.mqtt):
+                    if front is not None:
+                        joining.create_task(front.start())
+        except ExceptionGroup as problems:
+            await self.kill()
+            raise problems.exceptions[0] from None
+        except BaseException:
+            await self.kill()
+            raise
 
     async def stop(self) -> None:
         """Switched off in order: goodbyes are said, connections closed."""

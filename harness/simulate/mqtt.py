@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from dataclasses import replace
 from random import Random
 from typing import Any
 
 from harness.links.paho_client import Connected, ConnectError, Message, MqttError, PahoClient, Will
+from harness.links.tap import Tap
 from harness.model.binding import MqttBinding
 from harness.model.profile import Profile, RetainedCommandPolicy
 from harness.simulate.core import Change, Core, Happening, Reason, Refused
-from harness.simulate.mqtt_commands import CommandReader, Invocation, Write
+from harness.simulate.mqtt_commands import CommandReader, Invocation, RecentMessages, Write
 from harness.simulate.mqtt_habits import MqttHabits, PacketFilter
 from harness.simulate.mqtt_reports import Report, Reports
-from harness.simulate.mqtt_wire import Wire, announcing_keep_alive
+from harness.simulate.mqtt_wire import announcing_keep_alive, bent_wire
 from harness.simulate.payloads import PayloadError
 
 ANSWER_WAIT = 4.0
@@ -27,8 +27,6 @@ FAREWELL_WAIT = 1.0
 
 REFUSED = 0x80
 """SUBACK codes from here on are refusals."""
-
-REMEMBERED = 64  # messages by which a redelivered one is recognised
 
 
 class MqttFront:
@@ -63,7 +61,7 @@ class MqttFront:
         self._reports = Reports(self._binding, core)
         self._commands = CommandReader(profile, self._binding)
         self._client: PahoClient | None = None
-        self._wire: Wire | None = None
+        self._wire: Tap | None = None
         self._announcing: list[PacketFilter] = []  # rewrites the keep-alive of a client that does not keep it
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()  # subscribed and reported on the present connection
@@ -72,7 +70,7 @@ class MqttFront:
         self._sessions = 0  # since power-on
         self._dead = 0.0  # seconds that a crash lasts
         self._own: list[tuple[str, bytes]] = []  # its own reports, that come back to it
-        self._recent: deque[tuple[str, bytes, int]] = deque(maxlen=REMEMBERED)
+        self._recent = RecentMessages()
         core.on_change(self._note)
         core.on_event(self._note)
 
@@ -280,8 +278,10 @@ class MqttFront:
         if not outgoing and not self.incoming:
             return self.broker
         if self._wire is None:
-            self._wire = Wire(self.broker, outgoing, self.incoming)
-        return await self._wire.start()
+            wire = bent_wire(self.broker, outgoing, self.incoming)
+            await wire.start()
+            self._wire = wire
+        return self._wire.address
 
     # Sleeping on a battery
 
@@ -345,7 +345,8 @@ class MqttFront:
     # Obeying
 
     def _receive(self, message: Message) -> None:
-        if self._is_ghost(message) or self._is_repeated(message):
+        repeated = self._recent.has(message) and not self.habits.executes_duplicates
+        if repeated or self._is_ghost(message):
             return
         too_large = len(message.payload) > self._binding.maximum_payload
         if too_large and self.habits.large_crash:
@@ -390,16 +391,6 @@ class MqttFront:
         if obeys is None:
             obeys = self._profile.behaviour.retained_command is RetainedCommandPolicy.APPLY
         return message.retain and not obeys
-
-    def _is_repeated(self, message: Message) -> bool:
-        """Whether the broker delivers again what the device has obeyed already."""
-        if message.qos != 1:
-            return False  # QoS 0 comes once; of QoS 2 the client library lets each through once
-        key = (message.topic, message.payload, message.mid)
-        if message.dup and key in self._recent and not self.habits.executes_duplicates:
-            return True
-        self._recent.append(key)
-        return False
 
     def _crash(self, seconds: float) -> None:
         self._dead = seconds

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.links.paho_client import Message
 from harness.model.base import Value
 from harness.model.binding import MqttBinding, MqttProperty
 from harness.model.profile import Profile
@@ -26,6 +28,27 @@ class Invocation:
 
     name: str
     input: Value
+
+
+class RecentMessages:
+    """Knows by which messages a redelivered one is to be recognised: the last 64 of a session."""
+
+    def __init__(self) -> None:
+        self._known: deque[tuple[str, bytes, int]] = deque(maxlen=64)
+
+    def has(self, message: Message) -> bool:
+        """Whether the broker delivers again what came before; from now on it has come."""
+        if message.qos != 1:
+            return False  # QoS 0 comes once; of QoS 2 the client library lets each through once
+        key = (message.topic, message.payload, message.mid)
+        if message.dup and key in self._known:
+            return True
+        self._known.append(key)
+        return False
+
+    def clear(self) -> None:
+        """A new session begins: packet identifiers start afresh."""
+        self._known.clear()
 
 
 class CommandReader:

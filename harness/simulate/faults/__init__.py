@@ -10,7 +10,8 @@ A fault is one decorated function in a module of this package; writing it there 
         applies=has_availability,
     )
     def will_missing(device: SimulatedDevice) -> None:
-        device.mqtt_front.bend(will=False)
+        if device.mqtt is not None:
+            device.mqtt.bend(will=False)
 
 The function runs once, on the built device, before it is started for the first time.
 """
