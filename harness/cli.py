@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--count", type=int, default=1, metavar="N", help="devices for each profile")
     simulate.add_argument("--broker", metavar="URL", help="broker to connect to (default: one of our own)")
     simulate.add_argument("--ca", metavar="FILE", help="certificates to trust for mqtts://")
-    simulate.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="their address")
+    simulate.add_argument("--host", metavar="ADDRESS", help="their address (default: loopback)")
     simulate.add_argument("--unit", metavar="ID", help="what {unit} stands for in the profile")
     simulate.add_argument("--seed", type=int, default=1, metavar="N", help="of all random choices")
 

@@ -21,13 +21,16 @@ class DeviceAddress:
     harness: str
 
 
-def address_for(lane: int) -> DeviceAddress:
-    """The addresses of lane number ``lane`` (from 0) of this process.
+SIMULATION = 10  # network of `harness simulate`: the same in every run, for people's own settings
+
+
+def address_for(lane: int, network: int | None = None) -> DeviceAddress:
+    """The addresses of lane number ``lane`` (from 0) of this process, in 127.``network``/16.
 
     Linux takes all of 127/8 as its own. Where the system does not, everybody shares 127.0.0.1.
     """
     # Processes that run at the same time (pytest-xdist) must not share addresses.
-    network = 16 + os.getpid() % 200
+    network = 16 + os.getpid() % 200 if network is None else network
     third, fourth = divmod(lane, PER_NETWORK)
     address = DeviceAddress(
         f"127.{network}.{2 * third}.{fourth + 1}", f"127.{network}.{2 * third + 1}.{fourth + 1}"
