@@ -3,9 +3,10 @@
     python tests/benchmarks/bench_mqtt.py [--rounds N] [--repeats N] [--broker embedded|mosquitto]
 
 A round trip: one client publishes, the other one answers from its callback, the first one goes on from
-its own. Both pairs run in turn, A B A B …, in one process and on one broker. The result is the median of the
-ratios of neighbouring runs; the rates themselves tell about this machine more than about us. The bare pair has its
-network threads, and TCP_NODELAY as ours has: without it, QoS 1 waits for delayed acknowledgements.
+its own. Both pairs run in turn, A B A B …, in one process and on one broker. The result is the median of
+the ratios of neighbouring runs; the rates themselves tell about this machine more than about us. The bare
+pair has its network threads, and TCP_NODELAY as ours has: without it, QoS 1 waits for delayed
+acknowledgements.
 """
 
 from __future__ import annotations
