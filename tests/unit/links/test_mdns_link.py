@@ -1,117 +1,20 @@
-"""The multicast DNS link against python-zeroconf and scripted responders, on loopback multicast.
-
-Other programs may speak on the same loopback interface while this runs: names and addresses are of this test
-run only, and nothing is concluded from what others may say.
-"""
+"""The multicast DNS link against python-zeroconf and scripted neighbours, on loopback multicast."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import itertools
-import os
 import socket
-import uuid
-from collections.abc import AsyncIterator, Iterable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from mdns_parts import GROUP, Names, Neighbour, ask, fresh_address, opened, packets, seen, zeroconf_device
 from udp_peers import run
-from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from harness.links.errors import LinkError
 from harness.links.mdns import MdnsLink
-from harness.links.mdns_search import SERVICE_TYPES, Found, Search, Service
+from harness.links.mdns_search import SERVICE_TYPES
 from harness.trace import mdns
-from harness.trace.events import Act, Direction, Event, MdnsPacket, Stimulus
-from harness.trace.mdns import Address, Ptr, Question, Record, RecordType, Srv, Txt
+from harness.trace.events import Act, Direction, MdnsPacket, Stimulus
+from harness.trace.mdns import Ptr, Question, RecordType
 from harness.trace.recorder import Recorder
-
-GROUP = "224.0.0.251:5353"
-_numbers = itertools.count(1)
-
-
-def fresh_address() -> str:
-    """A loopback address that nobody else uses."""
-    return f"127.{1 + os.getpid() % 14}.{os.getpid() // 14 % 250}.{next(_numbers)}"
-
-
-class Names:
-    """Names that no other test uses."""
-
-    def __init__(self) -> None:
-        unique = uuid.uuid4().hex[:8]
-        self.type = f"_t{unique}._tcp.local."
-        self.label = f"Plug {unique}"
-        self.instance = mdns.join_name(self.label, f"_t{unique}", "_tcp", "local")
-        self.host = f"plug-{unique}.local."
-
-    def records(self, address: str) -> list[Record]:
-        """What a device with these names says of itself."""
-        return [
-            mdns.record(self.type, Ptr(self.instance), ttl=4500),
-            mdns.record(self.instance, Srv(0, 0, 8080, self.host), ttl=120, cache_flush=True),
-            mdns.record(self.instance, Txt((b"model=1",)), ttl=4500, cache_flush=True),
-            mdns.record(self.host, Address(address), ttl=120, cache_flush=True),
-        ]
-
-
-@contextlib.asynccontextmanager
-async def opened(link: MdnsLink) -> AsyncIterator[MdnsLink]:
-    await link.start()
-    try:
-        yield link
-    finally:
-        await link.close()
-
-
-@contextlib.asynccontextmanager
-async def zeroconf_device(names: Names, address: str) -> AsyncIterator[None]:
-    """A device made with python-zeroconf; it is announced when this begins, and says goodbye at the end."""
-    device = AsyncZeroconf(interfaces=[address])
-    info = AsyncServiceInfo(
-        names.type,
-        f"{names.label}.{names.type}",
-        addresses=[socket.inet_aton(address)],
-        port=8080,
-        server=names.host,
-        properties={"model": "1"},
-    )
-    try:
-        await (await device.async_register_service(info))
-        yield
-    finally:
-        await device.async_close()
-
-
-def ask(*names: str, type: int = RecordType.PTR, unicast: bool = False, id: int = 0) -> bytes:
-    return mdns.encode_query([Question(name, type, unicast) for name in names], id=id)
-
-
-def packets(recorder: Recorder, *directions: Direction) -> list[tuple[MdnsPacket, mdns.Message]]:
-    bodies = [event.body for event in recorder.events]
-    return [
-        (body, mdns.decode(body.raw))
-        for body in bodies
-        if isinstance(body, MdnsPacket) and (not directions or body.direction in directions)
-    ]
-
-
-async def seen(recorder: Recorder, direction: Direction, **wanted: object) -> MdnsPacket:
-    """Wait for a packet with these fields, if it is not there yet."""
-
-    def matches(event: Event) -> bool:
-        body = event.body
-        return (
-            isinstance(body, MdnsPacket)
-            and body.direction is direction
-            and all(getattr(body, name) == value for name, value in wanted.items())
-        )
-
-    event = await recorder.wait_for(matches, within=20, since=0)
-    assert event and isinstance(event.body, MdnsPacket), f"no packet {direction} {wanted}"
-    return event.body
 
 
 def test_packets_of_the_device_are_recorded_from_the_first_probe_to_the_goodbye() -> None:
@@ -198,27 +101,6 @@ def test_legacy_queries_come_from_ports_of_their_own_and_answers_to_them_are_see
             assert len({*sources, f"{link.address}:5353"}) == 3
 
     run(main, virtual=True)
-
-
-class Neighbour:
-    """Another host on the link: sends what the test says, from an address of its own."""
-
-    def __init__(self, port: int = 5353) -> None:
-        self.address = fresh_address()
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(self.address))
-        self._socket.bind((self.address, port))
-
-    def __enter__(self) -> Neighbour:
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        self._socket.close()
-
-    def send(self, raw: bytes, to: tuple[str, int] = ("224.0.0.251", 5353)) -> None:
-        self._socket.sendto(raw, to)
 
 
 def test_of_others_only_what_concerns_the_device_is_recorded() -> None:
@@ -331,121 +213,6 @@ def test_links_of_one_process_have_addresses_of_their_own() -> None:
         assert MdnsLink(recorder, "192.0.2.7").address == "192.0.2.7"
 
     run(main)
-
-
-@pytest.mark.parametrize("form", ["{label}", "{label}.{type}", "{host}", "{short}"])
-def test_device_is_found_by_its_name(form: str) -> None:
-    async def main(recorder: Recorder) -> None:
-        names, address = Names(), fresh_address()
-        wanted = form.format(
-            label=names.label.upper(),
-            type=names.type,
-            host=names.host,
-            short=names.host.removesuffix(".local."),
-        )
-        async with zeroconf_device(names, address), opened(MdnsLink(recorder)) as link:
-            found = await link.find(wanted, within=30)
-            assert (found.host, found.address) == (names.host, address)
-            if form.startswith("{label}"):
-                [service] = found.services
-                assert (service.label, service.port) == (names.label, 8080)
-
-    run(main, virtual=True)
-
-
-def test_search_asks_again_when_the_answer_was_lost() -> None:
-    async def main(recorder: Recorder) -> None:
-        names = Names()
-        with Neighbour() as device:
-            async with opened(MdnsLink(recorder)) as link:
-                search = asyncio.create_task(link.find(names.host, within=30))
-                begin = recorder.now
-                for _ in range(3):
-                    await recorder.wait_for(lambda event: event.body.direction is Direction.TO_DUT, within=30)  # type: ignore[union-attr]
-                assert recorder.now - begin == pytest.approx(3, abs=0.2)
-                device.send(mdns.encode_response(names.records(device.address)[3:]))
-                assert await search == Found(names.host, device.address, ())
-
-    run(main, virtual=True)
-
-
-def test_device_that_is_not_there_is_told_with_those_that_are() -> None:
-    async def main(recorder: Recorder) -> None:
-        names, address = Names(), fresh_address()
-        async with zeroconf_device(names, address), opened(MdnsLink(recorder)) as link:
-            with pytest.raises(LinkError) as caught:
-                await link.find("Nobody at all", within=5)
-            text = str(caught.value)
-            assert "Nobody at all" in text and f'"{names.label}"' in text and link.address in text
-
-    run(main, virtual=True)
-
-
-def heard(search: Search, records: Iterable[Record]) -> None:
-    search.hear(mdns.decode(mdns.encode_response(records)))
-
-
-def test_search_goes_from_the_types_to_the_address() -> None:
-    names = Names()
-    type, instance, host = names.type, names.instance, names.host
-    pointer, srv, txt, address = names.records("192.0.2.7")
-    search = Search(names.label)
-    assert Question(SERVICE_TYPES, RecordType.PTR) in search.questions()
-    heard(search, [mdns.record(SERVICE_TYPES, Ptr(type), ttl=4500)])
-    assert Question(type, RecordType.PTR) in search.questions()
-    heard(search, [pointer])
-    assert Question(instance, RecordType.SRV) in search.questions()
-    assert search.result() is None and "SRV" in search.explain()
-    heard(search, [srv, txt])
-    assert Question(host, RecordType.A) in search.questions()
-    assert search.result() is None and host in search.explain()
-    heard(search, [address])
-    service = Service(instance, 8080, host, (b"model=1",))
-    assert search.result() == Found(host, "192.0.2.7", (service,))
-
-
-def test_search_does_not_take_a_longer_name_for_the_wanted_one() -> None:
-    names = Names()
-    search = Search(names.label[:-1])
-    heard(search, names.records("192.0.2.7"))
-    assert search.result() is None
-    assert f'"{names.label}"' in search.explain()
-
-
-def test_search_knows_the_type_that_was_given_with_the_name() -> None:
-    assert Question("_http._tcp.local.", RecordType.PTR) in Search("Plug 1.5._http._tcp.local").questions()
-    assert Question("_ipp._tcp.local.", RecordType.PTR) in Search("Plug", ["_ipp._tcp.local."]).questions()
-
-
-@pytest.mark.parametrize("by_host", [True, False])
-def test_search_tells_that_only_ipv6_was_found(by_host: bool) -> None:
-    names = Names()
-    records = [*names.records("192.0.2.7")[:3], mdns.record(names.host, Address("2001:db8::7"), ttl=120)]
-    search = Search(names.host if by_host else names.label)
-    heard(search, records[3:] if by_host else records)
-    assert search.result() is None
-    assert "IPv4" in search.explain()
-
-
-def test_search_does_not_take_a_goodbye_for_an_answer() -> None:
-    names = Names()
-    search = Search(names.host)
-    heard(search, [mdns.record(names.host, Address("192.0.2.7"), ttl=0)])
-    assert search.result() is None
-    assert search.explain() == "no service was seen at all"
-
-
-@given(st.text(max_size=80))
-def test_search_takes_any_name(text: str) -> None:
-    questions = list(Search(text).questions())
-    assert mdns.decode(mdns.encode_query(questions)).problems == ()
-
-
-@given(st.binary(max_size=200))
-def test_search_takes_any_packet(raw: bytes) -> None:
-    search = Search("plug")
-    search.hear(mdns.decode(raw))
-    assert search.explain()
 
 
 @pytest.mark.parametrize(
