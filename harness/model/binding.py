@@ -44,7 +44,7 @@ class MqttProperty(Part):
     """A property over MQTT. ``values`` maps what stands in the payload to the property's values."""
 
     state: Topic
-    command: Topic | None = None
+    command: Topic | None = Field(None, description="topic of commands; none where it cannot be written")
     member: str | None = Field(None, description="member of a JSON object in the state payload")
     command_member: str | None = Field(None, description="member of a JSON object in the command payload")
     values: dict[str, Value] | None = Field(

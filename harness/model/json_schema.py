@@ -29,7 +29,7 @@ def profile_schema() -> Schema:
     A profile that extends another may leave out what it does not change, and may remove keys by null: for
     those the schema has a second, partial form of every definition.
     """
-    full = _in_words(_full())
+    full = _for_people(_full())
     definitions = full.pop("$defs")
     definitions["Profile"] = full
     partial = {name + _PARTIAL: _partial(definition) for name, definition in definitions.items()}
@@ -54,13 +54,22 @@ def profile_schema_text() -> str:
     return json.dumps(profile_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _in_words(schema: Any) -> Any:
-    """A deep copy in which descriptions made of docstrings are plain text."""
+def _for_people(schema: Any) -> Any:
+    """A deep copy that editors explain better.
+
+    Descriptions made of docstrings become plain text, and null is no choice: an optional key is left out.
+    """
     if isinstance(schema, list):
-        return [_in_words(item) for item in schema]
+        return [_for_people(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    copy = {key: _in_words(value) for key, value in schema.items()}
+    copy = {key: _for_people(value) for key, value in schema.items() if (key, value) != ("default", None)}
+    choices = [choice for choice in copy.get("anyOf", ()) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        del copy["anyOf"]
+        copy = {**choices[0], **copy}
+    elif choices:
+        copy["anyOf"] = choices
     if isinstance(copy.get("description"), str):
         copy["description"] = " ".join(copy["description"].replace("``", "`").split())
     return copy

@@ -24,7 +24,13 @@ def new_profile_text(name: str, kind: str) -> str:
         message = "no short name can be made of this"
         allowed = "a name with letters a to z or digits"
         raise ProfileError((Problem(_TEMPLATE, 0, "profile", message, repr(name), allowed),))
-    words = {"SCHEMA": SCHEMA_FILE.as_posix(), "NAME": short, "TITLE": _quoted(name), "KIND": _quoted(kind)}
+    words = {
+        "SCHEMA": SCHEMA_FILE.as_posix(),
+        "profile: NAME": f"profile: {_quoted(short)}",
+        "NAME": short,
+        "TITLE": _quoted(name),
+        "KIND": _quoted(kind),
+    }
     text = _TEMPLATE.read_text(encoding="utf-8")
     return re.sub("|".join(words), lambda match: words[match[0]], text)
 

@@ -50,13 +50,15 @@ def _of_schema(schema: DataSchema, path: Path) -> Iterator[Mistake]:
         if getattr(schema, keyword) is not None and schema.type not in types:
             alias = DataSchema.model_fields[keyword].alias or keyword
             yield Mistake((*path, alias), f"says nothing about a value of type {schema.type}")
-    yield from _of_limits(schema, path)
+    limits = list(_of_limits(schema, path))
+    yield from limits
     if schema.pattern is not None:
         try:
             re.compile(schema.pattern)
         except re.error as error:
             yield Mistake((*path, "pattern"), f"is no regular expression: {error}", schema.pattern)
-    yield from _of_values(schema, path)
+    if not limits:
+        yield from _of_values(schema, path)
     if schema.items is not None:
         yield from _of_schema(schema.items, (*path, "items"))
     members = schema.properties or {}
@@ -98,7 +100,7 @@ def _of_values(schema: DataSchema, path: Path) -> Iterator[Mistake]:
                 yield Mistake((*path, "enum", index), "stands twice", str(member))
     if schema.const is not None:
         yield from wrong_value((*path, "const"), schema.const, schema)
-    if schema.default is not None and schema.pattern is None:
+    if schema.default is not None:
         yield from wrong_value((*path, "default"), schema.default, schema)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -55,7 +56,10 @@ def unknown_name(path: Path, kind: str, name: str, names: Collection[str]) -> Mi
 
 def wrong_value(path: Path, value: Value, schema: DataSchema) -> list[Mistake]:
     """A mistake for each way in which ``value`` breaks ``schema``."""
-    return [Mistake(path, f"breaks the schema: {text}") for text in schema.violations(value)]
+    try:
+        return [Mistake(path, f"breaks the schema: {text}") for text in schema.violations(value)]
+    except re.error:
+        return []  # the pattern is no regular expression, which is a mistake of its own
 
 
 def shown(value: Value) -> str:

@@ -106,9 +106,9 @@ def _commands(mqtt: MqttBinding) -> Iterator[_Use]:
 
 
 def _of_topics(mqtt: MqttBinding, uses: list[_Use]) -> Iterator[Mistake]:
-    for topic, path in ((mqtt.base, (*_HERE, "base")), *((use.topic, use.path) for use in uses)):
-        if topic.startswith("$"):
-            yield Mistake(path, "topics that begin with $ belong to the broker (MQTT 3.1.1, 4.7.2)", topic)
+    if mqtt.base.startswith("$"):
+        message = "topics that begin with $ belong to the broker (MQTT 3.1.1, 4.7.2)"
+        yield Mistake((*_HERE, "base"), message, mqtt.base)
     for use in uses:
         if use.topic != mqtt.base and not use.topic.startswith(f"{mqtt.base}/"):
             yield Mistake(use.path, "lies outside bindings.mqtt.base", use.topic, f"{mqtt.base}/…")

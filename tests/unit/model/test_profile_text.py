@@ -1,0 +1,113 @@
+"""The template, profiles told in words, and the guide's examples."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from profile_files import SHIPPED, write
+
+from harness.model.explain import describe
+from harness.model.ics import ics_of
+from harness.model.json_schema import known_keys, profile_schema
+from harness.model.loading import load_profile
+from harness.model.problems import ProfileError
+from harness.model.template import new_profile_text
+
+GUIDE = (Path(__file__).parents[3] / "docs" / "writing-a-profile.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+FILES = {match[1]: text for text in EXAMPLES if (match := re.match(r"# ([\w-]+\.yaml)\n", text))}
+FRAGMENTS = [text for text in EXAMPLES if re.match(r"\w+:", text)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("my-lamp", "lamp"),
+        ("Kitchen: plug #3", "plug"),
+        ("true", "no"),
+        ('The "KIND" TITLE', "a: b"),
+        ("3", "7"),
+    ],
+)
+def test_a_new_profile_is_valid_and_has_its_name_and_kind(tmp_path: Path, name: str, kind: str) -> None:
+    profile = load_profile(write(tmp_path, new_profile_text(name, kind)))
+    assert (profile.title, profile.category) == (name, kind)
+    assert re.fullmatch("[a-z0-9-]+", profile.profile)
+    assert profile.bindings.mqtt.base.startswith(profile.profile)
+
+
+def test_the_transports_that_a_new_profile_offers_are_valid_too(tmp_path: Path) -> None:
+    text = new_profile_text("my-lamp", "lamp")
+    offered = re.sub(r"^  # (?=coap:|mdns:|  )", "  ", text, flags=re.MULTILINE)
+    profile = load_profile(write(tmp_path, offered))
+    assert profile.bindings.coap is not None
+    assert profile.bindings.mdns is not None
+
+
+def test_a_name_of_nothing_is_refused() -> None:
+    with pytest.raises(ProfileError, match="short name"):
+        new_profile_text("—", "lamp")
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_profile_in_words_names_everything_in_it(path: Path) -> None:
+    profile = load_profile(path)
+    text = describe(profile)
+    mqtt, coap = profile.bindings.mqtt, profile.bindings.coap
+    topics = [bound.state for bound in mqtt.properties.values()] if mqtt else []
+    topics += [bound.command for bound in mqtt.properties.values() if bound.command] if mqtt else []
+    paths = [bound.path for bound in coap.properties.values()] if coap else []
+    names = [*profile.properties, *profile.actions, *profile.events, *profile.controls]
+    rules = [rule.id for rule in profile.behaviour.rules]
+    assert [word for word in (*names, *topics, *paths, *rules, *ics_of(profile)) if word not in text] == []
+
+
+def test_rules_are_told_as_sentences() -> None:
+    text = describe(load_profile(next(path for path in SHIPPED if path.stem == "refrigerator")))
+    assert (
+        "when door_open is true for 120 s, then door_alarm is true and event door_left_open within 2 s"
+        in text
+    )
+    assert "while fault is freezer_sensor, it refuses that fast_freeze is true" in text
+
+
+def guide_files(folder: Path) -> None:
+    for name, text in FILES.items():
+        write(folder, text, name)
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "broken.yaml"])
+def test_the_profiles_of_the_guide_are_valid(tmp_path: Path, name: str) -> None:
+    guide_files(tmp_path)
+    assert load_profile(tmp_path / name).profile == name.removesuffix(".yaml")
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS)
+def test_the_fragments_of_the_guide_are_valid_parts_of_its_profile(tmp_path: Path, fragment: str) -> None:
+    guide_files(tmp_path)
+    load_profile(write(tmp_path, f"extends: lamp.yaml\n{fragment}"))
+
+
+def test_the_mistakes_in_the_guide_are_those_that_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ProfileError) as caught:
+        load_profile(Path("broken.yaml"))
+    (expected,) = re.findall(r"```text\n(.*?)```", GUIDE, re.DOTALL)
+    assert str(caught.value) == expected.strip()
+
+
+def test_the_guide_has_examples_and_names_every_key() -> None:
+    assert len(FILES) == 3
+    assert len(FRAGMENTS) == 5
+    reference = GUIDE.partition("## Reference")[2]
+    definitions = [
+        value for name, value in profile_schema()["$defs"].items() if not name.endswith(".partial")
+    ]
+    keys = {key for definition in definitions for key in definition.get("properties", {})}
+    assert keys >= set(known_keys(()))
+    assert [key for key in sorted(keys) if f"`{key}`" not in reference] == []

@@ -1,0 +1,77 @@
+"""What the shipped profiles have to have, so that they show what the harness can do."""
+
+from __future__ import annotations
+
+import pytest
+from profile_files import SHIPPED
+
+from harness.model.affordance import Property
+from harness.model.ics import ics_of
+from harness.model.loading import load_profile
+from harness.model.profile import Profile
+
+PROFILES = {path.stem: load_profile(path) for path in SHIPPED}
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_a_simulator_knows_where_to_start(profile: Profile) -> None:
+    assert [name for name, schema in profile.properties.items() if schema.default is None] == []
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_names_are_those_of_the_unit(profile: Profile) -> None:
+    mqtt, mdns = profile.bindings.mqtt, profile.bindings.mdns
+    assert mqtt is None or (profile.unit in mqtt.client_id and profile.unit in mqtt.base)
+    assert mdns is None or profile.unit in mdns.host
+    assert mdns is None or all(profile.unit in service.instance for service in mdns.services)
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_no_rule_is_broken_as_delivered(profile: Profile) -> None:
+    state = {name: schema.default for name, schema in profile.properties.items()}
+    for rule in profile.behaviour.rules:
+        if rule.while_ and all(condition.holds(state) for condition in rule.while_):
+            assert all(condition.holds(state) for condition in rule.then), rule.id
+            assert not rule.refuse or not all(condition.holds(state) for condition in rule.refuse), rule.id
+
+
+@pytest.mark.parametrize(
+    ("name", "items"),
+    [
+        (
+            "smart-plug",
+            "MQTT.WILL MQTT.SUB MQTT.RETAIN MQTT.QOS1_SUB MQTT.GRACEFUL_STOP DNSSD.SERVICE DEV.ENERGY "
+            "DEV.EVENTS DEV.LOCAL_UI DEV.RANGE DEV.RULES",
+        ),
+        (
+            "air-conditioner",
+            "MQTT.WILL COAP.OBSERVE COAP.PUT COAP.POST DNSSD.SERVICE MULTI.STATE DEV.ENERGY DEV.RULES",
+        ),
+        (
+            "refrigerator",
+            "COAP.OBSERVE COAP.BLOCK2 COAP.SEPARATE COAP.POST DNSSD.SERVICE DEV.LOCAL_UI DEV.RULES",
+        ),
+        ("remote-control", "MQTT.CLIENT MQTT.SLEEP DEV.EVENTS DEV.LOCAL_UI DEV.SENSOR"),
+    ],
+)
+def test_each_has_what_it_is_there_for(name: str, items: str) -> None:
+    assert set(items.split()) <= ics_of(PROFILES[name])
+
+
+def test_the_air_conditioner_shows_all_its_state_over_both_transports() -> None:
+    bindings = PROFILES["air-conditioner"].bindings
+    assert bindings.mqtt.properties.keys() == bindings.coap.properties.keys()
+    assert bindings.mqtt.properties.keys() == PROFILES["air-conditioner"].properties.keys()
+
+
+def test_sensors_have_tolerances_where_they_measure() -> None:
+    def measures(schema: Property) -> bool:
+        return schema.read_only and not schema.counter and schema.type == "number"
+
+    silent = [
+        f"{profile.profile}.{name}"
+        for profile in PROFILES.values()
+        for name, schema in profile.properties.items()
+        if measures(schema) and not schema.tolerance
+    ]
+    assert silent == []
