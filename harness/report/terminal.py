@@ -14,7 +14,7 @@ from harness.report.console import STYLES, TOLD, is_plain, terminal
 from harness.report.evidence import Trace
 from harness.report.json_report import CheckVerdict, Report, evidence_lines, report_of
 from harness.report.progress import Progress
-from harness.report.text import line_numbers, one_line, seconds_text
+from harness.report.text import lane_names, line_numbers, one_line, plural, seconds_text
 from harness.report.words import BASES, OF_A_STANDARD, VERDICTS, conclusion_of
 from harness.session.result import Judgement, RunResult
 from harness.trace.events import Event
@@ -22,40 +22,58 @@ from harness.trace.events import Event
 __all__ = ["Progress", "failure_text", "print_summary", "summary_lines", "terminal"]
 
 _EVIDENCE_SHOWN = 3
+_DEVICES_TOLD = 4
 
 
 def print_summary(console: Console, runs: Sequence[RunResult], *, page: Path | None = None) -> None:
     """Print the end of a run: a table of what did not pass, counts, timing, and the report's page."""
     if is_plain(console):
-        for line in summary_lines(runs, page=page):
-            console.file.write(line + "\n")
+        console.file.writelines(f"{line}\n" for line in summary_lines(runs, page=page))
         return
-    reports = [report_of(run) for run in runs]
+    reports = _reports(runs)
     for report in reports:
         if told := _told(report):
             console.print(_table(report, told))
-    for report in reports:
-        conclusion = conclusion_of(report)
-        console.print(Text(f"{_named(report)}: {conclusion.headline}", style=STYLES[conclusion.verdict]))
-        console.print(Text(conclusion.text))
-        console.print(_coloured_counts(report))
-        console.print(Text(timing_line(report), style="dim"))
-    for line in _page_lines(page):
-        console.print(Text(line), soft_wrap=True)
+    for line in _closing(reports, signs=True):
+        console.print(line)
+    for text in _page_lines(page):
+        console.print(Text(text), soft_wrap=True)
 
 
 def summary_lines(runs: Sequence[RunResult], *, page: Path | None = None) -> list[str]:
     """The end of a run as plain lines, for logs and for pytest's terminal summary."""
+    reports = _reports(runs)
     lines: list[str] = []
-    for report in (report_of(run) for run in runs):
-        conclusion = conclusion_of(report)
+    for report in reports:
         for verdict in _told(report):
             lines += [*_told_lines(report, verdict), ""]
-        lines.append(f"{_named(report)}: {conclusion.headline}")
-        lines.append(f"  {conclusion.text}")
-        lines.append(f"  {counts_line(report)}")
-        lines.append(f"  {timing_line(report)}")
-    return [*lines, *_page_lines(page)]
+    return [*lines, *(line.plain for line in _closing(reports)), *_page_lines(page)]
+
+
+def _reports(runs: Sequence[RunResult]) -> list[Report]:
+    lanes = lane_names([run.profile.profile for run in runs])
+    return [report_of(run, lane=lane) for run, lane in zip(runs, lanes, strict=True)]
+
+
+def _closing(reports: Sequence[Report], *, signs: bool = False) -> Iterator[Text]:
+    """The result of each device. Of many devices, those in which nothing was found share a line."""
+    many = len(reports) > _DEVICES_TOLD
+    silent = 0
+    for report in reports:
+        conclusion = conclusion_of(report)
+        if many and conclusion.verdict is Verdict.PASS:
+            silent += 1
+            continue
+        yield Text(f"{_named(report)}: {conclusion.headline}", style=STYLES[conclusion.verdict])
+        yield Text(f"  {conclusion.text}")
+        yield _counts([report], signs=signs)
+        yield Text(f"  {timing_line(report)}", style="dim")
+    if silent:
+        style = STYLES[Verdict.PASS]
+        yield Text(f"{plural(silent, 'device')} of {len(reports)}: No violation found", style=style)
+    if len(reports) > 1:
+        yield Text(f"all {plural(len(reports), 'device')} together")
+        yield _counts(reports, signs=signs)
 
 
 def failure_text(judgement: Judgement, events: Sequence[Event]) -> str:
@@ -70,14 +88,6 @@ def failure_text(judgement: Judgement, events: Sequence[Event]) -> str:
     if outcome.verdict is Verdict.FAIL:
         lines.append(f"  usual cause: {requirement.usual_cause}")
     return "\n".join(lines)
-
-
-def counts_line(report: Report) -> str:
-    """The verdicts counted: ``2 failed, 61 passed, 4 not applicable``."""
-    return (
-        ", ".join(_counts(report, verdict) for verdict in VERDICTS if report.counts.of(verdict))
-        or "no checks"
-    )
 
 
 def timing_line(report: Report) -> str:
@@ -133,17 +143,15 @@ def _table(report: Report, told: Sequence[CheckVerdict]) -> Table:
     return table
 
 
-def _counts(report: Report, verdict: Verdict) -> str:
-    return VERDICTS[verdict].counted(report.counts.of(verdict))
-
-
-def _coloured_counts(report: Report) -> Text:
-    parts = [
-        Text(f"{words.sign} {_counts(report, verdict)}", style=STYLES[verdict])
-        for verdict, words in VERDICTS.items()
-        if report.counts.of(verdict)
-    ]
-    return Text("  ").join(parts)
+def _counts(reports: Sequence[Report], *, signs: bool) -> Text:
+    """The verdicts counted: ``2 failed, 61 passed, 4 not applicable``."""
+    parts = []
+    for verdict, words in VERDICTS.items():
+        count = sum(report.counts.of(verdict) for report in reports)
+        if count:
+            sign = f"{words.sign} " if signs else ""
+            parts.append(Text(sign + words.counted(count), style=STYLES[verdict]))
+    return Text("  ").append_text(Text(", ").join(parts)) if parts else Text("  no checks")
 
 
 def _page_lines(page: Path | None) -> list[str]:

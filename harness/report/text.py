@@ -59,6 +59,18 @@ def plural(count: int, word: str, words: str | None = None) -> str:
     return f"{count} {word if count == 1 else words or word + 's'}"
 
 
+def lane_names(profiles: Sequence[str]) -> tuple[str, ...]:
+    """A name for each device of a run, from the names of their profiles: ``smart-plug``, ``smart-plug-2``."""
+    names: list[str] = []
+    for profile in profiles:
+        name, count = profile, 1
+        while name in names:
+            count += 1
+            name = f"{profile}-{count}"
+        names.append(name)
+    return tuple(names)
+
+
 def _escaped(match: re.Match[str]) -> str:
     code = ord(match.group())
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

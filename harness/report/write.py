@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.report.html import overview_page, report_page
 from harness.report.json_report import TRACE_NAME, Report, report_of, to_json, to_json_list
 from harness.report.junit import junit_xml
+from harness.report.text import lane_names
 from harness.session.result import RunResult
 from harness.trace.events import Event
 from harness.trace.lines import to_line
@@ -17,21 +18,11 @@ JUNIT_NAME = "junit.xml"
 HTML_NAME = "report.html"
 OVERVIEW_NAME = "index.html"
 
+__all__ = ["ReportError", "lane_names", "trace_path", "write_report"]
+
 
 class ReportError(Exception):
     """A report that cannot be written: the message says where and why."""
-
-
-def lane_names(profiles: Sequence[str]) -> tuple[str, ...]:
-    """A name for each device of a run, from the names of their profiles: ``smart-plug``, ``smart-plug-2``."""
-    names: list[str] = []
-    for profile in profiles:
-        name, count = profile, 1
-        while name in names:
-            count += 1
-            name = f"{profile}-{count}"
-        names.append(name)
-    return tuple(names)
 
 
 def trace_path(directory: Path, lane: str, lanes: int) -> Path:

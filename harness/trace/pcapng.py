@@ -39,7 +39,7 @@ from harness.trace.events import (
     TcpProbe,
     Wait,
 )
-from harness.trace.internet import Endpoint, TcpStream, address_of, udp_packet
+from harness.trace.internet import Address, Endpoint, TcpStream, address_of, udp_packet
 
 MQTT_PORT = 1883
 COAP_PORT = 5683
@@ -107,8 +107,7 @@ class _Exporter:
     """Turns events into frames, one by one, keeping account of TCP connections and pending comments."""
 
     def __init__(self, events: Sequence[Event]) -> None:
-        host = next((event.body.host for event in events if isinstance(event.body, RunStarted)), None)
-        self._device = address_of(host, _DEVICE)
+        self._device = _device_address(events)
         self._streams: dict[tuple[Point, int], TcpStream] = {}
         self._ends = _ends(events)
         self._verdicts = _verdicts(events)
@@ -200,6 +199,22 @@ class _Exporter:
         yield from stream.send(True, probe.sent)
         yield from stream.send(False, probe.answer)
         yield from stream.close(True)
+
+
+def _device_address(events: Iterable[Event]) -> Address:
+    """The DUT's address: as the run declares it, or as its first datagram shows it."""
+    for event in events:
+        found: Address = _DEVICE
+        match event.body:
+            case RunStarted(host=host):
+                found = address_of(host, _DEVICE)
+            case CoapDatagram(remote=remote):
+                found = Endpoint.parse(remote, _DEVICE).address
+            case MdnsPacket(direction=Direction.FROM_DUT, source=source):
+                found = Endpoint.parse(source, _DEVICE).address
+        if found != _DEVICE:
+            return found
+    return _DEVICE
 
 
 @dataclass(frozen=True, slots=True)

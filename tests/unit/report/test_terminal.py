@@ -138,6 +138,20 @@ def test_summary_on_a_screen_has_the_same_facts(screen: Console, run: RunResult)
         assert part in output
 
 
+def test_devices_of_one_profile_are_told_apart(run: RunResult) -> None:
+    text = "\n".join(summary_lines([run, run]))
+    assert "FAIL  smart-plug::DEV-03[relay/mqtt]" in text
+    assert "FAIL  smart-plug-2::DEV-03[relay/mqtt]" in text
+    assert "all 2 devices together\n  2 failed, 2 errors, 4 inconclusive, 2 warnings" in text
+
+
+def test_of_many_devices_only_those_with_findings_are_told(run: RunResult, passed_run: RunResult) -> None:
+    lines = summary_lines([*[passed_run] * 20, run])
+    assert len(lines) < 40
+    assert "20 devices of 21: No violation found" in lines
+    assert any(line.startswith("smart-plug-21 (simulated, seed 7): The device does not") for line in lines)
+
+
 def test_conclusion_keeps_a_broken_practice_apart_from_a_broken_standard(run: RunResult) -> None:
     def concluded(basis: Basis) -> str:
         failed = judgement(requirement("X-1", Area.MQTT, basis=basis), Verdict.FAIL, "m", [3])

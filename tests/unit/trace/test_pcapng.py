@@ -257,6 +257,14 @@ def test_ipv6_is_carried_over_ipv6(tmp_path: Path) -> None:
     assert_clean(path)
 
 
+@pytest.mark.peer
+def test_a_device_of_undeclared_address_has_that_of_its_datagrams(tmp_path: Path) -> None:
+    path = tmp_path / "trace.pcapng"
+    spoken = MdnsPacket(FROM, "127.3.2.1:5353", "224.0.0.251:5353", mdns.encode_query([]))
+    export(numbered(mqtt(CONNECT, FROM), spoken), path)
+    assert read(path, "ip.src", only="mqtt") == [["127.3.2.1"]]
+
+
 def test_hosts_that_are_no_addresses_do_not_stop_the_export(tmp_path: Path) -> None:
     path = tmp_path / "trace.pcapng"
     raw = coap.encode(coap.empty(coap.Type.CON, 7))
