@@ -3,6 +3,7 @@
 In virtual time the loop's clock stands still while anything is going on, and jumps to the next timer when
 nothing is. Waits cost nothing, and protocol stacks notice no difference as long as everything that talks
 lives on this loop: a peer in another process or thread keeps real time, and would seem infinitely slow.
+TCP sockets need TCP_NODELAY, as asyncio's own have: bytes that TCP itself holds back look like silence.
 
 Stacks that read a clock of their own are given the loop's while the run lasts (:data:`FOREIGN_CLOCKS`).
 """
