@@ -17,6 +17,7 @@ from harness.session.doors import CoapDoors, MqttDoors, SimulatedHands, Simulate
 from harness.session.target import Target, UsageError, needs_met
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.faults import fault_named
+from harness.trace.mdns import join_name
 from harness.trace.recorder import Recorder
 
 COAP_PORT = 5683
@@ -147,9 +148,8 @@ class Equipment:
 
     async def _open_mdns(self) -> None:
         interface = self.target.interface or self._address.harness
-        self.mdns_link = MdnsLink(
-            self.recorder, interface, self._address.device if self.target.simulate else None
-        )
+        device = self._address.device if self.target.simulate else None
+        self.mdns_link = MdnsLink(self.recorder, interface, device, _dns_names(self.profile))
         await self.mdns_link.start()
         if not self.target.simulate and self.target.mdns:
             found = await self.mdns_link.find(self.target.mdns, within=5.0)
@@ -181,3 +181,14 @@ class Equipment:
     def _open_coap(self, remote: tuple[str, int]) -> None:
         self._coap = CoapLink(self.recorder, remote, random.Random(self._seed))
         self.coap_door = CoapDoors(self._coap)
+
+
+def _dns_names(profile: Profile) -> list[str]:
+    """The names that the device claims, so that whoever disputes them is seen from the start."""
+    binding = profile.bindings.mdns
+    if binding is None:
+        return []
+    hosts = [join_name(binding.host, "local")]
+    return hosts + [
+        join_name(service.instance, *service.type.split("."), "local") for service in binding.services
+    ]
