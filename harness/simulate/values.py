@@ -60,6 +60,8 @@ def nearest_legal(schema: DataSchema, value: Value) -> Value:
     """The legal value closest to ``value``; values that are not numbers are returned as they are."""
     if schema.type not in _NUMERIC or not has_type(DataSchema(type=DataType.NUMBER), value):
         return value
+    if schema.accepts(value):
+        return value
     if schema.enum:
         return min(schema.enum, key=lambda member: abs(member - value))
     low = -math.inf if schema.minimum is None else schema.minimum
