@@ -215,9 +215,12 @@ class HarnessRun:
     def _write_report(self) -> None:
         folder = self.config.option.report
         if folder and self.setup.results:
-            from harness.report.write import write_report
+            from harness.report.write import ReportError, write_report
 
-            self.page = write_report(Path(folder), self.setup.results)
+            try:
+                self.page = write_report(Path(folder), self.setup.results, lanes=self.setup.ran)
+            except ReportError as problem:
+                raise pytest.UsageError(str(problem)) from None
 
 
 @pytest.fixture(scope="session")

@@ -15,13 +15,14 @@ def run(arguments: argparse.Namespace) -> int:
     from harness.links.endpoint import BrokerError
     from harness.links.errors import LinkError
     from harness.model.problems import ProfileError
+    from harness.report.write import ReportError
     from harness.session.target import UsageError
     from harness.trace.lines import TraceError
 
     command = importlib.import_module(f"harness.commands.{arguments.command}")
     try:
         status: int = command.run(arguments)
-    except (UsageError, ProfileError, TraceError, LinkError, BrokerError) as problem:
+    except (UsageError, ProfileError, TraceError, LinkError, BrokerError, ReportError) as problem:
         print(f"harness: {problem}", file=sys.stderr)
         return FAILED_TO_RUN
     except BrokenPipeError:

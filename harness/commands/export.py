@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.model.verdict import ExitStatus
 from harness.session.target import UsageError
 from harness.trace.lines import read
-from harness.trace.pcapng import export
+from harness.trace.pcapng import ExportError, export
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
     events = list(read(Path(arguments.trace)))
     try:
         export(events, file)
-    except OSError as problem:
-        raise UsageError(f"{file}: cannot be written: {problem.strerror}") from None
+    except ExportError as problem:
+        raise UsageError(str(problem)) from None
     print(f"{file}: written from {len(events)} events")
     return ExitStatus.OK

@@ -113,13 +113,14 @@ class Runner:
         finally:
             self._waiting = None
 
-    def close(self) -> list[RunResult]:
-        """End all lanes in order, and return their results. The loop is gone afterwards."""
+    def close(self) -> dict[str, RunResult]:
+        """End all lanes in order, and return their results by name. The loop is gone afterwards."""
         ended = "interrupted" if self._interrupted else "complete"
         self._waiting = None
         try:
             self._loop.run_until_complete(self._finish(ended))
-            return [work.lane.result() for work in self._works.values() if work.lane is not None]
+            ran = {name: work.lane for name, work in self._works.items() if work.lane is not None}
+            return {name: lane.result() for name, lane in ran.items()}
         finally:
             with contextlib.suppress(ValueError, NotImplementedError):
                 self._loop.remove_signal_handler(signal.SIGINT)

@@ -54,6 +54,7 @@ class Setup:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.results: list[RunResult] = []
+        self.ran: list[str] = []  # the lanes of those results
         self.problems: dict[str, str] = {}
         self._target = _target(options)
         self._lanes: dict[Path, list[str]] = {}
@@ -84,9 +85,10 @@ class Setup:
         )
 
     def finish(self, runner: Runner) -> None:
-        """Close the lanes and keep their results."""
+        """Close the lanes and keep their results, by the lanes' names."""
         self.problems = runner.problems
-        self.results = runner.close()
+        ended = runner.close()
+        self.ran, self.results = list(ended), list(ended.values())
 
     def status(self) -> int | None:
         """The exit status of what was run; None when nothing was."""
