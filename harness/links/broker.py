@@ -114,7 +114,12 @@ class EmbeddedBroker(LocalBroker):
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         sock = self._bound_socket()
         try:
-            self._server = await asyncio.start_server(self._connected, sock=sock, ssl=context)
+            self._server = await asyncio.start_server(
+                self._connected,
+                sock=sock,
+                ssl=context,
+                ssl_handshake_timeout=START_LIMIT if context else None,
+            )
         except OSError as problem:
             sock.close()
             raise self._unusable(problem) from problem

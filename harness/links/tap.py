@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from harness.links.endpoint import Endpoint, listen_failure
 from harness.links.errors import LinkError
-from harness.links.tap_link import FROM_DUT, TO_DUT, Link, Refusal, Rewrite
+from harness.links.tap_link import CONNECT_LIMIT, FROM_DUT, TO_DUT, Link, Refusal, Rewrite
 from harness.trace.events import Direction, Note
 from harness.trace.mqtt import Packet
 from harness.trace.recorder import Recorder
@@ -105,7 +105,11 @@ class Tap:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                lambda: Link(self).dut_side, self._host, self._port, ssl=self._tls
+                lambda: Link(self).dut_side,
+                self._host,
+                self._port,
+                ssl=self._tls,
+                ssl_handshake_timeout=CONNECT_LIMIT if self._tls else None,
             )
         except OSError as problem:
             raise LinkError(listen_failure("tap", self._host, self._port, problem)) from problem
