@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from random import Random
 from typing import Any
 
 from harness.links import clock
@@ -13,6 +12,8 @@ from harness.links.paho_client import Message, PahoClient
 from harness.links.tap import Tap
 from harness.model.profile import Profile
 from harness.simulate.core import Core
+from harness.simulate.device import SimulatedDevice
+from harness.simulate.faults import fault_named
 from harness.simulate.mqtt import MqttFront
 from harness.trace.events import Connection, ConnectionChange, Direction, Event, MqttPacket
 from harness.trace.mqtt import Packet, PacketType, Publish, decode
@@ -177,6 +178,7 @@ def on_bench(
     *,
     users: tuple[User, ...] = (),
     before: Callable[[Bench], None] | None = None,
+    faults: tuple[str, ...] = (),
     start: bool = True,
 ) -> None:
     """Runs ``test`` beside a started device; ``before`` may bend it first."""
@@ -185,9 +187,16 @@ def on_bench(
         async with EmbeddedBroker(users=users) as broker, Tap(broker.endpoint) as tap:
             recorder = Recorder(asyncio.get_running_loop().time)
             tap.recorder = recorder
-            core = Core(profile or profile_with())
             login = (users[0].name, users[0].password) if users else None
-            front = MqttFront(core.profile, core, broker=tap.address, random=Random(1), login=login)
+            device = SimulatedDevice(
+                profile or profile_with(),
+                broker=tap.address,
+                login=login,
+                seed=1,
+                faults=[fault_named(name) for name in faults],
+            )
+            core, front = device.core, device.mqtt
+            assert front is not None
             bench = Bench(broker, tap, recorder, core, front, PahoClient("controller"))
             if login:
                 bench.controller.username, bench.controller.password = login
