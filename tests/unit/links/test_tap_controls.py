@@ -1,0 +1,335 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from mqtt_peer import DEADLINE, DISCONNECT, PINGREQ, connect, run, subscribe
+from tap_rig import (
+    CLOSED,
+    FROM,
+    OPENED,
+    PAHO_WILL,
+    RESET,
+    TO,
+    WILL,
+    Kind,
+    both,
+    fates,
+    rig,
+    scripted,
+)
+
+from harness.links.paho_client import PahoClient
+from harness.links.tap import Refusal
+from harness.trace.events import (
+    Direction,
+    Fate,
+    MqttPacket,
+    Note,
+    Point,
+)
+from harness.trace.mqtt import (
+    Connack,
+    Packet,
+    PacketType,
+    decode,
+    encode_ack,
+    encode_pingresp,
+    encode_publish,
+)
+
+
+@both
+@pytest.mark.parametrize("reset", [True, False])
+def test_drop_ends_the_connection_and_fires_the_will(kind: Kind, reset: bool) -> None:
+    async def main() -> None:
+        async with rig(kind) as bench:
+            lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            device = PahoClient("device", will=PAHO_WILL, on_closed=lost.set_result)
+            await device.connect(*bench.tap.address, timeout=DEADLINE)
+            assert bench.tap.connections == (1,)
+            bench.tap.drop(reset=reset)
+            assert bench.tap.connections == ()
+            assert "reset" in await lost if reset else await lost
+            await bench.will()
+            assert bench.changes[:2] == [(1, OPENED, FROM), (1, RESET if reset else CLOSED, TO)]
+            await device.connect(*bench.tap.address, timeout=DEADLINE)
+            assert bench.tap.connections == (2,)
+            await device.disconnect()
+
+    run(main())
+
+
+def test_drop_of_one_connection_leaves_the_other() -> None:
+    async def main() -> None:
+        async with rig() as bench, await bench.connected("one") as one, await bench.connected("two") as two:
+            bench.tap.drop(1)
+            await one.ended()
+            await two.silence()
+            assert bench.tap.connections == (2,)
+
+    run(main())
+
+
+@both
+def test_half_open_connection(kind: Kind) -> None:
+    async def main() -> None:
+        async with rig(kind) as bench, await bench.connected() as device:
+            bench.tap.drop_broker_side()
+            await bench.will()
+            device.send(PINGREQ)
+            await bench.sees_packet(FROM, PINGREQ, Fate.DROPPED)
+            assert bench.changes == [(1, OPENED, FROM)]
+            bench.tap.drop()
+            await device.ended()
+
+    run(main())
+
+
+@both
+def test_frozen_link_swallows_everything_and_is_cut_when_thawed(kind: Kind) -> None:
+    async def main() -> None:
+        async with rig(kind) as bench, await bench.connected("device", ("order", 0)) as device:
+            bench.tap.freeze()
+            assert bench.tap.frozen
+            device.send(PINGREQ)
+            await bench.sees_packet(FROM, PINGREQ, Fate.DROPPED)
+            order = encode_publish("order", b"on")
+            await bench.watcher.publish("order", b"on")
+            await bench.sees_packet(TO, order, Fate.DROPPED)
+            async with await bench.device() as second:
+                second.send(connect("device"))
+                dropped = MqttPacket(Point.TAP, FROM, 2, connect("device"), 4, Fate.DROPPED)
+                await bench.seen(dropped)
+                bench.tap.thaw()
+                await bench.will()
+                await second.ended()
+            await device.ended()
+            assert (TO, Fate.FORWARDED, PacketType.PINGRESP) not in bench.lines
+            async with await bench.connected() as third:
+                await third.silence()
+
+    run(main())
+
+
+def test_end_of_a_frozen_connection_is_hidden_from_the_broker_until_thawed() -> None:
+    async def main() -> None:
+        async with scripted() as (tap, recorder, device, broker):
+            tap.freeze(FROM)
+            device.send(PINGREQ)
+            device.finish()
+            assert await device.next() is None
+            broker.send(PINGREQ)
+            assert not broker.reader.at_eof()
+            assert [body[:2] for body in fates(recorder)] == [(FROM, Fate.DROPPED)]
+            tap.thaw()
+            assert await broker.next() is None
+
+    run(main())
+
+
+@pytest.mark.parametrize("direction", [FROM, TO])
+def test_freezing_one_direction_leaves_the_other(direction: Direction) -> None:
+    async def main() -> None:
+        async with scripted() as (tap, recorder, device, broker):
+            tap.freeze(direction)
+            dead, alive = (device, broker) if direction is FROM else (broker, device)
+            dead.send(PINGREQ)
+            alive.send(encode_pingresp())
+            packet = await dead.next()
+            assert packet is not None and packet.type is PacketType.PINGRESP
+            assert (direction, Fate.DROPPED, PINGREQ) in fates(recorder)
+
+    run(main())
+
+
+@both
+@pytest.mark.parametrize("level", [4, 5])
+def test_refusal_by_return_code(kind: Kind, level: int) -> None:
+    async def main() -> None:
+        async with rig(kind) as bench:
+            bench.tap.refuse(Refusal.CONNACK, 3)
+            async with await bench.device() as device:
+                assert bench.tap.connections == ()
+                device.send(connect("device", level=level, will=WILL), subscribe(1, ("t", 0)))
+                raw = await device.reader.read()  # to the end
+                answer = decode(raw, level)
+                assert isinstance(answer, Connack) and not answer.problems
+                assert answer.code == (3 if level == 4 else 0x88)
+                device.finish()
+                await bench.sees_change(1, CLOSED, FROM)
+            assert bench.lines == [
+                (FROM, Fate.DROPPED, PacketType.CONNECT),
+                (TO, Fate.INJECTED, PacketType.CONNACK),
+                (FROM, Fate.DROPPED, PacketType.SUBSCRIBE),
+            ]
+            assert bench.changes == [(1, OPENED, FROM), (1, CLOSED, TO), (1, CLOSED, FROM)]
+            bench.tap.accept()
+            async with await bench.connected():
+                assert bench.tap.connections == (2,)
+
+    run(main())
+
+
+def test_refusal_by_reset() -> None:
+    async def main() -> None:
+        async with rig() as bench, await bench.connected("earlier") as earlier:
+            bench.tap.refuse(Refusal.RESET)
+            async with await bench.device() as device:
+                await device.ended()
+            assert bench.changes[1:] == [(2, OPENED, FROM), (2, RESET, TO)]
+            await earlier.silence()
+
+    run(main())
+
+
+def test_refusal_by_silence_until_accepting_again() -> None:
+    async def main() -> None:
+        async with rig() as bench:
+            bench.tap.refuse(Refusal.SILENT)
+            async with await bench.device() as device:
+                device.send(connect("device"))
+                await bench.sees_packet(FROM, connect("device"), Fate.DROPPED)
+                assert bench.tap.connections == ()
+                bench.tap.accept()
+                await device.ended()
+            assert bench.changes == [(1, OPENED, FROM), (1, RESET, TO)]
+            assert bench.lines == [(FROM, Fate.DROPPED, PacketType.CONNECT)]
+
+    run(main())
+
+
+def test_refusal_after_a_good_connack() -> None:
+    async def main() -> None:
+        async with rig() as bench:
+            bench.tap.refuse(Refusal.KICK)
+            async with await bench.device() as device:
+                assert (await device.connect("device", will=WILL)).code == 0
+                assert await device.next() is None
+            assert bench.changes[:2] == [(1, OPENED, FROM), (1, CLOSED, TO)]
+            await bench.watcher.silence()  # the broker never had that client: no will
+
+    run(main())
+
+
+def puback(packet: Packet) -> bool:
+    return packet.type is PacketType.PUBACK
+
+
+@both
+def test_held_answers_reach_the_device_when_released(kind: Kind) -> None:
+    async def main() -> None:
+        async with rig(kind) as bench, await bench.connected() as device:
+            hold = bench.tap.hold(lambda packet: packet.type is PacketType.PINGRESP, TO)
+            device.send(PINGREQ)
+            await bench.sees_packet(TO, encode_pingresp(), Fate.DROPPED)
+            assert hold.packets == [encode_pingresp()]
+            await device.publish("state/x", b"1", 1)  # all else passes
+            hold.release()
+            answer = await device.next()
+            assert answer is not None and answer.type is PacketType.PINGRESP
+            await device.silence()
+            lines = [line for line in bench.lines if line[2] is PacketType.PINGRESP]
+            assert lines == [
+                (TO, Fate.DROPPED, PacketType.PINGRESP),
+                (TO, Fate.FORWARDED, PacketType.PINGRESP),
+                (TO, Fate.FORWARDED, PacketType.PINGRESP),
+            ]
+
+    run(main())
+
+
+@both
+def test_held_packets_of_the_device_have_one_line_each(kind: Kind) -> None:
+    async def main() -> None:
+        async with rig(kind) as bench, await bench.connected() as device:
+            hold = bench.tap.hold(lambda packet: packet.type is PacketType.PUBLISH, FROM)
+            for payload in (b"1", b"2"):
+                device.send(encode_publish("state/x", payload))
+            await device.silence()
+            await bench.watcher.silence()
+            hold.release()
+            assert [(await bench.watcher.message()).payload for _ in range(2)] == [b"1", b"2"]
+            await device.publish("state/x", b"3")
+            assert (await bench.watcher.message()).payload == b"3"
+            lines = [line for line in bench.lines if line[2] is PacketType.PUBLISH]
+            assert [fate for _, fate, _ in lines] == [Fate.DROPPED, Fate.DROPPED, Fate.FORWARDED]
+            notes = [event.body.text for event in bench.recorder.events if isinstance(event.body, Note)]
+            assert notes == ["tap: passed on 2 packets of the device that were held"]
+
+    run(main())
+
+
+def test_discarded_packets_are_gone() -> None:
+    async def main() -> None:
+        async with rig() as bench, await bench.connected("device", ("order", 1)) as device:
+            hold = bench.tap.hold(puback, FROM)
+            await bench.watcher.publish("order", b"on", 1)
+            message = await device.message()
+            assert message.packet_id is not None
+            await bench.sees_packet(FROM, encode_ack(PacketType.PUBACK, message.packet_id), Fate.DROPPED)
+            hold.discard()
+            assert hold.packets == []
+            await device.silence()
+            assert [line for line in bench.lines if line[2] is PacketType.PUBACK] == [
+                (FROM, Fate.DROPPED, PacketType.PUBACK)
+            ]
+
+    run(main())
+
+
+def test_release_after_the_connection_is_gone_does_nothing() -> None:
+    async def main() -> None:
+        async with rig() as bench:
+            hold = bench.tap.hold(lambda packet: packet.type is PacketType.PINGRESP, TO)
+            async with await bench.connected() as device:
+                device.send(PINGREQ)
+                await bench.sees_packet(TO, encode_pingresp(), Fate.DROPPED)
+            await bench.will()
+            async with await bench.connected() as second:
+                hold.release()
+                await second.silence()
+            lines = [line for line in bench.lines if line[2] is PacketType.PINGRESP]
+            assert [fate for _, fate, _ in lines].count(Fate.FORWARDED) == 1
+
+    run(main())
+
+
+def test_delay_keeps_the_order_and_is_seen_from_the_device() -> None:
+    async def main() -> None:
+        async with rig() as bench, await bench.connected("device", ("order", 0)) as device:
+            loop = asyncio.get_running_loop()
+            bench.tap.delay(0.2, TO)
+            start = loop.time()
+            await bench.watcher.publish("order", b"1")
+            await bench.watcher.publish("order", b"2")
+            await bench.watcher.silence()
+            assert [(await device.message()).payload for _ in range(2)] == [b"1", b"2"]
+            assert loop.time() - start >= 0.2
+            bench.tap.delay(0, TO)
+            event = bench.recorder.events[-1]
+            assert isinstance(event.body, MqttPacket) and event.time >= 0.2
+            bench.tap.delay(0.2, FROM)
+            start = loop.time()
+            device.send(encode_publish("state/x", b"late"), DISCONNECT)
+            device.finish()
+            await bench.sees_change(1, CLOSED, FROM)
+            assert (await bench.watcher.message()).payload == b"late"
+            assert loop.time() - start >= 0.2
+            await bench.watcher.silence()  # DISCONNECT came before the end: no will
+
+    run(main())
+
+
+def test_packets_under_way_to_a_device_that_is_gone_are_dropped() -> None:
+    async def main() -> None:
+        async with rig() as bench, await bench.connected("device", ("order", 0)) as device:
+            bench.tap.delay(3600, TO)
+            await bench.watcher.publish("order", b"1")
+            device.send(PINGREQ)
+            await bench.sees_packet(FROM, PINGREQ)
+            await bench.watcher.silence()
+            device.finish()
+            await bench.sees_packet(TO, encode_publish("order", b"1"), Fate.DROPPED)
+
+    run(main())
