@@ -35,6 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Take the profiles as what is to be collected, unless test files are named."""
     if not config.option.profile:
         return
+    from harness.model.requirement import Area
+
+    for area in Area:
+        config.addinivalue_line("markers", f"{area}: checks of the area {area}, by the harness")
     config.pluginmanager.register(HarnessRun(config), RUN)
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args[:] = config.option.profile
@@ -94,6 +98,7 @@ class CheckItem(pytest.Item):
         self.judgement = run.result(self)
         outcome = self.judgement.result.outcome
         self.user_properties.append(("verdict", outcome.verdict.value))
+        self.user_properties.append(("level", self.judgement.requirement.level.value))
         if outcome.verdict in (Verdict.NOT_APPLICABLE, Verdict.INCONCLUSIVE):
             pytest.skip(f"{outcome.verdict}: {outcome.message}")
         if outcome.verdict in (Verdict.FAIL, Verdict.ERROR):
@@ -115,9 +120,10 @@ class CheckItem(pytest.Item):
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
     """Our verdicts by their own names in pytest's output."""
-    verdict = dict(report.user_properties).get("verdict")
-    if report.when != "call" or verdict is None:
+    # Reports on collection come here too, and have neither.
+    if getattr(report, "when", None) != "call":
         return None
+    verdict = dict(report.user_properties).get("verdict")
     letters = {"inconclusive": "i", "not-applicable": "n", "warn": "w", "error": "E"}
     if verdict not in letters:
         return None
@@ -144,6 +150,7 @@ class HarnessRun:
             raise pytest.UsageError(str(problem)) from None
         self.runner: Runner | None = None
         self.page: Path | None = None
+        self._verdicts: list[tuple[str, str]] = []
         self.paths = {Path(name).resolve() for name in config.option.profile}
         self._worker = hasattr(config, "workerinput")
         self._progress = getattr(config, "harness_progress", None)  # set by `harness check`
@@ -199,7 +206,7 @@ class HarnessRun:
         if self._worker:
             return
         self._write_report()
-        status = self.setup.status()
+        status = self._status()
         if status is not None and session.exitstatus in (
             pytest.ExitCode.OK,
             pytest.ExitCode.TESTS_FAILED,
@@ -212,8 +219,25 @@ class HarnessRun:
         if self.page is not None:
             terminalreporter.write_line(f"report: {self.page}")
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the verdict: with pytest-xdist it comes from another process."""
+        told = dict(report.user_properties)
+        if report.when == "call" and "verdict" in told:
+            self._verdicts.append((str(told["verdict"]), str(told["level"])))
+
+    def _status(self) -> int | None:
+        from harness.model.requirement import Level
+        from harness.model.verdict import ExitStatus, Verdict, exit_status
+
+        if not self._verdicts:
+            return None
+        status = exit_status((Verdict(verdict), level == Level.MUST) for verdict, level in self._verdicts)
+        return status or (ExitStatus.UNDECIDED if self.setup.problems else ExitStatus.OK)
+
     def _write_report(self) -> None:
         folder = self.config.option.report
+        if folder and self.runner is None:
+            self.setup.take_traces()  # the workers of pytest-xdist have left them
         if folder and self.setup.results:
             from harness.report.write import ReportError, write_report
 

@@ -76,16 +76,17 @@ class ExitStatus:
     UNDECIDED = 3
 
 
-def exit_status(results: Iterable[tuple[Outcome, bool]]) -> int:
-    """Exit code of a run from its outcomes, each with whether its requirement is a MUST.
+def exit_status(verdicts: Iterable[tuple[Verdict, bool]]) -> int:
+    """Exit code of a run from its verdicts, each with whether its requirement is a MUST.
 
-    1 if anything failed; 3 if nothing failed but an ``error`` is among them or a MUST stayed
-    ``inconclusive``; otherwise 0.
+    1 if anything failed; 3 if nothing failed but an ``error`` is among them, or a MUST stayed
+    ``inconclusive``, or nothing at all was tested; otherwise 0.
     """
-    seen = list(results)
-    if any(outcome.verdict is Verdict.FAIL for outcome, _ in seen):
+    seen = list(verdicts)
+    if any(verdict is Verdict.FAIL for verdict, _ in seen):
         return ExitStatus.FAILED
-    for outcome, is_must in seen:
-        if outcome.verdict is Verdict.ERROR or (outcome.verdict is Verdict.INCONCLUSIVE and is_must):
+    for verdict, is_must in seen:
+        if verdict is Verdict.ERROR or (verdict is Verdict.INCONCLUSIVE and is_must):
             return ExitStatus.UNDECIDED
-    return ExitStatus.OK
+    tested = any(verdict is not Verdict.NOT_APPLICABLE for verdict, _ in seen)
+    return ExitStatus.OK if tested else ExitStatus.UNDECIDED

@@ -256,6 +256,7 @@ class LabBench:
         await self._equipment.tidy()
 
     async def _coap_alive(self, deadline: float) -> bool:
+        self.waiting_for = "the device to answer a CoAP ping"
         endpoint = await self.coap.endpoint()
         try:
             while self._recorder.now < deadline:

@@ -86,6 +86,21 @@ class Equipment:
         if self.device.coap_address is not None and self._coap is None:
             self._open_coap(self.device.coap_address)
 
+    def absence(self, waited_for: str) -> str:
+        """What to tell people when the device never came: what was waited for, and what to look at."""
+        target = self.target
+        advice = "look whether it is switched on and on this network"
+        if target.simulate:
+            advice = "it is simulated, so this is the profile's or a fault's doing"
+            if self.device and self.device.mqtt and self.device.mqtt.problem:
+                advice = f"it says: {self.device.mqtt.problem}"
+        elif target.listen:
+            host, port = target.listen
+            advice = (
+                f"set its MQTT broker to this machine, port {port} (listening on {host}), and switch it on"
+            )
+        return f"the device is not there: waited for {waited_for}, in vain; {advice}"
+
     async def own_endpoint(self) -> Endpoint:
         """The endpoint of the bench itself, for plain reads and writes; a new one for each check."""
         assert self._coap is not None, "planned without CoAP"

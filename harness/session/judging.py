@@ -34,10 +34,10 @@ def judge(profile: Profile, trace: Sequence[Event], planned: PlannedCheck) -> Ju
     check, subject = planned.check, planned.subject
     if planned.not_applicable is not None:
         return judgement(profile, check, subject, Outcome(Verdict.NOT_APPLICABLE, planned.not_applicable))
-    if check.passive:
-        return judgement(profile, check, subject, _ask(check, Case(profile, subject, trace, trace)))
     window = window_of(trace, check.requirement.id, subject)
-    if window is None:
+    if window is None and check.passive:
+        outcome = _ask(check, Case(profile, subject, trace, trace))
+    elif window is None:
         outcome = Outcome(Verdict.INCONCLUSIVE, "it was not run before the run ended")
     elif window.end is None:
         outcome = Outcome(Verdict.INCONCLUSIVE, "the run ended in the middle of it")

@@ -46,6 +46,7 @@ class Lane:
         self._recorder = Recorder(asyncio.get_running_loop().time, trace)
         self._equipment = Equipment(profile, target, self._recorder, seed=seed, address=address_for(number))
         self._bench: LabBench | None = None
+        self._absent: str | None = None  # why no check can be run at all
         self._dead: str | None = None  # why no further check can be run
         self._started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         self._ended = "complete"
@@ -84,11 +85,16 @@ class Lane:
             await self.close(ended=str(problem) or type(problem).__name__)
             raise
         self._bench = LabBench(self.profile, self._equipment, self.seed)
+        if not await self._bench.ready():
+            # Never there at all: said once here, for every check, instead of waiting for it each time.
+            self._absent = self._equipment.absence(self._bench.waiting_for)
 
     async def run(self, planned: PlannedCheck) -> Judgement:
         """Run one planned check and judge it. Never raises for what the device does."""
         if planned.not_applicable is None and self._bench is not None:
-            if planned.check.passive:
+            if self._absent:
+                self._skip(planned, self._absent)
+            elif planned.check.passive:
                 await self._observe(planned, self._bench)
             else:
                 await self._stimulate(planned, self._bench)
@@ -130,14 +136,19 @@ class Lane:
             ended=self._ended,
         )
 
+    def _skip(self, planned: PlannedCheck, why: str) -> None:
+        names = (planned.check.requirement.id, planned.subject.name, planned.subject.transport)
+        self._recorder.record(CheckStarted(*names))
+        self._recorder.record(CheckEnded(*names, problem=why))
+
     async def _stimulate(self, planned: PlannedCheck, bench: LabBench) -> None:
         check, subject = planned.check, planned.subject
         names = (check.requirement.id, subject.name, subject.transport)
         not_ready = await self._not_ready(bench)
-        self._recorder.record(CheckStarted(*names))
         if not_ready:
-            self._recorder.record(CheckEnded(*names, problem=not_ready))
+            self._skip(planned, not_ready)
             return
+        self._recorder.record(CheckStarted(*names))
         bench.begin(f"{self.seed}/{planned.id}")
         problem, harness_fault = None, False
         try:

@@ -42,5 +42,6 @@ class RunResult:
 def run_status(judgements: Iterable[Judgement]) -> int:
     """Exit code for these judgements (see :func:`harness.model.verdict.exit_status`)."""
     return exit_status(
-        (judgement.result.outcome, judgement.requirement.level is Level.MUST) for judgement in judgements
+        (judgement.result.outcome.verdict, judgement.requirement.level is Level.MUST)
+        for judgement in judgements
     )

@@ -14,15 +14,19 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.links.clock import new_loop, use_loop_clock
+from harness.links.endpoint import BrokerError
+from harness.links.errors import LinkError
 from harness.model.profile import Profile
 from harness.model.verdict import Outcome, Verdict
 from harness.session.judging import judgement
 from harness.session.lane import Lane
 from harness.session.plan import PlannedCheck
 from harness.session.result import Judgement, RunResult
-from harness.session.target import Target
+from harness.session.target import Target, UsageError
 
 T = TypeVar("T")
+
+EXPECTED = (LinkError, BrokerError, UsageError)  # what people and networks get wrong, said in their words
 
 
 class InterruptedRunError(Exception):
@@ -52,7 +56,8 @@ class _Work:
     lane: Lane | None = None
     task: asyncio.Task[None] | None = None
     opened: asyncio.Event = field(default_factory=asyncio.Event)
-    problem: str | None = None
+    problem: str | None = None  # why the lane could not be opened
+    harness_fault: bool = False
 
 
 class Runner:
@@ -116,6 +121,10 @@ class Runner:
     def close(self) -> dict[str, RunResult]:
         """End all lanes in order, and return their results by name. The loop is gone afterwards."""
         ended = "interrupted" if self._interrupted else "complete"
+        if ended == "complete" and any(
+            not result.done() for work in self._works.values() for result in work.results.values()
+        ):
+            ended = "stopped before every check had been run"
         self._waiting = None
         try:
             self._loop.run_until_complete(self._finish(ended))
@@ -150,23 +159,26 @@ class Runner:
         work.lane = lane
         try:
             await lane.open()
-        except Exception as problem:  # whatever it is, it ends this lane alone, with its message
-            work.problem = str(problem) or type(problem).__name__
+        except EXPECTED as problem:
+            work.problem = str(problem)
+        except Exception as problem:  # the harness's own mistake; it ends this lane alone
+            work.problem, work.harness_fault = f"{type(problem).__name__}: {problem}", True
         work.opened.set()
         while (planned := await work.queue.get()) is not None:
             self._on_started(spec.name, planned.id)
             if work.problem is None:
                 judged = await lane.run(planned)
             else:
-                judged = self._not_run(lane, planned, work.problem)
+                judged = self._not_run(work, lane, planned)
             self._on_result(spec.name, judged)
             work.results[planned.id].set_result(judged)
 
-    def _not_run(self, lane: Lane, planned: PlannedCheck, problem: str) -> Judgement:
+    def _not_run(self, work: _Work, lane: Lane, planned: PlannedCheck) -> Judgement:
         if planned.not_applicable is not None:
             outcome = Outcome(Verdict.NOT_APPLICABLE, planned.not_applicable)
         else:
-            outcome = Outcome(Verdict.ERROR, problem)
+            verdict = Verdict.ERROR if work.harness_fault else Verdict.INCONCLUSIVE
+            outcome = Outcome(verdict, work.problem or "")
         judged = judgement(lane.profile, planned.check, planned.subject, outcome)
         lane.judgements.append(judged)
         return judged

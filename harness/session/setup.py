@@ -9,11 +9,13 @@ from typing import Protocol
 
 from harness.model.loading import load_profile
 from harness.model.problems import ProfileError
+from harness.session.judging import result_of_trace
 from harness.session.plan import PlannedCheck, plan
-from harness.session.result import Judgement, RunResult, run_status
+from harness.session.result import Judgement, RunResult
 from harness.session.runner import LaneSpec, Runner
 from harness.session.target import Target, UsageError, needs_met
 from harness.simulate.faults import UnknownFault, fault_named
+from harness.trace.lines import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,12 @@ class Setup:
         ended = runner.close()
         self.ran, self.results = list(ended), list(ended.values())
 
-    def status(self) -> int | None:
-        """The exit status of what was run; None when nothing was."""
-        judgements: list[Judgement] = [item for run in self.results for item in run.judgements]
-        return run_status(judgements) if judgements else None
+    def take_traces(self) -> None:
+        """Take the results from the traces that other processes have written."""
+        for name, spec in self._specs.items():
+            if spec.trace and spec.trace.exists():
+                self.ran.append(name)
+                self.results.append(result_of_trace(list(read(spec.trace)), spec.trace))
 
     def _add(self, path: Path) -> None:
         try:
