@@ -96,9 +96,7 @@ class Equipment:
                 advice = f"it says: {self.device.mqtt.problem}"
         elif target.listen:
             host, port = target.listen
-            advice = (
-                f"set its MQTT broker to this machine, port {port} (listening on {host}), and switch it on"
-            )
+            advice = f"set its MQTT broker to this machine, port {port} (we listen on {host}); switch it on"
         return f"the device is not there: waited for {waited_for}, in vain; {advice}"
 
     async def own_endpoint(self) -> Endpoint:

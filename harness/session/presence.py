@@ -24,24 +24,34 @@ def coap_answers(message: coap.Message, mid: int) -> bool:
 
 def _present_at_tap(trace: Sequence[Event], binding: MqttBinding) -> bool:
     commanded = bool(binding.actions) or any(bound.command for bound in binding.properties.values())
-    accepted = subscribed = told = False
+    ended: set[int] = set()
+    accepted: set[int] = set()
+    subscribed: set[int] = set()
+    told: set[int] = set()
     for event in reversed(trace):
         body = event.body
         if isinstance(body, Connection) and body.point is Point.TAP:
+            newest = body.connection
+            if body.change is not ConnectionChange.OPENED:
+                ended.add(newest)  # perhaps of an older one, that took its time
+                continue
             return (
-                body.change is ConnectionChange.OPENED
-                and accepted
-                and (subscribed or not commanded)
-                and (told or binding.availability is None)
+                newest not in ended
+                and newest in accepted
+                and (newest in subscribed or not commanded)
+                and (newest in told or binding.availability is None)
             )
         if not isinstance(body, MqttPacket) or body.point is not Point.TAP or body.fate is Fate.DROPPED:
             continue
-        if body.direction is Direction.TO_DUT:
-            packet = mqtt.decode(body.raw, body.level) if body.raw[0] >> 4 in (2, 9) else None
-            accepted |= isinstance(packet, mqtt.Connack) and packet.code == 0
-            subscribed |= isinstance(packet, mqtt.Suback)
-        else:
-            told |= _says_online(body, binding)
+        if body.direction is Direction.FROM_DUT:
+            if _says_online(body, binding):
+                told.add(body.connection)
+        elif body.raw[0] >> 4 == mqtt.PacketType.SUBACK:
+            subscribed.add(body.connection)
+        elif body.raw[0] >> 4 == mqtt.PacketType.CONNACK:
+            packet = mqtt.decode(body.raw, body.level)
+            if isinstance(packet, mqtt.Connack) and packet.code == 0:
+                accepted.add(body.connection)
     return False
 
 
