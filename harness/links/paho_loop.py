@@ -181,6 +181,19 @@ class LoopedPaho(mqtt.Client):
             mid = super()._mid_generate()
         return mid
 
+    def _packet_handle(self) -> MQTTErrorCode:
+        """Refuse what a receiver has to close the connection over; paho looks at neither of the two.
+
+        Reserved flags ([MQTT-2.2.2-2]) and U+0000 in a topic name ([MQTT-1.5.3-2]).
+        """
+        kind, flags = self._in_packet["command"] & 0xF0, self._in_packet["command"] & 0x0F
+        if kind == mqtt.PUBLISH:
+            packet = self._in_packet["packet"]
+            malformed = 0 in packet[2 : 2 + int.from_bytes(packet[:2], "big")]
+        else:
+            malformed = flags != (0b0010 if kind == mqtt.PUBREL else 0)
+        return MQTTErrorCode.MQTT_ERR_PROTOCOL if malformed else super()._packet_handle()
+
     def _handle_connack(self) -> MQTTErrorCode:
         """Keep the return code: for two of them paho closes without telling its callback."""
         packet = self._in_packet["packet"]

@@ -611,3 +611,28 @@ def test_whatever_a_broker_sends_the_client_stays_in_order(chunks: list[bytes], 
         assert problems == []
 
     in_virtual_time(test())
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        encode_packet(PacketType.PINGRESP, 0b0001, b""),
+        encode_packet(PacketType.PUBREL, 0b0000, b"\0\1"),
+        encode_publish(b"plug/\0set", b"ON"),
+        encode_publish(b"plug/\xc0\x80set", b"ON"),
+        encode_packet(PacketType.PUBLISH, 0b0110, b"\0\1t\0\1ON"),
+    ],
+    ids=["flags-of-PINGRESP", "flags-of-PUBREL", "U+0000", "not-UTF-8", "QoS-3"],
+)
+def test_a_malformed_packet_costs_the_connection(malformed: bytes) -> None:
+    async def test() -> None:
+        messages: list[Message] = []
+        async with scripted_broker() as broker:
+            client = PahoClient("plug-1", on_message=messages.append)
+            conversation, _ = await connected(client, broker)
+            conversation.send(malformed + encode_publish("plug/set", b"OFF"))
+            assert await conversation.rest() == []
+            assert messages == []
+            assert not client.connected
+
+    in_virtual_time(test())
