@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -45,8 +46,8 @@ def summary_lines(runs: Sequence[RunResult], *, page: Path | None = None) -> lis
     reports = _reports(runs)
     lines: list[str] = []
     for report in reports:
-        for verdict in _told(report):
-            lines += [*_told_lines(report, verdict), ""]
+        for told in _told(report):
+            lines += [*_told_lines(report, told), ""]
     return [*lines, *(line.plain for line in _closing(reports)), *_page_lines(page)]
 
 
@@ -106,11 +107,28 @@ def _named(report: Report) -> str:
     return f"{report.lane} ({one_line(report.dut)}, seed {report.seed})"
 
 
-def _told(report: Report) -> list[CheckVerdict]:
-    return [each for verdict in TOLD for each in report.verdicts if each.verdict is verdict]
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A verdict that needs attention, and the ids of those that say the very same."""
+
+    verdict: CheckVerdict
+    alike: tuple[str, ...]
 
 
-def _told_lines(report: Report, verdict: CheckVerdict) -> Iterator[str]:
+def _told(report: Report) -> list[_Told]:
+    """What needs attention, worst first. A device that is not there makes all checks say one thing: once."""
+    groups: dict[tuple[str, str], list[CheckVerdict]] = {}
+    for wanted in TOLD:
+        for each in report.verdicts:
+            if each.verdict is wanted:
+                # Evidence of its own sets a verdict apart, whatever its words.
+                key = (each.verdict.value, each.message if not each.events else each.id)
+                groups.setdefault(key, []).append(each)
+    return [_Told(first, tuple(each.id for each in rest)) for first, *rest in groups.values()]
+
+
+def _told_lines(report: Report, told: _Told) -> Iterator[str]:
+    verdict = told.verdict
     yield f"{verdict.verdict.upper()}  {report.lane}::{verdict.id}  {one_line(verdict.message)}"
     yield f"  {one_line(verdict.source)} ({verdict.level})"
     if verdict.verdict is Verdict.FAIL and verdict.basis not in OF_A_STANDARD:
@@ -119,23 +137,26 @@ def _told_lines(report: Report, verdict: CheckVerdict) -> Iterator[str]:
         yield f"  line {evidence.line}, {evidence.time:.3f} s: {evidence.summary}"
     if len(verdict.events) > _EVIDENCE_SHOWN:
         yield f"  all of the evidence: trace lines {line_numbers(verdict.events)}"
+    if told.alike:
+        yield f"  and {plural(len(told.alike), 'more check')} for the same reason: {', '.join(told.alike)}"
 
 
-def _table(report: Report, told: Sequence[CheckVerdict]) -> Table:
+def _table(report: Report, told: Sequence[_Told]) -> Table:
     table = Table(title=report.lane, title_justify="left", expand=True, show_edge=False, pad_edge=False)
     table.add_column("verdict", no_wrap=True)
     table.add_column("check", overflow="fold", ratio=3)
     table.add_column("clause", overflow="fold", ratio=3)
     table.add_column("what was seen", overflow="fold", ratio=6)
     table.add_column("trace lines", overflow="fold", ratio=1, min_width=7)
-    for verdict in told:
+    for each in told:
+        verdict = each.verdict
         words = VERDICTS[verdict.verdict]
         message = Text(one_line(verdict.message))
         for evidence in verdict.evidence[:_EVIDENCE_SHOWN]:
             message.append(f"\n{evidence.time:.3f} s  {evidence.summary}", style="dim")
         table.add_row(
             Text(f"{words.sign} {words.word}", style=STYLES[verdict.verdict]),
-            Text(verdict.id),
+            Text(verdict.id + (f" and {len(each.alike)} more" if each.alike else "")),
             Text(f"{one_line(verdict.source)} ({verdict.level})"),
             message,
             Text(line_numbers(verdict.events, most=4)),
