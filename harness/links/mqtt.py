@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import count
 
 from harness.links.endpoint import Endpoint
@@ -49,6 +49,13 @@ class MqttController:
         client, self._client = self._client, None
         if client:
             await client.disconnect()
+
+    async def away_while(self, work: Awaitable[None]) -> None:
+        """Be disconnected until ``work`` is done, such as a restart of the broker; then come back."""
+        if self._client:
+            self._client.abort()
+        await work
+        await self._return()
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Publish through the broker; returns when it has taken the message."""
@@ -125,7 +132,7 @@ class MqttController:
             )
 
     def _lost(self, _reason: str) -> None:
-        """The broker went away under us, for example because a check restarts it: come back."""
+        """The broker went away under us: come back."""
         self._returning = asyncio.get_running_loop().create_task(self._return())
 
     async def _return(self) -> None:

@@ -33,7 +33,7 @@ class MqttDoors:
     async def restart_broker(self, *, wipe: bool) -> None:
         """Restart the broker, with ``wipe`` without what it had stored."""
         self._recorder.record(Stimulus(Act.RESTART_BROKER, "wiped" if wipe else "kept"))
-        await self._broker.restart(wipe=wipe)
+        await self._controller.away_while(self._broker.restart(wipe=wipe))
 
 
 class TapDoors:
