@@ -21,6 +21,7 @@ from harness.trace.mdns import join_name
 from harness.trace.recorder import Recorder
 
 COAP_PORT = 5683
+ANY_LOGIN = ("device", "simulated")  # for brokers of our own, which let everybody in
 
 
 class Equipment:
@@ -175,11 +176,17 @@ class Equipment:
             self.profile,
             host=self._address.device,
             broker=self._tap.address if self._tap else None,
+            login=self._login(),
             seed=self._seed,
             faults=[fault_named(name) for name in self.target.faults],
         )
         self.local_door = SimulatedHands(self.device, self.recorder)
         self.power_door = SimulatedPower(self.device, self.recorder)
+
+    def _login(self) -> tuple[str, str]:
+        """What a simulated device shows to the broker, if its profile says that it logs in."""
+        user = self._broker.endpoint.user if self._broker else None
+        return (user.name, user.password) if user else ANY_LOGIN
 
     async def _coap_remote(self) -> tuple[str, int]:
         if self.target.coap:
