@@ -1,0 +1,128 @@
+"""The simulated device as a multicast DNS responder that offers services (RFC 6762, RFC 6763)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from dns.name import Name
+
+from harness.model.binding import MdnsBinding, MdnsService
+from harness.model.profile import Profile
+from harness.simulate.mdns_answering import Answerer, Outbox
+from harness.simulate.mdns_claiming import Claimer
+from harness.simulate.mdns_habits import MdnsHabits
+from harness.simulate.mdns_link import MdnsLink, PacketFilter, Received
+from harness.simulate.mdns_records import RecordSet
+from harness.simulate.mdns_wire import read
+
+__all__ = ["MdnsFront", "MdnsHabits"]
+
+
+class MdnsFront:
+    """Announces one device on the link of ``host``, an IPv4 address that should be its own.
+
+    ``port_of`` tells the port that a service is really served on.
+    """
+
+    def __init__(
+        self, profile: Profile, *, host: str, port_of: Callable[[MdnsService], int], random: Random
+    ) -> None:
+        self.habits = MdnsHabits()
+        # Each turns one packet into those that really travel; for faults on the wire.
+        self.outgoing: list[PacketFilter] = []
+        self.incoming: list[PacketFilter] = []
+        self._binding = profile.bindings.mdns or MdnsBinding(host=profile.profile)
+        self._host = host
+        self._port_of = port_of
+        self._random = random
+        self._link: MdnsLink | None = None
+        self._outbox: Outbox
+        self._claimer: Claimer
+        self._answerer: Answerer
+        # Kept over restarts: a device that had to take another name comes back with it (RFC 6762, 9).
+        self._host_label = self._binding.host
+        self._instances = tuple(service.instance for service in self._binding.services)
+
+    def bend(self, **habits: Any) -> None:
+        """Changes some of the habits."""
+        self.habits = replace(self.habits, **habits)
+
+    @property
+    def host_name(self) -> str:
+        """The host name that it has now, such as ``plug-2.local.``; conflicts change it."""
+        return f"{self._host_label}.local."
+
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """The instance names of its services now, in the order of the profile."""
+        return self._instances
+
+    async def start(self) -> None:
+        """Claims its names; returns when it has announced them for the first time."""
+        self._link = MdnsLink(self._host, self._arrived, self.incoming, self.outgoing)
+        self._link.hears_itself = self.habits.conflicts_with_itself
+        records = self._record_set()
+        self._outbox = Outbox(self._link, self._habits, self._records)
+        self._claimer = Claimer(self._link, self._outbox, self._habits, records, self._renamed, self._random)
+        self._answerer = Answerer(self._link, self._outbox, self._habits, self._records, self._random)
+        await self._link.open()
+        self._claimer.start()
+        await self._claimer.wait_announced()
+
+    async def stop(self) -> None:
+        """Says goodbye, if the profile promises that, and leaves the link."""
+        if self._link is not None and self._binding.goodbye and self.habits.goodbye:
+            self._claimer.goodbye()
+        await self.kill()
+
+    async def kill(self) -> None:
+        """Is gone without a word."""
+        if self._link is None:
+            return
+        self._claimer.stop()
+        self._answerer.clear()
+        self._outbox.clear()
+        self._link.close()
+        self._link = None
+        await asyncio.sleep(0)  # the sockets are closed by then
+
+    def _habits(self) -> MdnsHabits:
+        return self.habits
+
+    def _records(self) -> RecordSet:
+        return self._claimer.records
+
+    def _record_set(self) -> RecordSet:
+        records = RecordSet(
+            self._binding,
+            self.habits,
+            address=self._host,
+            port_of=self._port_of,
+            host=self._host_label,
+            instances=self._instances,
+        )
+        self._fragments = records.fragments
+        return records
+
+    def _renamed(self, records: RecordSet, lost: set[Name]) -> RecordSet:
+        self._host_label, self._instances = records.renamed(lost)
+        return self._record_set()
+
+    def _arrived(self, received: Received) -> None:
+        # Most packets on a busy link concern other devices: one look at the bytes spares their reading.
+        lowered = received.data.lower()
+        if not any(fragment in lowered for fragment in self._fragments):
+            return
+        packet = read(received.data)
+        if packet is None:
+            return
+        if packet.is_response:
+            self._claimer.take_response(packet)
+        elif self._claimer.established:
+            self._answerer.take(packet, received)
+        elif packet.authorities:
+            self._claimer.take_probe(packet)
