@@ -228,10 +228,14 @@ class HarnessRun:
     def _status(self) -> int | None:
         from harness.model.requirement import Level
         from harness.model.verdict import ExitStatus, Verdict, exit_status
+        from harness.session.result import run_status
 
-        if not self._verdicts:
+        if not self._verdicts and not self.setup.results:
             return None
-        status = exit_status((Verdict(verdict), level == Level.MUST) for verdict, level in self._verdicts)
+        if self.setup.results:
+            status = run_status(judgement for run in self.setup.results for judgement in run.judgements)
+        else:
+            status = exit_status((Verdict(verdict), level == Level.MUST) for verdict, level in self._verdicts)
         return status or (ExitStatus.UNDECIDED if self.setup.problems else ExitStatus.OK)
 
     def _write_report(self) -> None:

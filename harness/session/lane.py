@@ -98,6 +98,15 @@ class Lane:
                 await self._observe(planned, self._bench)
             else:
                 await self._stimulate(planned, self._bench)
+        return self._judge(planned)
+
+    def abandon(self, planned: PlannedCheck, why: str) -> Judgement:
+        """Give up a check that was not begun, or not finished: its verdict says why."""
+        if planned.not_applicable is None:
+            self._skip(planned, why)
+        return self._judge(planned)
+
+    def _judge(self, planned: PlannedCheck) -> Judgement:
         judgement = judge(self.profile, self.events, planned)
         result = judgement.result
         self._recorder.record(

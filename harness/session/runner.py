@@ -52,6 +52,7 @@ class _Work:
 
     spec: LaneSpec
     queue: asyncio.Queue[PlannedCheck | None]
+    planned: dict[str, PlannedCheck] = field(default_factory=dict)
     results: dict[str, asyncio.Future[Judgement]] = field(default_factory=dict)
     lane: Lane | None = None
     task: asyncio.Task[None] | None = None
@@ -86,6 +87,7 @@ class Runner:
     def enqueue(self, lane: str, planned: PlannedCheck) -> None:
         """Give a lane one more check; it starts with the first one."""
         work = self._works[lane]
+        work.planned[planned.id] = planned
         work.results[planned.id] = self._loop.create_future()
         work.queue.put_nowait(planned)
         if work.task is None:
@@ -124,7 +126,7 @@ class Runner:
         if ended == "complete" and any(
             not result.done() for work in self._works.values() for result in work.results.values()
         ):
-            ended = "stopped before every check had been run"
+            ended = "stopped"
         self._waiting = None
         try:
             self._loop.run_until_complete(self._finish(ended))
@@ -191,7 +193,13 @@ class Runner:
         tasks = [work.task for work in self._works.values() if work.task is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
         for work in self._works.values():
-            if work.lane is not None and work.problem is None:
+            if work.lane is None:
+                continue
+            for name, result in work.results.items():
+                if not result.done():
+                    result.cancel()
+                    work.lane.abandon(work.planned[name], f"the run was {ended} before it was decided")
+            if work.problem is None:
                 await work.lane.close(ended)
         # What the libraries still have running is cancelled, so that nothing outlives the run.
         rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
