@@ -147,4 +147,9 @@ def _decode_cbor(payload: bytes) -> Value:
         raise PayloadError(f"not CBOR: {error}") from None
     if stream.read(1):
         raise PayloadError("bytes follow after the CBOR item")
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        # Byte strings, dates and the like are good CBOR, but no property has such a value.
+        raise PayloadError("the CBOR item is no JSON value") from None
     return value

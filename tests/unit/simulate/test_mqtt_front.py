@@ -557,3 +557,22 @@ def test_a_crash_takes_its_time() -> None:
         await bench.ready()
 
     on_bench(test, before=lambda bench: bench.front.bend(crash=5.0))
+
+
+def test_a_session_that_the_broker_kept_goes_on() -> None:
+    async def test(bench: Bench) -> None:
+        hold = bench.tap.hold(lambda packet: packet.type is PacketType.PUBACK, Direction.TO_DUT)
+        mark = await bench.send("dev/relay/set", b"ON")
+        first = bench.publishes(mark)[0]
+        bench.tap.drop()
+        hold.discard()
+        mark = bench.mark
+        await bench.packet(PacketType.PUBLISH, mark)
+        await bench.ready()
+        again = bench.publishes(mark)[0]
+        assert (again.topic, again.payload, again.packet_id) == (first.topic, first.payload, first.packet_id)
+        assert again.dup
+        mark = await bench.send("dev/relay/set", b"OFF")
+        assert ("dev/relay", "OFF") in bench.published(mark)
+
+    on_bench(test, profile_with({"clean_session": False}))
