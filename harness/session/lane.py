@@ -12,6 +12,7 @@ from harness.checks.bench import CannotStimulateError
 from harness.model.loading import profile_to_json
 from harness.model.profile import Profile
 from harness.model.requirement import Need
+from harness.model.verdict import Verdict
 from harness.session.addresses import address_for
 from harness.session.bench import LabBench
 from harness.session.equipment import Equipment
@@ -93,7 +94,8 @@ class Lane:
         """Run one planned check and judge it. Never raises for what the device does."""
         if planned.not_applicable is None and self._bench is not None:
             if self._absent:
-                self._skip(planned, self._absent)
+                if not self._shows_failure(planned):
+                    self._skip(planned, self._absent)
             elif planned.check.passive:
                 await self._observe(planned, self._bench)
             else:
@@ -144,6 +146,13 @@ class Lane:
             events=self.events,
             ended=self._ended,
         )
+
+    def _shows_failure(self, planned: PlannedCheck) -> bool:
+        """Whether what was seen of a device that never came breaks a requirement: often that is why."""
+        if not planned.check.passive:
+            return False
+        outcome = judge(self.profile, self.events, planned).result.outcome
+        return outcome.verdict in (Verdict.FAIL, Verdict.WARN)
 
     def _skip(self, planned: PlannedCheck, why: str) -> None:
         names = (planned.check.requirement.id, planned.subject.name, planned.subject.transport)
