@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.mqtt.sessions import connects
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome
 from harness.trace import mqtt
@@ -39,3 +40,41 @@ class FirstPacketIsConnect(Check):
         if not firsts:
             return inconclusive("the device opened no connection on which it sent anything")
         return passed(f"all {len(firsts)} connections began with CONNECT", firsts)
+
+
+@requirement(
+    "MQTT-DEV-003",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="[MQTT-3.1.2-1], [MQTT-3.1.2-2]",
+    level=Level.MUST,
+    purpose='ensure that the IUT announces the protocol name "MQTT" and the protocol level that it declares',
+    stimulus="Every CONNECT of the run counts",
+    expect="The name is MQTT; the level is 4 for a device of MQTT 3.1.1, 5 for one of MQTT 5.0",
+    ics="MQTT.V311|MQTT.V5",
+    needs=(Need.TAP,),
+    usual_cause="An old client library that still speaks MQTT 3.1 (MQIsdp, level 3), which brokers of today "
+    "may refuse, or a library update that changed the default level.",
+)
+class ProtocolNameAndLevel(Check):
+    """Passive: reads the head of each CONNECT."""
+
+    def judge(self, case: Case) -> Outcome:
+        binding = case.profile.bindings.mqtt
+        assert binding is not None, "its ICS item says so"
+        seen = connects(case)
+        for connect in seen:
+            if connect.what.protocol_name != "MQTT":
+                level = connect.what.level
+                return failed(
+                    f"a CONNECT names the protocol {connect.what.protocol_name!r} (level {level})", connect
+                )
+            if connect.what.level != binding.level:
+                return failed(
+                    f"a CONNECT announces level {connect.what.level} where the profile declares "
+                    f"MQTT {binding.version}, level {binding.level}",
+                    connect,
+                )
+        if not seen:
+            return inconclusive("the device sent no CONNECT")
+        return passed(f"{len(seen)} CONNECT packets announce MQTT, level {binding.level}", seen)
