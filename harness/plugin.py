@@ -151,6 +151,7 @@ class HarnessRun:
         self.runner: Runner | None = None
         self.page: Path | None = None
         self._verdicts: list[tuple[str, str]] = []
+        self._has_checks = False
         self.paths = {Path(name).resolve() for name in config.option.profile}
         self._worker = hasattr(config, "workerinput")
         self._progress = getattr(config, "harness_progress", None)  # set by `harness check`
@@ -189,6 +190,7 @@ class HarnessRun:
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Start all lanes at once: they go on side by side while results are waited for."""
         items = [item for item in session.items if isinstance(item, CheckItem)]
+        self._has_checks = bool(items)
         if session.config.option.collectonly or self._worker or not items:
             return
         if self._progress is not None:
@@ -230,10 +232,11 @@ class HarnessRun:
         from harness.model.verdict import ExitStatus, Verdict, exit_status
         from harness.session.result import run_status
 
-        if not self._verdicts and not self.setup.results:
-            return None
-        if self.setup.results:
-            status = run_status(judgement for run in self.setup.results for judgement in run.judgements)
+        if not self._has_checks:
+            return None  # a user's own tests: pytest's status stands
+        judgements = [judgement for run in self.setup.results for judgement in run.judgements]
+        if judgements:
+            status = run_status(judgements)
         else:
             status = exit_status((Verdict(verdict), level == Level.MUST) for verdict, level in self._verdicts)
         return status or (ExitStatus.UNDECIDED if self.setup.problems else ExitStatus.OK)

@@ -82,6 +82,8 @@ class Lane:
         try:
             await self._equipment.open()
             await self._equipment.start_device()
+        except asyncio.CancelledError:
+            raise  # interrupted: whoever did that closes the lane, after its checks are abandoned
         except BaseException as problem:
             await self.close(ended=str(problem) or type(problem).__name__)
             raise

@@ -1,0 +1,43 @@
+"""The real command line, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+PLUG = ROOT / "profiles" / "smart-plug.yaml"
+LIMIT = 120  # seconds; a command that takes longer hangs
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "harness.cli", *map(str, arguments)]
+
+
+def harness(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end. No traceback may ever be shown to people."""
+    done = subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=LIMIT, cwd=cwd, env=environment()
+    )
+    assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
+    return done
+
+
+def start(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Popen[str]:
+    """Start a command; the caller ends it."""
+    return subprocess.Popen(
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=cwd,
+        env=environment(),
+    )
+
+
+def environment() -> dict[str, str]:
+    # Not the settings of the pytest that runs these tests.
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
+    return {**own, "NO_COLOR": "1"}
