@@ -98,13 +98,13 @@ class CoapFront:
         """Is gone at once."""
         if self._endpoint is None:
             return
-        self._endpoint.close()
-        self._endpoint = None
+        endpoint, self._endpoint = self._endpoint, None
         for task in self._answering:
             task.cancel()
         self._observers.clear()
         self._uploads.clear()
         self._messages.stop_timers()
+        await endpoint.close()
         await asyncio.gather(*self._answering, return_exceptions=True)
 
     # News from the device

@@ -282,6 +282,7 @@ class Endpoint(asyncio.DatagramProtocol):
         self._messages = messages
         self._incoming, self._outgoing = incoming, outgoing
         self._transport: asyncio.DatagramTransport | None = None
+        self._closed = asyncio.Event()
         messages.message_interface = self
 
     @property
@@ -307,10 +308,15 @@ class Endpoint(asyncio.DatagramProtocol):
         for datagram in passed_through(self._outgoing, message.encode()):
             self._transport.sendto(datagram, message.remote.address)
 
-    def close(self) -> None:
-        """Frees the port at once."""
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is closed."""
+        self._closed.set()
+
+    async def close(self) -> None:
+        """Sends nothing more; returns when the port is free."""
         if self._transport is not None:
             self._transport.abort()
+            await self._closed.wait()
 
 
 def passed_through(filters: Iterable[DatagramFilter], data: bytes) -> list[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
@@ -86,9 +85,8 @@ class MdnsFront:
         self._claimer.stop()
         self._answerer.clear()
         self._outbox.clear()
-        self._link.close()
-        self._link = None
-        await asyncio.sleep(0)  # the sockets are closed by then
+        link, self._link = self._link, None
+        await link.close()
 
     def _habits(self) -> MdnsHabits:
         return self.habits

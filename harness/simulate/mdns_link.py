@@ -33,6 +33,10 @@ class _Socket(asyncio.DatagramProtocol):
     def __init__(self, receive: Receiver, *, multicast: bool) -> None:
         self._receive = receive
         self._multicast = multicast
+        self.closed = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set()
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self._receive(Received(data, addr[:2], self._multicast))
@@ -54,18 +58,19 @@ class MdnsLink:
         # Own packets that the group has still to bring back. Not told by their source alone: other programs
         # may share the address.
         self._echoes: deque[bytes] = deque(maxlen=64)
-        self._listener: asyncio.DatagramTransport | None = None
         self._sender: asyncio.DatagramTransport | None = None
+        self._sockets: list[tuple[asyncio.DatagramTransport, _Socket]] = []
 
     async def open(self) -> None:
         """Joins the group. Raises OSError where the address is not there or the port is not shared."""
-        self._listener = await self._endpoint(_listening_socket(self.host), multicast=True)
+        await self._endpoint(_listening_socket(self.host), multicast=True)
         self._sender = await self._endpoint(_sending_socket(self.host), multicast=False)
 
     async def _endpoint(self, sock: socket.socket, *, multicast: bool) -> asyncio.DatagramTransport:
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: _Socket(self._arrived, multicast=multicast), sock=sock
         )
+        self._sockets.append((transport, protocol))
         return transport
 
     def _arrived(self, received: Received) -> None:
@@ -91,12 +96,12 @@ class MdnsLink:
                 self._echoes.append(datagram)
             self._sender.sendto(datagram, destination)
 
-    def close(self) -> None:
-        """Leaves the group."""
-        for transport in (self._listener, self._sender):
-            if transport is not None:
-                transport.abort()
-        self._listener = self._sender = None
+    async def close(self) -> None:
+        """Leaves the group; returns when the sockets are closed."""
+        sockets, self._sockets, self._sender = self._sockets, [], None
+        for transport, protocol in sockets:
+            transport.abort()
+            await protocol.closed.wait()
 
 
 def _shared_socket(address: str) -> socket.socket:

@@ -136,7 +136,7 @@ async def listening() -> AsyncIterator[Peer]:
     try:
         yield peer
     finally:
-        peer.link.close()
+        await peer.link.close()
         loop.set_exception_handler(None)
     assert not problems
 

@@ -462,6 +462,7 @@ def test_it_can_be_stopped_and_started_again() -> None:
             client.send(client.request(Code.GET, "/power"))
             assert await client.silent()
             await device.front.start()
+            assert device.front.address == (HOST, 5683)
             again = await device.client()
             await assert_alive(again)
 
