@@ -12,7 +12,7 @@ from harness.simulate.faults.rewriting import (
     speaks_mqtt,
     with_body,
 )
-from harness.trace.mqtt import PacketType
+from harness.trace.mqtt import PacketType, encode_publish
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
@@ -34,3 +34,18 @@ def old_protocol_name(device: SimulatedDevice) -> None:
         return with_body(packet, b"\0\6MQIsdp\3" + rest)
 
     front(device).outgoing.append(only(PacketType.CONNECT, age))
+
+
+@fault(
+    name="speaks-before-connect",
+    title="publishes before it has introduced itself to the broker",
+    breaks=("MQTT-DEV-001",),
+    seen_as="F-MQTT-38",
+    applies=speaks_mqtt,
+)
+def speaks_before_connect(device: SimulatedDevice) -> None:
+    """A task that reports does not ask whether the client has sent its CONNECT."""
+    binding = device.profile.bindings.mqtt
+    assert binding is not None
+    early = encode_publish(f"{binding.base}/hello", b"1")
+    front(device).outgoing.append(only(PacketType.CONNECT, lambda packet: [early, packet]))
