@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import os
 import random
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,7 +14,8 @@ from harness.simulate.coap import CoapFront
 from harness.simulate.core import Core
 from harness.trace.coap import Code, Message, Type, decode, empty, encode, request
 
-HOST = "127.9.1.1"
+# An address of this process's own, so that test runs side by side do not take each other's port.
+HOST = f"127.{128 + (os.getpid() >> 16) % 64}.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
 
 PROFILE = Profile.model_validate(
     {
