@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.case import Case, Seen, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mqtt.sessions import connects
+from harness.checks.mqtt.sessions import breaches, connects
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome
 from harness.trace import mqtt
-from harness.trace.events import ConnectionChange, Fate
+from harness.trace.events import ConnectionChange, Fate, MqttPacket
+
+WILL_CLAUSES = ("MQTT-3.1.2-11", "MQTT-3.1.2-12", "MQTT-3.1.2-13", "MQTT-3.1.2-14", "MQTT-3.1.2-15")
+
+# By these the decoder says that a field is missing or that there is one more than the flags announce.
+FIELDS_CLAUSES = ("2.2.3", "2.1.4")
+
+
+def connecting_packets(case: Case) -> list[Seen[mqtt.Packet, MqttPacket]]:
+    """What claims to be a CONNECT, readable or not."""
+    return [seen for seen in case.mqtt(mqtt.Packet) if seen.what.type is mqtt.PacketType.CONNECT]
 
 
 @requirement(
@@ -78,3 +88,60 @@ class ProtocolNameAndLevel(Check):
         if not seen:
             return inconclusive("the device sent no CONNECT")
         return passed(f"{len(seen)} CONNECT packets announce MQTT, level {binding.level}", seen)
+
+
+@requirement(
+    "MQTT-DEV-005",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-3.1.2-9], [MQTT-3.1.2-11], [MQTT-3.1.2-13] to [MQTT-3.1.2-15]; "
+    "5.0: [MQTT-3.1.2-9], [MQTT-3.1.2-11] to [MQTT-3.1.2-13]",
+    level=Level.MUST,
+    purpose="ensure that the flags of the IUT's last will agree with each other and with the fields present",
+    stimulus="Every CONNECT of the run counts",
+    expect="Will topic and message are there exactly when the Will Flag is 1; without it Will QoS and Will "
+    "Retain are 0; Will QoS is never 3",
+    ics="MQTT.WILL",
+    needs=(Need.TAP,),
+    usual_cause="The flags byte is put together from settings that are not looked at together: retain stays "
+    "set when the will is switched off.",
+)
+class WillFlags(Check):
+    """Passive: reads the flags and the will of each CONNECT."""
+
+    def judge(self, case: Case) -> Outcome:
+        connecting = connecting_packets(case)
+        for seen, problem in breaches(connecting, *WILL_CLAUSES, *FIELDS_CLAUSES):
+            return failed(f"CONNECT: {problem.text}", seen)
+        with_will = [seen for seen in connects(case) if seen.what.will is not None]
+        if not with_will:
+            return inconclusive("no CONNECT carried the last will that the profile declares", connecting)
+        return passed(f"the will is consistent in {len(with_will)} CONNECT packets", with_will)
+
+
+@requirement(
+    "MQTT-DEV-006",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-3.1.2-18] to [MQTT-3.1.2-22]; 5.0: [MQTT-3.1.2-16] to [MQTT-3.1.2-19]",
+    level=Level.MUST,
+    purpose="ensure that the flags for user name and password agree with the fields that are present",
+    stimulus="Every CONNECT of the run counts",
+    expect="Each field is there exactly when its flag is set; under 3.1.1 there is no password without a "
+    "user name",
+    ics="MQTT.AUTH_USERPASS",
+    needs=(Need.TAP,),
+    usual_cause="An empty user name in the settings clears one flag and not the other, or the field is "
+    "written although its flag is clear.",
+)
+class LoginFlags(Check):
+    """Passive: reads the login of each CONNECT."""
+
+    def judge(self, case: Case) -> Outcome:
+        connecting = connecting_packets(case)
+        for seen, problem in breaches(connecting, "MQTT-3.1.2-22", *FIELDS_CLAUSES):
+            return failed(f"CONNECT: {problem.text}", seen)
+        logins = [seen for seen in connects(case) if seen.what.username is not None]
+        if not logins:
+            return inconclusive("no CONNECT carried the login that the profile declares", connecting)
+        return passed(f"the login is consistent in {len(logins)} CONNECT packets", logins)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.simulate.faults import fault
 from harness.simulate.faults.rewriting import (
+    binding,
     body_of,
     front,
     only,
@@ -16,6 +17,8 @@ from harness.trace.mqtt import PacketType, encode_publish
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
+
+WILL_RETAIN, USER_NAME, CLEAN_SESSION = 0x20, 0x80, 0x02  # connect flags (MQTT 3.1.1, 3.1.2.3)
 
 
 @fault(
@@ -49,3 +52,37 @@ def speaks_before_connect(device: SimulatedDevice) -> None:
     assert binding is not None
     early = encode_publish(f"{binding.base}/hello", b"1")
     front(device).outgoing.append(only(PacketType.CONNECT, lambda packet: [early, packet]))
+
+
+@fault(
+    name="will-flags-left-over",
+    title="has no last will, but the flags of one",
+    breaks=("MQTT-DEV-005", "DEV-17"),
+    seen_as="F-MQTT-39",
+    applies=binding(lambda mqtt: mqtt.availability),
+)
+def will_flags_left_over(device: SimulatedDevice) -> None:
+    """The will was switched off in the settings; its retain flag stayed on."""
+    mqtt = front(device)
+    mqtt.bend(will=False)
+    mqtt.outgoing.append(only(PacketType.CONNECT, lambda packet: _with_flags(packet, WILL_RETAIN, 0)))
+
+
+@fault(
+    name="login-flag-without-name",
+    title="sends a user name whose flag is not set",
+    breaks=("MQTT-DEV-006",),
+    seen_as="F-MQTT-39",
+    applies=binding(lambda mqtt: mqtt.login),
+)
+def login_flag_without_name(device: SimulatedDevice) -> None:
+    """The flags byte counts the password only."""
+    front(device).outgoing.append(only(PacketType.CONNECT, lambda packet: _with_flags(packet, 0, USER_NAME)))
+
+
+def _with_flags(connect: bytes, set_: int, clear: int) -> list[bytes]:
+    """The CONNECT with other connect flags, its fields as they are."""
+    body = bytearray(body_of(connect))
+    at = 2 + int.from_bytes(body[:2], "big") + 1  # behind protocol name and level
+    body[at] = (body[at] | set_) & ~clear
+    return with_body(connect, bytes(body))
