@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from harness.checks.case import Case, Seen, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.sessions import breaches, connects
@@ -11,6 +13,11 @@ from harness.trace import mqtt
 from harness.trace.events import ConnectionChange, Fate, MqttPacket
 
 WILL_CLAUSES = ("MQTT-3.1.2-11", "MQTT-3.1.2-12", "MQTT-3.1.2-13", "MQTT-3.1.2-14", "MQTT-3.1.2-15")
+
+STRING_CLAUSES = ("MQTT-1.5.3-1", "MQTT-1.5.3-2", "MQTT-1.5.4-1", "MQTT-1.5.4-2")
+
+SAFE_LENGTH = 23  # bytes of a client identifier that every server accepts, …
+SAFE_NAME = re.compile("[0-9A-Za-z]*")  # … of these characters (MQTT 3.1.1, 3.1.3.1)
 
 # By these the decoder says that a field is missing or that there is one more than the flags announce.
 FIELDS_CLAUSES = ("2.2.3", "2.1.4")
@@ -145,3 +152,36 @@ class LoginFlags(Check):
         if not logins:
             return inconclusive("no CONNECT carried the login that the profile declares", connecting)
         return passed(f"the login is consistent in {len(logins)} CONNECT packets", logins)
+
+
+@requirement(
+    "MQTT-DEV-008",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="[MQTT-3.1.3-3], [MQTT-3.1.3-4]",
+    level=Level.MUST,
+    purpose="ensure that the IUT gives a client identifier as the first field of the payload, in well-formed "
+    "UTF-8",
+    stimulus="Every CONNECT of the run counts",
+    expect="The client identifier is there, well-formed, without U+0000",
+    ics="MQTT.CLIENT",
+    needs=(Need.TAP,),
+    usual_cause="The identifier is copied together with the NUL that ends it in C, or comes from flash "
+    "memory that was never written.",
+)
+class ClientIdentifier(Check):
+    """Passive: reads the client identifier of each CONNECT."""
+
+    def judge(self, case: Case) -> Outcome:
+        for seen, problem in breaches(connecting_packets(case), *STRING_CLAUSES, *FIELDS_CLAUSES):
+            if problem.text.startswith(("client identifier", "length of client identifier")):
+                return failed(f"CONNECT: {problem.text}", seen)
+        seen_ids = connects(case)
+        if not seen_ids:
+            return inconclusive("the device sent no CONNECT that can be read", connecting_packets(case))
+        names = {seen.what.client_id for seen in seen_ids}
+        remark = ""
+        if any(len(name.encode()) > SAFE_LENGTH or not SAFE_NAME.fullmatch(name) for name in names):
+            # [MQTT-3.1.3-5]: these are all that a server has to take.
+            remark = "; a server need not accept it, being longer than 23 bytes or not of 0-9, a-z, A-Z alone"
+        return passed(f"the client identifier is {', '.join(map(repr, sorted(names)))}{remark}", seen_ids)

@@ -86,3 +86,16 @@ def _with_flags(connect: bytes, set_: int, clear: int) -> list[bytes]:
     at = 2 + int.from_bytes(body[:2], "big") + 1  # behind protocol name and level
     body[at] = (body[at] | set_) & ~clear
     return with_body(connect, bytes(body))
+
+
+@fault(
+    name="client-id-with-nul",
+    title="its client identifier ends with a NUL byte",
+    breaks=("MQTT-DEV-008", "MQTT-DEV-011"),
+    applies=binding(lambda mqtt: mqtt.client_id),
+)
+def client_id_with_nul(device: SimulatedDevice) -> None:
+    """The length of the buffer, not of the text."""
+    binding = device.profile.bindings.mqtt
+    assert binding is not None
+    front(device).bend(client_id=f"{binding.client_id}\0")
