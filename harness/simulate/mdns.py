@@ -95,7 +95,7 @@ class MdnsFront:
         return self._claimer.records
 
     def _record_set(self) -> RecordSet:
-        records = RecordSet(
+        return RecordSet(
             self._binding,
             self.habits,
             address=self._host,
@@ -103,19 +103,13 @@ class MdnsFront:
             host=self._host_label,
             instances=self._instances,
         )
-        self._fragments = records.fragments
-        return records
 
     def _renamed(self, records: RecordSet, lost: set[Name]) -> RecordSet:
         self._host_label, self._instances = records.renamed(lost)
         return self._record_set()
 
     def _arrived(self, received: Received) -> None:
-        # Most packets on a busy link concern other devices: one look at the bytes spares their reading.
-        lowered = received.data.lower()
-        if not any(fragment in lowered for fragment in self._fragments):
-            return
-        packet = read(received.data)
+        packet = read(received.data) if self._claimer.records.concerns(received.data) else None
         if packet is None:
             return
         if packet.is_response:

@@ -169,8 +169,7 @@ class Claimer:
         for theirs in (*packet.answers, *packet.authorities, *packet.additionals):
             ours = self.records.claims.get(theirs.name)
             if ours is None or theirs.ttl == 0:
-                if ours is not None or theirs in self.records.pointers:
-                    self._rescue(theirs)
+                self._rescue(theirs)
                 continue
             if theirs in ours and self._habits().conflicts_with_itself:
                 self._change_names({theirs.name})

@@ -71,6 +71,8 @@ class RecordSet:
         self.by_name: dict[Name, list[Record]] = {}
         for record in (*self.pointers, *self._enumeration, *self.unique):
             self.by_name.setdefault(record.name, []).append(record)
+        self._own_labels = {name.labels[0].lower() for name in self.claims}
+        self._labels = {name.labels[0].lower() for name in self.by_name}
 
     @property
     def unique(self) -> list[Record]:
@@ -82,11 +84,16 @@ class RecordSet:
         """What an announcement and a goodbye carry."""
         return [*self.pointers, *self.unique]
 
-    @property
-    def fragments(self) -> tuple[bytes, ...]:
-        """Labels in lower case of which at least one stands in every packet that concerns this device."""
-        own = {name.labels[0] for name in (*self.by_name, *self.claims)}
-        return tuple({label.lower() for label in own})
+    def concerns(self, data: bytes) -> bool:
+        """Whether a packet may be about this device, by one look at its bytes.
+
+        Most packets on a busy link are about others, and reading each would be dear. A label stands in full
+        in every packet with the name, whatever is compressed: in queries that of a name with records, in
+        responses that of a name that is this device's own.
+        """
+        is_response = data[2:3] >= b"\x80"
+        lowered = data.lower()
+        return any(label in lowered for label in (self._own_labels if is_response else self._labels))
 
     def _add_service(self, service: MdnsService, label: str, port: int) -> None:
         habits = self._habits
