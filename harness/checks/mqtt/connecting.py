@@ -185,3 +185,30 @@ class ClientIdentifier(Check):
             # [MQTT-3.1.3-5]: these are all that a server has to take.
             remark = "; a server need not accept it, being longer than 23 bytes or not of 0-9, a-z, A-Z alone"
         return passed(f"the client identifier is {', '.join(map(repr, sorted(names)))}{remark}", seen_ids)
+
+
+@requirement(
+    "MQTT-DEV-010",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1",
+    clause="[MQTT-3.1.3-7]",
+    level=Level.MUST,
+    purpose="ensure that the IUT leaves its client identifier empty only together with Clean Session",
+    stimulus="Every CONNECT of the run counts",
+    expect="Wherever the client identifier is empty, Clean Session is 1",
+    ics="MQTT.AUTO_CLIENTID & MQTT.V311",
+    needs=(Need.TAP,),
+    usual_cause="The identifier is built from a setting that is still empty on a new device, while the "
+    "session is meant to be kept.",
+)
+class EmptyClientIdentifier(Check):
+    """Passive: looks at Clean Session where the identifier is empty."""
+
+    def judge(self, case: Case) -> Outcome:
+        nameless = [seen for seen in connects(case) if not seen.what.client_id]
+        for seen in nameless:
+            if not seen.what.clean_session:
+                return failed("an empty client identifier without Clean Session", seen)
+        if not nameless:
+            return inconclusive("no CONNECT had an empty client identifier", connects(case))
+        return passed(f"{len(nameless)} CONNECT packets without identifier ask for a clean session", nameless)

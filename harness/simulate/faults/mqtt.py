@@ -99,3 +99,17 @@ def client_id_with_nul(device: SimulatedDevice) -> None:
     binding = device.profile.bindings.mqtt
     assert binding is not None
     front(device).bend(client_id=f"{binding.client_id}\0")
+
+
+@fault(
+    name="nameless-keeps-session",
+    title="wants a session to be kept for it, and has no client identifier",
+    breaks=("MQTT-DEV-010",),
+    seen_as="F-MQTT-42",
+    applies=binding(lambda mqtt: not mqtt.client_id),
+)
+def nameless_keeps_session(device: SimulatedDevice) -> None:
+    """The broker cannot know whose session it is."""
+    front(device).outgoing.append(
+        only(PacketType.CONNECT, lambda packet: _with_flags(packet, 0, CLEAN_SESSION))
+    )
