@@ -11,6 +11,8 @@ from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome
 from harness.trace import mqtt
 
+TEXTUAL = (mqtt.Connect, mqtt.Publish, mqtt.Subscribe, mqtt.Unsubscribe)
+
 
 @requirement(
     "MQTT-DEV-004",
@@ -39,3 +41,31 @@ class ReservedFlags(Check):
         samples = {seen.what.type: seen for seen in sent}
         counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         return passed(f"the reserved flags are right in {counts}", samples.values())
+
+
+@requirement(
+    "MQTT-DEV-011",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-1.5.3-1], [MQTT-1.5.3-2], [MQTT-3.3.2-1], [MQTT-3.8.3-1], [MQTT-3.1.3-10], "
+    "[MQTT-3.1.3-11]; 5.0: [MQTT-1.5.4-1], [MQTT-1.5.4-2], [MQTT-3.3.2-1], [MQTT-3.8.3-1]",
+    level=Level.MUST,
+    purpose="ensure that every text in the IUT's packets is well-formed UTF-8 without U+0000",
+    stimulus="Every packet that the DUT sends in the run counts",
+    expect="Client identifier, user name, will topic, topic names and topic filters are strict UTF-8",
+    ics="MQTT.CLIENT",
+    needs=(Need.TAP,),
+    usual_cause="A name that the user typed is put into a topic in Latin-1, or cut in the middle of a "
+    "character to fit a buffer.",
+)
+class WellFormedText(Check):
+    """Passive: reads every text of each packet."""
+
+    def judge(self, case: Case) -> Outcome:
+        sent = case.mqtt(mqtt.Packet)
+        for seen, problem in breaches(sent, "MQTT-1.5.3-1", "MQTT-1.5.3-2", "MQTT-1.5.4-1", "MQTT-1.5.4-2"):
+            return failed(f"{seen.what.type.name}: {problem.text}", seen)
+        with_text = [seen for seen in sent if isinstance(seen.what, TEXTUAL)]
+        if not with_text:
+            return inconclusive("the device sent no packet with text in it", sent[:1])
+        return passed(f"all text in {len(with_text)} packets is UTF-8", with_text[:5])

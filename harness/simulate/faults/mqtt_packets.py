@@ -10,13 +10,16 @@ from harness.simulate.faults.rewriting import (
     body_of,
     front,
     only,
+    speaks_mqtt,
     takes_commands,
+    topic_of,
     with_body,
 )
 from harness.trace.mqtt import PacketType
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
+    from harness.simulate.mqtt import MqttFront
 
 
 @fault(
@@ -31,3 +34,27 @@ def subscribe_flags_zero(device: SimulatedDevice) -> None:
     front(device).outgoing.append(
         only(PacketType.SUBSCRIBE, lambda packet: with_body(packet, body_of(packet), flags=0))
     )
+
+
+@fault(
+    name="topic-in-latin-1",
+    title="publishes below a name with an umlaut that is not UTF-8",
+    breaks=("MQTT-DEV-011",),
+    seen_as="F-MQTT-29",
+    applies=speaks_mqtt,
+)
+def topic_in_latin_1(device: SimulatedDevice) -> None:
+    """The name that the user gave it is taken over byte by byte."""
+    _rename(front(device), "K\u00fcche".encode("latin-1"))
+
+
+def _rename(mqtt: MqttFront, name: bytes) -> None:
+    """Puts a name of the user's between base and rest in every topic that is published."""
+
+    def named(packet: bytes) -> list[bytes]:
+        body, topic = body_of(packet), topic_of(packet)
+        base, _, rest = topic.partition(b"/")
+        renamed = base + b"/" + name + b"/" + rest
+        return with_body(packet, len(renamed).to_bytes(2, "big") + renamed + body[2 + len(topic) :])
+
+    mqtt.outgoing.append(only(PacketType.PUBLISH, named))
