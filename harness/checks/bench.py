@@ -16,7 +16,7 @@ from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.requirement import Need
 from harness.trace import coap, mqtt
-from harness.trace.events import Act, Direction, Event
+from harness.trace.events import Act, Direction, Event, TcpProbe
 
 
 class CannotStimulateError(Exception):
@@ -220,6 +220,16 @@ class Bench(Protocol):
 
     def offers(self, need: Need) -> bool:
         """Whether the door of that need is there."""
+
+    @property
+    def host(self) -> str | None:
+        """The DUT's IP address or host name, where it is known."""
+
+    async def probe_tcp(self, host: str, port: int, send: bytes = b"", *, within: float) -> TcpProbe:
+        """Connect to a TCP port, send, and take the first bytes that come back; all of it is recorded.
+
+        Never raises for what the network or the DUT does.
+        """
 
     @property
     def trace(self) -> Sequence[Event]:

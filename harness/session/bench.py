@@ -10,6 +10,7 @@ from typing import TypeVar
 from harness.checks.bench import CannotStimulateError
 from harness.checks.observations import Report, ReportReader, Transport
 from harness.checks.payloads import encode_coap, encode_mqtt, json_text
+from harness.links import tcp
 from harness.links.coap import Endpoint
 from harness.links.mdns import MdnsLink
 from harness.model.base import Value
@@ -20,11 +21,12 @@ from harness.session.doors import CoapDoors, MqttDoors, SimulatedHands, Simulate
 from harness.session.equipment import Equipment
 from harness.session.presence import coap_answers, mqtt_present
 from harness.trace import coap as coap_messages
-from harness.trace.events import Act, Event, MqttPacket, Note, Stimulus, Wait
+from harness.trace.events import Act, Event, MqttPacket, Note, Stimulus, TcpProbe, Wait
 
 Door = TypeVar("Door")
 
-PING_LIMIT = 2.0  # seconds for the RST that answers a CoAP ping, before the ping is repeated
+PING_LIMIT = 2.0  # seconds for the answer to a CoAP ping, before the device is asked again
+DEREGISTER_LIMIT = 2.0  # seconds for the answer to a deregistration
 
 
 class LabBench:
@@ -40,6 +42,7 @@ class LabBench:
         self._read_to = 0
         self._reports: dict[int, tuple[Report, ...]] = {}
         self._observer: Endpoint | None = None
+        self._observed: list[coap_messages.Message] = []  # the registrations of the observer
 
     @property
     def mqtt(self) -> MqttDoors:
@@ -79,6 +82,15 @@ class LabBench:
     def offers(self, need: Need) -> bool:
         """Whether the door of that need is there."""
         return need in self._equipment.needs_met
+
+    @property
+    def host(self) -> str | None:
+        """The DUT's IP address or host name, where it is known."""
+        return self._equipment.host
+
+    async def probe_tcp(self, host: str, port: int, send: bytes = b"", *, within: float) -> TcpProbe:
+        """Connect to a TCP port, send, and take the first bytes that come back."""
+        return await tcp.probe(self._recorder, host, port, send, within)
 
     @property
     def trace(self) -> Sequence[Event]:
@@ -165,15 +177,15 @@ class LabBench:
         self._observer = await self.coap.endpoint()
         observed = [bound.path for bound in binding.properties.values() if bound.observe]
         for path in dict.fromkeys([*observed, *(bound.path for bound in binding.events.values())]):
-            await self._observer.request(
-                coap_messages.request(
-                    coap_messages.Code.GET,
-                    path,
-                    mid=self.coap.next_mid(),
-                    token=self.coap.next_token(),
-                    observe=0,
-                )
+            registration = coap_messages.request(
+                coap_messages.Code.GET,
+                path,
+                mid=self.coap.next_mid(),
+                token=self.coap.next_token(),
+                observe=0,
             )
+            self._observed.append(registration)
+            await self._observer.request(registration)
 
     async def read(self, name: str, *, transport: str) -> Value:
         """The present value of a property: a GET over CoAP, the last report over MQTT."""
@@ -252,19 +264,43 @@ class LabBench:
 
     async def tidy(self) -> None:
         """After a check: undo what it left behind."""
-        self._observer = None
+        await self._stop_watching()
         await self._equipment.tidy()
 
+    async def _stop_watching(self) -> None:
+        """Deregister: a device has room for a few observers only (RFC 7641, 3.6 and 4.1)."""
+        observer, self._observer = self._observer, None
+        observed, self._observed = self._observed, []
+        if observer is None or observer.closed:
+            return
+        for registration in observed:
+            leave = coap_messages.request(
+                coap_messages.Code.GET,
+                registration.uri_path,
+                mid=self.coap.next_mid(),
+                token=registration.token,
+                observe=1,
+            )
+            if await observer.request(leave, within=DEREGISTER_LIMIT) is None:
+                return  # it is gone, or does not answer: nothing to be gained by asking on
+
     async def _coap_alive(self, deadline: float) -> bool:
-        self.waiting_for = "the device to answer a CoAP ping"
+        """Ping; a device that does not know pings (RFC 7252, 4.3) is asked for its list of resources."""
         endpoint = await self.coap.endpoint()
+        asks = False
         try:
             while self._recorder.now < deadline:
-                ping = coap_messages.empty(coap_messages.Type.CON, self.coap.next_mid())
-                endpoint.send(coap_messages.encode(ping))
+                mid, token = self.coap.next_mid(), self.coap.next_token()
+                message = coap_messages.empty(coap_messages.Type.CON, mid)
+                if asks:
+                    message = coap_messages.request(
+                        coap_messages.Code.GET, "/.well-known/core", mid=mid, token=token
+                    )
+                endpoint.send(coap_messages.encode(message))
                 limit = min(PING_LIMIT, deadline - self._recorder.now)
-                if await endpoint.receive(partial(coap_answers, mid=ping.mid), within=limit):
+                if await endpoint.receive(partial(coap_answers, mid=mid, token=token), within=limit):
                     return True
+                asks = not asks
             return False
         finally:
             endpoint.close()
