@@ -138,8 +138,11 @@ class CoapEndpoint(Protocol):
 class CoapDoor(Protocol):
     """The DUT's CoAP server (``Need.COAP``)."""
 
-    async def endpoint(self) -> CoapEndpoint:
-        """A new endpoint of ours, with a port of its own; closed by the bench after the check."""
+    async def endpoint(self, remote: tuple[str, int] | None = None) -> CoapEndpoint:
+        """A new endpoint of ours, with a port of its own; closed by the bench after the check.
+
+        ``remote`` (host and port) is for a CoAP server of the DUT other than that of the profile.
+        """
 
     def next_mid(self) -> int:
         """A message id that this run has not used yet."""
@@ -234,6 +237,10 @@ class Bench(Protocol):
     @property
     def trace(self) -> Sequence[Event]:
         """Everything recorded so far in this run."""
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start of the run, as in the times of events."""
 
     def mark(self) -> int:
         """The present end of the trace, for ``since``."""

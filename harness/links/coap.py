@@ -43,10 +43,13 @@ class CoapLink:
         self._tokens: dict[int, int] = {}
         self._endpoints: list[Endpoint] = []
 
-    async def endpoint(self) -> Endpoint:
-        """A new endpoint, with a port of its own. Raises LinkError when there is no way to the host."""
-        remote = await resolve(*self._remote)
-        endpoint = Endpoint(self._recorder, remote, self._random)
+    async def endpoint(self, remote: tuple[str, int] | None = None) -> Endpoint:
+        """A new endpoint, with a port of its own. Raises LinkError when there is no way to the host.
+
+        ``remote`` (host and port) is for another server of the same DUT.
+        """
+        resolved = await resolve(*(remote or self._remote))
+        endpoint = Endpoint(self._recorder, resolved, self._random)
         self._endpoints = [other for other in self._endpoints if not other.closed]
         self._endpoints.append(endpoint)
         return endpoint

@@ -97,6 +97,11 @@ class LabBench:
         """Everything recorded so far in this run."""
         return self._recorder.events
 
+    @property
+    def now(self) -> float:
+        """Seconds since the start of the run."""
+        return self._recorder.now
+
     def mark(self) -> int:
         """The present end of the trace."""
         return len(self._recorder.events)

@@ -140,9 +140,9 @@ class CoapDoors:
         self.next_mid = link.next_mid
         self.next_token = link.next_token
 
-    async def endpoint(self) -> Endpoint:
-        """A new endpoint of ours."""
-        return await self._link.endpoint()
+    async def endpoint(self, remote: tuple[str, int] | None = None) -> Endpoint:
+        """A new endpoint of ours, towards another server than usual if ``remote`` is given."""
+        return await self._link.endpoint(remote)
 
 
 class SimulatedHands:
