@@ -182,6 +182,11 @@ def failed(message: str, *evidence: Evidence | Iterable[Evidence]) -> Outcome:
     return Outcome(Verdict.FAIL, message, _lines(evidence))
 
 
+def warned(message: str, *evidence: Evidence | Iterable[Evidence]) -> Outcome:
+    """Of a requirement that is a MUST, a part is broken that is only recommended; ``evidence`` shows it."""
+    return Outcome(Verdict.WARN, message, _lines(evidence))
+
+
 def inconclusive(message: str, *evidence: Evidence | Iterable[Evidence]) -> Outcome:
     """Stimulus or precondition did not come about; ``message`` says what was missing."""
     return Outcome(Verdict.INCONCLUSIVE, message, _lines(evidence))

@@ -291,6 +291,7 @@ class LabBench:
 
     async def _coap_alive(self, deadline: float) -> bool:
         """Ping; a device that does not know pings (RFC 7252, 4.3) is asked for its list of resources."""
+        self.waiting_for = "the device to answer a CoAP ping or request"
         endpoint = await self.coap.endpoint()
         asks = False
         try:

@@ -52,10 +52,13 @@ def judge(profile: Profile, trace: Sequence[Event], planned: PlannedCheck) -> Ju
 def judgement(profile: Profile, check: Check, subject: Subject, outcome: Outcome) -> Judgement:
     """Grade an outcome: a broken SHOULD warns, unless the profile promises to keep it."""
     requirement = check.requirement
-    if requirement.level is not Level.MUST and profile.promises_to_keep(requirement.id):
+    promised = profile.promises_to_keep(requirement.id)
+    if promised and (requirement.level is not Level.MUST or outcome.verdict is Verdict.WARN):
         requirement = replace(
             requirement, level=Level.MUST, clause=f"{requirement.clause}; profile: promises"
         )
+    if promised and outcome.verdict is Verdict.WARN:
+        outcome = replace(outcome, verdict=Verdict.FAIL)
     if requirement.level is not Level.MUST and outcome.verdict is Verdict.FAIL:
         outcome = replace(outcome, verdict=Verdict.WARN)
     return Judgement(requirement, Result(requirement.id, subject, outcome))

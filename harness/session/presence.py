@@ -17,9 +17,14 @@ def mqtt_present(trace: Sequence[Event], binding: MqttBinding, tapped: bool) -> 
     return _present_at_tap(trace, binding) if tapped else _present_at_client(trace, binding)
 
 
-def coap_answers(message: coap.Message, mid: int) -> bool:
-    """Whether a message is the RST that answers the ping with that message id (RFC 7252, 4.3)."""
-    return message.type is coap.Type.RST and message.mid == mid
+def coap_answers(message: coap.Message, mid: int, token: bytes) -> bool:
+    """Whether a message answers the ping with that message id, or the request with that token.
+
+    Any answer shows that the device is there; whether it is the right one is for the checks to say.
+    """
+    if message.type in (coap.Type.ACK, coap.Type.RST) and message.mid == mid:
+        return True
+    return message.is_response and message.token == token
 
 
 def _present_at_tap(trace: Sequence[Event], binding: MqttBinding) -> bool:
