@@ -69,3 +69,33 @@ class WellFormedText(Check):
         if not with_text:
             return inconclusive("the device sent no packet with text in it", sent[:1])
         return passed(f"all text in {len(with_text)} packets is UTF-8", with_text[:5])
+
+
+@requirement(
+    "MQTT-DEV-035",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-3.8.1-1], [MQTT-3.8.3-3], [MQTT-4.7.1-2], [MQTT-4.7.1-3], [MQTT-4.7.3-1]; "
+    "5.0: [MQTT-3.8.1-1], [MQTT-3.8.3-2], [MQTT-4.7.1-1], [MQTT-4.7.1-2], [MQTT-4.7.3-1]",
+    level=Level.MUST,
+    purpose="ensure that the IUT's SUBSCRIBE and UNSUBSCRIBE packets are well formed, and that their topic "
+    "filters keep the rules of wildcards",
+    stimulus="Every SUBSCRIBE and UNSUBSCRIBE of the run counts",
+    expect="Flags 0010; at least one filter, none empty; # only as the whole last level, + only as a whole "
+    "level",
+    ics="MQTT.SUB",
+    needs=(Need.TAP,),
+    usual_cause="A wildcard is appended to a prefix without the slash between them, as in plug#.",
+)
+class WellFormedSubscriptions(Check):
+    """Passive: reads each subscription; whatever is wrong with the packet counts."""
+
+    def judge(self, case: Case) -> Outcome:
+        kinds = (mqtt.PacketType.SUBSCRIBE, mqtt.PacketType.UNSUBSCRIBE)
+        packets = [seen for seen in case.mqtt(mqtt.Packet) if seen.what.type in kinds]
+        for seen in packets:
+            if seen.what.problems:
+                return failed(f"{seen.what.type.name}: {seen.what.problems[0]}", seen)
+        if not packets:
+            return inconclusive("the device sent no SUBSCRIBE")
+        return passed(f"{len(packets)} SUBSCRIBE and UNSUBSCRIBE packets are well formed", packets)

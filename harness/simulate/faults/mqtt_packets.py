@@ -16,10 +16,13 @@ from harness.simulate.faults.rewriting import (
     with_body,
 )
 from harness.trace.mqtt import PacketType
+from harness.trace.mqtt_fields import string
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
     from harness.simulate.mqtt import MqttFront
+
+DUP = 0b1000  # flag of PUBLISH
 
 
 @fault(
@@ -58,3 +61,20 @@ def _rename(mqtt: MqttFront, name: bytes) -> None:
         return with_body(packet, len(renamed).to_bytes(2, "big") + renamed + body[2 + len(topic) :])
 
     mqtt.outgoing.append(only(PacketType.PUBLISH, named))
+
+
+@fault(
+    name="wildcard-inside-level",
+    title="subscribes with a wildcard glued to a name",
+    breaks=("MQTT-DEV-035",),
+    seen_as="F-MQTT-35",
+    applies=binding(takes_commands),
+)
+def wildcard_inside_level(device: SimulatedDevice) -> None:
+    """The slash before the wildcard is missing."""
+    binding = device.profile.bindings.mqtt
+    assert binding is not None
+    glued = string(f"{binding.base}#") + b"\1"
+    front(device).outgoing.append(
+        only(PacketType.SUBSCRIBE, lambda packet: with_body(packet, body_of(packet)[:2] + glued))
+    )

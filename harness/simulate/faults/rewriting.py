@@ -30,6 +30,16 @@ def takes_commands(mqtt: MqttBinding) -> bool:
     return bool(mqtt.actions) or any(bound.command for bound in mqtt.properties.values())
 
 
+def publishes(*qualities: int) -> Callable[[Profile], bool]:
+    """A device that tells something with one of these QoS."""
+
+    def told(mqtt: MqttBinding) -> bool:
+        states = {bound.qos for bound in mqtt.properties.values()}
+        return not states.union(bound.qos for bound in mqtt.events.values()).isdisjoint(qualities)
+
+    return binding(told)
+
+
 def front(device: SimulatedDevice) -> MqttFront:
     """The MQTT side of a device that has one."""
     assert device.mqtt is not None, "the fault does not apply to this device"
