@@ -99,3 +99,36 @@ class WellFormedSubscriptions(Check):
         if not packets:
             return inconclusive("the device sent no SUBSCRIBE")
         return passed(f"{len(packets)} SUBSCRIBE and UNSUBSCRIBE packets are well formed", packets)
+
+
+@requirement(
+    "MQTT-DEV-042",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-3.3.1-2], [MQTT-4.3.1-1], [MQTT-4.3.2-1], [MQTT-4.3.3-1]; "
+    "5.0: [MQTT-3.3.1-2], [MQTT-4.3.1-1], [MQTT-4.3.2-2], [MQTT-4.3.3-2]",
+    level=Level.MUST,
+    purpose="ensure that DUP is 0 with QoS 0, and when the IUT sends a message for the first time",
+    stimulus="Every PUBLISH that the DUT sends in the run counts",
+    expect="DUP is 1 only in the repetition of a message with the same packet identifier",
+    ics="MQTT.CLIENT",
+    needs=(Need.TAP,),
+    usual_cause="The flags byte is kept from the message before, or from one that was received.",
+)
+class DuplicateFlag(Check):
+    """Passive: each PUBLISH with DUP must have gone out before."""
+
+    def judge(self, case: Case) -> Outcome:
+        sent = case.mqtt(mqtt.Publish)
+        before: set[tuple[int | None, str, bytes]] = set()
+        for seen in sent:
+            publish = seen.what
+            message = (publish.packet_id, publish.topic, publish.payload)
+            if publish.dup and publish.qos == 0:
+                return failed(f"DUP is set with QoS 0 on {publish.topic}", seen)
+            if publish.dup and message not in before:
+                return failed(f"DUP is set on the first transmission on {publish.topic}", seen)
+            before.add(message)
+        if not sent:
+            return inconclusive("the device published nothing")
+        return passed(f"DUP is right in {len(sent)} PUBLISH packets", sent[:5])

@@ -10,6 +10,8 @@ from harness.simulate.faults.rewriting import (
     body_of,
     front,
     only,
+    publishes,
+    qos_of,
     speaks_mqtt,
     takes_commands,
     topic_of,
@@ -77,4 +79,21 @@ def wildcard_inside_level(device: SimulatedDevice) -> None:
     glued = string(f"{binding.base}#") + b"\1"
     front(device).outgoing.append(
         only(PacketType.SUBSCRIBE, lambda packet: with_body(packet, body_of(packet)[:2] + glued))
+    )
+
+
+@fault(
+    name="dup-on-first",
+    title="marks messages as repeated that it sends for the first time",
+    breaks=("MQTT-DEV-042",),
+    seen_as="F-MQTT-21",
+    applies=publishes(1, 2),
+)
+def dup_on_first(device: SimulatedDevice) -> None:
+    """The flag is set with every QoS that could need it."""
+    front(device).outgoing.append(
+        only(
+            PacketType.PUBLISH,
+            lambda packet: [bytes([packet[0] | DUP]) + packet[1:] if qos_of(packet) else packet],
+        )
     )
