@@ -132,3 +132,34 @@ class DuplicateFlag(Check):
         if not sent:
             return inconclusive("the device published nothing")
         return passed(f"DUP is right in {len(sent)} PUBLISH packets", sent[:5])
+
+
+@requirement(
+    "MQTT-DEV-043",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="[MQTT-3.3.2-2], [MQTT-4.7.3-1], [MQTT-4.7.3-2]",
+    level=Level.MUST,
+    purpose="ensure that the topic names that the IUT publishes to are not empty and have neither wildcards "
+    "nor U+0000 in them",
+    stimulus="Every PUBLISH of the run counts, and the topic of each will",
+    expect="No topic name is empty or holds +, # or U+0000",
+    ics="MQTT.CLIENT",
+    needs=(Need.TAP,),
+    usual_cause="A name that the user typed goes into the topic as it is, or the topic is built in a buffer "
+    "that was freed or never filled.",
+)
+class TopicNames(Check):
+    """Passive: reads the topic of each publication and will."""
+
+    def judge(self, case: Case) -> Outcome:
+        sent = [seen for seen in case.mqtt(mqtt.Packet) if isinstance(seen.what, mqtt.Publish | mqtt.Connect)]
+        for seen, problem in breaches(
+            sent, "MQTT-3.3.2-2", "MQTT-4.7.0-1", "MQTT-4.7.1-1", "MQTT-4.7.3-1", "MQTT-4.7.3-2"
+        ):
+            return failed(f"{seen.what.type.name}: {problem.text}", seen)
+        published = case.mqtt(mqtt.Publish)
+        if not published:
+            return inconclusive("the device published nothing")
+        names = {seen.what.topic: seen for seen in published}
+        return passed(f"{len(names)} topic names are well formed", names.values())

@@ -97,3 +97,31 @@ def dup_on_first(device: SimulatedDevice) -> None:
             lambda packet: [bytes([packet[0] | DUP]) + packet[1:] if qos_of(packet) else packet],
         )
     )
+
+
+@fault(
+    name="wildcard-in-topic",
+    title="publishes below a name with # and + in it",
+    breaks=("MQTT-DEV-043",),
+    seen_as="F-MQTT-29",
+    applies=speaks_mqtt,
+)
+def wildcard_in_topic(device: SimulatedDevice) -> None:
+    """The name that the user gave it is not escaped."""
+    _rename(front(device), b"Lamp #1+")
+
+
+@fault(
+    name="empty-topic",
+    title="publishes to an empty topic",
+    breaks=("MQTT-DEV-043",),
+    seen_as="F-MQTT-17",
+    applies=speaks_mqtt,
+)
+def empty_topic(device: SimulatedDevice) -> None:
+    """The buffer that the topic was to be built in could not be had."""
+
+    def emptied(packet: bytes) -> list[bytes]:
+        return with_body(packet, b"\0\0" + body_of(packet)[2 + len(topic_of(packet)) :])
+
+    front(device).outgoing.append(only(PacketType.PUBLISH, emptied))
