@@ -50,6 +50,9 @@ REFUSALS = {
 }
 """Return codes of CONNACK (MQTT 3.1.1, table 3.1)."""
 
+BAD_LOGIN = frozenset({4, 5, 0x86, 0x87})
+"""Codes of CONNACK that speak of the login; of MQTT 5.0, 3.2.2.2, the last two."""
+
 KEEP_ALIVE_TIMEOUT = 141  # the reason code by which paho reports a PINGRESP that did not come
 PROTOCOL_ERROR = 130
 
@@ -344,6 +347,8 @@ class PahoClient:
             return ConnectError(f"MQTT broker {self._where} did not accept the connection: {text}")
         words = None if self.protocol_level == LEVEL_5 else REFUSALS.get(code)
         text = f"MQTT broker {self._where} refused the connection: {words or 'reason'} (code {code})"
+        if code in BAD_LOGIN:
+            text += f"; check the user name and the password of {self.username or 'nobody: none is given'}"
         return ConnectError(text, code)
 
     def _need_connection(self, act: str) -> None:

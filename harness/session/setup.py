@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from harness.links.endpoint import BrokerError, User, parse_url
 from harness.model.loading import load_profile
 from harness.model.problems import ProfileError
 from harness.session.judging import result_of_trace
 from harness.session.plan import PlannedCheck, plan
 from harness.session.result import Judgement, RunResult
 from harness.session.runner import LaneSpec, Runner
-from harness.session.target import Target, UsageError, needs_met
+from harness.session.target import OWN_BROKERS, Target, UsageError, logging_in, needs_met
 from harness.simulate.faults import UnknownFault, fault_named
 from harness.trace.lines import read
 
@@ -59,6 +60,7 @@ class Setup:
         self.ran: list[str] = []  # the lanes of those results
         self.problems: dict[str, str] = {}
         self._target = _target(options)
+        self._logs_in = options.simulate and _user_of(options.broker) is not None
         self._lanes: dict[Path, list[str]] = {}
         self._specs: dict[str, LaneSpec] = {}
         for name in options.profile:
@@ -109,6 +111,8 @@ class Setup:
             one = profile
             if self.options.count > 1 and self.options.unit is None:
                 one = load_profile(path, unit=f"{profile.unit}{index:04x}")
+            if self._logs_in:
+                one = logging_in(one)
             name = self._unused(profile.profile)
             number = len(self._specs)
             self._specs[name] = LaneSpec(name, one, str(path), self._target, self.options.seed, number)
@@ -175,6 +179,16 @@ def _target(options: Options) -> Target:
         interface=options.interface,
         faults=tuple(options.fault),
     )
+
+
+def _user_of(broker: str) -> User | None:
+    """Whom the harness logs in as. Raises UsageError for what is no URL."""
+    if broker in OWN_BROKERS:
+        return None
+    try:
+        return parse_url(broker).user
+    except BrokerError as problem:
+        raise UsageError(str(problem)) from None
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -14,6 +14,7 @@ from harness.links.endpoint import BrokerError, Endpoint
 from harness.links.tap import Tap
 from harness.model.profile import Profile
 from harness.session.addresses import SIMULATION, address_for
+from harness.session.target import logging_in
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.faults import fault_named
 
@@ -90,21 +91,14 @@ async def _own_broker(stack: contextlib.AsyncExitStack) -> Broker:
 def _device(simulation: Simulation, index: int, endpoint: Endpoint | None) -> SimulatedDevice:
     profile = simulation.profiles[index]
     user = endpoint.user if endpoint else None
-    if user and profile.bindings.mqtt:
-        # The broker asks for a login, whether or not the profile's own one does.
-        mqtt = profile.bindings.mqtt.model_copy(update={"login": True})
-        bindings = profile.bindings.model_copy(update={"mqtt": mqtt})
-        profile = profile.model_copy(update={"bindings": bindings})
-    device = SimulatedDevice(
-        profile,
+    return SimulatedDevice(
+        logging_in(profile) if user else profile,
         host=simulation.host or address_for(index, SIMULATION).device,
         broker=(endpoint.host, endpoint.port) if endpoint else None,
+        login=(user.name, user.password) if user else None,
         seed=simulation.seed + index,
         faults=[fault_named(name) for name in simulation.faults],
     )
-    if user and device.mqtt:
-        device.mqtt.login = user.name, user.password
-    return device
 
 
 async def _start(devices: Sequence[SimulatedDevice], say: Callable[[str], None]) -> None:
