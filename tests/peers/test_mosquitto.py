@@ -1,0 +1,61 @@
+"""Eclipse Mosquitto in the place of the embedded broker, ours and somebody else's."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.cli.running import PLUG
+from tests.conftest import needs
+from tests.peers.external_mosquitto import NAME, PASSWORD, external_mosquitto, make_certificates
+from tests.peers.programs import Verdicts, check
+
+pytestmark = [pytest.mark.peer, needs("mosquitto")]
+
+BRIEFLY = ("--select", "MQTT-DEV-00*", "--select", "DEV-0*")
+
+
+def test_mosquitto_of_our_own_leads_to_the_same_verdicts_as_the_embedded_broker(tmp_path: Path) -> None:
+    async def main() -> tuple[Verdicts, Verdicts]:
+        simulated = (PLUG, "--simulate")
+        embedded = await check(*simulated, "--virtual-time", report=tmp_path / "embedded")
+        mosquitto = await check(*simulated, "--broker", "mosquitto", report=tmp_path / "mosquitto")
+        return embedded, mosquitto
+
+    embedded, mosquitto = asyncio.run(main())
+    assert mosquitto.by_name == embedded.by_name, mosquitto.told
+    assert mosquitto.status == 0
+
+
+@needs("mosquitto_passwd")
+@needs("openssl")
+@pytest.mark.parametrize("secure", [False, True], ids=["password", "password and TLS"])
+def test_a_broker_that_asks_for_a_login(tmp_path: Path, secure: bool) -> None:
+    async def main() -> Verdicts:
+        certificates = make_certificates(tmp_path) if secure else None
+        ca = ("--ca", tmp_path / "ca.pem") if secure else ()
+        async with external_mosquitto(tmp_path, login=True, certificates=certificates) as url:
+            return await check(PLUG, "--simulate", "--broker", url, *ca, *BRIEFLY, report=tmp_path / "out")
+
+    verdicts = asyncio.run(main())
+    assert verdicts.status == 0, verdicts.told
+    assert verdicts.passed("mqtt")
+    trace = (tmp_path / "out" / "report.json").read_text() + verdicts.printed
+    assert PASSWORD not in trace and quote(PASSWORD, safe="") not in trace
+
+
+@needs("mosquitto_passwd")
+def test_a_wrong_password_ends_in_one_clear_message(tmp_path: Path) -> None:
+    async def main() -> Verdicts:
+        async with external_mosquitto(tmp_path, login=True) as url:
+            wrong = url.replace(quote(PASSWORD, safe=""), "letmein")
+            return await check(PLUG, "--simulate", "--broker", wrong, *BRIEFLY, report=tmp_path / "out")
+
+    verdicts = asyncio.run(main())
+    assert verdicts.status == 3
+    assert set(verdicts.not_passed.values()) == {"inconclusive"}
+    assert f"check the user name and the password of {NAME}" in verdicts.printed
+    assert "letmein" not in verdicts.printed
