@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.case import Case, Seen, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.sessions import breaches
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome
 from harness.trace import mqtt
+from harness.trace.events import MqttPacket
 
 TEXTUAL = (mqtt.Connect, mqtt.Publish, mqtt.Subscribe, mqtt.Unsubscribe)
 
@@ -119,16 +120,21 @@ class DuplicateFlag(Check):
     """Passive: each PUBLISH with DUP must have gone out before."""
 
     def judge(self, case: Case) -> Outcome:
-        sent = case.mqtt(mqtt.Publish)
-        before: set[tuple[int | None, str, bytes]] = set()
-        for seen in sent:
-            publish = seen.what
-            message = (publish.packet_id, publish.topic, publish.payload)
-            if publish.dup and publish.qos == 0:
-                return failed(f"DUP is set with QoS 0 on {publish.topic}", seen)
-            if publish.dup and message not in before:
-                return failed(f"DUP is set on the first transmission on {publish.topic}", seen)
-            before.add(message)
+        sent: list[Seen[mqtt.Packet, MqttPacket]] = []
+        last: dict[int | None, tuple[str, bytes]] = {}  # what each packet identifier stood for
+        for seen in case.mqtt(mqtt.Packet):
+            packet = seen.what
+            if isinstance(packet, mqtt.Connect) and packet.clean_session:
+                last.clear()
+            if not isinstance(packet, mqtt.Publish):
+                continue
+            message = packet.topic, packet.payload
+            if packet.dup and packet.qos == 0:
+                return failed(f"DUP is set with QoS 0 on {packet.topic}", seen)
+            if packet.dup and last.get(packet.packet_id) != message:
+                return failed(f"DUP is set on the first transmission on {packet.topic}", seen)
+            last[packet.packet_id] = message
+            sent.append(seen)
         if not sent:
             return inconclusive("the device published nothing")
         return passed(f"DUP is right in {len(sent)} PUBLISH packets", sent[:5])
