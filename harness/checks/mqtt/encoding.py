@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from harness.checks.case import Case, Seen, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.sessions import breaches
+from harness.checks.mqtt.topics import readings
+from harness.model.profile import Profile
 from harness.model.requirement import Area, Level, Need
-from harness.model.verdict import Outcome
+from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
 from harness.trace.events import MqttPacket
 
@@ -169,3 +172,39 @@ class TopicNames(Check):
             return inconclusive("the device published nothing")
         names = {seen.what.topic: seen for seen in published}
         return passed(f"{len(names)} topic names are well formed", names.values())
+
+
+@requirement(
+    "MQTT-DEV-041",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-2.3.1-5]; 5.0: [MQTT-2.2.1-2]",
+    level=Level.MUST,
+    purpose="ensure that the IUT's PUBLISH packets of QoS 0 carry no packet identifier",
+    stimulus="Every PUBLISH of QoS 0 on a topic of the profile counts",
+    expect="The payload, as the profile describes it, begins right behind the topic",
+    ics="MQTT.CLIENT",
+    needs=(Need.TAP,),
+    usual_cause="The identifier is written for every QoS; receivers find two bytes too many in the payload.",
+)
+class NoIdentifierWithQos0(Check):
+    """Passive: a payload that can only be read without its first two bytes shows an identifier there."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return (Subject(),) if any(reading.qos == 0 for reading in readings(profile)) else ()
+
+    def judge(self, case: Case) -> Outcome:
+        sent = [seen for seen in case.mqtt(mqtt.Publish) if seen.what.qos == 0]
+        known = {reading.topic: reading for reading in readings(case.profile)}
+        read = []
+        for seen in sent:
+            reading = known.get(seen.what.topic)
+            if reading is None:
+                continue
+            if reading.understands(seen.what.payload):
+                read.append(seen)
+            elif reading.understands(seen.what.payload[2:]):
+                return failed(f"two bytes before the payload on {seen.what.topic}", seen)
+        if not read:
+            return inconclusive("the device published nothing readable with QoS 0", sent[:5])
+        return passed(f"{len(read)} payloads begin right behind their topic", read[:5])

@@ -125,3 +125,19 @@ def empty_topic(device: SimulatedDevice) -> None:
         return with_body(packet, b"\0\0" + body_of(packet)[2 + len(topic_of(packet)) :])
 
     front(device).outgoing.append(only(PacketType.PUBLISH, emptied))
+
+
+@fault(
+    name="identifier-with-qos-0",
+    title="writes a packet identifier also with QoS 0",
+    breaks=("MQTT-DEV-041", "DEV-09"),
+    applies=publishes(0),
+)
+def identifier_with_qos_0(device: SimulatedDevice) -> None:
+    """The payload of others begins two bytes too early."""
+
+    def identified(packet: bytes) -> list[bytes]:
+        body, end = body_of(packet), 2 + len(topic_of(packet))
+        return with_body(packet, body[:end] + b"\0\7" + body[end:]) if qos_of(packet) == 0 else [packet]
+
+    front(device).outgoing.append(only(PacketType.PUBLISH, identified))
