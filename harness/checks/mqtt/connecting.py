@@ -7,7 +7,9 @@ import re
 from harness.checks.case import Case, Seen, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.sessions import breaches, connects
-from harness.model.requirement import Area, Level, Need
+from harness.checks.mqtt.topics import binding_of
+from harness.model.binding import MqttBinding
+from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome
 from harness.trace import mqtt
 from harness.trace.events import ConnectionChange, Fate, MqttPacket
@@ -77,8 +79,7 @@ class ProtocolNameAndLevel(Check):
     """Passive: reads the head of each CONNECT."""
 
     def judge(self, case: Case) -> Outcome:
-        binding = case.profile.bindings.mqtt
-        assert binding is not None, "its ICS item says so"
+        binding = binding_of(case.profile)
         seen = connects(case)
         for connect in seen:
             if connect.what.protocol_name != "MQTT":
@@ -212,3 +213,61 @@ class EmptyClientIdentifier(Check):
         if not nameless:
             return inconclusive("no CONNECT had an empty client identifier", connects(case))
         return passed(f"{len(nameless)} CONNECT packets without identifier ask for a clean session", nameless)
+
+
+@requirement(
+    "PROFILE-01",
+    area=Area.MQTT,
+    standard="profile",
+    clause="bindings.mqtt: client_id, keep_alive, clean_session, login, availability",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that the IUT connects as its profile says: identifier, keep-alive, session, login, will",
+    stimulus="Every CONNECT of the run counts",
+    expect="Each field equals the profile's; the will is the offline message of the availability topic",
+    ics="MQTT.CLIENT",
+    needs=(Need.TAP,),
+    usual_cause="A client identifier that is compiled in and the same for all units, a library's default "
+    "for the keep-alive, or a will that was never set.",
+)
+class ConnectAsDeclared(Check):
+    """Passive: compares each CONNECT with the profile."""
+
+    def judge(self, case: Case) -> Outcome:
+        binding = binding_of(case.profile)
+        seen = connects(case)
+        for connect in seen:
+            if difference := _difference(connect.what, binding):
+                return failed(f"CONNECT: {difference}", connect)
+        if not seen:
+            return inconclusive("the device sent no CONNECT that can be read", connecting_packets(case))
+        return passed(f"{len(seen)} CONNECT packets are as declared", seen)
+
+
+def _difference(connect: mqtt.Connect, binding: MqttBinding) -> str | None:
+    """The first field that differs from the profile, in words."""
+    there = binding.availability
+    declared: list[tuple[str, object, object]] = [
+        ("client identifier", connect.client_id, binding.client_id),
+        ("keep-alive", connect.keep_alive, binding.keep_alive),
+        ("Clean Session", connect.clean_session, binding.clean_session),
+        ("user name", connect.username is not None, binding.login),
+        ("last will", connect.will is not None, there is not None),
+    ]
+    if connect.will and there:
+        declared += [
+            ("will topic", connect.will.topic, there.topic),
+            ("will message", connect.will.payload, there.offline.encode()),
+            ("will QoS", connect.will.qos, there.qos),
+            ("will retain", connect.will.retain, there.retain),
+        ]
+    for what, found, wanted in declared:
+        if found != wanted:
+            return f"{what} is {_word(found)}, the profile says {_word(wanted)}"
+    return None
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "there" if value else "not there"
+    return repr(value)

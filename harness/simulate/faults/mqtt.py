@@ -18,6 +18,8 @@ from harness.trace.mqtt import PacketType, encode_publish
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
 
+LONG_KEEP_ALIVE = 65535  # seconds
+
 WILL_RETAIN, USER_NAME, CLEAN_SESSION = 0x20, 0x80, 0x02  # connect flags (MQTT 3.1.1, 3.1.2.3)
 
 
@@ -113,3 +115,50 @@ def nameless_keeps_session(device: SimulatedDevice) -> None:
     front(device).outgoing.append(
         only(PacketType.CONNECT, lambda packet: _with_flags(packet, 0, CLEAN_SESSION))
     )
+
+
+@fault(
+    name="will-missing",
+    title="connects without a last will",
+    breaks=("PROFILE-01", "DEV-17"),
+    seen_as="F-MQTT-07",
+    applies=binding(lambda mqtt: mqtt.availability),
+)
+def will_missing(device: SimulatedDevice) -> None:
+    """Whoever watches it never learns that it is gone."""
+    front(device).bend(will=False)
+
+
+@fault(
+    name="keep-alive-default",
+    title="announces a keep-alive so long that its loss is noticed late",
+    breaks=("PROFILE-01", "DEV-17"),
+    seen_as="F-MQTT-07",
+    applies=binding(lambda mqtt: 0 < mqtt.keep_alive < LONG_KEEP_ALIVE),
+)
+def keep_alive_default(device: SimulatedDevice) -> None:
+    """The longest that the field can hold, to save traffic."""
+    front(device).bend(keep_alive=LONG_KEEP_ALIVE)
+
+
+@fault(
+    name="client-id-shared",
+    title="has the same client identifier as every other unit",
+    breaks=("PROFILE-01",),
+    seen_as="F-MQTT-08",
+    applies=binding(lambda mqtt: mqtt.client_id),
+)
+def client_id_shared(device: SimulatedDevice) -> None:
+    """The example's name was never changed: two units throw each other off the broker."""
+    front(device).bend(client_id="ESP_Client")
+
+
+@fault(
+    name="will-not-retained",
+    title="its last will is not retained though the profile says so",
+    breaks=("PROFILE-01", "DEV-17"),
+    applies=binding(lambda mqtt: mqtt.availability and mqtt.availability.retain),
+)
+def will_not_retained(device: SimulatedDevice) -> None:
+    """Who comes after the loss sees the device online."""
+    front(device).bend(will_retain=False)
