@@ -269,5 +269,5 @@ def _difference(connect: mqtt.Connect, binding: MqttBinding) -> str | None:
 
 def _word(value: object) -> str:
     if isinstance(value, bool):
-        return "there" if value else "not there"
+        return "set" if value else "not set"
     return repr(value)

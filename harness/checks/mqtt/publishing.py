@@ -1,0 +1,58 @@
+"""What the device publishes and subscribes to: topics, quality of service, what is retained."""
+
+from __future__ import annotations
+
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.mqtt.sessions import connects
+from harness.checks.mqtt.topics import binding_of
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.verdict import Outcome
+from harness.trace import mqtt
+
+
+@requirement(
+    "PROFILE-07",
+    area=Area.MQTT,
+    standard="profile",
+    clause="bindings.mqtt.base",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that the IUT publishes and subscribes below its own base topic only",
+    stimulus="Every PUBLISH and SUBSCRIBE of the run counts, and the topic of each will",
+    expect="All topics and filters lie below the base; only the availability topic may lie elsewhere",
+    ics="MQTT.CLIENT",
+    needs=(Need.TAP,),
+    usual_cause="A subscription to # left over from development, which shows the device everybody's "
+    "messages, or a log topic that all units share.",
+)
+class BelowItsBase(Check):
+    """Passive: compares each topic with the base."""
+
+    def judge(self, case: Case) -> Outcome:
+        published = case.mqtt(mqtt.Publish)
+        for seen in published:
+            if not _is_own(case.profile, seen.what.topic):
+                return failed(f"published to {seen.what.topic}, outside of its base", seen)
+        subscribed = case.mqtt(mqtt.Subscribe)
+        for subscription in subscribed:
+            for wanted in subscription.what.filters:
+                if not _is_own(case.profile, wanted.filter):
+                    return failed(f"subscribed to {wanted.filter}, outside of its base", subscription)
+        for connect in connects(case):
+            if connect.what.will and not _is_own(case.profile, connect.what.will.topic):
+                return failed(f"left a will for {connect.what.will.topic}, outside of its base", connect)
+        if not published and not subscribed:
+            return inconclusive("the device neither published nor subscribed")
+        base = binding_of(case.profile).base
+        found = f"{len(published)} publications and {len(subscribed)} subscriptions lie below {base}"
+        return passed(found, published[:5], subscribed)
+
+
+def _is_own(profile: Profile, topic: str) -> bool:
+    """Whether a topic, or all that a filter covers, belongs to the device."""
+    binding = binding_of(profile)
+    availability = binding.availability.topic if binding.availability else None
+    # The base itself is below it, too: base/# covers it.
+    return topic == availability or topic == binding.base or topic.startswith(f"{binding.base}/")
