@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.sessions import connects
-from harness.checks.mqtt.topics import binding_of
+from harness.checks.mqtt.topics import binding_of, commands, readings
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome
@@ -56,3 +56,51 @@ def _is_own(profile: Profile, topic: str) -> bool:
     availability = binding.availability.topic if binding.availability else None
     # The base itself is below it, too: base/# covers it.
     return topic == availability or topic == binding.base or topic.startswith(f"{binding.base}/")
+
+
+@requirement(
+    "MQTT-DEV-050",
+    area=Area.MQTT,
+    standard="profile",
+    clause="bindings.mqtt: qos, command_qos (MQTT 3.1.1 + 5.0: 4.3)",
+    level=Level.SHOULD,
+    basis=Basis.DERIVED,
+    purpose="ensure that the IUT publishes and subscribes with the QoS that its profile declares",
+    stimulus="Every PUBLISH and SUBSCRIBE of the run counts",
+    expect="The QoS of each topic equals the profile's; a lower one is a downgrade",
+    ics="MQTT.CLIENT",
+    needs=(Need.TAP,),
+    usual_cause="The client library can only publish with QoS 0, whatever the settings say.",
+)
+class QosAsDeclared(Check):
+    """Passive: compares the QoS of each publication and subscription with the profile."""
+
+    def judge(self, case: Case) -> Outcome:
+        declared: dict[str, set[int]] = {}
+        for reading in readings(case.profile):
+            declared.setdefault(reading.topic, set()).add(reading.qos)
+        published = [seen for seen in case.mqtt(mqtt.Publish) if seen.what.topic in declared]
+        for seen in published:
+            if seen.what.qos not in declared[seen.what.topic]:
+                wanted = max(declared[seen.what.topic])
+                kind = "a downgrade" if seen.what.qos < wanted else "not what the profile declares"
+                return failed(
+                    f"{seen.what.topic} is published with QoS {seen.what.qos}, {kind}: QoS {wanted}", seen
+                )
+        subscribed = case.mqtt(mqtt.Subscribe)
+        for subscription in subscribed:
+            for asked in subscription.what.filters:
+                covered = {
+                    qos
+                    for topic, qos in commands(case.profile).items()
+                    if mqtt.topic_matches(asked.filter, topic)
+                }
+                if covered and asked.qos != max(covered):
+                    return failed(
+                        f"{asked.filter} is subscribed with QoS {asked.qos}, the profile says {max(covered)}",
+                        subscription,
+                    )
+        if not published:
+            return inconclusive("the device published on none of its topics")
+        topics = {seen.what.topic: seen for seen in published}
+        return passed(f"{len(topics)} topics have their declared QoS", topics.values(), subscribed)
