@@ -9,11 +9,14 @@ ROOT = Path(__file__).parent.parent
 
 PEERS = {
     "mosquitto": "Debian package mosquitto",
+    "mosquitto_passwd": "Debian package mosquitto",
     "mosquitto_sub": "Debian package mosquitto-clients",
     "coap-server-notls": "Debian package libcoap3-bin",
     "coap-client-notls": "Debian package libcoap3-bin",
     "avahi-daemon": "Debian package avahi-daemon",
     "avahi-browse": "Debian package avahi-utils",
+    "dbus-daemon": "Debian package dbus-daemon",
+    "openssl": "Debian package openssl",
     "tshark": "Debian package tshark",
     "node": "Node.js",
 }
