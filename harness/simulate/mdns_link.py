@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -63,8 +64,12 @@ class MdnsLink:
 
     async def open(self) -> None:
         """Joins the group. Raises OSError where the address is not there or the port is not shared."""
-        await self._endpoint(_listening_socket(self.host), multicast=True)
-        self._sender = await self._endpoint(_sending_socket(self.host), multicast=False)
+        try:
+            await self._endpoint(_listening_socket(self.host), multicast=True)
+            self._sender = await self._endpoint(_sending_socket(self.host), multicast=False)
+        except OSError as error:
+            await self.close()
+            raise OSError(error.errno, f"no multicast DNS on {self.host}: {error.strerror}") from error
 
     async def _endpoint(self, sock: socket.socket, *, multicast: bool) -> asyncio.DatagramTransport:
         transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
@@ -122,8 +127,9 @@ def _listening_socket(host: str) -> socket.socket:
     membership = socket.inet_aton(GROUP) + socket.inet_aton(host)
     try:
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
-        # Otherwise packets of groups that other programs joined on other interfaces come in too.
-        sock.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
+        if sys.platform == "linux":
+            # Otherwise packets of groups that other programs joined on other interfaces come in too.
+            sock.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
     except OSError:
         sock.close()
         raise

@@ -551,3 +551,13 @@ def test_zeroconf_finds_it_and_sees_it_leave() -> None:
             await browser.async_cancel()
 
     run(main())
+
+
+def test_an_address_that_is_not_there_is_an_error() -> None:
+    async def main() -> None:
+        device = front(host="192.0.2.1")
+        with pytest.raises(OSError, match="no multicast DNS on 192.0.2.1"):
+            await device.start()
+        await device.kill()
+
+    run(main())
