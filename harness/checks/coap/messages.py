@@ -1,23 +1,32 @@
-"""The CoAP message layer: pings, types, tokens, message ids (RFC 7252, sections 3 and 4)."""
+"""The CoAP message format and layer: pings, versions, format errors (RFC 7252, sections 3 and 4)."""
 
 from __future__ import annotations
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, failed, first, passed
+from harness.checks.case import Case
 from harness.checks.catalogue import Check, requirement
+from harness.checks.coap.asking import fence, provoke
+from harness.checks.coap.crafted import (
+    crafted_get,
+    judge_resets,
+    judge_silence,
+    with_version,
+)
+from harness.checks.coap.exchanges import exchanges
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import coap
-from harness.trace.events import Direction
 
-EXCHANGE = 5.0  # seconds in which a device on the same link has answered, if it does at all
+UNKNOWN_VERSIONS = (0, 2, 3)
+RESERVED_TOKEN_LENGTHS = (9, 15)
+RESERVED_CODES = (0x21, 0xC0, 0xFF)  # 1.01, 6.00, 7.31
 
 
 @requirement(
     "COAP-CORE-05",
     area=Area.COAP,
     standard="RFC 7252",
-    clause="4.3",
+    clause="4.2, 4.3",
     level=Level.MUST,
     purpose="ensure that the IUT answers a CoAP ping",
     stimulus="Send an Empty CON",
@@ -32,17 +41,33 @@ class Ping(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint = await bench.coap.endpoint()
-        mid = bench.coap.next_mid()
-        endpoint.send(coap.encode(coap.empty(coap.Type.CON, mid)), "ping")
-        await endpoint.receive(lambda message: message.mid == mid, within=EXCHANGE)
+        await provoke(bench, endpoint, coap.encode(coap.empty(coap.Type.CON, bench.coap.next_mid())), "ping")
 
     def judge(self, case: Case) -> Outcome:
-        ping = case.coap(Direction.TO_DUT)[0]
-        answer = first(case.coap(), lambda seen: seen.what.mid == ping.what.mid)
-        if answer is None:
-            return failed(f"no answer to the ping within {EXCHANGE:g} s", ping)
-        if answer.what.type is not coap.Type.RST:
-            return failed(f"the ping was answered by {answer.what.type.name}, not by RST", ping, answer)
-        if answer.what.problems or not answer.what.is_empty:
-            return failed("the RST is not an Empty message", ping, answer)
-        return passed("the ping was answered by an empty RST", ping, answer)
+        return judge_resets([found for found in exchanges(case) if found.what == "ping"])
+
+
+@requirement(
+    "COAP-CORE-01",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="3",
+    level=Level.MUST,
+    purpose="ensure that the IUT silently ignores messages with an unknown version",
+    stimulus="CON GET with version 0, 2 and 3, then an ordinary request",
+    expect="No reply of any kind to the three, the ordinary request is answered",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="The parser masks the version bits away and never looks at them.",
+)
+class UnknownVersion(Check):
+    """A message of another protocol version gets no answer at all."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint = await bench.coap.endpoint()
+        for version in UNKNOWN_VERSIONS:
+            endpoint.send(with_version(crafted_get(bench), version), f"version {version}")
+        await fence(bench, endpoint)
+
+    def judge(self, case: Case) -> Outcome:
+        return judge_silence(exchanges(case), case)
