@@ -5,9 +5,10 @@ from __future__ import annotations
 from harness.checks.bench import Bench
 from harness.checks.case import Case
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import fence, provoke
+from harness.checks.coap.asking import fence, provoke, provoke_each
 from harness.checks.coap.crafted import (
     crafted_get,
+    judge_format_errors,
     judge_resets,
     judge_silence,
     with_version,
@@ -71,3 +72,35 @@ class UnknownVersion(Check):
 
     def judge(self, case: Case) -> Outcome:
         return judge_silence(exchanges(case), case)
+
+
+@requirement(
+    "COAP-CORE-02",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="3, 4.2",
+    level=Level.MUST,
+    purpose="ensure that token lengths 9 to 15 are treated as a message format error",
+    stimulus="GET with a token length of 9 and of 15, as CON and as NON",
+    expect="CON: RST with the same Message ID; NON: nothing or RST; the request is not carried out",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="The token length nibble is used as it comes, so that a longer token is copied too, or the "
+    "message is dropped without the Reset that a confirmable one is due.",
+)
+class ReservedTokenLength(Check):
+    """Nine bytes of token are an error, not a token."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint = await bench.coap.endpoint()
+        tokens = [bench.random.randbytes(length) for length in RESERVED_TOKEN_LENGTHS]
+        for token in tokens:
+            endpoint.send(crafted_get(bench, coap.Type.NON, token), f"NON, token length {len(token)}")
+        confirmable = [
+            (f"CON, token length {len(token)}", crafted_get(bench, token=token)) for token in tokens
+        ]
+        await provoke_each(bench, endpoint, confirmable)
+        await fence(bench, endpoint)
+
+    def judge(self, case: Case) -> Outcome:
+        return judge_format_errors(case)
