@@ -11,9 +11,11 @@ from harness.checks.coap.crafted import (
     judge_format_errors,
     judge_resets,
     judge_silence,
+    judge_unchanged,
     with_version,
 )
 from harness.checks.coap.exchanges import exchanges
+from harness.checks.coap.resources import free_settings
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import coap
@@ -104,3 +106,39 @@ class ReservedTokenLength(Check):
 
     def judge(self, case: Case) -> Outcome:
         return judge_format_errors(case)
+
+
+@requirement(
+    "COAP-CORE-03",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="3, 4.2",
+    level=Level.MUST,
+    purpose="ensure that a payload marker without payload is a message format error",
+    stimulus="CON GET and, where something can be written, CON PUT that end in the byte FF",
+    expect="RST; the resource is unchanged",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="The marker is skipped and the payload taken as empty.",
+)
+class MarkerWithoutPayload(Check):
+    """FF promises a payload; without one the message is broken."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint = await bench.coap.endpoint()
+        await provoke(bench, endpoint, crafted_get(bench) + b"\xff", "CON GET, marker without payload")
+        for setting in free_settings(bench.profile)[:1]:
+            await bench.read(setting.name, transport="coap")
+            put = coap.request(
+                coap.Code.PUT,
+                setting.path,
+                mid=bench.coap.next_mid(),
+                token=bench.coap.next_token(),
+                content_format=setting.format,
+            )
+            await provoke(bench, endpoint, coap.encode(put) + b"\xff", "CON PUT, marker without payload")
+            await bench.read(setting.name, transport="coap")
+        await fence(bench, endpoint)
+
+    def judge(self, case: Case) -> Outcome:
+        return judge_unchanged(case) or judge_format_errors(case)
