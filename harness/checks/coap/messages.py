@@ -7,6 +7,7 @@ from harness.checks.case import Case
 from harness.checks.catalogue import Check, requirement
 from harness.checks.coap.asking import fence, provoke, provoke_each
 from harness.checks.coap.crafted import (
+    UNREADABLE_OPTIONS,
     crafted_get,
     judge_format_errors,
     judge_resets,
@@ -142,3 +143,33 @@ class MarkerWithoutPayload(Check):
 
     def judge(self, case: Case) -> Outcome:
         return judge_unchanged(case) or judge_format_errors(case)
+
+
+@requirement(
+    "COAP-CORE-04",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="3.1, 4.2",
+    level=Level.MUST,
+    purpose="ensure that options that cannot be read are a message format error",
+    stimulus="CON GET with a reserved option delta, a reserved option length, an option that is cut short "
+    "and one that runs past the end; then an ordinary request",
+    expect="RST for each; nothing is carried out; the ordinary request is answered",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="The option parser stops where it fails and the request goes on with what was read so far; "
+    "or it reads past the end of the buffer.",
+)
+class UnreadableOptions(Check):
+    """Options are read as a whole or not at all."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint = await bench.coap.endpoint()
+        crafted = [
+            (f"CON GET, {what}", crafted_get(bench) + tail) for what, tail in UNREADABLE_OPTIONS.items()
+        ]
+        await provoke_each(bench, endpoint, crafted)
+        await fence(bench, endpoint)
+
+    def judge(self, case: Case) -> Outcome:
+        return judge_format_errors(case)
