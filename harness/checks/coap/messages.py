@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from harness.checks.bench import Bench
 from harness.checks.case import Case
 from harness.checks.catalogue import Check, requirement
@@ -167,6 +169,39 @@ class UnreadableOptions(Check):
         endpoint = await bench.coap.endpoint()
         crafted = [
             (f"CON GET, {what}", crafted_get(bench) + tail) for what, tail in UNREADABLE_OPTIONS.items()
+        ]
+        await provoke_each(bench, endpoint, crafted)
+        await fence(bench, endpoint)
+
+    def judge(self, case: Case) -> Outcome:
+        return judge_format_errors(case)
+
+
+@requirement(
+    "COAP-CORE-06",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="4.1, 4.2",
+    level=Level.MUST,
+    purpose="ensure that an Empty message with a token or further bytes is a message format error",
+    stimulus="CON with code 0.00 and a token; with code 0.00 and trailing bytes",
+    expect="RST with the same Message ID and nothing else, for each",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="The Reset is built out of the message that it rejects and keeps its token, or the message "
+    "is dropped without one.",
+)
+class OvercompleteEmptyMessage(Check):
+    """Empty means four bytes."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint = await bench.coap.endpoint()
+        empty = coap.empty(coap.Type.CON, bench.coap.next_mid())
+        other = coap.encode(coap.empty(coap.Type.CON, bench.coap.next_mid()))
+        with_token = coap.encode(replace(empty, token=bench.coap.next_token()))
+        crafted = [
+            ("Empty CON with a token", with_token),
+            ("Empty CON with trailing bytes", other + b"\xc1\x32"),
         ]
         await provoke_each(bench, endpoint, crafted)
         await fence(bench, endpoint)
