@@ -208,3 +208,41 @@ class OvercompleteEmptyMessage(Check):
 
     def judge(self, case: Case) -> Outcome:
         return judge_format_errors(case)
+
+
+@requirement(
+    "COAP-CORE-07",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="4.2, 4.3",
+    level=Level.MUST,
+    purpose="ensure that reserved code classes and unexpected responses are rejected",
+    stimulus="CON with the codes 1.01, 6.00 and 7.31, and a CON 2.05 that was never asked for",
+    expect="RST for each; no state changes",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="What is no request falls through the dispatcher and is dropped, so that the sender repeats "
+    "it four times.",
+)
+class ReservedCodes(Check):
+    """What a server cannot use it rejects."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint = await bench.coap.endpoint()
+        codes = (*RESERVED_CODES, coap.Code.CONTENT)
+        crafted = [
+            (
+                f"CON with code {coap.code_text(code)}",
+                coap.encode(
+                    coap.Message(
+                        1, coap.Type.CON, code, bench.coap.next_mid(), bench.coap.next_token(), (), b"1"
+                    )
+                ),
+            )
+            for code in codes
+        ]
+        await provoke_each(bench, endpoint, crafted)
+        await fence(bench, endpoint)
+
+    def judge(self, case: Case) -> Outcome:
+        return judge_format_errors(case)
