@@ -246,3 +246,33 @@ class ReservedCodes(Check):
 
     def judge(self, case: Case) -> Outcome:
         return judge_format_errors(case)
+
+
+@requirement(
+    "COAP-CORE-08",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="4.2",
+    level=Level.MUST,
+    purpose="ensure that the IUT never answers an ACK or RST",
+    stimulus="An ACK and an RST that belong to nothing, and an ACK that carries a GET; then an ordinary "
+    "request",
+    expect="Silence to the three, the ordinary request is answered",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="The dispatcher looks at the code before the type, so that an ACK with a request code is "
+    "served; or whatever has no known Message ID is rejected.",
+)
+class AcknowledgementsUnanswered(Check):
+    """Two endpoints that answer resets with resets never stop."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint = await bench.coap.endpoint()
+        for type in (coap.Type.ACK, coap.Type.RST):
+            raw = coap.encode(coap.empty(type, bench.coap.next_mid()))
+            endpoint.send(raw, f"an {type.name} that belongs to nothing")
+        endpoint.send(crafted_get(bench, coap.Type.ACK), "an ACK with a GET in it")
+        await fence(bench, endpoint)
+
+    def judge(self, case: Case) -> Outcome:
+        return judge_silence(exchanges(case), case)
