@@ -258,7 +258,7 @@ class CoapFront:
         if observe == _DEREGISTER and self.habits.obey_deregistration:
             self._observers.cancel(request)
         if observe is None and self.habits.plain_get_cancels:
-            self._observers.cancel(request)
+            self._observers.cancel_all(request.remote, resource)
         if observe != _REGISTER or not resource.observable:
             return None
         return self._observers.register(request, resource)
@@ -287,6 +287,8 @@ class CoapFront:
 
     def _bend_links(self, links: LinksResource) -> None:
         links.filters = self.habits.filter_links
+        links.prefixes = self.habits.filter_prefixes
+        links.separator = self.habits.link_separator
         links.extra = [] if self.habits.links_match else [Link("/removed", (("ct", "50"), ("obs", None)))]
 
 

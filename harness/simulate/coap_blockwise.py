@@ -40,6 +40,8 @@ def cut(body: bytes, request: Message, response: Message, habits: CoapHabits) ->
         number, exponent = 0, MAX_REGULAR_BLOCK_SIZE_EXP
     else:
         number, exponent = wanted.block_number, wanted.size_exponent
+        if wanted.more and not habits.ignore_more_in_requests:
+            number += 1
         if not habits.obey_block_size:
             number, exponent = 0 if number == 0 else number, MAX_REGULAR_BLOCK_SIZE_EXP
     exponent = min(exponent, MAX_REGULAR_BLOCK_SIZE_EXP)

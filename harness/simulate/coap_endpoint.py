@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -232,7 +233,12 @@ class Messages(MessageManager):  # type: ignore[misc]
 
     def is_busy(self, remote: Peer) -> bool:
         """Whether a confirmable message to the peer is outstanding (NSTART is 1; RFC 7252, 4.7)."""
-        return remote in self._backlogs
+        return remote in self._backlogs and self._server.habits.one_outstanding
+
+    @property
+    def answers_from_other_port(self) -> bool:
+        """Whether responses leave through a socket of their own."""
+        return self._server.habits.answers_from_other_port
 
     # Retransmission
 
@@ -305,8 +311,17 @@ class Endpoint(asyncio.DatagramProtocol):
         """Puts a message on the wire; called by aiocoap."""
         if self._transport is None or self._transport.is_closing():
             return
+        elsewhere = message.code.is_response() and self._messages.answers_from_other_port
         for datagram in passed_through(self._outgoing, message.encode()):
-            self._transport.sendto(datagram, message.remote.address)
+            if elsewhere:
+                self._send_from_other_port(datagram, message.remote.address)
+            else:
+                self._transport.sendto(datagram, message.remote.address)
+
+    def _send_from_other_port(self, datagram: bytes, address: Address) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind((self.address[0], 0))
+            other.sendto(datagram, address)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed."""

@@ -77,9 +77,14 @@ class Observers:
         """Adds an observer; returns the value of the Observe option, or None when there is no room."""
         if self._habits().replace_registration:
             self.cancel(request)
-        if sum(entry.resource is resource for entry in self._entries) >= self._limit:
+        habits = self._habits()
+        limit = self._limit if habits.observers is None else habits.observers
+        full = sum(entry.resource is resource for entry in self._entries) >= limit
+        if full and not habits.admit_when_full:
             return None
         number = self._next_number()
+        if full:
+            return number
         entry = _Observation(request, resource, number, self._loop.time())
         self._entries.append(entry)
         self._start_day(entry)
@@ -90,6 +95,10 @@ class Observers:
         self._remove(
             lambda entry: entry.remote == request.remote and entry.request.token == request.token,
         )
+
+    def cancel_all(self, remote: Peer, resource: Observable) -> None:
+        """Ends all observations of the resource by one client."""
+        self._remove(lambda entry: entry.remote == remote and entry.resource is resource)
 
     def was_reset(self, remote: Peer, message_id: int) -> None:
         """The client rejected a notification: it does not want them (RFC 7641, 3.6)."""
@@ -150,8 +159,15 @@ class Observers:
         return next((entry for entry in self._entries if entry.remote == remote and entry.pending), None)
 
     def _is_confirmable(self, entry: _Observation) -> bool:
-        every = self._habits().confirmable_every
-        return self._confirmable or (every is not None and self._loop.time() - entry.confirmed >= every)
+        habits = self._habits()
+        every = habits.confirmable_every
+        if (
+            self._confirmable
+            if habits.confirmable_notifications is None
+            else habits.confirmable_notifications
+        ):
+            return True
+        return every is not None and self._loop.time() - entry.confirmed >= every
 
     def _notify(self, entry: _Observation, kind: int) -> None:
         lifetime = self._habits().observe_lifetime

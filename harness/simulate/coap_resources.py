@@ -49,8 +49,11 @@ class Link:
                 parts.append(f'{name}="{escaped}"')
         return ";".join(parts)
 
-    def matches(self, name: str, wanted: str) -> bool:
-        """Whether the query filter ``name=wanted`` selects it; a final ``*`` stands for any text (4.1)."""
+    def matches(self, name: str, wanted: str, *, prefixes: bool = True) -> bool:
+        """Whether the query filter ``name=wanted`` selects it; a final ``*`` stands for any text (4.1).
+
+        With ``prefixes`` False the ``*`` is a letter like others.
+        """
         if name == "href":
             values = [self.target]
         else:
@@ -60,7 +63,7 @@ class Link:
                 if key == name
                 for part in ((value or "").split(" ") if name in ("rt", "if", "ct") else [value or ""])
             ]
-        if wanted.endswith("*"):
+        if wanted.endswith("*") and prefixes:
             return any(value.startswith(wanted[:-1]) for value in values)
         return wanted in values
 
@@ -270,6 +273,8 @@ class LinksResource(Resource):
         self._resources = resources
         self.extra: list[Link] = []  # links that lead nowhere, for a fault
         self.filters = True
+        self.prefixes = True
+        self.separator = ","
 
     def represent(self, request: Request, body: bytes | None = None) -> Message:
         """The links that the query selects; a query that is no filter selects all."""
@@ -277,8 +282,8 @@ class LinksResource(Resource):
         for query in request.opt.uri_query if self.filters else ():
             name, equals, wanted = query.partition("=")
             if equals:
-                links = [link for link in links if link.matches(name, wanted)]
-        return super().represent(request, ",".join(map(str, links)).encode())
+                links = [link for link in links if link.matches(name, wanted, prefixes=self.prefixes)]
+        return super().represent(request, self.separator.join(map(str, links)).encode())
 
 
 def resources_of(profile: Profile, core: Core) -> list[Resource]:

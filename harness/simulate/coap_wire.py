@@ -37,7 +37,7 @@ class FormatError:
 
 
 class _BrokenOptions(Exception):
-    pass
+    """The options cannot be read; its argument are those before the broken one."""
 
 
 def read(datagram: bytes, *, strict: bool = True) -> RawMessage | FormatError | None:
@@ -58,8 +58,10 @@ def read(datagram: bytes, *, strict: bool = True) -> RawMessage | FormatError | 
         return error
     try:
         options, payload = _read_options(datagram[4 + token_length :], strict=strict)
-    except _BrokenOptions:
-        return error
+    except _BrokenOptions as broken:
+        if strict:
+            return error
+        options, payload = broken.args[0], b""
     return RawMessage(kind, code, message_id, datagram[4 : 4 + token_length], options, payload)
 
 
@@ -69,14 +71,17 @@ def _read_options(rest: bytes, *, strict: bool) -> tuple[tuple[RawOption, ...], 
     while rest:
         if rest[0] == _PAYLOAD_MARKER:
             if len(rest) == 1 and strict:
-                raise _BrokenOptions
+                raise _BrokenOptions(tuple(options))
             return tuple(options), rest[1:]
         delta_nibble, length_nibble = rest[0] >> 4, rest[0] & 0x0F
-        delta, rest = _read_extended(delta_nibble, rest[1:])
-        length, rest = _read_extended(length_nibble, rest)
+        try:
+            delta, rest = _read_extended(delta_nibble, rest[1:])
+            length, rest = _read_extended(length_nibble, rest)
+        except ValueError:
+            raise _BrokenOptions(tuple(options)) from None
         number += delta
         if length > len(rest) or number > 0xFFFF:
-            raise _BrokenOptions
+            raise _BrokenOptions(tuple(options))
         options.append((number, rest[:length]))
         rest = rest[length:]
     return tuple(options), b""
@@ -85,7 +90,7 @@ def _read_options(rest: bytes, *, strict: bool) -> tuple[tuple[RawOption, ...], 
 def _read_extended(nibble: int, rest: bytes) -> tuple[int, bytes]:
     size, base = {13: (1, 13), 14: (2, 269)}.get(nibble, (0, nibble))
     if nibble == 15 or len(rest) < size:
-        raise _BrokenOptions
+        raise ValueError
     return base + int.from_bytes(rest[:size], "big"), rest[size:]
 
 
@@ -95,6 +100,7 @@ class _OptionRule:
     longest: int
     repeatable: bool = False
     text: bool = False
+    number: bool = False
 
 
 # The options that this server understands in requests, with their legal lengths (RFC 7252 5.10,
@@ -104,17 +110,17 @@ _UNDERSTOOD = {
     OptionNumber.URI_HOST: _OptionRule(1, 255, text=True),
     OptionNumber.ETAG: _OptionRule(1, 8, repeatable=True),
     OptionNumber.IF_NONE_MATCH: _OptionRule(0, 0),
-    OptionNumber.OBSERVE: _OptionRule(0, 3),
-    OptionNumber.URI_PORT: _OptionRule(0, 2),
+    OptionNumber.OBSERVE: _OptionRule(0, 3, number=True),
+    OptionNumber.URI_PORT: _OptionRule(0, 2, number=True),
     OptionNumber.URI_PATH: _OptionRule(0, 255, repeatable=True, text=True),
-    OptionNumber.CONTENT_FORMAT: _OptionRule(0, 2),
+    OptionNumber.CONTENT_FORMAT: _OptionRule(0, 2, number=True),
     OptionNumber.URI_QUERY: _OptionRule(0, 255, repeatable=True, text=True),
-    OptionNumber.ACCEPT: _OptionRule(0, 2),
-    OptionNumber.BLOCK2: _OptionRule(0, 3),
-    OptionNumber.BLOCK1: _OptionRule(0, 3),
+    OptionNumber.ACCEPT: _OptionRule(0, 2, number=True),
+    OptionNumber.BLOCK2: _OptionRule(0, 3, number=True),
+    OptionNumber.BLOCK1: _OptionRule(0, 3, number=True),
     OptionNumber.PROXY_URI: _OptionRule(1, 1034, text=True),
     OptionNumber.PROXY_SCHEME: _OptionRule(1, 255, text=True),
-    OptionNumber.SIZE1: _OptionRule(0, 4),
+    OptionNumber.SIZE1: _OptionRule(0, 4, number=True),
 }
 
 
@@ -148,6 +154,8 @@ def _understands(number: int, value: bytes, habits: CoapHabits, *, repeated: boo
     if rule is None or (number == OptionNumber.URI_HOST and not habits.understand_uri_host):
         return False
     if rule.text and not _is_text(value):
+        return False
+    if rule.number and value[:1] == b"\0" and not habits.accept_leading_zeros:
         return False
     if not habits.check_option_lengths:
         return True
