@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.sessions import connects
@@ -10,6 +12,9 @@ from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome
 from harness.trace import mqtt
+
+# Where its hub looks for devices, and tells them that it has started.
+HA_DISCOVERY = re.compile(r"homeassistant/(?:\w+/(?:[\w-]+/){1,2}config|status)")
 
 
 @requirement(
@@ -21,7 +26,8 @@ from harness.trace import mqtt
     basis=Basis.PROFILE,
     purpose="ensure that the IUT publishes and subscribes below its own base topic only",
     stimulus="Every PUBLISH and SUBSCRIBE of the run counts, and the topic of each will",
-    expect="All topics and filters lie below the base; only the availability topic may lie elsewhere",
+    expect="All topics and filters lie below the base; only the availability topic may lie elsewhere, and "
+    "what Home Assistant's discovery needs, where the profile declares that",
     ics="MQTT.CLIENT",
     needs=(Need.TAP,),
     usual_cause="A subscription to # left over from development, which shows the device everybody's "
@@ -54,6 +60,8 @@ def _is_own(profile: Profile, topic: str) -> bool:
     """Whether a topic, or all that a filter covers, belongs to the device."""
     binding = binding_of(profile)
     availability = binding.availability.topic if binding.availability else None
+    if "HA.DISCOVERY" in profile.ics and HA_DISCOVERY.fullmatch(topic):
+        return True
     # The base itself is below it, too: base/# covers it.
     return topic == availability or topic == binding.base or topic.startswith(f"{binding.base}/")
 

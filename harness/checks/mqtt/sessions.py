@@ -93,12 +93,10 @@ def breaches(
     ]
 
 
-def is_tapped(event: Event, direction: Direction, kind: type[mqtt.Packet]) -> bool:
-    """Whether an event is a packet of this kind at the tap, for stimuli that wait for it."""
+def tapped(event: Event, direction: Direction, kind: mqtt.PacketType) -> mqtt.Packet | None:
+    """The packet in an event, if it is one of this kind at the tap, for stimuli that wait for it."""
     body = event.body
-    return (
-        isinstance(body, MqttPacket)
-        and body.point is Point.TAP
-        and body.direction is direction
-        and isinstance(mqtt.decode(body.raw, body.level), kind)
-    )
+    if isinstance(body, MqttPacket) and body.point is Point.TAP and body.direction is direction:
+        # The nibble first: stimuli look through whole traces.
+        return mqtt.decode(body.raw, body.level) if body.raw[:1] and body.raw[0] >> 4 == kind else None
+    return None

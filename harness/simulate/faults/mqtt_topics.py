@@ -69,7 +69,7 @@ def publishes_with_qos_0(device: SimulatedDevice) -> None:
 @fault(
     name="subscribes-with-qos-0",
     title="subscribes to its commands with QoS 0",
-    breaks=("MQTT-DEV-050", "MQTT-DEV-044"),
+    breaks=("MQTT-DEV-050",),
     seen_as="F-MQTT-19",
     applies=binding(
         lambda mqtt: any(bound.command_qos and bound.command for bound in mqtt.properties.values())

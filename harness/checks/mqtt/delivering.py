@@ -1,0 +1,102 @@
+"""How the device takes what is sent to it: acknowledgements, repetitions, things it does not understand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, Seen, failed, first, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.mqtt.commands import command, commanded, present_value, the_setting
+from harness.checks.mqtt.sessions import so_far
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace import mqtt
+from harness.trace.events import Direction, Fate, MqttPacket
+
+
+def deliveries(case: Case) -> list[Seen[mqtt.Publish, MqttPacket]]:
+    """Messages that reached the device in the window, from the broker or injected."""
+    return [
+        seen
+        for seen in case.mqtt(mqtt.Publish, direction=Direction.TO_DUT)
+        if seen.body.fate is not Fate.DROPPED
+    ]
+
+
+def answers(case: Case, kind: mqtt.PacketType) -> list[Seen[mqtt.Ack, MqttPacket]]:
+    """Acknowledgements of one kind that the device sent in the window."""
+    return [seen for seen in case.mqtt(mqtt.Ack) if seen.what.type is kind]
+
+
+def answer_to(
+    case: Case, message: Seen[mqtt.Publish, MqttPacket], kind: mqtt.PacketType
+) -> Seen[mqtt.Ack, MqttPacket] | None:
+    """The first acknowledgement of that kind that came after a message, on its connection, with its id."""
+    return first(
+        answers(case, kind),
+        lambda seen: (
+            seen.line > message.line
+            and seen.body.connection == message.body.connection
+            and seen.what.packet_id == message.what.packet_id
+        ),
+    )
+
+
+@requirement(
+    "MQTT-DEV-044",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-3.3.4-1], [MQTT-4.3.2-2], [MQTT-2.3.1-6]; "
+    "5.0: [MQTT-3.3.4-1], [MQTT-4.3.2-4], [MQTT-2.2.1-5]",
+    level=Level.MUST,
+    purpose="ensure that the IUT answers a PUBLISH of QoS 1 with PUBACK and one of QoS 0 with nothing",
+    stimulus="Command a setting with QoS 1, then with QoS 0",
+    expect="A PUBACK with the packet identifier of each PUBLISH of QoS 1, and no other one",
+    ics="MQTT.QOS1_SUB",
+    needs=(Need.TAP, Need.BROKER),
+    usual_cause="The client was told to leave acknowledging to the application, which then forgets it on "
+    "some path; the broker stops sending once its window is full.",
+)
+class AnswersByQos(Check):
+    """Two commands through the broker; their effect shows that both have been processed."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return commanded(profile, qos=1)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting = the_setting(bench, qos=1)
+        with_qos_1, with_qos_0 = setting.others(await present_value(bench, setting), 2)
+        await command(bench, setting, with_qos_1, qos=1)
+        await command(bench, setting, with_qos_0, qos=0)
+
+    def judge(self, case: Case) -> Outcome:
+        asking = [seen for seen in deliveries(case) if seen.what.qos == 1]
+        quiet = [seen for seen in deliveries(case) if seen.what.qos == 0]
+        given = []
+        for message in asking:
+            answer = answer_to(case, message, mqtt.PacketType.PUBACK)
+            if answer is None:
+                return failed(f"no PUBACK for the message on {message.what.topic} of QoS 1", message)
+            given.append(answer)
+        # A late PUBACK for a message of before the window is no answer to QoS 0.
+        owed = {
+            (seen.body.connection, seen.what.packet_id)
+            for seen in deliveries(so_far(case))
+            if seen.what.qos == 1
+        }
+        for answer in answers(case, mqtt.PacketType.PUBACK):
+            if (answer.body.connection, answer.what.packet_id) not in owed:
+                return failed(
+                    f"a PUBACK with the packet identifier {answer.what.packet_id}, which no message had",
+                    answer,
+                    quiet,
+                )
+        if not asking:
+            return inconclusive(
+                "the broker delivered nothing with QoS 1: the subscription is of QoS 0", quiet
+            )
+        if not quiet:
+            return inconclusive("the broker delivered nothing with QoS 0", asking)
+        return passed("QoS 1 is acknowledged, QoS 0 is not", asking, given, quiet)

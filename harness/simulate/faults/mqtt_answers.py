@@ -1,0 +1,59 @@
+"""Faults in how the device takes what is sent to it: acknowledgements, repetitions, malformed packets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from harness.model.binding import MqttBinding
+from harness.simulate.faults import fault
+from harness.simulate.faults.rewriting import binding, body_of, front, only, qos_of, topic_of
+from harness.trace.mqtt import PacketType, encode_ack
+
+if TYPE_CHECKING:
+    from harness.simulate.device import SimulatedDevice
+
+
+def _receives(*qualities: int) -> Callable[[MqttBinding], bool]:
+    """It subscribes with one of these QoS."""
+
+    def received(mqtt: MqttBinding) -> bool:
+        used = {bound.command_qos for bound in mqtt.properties.values() if bound.command}
+        return not used.union(bound.command_qos for bound in mqtt.actions.values()).isdisjoint(qualities)
+
+    return received
+
+
+@fault(
+    name="acknowledges-nothing",
+    title="obeys messages of QoS 1 without acknowledging them",
+    breaks=("MQTT-DEV-044",),
+    applies=binding(_receives(1, 2)),
+)
+def acknowledges_nothing(device: SimulatedDevice) -> None:
+    """Acknowledging was left to the application, and the application does not know."""
+    front(device).bend(acknowledges=False)
+
+
+@fault(
+    name="acknowledges-qos-0",
+    title="sends a PUBACK for messages of QoS 0, too",
+    breaks=("MQTT-DEV-044",),
+    applies=binding(_receives(1, 2)),
+)
+def acknowledges_qos_0(device: SimulatedDevice) -> None:
+    """It takes the first bytes of the payload for a packet identifier."""
+    owed: list[bytes] = []
+
+    def note(packet: bytes) -> list[bytes]:
+        if qos_of(packet) == 0:
+            identifier = body_of(packet)[2 + len(topic_of(packet)) :][:2].rjust(2, b"0")
+            owed.append(encode_ack(PacketType.PUBACK, int.from_bytes(identifier, "big")))
+        return [packet]
+
+    def answer(packet: bytes) -> list[bytes]:
+        answers, owed[:] = list(owed), []
+        return [*answers, packet]
+
+    front(device).incoming.append(only(PacketType.PUBLISH, note))
+    front(device).outgoing.append(answer)
