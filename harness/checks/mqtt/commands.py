@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from harness.checks.bench import Bench, CannotStimulateError
-from harness.checks.observations import Transport
-from harness.checks.payloads import encode_mqtt
+from harness.checks.case import Case, first
+from harness.checks.observations import Report, Transport
+from harness.checks.payloads import decode_json, encode_mqtt
 from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.binding import MqttProperty
@@ -166,3 +167,14 @@ def _numbers(schema: DataSchema) -> list[Value]:
     steps = [round((low + (high - low) * part / SPREAD) / step) for part in range(1, SPREAD)]
     exact = [step * count for count in dict.fromkeys(steps)]
     return [int(value) if value.denominator == 1 else float(value) for value in exact]
+
+
+def effect_of_last_write(case: Case) -> Report | None:
+    """The report that the last command of the window has taken effect; None when there is none."""
+    write = case.acts(Act.WRITE)[-1]
+    assert write.what.name is not None
+    wanted = decode_json((write.what.value or "null").encode())
+    return first(
+        case.reports(write.what.name, Transport.MQTT),
+        lambda report: report.event.line > write.line and same_value(report.value, wanted),
+    )

@@ -7,13 +7,21 @@ from collections.abc import Iterable
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Seen, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mqtt.commands import command, commanded, present_value, the_setting
+from harness.checks.mqtt.commands import (
+    command,
+    commanded,
+    effect_of_last_write,
+    present_value,
+    the_setting,
+)
 from harness.checks.mqtt.sessions import so_far
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
 from harness.trace.events import Direction, Fate, MqttPacket
+
+BROKEN_JSON = b'{"value": '
 
 
 def deliveries(case: Case) -> list[Seen[mqtt.Publish, MqttPacket]]:
@@ -100,3 +108,46 @@ class AnswersByQos(Check):
         if not quiet:
             return inconclusive("the broker delivered nothing with QoS 0", asking)
         return passed("QoS 1 is acknowledged, QoS 0 is not", asking, given, quiet)
+
+
+@requirement(
+    "MQTT-DEV-047",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="[MQTT-4.5.0-2]",
+    level=Level.MUST,
+    purpose="ensure that the IUT acknowledges messages that it does not understand",
+    stimulus="Send a broken JSON text with QoS 1 to a command topic, then a good command",
+    expect="A PUBACK for the broken one; the good one takes effect",
+    ics="MQTT.QOS1_SUB",
+    needs=(Need.TAP, Need.BROKER),
+    usual_cause="The function that parses the payload leaves by its error path before it acknowledges; the "
+    "broker delivers the same message again after every reconnection.",
+)
+class AcknowledgesWhatItDoesNotUnderstand(Check):
+    """The good command is the fence: once it is obeyed, the broken one has been processed."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return commanded(profile, qos=1)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting = the_setting(bench, qos=1)
+        (value,) = setting.others(await present_value(bench, setting), 1)
+        await bench.mqtt.publish(setting.topic, BROKEN_JSON, qos=1)
+        await command(bench, setting, value, qos=1)
+
+    def judge(self, case: Case) -> Outcome:
+        broken = first(deliveries(case), lambda seen: seen.what.payload == BROKEN_JSON)
+        if broken is None or broken.what.qos != 1:
+            return inconclusive("the broker did not deliver the broken message with QoS 1", deliveries(case))
+        answer = answer_to(case, broken, mqtt.PacketType.PUBACK)
+        if answer is None:
+            return failed("a message that the device does not understand was not acknowledged", broken)
+        effect = effect_of_last_write(case)
+        if effect is None:
+            return failed(
+                "after a message that it does not understand the device obeys no more", broken, answer
+            )
+        return passed(
+            "it acknowledged what it does not understand, and obeyed what came next", answer, effect
+        )

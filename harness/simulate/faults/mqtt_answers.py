@@ -57,3 +57,26 @@ def acknowledges_qos_0(device: SimulatedDevice) -> None:
 
     front(device).incoming.append(only(PacketType.PUBLISH, note))
     front(device).outgoing.append(answer)
+
+
+@fault(
+    name="unreadable-not-acknowledged",
+    title="does not acknowledge what it cannot read",
+    breaks=("MQTT-DEV-047",),
+    applies=binding(_receives(1, 2)),
+)
+def unreadable_not_acknowledged(device: SimulatedDevice) -> None:
+    """The parser leaves by its error path, past the acknowledgement."""
+    unread: set[bytes] = set()
+
+    def note(packet: bytes) -> list[bytes]:
+        body, end = body_of(packet), 2 + len(topic_of(packet))
+        if qos_of(packet) and body[end + 2 :].startswith(b"{") and not body.rstrip().endswith(b"}"):
+            unread.add(body[end : end + 2])
+        return [packet]
+
+    def forget(packet: bytes) -> list[bytes]:
+        return [] if body_of(packet) in unread else [packet]
+
+    front(device).incoming.append(only(PacketType.PUBLISH, note))
+    front(device).outgoing.append(only(PacketType.PUBACK, forget))
