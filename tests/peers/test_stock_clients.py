@@ -45,7 +45,7 @@ def test_mosquitto_sub_gets_availability_and_retained_states() -> None:
         async with simulated(PLUG) as (_, broker):
             # Exactly what a hub that starts after the device has to find.
             told = await output(
-                *("mosquitto_sub", *broker, "-V", "mqttv311", "-t", "plug-a4cf12/#", "-v"),
+                *("mosquitto_sub", *broker, "-t", "plug-a4cf12/#", "-v"),
                 *("--retained-only", "-C", "6", "-W", "10"),
             )
             return dict(line.split(" ", 1) for line in told.splitlines())
@@ -67,12 +67,10 @@ def test_mosquitto_pub_commands_and_the_state_follows() -> None:
     async def main() -> None:
         async with (
             simulated(PLUG) as (_, broker),
-            Program(["mosquitto_sub", *broker, "-V", "mqttv311", "-t", "plug-a4cf12/relay/state"]) as seen,
+            Program(["mosquitto_sub", *broker, "-t", "plug-a4cf12/relay/state"]) as seen,
         ):
             await seen.says("ON")
-            await output(
-                "mosquitto_pub", *broker, "-V", "mqttv311", "-t", "plug-a4cf12/relay/set", "-m", "OFF"
-            )
+            await output("mosquitto_pub", *broker, "-t", "plug-a4cf12/relay/set", "-m", "OFF")
             await seen.says("OFF")
 
     asyncio.run(main())
