@@ -27,7 +27,7 @@ def _receives(*qualities: int) -> Callable[[MqttBinding], bool]:
 @fault(
     name="acknowledges-nothing",
     title="obeys messages of QoS 1 without acknowledging them",
-    breaks=("MQTT-DEV-044",),
+    breaks=("MQTT-DEV-044", "MQTT-DEV-047", "PROFILE-03"),
     applies=binding(_receives(1, 2)),
 )
 def acknowledges_nothing(device: SimulatedDevice) -> None:
@@ -80,3 +80,14 @@ def unreadable_not_acknowledged(device: SimulatedDevice) -> None:
 
     front(device).incoming.append(only(PacketType.PUBLISH, note))
     front(device).outgoing.append(only(PacketType.PUBACK, forget))
+
+
+@fault(
+    name="pubrel-not-answered",
+    title="does not complete the handshake of QoS 2",
+    breaks=("MQTT-DEV-045",),
+    applies=binding(_receives(2)),
+)
+def pubrel_not_answered(device: SimulatedDevice) -> None:
+    """The last of the four packets was forgotten."""
+    front(device).outgoing.append(only(PacketType.PUBCOMP, lambda packet: []))
