@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Seen, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mqtt.delivering import answer_to, deliveries
+from harness.checks.mqtt.delivering import answer_to, answers, deliveries
 from harness.checks.mqtt.sessions import tapped
 from harness.checks.mqtt.topics import binding_of
 from harness.checks.observations import Transport
@@ -114,4 +114,68 @@ def released(case: Case, message: Seen[mqtt.Publish, MqttPacket]) -> Seen[mqtt.A
             and seen.body.connection == message.body.connection
             and seen.what.packet_id == message.what.packet_id
         ),
+    )
+
+
+@requirement(
+    "MQTT-DEV-046",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-4.3.3-2]; 5.0: [MQTT-4.3.3-10]",
+    level=Level.MUST,
+    purpose="ensure that a command of QoS 2 that is repeated before PUBREL is executed once",
+    stimulus="Send an action that tells each execution with QoS 2, and the same PUBLISH twice again with "
+    "DUP before PUBREL",
+    expect="PUBREC each time, and one execution",
+    ics="MQTT.QOS2_SUB",
+    needs=(Need.TAP,),
+    usual_cause="The message is acted upon when PUBLISH comes, without looking whether its packet "
+    "identifier is known already.",
+)
+class ExecutesQos2Once(Check):
+    """Counts the events by which the device tells the executions."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        found = countable(profile)
+        return (Subject(found.action),) if found else ()
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        found = countable(bench.profile, subject.name)
+        assert found is not None
+        identifier, level = bench.tap.next_packet_id(), binding_of(bench.profile).level
+        for copy in range(1 + REPEATED):
+            raw = mqtt.encode_publish(found.topic, b"", 2, packet_id=identifier, dup=copy > 0, level=level)
+            await _exchange(bench, raw, mqtt.PacketType.PUBREC, "the action again" if copy else "the action")
+        release = mqtt.encode_ack(mqtt.PacketType.PUBREL, identifier)
+        await _exchange(bench, release, mqtt.PacketType.PUBCOMP, "PUBREL")
+        # Each execution is told within this time, so that none is missed in the count.
+        imposed_by = f"profile: behaviour.rules {found.rule}"
+        await bench.quiet(found.within, imposed_by=imposed_by, what="a second execution to be told")
+
+    def judge(self, case: Case) -> Outcome:
+        found = countable(case.profile, case.subject.name)
+        assert found is not None
+        sent = [seen for seen in deliveries(case) if seen.what.topic == found.topic]
+        received = answers(case, mqtt.PacketType.PUBREC)
+        if len({seen.body.connection for seen in sent}) != 1:
+            return inconclusive("the connection was lost in the middle of it", sent)
+        if len(received) < len(sent):
+            return failed(f"{len(sent)} times PUBLISH, {len(received)} times PUBREC", sent, received)
+        told = case.reports(found.event, Transport.MQTT)
+        if len(told) > 1:
+            return failed(f"one command was executed {len(told)} times", sent, told)
+        if not told:
+            return failed("the command was acknowledged, but never executed", sent, received)
+        return passed("three times PUBLISH, one execution", sent, received, told)
+
+
+async def _exchange(bench: Bench, raw: bytes, answer: mqtt.PacketType, what: str) -> None:
+    """Send a packet of the handshake, and wait for its answer."""
+    since = bench.mark()
+    bench.tap.inject(raw, what=what)
+    await bench.until(
+        lambda event: tapped(event, Direction.FROM_DUT, answer) is not None,
+        within=ANSWERED,
+        since=since,
+        what=answer.name,
     )

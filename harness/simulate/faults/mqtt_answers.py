@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from harness.model.binding import MqttBinding
 from harness.simulate.faults import fault
-from harness.simulate.faults.rewriting import binding, body_of, front, only, qos_of, topic_of
-from harness.trace.mqtt import PacketType, encode_ack
+from harness.simulate.faults.rewriting import binding, body_of, front, only, qos_of, topic_of, with_body
+from harness.trace.mqtt import PacketType, encode_ack, encode_publish
+from harness.trace.mqtt_fields import string
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
@@ -91,3 +92,24 @@ def unreadable_not_acknowledged(device: SimulatedDevice) -> None:
 def pubrel_not_answered(device: SimulatedDevice) -> None:
     """The last of the four packets was forgotten."""
     front(device).outgoing.append(only(PacketType.PUBCOMP, lambda packet: []))
+
+
+@fault(
+    name="qos-2-executed-at-publish",
+    title="executes a message of QoS 2 each time that it comes",
+    breaks=("MQTT-DEV-046",),
+    seen_as="F-MQTT-23",
+    applies=binding(_receives(2)),
+)
+def qos_2_executed_at_publish(device: SimulatedDevice) -> None:
+    """The command is taken out of PUBLISH at once; at PUBREL there is nothing left to do."""
+
+    def at_once(packet: bytes) -> list[bytes]:
+        if qos_of(packet) != 2:
+            return [packet]
+        body, end = body_of(packet), 2 + len(topic_of(packet))
+        executed = encode_publish(topic_of(packet), body[end + 2 :])
+        nothing = string("nothing") + body[end : end + 2]
+        return [executed, *with_body(packet, nothing)]
+
+    front(device).incoming.append(only(PacketType.PUBLISH, at_once))
