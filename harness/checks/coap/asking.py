@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from harness.checks.bench import Bench, CannotStimulateError, CoapEndpoint
 from harness.checks.coap.resources import Setting, levers, other_value, plain_path
@@ -13,6 +13,9 @@ from harness.model.base import Value
 from harness.model.requirement import Need
 from harness.trace import coap
 from harness.trace.events import Act, CoapDatagram, Direction, Event
+
+Get: TypeAlias = tuple[str, dict[str, Any]]
+"""A path (with a query) to GET, and further fields of the request."""
 
 ANSWER = 10.0
 """Seconds in which a device on the same link has answered, after two lost datagrams still."""
@@ -125,10 +128,10 @@ def arrives(endpoint: CoapEndpoint, wanted: Callable[[coap.Message], bool]) -> C
     return accepted
 
 
-async def get_all(bench: Bench, requests: Sequence[tuple[str, dict[str, Any]]], slow: Sequence[str]) -> None:
+async def get_all(bench: Bench, requests: Sequence[Get], slow: Sequence[str]) -> None:
     """GET many paths; those that are slow go side by side, each from an endpoint of its own."""
 
-    async def one_after_the_other(part: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    async def one_after_the_other(part: Sequence[Get]) -> None:
         endpoint = await bench.coap.endpoint()
         for path, fields in part:
             await ask(bench, endpoint, coap.Code.GET, path, **fields)

@@ -77,6 +77,19 @@ def free_settings(profile: Profile) -> list[Setting]:
     return [setting for setting in usable if setting.name not in ruled] or usable[:1]
 
 
+def named(profile: Profile, name: str | None) -> Setting:
+    """The setting of that name."""
+    return next(each for each in settings(profile) if each.name == name)
+
+
+def steady_settings(profile: Profile) -> list[Setting]:
+    """Settings that no behaviour rule changes by itself; where there are none, the first setting."""
+    changed = {
+        name for rule in profile.behaviour.rules for condition in rule.then for name in condition.names
+    }
+    return [each for each in settings(profile) if each.name not in changed] or settings(profile)[:1]
+
+
 def levers(profile: Profile) -> list[Setting]:
     """Observed properties that can be moved from outside, by PUT or (after those) by a stimulated sensor."""
     ruled = names_in_rules(profile)

@@ -1,0 +1,68 @@
+"""How requests are answered: tokens, types, addresses, encoding, formats (RFC 7252, section 5)."""
+
+from __future__ import annotations
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.coap.asking import ask
+from harness.checks.coap.exchanges import exchanges, from_device
+from harness.checks.coap.resources import (
+    plain_path,
+)
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace import coap
+
+DEFAULT_MAX_AGE = 60  # seconds (RFC 7252, 5.10.5)
+UNKNOWN_METHOD = 0x1F  # 0.31
+
+
+@requirement(
+    "COAP-CORE-09",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="5.2.1, 5.3.1, 5.3.2, 5.8.1",
+    level=Level.MUST,
+    purpose="ensure that a CON GET yields a matching response",
+    stimulus="CON GET with tokens of 0, 1 and 8 bytes, zero bytes among them",
+    expect="2.05 in an ACK with the same Message ID and the same token, or in a message of its own with the "
+    "same token",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="Tokens are kept as text or in four bytes, so that zero bytes end them and long ones are "
+    "cut; or a token is expected and an empty one not handled.",
+)
+class MatchingResponse(Check):
+    """The token comes back as it was sent."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        path = plain_path(bench.profile)
+        for token in (b"", b"\0", b"\0" + bench.random.randbytes(5) + b"\0\1"):
+            endpoint = await bench.coap.endpoint()
+            await ask(bench, endpoint, coap.Code.GET, path, token=token)
+
+    def judge(self, case: Case) -> Outcome:
+        found = exchanges(case)
+        for each in found:
+            asked, size = each.asked, len(each.asked.token)
+            if each.response is None:
+                return failed(
+                    f"a GET with a token of {size} bytes got no response that matches it, but "
+                    f"{each.outcome()}",
+                    each.sent,
+                    list(from_device(case, each.local)),
+                )
+            answer = each.response.what
+            if answer.token != asked.token:
+                names = [token.hex() or "(empty)" for token in (asked.token, answer.token)]
+                return failed(f"the token {names[0]} came back as {names[1]}", *each.evidence)
+            if answer.type is coap.Type.ACK and answer.mid != asked.mid:
+                return failed("the ACK with the response has another Message ID", *each.evidence)
+            if answer.code != coap.Code.CONTENT:
+                return failed(f"GET was answered by {coap.code_name(answer.code)}", *each.evidence)
+        if not found:
+            return inconclusive("no request was sent")
+        return passed(
+            "tokens of 0, 1 and 8 bytes came back", [seen for each in found for seen in each.evidence]
+        )
