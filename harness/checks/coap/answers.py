@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.case import Case, failed, first, inconclusive, passed, warned
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import ask
+from harness.checks.coap.asking import ask, put
 from harness.checks.coap.exchanges import exchanges, from_device
 from harness.checks.coap.resources import (
+    free_settings,
     plain_path,
 )
 from harness.model.requirement import Area, Level, Need
@@ -65,4 +66,47 @@ class MatchingResponse(Check):
             return inconclusive("no request was sent")
         return passed(
             "tokens of 0, 1 and 8 bytes came back", [seen for each in found for seen in each.evidence]
+        )
+
+
+@requirement(
+    "COAP-CORE-10",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="4.3, 5.2.3",
+    level=Level.MUST,
+    purpose="ensure that NON requests are answered by NON and never acknowledged",
+    stimulus="NON GET of a resource and of a path that does not exist; NON PUT of the present value where "
+    "something can be written",
+    expect="No ACK (MUST); the responses are NON (SHOULD)",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="The type of every response is fixed to ACK.",
+)
+class NonConfirmableResponse(Check):
+    """Who asks without confirmation is not given one."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        non, endpoint = coap.Type.NON, await bench.coap.endpoint()
+        await ask(bench, endpoint, coap.Code.GET, plain_path(bench.profile), type=non, what="NON GET")
+        await ask(bench, endpoint, coap.Code.GET, "/no/such/thing", type=non, what="NON GET of nothing")
+        for setting in free_settings(bench.profile)[:1]:
+            value = await bench.read(setting.name, transport="coap")
+            await put(bench, endpoint, setting, value, type=non, what="NON PUT")
+
+    def judge(self, case: Case) -> Outcome:
+        asked = [each for each in exchanges(case) if each.asked.type is coap.Type.NON]
+        answered = [each for each in asked if each.replies]
+        for each in answered:
+            acknowledged = first(each.replies, lambda reply: reply.what.type is coap.Type.ACK)
+            if acknowledged:
+                return failed(f"{each.what} was acknowledged", each.sent[0], acknowledged)
+        if not any(each.what == "NON GET" and each.response for each in asked):
+            return failed("none of three NON GETs got a response", [each.sent[0] for each in asked])
+        for each in answered:
+            if each.response and each.response.what.type is coap.Type.CON:
+                return warned(f"{each.what} was answered by a confirmable message", *each.evidence)
+        return passed(
+            f"answered without ACK, in NON: {', '.join(dict.fromkeys(each.what for each in answered))}",
+            [seen for each in answered for seen in each.evidence],
         )
