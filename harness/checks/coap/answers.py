@@ -6,7 +6,7 @@ from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, first, inconclusive, passed, warned
 from harness.checks.catalogue import Check, requirement
 from harness.checks.coap.asking import ask, put
-from harness.checks.coap.exchanges import exchanges, from_device
+from harness.checks.coap.exchanges import exchanges, from_device, whole
 from harness.checks.coap.resources import (
     free_settings,
     plain_path,
@@ -14,6 +14,7 @@ from harness.checks.coap.resources import (
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import coap
+from harness.trace.events import Direction
 
 DEFAULT_MAX_AGE = 60  # seconds (RFC 7252, 5.10.5)
 UNKNOWN_METHOD = 0x1F  # 0.31
@@ -110,3 +111,42 @@ class NonConfirmableResponse(Check):
             f"answered without ACK, in NON: {', '.join(dict.fromkeys(each.what for each in answered))}",
             [seen for each in answered for seen in each.evidence],
         )
+
+
+@requirement(
+    "COAP-CORE-16",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="5.3.2",
+    level=Level.MUST,
+    purpose="ensure that responses come from the address and port that the request was sent to",
+    stimulus="CON GET; every response of the run counts",
+    expect="No response to a request of ours comes from elsewhere",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="The response is sent through another socket than the one that received the request, or the "
+    "device has several addresses and the system chooses one.",
+)
+class ResponseSource(Check):
+    """A client drops what comes from where it did not ask."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint = await bench.coap.endpoint()
+        await ask(bench, endpoint, coap.Code.GET, plain_path(bench.profile))
+
+    def judge(self, case: Case) -> Outcome:
+        run = whole(case)
+        asked = {(each.local, each.asked.token): each for each in exchanges(run) if each.asked.is_request}
+        for stray in run.coap(Direction.OTHER):
+            each = asked.get((stray.body.local, stray.what.token))
+            if each is not None and stray.what.is_response:
+                return failed(
+                    f"{each.what} to {each.sent[0].body.remote} was answered from {stray.body.remote}",
+                    each.sent[0],
+                    stray,
+                )
+        answered = [each for each in exchanges(case) if each.response]
+        if not answered:
+            return inconclusive("no response came at all", [each.sent[0] for each in exchanges(case)])
+        total = len(list(from_device(run)))
+        return passed(f"{total} messages, all from where they were asked for", *answered[0].evidence)
