@@ -1,0 +1,70 @@
+"""Methods and paths: what is there, what is not, and what a request may change (RFC 7252, 5.1 and 5.8)."""
+
+from __future__ import annotations
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.coap.asking import ask
+from harness.checks.coap.exchanges import exchanges
+from harness.checks.coap.resources import (
+    bound_properties,
+    default_of,
+    plain_path,
+)
+from harness.model.ics import ics_of
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace import coap
+from harness.trace.events import Act
+
+UNKNOWN_METHOD = 0x1F  # 0.31
+FURTHER_METHODS = (coap.Code.FETCH, coap.Code.PATCH, coap.Code.IPATCH)  # RFC 8132
+
+
+@requirement(
+    "COAP-CORE-30",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="5.8",
+    level=Level.MUST,
+    purpose="ensure that unknown or unsupported methods give 4.05",
+    stimulus="Codes 0.31 and, unless declared, 0.05 to 0.07; PUT on a read-only property",
+    expect="4.05 each",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="The dispatcher knows GET and takes everything else for PUT, or every error becomes 4.04 or "
+    "5.00.",
+)
+class UnknownMethod(Check):
+    """A method that a resource does not have is refused as such."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint, path = await bench.coap.endpoint(), plain_path(bench.profile)
+        claimed = "COAP.FETCH_PATCH" in ics_of(bench.profile)
+        for code in (UNKNOWN_METHOD, *(() if claimed else FURTHER_METHODS)):
+            await ask(bench, endpoint, code, path, what=f"method {coap.code_text(code)} on {path}")
+        for sensor in [each for each in bound_properties(bench.profile) if each.schema.read_only][:1]:
+            value = default_of(sensor.schema)
+            bench.stimulus(Act.WRITE, sensor.name, value, transport="coap", legal=False)
+            await ask(
+                bench,
+                endpoint,
+                coap.Code.PUT,
+                sensor.path,
+                what=f"PUT on {sensor.path}, which is read-only",
+                payload=sensor.payload(value),
+                content_format=sensor.format,
+            )
+
+    def judge(self, case: Case) -> Outcome:
+        found = exchanges(case)
+        for each in found:
+            if not each.answered(coap.Code.METHOD_NOT_ALLOWED):
+                return failed(f"{each.what} was answered by {each.outcome()}, not by 4.05", *each.evidence)
+        if not found:
+            return inconclusive("no request was sent")
+        return passed(
+            f"4.05 for: {'; '.join(each.what for each in found)}",
+            [seen for each in found for seen in each.evidence],
+        )
