@@ -13,7 +13,7 @@ from harness.checks.coap.resources import (
     plain_path,
 )
 from harness.model.ics import ics_of
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import coap
 from harness.trace.events import Act
@@ -66,5 +66,45 @@ class UnknownMethod(Check):
             return inconclusive("no request was sent")
         return passed(
             f"4.05 for: {'; '.join(each.what for each in found)}",
+            [seen for each in found for seen in each.evidence],
+        )
+
+
+@requirement(
+    "COAP-CORE-31",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="5.9.2.5",
+    level=Level.SHOULD,
+    basis=Basis.DERIVED,
+    purpose="ensure that unknown resources give 4.04",
+    stimulus="GET a random path, a path with a segment '..', a very long path",
+    expect="4.04 for the random path; some 4.xx for the others",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="One handler serves all paths, compares beginnings only, or errors of all kinds become 5.00.",
+)
+class UnknownPath(Check):
+    """What is not there is not found."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint = await bench.coap.endpoint()
+        name = f"no-{bench.random.getrandbits(40):010x}"
+        await ask(bench, endpoint, coap.Code.GET, f"/{name}", what="a random path")
+        dots = plain_path(bench.profile) + "/%2E%2E/" + name
+        await ask(bench, endpoint, coap.Code.GET, dots, what="a path with '..'")
+        await ask(bench, endpoint, coap.Code.GET, "/" + "/".join([name * 15] * 3), what="a very long path")
+
+    def judge(self, case: Case) -> Outcome:
+        found = exchanges(case)
+        for each in found:
+            if each.what == "a random path" and not each.answered(coap.Code.NOT_FOUND):
+                return failed(f"{each.what} was answered by {each.outcome()}, not by 4.04", *each.evidence)
+            if each.response is None or each.response.what.code >> 5 != 4:
+                return failed(f"{each.what} was answered by {each.outcome()}, not by 4.xx", *each.evidence)
+        if not found:
+            return inconclusive("no request was sent")
+        return passed(
+            f"refused: {'; '.join(f'{each.what} ({each.outcome()})' for each in found)}",
             [seen for each in found for seen in each.evidence],
         )
