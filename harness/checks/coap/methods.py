@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import ask
+from harness.checks.coap.asking import Get, ask, get_all
 from harness.checks.coap.exchanges import exchanges
 from harness.checks.coap.resources import (
+    LINKS,
+    binding_of,
     bound_properties,
     default_of,
     plain_path,
+    readable_paths,
+    steady_settings,
 )
 from harness.model.ics import ics_of
 from harness.model.requirement import Area, Basis, Level, Need
@@ -107,4 +113,54 @@ class UnknownPath(Check):
         return passed(
             f"refused: {'; '.join(f'{each.what} ({each.outcome()})' for each in found)}",
             [seen for each in found for seen in each.evidence],
+        )
+
+
+@requirement(
+    "COAP-CORE-32",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="5.1",
+    level=Level.MUST,
+    purpose="ensure that GET has no effect beyond retrieval",
+    stimulus="GET every resource, plainly and with a query; read all settings before and after",
+    expect="The settings are the same in every reading",
+    ics="COAP.PUT",
+    needs=(Need.COAP,),
+    usual_cause="A switch is served by one handler for all methods, so that reading it flips it; or a query "
+    "such as ?on=1 is obeyed.",
+)
+class SafeGet(Check):
+    """Whoever only looks changes nothing."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        slow = [resource.path for resource in binding_of(bench.profile).resources if resource.takes]
+        readable = [*readable_paths(bench.profile), LINKS]
+        states: list[Get] = [
+            (path, {}) for path in dict.fromkeys(each.path for each in steady_settings(bench.profile))
+        ]
+        queried: list[Get] = [(f"{path}?on=1&value=1", {}) for path in readable if path not in slow]
+        await get_all(bench, states, ())
+        await get_all(bench, [*((path, {}) for path in readable), *queried], slow)
+        await get_all(bench, states, ())
+
+    def judge(self, case: Case) -> Outcome:
+        gets = [each for each in exchanges(case) if each.answered(coap.Code.CONTENT)]
+        first_and_last = []
+        for setting in steady_settings(case.profile):
+            readings = [each for each in gets if each.asked.uri_path == setting.path]
+            if len(readings) < 2:
+                return inconclusive(f"{setting.path} could not be read before and after")
+            for before, after in pairwise(readings):
+                assert before.response and after.response
+                old, new = setting.told(before.response.what), setting.told(after.response.what)
+                if not setting.schema.agrees(new, old):
+                    return failed(
+                        f"{setting.name} went from {old!r} to {new!r} though it was only read",
+                        *before.evidence,
+                        *after.evidence,
+                    )
+            first_and_last += [readings[0].sent[0], readings[-1].response]
+        return passed(
+            f"{len(gets)} GETs, and no setting has changed", [seen for seen in first_and_last if seen]
         )
