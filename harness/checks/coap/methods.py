@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from functools import partial
 from itertools import pairwise
 
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import Get, ask, get_all
+from harness.checks.coap.asking import Get, ask, get_all, present_and_other, put
 from harness.checks.coap.exchanges import exchanges
 from harness.checks.coap.resources import (
     LINKS,
     binding_of,
     bound_properties,
     default_of,
+    named,
     plain_path,
     readable_paths,
     steady_settings,
 )
 from harness.model.ics import ics_of
+from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import coap
@@ -163,4 +168,73 @@ class SafeGet(Check):
             first_and_last += [readings[0].sent[0], readings[-1].response]
         return passed(
             f"{len(gets)} GETs, and no setting has changed", [seen for seen in first_and_last if seen]
+        )
+
+
+@requirement(
+    "COAP-CORE-33",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="5.1, 5.8.3",
+    level=Level.MUST,
+    purpose="ensure that PUT is idempotent and reports 2.04 or 2.01",
+    stimulus="PUT another value twice, as two requests; read it after each; then PUT the old value",
+    expect="2.04 (2.01 where it created the resource) each time; the same state after both",
+    ics="COAP.PUT",
+    needs=(Need.COAP,),
+    usual_cause="A handler that was written for a button: whatever is written to it, it switches over.",
+)
+class IdempotentPut(Check):
+    """The state is what was written, however often."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return [Subject(setting.name) for setting in steady_settings(profile)]
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting = named(bench.profile, subject.name)
+        present, other = await present_and_other(bench, setting)
+        endpoint = await bench.coap.endpoint()
+        for value in (other, other, present):
+            since = bench.mark()
+            await put(bench, endpoint, setting, value)
+            await bench.reported(
+                setting.name,
+                partial(setting.schema.agrees, expected=value),
+                transport="coap",
+                within=bench.profile.settle(setting.name),
+                since=since,
+            )
+
+    def judge(self, case: Case) -> Outcome:
+        setting = named(case.profile, case.subject.name)
+        puts = [each for each in exchanges(case) if each.asked.code == coap.Code.PUT]
+        if len(puts) < 3:
+            return inconclusive("the value was not written twice")
+        once, twice, back = puts
+        for each in (once, twice):
+            if each.answered(coap.Code.CONFLICT, coap.Code.FORBIDDEN) and each is once:
+                return inconclusive(f"the device refused the value: {each.outcome()}", *each.evidence)
+            if not each.answered(coap.Code.CHANGED, coap.Code.CREATED):
+                return failed(f"PUT was answered by {each.outcome()}, not by 2.04", *each.evidence)
+        wanted = case.acts(Act.WRITE)[0].what.value
+        told = [report for report in case.reports(setting.name, "coap") if report.problem is None]
+        first_state = [each for each in told if once.sent[0].line < each.event.line < twice.sent[0].line]
+        second_state = [each for each in told if twice.sent[0].line < each.event.line < back.sent[0].line]
+        if not first_state or not second_state:
+            return inconclusive("the state was not told after each PUT", once.sent[0], twice.sent[0])
+        for state in (first_state[-1], second_state[-1]):
+            if not setting.schema.agrees(state.value, json.loads(wanted or "null")):
+                which = "first" if state is first_state[-1] else "second"
+                return failed(
+                    f"{wanted} was written; after the {which} PUT {setting.name} is {state.value!r}",
+                    once.sent[0],
+                    twice.sent[0],
+                    state,
+                )
+        return passed(
+            f"{wanted} written twice is {wanted}",
+            *once.evidence,
+            first_state[-1],
+            *twice.evidence,
+            second_state[-1],
         )
