@@ -103,6 +103,11 @@ def the_setting(bench: Bench, *, json: bool = False, qos: int = 0) -> Setting:
     return setting
 
 
+def patience(profile: Profile, setting: Setting) -> float:
+    """Seconds after which no effect of a command is awaited any more."""
+    return 2 * profile.settle(setting.name) + GRACE
+
+
 async def present_value(bench: Bench, setting: Setting) -> Value:
     """What the device reported last. Raises CannotStimulateError when it has not reported anything."""
     return await bench.read(setting.name, transport=Transport.MQTT)
@@ -114,7 +119,7 @@ async def obeyed(bench: Bench, setting: Setting, value: Value, *, since: int) ->
         setting.name,
         lambda told: same_value(told, value),
         transport=Transport.MQTT,
-        within=2 * bench.profile.settle(setting.name) + GRACE,
+        within=patience(bench.profile, setting),
         since=since,
     )
 

@@ -11,16 +11,20 @@ from harness.checks.mqtt.commands import (
     command,
     commanded,
     effect_of_last_write,
+    patience,
     present_value,
+    setting_of,
     the_setting,
 )
-from harness.checks.mqtt.sessions import so_far
+from harness.checks.mqtt.sessions import so_far, tapped
+from harness.checks.mqtt.topics import binding_of
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
-from harness.trace.events import Direction, Fate, MqttPacket
+from harness.trace.events import Direction, Event, Fate, MqttPacket
 
+LOAD = 20  # commands under way at once; brokers allow as many by default
 BROKEN_JSON = b'{"value": '
 
 
@@ -151,3 +155,63 @@ class AcknowledgesWhatItDoesNotUnderstand(Check):
         return passed(
             "it acknowledged what it does not understand, and obeyed what came next", answer, effect
         )
+
+
+@requirement(
+    "PROFILE-03",
+    area=Area.MQTT,
+    standard="profile",
+    clause="behaviour.settle (MQTT 3.1.1 + 5.0: 4.3.2)",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that the IUT acknowledges commands of QoS 1 in the time in which it has to obey them, "
+    "also when many come at once",
+    stimulus=f"Send {LOAD} commands for one setting at once, with QoS 1",
+    expect="A PUBACK for each of them within the settle time of the setting",
+    ics="MQTT.QOS1_SUB",
+    needs=(Need.TAP,),
+    usual_cause="Acknowledgements wait in a queue of a few entries, and what does not fit is lost; or each "
+    "waits until its command has been carried out.",
+)
+class AcknowledgesInTime(Check):
+    """The commands go out back to back, each with a packet identifier of its own."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return commanded(profile, qos=1)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting = the_setting(bench, qos=1)
+        values = setting.others(await present_value(bench, setting), LOAD)
+        level, since = binding_of(bench.profile).level, bench.mark()
+        owed = {bench.tap.next_packet_id(): value for value in values}
+        packets = [setting.packet(setting.payload(value), level, key) for key, value in owed.items()]
+        bench.tap.inject(*packets, what=f"{LOAD} commands at once")
+
+        def acknowledged(event: Event) -> bool:
+            packet = tapped(event, Direction.FROM_DUT, mqtt.PacketType.PUBACK)
+            if isinstance(packet, mqtt.Ack):
+                owed.pop(packet.packet_id, None)
+            return not owed
+
+        within = patience(bench.profile, setting)
+        await bench.until(acknowledged, within=within, since=since, what="all commands to be acknowledged")
+
+    def judge(self, case: Case) -> Outcome:
+        setting = setting_of(case.profile, qos=1)
+        assert setting is not None
+        limit = case.profile.settle(setting.name)
+        sent = [seen for seen in deliveries(case) if seen.body.fate is Fate.INJECTED]
+        if len(sent) < LOAD:
+            return inconclusive(f"only {len(sent)} of {LOAD} commands were sent", sent)
+        slowest = 0.0
+        for message in sent:
+            answer = answer_to(case, message, mqtt.PacketType.PUBACK)
+            if answer is None:
+                return failed("a command of QoS 1 was not acknowledged", message)
+            took = answer.time - message.time
+            if took > limit:
+                return failed(
+                    f"a command was acknowledged after {took:.3f} s, not {limit:g} s", message, answer
+                )
+            slowest = max(slowest, took)
+        return passed(f"{LOAD} commands were acknowledged, the slowest after {slowest:.3f} s", sent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from harness.trace.mqtt_fields import string
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
+
+QUEUE = 4  # packets that wait to be sent
+QUEUE_DRAINS = 0.05  # seconds until they are
 
 
 def _receives(*qualities: int) -> Callable[[MqttBinding], bool]:
@@ -113,3 +117,24 @@ def qos_2_executed_at_publish(device: SimulatedDevice) -> None:
         return [executed, *with_body(packet, nothing)]
 
     front(device).incoming.append(only(PacketType.PUBLISH, at_once))
+
+
+@fault(
+    name="acknowledgements-overflow",
+    title="loses acknowledgements when many messages come at once",
+    breaks=("PROFILE-03",),
+    applies=binding(_receives(1, 2)),
+)
+def acknowledgements_overflow(device: SimulatedDevice) -> None:
+    """Its queue for outgoing packets has four places."""
+    sent_at: list[float] = []
+
+    def overflow(packet: bytes) -> list[bytes]:
+        now = asyncio.get_running_loop().time()
+        sent_at[:] = [time for time in sent_at if now - time < QUEUE_DRAINS]
+        if len(sent_at) >= QUEUE:
+            return []
+        sent_at.append(now)
+        return [packet]
+
+    front(device).outgoing.append(only(PacketType.PUBACK, overflow))
