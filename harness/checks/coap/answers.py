@@ -5,9 +5,11 @@ from __future__ import annotations
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, first, inconclusive, passed, warned
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import ask, put
+from harness.checks.coap.asking import ask, cancel, observe, put
 from harness.checks.coap.exchanges import exchanges, from_device, whole
 from harness.checks.coap.resources import (
+    LINKS,
+    bound_properties,
     free_settings,
     plain_path,
 )
@@ -150,3 +152,42 @@ class ResponseSource(Check):
             return inconclusive("no response came at all", [each.sent[0] for each in exchanges(case)])
         total = len(list(from_device(run)))
         return passed(f"{total} messages, all from where they were asked for", *answered[0].evidence)
+
+
+@requirement(
+    "COAP-CORE-26",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="3.1, 5.4.4",
+    level=Level.MUST,
+    purpose="ensure that messages of the IUT are properly encoded",
+    stimulus="Requests that are served, one that is refused, an observation where there are any; every "
+    "message of the run counts",
+    expect="Header, options and payload follow the format (MUST); options with their default value are left "
+    "out (SHOULD)",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="Options are appended in the order of the code instead of their numbers, or a counter "
+    "outgrows the bytes that its option may have.",
+)
+class Encoding(Check):
+    """All that the device sent is decoded strictly."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint = await bench.coap.endpoint()
+        for path in (plain_path(bench.profile), LINKS, "/no/such/thing"):
+            await ask(bench, endpoint, coap.Code.GET, path)
+        for observed in [each for each in bound_properties(bench.profile) if each.bound.observe][:1]:
+            await cancel(bench, await observe(bench, observed.path))
+
+    def judge(self, case: Case) -> Outcome:
+        messages = list(from_device(whole(case)))
+        for seen in messages:
+            if seen.what.problems:
+                return failed(f"a message breaks the format: {seen.what.problems[0]}", seen)
+        for seen in messages:
+            if seen.what.is_response and seen.what.uint(coap.OptionNumber.MAX_AGE) == DEFAULT_MAX_AGE:
+                return warned("a response says Max-Age 60, which is the default", seen)
+        if not any(seen.what.is_response for seen in from_device(case)):
+            return inconclusive("the device sent no response")
+        return passed(f"{len(messages)} messages follow the format", messages[:5])
