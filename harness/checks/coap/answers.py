@@ -191,3 +191,42 @@ class Encoding(Check):
         if not any(seen.what.is_response for seen in from_device(case)):
             return inconclusive("the device sent no response")
         return passed(f"{len(messages)} messages follow the format", messages[:5])
+
+
+@requirement(
+    "COAP-CORE-41",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="5.5.2",
+    level=Level.MUST,
+    purpose="ensure that diagnostic payloads are UTF-8",
+    stimulus="Requests that are refused; every 4.xx and 5.xx of the run counts",
+    expect="A payload without Content-Format is UTF-8",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="Texts come from a system in another character set, or the payload is a leftover of the "
+    "buffer.",
+)
+class DiagnosticPayload(Check):
+    """What tells people about an error has to be readable. With a Content-Format it is a representation."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint, path = await bench.coap.endpoint(), plain_path(bench.profile)
+        await ask(bench, endpoint, coap.Code.GET, "/no/such/thing")
+        await ask(bench, endpoint, UNKNOWN_METHOD, path)
+        await ask(bench, endpoint, coap.Code.GET, path, accept=65535)
+
+    def judge(self, case: Case) -> Outcome:
+        errors = [seen for seen in from_device(whole(case)) if seen.what.code >> 5 in (4, 5)]
+        diagnostics = [seen for seen in errors if seen.what.payload and seen.what.content_format is None]
+        for seen in diagnostics:
+            try:
+                seen.what.payload.decode("utf-8")
+            except UnicodeDecodeError:
+                return failed(f"the diagnostic payload {seen.what.payload[:40]!r} is not UTF-8", seen)
+        if not errors:
+            return inconclusive("the device refused nothing")
+        return passed(
+            f"{len(diagnostics)} diagnostic payloads in {len(errors)} error responses, all UTF-8",
+            (diagnostics or errors)[:5],
+        )
