@@ -5,15 +5,18 @@ from __future__ import annotations
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, first, inconclusive, passed, warned
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import ask, cancel, observe, put
+from harness.checks.coap.asking import ask, cancel, get_all, observe, put
 from harness.checks.coap.exchanges import exchanges, from_device, whole
 from harness.checks.coap.resources import (
     LINKS,
+    binding_of,
     bound_properties,
+    formats,
     free_settings,
     plain_path,
+    readable_paths,
 )
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import coap
 from harness.trace.events import Direction
@@ -229,4 +232,45 @@ class DiagnosticPayload(Check):
         return passed(
             f"{len(diagnostics)} diagnostic payloads in {len(errors)} error responses, all UTF-8",
             (diagnostics or errors)[:5],
+        )
+
+
+@requirement(
+    "PROFILE-22",
+    area=Area.COAP,
+    standard="profile",
+    clause="bindings.coap: path, format",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that each resource of the profile can be read, and tells the declared Content-Format",
+    stimulus="GET every resource that can be read",
+    expect="2.05 with the Content-Format of the profile",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="The option is left out because the own client does not look at it, or a handler was copied "
+    "from a resource in another format.",
+)
+class DeclaredFormat(Check):
+    """RFC 7252 5.5.1 leaves Content-Format to the application; the profile declares it."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        slow = [resource.path for resource in binding_of(bench.profile).resources if resource.takes]
+        await get_all(bench, [(path, {}) for path in readable_paths(bench.profile)], slow)
+
+    def judge(self, case: Case) -> Outcome:
+        declared = formats(case.profile)
+        read = {each.asked.uri_path: each for each in exchanges(case)}
+        for path, wanted in declared.items():
+            each = read.get(path)
+            if each is None:
+                return inconclusive(f"{path} was not read")
+            if each.response is None or each.response.what.code != coap.Code.CONTENT:
+                return failed(f"GET {path} was answered by {each.outcome()}", *each.evidence)
+            told = each.response.what.content_format
+            if told != wanted.number:
+                shown = "no Content-Format" if told is None else f"Content-Format {told}"
+                return failed(f"{path} has {shown}, not {wanted.number} ({wanted})", *each.evidence)
+        return passed(
+            f"{len(declared)} resources are in their declared formats",
+            [seen for path in declared for seen in read[path].evidence],
         )
