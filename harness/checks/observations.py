@@ -122,12 +122,18 @@ class CoapRequests:
         if message.code != coap.Code.CONTENT or key not in self._paths:
             return
         path = self._paths[key]
-        paths = [(name, bound.path, bound.member) for name, bound in binding.properties.items()]
-        paths += [(name, bound.path, None) for name, bound in binding.events.items()]
-        for name, bound_path, member in paths:
+        block = message.block2
+        partial = block is not None and (block.more or block.num > 0)
+        places = [
+            (name, bound.path, bound.format, bound.member) for name, bound in binding.properties.items()
+        ]
+        places += [(name, bound.path, bound.format, None) for name, bound in binding.events.items()]
+        for name, bound_path, format, member in places:
             if bound_path != path:
                 continue
-            value = decode_coap(message.payload, message.content_format, member)
+            value: Value | Undecoded = Undecoded("is one block of several")
+            if not partial:
+                value = decode_coap(message.payload, message.content_format, member, format.number)
             yield _report(event, name, value, Transport.COAP, asked=key not in self._observing)
 
 

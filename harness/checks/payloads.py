@@ -57,9 +57,15 @@ def decode_mqtt(payload: bytes, member: str | None, values: Mapping[str, Value] 
     return decoded
 
 
-def decode_coap(payload: bytes, content_format: int | None, member: str | None) -> Value | Undecoded:
-    """The value in a CoAP payload, by the Content-Format that came with it."""
+def decode_coap(
+    payload: bytes, content_format: int | None, member: str | None, assumed: int | None = None
+) -> Value | Undecoded:
+    """The value in a CoAP payload, by the Content-Format that came with it.
+
+    Where none came, the format is for the application to know (RFC 7252, 5.5.1): it is ``assumed``.
+    """
     decoded: Value | Undecoded
+    content_format = assumed if content_format is None else content_format
     if content_format == 50:
         decoded = decode_json(payload)
     elif content_format == 60:
