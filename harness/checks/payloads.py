@@ -6,6 +6,7 @@ NaN, no trailing text, no duplicate members), UTF-8 without byte order mark.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -134,10 +135,12 @@ def _decode_text(payload: bytes) -> Value | Undecoded:
 def _decode_cbor(payload: bytes) -> Value | Undecoded:
     import cbor2
 
+    stream = io.BytesIO(payload)
     try:
-        return cbor2.loads(payload)
+        value: Value = cbor2.load(stream)
     except Exception as problem:  # cbor2 raises many kinds on hostile input
         return Undecoded(f"is not CBOR: {problem}")
+    return Undecoded("has more behind its CBOR item") if stream.read() else value
 
 
 def _no_constant(name: str) -> Any:
