@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from harness.checks.bench import Bench, CannotStimulateError
-from harness.checks.case import Case, first
+from harness.checks.case import Case, Seen, first
 from harness.checks.observations import Report, Transport
-from harness.checks.payloads import decode_json, encode_mqtt
+from harness.checks.payloads import Undecoded, decode_json, decode_mqtt, encode_mqtt
 from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.binding import MqttProperty
@@ -18,7 +18,7 @@ from harness.model.rule import Condition
 from harness.model.schema import DataSchema, DataType, same_value
 from harness.model.verdict import Subject
 from harness.trace import mqtt
-from harness.trace.events import Act, Event
+from harness.trace.events import Act, Event, Stimulus
 
 SPREAD = 7  # a range of numbers is cut into so many parts, and the cuts are commanded
 GRACE = 2.0  # seconds beyond twice the settle time: how fast an effect comes is not asked here
@@ -55,6 +55,11 @@ class Setting:
     def payload(self, value: Value) -> bytes:
         """The payload that commands ``value``."""
         return encode_mqtt(value, self.bound.command_member, self.bound.values)
+
+    def value_of(self, payload: bytes) -> Value:
+        """The value that a payload of :meth:`payload` commands."""
+        value = decode_mqtt(payload, self.bound.command_member, self.bound.values)
+        return None if isinstance(value, Undecoded) else value
 
     def others(self, present: Value, count: int) -> list[Value]:
         """``count`` values to command one after the other, each another one than that before it."""
@@ -174,12 +179,15 @@ def _numbers(schema: DataSchema) -> list[Value]:
     return [int(value) if value.denominator == 1 else float(value) for value in exact]
 
 
-def effect_of_last_write(case: Case) -> Report | None:
-    """The report that the last command of the window has taken effect; None when there is none."""
-    write = case.acts(Act.WRITE)[-1]
-    assert write.what.name is not None
-    wanted = decode_json((write.what.value or "null").encode())
+def written(write: Seen[Stimulus, Stimulus]) -> Value:
+    """The value that a WRITE commanded."""
+    value = decode_json((write.what.value or "null").encode())
+    return None if isinstance(value, Undecoded) else value
+
+
+def effect_of(case: Case, write: Seen[Stimulus, Stimulus]) -> Report | None:
+    """The report that a command has taken effect; None when there is none."""
     return first(
         case.reports(write.what.name, Transport.MQTT),
-        lambda report: report.event.line > write.line and same_value(report.value, wanted),
+        lambda report: report.event.line > write.line and same_value(report.value, written(write)),
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Seen, failed, first, inconclusive, passed
+from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.commands import (
     command,
     commanded,
-    effect_of_last_write,
+    effect_of,
+    obeyed,
     patience,
     present_value,
     setting_of,
@@ -18,11 +19,13 @@ from harness.checks.mqtt.commands import (
 )
 from harness.checks.mqtt.sessions import so_far, tapped
 from harness.checks.mqtt.topics import binding_of
+from harness.checks.observations import Transport
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
-from harness.trace.events import Direction, Event, Fate, MqttPacket
+from harness.trace.events import Act, Direction, Event, Fate, MqttPacket
 
 LOAD = 20  # commands under way at once; brokers allow as many by default
 BROKEN_JSON = b'{"value": '
@@ -147,7 +150,7 @@ class AcknowledgesWhatItDoesNotUnderstand(Check):
         answer = answer_to(case, broken, mqtt.PacketType.PUBACK)
         if answer is None:
             return failed("a message that the device does not understand was not acknowledged", broken)
-        effect = effect_of_last_write(case)
+        effect = effect_of(case, case.acts(Act.WRITE)[-1])
         if effect is None:
             return failed(
                 "after a message that it does not understand the device obeys no more", broken, answer
@@ -195,6 +198,7 @@ class AcknowledgesInTime(Check):
 
         within = patience(bench.profile, setting)
         await bench.until(acknowledged, within=within, since=since, what="all commands to be acknowledged")
+        await obeyed(bench, setting, values[-1], since=since)
 
     def judge(self, case: Case) -> Outcome:
         setting = setting_of(case.profile, qos=1)
@@ -215,3 +219,82 @@ class AcknowledgesInTime(Check):
                 )
             slowest = max(slowest, took)
         return passed(f"{LOAD} commands were acknowledged, the slowest after {slowest:.3f} s", sent)
+
+
+@requirement(
+    "PROFILE-04",
+    area=Area.MQTT,
+    standard="profile",
+    clause="bindings.mqtt: command_qos (MQTT 3.1.1 + 5.0: 3.3.1.1, 4.3.2)",
+    level=Level.SHOULD,
+    basis=Basis.PROFILE,
+    purpose="ensure that a command of QoS 1 that is delivered twice is carried out once",
+    stimulus="Send a command, and the same PUBLISH with DUP right behind it; then another one, and its "
+    "duplicate after its PUBACK; a further command shows each time that both have been processed",
+    expect="One report of each new state. (By [MQTT-4.3.2-2] a receiver may take what comes after its PUBACK "
+    "for new; a device whose commands must not count twice has to look closer.)",
+    ics="MQTT.QOS1_SUB",
+    needs=(Need.TAP, Need.BROKER),
+    usual_cause="Every message is carried out as it comes; after a lost PUBACK a toggle flips back, and a "
+    "pulse is given twice.",
+)
+class DuplicateIsOneCommand(Check):
+    """Counts the reports between each command and the one that follows it."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return commanded(profile, qos=1)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting = the_setting(bench, qos=1)
+        level = binding_of(bench.profile).level
+        for after_puback in (False, True):
+            value, further = setting.others(await present_value(bench, setting), 2)
+            identifier, since = bench.tap.next_packet_id(), bench.mark()
+            once = setting.packet(setting.payload(value), level, identifier)
+            again = setting.packet(setting.payload(value), level, identifier, dup=True)
+            if after_puback:
+                bench.tap.inject(once, what="a command")
+                await bench.until(
+                    lambda event: tapped(event, Direction.FROM_DUT, mqtt.PacketType.PUBACK) is not None,
+                    within=patience(bench.profile, setting),
+                    since=since,
+                    what="PUBACK",
+                )
+                bench.tap.inject(again, what="the same command once more, after its PUBACK")
+            else:
+                bench.tap.inject(once, again, what="a command and its duplicate")
+            await obeyed(bench, setting, value, since=since)
+            await command(bench, setting, further)
+
+    def judge(self, case: Case) -> Outcome:
+        setting = setting_of(case.profile, qos=1)
+        assert setting is not None
+        reports = case.reports(setting.name, Transport.MQTT)
+        repeated = [seen for seen in deliveries(case) if seen.what.dup and seen.body.fate is Fate.INJECTED]
+        evidence: list[Evidence] = []
+        for duplicate, fence in zip(repeated, case.acts(Act.WRITE), strict=False):
+            value = setting.value_of(duplicate.what.payload)
+            sent = _first_copy(case, duplicate)
+            passed_on = effect_of(case, fence)
+            if sent is None or passed_on is None:
+                return inconclusive("the command after the duplicate was not obeyed", duplicate)
+            told = [
+                report
+                for report in reports
+                if sent.line < report.event.line < passed_on.event.line and same_value(report.value, value)
+            ]
+            if not told:
+                return inconclusive("the command was not seen to be obeyed", sent, duplicate)
+            if len(told) > 1:
+                return failed(f"one command was carried out {len(told)} times", sent, duplicate, told)
+            evidence += [sent, duplicate, *told]
+        if len(repeated) < 2 or not evidence:
+            return inconclusive("the duplicates were not sent", repeated)
+        return passed("a command and its duplicate were carried out once", evidence)
+
+
+def _first_copy(
+    case: Case, duplicate: Seen[mqtt.Publish, MqttPacket]
+) -> Seen[mqtt.Publish, MqttPacket] | None:
+    """The message of which this is the duplicate."""
+    return first(deliveries(case), lambda seen: seen.what.packet_id == duplicate.what.packet_id)

@@ -138,3 +138,14 @@ def acknowledgements_overflow(device: SimulatedDevice) -> None:
         return [packet]
 
     front(device).outgoing.append(only(PacketType.PUBACK, overflow))
+
+
+@fault(
+    name="executes-duplicates",
+    title="carries out a command again when it is delivered again",
+    breaks=("PROFILE-04",),
+    applies=binding(_receives(1, 2)),
+)
+def executes_duplicates(device: SimulatedDevice) -> None:
+    """The flag DUP and the packet identifier are not looked at."""
+    front(device).bend(executes_duplicates=True)
