@@ -48,7 +48,7 @@ def judge_silence(all_sent: Sequence[Exchange], case: Case) -> Outcome:
 
 def judge_format_errors(case: Case) -> Outcome:
     """Crafted CON messages were reset, crafted NON ones reset or ignored, and the device still answers."""
-    crafted = [found for found in exchanges(case) if crafted_wrong(found)]
+    crafted = crafted_wrong(case)
     for found in crafted:
         if found.asked.type is coap.Type.NON and any(not is_reset(reply.what) for reply in found.replies):
             return failed(f"{found.what} was answered by {found.outcome()}", *found.evidence)
@@ -80,9 +80,8 @@ def judge_resets(crafted: Iterable[Exchange]) -> Outcome:
     )
 
 
-def judge_unchanged(case: Case) -> Outcome | None:
+def judge_unchanged(case: Case, crafted: Sequence[Exchange]) -> Outcome | None:
     """Failed where a property that was read before and after the crafted datagrams is not the same."""
-    crafted = [found for found in exchanges(case) if crafted_wrong(found)]
     for name in dict.fromkeys(report.name for report in case.reports(transport="coap")):
         read = [report for report in case.reports(name, "coap") if report.asked]
         if len(read) > 1 and not case.profile.properties[name].agrees(read[-1].value, read[0].value):
@@ -91,10 +90,9 @@ def judge_unchanged(case: Case) -> Outcome | None:
     return None
 
 
-def crafted_wrong(found: Exchange) -> bool:
-    """Whether the message was made to be rejected."""
-    message = found.asked
-    return bool(message.problems) or not message.is_request
+def crafted_wrong(case: Case) -> list[Exchange]:
+    """The exchanges whose message was made to be rejected."""
+    return [found for found in exchanges(case) if found.asked.problems or not found.asked.is_request]
 
 
 def is_reset(message: coap.Message) -> bool:

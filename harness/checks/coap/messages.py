@@ -11,6 +11,7 @@ from harness.checks.coap.asking import fence, provoke, provoke_each
 from harness.checks.coap.crafted import (
     UNREADABLE_OPTIONS,
     crafted_get,
+    crafted_wrong,
     judge_format_errors,
     judge_resets,
     judge_silence,
@@ -144,7 +145,7 @@ class MarkerWithoutPayload(Check):
         await fence(bench, endpoint)
 
     def judge(self, case: Case) -> Outcome:
-        return judge_unchanged(case) or judge_format_errors(case)
+        return judge_unchanged(case, crafted_wrong(case)) or judge_format_errors(case)
 
 
 @requirement(
