@@ -1,0 +1,103 @@
+"""Options: unknown, repeated, oddly encoded, for proxies (RFC 7252, 5.4 and 5.10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.coap.asking import ask, fence, present_and_other
+from harness.checks.coap.exchanges import Exchange, exchanges
+from harness.checks.coap.resources import (
+    LINKS,
+    formats,
+    free_settings,
+    plain_path,
+    readable_paths,
+)
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace import coap
+
+ELECTIVE = coap.Option(65000, b"\x01")  # numbers from 65000 on are for experiments (RFC 7252, 12.2)
+CRITICAL = coap.Option(65001, b"\x01")
+PLAIN = "plain GET"
+LINK_FORMAT = 40
+
+
+async def _with_critical_option(bench: Bench, type: coap.Type) -> None:
+    """GET and PUT with an option that nobody knows, between two readings; then an ordinary request."""
+    endpoint = await bench.coap.endpoint()
+
+    async def send(code: coap.Code, path: str, **fields: Any) -> None:
+        what = f"{type.name} {code.name} with the critical option 65001"
+        if type is coap.Type.CON:
+            await ask(bench, endpoint, code, path, what=what, extra=[CRITICAL], **fields)
+            return
+        for _ in range(2):  # no answer need come, and one copy may be lost
+            mid, token = bench.coap.next_mid(), bench.coap.next_token()
+            message = coap.request(code, path, mid=mid, token=token, type=type, extra=[CRITICAL], **fields)
+            endpoint.send(coap.encode(message), what)
+
+    await send(coap.Code.GET, plain_path(bench.profile))
+    for setting in free_settings(bench.profile)[:1]:
+        _, other = await present_and_other(bench, setting)
+        body, number = setting.payload(other), setting.format
+        await send(coap.Code.PUT, setting.path, payload=body, content_format=number)
+        await fence(bench, endpoint)
+        await bench.read(setting.name, transport="coap")
+    await fence(bench, endpoint)
+
+
+def _with_option(case: Case) -> list[Exchange]:
+    return [each for each in exchanges(case) if CRITICAL in each.asked.options]
+
+
+def _passed(found: Sequence[Exchange], how: str) -> Outcome:
+    if not found:
+        return inconclusive("no request was sent")
+    names = "; ".join(dict.fromkeys(each.what for each in found))
+    return passed(f"{how}: {names}", [seen for each in found for seen in each.evidence])
+
+
+def _format_of_one(bench: Bench) -> tuple[str, int]:
+    """A resource, and the number of its format."""
+    declared, path = formats(bench.profile), plain_path(bench.profile)
+    return path, declared[path].number if path in declared else LINK_FORMAT
+
+
+def _deep_path(bench: Bench) -> str:
+    """A resource with several segments in its path, where there is one."""
+    paths = readable_paths(bench.profile, slow=False)
+    return max(paths, key=lambda path: path.count("/"), default=LINKS)
+
+
+@requirement(
+    "COAP-CORE-20",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="5.4.1",
+    level=Level.MUST,
+    purpose="ensure that unknown elective options are ignored",
+    stimulus="GET with option 65000, which has an even number",
+    expect="2.05, as without the option",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="Every option that is not in the parser's list is an error.",
+)
+class UnknownElectiveOption(Check):
+    """Even numbers may be skipped."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint, path = await bench.coap.endpoint(), plain_path(bench.profile)
+        await ask(
+            bench, endpoint, coap.Code.GET, path, what="GET with the elective option 65000", extra=[ELECTIVE]
+        )
+
+    def judge(self, case: Case) -> Outcome:
+        each = exchanges(case)[0]
+        if not each.answered(coap.Code.CONTENT):
+            return failed(f"{each.what} was answered by {each.outcome()}, not by 2.05", *each.evidence)
+        return passed(f"{each.what} was served", *each.evidence)
