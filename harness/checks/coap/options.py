@@ -9,6 +9,7 @@ from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.coap.asking import ask, fence, present_and_other
+from harness.checks.coap.crafted import judge_unchanged
 from harness.checks.coap.exchanges import Exchange, exchanges
 from harness.checks.coap.resources import (
     LINKS,
@@ -101,3 +102,31 @@ class UnknownElectiveOption(Check):
         if not each.answered(coap.Code.CONTENT):
             return failed(f"{each.what} was answered by {each.outcome()}, not by 2.05", *each.evidence)
         return passed(f"{each.what} was served", *each.evidence)
+
+
+@requirement(
+    "COAP-CORE-21",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="5.4.1",
+    level=Level.MUST,
+    purpose="ensure that an unknown critical option in a CON request gives 4.02 and no effect",
+    stimulus="CON GET and, where something can be written, CON PUT of another value, with option 65001; read "
+    "back",
+    expect="4.02 Bad Option; the state is unchanged",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="The parser skips what it does not know without looking at the lowest bit of the number.",
+)
+class UnknownCriticalOption(Check):
+    """Odd numbers must be understood."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await _with_critical_option(bench, coap.Type.CON)
+
+    def judge(self, case: Case) -> Outcome:
+        crafted = _with_option(case)
+        for each in crafted:
+            if not each.answered(coap.Code.BAD_OPTION):
+                return failed(f"{each.what} was answered by {each.outcome()}, not by 4.02", *each.evidence)
+        return judge_unchanged(case, crafted) or _passed(crafted, "refused as 4.02")
