@@ -130,3 +130,34 @@ class UnknownCriticalOption(Check):
             if not each.answered(coap.Code.BAD_OPTION):
                 return failed(f"{each.what} was answered by {each.outcome()}, not by 4.02", *each.evidence)
         return judge_unchanged(case, crafted) or _passed(crafted, "refused as 4.02")
+
+
+@requirement(
+    "COAP-CORE-22",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="4.3, 5.4.1",
+    level=Level.MUST,
+    purpose="ensure that an unknown critical option in a NON request is rejected without effect",
+    stimulus="NON GET and, where something can be written, NON PUT of another value, with option 65001; read "
+    "back",
+    expect="Silence, RST or (as some stacks do) 4.02; the state is unchanged",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="The parser skips what it does not know without looking at the lowest bit of the number.",
+)
+class UnknownCriticalOptionUnconfirmed(Check):
+    """A request that cannot be understood is not carried out, even if the client expects no answer."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await _with_critical_option(bench, coap.Type.NON)
+
+    def judge(self, case: Case) -> Outcome:
+        crafted = _with_option(case)
+        for each in crafted:
+            if each.response is not None and not each.answered(coap.Code.BAD_OPTION):
+                return failed(f"{each.what} was answered by {each.outcome()}", *each.evidence)
+        ordinary = exchanges(case)[-1]
+        if ordinary.response is None:
+            return inconclusive("an ordinary request afterwards was not answered", *ordinary.evidence)
+        return judge_unchanged(case, crafted) or _passed([*crafted, ordinary], "rejected without effect")
