@@ -8,7 +8,7 @@ from typing import Any
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import ask, fence, present_and_other
+from harness.checks.coap.asking import ask, fence, present_and_other, put
 from harness.checks.coap.crafted import judge_unchanged
 from harness.checks.coap.exchanges import Exchange, exchanges
 from harness.checks.coap.resources import (
@@ -161,3 +161,42 @@ class UnknownCriticalOptionUnconfirmed(Check):
         if ordinary.response is None:
             return inconclusive("an ordinary request afterwards was not answered", *ordinary.evidence)
         return judge_unchanged(case, crafted) or _passed([*crafted, ordinary], "rejected without effect")
+
+
+@requirement(
+    "COAP-CORE-23",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="5.4.1, 5.4.5",
+    level=Level.MUST,
+    purpose="ensure that surplus occurrences of a non-repeatable option are handled as unrecognised",
+    stimulus="GET with the right Accept twice; where something can be written, PUT of the present value with "
+    "the right Content-Format, and a wrong one after it",
+    expect="4.02 for the second Accept, which is critical; the second Content-Format, which is elective, is "
+    "ignored",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="The parser writes each occurrence into the same field, so that the last one wins.",
+)
+class RepeatedOption(Check):
+    """One too many is an option that is not known."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint, (path, number) = await bench.coap.endpoint(), _format_of_one(bench)
+        accept = coap.Option(coap.OptionNumber.ACCEPT, coap.encode_uint(number))
+        what = "GET with Accept twice"
+        await ask(bench, endpoint, coap.Code.GET, path, what=what, extra=[accept, accept])
+        for setting in free_settings(bench.profile)[:1]:
+            value = await bench.read(setting.name, transport="coap")
+            wrong = coap.Option(coap.OptionNumber.CONTENT_FORMAT, coap.encode_uint(65535))
+            what = "PUT with Content-Format twice"
+            await put(bench, endpoint, setting, value, what=what, extra=[wrong])
+
+    def judge(self, case: Case) -> Outcome:
+        crafted = [each for each in exchanges(case) if "twice" in each.what]
+        for each in crafted:
+            if each.asked.code == coap.Code.GET and not each.answered(coap.Code.BAD_OPTION):
+                return failed(f"{each.what} was answered by {each.outcome()}, not by 4.02", *each.evidence)
+            if each.asked.code == coap.Code.PUT and not each.answered(coap.Code.CHANGED):
+                return failed(f"{each.what} was answered by {each.outcome()}, not by 2.04", *each.evidence)
+        return _passed(crafted, "handled by the class of the option")
