@@ -8,11 +8,12 @@ from typing import Any
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import ask, fence, present_and_other, put
+from harness.checks.coap.asking import ask, cancel, fence, observe, present_and_other, put
 from harness.checks.coap.crafted import judge_unchanged
 from harness.checks.coap.exchanges import Exchange, exchanges
 from harness.checks.coap.resources import (
     LINKS,
+    bound_properties,
     formats,
     free_settings,
     plain_path,
@@ -200,3 +201,45 @@ class RepeatedOption(Check):
             if each.asked.code == coap.Code.PUT and not each.answered(coap.Code.CHANGED):
                 return failed(f"{each.what} was answered by {each.outcome()}, not by 2.04", *each.evidence)
         return _passed(crafted, "handled by the class of the option")
+
+
+@requirement(
+    "COAP-CORE-25",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="3.2",
+    level=Level.MUST,
+    purpose="ensure that numbers in options are understood with leading zero bytes",
+    stimulus="GET with the right Accept in two bytes; where something can be observed, GET with Observe in "
+    "three zero bytes",
+    expect="The same as for the short form: 2.05 in that format; an observation",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="The bytes of the option are compared instead of the number, or more than the shortest form "
+    "counts as an error.",
+)
+class LeadingZeros(Check):
+    """Zeros in front do not change a number."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint, (path, number) = await bench.coap.endpoint(), _format_of_one(bench)
+        accept = coap.Option(coap.OptionNumber.ACCEPT, number.to_bytes(2, "big"))
+        await ask(bench, endpoint, coap.Code.GET, path, what="GET with Accept in two bytes", extra=[accept])
+        for observed in [each for each in bound_properties(bench.profile) if each.bound.observe][:1]:
+            await cancel(bench, await observe(bench, observed.path))
+            zeros, token = coap.Option(coap.OptionNumber.OBSERVE, b"\0\0\0"), bench.coap.next_token()
+            what = "GET with Observe 000000"
+            await ask(bench, endpoint, coap.Code.GET, observed.path, token=token, what=what, extra=[zeros])
+            await ask(bench, endpoint, coap.Code.GET, observed.path, token=token, observe=1)
+
+    def judge(self, case: Case) -> Outcome:
+        long_form = [each for each in exchanges(case) if each.what.startswith("GET with")]
+        for each in long_form:
+            if not each.answered(coap.Code.CONTENT):
+                return failed(f"{each.what} was answered by {each.outcome()}, not by 2.05", *each.evidence)
+        for each in [each for each in exchanges(case) if each.asked.observe == 0]:
+            if each.response is None or each.response.what.observe is None:
+                if each not in long_form:
+                    return inconclusive("the short form is no registration either", *each.evidence)
+                return failed(f"{each.what} was not taken for a registration", *each.evidence)
+        return _passed(long_form, "understood")
