@@ -243,3 +243,56 @@ class LeadingZeros(Check):
                     return inconclusive("the short form is no registration either", *each.evidence)
                 return failed(f"{each.what} was not taken for a registration", *each.evidence)
         return _passed(long_form, "understood")
+
+
+@requirement(
+    "COAP-CORE-27",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="5.4.5, 5.10.1",
+    level=Level.MUST,
+    purpose="ensure that all parts of a URI in a request are honoured",
+    stimulus="GET a resource as it is, with Uri-Host and Uri-Port, with two Uri-Query options, and with the "
+    "last Uri-Path option repeated",
+    expect="The resource for the first three (no 4.02 for host, port or query); 4.04 for a path that is one "
+    "segment longer",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="Only the address was ever used by the own app, so that a host name in the request is an "
+    "unknown critical option; or only the first Uri-Path options are compared.",
+)
+class UriOptions(Check):
+    """Host, port, every segment and every query argument are part of what is asked for."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint, path = await bench.coap.endpoint(), _deep_path(bench)
+        binding = bench.profile.bindings.mdns
+        host = coap.Option(
+            coap.OptionNumber.URI_HOST, f"{binding.host}.local".encode() if binding else b"device.example"
+        )
+        port = coap.Option(
+            coap.OptionNumber.URI_PORT,
+            coap.encode_uint(bench.profile.bindings.coap.port if bench.profile.bindings.coap else 5683),
+        )
+        await ask(bench, endpoint, coap.Code.GET, path, what=PLAIN)
+        await ask(bench, endpoint, coap.Code.GET, path, what="GET with Uri-Host", extra=[host])
+        await ask(bench, endpoint, coap.Code.GET, path, what="GET with Uri-Port", extra=[port])
+        await ask(bench, endpoint, coap.Code.GET, f"{path}?first=1&second=2", what="GET with two Uri-Query")
+        longer = f"{path}/{path.rsplit('/', 1)[-1]}"
+        if longer not in readable_paths(bench.profile):
+            await ask(bench, endpoint, coap.Code.GET, longer, what="GET of a longer path")
+
+    def judge(self, case: Case) -> Outcome:
+        found = {each.what: each for each in exchanges(case)}
+        plain = found.pop(PLAIN)
+        if not plain.answered(coap.Code.CONTENT):
+            return failed(f"{plain.asked.uri_path} was answered by {plain.outcome()}", *plain.evidence)
+        for what, each in found.items():
+            if what == "GET of a longer path":
+                if each.answered(coap.Code.CONTENT):
+                    return failed(
+                        f"{each.asked.uri_path} was served like {plain.asked.uri_path}", *each.evidence
+                    )
+            elif not each.answered(coap.Code.CONTENT):
+                return failed(f"{what} was answered by {each.outcome()}, not by 2.05", *each.evidence)
+        return _passed([plain, *found.values()], "honoured")
