@@ -296,3 +296,32 @@ class UriOptions(Check):
             elif not each.answered(coap.Code.CONTENT):
                 return failed(f"{what} was answered by {each.outcome()}, not by 2.05", *each.evidence)
         return _passed([plain, *found.values()], "honoured")
+
+
+@requirement(
+    "COAP-CORE-28",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="5.7.2, 5.10.2",
+    level=Level.MUST,
+    purpose="ensure that an IUT that is no proxy answers Proxy-Uri with 5.05",
+    stimulus="GET with Proxy-Uri coap://other.example/",
+    expect="5.05 Proxying Not Supported",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="Proxy-Uri is not among the options that the parser knows, so that it is refused as 4.02, or "
+    "the request is served as if it were for the device.",
+)
+class ProxyUri(Check):
+    """What is meant for another server is not served here."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint = await bench.coap.endpoint()
+        proxied = coap.Option(coap.OptionNumber.PROXY_URI, b"coap://other.example/")
+        await ask(bench, endpoint, coap.Code.GET, "/", what="GET with Proxy-Uri", extra=[proxied])
+
+    def judge(self, case: Case) -> Outcome:
+        each = exchanges(case)[0]
+        if not each.answered(coap.Code.PROXYING_NOT_SUPPORTED):
+            return failed(f"{each.what} was answered by {each.outcome()}, not by 5.05", *each.evidence)
+        return passed("Proxy-Uri was refused as 5.05", *each.evidence)
