@@ -12,9 +12,10 @@ from enum import StrEnum
 
 from harness.checks.payloads import Undecoded, decode_coap, decode_mqtt
 from harness.model.base import Value
-from harness.model.binding import CoapBinding, MqttBinding
+from harness.model.binding import CoapBinding, CoapEvent, CoapProperty, MqttBinding
 from harness.model.profile import Profile
 from harness.model.requirement import Need
+from harness.model.schema import DataSchema
 from harness.trace import coap, mqtt
 from harness.trace.events import CoapDatagram, Direction, Event, Fate, MqttPacket, Point, RunStarted
 
@@ -70,7 +71,7 @@ class ReportReader:
                 yield from mqtt_reports(bindings.mqtt, event, body)
         elif isinstance(body, CoapDatagram):
             if bindings.coap:
-                yield from self._requests.reports(bindings.coap, event, body)
+                yield from self._requests.reports(self._profile, event, body)
         elif isinstance(body, RunStarted):
             self._point = Point.TAP if Need.TAP in body.needs_met else Point.CLIENT
 
@@ -104,7 +105,7 @@ class CoapRequests:
         self._paths: dict[tuple[str, bytes], str] = {}
         self._observing: set[tuple[str, bytes]] = set()
 
-    def reports(self, binding: CoapBinding, event: Event, body: CoapDatagram) -> Iterator[Report]:
+    def reports(self, profile: Profile, event: Event, body: CoapDatagram) -> Iterator[Report]:
         """The values in one CoAP datagram; none when it is no response to a GET on a bound path."""
         message = coap.decode(body.raw)
         key = (body.local, message.token)
@@ -124,17 +125,25 @@ class CoapRequests:
         path = self._paths[key]
         block = message.block2
         partial = block is not None and (block.more or block.num > 0)
-        places = [
-            (name, bound.path, bound.format, bound.member) for name, bound in binding.properties.items()
-        ]
-        places += [(name, bound.path, bound.format, None) for name, bound in binding.events.items()]
-        for name, bound_path, format, member in places:
-            if bound_path != path:
+        for name, bound, member, schema in _places(profile):
+            if bound.path != path:
                 continue
             value: Value | Undecoded = Undecoded("is one block of several")
             if not partial:
-                value = decode_coap(message.payload, message.content_format, member, format.number)
+                told = message.content_format
+                value = decode_coap(message.payload, told, member, bound.format.number, schema)
             yield _report(event, name, value, Transport.COAP, asked=key not in self._observing)
+
+
+def _places(
+    profile: Profile,
+) -> Iterator[tuple[str, CoapProperty | CoapEvent, str | None, DataSchema | None]]:
+    """The resources that tell values: whose they are, the member to look at, and what they may hold."""
+    binding = profile.bindings.coap or CoapBinding()
+    for name, bound in binding.properties.items():
+        yield name, bound, bound.member, profile.properties[name]
+    for name, told in binding.events.items():
+        yield name, told, None, profile.events[name].data
 
 
 def _report(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.model.base import Value
-from harness.model.schema import same_value
+from harness.model.schema import DataSchema, DataType, same_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,16 @@ def decode_mqtt(payload: bytes, member: str | None, values: Mapping[str, Value] 
 
 
 def decode_coap(
-    payload: bytes, content_format: int | None, member: str | None, assumed: int | None = None
+    payload: bytes,
+    content_format: int | None,
+    member: str | None,
+    assumed: int | None = None,
+    schema: DataSchema | None = None,
 ) -> Value | Undecoded:
     """The value in a CoAP payload, by the Content-Format that came with it.
 
-    Where none came, the format is for the application to know (RFC 7252, 5.5.1): it is ``assumed``.
+    Where none came, the format is for the application to know (RFC 7252, 5.5.1): it is ``assumed``. Plain
+    text does not tell the string "1" from the number; ``schema`` does.
     """
     decoded: Value | Undecoded
     content_format = assumed if content_format is None else content_format
@@ -72,7 +77,7 @@ def decode_coap(
     elif content_format == 60:
         decoded = _decode_cbor(payload)
     elif content_format == 0:
-        decoded = _decode_text(payload)
+        decoded = _decode_text(payload, schema is not None and schema.type is DataType.STRING)
     elif content_format is None:
         return Undecoded("has no Content-Format")
     else:
@@ -122,11 +127,13 @@ def _mapped(text: Value, values: Mapping[str, Value]) -> Value | Undecoded:
     return Undecoded(f"is {text!r}, none of {', '.join(values)}")
 
 
-def _decode_text(payload: bytes) -> Value | Undecoded:
+def _decode_text(payload: bytes, string: bool) -> Value | Undecoded:
     try:
         text = payload.decode("utf-8")
     except UnicodeDecodeError:
         return Undecoded("is not UTF-8")
+    if string:
+        return text
     # Numbers and booleans travel as their JSON text; anything else is the string itself.
     decoded = decode_json(payload)
     return decoded if isinstance(decoded, bool | int | float) else text

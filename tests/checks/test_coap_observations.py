@@ -53,6 +53,12 @@ def test_without_content_format_the_profile_says_how_to_read_it(
     assert report.value == value
 
 
+@pytest.mark.parametrize("payload", [b"12", b"true", b"null", b'"hall"'])
+def test_plain_text_of_a_string_is_the_string(tmp_path: Path, payload: bytes) -> None:
+    text = coap.Option(coap.OptionNumber.CONTENT_FORMAT, b"")
+    assert told(tmp_path, "/name", payload, text).value == payload.decode()
+
+
 def test_a_content_format_that_is_told_counts(tmp_path: Path) -> None:
     cbor = coap.Option(coap.OptionNumber.CONTENT_FORMAT, b"\x3c")
     assert told(tmp_path, "/level", b"\x03", cbor).value == 3

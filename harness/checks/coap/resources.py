@@ -43,7 +43,9 @@ class Setting:
 
     def told(self, message: coap.Message) -> Value | Undecoded:
         """The value in a representation."""
-        return decode_coap(message.payload, message.content_format, self.bound.member, self.format)
+        return decode_coap(
+            message.payload, message.content_format, self.bound.member, self.format, self.schema
+        )
 
 
 def binding_of(profile: Profile) -> CoapBinding:
