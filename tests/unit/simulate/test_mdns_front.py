@@ -278,6 +278,7 @@ def test_two_devices_with_the_same_names_find_different_ones() -> None:
         (f"_plug._sub.{TYPE}", PTR, {PTR}, {SRV, TXT, A, NSEC}),
         (SERVICES, PTR, {PTR}, set()),
     ],
+    ids=[f"question {number}" for number in range(13)],  # the names differ between processes
 )
 def test_answers(name: str, type: int, answers: set[int], additionals: set[int]) -> None:
     async def main() -> None:
@@ -320,7 +321,7 @@ def test_all_types_are_enumerated() -> None:
 @pytest.mark.parametrize(
     "question",
     [Question("other.local.", A), Question(TYPE, SRV), Question("_other._tcp.local.", PTR)],
-    ids=str,
+    ids=["A", "SRV", "PTR"],
 )
 def test_what_it_does_not_have_it_does_not_answer(question: Question) -> None:
     async def main() -> None:
