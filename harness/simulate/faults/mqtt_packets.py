@@ -141,3 +141,29 @@ def identifier_with_qos_0(device: SimulatedDevice) -> None:
         return with_body(packet, body[:end] + b"\0\7" + body[end:]) if qos_of(packet) == 0 else [packet]
 
     front(device).outgoing.append(only(PacketType.PUBLISH, identified))
+
+
+@fault(
+    name="one-packet-identifier",
+    title="gives every message the same packet identifier",
+    breaks=("MQTT-DEV-040",),
+    applies=publishes(1),
+)
+def one_packet_identifier(device: SimulatedDevice) -> None:
+    """A constant in the code; the acknowledgements are taken in the order in which they come."""
+    under_way: list[bytes] = []
+    only_one = b"\0\1"
+
+    def send(packet: bytes) -> list[bytes]:
+        body, end = body_of(packet), 2 + len(topic_of(packet))
+        if qos_of(packet) != 1:
+            return [packet]
+        under_way.append(body[end : end + 2])
+        return with_body(packet, body[:end] + only_one + body[end + 2 :])
+
+    def take(packet: bytes) -> list[bytes]:
+        return with_body(packet, under_way.pop(0)) if under_way else [packet]
+
+    mqtt = front(device)
+    mqtt.outgoing.append(only(PacketType.PUBLISH, send))
+    mqtt.incoming.append(only(PacketType.PUBACK, take))
