@@ -1,0 +1,109 @@
+"""Faults of the multicast DNS responder: how it answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.simulate.faults import fault
+from harness.simulate.faults.mdns_rewriting import (
+    announces,
+    flags_of,
+    only_responses,
+    responder,
+    with_flags,
+)
+from harness.simulate.mdns_wire import AUTHORITATIVE, Question, read, responses
+
+if TYPE_CHECKING:
+    from harness.simulate.device import SimulatedDevice
+
+
+@fault(
+    name="mdns-not-authoritative",
+    title="answers without the AA bit, as a caching DNS server does",
+    breaks=("MDNS-26",),
+    applies=announces,
+)
+def mdns_not_authoritative(device: SimulatedDevice) -> None:
+    """A unicast DNS encoder is reused."""
+    responder(device).outgoing.append(
+        only_responses(lambda packet: with_flags(packet, flags_of(packet) & ~AUTHORITATIVE))
+    )
+
+
+@fault(
+    name="mdns-question-repeated",
+    title="repeats the question in its multicast answers",
+    breaks=("MDNS-15",),
+    applies=announces,
+)
+def mdns_question_repeated(device: SimulatedDevice) -> None:
+    """As every answer of unicast DNS does."""
+
+    def repeat(data: bytes) -> bytes:
+        packet = read(data)
+        if packet is None or packet.questions or not packet.answers:
+            return data
+        asked = Question(packet.answers[0].name, packet.answers[0].type)
+        return responses(packet.answers, packet.additionals, id=packet.id, questions=[asked])[0]
+
+    responder(device).outgoing.append(only_responses(repeat))
+
+
+@fault(
+    name="mdns-first-question-only",
+    title="answers only the first question of a query",
+    breaks=("MDNS-19",),
+    seen_as="F-MDNS-18",
+    applies=announces,
+)
+def mdns_first_question_only(device: SimulatedDevice) -> None:
+    """A querier that asks for all it needs at once gets a part of it."""
+    responder(device).bend(question_limit=1)
+
+
+@fault(
+    name="mdns-no-negative-answers",
+    title="is silent when asked for a type that its name does not have",
+    breaks=("MDNS-16",),
+    seen_as="F-MDNS-06",
+    applies=announces,
+)
+def mdns_no_negative_answers(device: SimulatedDevice) -> None:
+    """Who asks for its IPv6 address waits."""
+    responder(device).bend(negative_answers=False)
+
+
+@fault(
+    name="mdns-no-address-yet",
+    title="announces the address 0.0.0.0",
+    breaks=("MDNS-17",),
+    seen_as="F-MDNS-04",
+    applies=announces,
+)
+def mdns_no_address_yet(device: SimulatedDevice) -> None:
+    """The records were made before DHCP had an address."""
+    responder(device).bend(address="0.0.0.0")
+
+
+@fault(
+    name="mdns-stale-address",
+    title="announces the address that it gave itself before DHCP",
+    breaks=("MDNS-17",),
+    seen_as="F-MDNS-05",
+    applies=announces,
+)
+def mdns_stale_address(device: SimulatedDevice) -> None:
+    """Link-local, and never corrected."""
+    responder(device).bend(address="169.254.17.4")
+
+
+@fault(
+    name="mdns-case-sensitive",
+    title="compares names byte by byte",
+    breaks=("MDNS-29",),
+    applies=announces,
+)
+def mdns_case_sensitive(device: SimulatedDevice) -> None:
+    """Who types the name in capitals does not find it."""
+    responder(device).bend(ignores_case=False)

@@ -1,0 +1,45 @@
+"""What mDNS faults are made of: the responder of a device, and changes of the packets that it sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from harness.model.profile import Profile
+from harness.simulate.mdns_link import PacketFilter
+from harness.simulate.mdns_wire import RESPONSE
+
+if TYPE_CHECKING:
+    from harness.simulate.device import SimulatedDevice
+    from harness.simulate.mdns import MdnsFront
+
+
+def announces(profile: Profile) -> bool:
+    """A device with an mDNS side."""
+    return profile.bindings.mdns is not None
+
+
+def offers_services(profile: Profile) -> bool:
+    """A device with a DNS-SD service."""
+    return profile.bindings.mdns is not None and bool(profile.bindings.mdns.services)
+
+
+def responder(device: SimulatedDevice) -> MdnsFront:
+    """The mDNS side of a device that has one."""
+    assert device.mdns is not None, "the fault does not apply to this device"
+    return device.mdns
+
+
+def flags_of(packet: bytes) -> int:
+    """The second field of the header (RFC 6762, 18.2 to 18.11)."""
+    return int.from_bytes(packet[2:4], "big")
+
+
+def with_flags(packet: bytes, flags: int) -> bytes:
+    """The packet with other flags."""
+    return packet[:2] + flags.to_bytes(2, "big") + packet[4:]
+
+
+def only_responses(change: Callable[[bytes], bytes]) -> PacketFilter:
+    """A filter that changes responses and passes queries on."""
+    return lambda packet: [change(packet) if flags_of(packet) & RESPONSE else packet]
