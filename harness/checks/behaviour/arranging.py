@@ -148,7 +148,9 @@ class Arranger:
                 if not same_value(self.state.get(name), value):
                     await self.perform(Move(MoveKind.WRITE, name, value))
             return
-        for control in self._profile.controls if self._bench.offers(Need.LOCAL) else ():
+        for control, declared in self._profile.controls.items():
+            if not self._bench.offers(Need.LOCAL) or all(each.property_ != name for each in declared.effects):
+                continue
             move = Move(MoveKind.OPERATE, control)
             if same_value(self._planner.after(move, self.state).get(name), value):
                 await self.perform(move, [name])

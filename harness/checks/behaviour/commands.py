@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, Seen
 from harness.checks.observations import Report, Transport
-from harness.checks.payloads import Undecoded, decode_coap, decode_mqtt
+from harness.checks.payloads import Undecoded, decode_coap, decode_mqtt, json_text
 from harness.model.base import Value
 from harness.model.binding import CoapProperty, MqttProperty
 from harness.model.requirement import Need
@@ -215,3 +215,22 @@ def mismatch(case: Case, name: str, expected: Sequence[Value], reports: Sequence
         if report.problem is not None or not any(schema.agrees(report.value, value) for value in expected):
             return report
     return None
+
+
+def confirmed_at(case: Case, name: str, command: Command) -> int:
+    """The index of the report that confirms a command; the number of its reports where none does."""
+    schema = case.profile.properties[name]
+    for index, report in enumerate(command.reports):
+        if report.problem is None and schema.agrees(report.value, command.value):
+            return index
+    return len(command.reports)
+
+
+def described(report: Report) -> str:
+    """A report for people."""
+    if report.problem is not None:
+        return f"a payload that {report.problem}"
+    try:
+        return f"{report.name} = {json_text(report.value)}"
+    except ValueError:  # a number too large for any, such as 1e400
+        return f"{report.name} = {report.value}"

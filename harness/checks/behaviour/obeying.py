@@ -7,6 +7,8 @@ from harness.checks.behaviour.commands import (
     Command,
     command_and_wait,
     commands,
+    confirmed_at,
+    described,
     mismatch,
     requested,
     require_reader,
@@ -95,15 +97,6 @@ def _relapse(
     )
 
 
-def confirmed_at(case: Case, name: str, command: Command) -> int:
-    """The index of the report that confirms a command; the number of its reports where none does."""
-    schema = case.profile.properties[name]
-    for index, report in enumerate(command.reports):
-        if report.problem is None and schema.agrees(report.value, command.value):
-            return index
-    return len(command.reports)
-
-
 def was_asked_for(case: Case, name: str, command: Command) -> bool:
     """Whether the device had cause to tell the state after a command: over CoAP only if it was asked."""
     binding = case.profile.bindings.coap
@@ -112,13 +105,6 @@ def was_asked_for(case: Case, name: str, command: Command) -> bool:
     path = binding.properties[name].path
     asked = requested(case, path, coap.Code.GET)
     return any(command.time <= request.time <= command.until for request in asked)
-
-
-def described(report: Report) -> str:
-    """A report for people."""
-    if report.problem is not None:
-        return f"a payload that {report.problem}"
-    return f"{report.name} = {json_text(report.value)}"
 
 
 def judge_legal_commands(case: Case, subject: Subject) -> Outcome:

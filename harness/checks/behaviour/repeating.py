@@ -6,11 +6,19 @@ import asyncio
 from itertools import pairwise
 
 from harness.checks.behaviour.arranging import Arranger, arranged
-from harness.checks.behaviour.commands import command_and_wait, commands, mismatch, require_reader, told
+from harness.checks.behaviour.commands import (
+    command_and_wait,
+    commands,
+    confirmed_at,
+    described,
+    mismatch,
+    require_reader,
+    told,
+)
 from harness.checks.behaviour.forecast import State, obstacles, related
-from harness.checks.behaviour.obeying import SETTLE, confirmed_at, described, try_legal
+from harness.checks.behaviour.obeying import SETTLE, try_legal
 from harness.checks.behaviour.reach import name_of, transport_of, writable_subjects, writers_of
-from harness.checks.behaviour.values import NUMERIC, limits, resting, step_of
+from harness.checks.behaviour.values import NUMERIC, grid, resting, step_of
 from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
@@ -52,7 +60,7 @@ class StableOnGrid(Check):
         name = name_of(subject)
         require_reader(bench, name)
         transport = transport_of(writers_of(bench.profile, name), subject)
-        samples = _samples(bench.profile.properties[name])
+        samples = grid(bench.profile.properties[name], SAMPLES)
         fed_back = samples[:: max(1, len(samples) // FED_BACK)]
         async with arranged(bench, transport) as arranger:
             for value in samples:
@@ -83,19 +91,6 @@ class StableOnGrid(Check):
         if len(evidence) < 4:
             return inconclusive(f"hardly any command for {name} was followed by a report")
         return passed(f"{len(evidence) // 2} commands over the grid were reported as they were set", evidence)
-
-
-def _samples(schema: Property) -> list[Value]:
-    """Legal numbers over the whole range, evenly spaced, both ends among them."""
-    ends = limits(schema)
-    low, high = ends[0], ends[-1]
-    step = step_of(schema)
-    if step is None:
-        return [low + (high - low) * index / (SAMPLES - 1) for index in range(SAMPLES)]
-    count = round(float(high - low) / float(step))
-    chosen = sorted({round(index * count / (SAMPLES - 1)) for index in range(SAMPLES)})
-    values = [round(low + float(step) * index, 9) for index in chosen]
-    return [int(value) if float(value).is_integer() else value for value in values]
 
 
 def _within_half_a_step(schema: Property, reported: Value, commanded: Value) -> bool:

@@ -67,13 +67,21 @@ def of_other_types(schema: DataSchema) -> list[Value]:
 
 
 def resting(schema: DataSchema) -> list[Value]:
-    """Legal values away from the limits where there are any: to put a property to before a trial."""
-    found = limits(schema)
-    if schema.type in NUMERIC and not schema.enum and len(found) > 3:
-        inner = [value for value in found if value not in (found[0], found[-1])]
-        middle = found[len(found) // 2]
-        return [middle, *(value for value in inner if value != middle), found[0], found[-1]]
-    return found
+    """Legal values to put a property to before a trial; of numbers, those away from the limits first."""
+    if schema.type not in NUMERIC or schema.enum or schema.const is not None:
+        return limits(schema)
+    over_range = grid(schema, 9)
+    middle = len(over_range) // 2
+    return sorted(over_range, key=lambda value: abs(over_range.index(value) - middle))
+
+
+def grid(schema: DataSchema, count: int) -> list[Value]:
+    """At most ``count`` legal numbers over the whole range, evenly spaced, both ends among them."""
+    low, high = _ends(schema)
+    step = step_of(schema) or (high - low) / (10 * count)
+    steps = int((high - low) / step)
+    chosen = sorted({round(index * steps / (count - 1)) for index in range(count)})
+    return _legal(schema, (plain(schema, low + step * index) for index in chosen))
 
 
 def beside(schema: DataSchema, bound: float) -> list[Value]:
