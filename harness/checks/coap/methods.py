@@ -138,6 +138,9 @@ class UnknownPath(Check):
 class SafeGet(Check):
     """Whoever only looks changes nothing."""
 
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return [Subject()] if steady_settings(profile) else []
+
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         slow = [resource.path for resource in binding_of(bench.profile).resources if resource.takes]
         readable = [*readable_paths(bench.profile), LINKS]

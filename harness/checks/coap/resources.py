@@ -175,6 +175,8 @@ def default_of(schema: Property) -> Value:
         return schema.enum[0]
     if schema.type is DataType.BOOLEAN:
         return False
+    if schema.type is DataType.STRING:
+        return "a" * (schema.min_length or 0)
     return schema.minimum or schema.maximum or 0
 
 
@@ -184,6 +186,9 @@ def other_value(schema: Property, present: Value) -> Value | None:
         return (not present) if isinstance(present, bool) else None
     if schema.enum:
         return next((value for value in schema.enum if not schema.agrees(value, present)), None)
+    if schema.type is DataType.STRING:
+        texts = (letter * max(1, schema.min_length or 0) for letter in "ab")
+        return next((text for text in texts if text != present and schema.accepts(text)), None)
     if schema.type not in (DataType.INTEGER, DataType.NUMBER) or isinstance(present, bool):
         return None
     if not isinstance(present, int | float):
