@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from itertools import pairwise
 
-from harness.checks.bench import Bench, CannotStimulateError
-from harness.checks.case import Case, Seen, failed, inconclusive, passed
+from harness.checks.bench import Bench, CannotStimulateError, Hold
+from harness.checks.case import Case, Evidence, Seen, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.commands import patience, present_value, setting_of
-from harness.checks.mqtt.losses import connected, telling_control
-from harness.checks.mqtt.sessions import sessions, so_far, tapped
+from harness.checks.mqtt.exactly_once import countable
+from harness.checks.mqtt.losses import connected, returned, settled, telling_control
+from harness.checks.mqtt.sessions import Session, sessions, so_far, tapped
 from harness.checks.mqtt.topics import binding_of
 from harness.checks.observations import Transport
 from harness.model.base import Value
@@ -19,6 +21,7 @@ from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
 from harness.trace.events import Direction, Event, Fate, MqttPacket
 
+RESENT = 5.0  # seconds for a resumed session to send again what is open; the standard sets no time
 TOLD = 3  # messages that the device is made to publish
 
 ANSWERS = (mqtt.PacketType.PUBACK, mqtt.PacketType.PUBREC)
@@ -134,3 +137,133 @@ class PacketIdentifiers(Check):
 def _identifier(packet: mqtt.Packet) -> int:
     identifier = getattr(packet, "packet_id", None)
     return identifier if isinstance(identifier, int) else 0
+
+
+@requirement(
+    "MQTT-DEV-036",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-4.4.0-1], [MQTT-3.3.1-1], [MQTT-2.3.1-3]; 5.0: [MQTT-4.4.0-1], [MQTT-3.3.1-1]",
+    level=Level.MUST,
+    purpose="ensure that after a resumed session the IUT sends again what was not acknowledged, with its "
+    "packet identifier and with DUP",
+    stimulus="Withhold the acknowledgements of the DUT's messages, cut the connection, let the session be "
+    "resumed; for QoS 2 also withhold PUBCOMP",
+    expect="The same packet identifier and content with DUP 1; PUBREL again; no event published as new",
+    ics="MQTT.PERSISTENT & (MQTT.QOS1_PUB|MQTT.QOS2_PUB)",
+    needs=(Need.TAP,),
+    usual_cause="The queue of outgoing messages is emptied with the connection, or its messages go out as "
+    "new ones, so that receivers count an event twice.",
+)
+class SendsAgainWhatWasNotAcknowledged(Check):
+    """Compares what was open at the loss with what comes after CONNACK."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return (Subject(),) if tells_with_qos(profile) else ()
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await connected(bench)
+        await settled(bench)
+        hold = bench.tap.hold(lambda packet: packet.type in ANSWERS, Direction.TO_DUT, "acknowledgements")
+        since = bench.mark()
+        await make_it_tell(bench, 1)
+        await _resume(bench, hold, since, is_identified)
+        handshake = countable(bench.profile)
+        if handshake and binding_of(bench.profile).events[handshake.event].qos == 2:
+            await settled(bench)
+            hold = bench.tap.hold(
+                lambda packet: packet.type is mqtt.PacketType.PUBCOMP, Direction.TO_DUT, "PUBCOMP"
+            )
+            since = bench.mark()
+            await bench.invoke(handshake.action, transport=Transport.MQTT)
+            await bench.until(is_release, within=2 * handshake.within, since=since, what="PUBREL")
+            await _resume(bench, hold, since, is_release)
+
+    def judge(self, case: Case) -> Outcome:
+        events = {bound.topic for bound in binding_of(case.profile).events.values()}
+        shown: list[Evidence] = []
+        for lost, resumed in pairwise(sessions(so_far(case))):
+            accepted, left_open = resumed.accepted, _open_at_the_end(lost)
+            if accepted is None or accepted.line < case.window[0].line or not left_open:
+                continue
+            if not accepted.what.session_present:
+                return inconclusive("the broker did not keep the session", accepted)
+            for message in left_open:
+                again = [seen for seen in resumed.sent(mqtt.Packet) if _repeats(seen.what, message.what)]
+                if not again:
+                    kind = message.what.type.name
+                    return failed(f"a {kind} that was not acknowledged did not come again", message, accepted)
+                without_dup = [
+                    seen for seen in again if isinstance(seen.what, mqtt.Publish) and not seen.what.dup
+                ]
+                if without_dup:
+                    return failed("a message was sent again without DUP", message, accepted, without_dup)
+                if renewed := _as_new(message, resumed, events):
+                    return failed("an event was published again as a new one", message, accepted, renewed)
+                shown += [message, accepted, *again]
+        if not shown:
+            return inconclusive("nothing was unacknowledged when the connection was cut")
+        return passed("what was not acknowledged came again, with its identifier and DUP", shown)
+
+
+async def _resume(bench: Bench, hold: Hold, since: int, again: Callable[[Event], bool]) -> None:
+    """Cut the connection with answers withheld, and wait for the first packet of that kind to come again."""
+    open_now = await bench.until(again, within=0, since=since, what="a message to be left open")
+    cut = bench.mark()
+    bench.tap.drop()
+    hold.discard()
+    await returned(bench)
+    if open_now is None:
+        return
+
+    def comes_again(event: Event) -> bool:
+        return again(event) and _identifier(_packet(event)) == _identifier(_packet(open_now))
+
+    await bench.until(comes_again, within=RESENT, since=cut, what="the message to come again")
+
+
+def is_release(event: Event) -> bool:
+    """Whether an event is a PUBREL of the device."""
+    return tapped(event, Direction.FROM_DUT, mqtt.PacketType.PUBREL) is not None
+
+
+def _packet(event: Event) -> mqtt.Packet:
+    assert isinstance(event.body, MqttPacket)
+    return mqtt.decode(event.body.raw, event.body.level)
+
+
+def _open_at_the_end(session: Session) -> list[Seen[mqtt.Packet, MqttPacket]]:
+    """The PUBLISH and PUBREL packets to which no answer had come when the connection ended."""
+    left: dict[int, Seen[mqtt.Packet, MqttPacket]] = {}
+    for seen in session.packets:
+        packet = seen.what
+        if seen.body.direction is Direction.FROM_DUT:
+            if (isinstance(packet, mqtt.Publish) and packet.qos) or packet.type is mqtt.PacketType.PUBREL:
+                left[_identifier(packet)] = seen
+        elif seen.body.fate is not Fate.DROPPED and packet.type in (*ANSWERS, mqtt.PacketType.PUBCOMP):
+            left.pop(_identifier(packet), None)
+    return list(left.values())
+
+
+def _repeats(packet: mqtt.Packet, earlier: mqtt.Packet) -> bool:
+    """Whether a packet is another one sent again: the same identifier and content."""
+    if packet.type is not earlier.type or _identifier(packet) != _identifier(earlier):
+        return False
+    if isinstance(packet, mqtt.Publish) and isinstance(earlier, mqtt.Publish):
+        return (packet.topic, packet.payload, packet.qos) == (earlier.topic, earlier.payload, earlier.qos)
+    return True
+
+
+def _as_new(
+    message: Seen[mqtt.Packet, MqttPacket], resumed: Session, events: Collection[str]
+) -> list[Seen[mqtt.Publish, MqttPacket]]:
+    """Publications of the same event under another identifier. (A state may well be told anew.)"""
+    old = message.what
+    if not isinstance(old, mqtt.Publish) or old.topic not in events:
+        return []
+    return [
+        seen
+        for seen in resumed.sent(mqtt.Publish)
+        if (seen.what.topic, seen.what.payload) == (old.topic, old.payload)
+        and seen.what.packet_id != old.packet_id
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.model.binding import MqttBinding
 from harness.simulate.faults import fault
 from harness.simulate.faults.rewriting import (
     binding,
@@ -167,3 +168,37 @@ def one_packet_identifier(device: SimulatedDevice) -> None:
     mqtt = front(device)
     mqtt.outgoing.append(only(PacketType.PUBLISH, send))
     mqtt.incoming.append(only(PacketType.PUBACK, take))
+
+
+@fault(
+    name="redelivery-without-dup",
+    title="sends again what was not acknowledged as if it were new",
+    breaks=("MQTT-DEV-036",),
+    seen_as="F-MQTT-20",
+    applies=binding(lambda mqtt: not mqtt.clean_session and _publishes_identified(mqtt)),
+)
+def redelivery_without_dup(device: SimulatedDevice) -> None:
+    """Receivers cannot tell a repetition from a second event."""
+    front(device).outgoing.append(
+        only(PacketType.PUBLISH, lambda packet: [bytes([packet[0] & ~DUP]) + packet[1:]])
+    )
+
+
+@fault(
+    name="outbox-lost",
+    title="forgets what was not acknowledged when the connection is lost",
+    breaks=("MQTT-DEV-036",),
+    seen_as="F-MQTT-37",
+    applies=binding(lambda mqtt: not mqtt.clean_session and _publishes_identified(mqtt)),
+)
+def outbox_lost(device: SimulatedDevice) -> None:
+    """The queue of outgoing messages is emptied with the connection."""
+    front(device).outgoing.append(
+        only(PacketType.PUBLISH, lambda packet: [] if packet[0] & DUP else [packet])
+    )
+
+
+def _publishes_identified(mqtt: MqttBinding) -> bool:
+    return any(bound.qos for bound in mqtt.properties.values()) or any(
+        bound.qos for bound in mqtt.events.values()
+    )
