@@ -129,10 +129,10 @@ def _over_mqtt(case: Case, name: str) -> list[Command]:
 def _over_coap(case: Case, name: str) -> list[Command]:
     binding = case.profile.bindings.coap
     assert binding is not None
-    bound = binding.properties[name]
+    bound, schema = binding.properties[name], case.profile.properties[name]
     found = []
     for seen in requested(case, bound.path, coap.Code.PUT):
-        value = decode_coap(seen.what.payload, seen.what.content_format, bound.member)
+        value = decode_coap(seen.what.payload, seen.what.content_format, bound.member, schema=schema)
         command = _command(seen, Transport.COAP, seen.what.payload, value)
         found.append(replace(command, answer=answer_to(case, seen)))
     return found

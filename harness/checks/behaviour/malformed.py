@@ -76,7 +76,7 @@ def _is_legal(schema: DataSchema, profile: Profile, name: str, transport: Transp
     else:
         assert coap is not None
         resource = coap.properties[name]
-        value = decode_coap(payload, resource.format.number, resource.member)
+        value = decode_coap(payload, resource.format.number, resource.member, schema=schema)
     return not isinstance(value, Undecoded) and schema.accepts(value)
 
 
