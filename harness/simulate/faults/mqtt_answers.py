@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 from harness.model.binding import MqttBinding
 from harness.simulate.faults import fault
-from harness.simulate.faults.rewriting import binding, body_of, front, only, qos_of, topic_of, with_body
+from harness.simulate.faults.rewriting import (
+    binding,
+    body_of,
+    front,
+    only,
+    qos_of,
+    speaks_mqtt,
+    topic_of,
+    with_body,
+)
 from harness.trace.mqtt import PacketType, encode_ack, encode_publish
 from harness.trace.mqtt_fields import string
 
@@ -149,3 +158,26 @@ def acknowledgements_overflow(device: SimulatedDevice) -> None:
 def executes_duplicates(device: SimulatedDevice) -> None:
     """The flag DUP and the packet identifier are not looked at."""
     front(device).bend(executes_duplicates=True)
+
+
+@fault(
+    name="lenient-decoder",
+    title="makes the best of malformed packets",
+    breaks=("MQTT-DEV-012", "MQTT-DEV-013", "MQTT-DEV-014"),
+    seen_as="F-MQTT-41",
+    applies=speaks_mqtt,
+)
+def lenient_decoder(device: SimulatedDevice) -> None:
+    """Flags that it does not know are ignored, QoS 3 is some QoS, and a topic ends at its first NUL."""
+
+    def mended(packet: bytes) -> list[bytes]:
+        if packet[0] >> 4 != PacketType.PUBLISH:
+            prescribed = 0b0010 if packet[0] >> 4 == PacketType.PUBREL else 0
+            return with_body(packet, body_of(packet), flags=prescribed)
+        body, topic = body_of(packet), topic_of(packet)
+        readable = topic.split(b"\0")[0].decode("utf-8", "ignore")
+        quality = min(qos_of(packet), 1) << 1
+        flags = packet[0] & 0b1001 | (quality if qos_of(packet) == 3 else packet[0] & 0b0110)
+        return with_body(packet, string(readable) + body[2 + len(topic) :], flags=flags)
+
+    front(device).incoming.append(mended)
