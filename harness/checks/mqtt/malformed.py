@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.mqtt.commands import commanded, present_value, setting_of, the_setting
 from harness.checks.mqtt.losses import closed_by_device, connected, returned, settled
-from harness.checks.mqtt.sessions import sessions
+from harness.checks.mqtt.sessions import sessions, so_far
 from harness.checks.mqtt.topics import binding_of
+from harness.checks.observations import Transport
+from harness.model.profile import Profile
 from harness.model.requirement import Area, Level, Need
+from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
 from harness.trace.events import Connection, ConnectionChange, Direction, Fate, MqttPacket
@@ -41,10 +47,10 @@ def reaction(case: Case) -> Outcome:
             return failed("the connection was kept open after a malformed packet", packet)
         if end.what.by is not Direction.FROM_DUT:
             return inconclusive("the connection was ended by the other side", packet, end)
-        back = first(sessions(case), lambda session: session.accepted is not None)
-        if back is None:
+        back = [session for session in sessions(case) if session.opened.line > end.line and session.accepted]
+        if not back:
             return failed("the device did not come back after a malformed packet", packet, end)
-        shown += [packet, end, back.opened]
+        shown += [packet, end, back[0].opened]
     if not injected:
         return inconclusive("no malformed packet was sent")
     return passed("the device closed the connection over each malformed packet, and came back", shown)
@@ -86,3 +92,49 @@ class InvalidFlags(Check):
 
     def judge(self, case: Case) -> Outcome:
         return reaction(case)
+
+
+@requirement(
+    "MQTT-DEV-014",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="[MQTT-3.3.1-4]",
+    level=Level.MUST,
+    purpose="ensure that the IUT closes the connection over a PUBLISH with both QoS bits set, and sends none",
+    stimulus="Send a command with QoS 3; every PUBLISH that the DUT sends in the run counts, too",
+    expect="The DUT closes the connection, does not obey, and comes back",
+    ics="MQTT.SUB",
+    needs=(Need.TAP,),
+    usual_cause="The two bits are compared with 0 and 1 only; anything else is taken for QoS 2.",
+)
+class Qos3(Check):
+    """The state that the device reports on its return shows that it has not obeyed."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return commanded(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting = the_setting(bench)
+        (value,) = setting.others(await present_value(bench, setting), 1)
+        packet = setting.packet(
+            setting.payload(value), binding_of(bench.profile).level, bench.tap.next_packet_id()
+        )
+        await provoke(bench, bytes([packet[0] | 0b0110]) + packet[1:], "a command with QoS 3")
+
+    def judge(self, case: Case) -> Outcome:
+        for seen in so_far(case).mqtt(mqtt.Publish):
+            if seen.what.qos == 3:
+                return failed("the device published with QoS 3", seen)
+        return actuation(case) or reaction(case)
+
+
+def actuation(case: Case) -> Outcome | None:
+    """A failure if a malformed command was obeyed."""
+    setting = setting_of(case.profile)
+    assert setting is not None
+    for packet in case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, fate=Fate.INJECTED):
+        value = setting.value_of(packet.what.payload)
+        for report in case.reports(setting.name, Transport.MQTT):
+            if report.event.line > packet.line and same_value(report.value, value):
+                return failed("the device obeyed a malformed packet", packet, report)
+    return None
