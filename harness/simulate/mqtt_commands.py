@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,11 +109,12 @@ class CommandReader:
 
     def read_state(self, topic: str, payload: bytes) -> list[Write | Invocation]:
         """A message on a state topic, taken for a command: what a faulty device does."""
-        return [
-            Write(name, decode_mqtt(payload, bound.values, bound.member))
-            for name, bound in self._binding.properties.items()
-            if bound.state == topic
-        ]
+        found: list[Write | Invocation] = []
+        for name, bound in self._binding.properties.items():
+            if bound.state == topic:
+                with contextlib.suppress(MemberMissing):
+                    found.append(Write(name, decode_mqtt(payload, bound.values, bound.member)))
+        return found
 
     def _invocation(self, action: str, payload: bytes) -> Invocation:
         has_input = self._profile.actions[action].input is not None

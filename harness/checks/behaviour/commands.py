@@ -15,6 +15,7 @@ from harness.model.requirement import Need
 from harness.trace import coap, mqtt
 from harness.trace.events import Act, Direction, Fate, Point
 
+ROUNDING = 1e-4  # seconds
 PREVIEW = 40  # characters of a payload that a message shows
 
 
@@ -206,6 +207,11 @@ def require_reader(bench: Bench, name: str) -> None:
     """Raise CannotStimulateError where a property is written but never told."""
     if bench.profile.properties[name].write_only:
         raise CannotStimulateError(f"{name} is write-only: what becomes of a command cannot be seen")
+
+
+def had_time(case: Case, since: float, seconds: float) -> bool:
+    """Whether the window was watched for so long after ``since``; times in traces are rounded."""
+    return case.window[-1].time - since >= seconds - ROUNDING
 
 
 def mismatch(case: Case, name: str, expected: Sequence[Value], reports: Sequence[Report]) -> Report | None:
