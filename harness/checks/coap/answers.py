@@ -9,7 +9,6 @@ from harness.checks.coap.asking import ask, cancel, get_all, observe, put
 from harness.checks.coap.exchanges import exchanges, from_device, whole
 from harness.checks.coap.resources import (
     LINKS,
-    binding_of,
     bound_properties,
     formats,
     free_settings,
@@ -254,12 +253,16 @@ class DeclaredFormat(Check):
     """RFC 7252 5.5.1 leaves Content-Format to the application; the profile declares it."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        slow = [resource.path for resource in binding_of(bench.profile).resources if resource.takes]
-        await get_all(bench, [(path, {}) for path in readable_paths(bench.profile)], slow)
+        await get_all(bench, [(path, {}) for path in readable_paths(bench.profile)])
 
     def judge(self, case: Case) -> Outcome:
         declared = formats(case.profile)
-        read = {each.asked.uri_path: each for each in exchanges(case)}
+        run = [
+            each
+            for each in exchanges(whole(case))
+            if each.asked.code == coap.Code.GET and each.response is not None
+        ]
+        read = {each.asked.uri_path: each for each in [*run, *exchanges(case)]}
         for path, wanted in declared.items():
             each = read.get(path)
             if each is None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from harness.checks.bench import Bench, CannotStimulateError, CoapEndpoint
-from harness.checks.coap.resources import Setting, levers, other_value, plain_path
+from harness.checks.coap.exchanges import exchanges_in
+from harness.checks.coap.resources import Setting, binding_of, levers, other_value, plain_path
 from harness.model.base import Value
 from harness.model.requirement import Need
 from harness.trace import coap
@@ -128,17 +129,30 @@ def arrives(endpoint: CoapEndpoint, wanted: Callable[[coap.Message], bool]) -> C
     return accepted
 
 
-async def get_all(bench: Bench, requests: Sequence[Get], slow: Sequence[str]) -> None:
-    """GET many paths; those that are slow go side by side, each from an endpoint of its own."""
+async def get_all(bench: Bench, requests: Sequence[Get]) -> None:
+    """GET many paths. Those that the profile calls slow go side by side, and only once in a run."""
+    slow = {resource.path for resource in binding_of(bench.profile).resources if resource.takes}
+    known = {each.asked.uri_path for each in exchanges_in(bench.trace) if each.response}
+    quick = [request for request in requests if request[0] not in slow]
+    patient = {path: fields for path, fields in requests if path in slow - known}
 
-    async def one_after_the_other(part: Sequence[Get]) -> None:
+    async def one_after_the_other() -> None:
         endpoint = await bench.coap.endpoint()
-        for path, fields in part:
+        for path, fields in quick:
             await ask(bench, endpoint, coap.Code.GET, path, **fields)
 
-    quick = [request for request in requests if request[0] not in slow]
-    parts = [quick, *([request] for request in requests if request[0] in slow)]
-    await asyncio.gather(*(one_after_the_other(part) for part in parts if part))
+    async def patiently(path: str, fields: dict[str, Any]) -> None:
+        endpoint = await bench.coap.endpoint()
+        asking = asyncio.ensure_future(ask(bench, endpoint, coap.Code.GET, path, **fields))
+        await bench.until(
+            arrives(endpoint, lambda message: message.is_response),
+            within=ANSWER,
+            imposed_by="profile: bindings.coap.resources: takes",
+            what=f"the answer of {path}",
+        )
+        await asking
+
+    await asyncio.gather(one_after_the_other(), *(patiently(*each) for each in patient.items()))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from harness.checks.case import Case, Evidence, Seen
+from harness.checks.case import Case, Seen
 from harness.trace import coap
 from harness.trace.events import (
     Act,
@@ -66,7 +66,7 @@ class Exchange:
         return found
 
     @property
-    def evidence(self) -> list[Evidence]:
+    def evidence(self) -> list[Datagram]:
         """The request and the first replies."""
         return [self.sent[0], *self.replies[:3]]
 
@@ -84,8 +84,13 @@ class Exchange:
         return f"{coap.code_name(reply.what.code)} in a {reply.what.type.name}"
 
 
-def exchanges(case: Case, events: Sequence[Event] | None = None) -> list[Exchange]:
-    """The exchanges of the check's window (or of ``events``), in the order in which they began.
+def exchanges(case: Case) -> list[Exchange]:
+    """The exchanges of the check's window, in the order in which they began."""
+    return exchanges_in(case.window)
+
+
+def exchanges_in(events: Sequence[Event]) -> list[Exchange]:
+    """The exchanges of a part of a trace, in the order in which they began.
 
     The acknowledgements and resets that our endpoints send are no exchanges, unless a stimulus made them.
     """
@@ -94,7 +99,7 @@ def exchanges(case: Case, events: Sequence[Event] | None = None) -> list[Exchang
     by_message_id: dict[tuple[str, int], Exchange] = {}
     by_token: dict[tuple[str, bytes], Exchange] = {}
     label: str | None = None
-    for event in case.window if events is None else events:
+    for event in events:
         body = event.body
         if isinstance(body, Stimulus) and body.act is Act.RAW and body.transport == "coap":
             label = body.name
