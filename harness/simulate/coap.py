@@ -15,8 +15,9 @@ from harness.model.profile import Profile
 from harness.simulate.coap_blockwise import Failure, Uploads, check_block_fields, cut
 from harness.simulate.coap_endpoint import Address, DatagramFilter, Endpoint, Messages, Peer
 from harness.simulate.coap_habits import CoapHabits
+from harness.simulate.coap_links import Link
 from harness.simulate.coap_observe import Observers
-from harness.simulate.coap_resources import EventResource, Link, LinksResource, PropertyResource, Resource
+from harness.simulate.coap_resources import EventResource, LinksResource, PropertyResource, Resource
 from harness.simulate.coap_resources import resources_of as _resources_of
 from harness.simulate.coap_wire import Request
 from harness.simulate.core import Change, Core, Happening
@@ -289,6 +290,7 @@ class CoapFront:
         links.filters = self.habits.filter_links
         links.prefixes = self.habits.filter_prefixes
         links.separator = self.habits.link_separator
+        links.bend = self.habits.bend_link
         links.extra = [] if self.habits.links_match else [Link("/removed", (("ct", "50"), ("obs", None)))]
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
+
+from harness.simulate.coap_links import Link
 
 
 class Duplicates(Enum):
@@ -82,3 +85,4 @@ class CoapHabits:
     filter_links: bool = True
     filter_prefixes: bool = True  # "rt=temp*"
     link_separator: str = ","
+    bend_link: Callable[[Link], Link | None] = lambda link: link  # None: it is not listed

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 
 from aiocoap import Code, Message
 
@@ -14,6 +13,7 @@ from harness.model.binding import CoapBinding, CoapEvent, CoapProperty, CoapReso
 from harness.model.profile import Profile
 from harness.model.schema import DataSchema
 from harness.simulate.coap_blockwise import LARGEST_BLOCK, Failure
+from harness.simulate.coap_links import Link
 from harness.simulate.coap_wire import Request
 from harness.simulate.core import Core, Reason, Refused
 from harness.simulate.payloads import PayloadError, decode_content, encode_content
@@ -28,44 +28,6 @@ _REFUSALS = {
     # The request is in order and would be carried out in another state of the device.
     Reason.RULE: Code.CONFLICT,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """An entry of ``/.well-known/core`` (RFC 6690): attributes without a value have None."""
-
-    target: str
-    attributes: tuple[tuple[str, str | None], ...] = ()
-
-    def __str__(self) -> str:
-        parts = [f"<{self.target}>"]
-        for name, value in self.attributes:
-            if value is None:
-                parts.append(name)
-            elif value.isdigit():
-                parts.append(f"{name}={value}")
-            else:
-                escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-                parts.append(f'{name}="{escaped}"')
-        return ";".join(parts)
-
-    def matches(self, name: str, wanted: str, *, prefixes: bool = True) -> bool:
-        """Whether the query filter ``name=wanted`` selects it; a final ``*`` stands for any text (4.1).
-
-        With ``prefixes`` False the ``*`` is a letter like others.
-        """
-        if name == "href":
-            values = [self.target]
-        else:
-            values = [
-                part
-                for key, value in self.attributes
-                if key == name
-                for part in ((value or "").split(" ") if name in ("rt", "if", "ct") else [value or ""])
-            ]
-        if wanted.endswith("*") and prefixes:
-            return any(value.startswith(wanted[:-1]) for value in values)
-        return wanted in values
 
 
 class Resource:
@@ -275,10 +237,12 @@ class LinksResource(Resource):
         self.filters = True
         self.prefixes = True
         self.separator = ","
+        self.bend: Callable[[Link], Link | None] = lambda link: link
 
     def represent(self, request: Request, body: bytes | None = None) -> Message:
         """The links that the query selects; a query that is no filter selects all."""
-        links = [resource.link() for resource in self._resources] + self.extra
+        bent = [self.bend(resource.link()) for resource in self._resources]
+        links = [link for link in bent if link is not None] + self.extra
         for query in request.opt.uri_query if self.filters else ():
             name, equals, wanted = query.partition("=")
             if equals:
