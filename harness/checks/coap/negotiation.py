@@ -1,0 +1,64 @@
+"""Content formats: what the client accepts and what it sends (RFC 7252, 5.5 and 5.10)."""
+
+from __future__ import annotations
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.coap.asking import ask
+from harness.checks.coap.exchanges import exchanges
+from harness.checks.coap.resources import plain_path
+from harness.model.binding import ContentFormat
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace import coap
+
+JSON, CBOR, UNKNOWN_FORMAT = 50, 60, 65535
+BROKEN = {
+    ContentFormat.JSON: b'{"value": ',
+    ContentFormat.CBOR: b"\x5f\x41",  # a byte string that is never closed
+    ContentFormat.TEXT: b"\xff\xfe\xfd",  # no UTF-8
+}
+REFUSALS_OF_PAYLOAD = (coap.Code.BAD_REQUEST, coap.Code.UNPROCESSABLE_ENTITY)
+
+
+@requirement(
+    "COAP-CORE-36",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="5.10.4",
+    level=Level.MUST,
+    purpose="ensure that an Accept that the IUT cannot serve gives 4.06",
+    stimulus="GET with Accept 50 (JSON), 60 (CBOR) and 65535",
+    expect="A representation in the accepted format, or 4.06",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="Accept is not looked at, since each resource has one format only.",
+)
+class UnservableAccept(Check):
+    """A client is not given what it cannot read."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint, path = await bench.coap.endpoint(), plain_path(bench.profile)
+        for number in (JSON, CBOR, UNKNOWN_FORMAT):
+            what = f"GET with Accept {number}"
+            await ask(bench, endpoint, coap.Code.GET, path, what=what, accept=number)
+
+    def judge(self, case: Case) -> Outcome:
+        found = exchanges(case)
+        for each in found:
+            accepted = each.asked.uint(coap.OptionNumber.ACCEPT)
+            if each.answered(coap.Code.NOT_ACCEPTABLE):
+                continue
+            if not each.answered(coap.Code.CONTENT):
+                return failed(f"{each.what} was answered by {each.outcome()}, not by 4.06", *each.evidence)
+            assert each.response
+            told = each.response.what.content_format
+            if told is None:
+                return inconclusive(f"{each.what} was answered without a Content-Format", *each.evidence)
+            if told != accepted:
+                return failed(f"{each.what} was answered in Content-Format {told}", *each.evidence)
+        if not any(each.answered(coap.Code.NOT_ACCEPTABLE) for each in found):
+            return failed("Accept 65535, which is no format, was not refused", *found[-1].evidence)
+        shown = "; ".join(f"{each.what}: {each.outcome()}" for each in found)
+        return passed(shown, [seen for each in found for seen in each.evidence])
