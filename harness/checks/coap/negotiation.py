@@ -5,11 +5,12 @@ from __future__ import annotations
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import ask
+from harness.checks.coap.asking import ask, present_and_other
+from harness.checks.coap.crafted import judge_unchanged
 from harness.checks.coap.exchanges import exchanges
-from harness.checks.coap.resources import plain_path
+from harness.checks.coap.resources import free_settings, plain_path
 from harness.model.binding import ContentFormat
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import coap
 
@@ -62,3 +63,55 @@ class UnservableAccept(Check):
             return failed("Accept 65535, which is no format, was not refused", *found[-1].evidence)
         shown = "; ".join(f"{each.what}: {each.outcome()}" for each in found)
         return passed(shown, [seen for each in found for seen in each.evidence])
+
+
+@requirement(
+    "COAP-CORE-37",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="5.9.2.10, 5.10.3",
+    level=Level.SHOULD,
+    basis=Basis.DERIVED,
+    purpose="ensure that an unsupported Content-Format in a request gives 4.15 and a malformed payload 4.00",
+    stimulus="PUT another value with Content-Format 65535; PUT a payload that is not in the declared format; "
+    "read back",
+    expect="4.15; 4.00 (or 4.22); the state is unchanged",
+    ics="COAP.PUT",
+    needs=(Need.COAP,),
+    usual_cause="The payload is always read in the one format that the own app sends, with a parser that "
+    "makes something of everything.",
+)
+class UnsupportedPayload(Check):
+    """What cannot be read is not guessed at."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting = free_settings(bench.profile)[0]
+        _, other = await present_and_other(bench, setting)
+        endpoint = await bench.coap.endpoint()
+        for what, payload, number in (
+            ("PUT with Content-Format 65535", setting.payload(other), UNKNOWN_FORMAT),
+            (f"PUT of broken {setting.bound.format}", BROKEN[setting.bound.format], setting.format),
+        ):
+            await ask(
+                bench,
+                endpoint,
+                coap.Code.PUT,
+                setting.path,
+                what=what,
+                payload=payload,
+                content_format=number,
+            )
+            await bench.read(setting.name, transport="coap")
+
+    def judge(self, case: Case) -> Outcome:
+        puts = [each for each in exchanges(case) if each.asked.code == coap.Code.PUT]
+        for each in puts:
+            unknown = each.asked.content_format == UNKNOWN_FORMAT
+            wanted = (coap.Code.UNSUPPORTED_CONTENT_FORMAT,) if unknown else REFUSALS_OF_PAYLOAD
+            if not each.answered(*wanted):
+                named = coap.code_name(wanted[0])
+                return failed(f"{each.what} was answered by {each.outcome()}, not by {named}", *each.evidence)
+        if not puts:
+            return inconclusive("nothing was written")
+        shown = "; ".join(f"{each.what}: {each.outcome()}" for each in puts)
+        return judge_unchanged(case, puts) or passed(shown, [seen for each in puts for seen in each.evidence])
