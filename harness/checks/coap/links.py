@@ -1,0 +1,157 @@
+"""The list of resources at /.well-known/core (RFC 6690), and whether it is true."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.coap.exchanges import Datagram, Exchange, exchanges
+from harness.checks.coap.resources import LINKS, binding_of
+from harness.checks.coap.transfers import read_all, transfers
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace import coap
+
+LINK_FORMAT = 40
+ONCE = ("rt", "if", "sz", "obs")
+LISTS = ("rt", "if", "ct", "rel", "rev")  # attributes whose value is a list, parted by spaces
+ACTUATING = ("oic.if.a", "oic.if.rw", "core.a", "core.p")
+"""Interfaces of what can be written (OCF core specification; interfaces for constrained resources)."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The list as it was read; ``problem`` says why it is none, if so."""
+
+    links: tuple[coap.Link, ...]
+    evidence: list[Datagram]
+    problem: str | None = None
+
+
+async def read_links(bench: Bench) -> None:
+    """GET the list, block by block where it is large."""
+    await read_all(bench, await bench.coap.endpoint(), LINKS)
+
+
+def listing(case: Case) -> Listing:
+    """The list that was read first in this check."""
+    found = [each for each in exchanges(case) if each.asked.uri_path == LINKS and not each.asked.uri_query]
+    if not found:
+        return Listing((), [], "the list of resources was not read")
+    whole = transfers(found)[0]
+    if whole.problem:
+        return Listing((), whole.evidence, whole.problem)
+    try:
+        return Listing(coap.parse_link_format(whole.body.decode("utf-8")), whole.evidence)
+    except UnicodeDecodeError:
+        return Listing((), whole.evidence, "the list is not UTF-8")
+    except coap.LinkFormatError as problem:
+        return Listing((), whole.evidence, f"the list breaks the link format {problem}")
+
+
+def read_in_trace(bench: Bench, since: int) -> tuple[coap.Link, ...]:
+    """The list as a stimulus sees it, to go on with; empty where it cannot be read."""
+    case = Case(bench.profile, Subject(), bench.trace, bench.trace[since:])
+    return listing(case).links
+
+
+NO_ATTRIBUTE = "nonexist="
+
+
+def filters_for(links: Sequence[coap.Link]) -> list[str]:
+    """Query filters that select some of these links, or none."""
+    found = []
+    for name in ("rt", "if"):
+        values = [part for link in links for part in (link.attribute(name) or "").split() if plain(part)]
+        if values:
+            found += [f"{name}={values[0]}", f"{name}={values[0][:-2]}*"]
+    targets = [link.target for link in links if is_resource(link) and plain(link.target)]
+    if targets:
+        found += [f"href={targets[-1]}", f"href={targets[0][:2]}*"]
+    return [*found, f"{NO_ATTRIBUTE}*"]
+
+
+def matches(link: coap.Link, query: str) -> bool:
+    """Whether a filter selects a link (RFC 6690, 4.1); a * at the end stands for any text."""
+    name, _, wanted = query.partition("=")
+    told = [link.target] if name == "href" else [text or "" for key, text in link.attributes if key == name]
+    values = [part for text in told for part in (text.split() if name in LISTS else [text])]
+    if wanted.endswith("*"):
+        return any(value.startswith(wanted[:-1]) for value in values)
+    return wanted in values
+
+
+def plain(text: str) -> bool:
+    """Whether a text can stand in a query as it is."""
+    return bool(re.fullmatch(r"[A-Za-z0-9._~:/-]+", text))
+
+
+def is_resource(link: coap.Link) -> bool:
+    """Whether a link leads to a resource of this server, other than the list itself."""
+    return link.target.startswith("/") and not link.target.startswith("//") and link.target != LINKS
+
+
+def served(link: coap.Link) -> list[int | None]:
+    """The Content-Formats that a link claims; None where it claims none."""
+    numbers = [int(part) for part in (link.attribute("ct") or "").split() if part.isdecimal()]
+    return [*numbers] or [None]
+
+
+def untrue(link: coap.Link, each: Exchange) -> str | None:
+    """What an exchange shows to be wrong about a link, if anything."""
+    if each.response is None:
+        return f"{link.target} is listed, and a GET got {each.outcome()}"
+    answer, accept = each.response.what, each.asked.uint(coap.OptionNumber.ACCEPT)
+    if answer.code == coap.Code.NOT_FOUND:
+        return f"{link.target} is listed, and not there"
+    if answer.code == coap.Code.NOT_ACCEPTABLE and accept is not None:
+        return f"{link.target} is listed with ct={accept}, and refuses it"
+    claimed = served(link) if accept is None else [accept]
+    if answer.code == coap.Code.CONTENT and answer.content_format not in claimed and claimed != [None]:
+        return f"{link.target} is listed with ct={claimed[0]}, and told {answer.content_format}"
+    if each.asked.observe == 0 and answer.code == coap.Code.CONTENT and answer.observe is None:
+        return f"{link.target} is listed with obs, and does not accept an observation"
+    return None
+
+
+def observed_paths(profile: Profile) -> set[str]:
+    """The paths that the profile declares to be observable."""
+    binding = binding_of(profile)
+    found = {bound.path for bound in binding.properties.values() if bound.observe}
+    return found | {bound.path for bound in binding.events.values()}
+
+
+@requirement(
+    "COAP-LINK-01",
+    area=Area.COAP,
+    standard="RFC 6690",
+    clause="2, 4",
+    level=Level.MUST,
+    purpose="ensure that /.well-known/core exists and is valid link format",
+    stimulus="GET /.well-known/core, block by block where it is large",
+    expect="2.05 with Content-Format 40; the document parses by the grammar",
+    ics="COAP.LINK",
+    needs=(Need.COAP,),
+    usual_cause="The list is put together by hand, with spaces or line breaks between the links, or the "
+    "Content-Format is that of plain text.",
+)
+class LinkFormat(Check):
+    """Whoever looks for resources has to be able to read the list."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await read_links(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        found = listing(case)
+        if found.problem:
+            return failed(found.problem, found.evidence)
+        told = found.evidence[1].what.content_format
+        if told != LINK_FORMAT:
+            shown = "no Content-Format" if told is None else f"Content-Format {told}"
+            return failed(f"the list has {shown}, not 40", found.evidence)
+        return passed(f"{len(found.links)} links in link format", found.evidence)
