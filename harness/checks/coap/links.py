@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, failed, passed
+from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.coap.exchanges import Datagram, Exchange, exchanges
 from harness.checks.coap.resources import LINKS, binding_of
-from harness.checks.coap.transfers import read_all, transfers
+from harness.checks.coap.transfers import Transfer, read_all, transfers
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
@@ -155,3 +155,63 @@ class LinkFormat(Check):
             shown = "no Content-Format" if told is None else f"Content-Format {told}"
             return failed(f"the list has {shown}, not 40", found.evidence)
         return passed(f"{len(found.links)} links in link format", found.evidence)
+
+
+@requirement(
+    "COAP-LINK-02",
+    area=Area.COAP,
+    standard="RFC 6690",
+    clause="4.1",
+    level=Level.MUST,
+    purpose="ensure that query filters work, or are ignored as a whole",
+    stimulus="GET the list with ?rt=, ?if= and ?href= of links that are in it, with a * at the end, and with "
+    "an attribute that nothing has",
+    expect="The matching links each time, or the full list each time",
+    ics="COAP.LINK",
+    needs=(Need.COAP,),
+    usual_cause="Filters are compared letter by letter, so that * matches nothing, or an attribute with "
+    "several values is compared as a whole.",
+)
+class LinkFilters(Check):
+    """A filter that is obeyed is obeyed rightly."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        since = bench.mark()
+        await read_links(bench)
+        endpoint = await bench.coap.endpoint()
+        for query in filters_for(read_in_trace(bench, since)):
+            await read_all(bench, endpoint, f"{LINKS}?{query}", what=f"GET with ?{query}")
+
+    def judge(self, case: Case) -> Outcome:
+        full = listing(case)
+        if full.problem:
+            return inconclusive(full.problem, full.evidence)
+        queried = transfers([each for each in exchanges(case) if each.asked.uri_query])
+        if not queried:
+            return inconclusive("no filter was tried", full.evidence)
+        everything = sorted(link.target for link in full.links)
+        obeyed: list[Transfer] = []
+        ignored: list[Transfer] = []
+        for each in queried:
+            query = each.exchanges[0].asked.uri_query
+            wanted = sorted(link.target for link in full.links if matches(link, query))
+            if not wanted and each.exchanges[0].answered(coap.Code.NOT_FOUND):
+                continue  # nothing matches, and the server says it that way
+            if each.problem:
+                return failed(f"?{query}: {each.problem}", each.evidence)
+            try:
+                told = sorted(link.target for link in coap.parse_link_format(each.body.decode("utf-8")))
+            except (UnicodeDecodeError, coap.LinkFormatError) as problem:
+                return failed(f"the answer to ?{query} breaks the link format: {problem}", each.evidence)
+            if told not in (wanted, everything):
+                shown = ", ".join(told) or "nothing"
+                return failed(f"?{query} gave {shown}", full.evidence[:1], each.evidence)
+            if wanted != everything and not query.startswith(NO_ATTRIBUTE):
+                (obeyed if told == wanted else ignored).append(each)
+        if obeyed and ignored:
+            message = f"?{ignored[0].exchanges[0].asked.uri_query} is ignored though other filters are obeyed"
+            return failed(message, ignored[0].evidence, obeyed[0].evidence)
+        how = "ignored" if ignored else "obeyed"
+        return passed(
+            f"{len(queried)} filters are {how}", [seen for each in queried for seen in each.evidence]
+        )
