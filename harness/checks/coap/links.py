@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.exchanges import Datagram, Exchange, exchanges
+from harness.checks.coap.asking import Get, cancel, get_all, observe
+from harness.checks.coap.exchanges import Datagram, Exchange, exchanges, whole
 from harness.checks.coap.resources import LINKS, binding_of
 from harness.checks.coap.transfers import Transfer, read_all, transfers
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import coap
 
@@ -215,3 +216,53 @@ class LinkFilters(Check):
         return passed(
             f"{len(queried)} filters are {how}", [seen for each in queried for seen in each.evidence]
         )
+
+
+@requirement(
+    "COAP-LINK-04",
+    area=Area.COAP,
+    standard="RFC 6690 + RFC 7252",
+    clause="6690: 2, 4; 7252: 7.2.1",
+    level=Level.SHOULD,
+    basis=Basis.DERIVED,
+    purpose="ensure that each listed link is real, and that its ct and obs are true",
+    stimulus="GET every listed resource in each listed Content-Format; observe each that is said to be "
+    "observable",
+    expect="No 4.04; the listed Content-Formats are served; the observations are accepted",
+    ics="COAP.LINK",
+    needs=(Need.COAP,),
+    usual_cause="The list is a constant text that was not changed when resources were.",
+)
+class TrueLinks(Check):
+    """What is listed is there."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        since = bench.mark()
+        await read_links(bench)
+        links = [link for link in read_in_trace(bench, since) if is_resource(link)]
+        gets: list[Get] = []
+        for link in links:
+            gets += [
+                (link.target, {"accept": number} if number is not None else {}) for number in served(link)
+            ]
+        await get_all(bench, gets)
+        for link in links:
+            if link.has("obs"):
+                await cancel(bench, await observe(bench, link.target))
+
+    def judge(self, case: Case) -> Outcome:
+        full = listing(case)
+        if full.problem:
+            return inconclusive(full.problem, full.evidence)
+        shown: list[Datagram] = []
+        slow = {resource.path for resource in binding_of(case.profile).resources if resource.takes}
+        for link in filter(is_resource, full.links):
+            # What is slow is not asked again in each check.
+            asked = exchanges(whole(case) if link.target in slow else case)
+            for each in [each for each in asked if each.asked.uri_path == link.target]:
+                if problem := untrue(link, each):
+                    return failed(problem, full.evidence[:2], *each.evidence)
+                shown += each.evidence
+        if not shown:
+            return inconclusive("the list has no resource that could be asked for", full.evidence)
+        return passed(f"{len(full.links)} links are true", full.evidence, shown)
