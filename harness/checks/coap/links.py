@@ -266,3 +266,38 @@ class TrueLinks(Check):
         if not shown:
             return inconclusive("the list has no resource that could be asked for", full.evidence)
         return passed(f"{len(full.links)} links are true", full.evidence, shown)
+
+
+@requirement(
+    "COAP-LINK-05",
+    area=Area.COAP,
+    standard="RFC 7641 + RFC 6690",
+    clause="7641: 6; 6690: 3.1, 3.2, 3.3",
+    level=Level.MUST,
+    purpose="ensure that obs has no value, and that obs, rt, if and sz occur at most once in a link",
+    stimulus="GET /.well-known/core",
+    expect="No link has an obs with a value, or one of these attributes twice",
+    ics="COAP.LINK",
+    needs=(Need.COAP,),
+    usual_cause="Attributes are all written as name=value, or several resource types as several rt.",
+)
+class LinkAttributes(Check):
+    """The attributes are read as the registry defines them."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await read_links(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        full = listing(case)
+        if full.problem:
+            return inconclusive(full.problem, full.evidence)
+        for link in full.links:
+            names = [name for name, _ in link.attributes]
+            twice = next((name for name in ONCE if names.count(name) > 1), None)
+            if twice:
+                return failed(
+                    f"the link to {link.target} has {twice} {names.count(twice)} times", full.evidence
+                )
+            if link.attribute("obs") is not None:
+                return failed(f"the link to {link.target} has obs with a value", full.evidence)
+        return passed(f"the attributes of {len(full.links)} links are in order", full.evidence)
