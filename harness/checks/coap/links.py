@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import Get, cancel, get_all, observe
+from harness.checks.coap.asking import Get, ask, cancel, get_all, observe
 from harness.checks.coap.exchanges import Datagram, Exchange, exchanges, whole
-from harness.checks.coap.resources import LINKS, binding_of
+from harness.checks.coap.resources import LINKS, all_paths, binding_of, formats
 from harness.checks.coap.transfers import Transfer, read_all, transfers
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
@@ -301,3 +301,58 @@ class LinkAttributes(Check):
             if link.attribute("obs") is not None:
                 return failed(f"the link to {link.target} has obs with a value", full.evidence)
         return passed(f"the attributes of {len(full.links)} links are in order", full.evidence)
+
+
+@requirement(
+    "PROFILE-20",
+    area=Area.COAP,
+    standard="profile",
+    clause="bindings.coap",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that /.well-known/core agrees with the profile",
+    stimulus="GET the list; GET what it lists and the profile does not know",
+    expect="Every resource of the profile is listed, with obs exactly where it is observed and, where there "
+    "is a ct, with its format; nothing else can be operated",
+    ics="COAP.LINK",
+    needs=(Need.COAP,),
+    usual_cause="The list is a constant text; or a resource for factory tests is still there.",
+)
+class ListedAsDeclared(Check):
+    """Nothing is missing and nothing is hidden behind the profile's back."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        since = bench.mark()
+        await read_links(bench)
+        endpoint, declared = await bench.coap.endpoint(), all_paths(bench.profile)
+        for link in read_in_trace(bench, since):
+            if is_resource(link) and link.target not in declared:
+                await ask(bench, endpoint, coap.Code.GET, link.target)
+
+    def judge(self, case: Case) -> Outcome:
+        full = listing(case)
+        if full.problem:
+            return inconclusive(full.problem, full.evidence)
+        listed = {link.target: link for link in full.links}
+        observed, declared = observed_paths(case.profile), formats(case.profile)
+        for path in sorted(all_paths(case.profile)):
+            link = listed.get(path)
+            if link is None:
+                return failed(f"{path} is not listed", full.evidence)
+            if link.has("obs") != (path in observed):
+                claim = "is listed as observable" if link.has("obs") else "is listed without obs"
+                return failed(f"{path} {claim}, the profile says otherwise", full.evidence)
+            numbers = [number for number in served(link) if number is not None]
+            if path in declared and numbers and declared[path].number not in numbers:
+                found = link.attribute("ct")
+                return failed(f"{path} is listed with ct={found}, not {declared[path].number}", full.evidence)
+        for each in exchanges(case):
+            link = listed.get(each.asked.uri_path)
+            if link is None or link.target in all_paths(case.profile):
+                continue
+            interfaces = (link.attribute("if") or "").split()
+            if each.answered(coap.Code.METHOD_NOT_ALLOWED) or set(interfaces) & set(ACTUATING):
+                return failed(
+                    f"{link.target} can be operated, and the profile knows nothing of it", *each.evidence
+                )
+        return passed(f"{len(listed)} links, as the profile declares them", full.evidence)
