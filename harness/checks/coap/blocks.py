@@ -1,0 +1,103 @@
+"""Large representations, block by block (RFC 7959)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.coap.exchanges import exchanges
+from harness.checks.coap.resources import large_resource
+from harness.checks.coap.transfers import Transfer, read_all, transfers
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace import coap
+
+SZX_16, SZX_64, RESERVED_SZX = 0, 2, 7
+FEW = 4  # blocks of 16 bytes that are read: the rest would be no different
+
+
+def large_path(profile: Profile) -> str:
+    """The path of a large resource. Raises CannotStimulateError."""
+    large = large_resource(profile)
+    if large is None:
+        raise CannotStimulateError("the profile names no resource that is larger than a block")
+    return large.path
+
+
+def size_problem(transfer: Transfer) -> str | None:
+    """What is wrong with the sizes and M bits of a transfer's blocks, if anything."""
+    answers = [each.response.what for each in transfer.exchanges if each.response is not None]
+    blocks = [answer.block2 for answer in answers]
+    asked = transfer.exchanges[0].asked.block2
+    name = transfer.exchanges[0].what
+    sizes = {block.szx for block in blocks if block is not None}
+    if asked is not None and any(szx > asked.szx for szx in sizes):
+        return f"{name}: a block of {1 << max(sizes) + 4} bytes came"
+    if len(sizes) > 1:
+        return f"{name}: the block size changes"
+    for answer, block in zip(answers, blocks, strict=True):
+        if block is None:
+            if asked is not None and len(answer.payload) > asked.size:
+                return f"{name}: {len(answer.payload)} bytes came without a Block2 option"
+        elif block.more and len(answer.payload) != block.size:
+            return f"{name}: block {block.num} has {len(answer.payload)} bytes, not {block.size}"
+        elif len(answer.payload) > block.size:
+            return f"{name}: the last block has {len(answer.payload)} bytes, more than {block.size}"
+    return None
+
+
+def tags(transfer: Transfer) -> set[bytes | None]:
+    """The ETags of a transfer's blocks."""
+    found: Sequence[coap.Message] = [each.response.what for each in transfer.exchanges if each.response]
+    return {message.option(coap.OptionNumber.ETAG) for message in found}
+
+
+@requirement(
+    "COAP-BLOCK-01",
+    area=Area.COAP,
+    standard="RFC 7959",
+    clause="2.4",
+    level=Level.MUST,
+    purpose="ensure that the requested block size, or a smaller one, is used throughout a Block2 transfer",
+    stimulus="GET a large resource without Block2, then with blocks of 64 and of 16 bytes from the start",
+    expect="Blocks of one size, not above the requested one; numbers and M bits right; the same body each "
+    "time",
+    ics="COAP.BLOCK2",
+    needs=(Need.COAP,),
+    usual_cause="The block size is a constant, so that clients with little memory get blocks that they "
+    "cannot hold.",
+)
+class BlockSize(Check):
+    """The client says how much it can take at once."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint, path = await bench.coap.endpoint(), large_path(bench.profile)
+        await read_all(bench, endpoint, path, what="GET")
+        await read_all(bench, endpoint, path, what="GET in blocks of 64", szx=SZX_64)
+        await read_all(bench, endpoint, path, what="GET in blocks of 16", szx=SZX_16, blocks=FEW)
+
+    def judge(self, case: Case) -> Outcome:
+        found = transfers(exchanges(case))
+        if len(found) < 3:
+            return inconclusive("the resource was not read three times")
+        for each in found:
+            if problem := size_problem(each):
+                return failed(problem, each.evidence)
+        whole, small, beginning = found
+        if whole.problem or small.problem:
+            return failed(whole.problem or small.problem or "", (whole if whole.problem else small).evidence)
+        if len(whole.exchanges) < 2 and not (whole.first and whole.first.block2):
+            return inconclusive("the resource came in one piece", whole.evidence)
+        for part in (small, beginning):
+            if not whole.body.startswith(part.body) or (part is small and part.body != whole.body):
+                if tags(part) != tags(whole):
+                    return inconclusive("the resource changed between the transfers", whole.evidence)
+                message = f"{part.exchanges[0].what} gave another body than the whole"
+                return failed(message, whole.evidence, part.evidence)
+        return passed(
+            f"{len(whole.body)} bytes in blocks of the size that was asked for",
+            [seen for each in found for seen in each.evidence],
+        )
