@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, failed, inconclusive, passed
@@ -99,5 +100,49 @@ class BlockSize(Check):
                 return failed(message, whole.evidence, part.evidence)
         return passed(
             f"{len(whole.body)} bytes in blocks of the size that was asked for",
+            [seen for each in found for seen in each.evidence],
+        )
+
+
+@requirement(
+    "COAP-BLOCK-02",
+    area=Area.COAP,
+    standard="RFC 7959 + RFC 9175",
+    clause="7959: 2.4; 9175: 3.8",
+    level=Level.SHOULD,
+    purpose="ensure that each block has an ETag, which stands for one version of the body",
+    stimulus="GET a large resource in blocks of 1024 and of 64 bytes",
+    expect="An ETag in every block, the same in all of a transfer; the same ETag, the same body",
+    ics="COAP.BLOCK2",
+    needs=(Need.COAP,),
+    usual_cause="The body is made anew for each block, so that a client puts pieces of different versions "
+    "together; without an ETag it cannot notice.",
+)
+class BlockTag(Check):
+    """A client must be able to see that the parts belong together."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint, path = await bench.coap.endpoint(), large_path(bench.profile)
+        await read_all(bench, endpoint, path, what="GET")
+        await read_all(bench, endpoint, path, what="GET in blocks of 64", szx=SZX_64)
+
+    def judge(self, case: Case) -> Outcome:
+        found = transfers(exchanges(case))
+        for each in found:
+            if each.problem:
+                return inconclusive(each.problem, each.evidence)
+            for part in each.exchanges:
+                if part.response and part.response.what.option(coap.OptionNumber.ETAG) is None:
+                    return failed("a block has no ETag", *part.evidence)
+        for first, second in pairwise(found):
+            if tags(first) == tags(second) and len(tags(first)) == 1 and first.body != second.body:
+                return failed("two bodies with one ETag are not the same", first.evidence, second.evidence)
+        mixed = next((each for each in found if len(tags(each)) > 1), None)
+        if mixed:
+            return inconclusive("the resource changed in the middle of a transfer", mixed.evidence)
+        if len(found) < 2:
+            return inconclusive("the resource was not read twice")
+        return passed(
+            f"{sum(len(each.exchanges) for each in found)} blocks, each with the ETag of its version",
             [seen for each in found for seen in each.evidence],
         )
