@@ -8,9 +8,11 @@ from itertools import pairwise
 from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.coap.asking import ask
 from harness.checks.coap.exchanges import exchanges
-from harness.checks.coap.resources import large_resource
+from harness.checks.coap.resources import free_settings, large_resource
 from harness.checks.coap.transfers import Transfer, read_all, transfers
+from harness.model.ics import ics_of
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
@@ -146,3 +148,40 @@ class BlockTag(Check):
             f"{sum(len(each.exchanges) for each in found)} blocks, each with the ETag of its version",
             [seen for each in found for seen in each.evidence],
         )
+
+
+@requirement(
+    "COAP-BLOCK-03",
+    area=Area.COAP,
+    standard="RFC 7959",
+    clause="2.2",
+    level=Level.MUST,
+    purpose="ensure that the reserved size exponent 7 is refused with 4.00",
+    stimulus="GET with Block2 of size exponent 7; PUT with such a Block1 where uploads in blocks are declared",
+    expect="4.00",
+    ics="COAP.BLOCK1|COAP.BLOCK2",
+    needs=(Need.COAP,),
+    usual_cause="The exponent is used as it comes: 2048 bytes, more than the buffer has.",
+)
+class ReservedSizeExponent(Check):
+    """Seven means something else, over other transports."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint, items = await bench.coap.endpoint(), ics_of(bench.profile)
+        reserved = coap.Block(0, False, RESERVED_SZX)
+        if "COAP.BLOCK2" in items:
+            what, path = "GET with size exponent 7", large_path(bench.profile)
+            await ask(bench, endpoint, coap.Code.GET, path, what=what, block2=reserved)
+        for setting in free_settings(bench.profile)[:1] if "COAP.BLOCK1" in items else []:
+            value = await bench.read(setting.name, transport="coap")
+            what, body = "PUT with size exponent 7", setting.payload(value)
+            await ask(bench, endpoint, coap.Code.PUT, setting.path, what=what, payload=body, block1=reserved)
+
+    def judge(self, case: Case) -> Outcome:
+        crafted = [each for each in exchanges(case) if "exponent" in each.what]
+        for each in crafted:
+            if not each.answered(coap.Code.BAD_REQUEST):
+                return failed(f"{each.what} was answered by {each.outcome()}, not by 4.00", *each.evidence)
+        if not crafted:
+            return inconclusive("no request was sent")
+        return passed("size exponent 7 was refused", [seen for each in crafted for seen in each.evidence])
