@@ -185,3 +185,40 @@ class ReservedSizeExponent(Check):
         if not crafted:
             return inconclusive("no request was sent")
         return passed("size exponent 7 was refused", [seen for each in crafted for seen in each.evidence])
+
+
+@requirement(
+    "COAP-BLOCK-04",
+    area=Area.COAP,
+    standard="RFC 7959",
+    clause="2.2, 2.4",
+    level=Level.MUST,
+    purpose="ensure that the M bit of Block2 in a request is ignored",
+    stimulus="GET the first block with M=0 and with M=1",
+    expect="The same block",
+    ics="COAP.BLOCK2",
+    needs=(Need.COAP,),
+    usual_cause="One routine reads Block2 of requests and of responses.",
+)
+class MoreBitOfRequest(Check):
+    """In a request M has no meaning."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint, path = await bench.coap.endpoint(), large_path(bench.profile)
+        for more in (False, True):
+            block, what = coap.Block(0, more, SZX_64), f"GET with M={int(more)}"
+            await ask(bench, endpoint, coap.Code.GET, path, what=what, block2=block)
+
+    def judge(self, case: Case) -> Outcome:
+        plain, more = exchanges(case)
+        if not plain.response or not plain.answered(coap.Code.CONTENT):
+            return inconclusive(f"the first block was answered by {plain.outcome()}", *plain.evidence)
+        if not more.response or not more.answered(coap.Code.CONTENT):
+            return failed(f"{more.what} was answered by {more.outcome()}", *plain.evidence, *more.evidence)
+        first, second = plain.response.what, more.response.what
+        tag = coap.OptionNumber.ETAG
+        if first.option(tag) != second.option(tag):
+            return inconclusive("the resource changed between the requests", *plain.evidence, *more.evidence)
+        if (first.block2, first.payload) != (second.block2, second.payload):
+            return failed("with M=1 another block came", *plain.evidence, *more.evidence)
+        return passed("M=1 made no difference", *plain.evidence, *more.evidence)
