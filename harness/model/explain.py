@@ -158,6 +158,8 @@ def _deadlines(profile: Profile) -> Iterator[str]:
     yield f"{behaviour.boot:g} s from power-on to being ready"
     if profile.bindings.mqtt is not None:
         yield f"{behaviour.reconnect:g} s from the broker's return to being ready again"
+    if behaviour.heartbeat is not None:
+        yield f"{behaviour.heartbeat:g} s between two reports of a state, changed or not"
 
 
 def _rule(rule: Rule) -> str:

@@ -54,6 +54,12 @@ class Behaviour(Part):
     report_local: Seconds = Field(1.0, description="from a local change to its report")
     boot: Seconds = Field(10.0, description="from power-on to being ready on the network")
     reconnect: Seconds = Field(30.0, description="from the broker's return to being ready again")
+    heartbeat: float | None = Field(
+        None,
+        gt=0,
+        description="over MQTT every state is reported at least this often, in seconds; without it only when "
+        "it changes",
+    )
     invalid_value: InvalidValuePolicy = Field(
         InvalidValuePolicy.REFUSE, description="what becomes of a well-formed value outside the range"
     )

@@ -15,6 +15,7 @@ from harness.model.profile import Profile, RetainedCommandPolicy
 from harness.simulate.core import Change, Core, Happening, Reason, Refused
 from harness.simulate.mqtt_commands import CommandReader, Invocation, RecentMessages, Write
 from harness.simulate.mqtt_habits import MqttHabits, PacketFilter
+from harness.simulate.mqtt_heartbeat import Heartbeat
 from harness.simulate.mqtt_reports import Report, Reports
 from harness.simulate.mqtt_wire import announcing_keep_alive, bent_wire
 from harness.simulate.payloads import PayloadError
@@ -60,6 +61,7 @@ class MqttFront:
         self._random = random
         self._reports = Reports(self._binding, core)
         self._commands = CommandReader(profile, self._binding)
+        self._heartbeat = Heartbeat(profile.behaviour.heartbeat, random, self._repeat_states)
         self._client: PahoClient | None = None
         self._wire: Tap | None = None
         self._announcing: list[PacketFilter] = []  # rewrites the keep-alive of a client that does not keep it
@@ -102,6 +104,7 @@ class MqttFront:
     async def kill(self) -> None:
         """Loses its power: the connection is gone without a word."""
         await self._end_task()
+        self._heartbeat.stop()
         if self._client is not None:
             self._client.abort()
             self._client = None
@@ -170,6 +173,7 @@ class MqttFront:
         if self._closed.is_set():
             return 0.0
         self._ready.set()
+        self._heartbeat.start()
         began = loop.time()
         self._publish_news(states=False)
         if self._binding.sleep is not None and await self._stay_awake(self._binding.sleep.awake):
@@ -255,6 +259,7 @@ class MqttFront:
     async def _leave(self, client: PahoClient) -> None:
         """The orderly end: says that it goes, then DISCONNECT, which makes the broker forget the will."""
         self._ready.clear()
+        self._heartbeat.stop()
         availability = self._binding.availability
         if availability is not None and self.habits.says_offline:
             payload, qos = availability.offline.encode(), availability.qos
@@ -270,6 +275,7 @@ class MqttFront:
     def _lost(self, reason: str) -> None:
         self.problem = reason
         self._ready.clear()
+        self._heartbeat.stop()
         self._closed.set()
 
     async def _next_hop(self) -> tuple[str, int]:
@@ -330,6 +336,13 @@ class MqttFront:
         elif self._binding.sleep is None:
             # The state is reported on the next connection anyway; an event told late would mislead.
             self._reports.take()
+
+    def _repeat_states(self) -> None:
+        """The heartbeat: how things stand, whether or not they changed."""
+        if self.ready and self._client is not None and self.habits.publishes_state:
+            self._publish_news()  # first what changed, in the order in which it did
+            for report in self._reports.all_states():
+                self._publish(self._client, report)
 
     def _publish(self, client: PahoClient, report: Report) -> None:
         retain = self.habits.event_retain if report.is_event else self.habits.state_retain

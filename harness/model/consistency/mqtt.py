@@ -72,6 +72,11 @@ def _of_session(subject: Subject, mqtt: MqttBinding) -> Iterator[Mistake]:
             f"{promised:g}",
             f"more than {pauses.maximum:g}",
         )
+    if mqtt.sleep is not None and subject.profile.behaviour.heartbeat is not None:
+        message = (
+            "a device that sleeps reports when it wakes; say how often with bindings.mqtt.sleep.wakes_every"
+        )
+        yield Mistake(("behaviour", "heartbeat"), message)
     if not mqtt.client_id and not mqtt.clean_session:
         message = "a session that is kept needs a client identifier (MQTT-3.1.3-7)"
         yield Mistake((*_HERE, "client_id"), message)

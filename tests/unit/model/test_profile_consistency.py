@@ -225,6 +225,10 @@ MISTAKES = {
         "id: r, when: [{ event: hot }], then: [{ property: power, equals: true }]",
         "id: r, when: [{ event: hot }], then: [{ property: level, equals: 5 }]",
     ): ("behaviour.rules[1].id", "already"),
+    "behaviour: { heartbeat: 60 }\nbindings: { mqtt: { sleep: { awake: 2 } } }": (
+        "behaviour.heartbeat",
+        "wakes_every",
+    ),
     # Rules against each other.
     rules(
         "id: a, while: [{ property: power, equals: true }], then: [{ property: heat, above: 50 }]",

@@ -8,7 +8,7 @@ from mqtt_bench import Bench, on_bench, profile_with
 from harness.links.endpoint import User
 from harness.links.tap import Refusal
 from harness.simulate.core import Happening
-from harness.trace.events import Direction
+from harness.trace.events import Direction, MqttPacket
 from harness.trace.mqtt import (
     Connect,
     Disconnect,
@@ -576,3 +576,57 @@ def test_a_session_that_the_broker_kept_goes_on() -> None:
         assert ("dev/relay", "OFF") in bench.published(mark)
 
     on_bench(test, profile_with({"clean_session": False}))
+
+
+# The heartbeat
+
+
+def test_states_are_reported_again_at_least_as_often_as_the_heartbeat_says() -> None:
+    async def test(bench: Bench) -> None:
+        await asyncio.sleep(600)
+        for topic, _ in ALL_STATES:
+            told = [
+                event.time
+                for event in bench.recorder.events
+                if isinstance(event.body, MqttPacket)
+                and event.body.direction is Direction.FROM_DUT
+                and isinstance(packet := decode(event.body.raw, event.body.level), Publish)
+                and packet.topic == topic
+            ]
+            pauses = [later - earlier for earlier, later in itertools.pairwise(told)]
+            assert max(pauses) <= 60.1
+            assert 10 <= len(told) <= 13
+
+    on_bench(test, profile_with(heartbeat=60))
+
+
+def test_without_a_heartbeat_nothing_is_reported_twice() -> None:
+    async def test(bench: Bench) -> None:
+        since = bench.mark
+        await asyncio.sleep(3600)
+        assert bench.published(since) == []
+
+    on_bench(test)
+
+
+def test_the_heartbeat_begins_anew_with_each_connection() -> None:
+    async def test(bench: Bench) -> None:
+        await asyncio.sleep(50)
+        bench.tap.drop()
+        await asyncio.sleep(5)
+        assert bench.front.ready
+        since = bench.mark
+        await asyncio.sleep(61)
+        assert bench.published(since) == ALL_STATES
+
+    on_bench(test, profile_with(heartbeat=60))
+
+
+def test_a_device_that_is_off_has_no_heartbeat() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.front.stop()
+        since = bench.mark
+        await asyncio.sleep(600)
+        assert bench.published(since) == []
+
+    on_bench(test, profile_with(heartbeat=60))

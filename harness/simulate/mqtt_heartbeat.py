@@ -1,0 +1,44 @@
+"""Reports that a simulated device makes because it is time to, not because anything changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+
+
+class Heartbeat:
+    """Calls ``beat`` every ``period`` seconds between :meth:`start` and :meth:`stop`; never with ``None``.
+
+    The first beat comes somewhat early, at a moment of the device's own: devices that were switched on
+    together would otherwise report together for ever.
+    """
+
+    def __init__(self, period: float | None, random: Random, beat: Callable[[], None]) -> None:
+        self._period = period
+        self._random = random
+        self._beat = beat
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """The device has just reported all that it knows."""
+        self.stop()
+        if self._period is not None:
+            self._wait(self._period * self._random.uniform(0.5, 1.0))
+
+    def stop(self) -> None:
+        """No more beats."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wait(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_at(loop.time() + seconds, self._due)
+
+    def _due(self) -> None:
+        assert self._period is not None and self._timer is not None
+        loop = asyncio.get_running_loop()
+        # Counted from the moment for which it was set: a busy process must not slow the rate down.
+        self._timer = loop.call_at(max(self._timer.when() + self._period, loop.time()), self._due)
+        self._beat()
