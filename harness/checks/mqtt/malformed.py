@@ -138,3 +138,35 @@ def actuation(case: Case) -> Outcome | None:
             if report.event.line > packet.line and same_value(report.value, value):
                 return failed("the device obeyed a malformed packet", packet, report)
     return None
+
+
+@requirement(
+    "MQTT-DEV-012",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-1.5.3-1], [MQTT-1.5.3-2]; 5.0: [MQTT-1.5.4-1], [MQTT-1.5.4-2], 4.13",
+    level=Level.MUST,
+    purpose="ensure that the IUT closes the connection over a packet with ill-formed UTF-8 or U+0000 in it",
+    stimulus="Send a command whose topic ends in bytes that are no UTF-8, and one whose topic ends in U+0000",
+    expect="The DUT closes the connection each time, does not obey, and comes back",
+    ics="MQTT.SUB",
+    needs=(Need.TAP,),
+    usual_cause="Topics are compared as C strings: what stands behind the NUL is not seen.",
+)
+class IllFormedText(Check):
+    """Two losses, one for each kind of text."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return commanded(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting, level = the_setting(bench), binding_of(bench.profile).level
+        endings = {bench.random.choice(ILL_FORMED): "bytes that are no UTF-8", b"\0": "U+0000"}
+        for ending, what in endings.items():
+            (value,) = setting.others(await present_value(bench, setting), 1)
+            topic = setting.topic.encode() + ending
+            packet = mqtt.encode_publish(topic, setting.payload(value), level=level)
+            await provoke(bench, packet, f"a command to a topic with {what}")
+
+    def judge(self, case: Case) -> Outcome:
+        return actuation(case) or reaction(case)
