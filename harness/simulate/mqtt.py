@@ -14,7 +14,7 @@ from harness.model.binding import MqttBinding
 from harness.model.profile import Profile, RetainedCommandPolicy
 from harness.simulate.core import Change, Core, Happening, Reason, Refused
 from harness.simulate.mqtt_commands import CommandReader, Invocation, RecentMessages, Write
-from harness.simulate.mqtt_habits import MqttHabits, PacketFilter
+from harness.simulate.mqtt_habits import MqttHabits, PacketFilter, SegmentFilter
 from harness.simulate.mqtt_heartbeat import Heartbeat
 from harness.simulate.mqtt_reports import Report, Reports
 from harness.simulate.mqtt_wire import announcing_keep_alive, bent_wire
@@ -52,6 +52,7 @@ class MqttFront:
         # For faults on the wire: each turns one whole packet into those that really travel.
         self.outgoing: list[PacketFilter] = []
         self.incoming: list[PacketFilter] = []
+        self.segments: list[SegmentFilter] = []  # of what comes in, before it is cut into packets
         self.problem: str | None = None
         self.broker = broker
         self.login = login
