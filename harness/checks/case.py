@@ -141,9 +141,23 @@ class Case:
         ]
 
     @cached_property
+    def history(self) -> Sequence[Report]:
+        """Every value that the DUT reported from the start of the run to the end of the window, in order."""
+        end = self.window[-1].line if self.window else 0
+        return list(reports(self.profile, self.trace[:end]))
+
+    @cached_property
     def all_reports(self) -> Sequence[Report]:
         """Every value that the DUT reported in the window, over every transport, in order."""
-        return [report for report in reports(self.profile, self.trace) if self._in_window(report.event)]
+        return [report for report in self.history if self._in_window(report.event)]
+
+    def known(self, name: str, line: int, transport: str | None = None) -> Report | None:
+        """What the DUT last told of a property before a line of the trace; None where it told nothing."""
+        for report in reversed(self.history):
+            fits = report.name == name and transport in (None, report.transport)
+            if fits and report.event.line < line and report.problem is None:
+                return report
+        return None
 
     def reports(self, name: str | None = None, transport: str | None = None) -> list[Report]:
         """The reported values of one property or event, over one transport or all."""

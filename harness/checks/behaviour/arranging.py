@@ -39,6 +39,8 @@ class Arranger:
                     break
                 except CannotStimulateError:
                     continue  # told by another transport, or by none
+            else:
+                self.state.pop(name, None)  # nobody knows what became of it
         if not self._found:
             self._found = dict(self.state)
         return self.state
@@ -123,10 +125,14 @@ class Arranger:
             case MoveKind.OPERATE:
                 await bench.local.operate(move.name)
             case MoveKind.SENSE:
-                self._sensed.setdefault(move.name, self.state.get(move.name))
+                self.remember(move.name)
                 await bench.local.sense(move.name, move.value)
             case MoveKind.WAIT:
                 pass  # the waiting is for what the rule does
+
+    def remember(self, name: str) -> None:
+        """Note what a sensor sees, before it is made to see something else."""
+        self._sensed.setdefault(name, self.state.get(name))
 
     async def restore(self) -> None:
         """Put things back as they were found, as far as the device lets us."""

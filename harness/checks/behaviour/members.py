@@ -119,8 +119,8 @@ def _has_unknown_member(payload: bytes) -> bool:
 
 def _moved(case: Case, name: str, line: int, after: list[Report]) -> Report | None:
     """The report by which a property that was not commanded changed; None where it stayed or is not told."""
-    before = [r for r in case.reports(name, Transport.MQTT) if r.event.line < line and r.problem is None]
-    if not before:
+    before = case.known(name, line, Transport.MQTT)
+    if before is None:
         return None
     schema = case.profile.properties[name]
-    return next((r for r in after if r.name == name and not schema.agrees(r.value, before[-1].value)), None)
+    return next((r for r in after if r.name == name and not schema.agrees(r.value, before.value)), None)

@@ -26,7 +26,7 @@ from harness.checks.behaviour.values import NUMERIC, outside, resting, simplicit
 from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.observations import Report, Transport
+from harness.checks.observations import Transport
 from harness.checks.payloads import json_text
 from harness.model.affordance import Property
 from harness.model.base import Value
@@ -172,7 +172,7 @@ def judge_bad_commands(case: Case, subject: Subject) -> Outcome:
 def _became_of(case: Case, name: str, sent: Sequence[Command], at: int) -> Outcome | None:
     """What is wrong about how one bad command was taken; None if it was refused as it should be."""
     command = sent[at]
-    before = _state_before(case, name, command)
+    before = case.known(name, command.sent.line, command.transport)
     if before is None:
         return inconclusive(f"the state of {name} before the command is not known", command.sent)
     allowed = [before.value, *_clamped(case.profile, name, command)]
@@ -227,15 +227,6 @@ def _undecided(command: Command) -> Outcome:
 
 def _is_legal(case: Case, name: str, command: Command) -> bool:
     return command.problem is None and case.profile.properties[name].accepts(command.value)
-
-
-def _state_before(case: Case, name: str, command: Command) -> Report | None:
-    known = [
-        report
-        for report in case.reports(name, command.transport)
-        if report.event.line < command.sent.line and report.problem is None
-    ]
-    return known[-1] if known else None
 
 
 def _may_clamp(profile: Profile, command: Command) -> bool:
