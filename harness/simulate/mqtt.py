@@ -14,9 +14,10 @@ from harness.model.binding import MqttBinding
 from harness.model.profile import Profile, RetainedCommandPolicy
 from harness.simulate.core import Change, Core, Happening, Reason, Refused
 from harness.simulate.mqtt_commands import CommandReader, Invocation, RecentMessages, Write
-from harness.simulate.mqtt_habits import MqttHabits, PacketFilter, SegmentFilter
+from harness.simulate.mqtt_habits import MqttHabits, PacketFilter
 from harness.simulate.mqtt_heartbeat import Heartbeat
 from harness.simulate.mqtt_reports import Report, Reports
+from harness.simulate.mqtt_traffic import Traffic
 from harness.simulate.mqtt_wire import announcing_keep_alive, bent_wire
 from harness.simulate.payloads import PayloadError
 
@@ -52,10 +53,10 @@ class MqttFront:
         # For faults on the wire: each turns one whole packet into those that really travel.
         self.outgoing: list[PacketFilter] = []
         self.incoming: list[PacketFilter] = []
-        self.segments: list[SegmentFilter] = []  # of what comes in, before it is cut into packets
         self.problem: str | None = None
         self.broker = broker
         self.login = login
+        self.traffic = Traffic()
         self._binding: MqttBinding = profile.bindings.mqtt
         self._profile = profile
         self._core = core
@@ -174,6 +175,7 @@ class MqttFront:
         if self._closed.is_set():
             return 0.0
         self._ready.set()
+        self.traffic.note_ready()
         self._heartbeat.start()
         began = loop.time()
         self._publish_news(states=False)
@@ -252,7 +254,7 @@ class MqttFront:
         habits, availability, again = self.habits, self._binding.availability, self._sessions > 1
         if availability is not None and habits.birth and (not again or habits.birth_again):
             retain = availability.retain if habits.birth_retain is None else habits.birth_retain
-            client.publish(availability.topic, availability.online.encode(), availability.qos, retain)
+            self._send(client, availability.topic, availability.online.encode(), availability.qos, retain)
         if habits.publishes_state and (not again or habits.publishes_state_again):
             for report in self._reports.all_states():
                 self._publish(client, report)
@@ -264,7 +266,7 @@ class MqttFront:
         availability = self._binding.availability
         if availability is not None and self.habits.says_offline:
             payload, qos = availability.offline.encode(), availability.qos
-            told = client.publish(availability.topic, payload, qos, availability.retain)
+            told = self._send(client, availability.topic, payload, qos, availability.retain)
             with contextlib.suppress(MqttError, TimeoutError):
                 async with asyncio.timeout(FAREWELL_WAIT):
                     await told
@@ -275,6 +277,7 @@ class MqttFront:
 
     def _lost(self, reason: str) -> None:
         self.problem = reason
+        self.traffic.note_lost()
         self._ready.clear()
         self._heartbeat.stop()
         self._closed.set()
@@ -349,16 +352,24 @@ class MqttFront:
         retain = self.habits.event_retain if report.is_event else self.habits.state_retain
         if self.habits.obeys_own_state:
             self._own.append((report.topic, report.payload))
-        client.publish(
+        self._send(
+            client,
             report.topic,
             report.payload,
             report.qos if self.habits.qos is None else self.habits.qos,
             report.retain if retain is None else retain,
         )
 
+    def _send(
+        self, client: PahoClient, topic: str, payload: bytes, qos: int, retain: bool
+    ) -> asyncio.Future[None]:
+        self.traffic.sent += 1
+        return client.publish(topic, payload, qos, retain)
+
     # Obeying
 
     def _receive(self, message: Message) -> None:
+        self.traffic.received += 1
         repeated = self._recent.has(message) and not self.habits.executes_duplicates
         if repeated or self._is_ghost(message):
             return

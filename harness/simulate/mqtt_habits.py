@@ -8,9 +8,6 @@ from dataclasses import dataclass
 PacketFilter = Callable[[bytes], Sequence[bytes]]
 """Turns one whole MQTT packet into those that really travel."""
 
-SegmentFilter = Callable[[bytes], bytes]
-"""Turns the bytes that one read from TCP gave into those that the device hears."""
-
 
 @dataclass(frozen=True, slots=True)
 class MqttHabits:

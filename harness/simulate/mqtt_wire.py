@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.links.endpoint import Endpoint
 from harness.links.tap import Tap
-from harness.simulate.mqtt_habits import PacketFilter, SegmentFilter
+from harness.simulate.mqtt_habits import PacketFilter
 from harness.trace.events import Direction
 
 
