@@ -112,9 +112,10 @@ def untrue(link: coap.Link, each: Exchange) -> str | None:
         return f"{link.target} is listed, and not there"
     if answer.code == coap.Code.NOT_ACCEPTABLE and accept is not None:
         return f"{link.target} is listed with ct={accept}, and refuses it"
-    claimed = served(link) if accept is None else [accept]
-    if answer.code == coap.Code.CONTENT and answer.content_format not in claimed and claimed != [None]:
-        return f"{link.target} is listed with ct={claimed[0]}, and told {answer.content_format}"
+    # Without Content-Format the list is what tells the client how to read it (RFC 7252, 5.5.1).
+    claimed = [None, *(served(link) if accept is None else [accept])]
+    if answer.code == coap.Code.CONTENT and answer.content_format not in claimed and served(link) != [None]:
+        return f"{link.target} is listed with ct={claimed[1]}, and told {answer.content_format}"
     if each.asked.observe == 0 and answer.code == coap.Code.CONTENT and answer.observe is None:
         return f"{link.target} is listed with obs, and does not accept an observation"
     return None
@@ -335,11 +336,13 @@ class ListedAsDeclared(Check):
             return inconclusive(full.problem, full.evidence)
         listed = {link.target: link for link in full.links}
         observed, declared = observed_paths(case.profile), formats(case.profile)
+        # A profile cannot say of a fixed resource that it is observable, so it does not deny it either.
+        silent = {resource.path for resource in binding_of(case.profile).resources}
         for path in sorted(all_paths(case.profile)):
             link = listed.get(path)
             if link is None:
                 return failed(f"{path} is not listed", full.evidence)
-            if link.has("obs") != (path in observed):
+            if link.has("obs") != (path in observed) and path not in silent:
                 claim = "is listed as observable" if link.has("obs") else "is listed without obs"
                 return failed(f"{path} {claim}, the profile says otherwise", full.evidence)
             numbers = [number for number in served(link) if number is not None]
