@@ -44,7 +44,7 @@ class Outbox:
     def send(self, records: list[Record], additionals: Iterable[Record] = ()) -> None:
         """Multicasts at once."""
         extra = [record for record in additionals if self._may_repeat(record)]
-        for packet in responses(records, extra):
+        for packet in responses(records, extra, largest=self._habits().largest_packet):
             self._link.send(packet)
         now = self._loop.time()
         for record in (*records, *extra):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from harness.simulate.mdns_wire import LARGEST_PAYLOAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,11 @@ class MdnsHabits:
     other_ttl: int = 4500  # of PTR and TXT
     address: str | None = None  # announced in place of its own
     srv_port_offset: int = 0
+    srv_weight: int = 0
     txt: tuple[bytes, ...] | None = None  # strings in place of the declared ones; () makes empty rdata
     pointer_name: str | None = None  # instance name in the PTR alone
     splits_dots: bool = False  # a dot in an instance name ends a label
+    label_bytes: Callable[[str], bytes] = str.encode  # how an instance name is written: UTF-8
     service_type: str | None = None  # in place of the declared one, such as "_too_long_a_name._http"
     subtypes: bool = True
     enumerates: bool = True  # answers _services._dns-sd._udp
@@ -52,4 +57,5 @@ class MdnsHabits:
     shared_delay: tuple[float, float] = (0.02, 0.12)
     unique_delay: float = 0.0
     unicast_when_asked: bool = True
+    largest_packet: int = LARGEST_PAYLOAD  # bytes; a larger answer is told in several
     legacy_answers: bool = True  # a plain DNS client gets the answer that it understands

@@ -100,12 +100,16 @@ class RecordSet:
         kind = (habits.service_type or service.type).split(".")
         type_name = labels(*kind, DOMAIN)
         parts = label.split(".") if habits.splits_dots else [label]
-        instance = labels(*parts, *kind, DOMAIN)
+        instance = labels(*map(habits.label_bytes, parts), *kind, DOMAIN)
         target = labels(habits.pointer_name, *kind, DOMAIN) if habits.pointer_name else instance
         port = (port + habits.srv_port_offset) & 0xFFFF
         self._instances.append(instance)
         self.claims[instance] = [
-            self._unique(instance, _data(SrvData, RdataType.SRV, 0, 0, port, self.host), habits.host_ttl),
+            self._unique(
+                instance,
+                _data(SrvData, RdataType.SRV, 0, habits.srv_weight, port, self.host),
+                habits.host_ttl,
+            ),
             self._unique(instance, self._txt(service), habits.other_ttl),
         ]
         self.pointers.append(self._pointer(type_name, target))

@@ -181,10 +181,11 @@ def responses(
     *,
     id: int = 0,
     questions: Iterable[Question] = (),
+    largest: int = LARGEST_PAYLOAD,
 ) -> list[bytes]:
     """Response packets: as many as the answers need; additional records as far as there is room."""
     packets = []
-    writer = _Writer(id, RESPONSE | AUTHORITATIVE)
+    writer = _Writer(id, RESPONSE | AUTHORITATIVE, largest)
     for question in questions:
         writer.question(question)
     for record in answers:
@@ -192,7 +193,7 @@ def responses(
             writer.record(1, record)
         except _Full:
             packets.append(writer.bytes())
-            writer = _Writer(id, RESPONSE | AUTHORITATIVE)
+            writer = _Writer(id, RESPONSE | AUTHORITATIVE, largest)
             writer.record(1, record)
     for record in additionals:
         try:
@@ -202,9 +203,9 @@ def responses(
     return [*packets, writer.bytes()]
 
 
-def labels(*parts: str) -> Name:
+def labels(*parts: str | bytes) -> Name:
     """A fully qualified name of whole labels in UTF-8 (RFC 6762, 16); dots in a part do not split it."""
-    return Name([*(part.encode() for part in parts), b""])
+    return Name([*(part.encode() if isinstance(part, str) else part for part in parts), b""])
 
 
 def clipped(text: str, size: int = 63) -> str:

@@ -8,7 +8,14 @@ from dataclasses import replace
 from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import first
 from harness.checks.mdns.names import Names, names_of
-from harness.checks.mdns.reading import is_multicast_response, seen_by, told
+from harness.checks.mdns.reading import (
+    SERVICE_TYPES,
+    advertised,
+    is_multicast_response,
+    seen_by,
+    target_of,
+    told,
+)
 from harness.trace.events import Act, Event, MdnsPacket, Stimulus
 from harness.trace.mdns import Question, Record, RecordType, encode_query
 
@@ -157,3 +164,17 @@ def known_answer_query(question: Question, answers: Sequence[Record], *, ttl: in
 
 def _is_act(event: Event, act: Act) -> bool:
     return isinstance(event.body, Stimulus) and event.body.act is act
+
+
+async def resolve(bench: Bench) -> None:
+    """See to it that the run has seen the services of the device: what was told before is not asked again."""
+    names = await present(bench)
+    for type in dict.fromkeys(service.type for service in names.services):
+        if not told(seen_by(bench), type, RecordType.PTR) and not await ask(
+            bench, Question(type, RecordType.PTR)
+        ):
+            await ask(bench, Question(SERVICE_TYPES, RecordType.PTR))  # perhaps it has another type
+    for found in advertised(seen_by(bench)):
+        for kind in (RecordType.SRV, RecordType.TXT):
+            if not told(seen_by(bench), target_of(found), kind):
+                await ask(bench, Question(target_of(found), kind))

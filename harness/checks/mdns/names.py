@@ -45,6 +45,7 @@ class _Link:
 
     pointers: dict[str, list[str]] = field(default_factory=dict)  # instances of a type, last told last
     hosts_of: dict[str, str] = field(default_factory=dict)  # targets of SRV records
+    owners: list[str] = field(default_factory=list)  # … and their owners, last told last
     hosts: list[str] = field(default_factory=list)  # owners of addresses, last told last
 
     def hear(self, packets: Iterable[Packet]) -> None:
@@ -56,8 +57,16 @@ class _Link:
                         _move_to_end(known, target, alive=record.ttl > 0)
                     case Srv(target=target) if record.ttl:
                         self.hosts_of[record.name.lower()] = target
+                        _move_to_end(self.owners, record.name, alive=True)
                     case Address():
                         _move_to_end(self.hosts, record.name, alive=record.ttl > 0)
+
+    def instances(self, type: str) -> list[str]:
+        """The instances of a type. Those that only a PTR record knows count if there are no others."""
+        pointed = self.pointers.get(type.lower(), [])
+        served = [name for name in pointed if name.lower() in self.hosts_of]
+        owners = [name for name in self.owners if name.lower().endswith("." + type.lower())]
+        return served or owners or pointed
 
 
 def binding_of(profile: Profile) -> MdnsBinding:
@@ -90,7 +99,7 @@ def names_of(case: Case) -> Names:
     disputed = disputed_names(case)
     services: list[ServiceName] = []
     for service in declared.services:
-        instances = link.pointers.get(service.type.lower(), [])
+        instances = link.instances(service.type)
         name = _choose(service.name, instances, disputed, [other.name for other in services])
         services.append(ServiceName(service.declared, service.type, name))
     hosts = [link.hosts_of[s.name.lower()] for s in services if s.name.lower() in link.hosts_of]

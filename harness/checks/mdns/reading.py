@@ -150,6 +150,23 @@ def distinct(found: list[Told]) -> list[Told]:
     return kept
 
 
+def target_of(found: Told) -> str:
+    """The name that a PTR record leads to; empty where it cannot be read."""
+    return found.record.data.target if isinstance(found.record.data, mdns.Ptr) else ""
+
+
+def advertised(case: Case) -> list[Told]:
+    """The PTR records of the window that lead from a service type to an instance, each once."""
+    pointers = [found for found in told(case, type=RecordType.PTR) if target_of(found)]
+    return [
+        found
+        for found in distinct(pointers)
+        if not same_name(found.record.name, SERVICE_TYPES)
+        and b"_sub" not in mdns.split_name(found.record.name)
+        and target_of(found).lower().endswith("." + found.record.name.lower())
+    ]
+
+
 def readable(name: str) -> str:
     """A name for people: without escapes and without the dot at its end."""
     return ".".join(label.decode("utf-8", "replace") for label in mdns.split_name(name))

@@ -43,3 +43,21 @@ def with_flags(packet: bytes, flags: int) -> bytes:
 def only_responses(change: Callable[[bytes], bytes]) -> PacketFilter:
     """A filter that changes responses and passes queries on."""
     return lambda packet: [change(packet) if flags_of(packet) & RESPONSE else packet]
+
+
+def offers_subtypes(profile: Profile) -> bool:
+    """A device that is found by subtypes of its service, too."""
+    mdns = profile.bindings.mdns
+    return mdns is not None and any(service.subtypes for service in mdns.services)
+
+
+def named_with_dot(profile: Profile) -> bool:
+    """A device with a dot in the name of a service."""
+    mdns = profile.bindings.mdns
+    return mdns is not None and any("." in service.instance for service in mdns.services)
+
+
+def declared_txt(profile: Profile) -> tuple[bytes, ...]:
+    """The strings of the TXT record of the first service."""
+    services = profile.bindings.mdns.services if profile.bindings.mdns else ()
+    return tuple(f"{key}={value}".encode() for service in services[:1] for key, value in service.txt.items())

@@ -1,0 +1,169 @@
+"""The names of services, and the numbers of their SRV records (RFC 6763, 4, 5 and 7)."""
+
+from __future__ import annotations
+
+import re
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, inconclusive, passed, warned
+from harness.checks.catalogue import Check, requirement
+from harness.checks.mdns.asking import resolve
+from harness.checks.mdns.names import ServiceName, is_among, names_of
+from harness.checks.mdns.reading import advertised, distinct, readable, run_so_far, target_of, told
+from harness.model.binding import Speaks
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace import mdns
+from harness.trace.mdns import RecordType, split_name
+
+_SERVICE = re.compile(r"_(?=[^.]*[A-Za-z])[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
+_LONGEST_SERVICE = 15  # characters without the underscore (RFC 6335, 5.1)
+_HARDWARE_ADDRESS = re.compile(
+    rb"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}([:-]?))(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}"
+)
+
+
+class _NameCheck(Check):
+    """Judges the services that the run has seen; asks only where it has seen none."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await resolve(bench)
+
+
+@requirement(
+    "DNSSD-05",
+    area=Area.MDNS,
+    standard="RFC 6763",
+    clause="4.1.2, 7, 7.2",
+    level=Level.MUST,
+    purpose="ensure that the IUT announces legal service types",
+    stimulus="Every service type that the DUT tells of in the run counts",
+    expect="Underscore and 1 to 15 letters, digits and single hyphens inside, at least one letter; _udp for "
+    "CoAP, _tcp for what runs over TCP",
+    ics="DNSSD.SERVICE",
+    needs=(Need.MDNS,),
+    usual_cause="The product name is used as the service type, with underscores and longer than 15 "
+    "characters.",
+)
+class LegalTypes(_NameCheck):
+    """The owners of the PTR records."""
+
+    def judge(self, case: Case) -> Outcome:
+        run = run_so_far(case)
+        pointers = advertised(run)
+        if not pointers:
+            return inconclusive("the device told of no service")
+        declared = {service.type.lower(): service for service in names_of(run).services}
+        for pointer in pointers:
+            labels = [label.decode("utf-8", "replace") for label in split_name(pointer.record.name)]
+            if problem := _illegal(labels) or _other_transport(
+                labels, declared.get(pointer.record.name.lower())
+            ):
+                return failed(f"service type {readable(pointer.record.name)}: {problem}", pointer.packet)
+        return passed(f"{len(pointers)} services have legal types", [each.packet for each in pointers])
+
+
+def _illegal(labels: list[str]) -> str | None:
+    service = labels[0]
+    if len(service) - 1 > _LONGEST_SERVICE:
+        return f"its name has {len(service) - 1} characters, {_LONGEST_SERVICE} are allowed"
+    if not _SERVICE.fullmatch(service):
+        return "its name has to be letters, digits and single hyphens inside, with at least one letter"
+    if len(labels) != 3 or labels[1].lower() not in ("_tcp", "_udp"):
+        return "its second label has to be _tcp or _udp"
+    return None
+
+
+def _other_transport(labels: list[str], service: ServiceName | None) -> str | None:
+    if service is None:
+        return None
+    wanted = "_udp" if service.declared.speaks is Speaks.COAP else "_tcp"
+    if labels[1].lower() == wanted:
+        return None
+    return f"it speaks {service.declared.speaks.upper()}, which is {wanted}"
+
+
+@requirement(
+    "DNSSD-06",
+    area=Area.MDNS,
+    standard="RFC 6763",
+    clause="4.1.1",
+    level=Level.MUST,
+    purpose="ensure that the instance names of the IUT are legal, and made for people",
+    stimulus="Every instance that the DUT tells of in the run counts",
+    expect="One label of up to 63 bytes of UTF-8 without control characters, dots kept inside it; no "
+    "hardware address in it (recommended)",
+    ics="DNSSD.SERVICE",
+    needs=(Need.MDNS,),
+    usual_cause="The full name is put together as text, so that a dot in what the user typed splits the "
+    "label.",
+)
+class LegalInstances(_NameCheck):
+    """The targets of the PTR records."""
+
+    def judge(self, case: Case) -> Outcome:
+        pointers = advertised(run_so_far(case))
+        if not pointers:
+            return inconclusive("the device told of no service")
+        for pointer in pointers:
+            own = split_name(target_of(pointer))[: -len(split_name(pointer.record.name))]
+            if problem := _unfit_instance(own):
+                return failed(f"instance name {readable(target_of(pointer))!r}: {problem}", pointer.packet)
+        for pointer in pointers:
+            label = split_name(target_of(pointer))[0]
+            if _HARDWARE_ADDRESS.search(label):
+                return warned(
+                    f"instance name {readable(target_of(pointer))!r}: it holds a hardware address, which "
+                    "tells people nothing",
+                    pointer.packet,
+                )
+        return passed(f"{len(pointers)} instance names are legal", [each.packet for each in pointers])
+
+
+def _unfit_instance(labels: tuple[bytes, ...]) -> str | None:
+    if len(labels) != 1:
+        return f"it is split into {len(labels)} labels"
+    if any(byte < 0x20 or byte == 0x7F for byte in labels[0]):
+        return "it holds control characters"
+    try:
+        labels[0].decode()
+    except UnicodeDecodeError:
+        return "it is not UTF-8"
+    return None
+
+
+@requirement(
+    "DNSSD-08",
+    area=Area.MDNS,
+    standard="RFC 6763",
+    clause="5",
+    level=Level.SHOULD,
+    purpose="ensure that SRV records have priority and weight zero",
+    stimulus="Every SRV record of the run counts",
+    expect="Priority 0, weight 0",
+    ics="DNSSD.SERVICE",
+    needs=(Need.MDNS,),
+    usual_cause="Numbers are copied from an example of unicast DNS, where several servers share a service.",
+)
+class NoPriorities(_NameCheck):
+    """The numbers of the SRV records."""
+
+    def judge(self, case: Case) -> Outcome:
+        run = run_so_far(case)
+        names = {target_of(pointer) for pointer in advertised(run)}
+        servers = distinct(
+            [found for found in told(run, type=RecordType.SRV) if is_among(found.record.name, names)]
+        )
+        if not servers:
+            return inconclusive("the device told no SRV record of a service")
+        for found in servers:
+            data = found.record.data
+            if not isinstance(data, mdns.Srv):
+                return failed(f"the SRV record of {readable(found.record.name)} cannot be read", found.packet)
+            if data.priority or data.weight:
+                return failed(
+                    f"the SRV record of {readable(found.record.name)} has priority {data.priority} and "
+                    f"weight {data.weight}",
+                    found.packet,
+                )
+        return passed(f"{len(servers)} SRV records have priority and weight 0", [s.packet for s in servers])
