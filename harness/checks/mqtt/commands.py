@@ -18,7 +18,7 @@ from harness.model.rule import Condition
 from harness.model.schema import DataSchema, DataType, same_value
 from harness.model.verdict import Subject
 from harness.trace import mqtt
-from harness.trace.events import Act, Event, Stimulus
+from harness.trace.events import Act, Event, MqttPacket, Stimulus
 
 SPREAD = 7  # a range of numbers is cut into so many parts, and the cuts are commanded
 GRACE = 2.0  # seconds beyond twice the settle time: how fast an effect comes is not asked here
@@ -183,6 +183,15 @@ def written(write: Seen[Stimulus, Stimulus]) -> Value:
     """The value that a WRITE commanded."""
     value = decode_json((write.what.value or "null").encode())
     return None if isinstance(value, Undecoded) else value
+
+
+def effect_of_packet(case: Case, setting: Setting, packet: Seen[mqtt.Publish, MqttPacket]) -> Report | None:
+    """The report that an injected command has taken effect; None when there is none."""
+    value = setting.value_of(packet.what.payload)
+    return first(
+        case.reports(setting.name, Transport.MQTT),
+        lambda report: report.event.line > packet.line and same_value(report.value, value),
+    )
 
 
 def effect_of(case: Case, write: Seen[Stimulus, Stimulus]) -> Report | None:

@@ -7,14 +7,12 @@ from collections.abc import Iterable
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mqtt.commands import commanded, present_value, setting_of, the_setting
+from harness.checks.mqtt.commands import commanded, effect_of_packet, present_value, setting_of, the_setting
 from harness.checks.mqtt.losses import closed_by_device, connected, returned, settled
 from harness.checks.mqtt.sessions import sessions, so_far
 from harness.checks.mqtt.topics import binding_of
-from harness.checks.observations import Transport
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Level, Need
-from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
 from harness.trace.events import Connection, ConnectionChange, Direction, Fate, MqttPacket
@@ -133,10 +131,8 @@ def actuation(case: Case) -> Outcome | None:
     setting = setting_of(case.profile)
     assert setting is not None
     for packet in case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, fate=Fate.INJECTED):
-        value = setting.value_of(packet.what.payload)
-        for report in case.reports(setting.name, Transport.MQTT):
-            if report.event.line > packet.line and same_value(report.value, value):
-                return failed("the device obeyed a malformed packet", packet, report)
+        if effect := effect_of_packet(case, setting, packet):
+            return failed("the device obeyed a malformed packet", packet, effect)
     return None
 
 

@@ -15,6 +15,7 @@ from harness.simulate.faults.rewriting import (
     only,
     qos_of,
     speaks_mqtt,
+    takes_commands,
     topic_of,
     with_body,
 )
@@ -181,3 +182,24 @@ def lenient_decoder(device: SimulatedDevice) -> None:
         return with_body(packet, string(readable) + body[2 + len(topic) :], flags=flags)
 
     front(device).incoming.append(mended)
+
+
+@fault(
+    name="one-packet-per-segment",
+    title="takes one packet out of each TCP segment",
+    breaks=("MQTT-DEV-015",),
+    seen_as="F-MQTT-18",
+    applies=binding(takes_commands),
+)
+def one_packet_per_segment(device: SimulatedDevice) -> None:
+    """What stands behind the first one in the same read is thrown away."""
+    reading: list[bytes] = []
+
+    def first_alone(packet: bytes) -> list[bytes]:
+        if reading:
+            return []
+        reading.append(packet)
+        asyncio.get_running_loop().call_soon(reading.clear)
+        return [packet]
+
+    front(device).incoming.append(first_alone)

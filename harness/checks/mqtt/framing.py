@@ -1,0 +1,138 @@
+"""How the device takes its packets out of the byte stream: segments, lengths, sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, Evidence, Seen, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.mqtt.commands import (
+    Setting,
+    commanded,
+    effect_of_packet,
+    obeyed,
+    present_value,
+    setting_of,
+    the_setting,
+)
+from harness.checks.mqtt.delivering import answers
+from harness.checks.mqtt.losses import returned, settled
+from harness.checks.mqtt.sessions import tapped
+from harness.checks.mqtt.topics import binding_of
+from harness.model.base import Value
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace import mqtt
+from harness.trace.events import Act, Direction, Fate, MqttPacket
+
+
+@requirement(
+    "MQTT-DEV-015",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: 4.2, [MQTT-7.1.2-1]; 5.0: [MQTT-4.2-1]",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that the IUT takes the connection for a byte stream, however TCP cuts it into segments",
+    stimulus="Send three commands in one segment, then one byte by byte, then one glued behind a SUBACK",
+    expect="Each command is taken once and in order, and the last of each group takes effect",
+    ics="MQTT.SUB",
+    needs=(Need.TAP,),
+    usual_cause="Each read from the socket is taken for one packet: the second one in it is lost, and a "
+    "packet that comes in two parts shifts all that follow.",
+)
+class ByteStream(Check):
+    """Each group ends with a value of its own, whose report shows that the group was read to its end."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return commanded(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting = the_setting(bench)
+        three = setting.others(await present_value(bench, setting), 3)
+        await self._send(bench, setting, three, "three commands in one segment")
+        one = setting.others(three[-1], 1)
+        raw = _packets(bench, setting, one)[0]
+        since = bench.mark()
+        bench.tap.inject(raw, segments=[1] * len(raw), what="a command byte by byte")
+        await obeyed(bench, setting, one[0], since=since)
+        await self._behind_suback(bench, setting, setting.others(one[0], 1))
+
+    async def _send(self, bench: Bench, setting: Setting, values: list[Value], what: str) -> None:
+        since = bench.mark()
+        bench.tap.inject(b"".join(_packets(bench, setting, values)), what=what)
+        await obeyed(bench, setting, values[-1], since=since)
+
+    async def _behind_suback(self, bench: Bench, setting: Setting, values: list[Value]) -> None:
+        """Cut the connection, and glue a command to the SUBACK of the next one."""
+        await settled(bench)
+        hold = bench.tap.hold(
+            lambda packet: packet.type is mqtt.PacketType.SUBACK, Direction.TO_DUT, "SUBACK"
+        )
+        since = bench.mark()
+        bench.tap.drop()
+        granted = await bench.until(
+            lambda event: tapped(event, Direction.TO_DUT, mqtt.PacketType.SUBACK) is not None,
+            within=bench.profile.behaviour.reconnect,
+            since=since,
+            what="the device to subscribe again",
+            imposed_by="profile: bindings.mqtt.reconnect",
+        )
+        if granted is None:
+            # A resumed session needs no subscription, so there is nothing to glue to.
+            hold.release()
+        else:
+            hold.discard()
+            assert isinstance(granted.body, MqttPacket)
+            glued = granted.body.raw + _packets(bench, setting, values)[0]
+            bench.tap.inject(glued, what="SUBACK and a command in one segment")
+            await obeyed(bench, setting, values[0], since=since)
+        await returned(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        setting = setting_of(case.profile)
+        assert setting is not None
+        shown: list[Evidence] = []
+        groups = case.acts(Act.RAW)
+        for index, group in enumerate(groups):
+            end = groups[index + 1].line if index + 1 < len(groups) else case.window[-1].line
+            sent = [
+                seen
+                for seen in case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, fate=Fate.INJECTED)
+                if group.line < seen.line < end
+            ]
+            if not sent:
+                return inconclusive(f"{group.what.name}: not sent", group)
+            effect = effect_of_packet(case, setting, sent[-1])
+            if effect is None:
+                return failed(f"{group.what.name}: the last one took no effect", sent)
+            if setting.qos and (problem := _answered_wrongly(case, sent)):
+                return failed(f"{group.what.name}: {problem}", sent)
+            shown += [*sent, effect]
+        if len(groups) < 2:
+            return inconclusive("the commands were not sent")
+        return passed(f"{len(groups)} ways of cutting the stream, each read to its end", shown)
+
+
+def _packets(bench: Bench, setting: Setting, values: Sequence[Value]) -> list[bytes]:
+    """One command for each value, with a packet identifier where the QoS asks for one."""
+    level = binding_of(bench.profile).level
+    return [
+        setting.packet(setting.payload(value), level, bench.tap.next_packet_id() if setting.qos else None)
+        for value in values
+    ]
+
+
+def _answered_wrongly(case: Case, sent: Sequence[Seen[mqtt.Publish, MqttPacket]]) -> str | None:
+    """What is wrong with the PUBACKs for these messages: each is due once, in the order of the messages."""
+    due = [seen.what.packet_id for seen in sent]
+    given = [
+        seen.what.packet_id
+        for seen in answers(case, mqtt.PacketType.PUBACK)
+        if seen.body.connection == sent[0].body.connection and seen.what.packet_id in due
+    ]
+    if sorted(given) != sorted(identifier for identifier in due if identifier):
+        return f"{len(due)} messages, {len(given)} times PUBACK"
+    return None if given == due else "acknowledged in another order than sent"
