@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -14,6 +15,8 @@ from harness.model.base import Value
 from harness.model.requirement import Need
 from harness.trace import coap
 from harness.trace.events import Act, CoapDatagram, Direction, Event
+
+NON_SPACING = "RFC 7641 4.5.1: seconds between non-confirmable notifications"
 
 Get: TypeAlias = tuple[str, dict[str, Any]]
 """A path (with a query) to GET, and further fields of the request."""
@@ -192,6 +195,17 @@ async def observe(
     return Observation(endpoint, path, token, response)
 
 
+@asynccontextmanager
+async def observing(bench: Bench, path: str, **fields: Any) -> AsyncIterator[Observation]:
+    """Observe a resource, and deregister at the end: a device has few slots for observers."""
+    observation = await observe(bench, path, **fields)
+    try:
+        yield observation
+    finally:
+        if observation.response is not None and observation.response.observe is not None:
+            await cancel(bench, observation)
+
+
 async def cancel(bench: Bench, observation: Observation, token: bytes | None = None) -> None:
     """Deregister (RFC 7641, 3.6); with ``token`` under another one."""
     await ask(
@@ -222,16 +236,20 @@ class Lever:
 
     async def told(self, bench: Bench, observation: Observation, to: int, since: int) -> Event | None:
         """Wait until an observer is notified of value 0 or 1."""
+        spaced = not binding_of(bench.profile).confirmable_notifications
         return await bench.until(
             observation.notified(lambda message: self.shows(message, to)),
             within=deadline(bench, self.setting),
+            imposed_by=NON_SPACING if spaced else None,
             what=f"a notification of {self.setting.name}",
             since=since,
         )
 
-    async def show(self, bench: Bench, witness: Observation, to: int) -> None:
-        """Move it, and wait until the witness is told."""
-        await self.told(bench, witness, to, await self.move(bench, to))
+    async def show(self, bench: Bench, to: int, *observers: Observation) -> None:
+        """Move it, and wait until each observer is told."""
+        since = await self.move(bench, to)
+        for observer in observers:
+            await self.told(bench, observer, to, since)
 
     def shows(self, message: coap.Message, which: int) -> bool:
         """Whether a message tells value 0 or 1."""

@@ -157,7 +157,8 @@ class BlockTag(Check):
     clause="2.2",
     level=Level.MUST,
     purpose="ensure that the reserved size exponent 7 is refused with 4.00",
-    stimulus="GET with Block2 of size exponent 7; PUT with such a Block1 where uploads in blocks are declared",
+    stimulus="GET with Block2 of size exponent 7; PUT with such a Block1 where uploads in blocks are "
+    "declared",
     expect="4.00",
     ics="COAP.BLOCK1|COAP.BLOCK2",
     needs=(Need.COAP,),
