@@ -1,0 +1,102 @@
+"""Observing resources: registration, notification, deregistration (RFC 7641)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, inconclusive, not_applicable, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.coap.asking import (
+    Lever,
+    observing,
+    present_and_other,
+)
+from harness.checks.coap.exchanges import Datagram
+from harness.checks.coap.registrations import (
+    admitted,
+    after,
+    lever_for,
+    moves,
+    registrations,
+)
+from harness.checks.coap.resources import levers
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+
+FORMATS = (0, 50, 60)  # text, JSON, CBOR
+
+
+@requirement(
+    "COAP-OBS-01",
+    area=Area.COAP,
+    standard="RFC 7641",
+    clause="4.1, 4.2",
+    level=Level.MUST,
+    purpose="ensure that a registration returns the current state, and that later changes are notified",
+    stimulus="GET with Observe 0; change the property by PUT, or what its sensor sees, and back again",
+    expect="2.05 with an Observe option; a notification with each new state, within the declared time",
+    ics="COAP.OBSERVE",
+    needs=(Need.COAP,),
+    usual_cause="Only changes that came over CoAP are notified, not those at the panel or over another "
+    "protocol; or the state is compared before it is updated.",
+)
+class Notification(Check):
+    """Per observed property that can be moved from outside."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return [Subject(each.name) for each in levers(profile)]
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting = lever_for(bench.profile, subject.name)
+        if setting.schema.read_only and not bench.offers(Need.LOCAL):
+            return
+        lever = Lever(setting, await present_and_other(bench, setting))
+        async with observing(bench, setting.path) as observation:
+            for to in (1, 0):
+                await lever.show(bench, to, observation)
+                await bench.read(setting.name, transport="coap")
+
+    def judge(self, case: Case) -> Outcome:
+        setting = lever_for(case.profile, case.subject.name)
+        if setting.schema.read_only and not case.offers(Need.LOCAL):
+            return not_applicable("nothing here can make the sensor see something else")
+        registration = registrations(case)[0]
+        if not admitted(registration):
+            return failed(
+                f"{setting.path} was not observed: {registration.outcome()} without Observe",
+                *registration.evidence,
+            )
+        shown: list[Datagram] = []
+        for move in moves(case, setting.name):
+            wanted = json.loads(move.what.value or "null")
+            told = [
+                seen
+                for seen in after(registration.notifications, move.line)
+                if setting.schema.agrees(setting.told(seen.what), wanted)
+            ]
+            if told:
+                shown.append(told[0])
+                continue
+            states = [report for report in case.reports(setting.name, "coap") if report.asked]
+            now = next((state for state in states if state.event.line > move.line), None)
+            if now is None or not setting.schema.agrees(now.value, wanted):
+                return inconclusive(
+                    f"{setting.name} did not become {wanted!r}", move, *([now] if now else [])
+                )
+            return failed(
+                f"{setting.name} became {wanted!r}, and the observer was not notified",
+                registration.sent[0],
+                move,
+                now,
+            )
+        if len(shown) < 2:
+            return inconclusive(f"{setting.name} was not changed", *registration.evidence)
+        return passed(
+            f"{len(shown)} changes of {setting.name} were notified",
+            *registration.evidence[:2],
+            moves(case),
+            shown,
+        )
