@@ -10,10 +10,14 @@ from harness.checks.case import Case, failed, inconclusive, not_applicable, pass
 from harness.checks.catalogue import Check, requirement
 from harness.checks.coap.asking import (
     Lever,
+    cancel,
+    fence,
+    find_levers,
+    observe,
     observing,
     present_and_other,
 )
-from harness.checks.coap.exchanges import Datagram
+from harness.checks.coap.exchanges import Datagram, exchanges
 from harness.checks.coap.registrations import (
     admitted,
     after,
@@ -25,6 +29,7 @@ from harness.checks.coap.resources import levers
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
+from harness.trace import coap
 
 FORMATS = (0, 50, 60)  # text, JSON, CBOR
 
@@ -99,4 +104,54 @@ class Notification(Check):
             *registration.evidence[:2],
             moves(case),
             shown,
+        )
+
+
+@requirement(
+    "COAP-OBS-03",
+    area=Area.COAP,
+    standard="RFC 7641",
+    clause="3.6, 4.1",
+    level=Level.MUST,
+    purpose="ensure that GET with Observe 1 ends the observation",
+    stimulus="Observe; deregister with the same token; change the state twice, which another observer sees",
+    expect="2.05 without Observe; no more notifications",
+    ics="COAP.OBSERVE",
+    needs=(Need.COAP,),
+    usual_cause="Observe is only tested for being there, so that a deregistration registers again.",
+)
+class Deregistration(Check):
+    """Who has had enough is left alone."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        (lever,) = await find_levers(bench)
+        path = lever.setting.path
+        async with observing(bench, path) as witness:
+            leaver = await observe(bench, path)
+            await lever.show(bench, 1, witness, leaver)
+            await cancel(bench, leaver)
+            for to in (0, 1, 0):
+                await lever.show(bench, to, witness)
+                await fence(bench, leaver.endpoint)
+
+    def judge(self, case: Case) -> Outcome:
+        witness, leaver = registrations(case)[:2]
+        ending = next(
+            each for each in exchanges(case) if each.asked.observe == 1 and each.local == leaver.local
+        )
+        if not admitted(leaver) or not leaver.notifications:
+            return inconclusive("there was no observation to end", *leaver.evidence)
+        if ending.response is None or not ending.answered(coap.Code.CONTENT):
+            return failed(f"the deregistration was answered by {ending.outcome()}", *ending.evidence)
+        if ending.response.what.observe is not None:
+            return failed("the answer to the deregistration has an Observe option", *ending.evidence)
+        if ending.notifications:
+            return failed(
+                "a notification came after the deregistration", *ending.evidence[:2], ending.notifications[0]
+            )
+        seen = after(witness.notifications, ending.response.line)
+        if not seen:
+            return inconclusive("no change was notified to the other observer either", *witness.evidence)
+        return passed(
+            f"{len(seen)} later changes were told to the other observer alone", *ending.evidence, seen
         )
