@@ -17,7 +17,7 @@ from harness.checks.coap.asking import (
     observing,
     present_and_other,
 )
-from harness.checks.coap.exchanges import Datagram, exchanges
+from harness.checks.coap.exchanges import Datagram, exchanges, unrelated
 from harness.checks.coap.registrations import (
     admitted,
     after,
@@ -154,4 +154,47 @@ class Deregistration(Check):
             return inconclusive("no change was notified to the other observer either", *witness.evidence)
         return passed(
             f"{len(seen)} later changes were told to the other observer alone", *ending.evidence, seen
+        )
+
+
+@requirement(
+    "COAP-OBS-04",
+    area=Area.COAP,
+    standard="RFC 7641",
+    clause="4.2",
+    level=Level.MUST,
+    purpose="ensure that every notification has the token of its registration",
+    stimulus="Two observers of one resource, with tokens of 0 and of 8 bytes; change the state",
+    expect="Each gets notifications with its own token, unchanged",
+    ics="COAP.OBSERVE",
+    needs=(Need.COAP,),
+    usual_cause="The token is stored per resource in place of per observer, or in fewer bytes than it may "
+    "have.",
+)
+class NotificationToken(Check):
+    """The token is how a client knows what it is told about."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        (lever,) = await find_levers(bench)
+        path = lever.setting.path
+        async with (
+            observing(bench, path, token=b"") as first,
+            observing(bench, path, token=bench.coap.next_token(8)) as second,
+        ):
+            for to in (1, 0):
+                await lever.show(bench, to, first, second)
+
+    def judge(self, case: Case) -> Outcome:
+        found = registrations(case)
+        for each in found:
+            mine = [other for other in exchanges(case) if other.local == each.local]
+            stray = [seen for seen in unrelated(case, mine, each.local) if seen.what.is_response]
+            if stray:
+                told, own = stray[0].what.token.hex() or "(empty)", each.asked.token.hex() or "(empty)"
+                return failed(f"a notification has the token {told}, not {own}", each.sent[0], stray[0])
+        if any(not each.notifications for each in found):
+            return inconclusive("an observer was not notified", *(each.sent[0] for each in found))
+        return passed(
+            "tokens of 0 and 8 bytes came back in notifications",
+            [seen for each in found for seen in (each.sent[0], each.notifications[0])],
         )
