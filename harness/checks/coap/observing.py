@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, not_applicable, passed
@@ -198,3 +199,50 @@ class NotificationToken(Check):
             "tokens of 0 and 8 bytes came back in notifications",
             [seen for each in found for seen in (each.sent[0], each.notifications[0])],
         )
+
+
+@requirement(
+    "COAP-OBS-14",
+    area=Area.COAP,
+    standard="RFC 7641",
+    clause="4.2",
+    level=Level.MUST,
+    purpose="ensure that notifications stay in the Content-Format of the first response",
+    stimulus="Three observers of one resource, which accept text, JSON and CBOR; change the state",
+    expect="Each stream stays in its format; what cannot be served is refused with 4.06",
+    ics="COAP.OBSERVE",
+    needs=(Need.COAP,),
+    usual_cause="Notifications are built by other code than responses, which leaves the option out or knows "
+    "one format only.",
+)
+class NotificationFormat(Check):
+    """A client that was told in one format can read no other."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        (lever,) = await find_levers(bench)
+        async with AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(observing(bench, lever.setting.path, accept=number))
+                for number in FORMATS
+            ]
+            accepted = [each for each in clients if each.response and each.response.observe is not None]
+            for to in (1, 0):
+                await lever.show(bench, to, *accepted[:1])
+                for client in accepted:
+                    await fence(bench, client.endpoint)
+
+    def judge(self, case: Case) -> Outcome:
+        shown: list[Datagram] = []
+        for each in registrations(case):
+            if not admitted(each) or each.response is None:
+                continue
+            first = each.response.what.content_format
+            for seen in each.notifications:
+                if seen.what.code == coap.Code.CONTENT and seen.what.content_format != first:
+                    told = seen.what.content_format
+                    message = f"a notification has Content-Format {told}, the first response {first}"
+                    return failed(message, *each.evidence[:2], seen)
+                shown.append(seen)
+        if not shown:
+            return inconclusive("nothing was notified", *(each.sent[0] for each in registrations(case)))
+        return passed(f"{len(shown)} notifications stayed in their formats", shown)
