@@ -26,9 +26,9 @@ from harness.checks.coap.registrations import (
     moves,
     registrations,
 )
-from harness.checks.coap.resources import levers
+from harness.checks.coap.resources import binding_of, levers
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import coap
 
@@ -246,3 +246,41 @@ class NotificationFormat(Check):
         if not shown:
             return inconclusive("nothing was notified", *(each.sent[0] for each in registrations(case)))
         return passed(f"{len(shown)} notifications stayed in their formats", shown)
+
+
+@requirement(
+    "PROFILE-24",
+    area=Area.COAP,
+    standard="profile",
+    clause="bindings.coap.confirmable_notifications",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that notifications are confirmable, or not, as declared",
+    stimulus="Observe; change the state, and back",
+    expect="CON notifications where they are declared to be confirmable; otherwise NON ones, among which CON "
+    "may be",
+    ics="COAP.OBSERVE",
+    needs=(Need.COAP,),
+    usual_cause="A build option was turned to save traffic, and the data sheet not changed.",
+)
+class NotificationType(Check):
+    """Whether a lost notification comes again is part of what the maker promises."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        (lever,) = await find_levers(bench)
+        async with observing(bench, lever.setting.path) as client:
+            for to in (1, 0):
+                await lever.show(bench, to, client)
+
+    def judge(self, case: Case) -> Outcome:
+        confirmable = binding_of(case.profile).confirmable_notifications
+        told = registrations(case)[0].notifications
+        if not told:
+            return inconclusive("nothing was notified", registrations(case)[0].sent[0])
+        types = {seen.what.type for seen in told}
+        if confirmable and types != {coap.Type.CON}:
+            wrong = next(seen for seen in told if seen.what.type is not coap.Type.CON)
+            return failed("a notification is not confirmable", wrong)
+        if not confirmable and coap.Type.NON not in types:
+            return failed("all notifications are confirmable", told)
+        return passed(f"{len(told)} notifications of the declared type", told)
