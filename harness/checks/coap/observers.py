@@ -1,0 +1,96 @@
+"""The list of observers: who is on it, how often, and how many there are (RFC 7641, 4.1)."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.coap.asking import (
+    fence,
+    find_levers,
+    observing,
+    present_and_other,
+    put,
+)
+from harness.checks.coap.exchanges import Datagram
+from harness.checks.coap.registrations import (
+    admitted,
+    moves,
+    observe_many,
+    registrations,
+)
+from harness.checks.coap.resources import binding_of, settings
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace import coap
+
+
+@requirement(
+    "COAP-OBS-02",
+    area=Area.COAP,
+    standard="RFC 7641",
+    clause="4.1",
+    level=Level.MUST,
+    purpose="ensure that a registration that will not be notified is answered without Observe",
+    stimulus="Register for settings that are not observed, and two clients more than the declared number for "
+    "an observed one; change them",
+    expect="2.05 each time; whoever got an Observe option is notified, whoever got none is not",
+    ics="COAP.OBSERVE",
+    needs=(Need.COAP,),
+    usual_cause="The option is copied from the request into the response, whether there is room for another "
+    "observer or not.",
+)
+class PromisedNotification(Check):
+    """The Observe option in a response is a promise."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        (lever,) = await find_levers(bench)
+        count = binding_of(bench.profile).observers + 2
+        async with AsyncExitStack() as stack:
+            clients = await observe_many(bench, stack, lever.setting.path, count)
+            accepted = [each for each in clients if each.response and each.response.observe is not None]
+            await lever.show(bench, 1, *accepted)
+            for each in clients:
+                await fence(bench, each.endpoint)
+            await lever.show(bench, 0, *accepted[:1])
+        for setting in settings(bench.profile):
+            if setting.bound.observe:
+                continue
+            present, other = await present_and_other(bench, setting)
+            async with observing(bench, setting.path) as observation:
+                await put(bench, await bench.coap.endpoint(), setting, other)
+                await fence(bench, observation.endpoint)
+                await put(bench, await bench.coap.endpoint(), setting, present)
+
+    def judge(self, case: Case) -> Outcome:
+        shown: list[Datagram] = []
+        refused = 0
+        for registration in registrations(case):
+            path = registration.asked.uri_path
+            if not registration.answered(coap.Code.CONTENT):
+                return failed(
+                    f"a registration for {path} was answered by {registration.outcome()}, not by 2.05",
+                    *registration.evidence,
+                )
+            told = registration.notifications
+            if admitted(registration) and not told:
+                return failed(
+                    f"an observation of {path} was confirmed, and a change not notified",
+                    *registration.evidence,
+                    moves(case)[:1],
+                )
+            if not admitted(registration) and told:
+                return failed(
+                    f"a client of {path} was notified though its registration was not confirmed",
+                    *registration.evidence[:2],
+                    told[0],
+                )
+            refused += not admitted(registration)
+            shown += [*registration.evidence[:2], *told[:1]]
+        if not shown:
+            return inconclusive("nothing was observed")
+        return passed(
+            f"{refused} registrations were not accepted, and said so; all others were notified", shown
+        )
