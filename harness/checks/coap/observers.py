@@ -10,6 +10,7 @@ from harness.checks.catalogue import Check, requirement
 from harness.checks.coap.asking import (
     fence,
     find_levers,
+    observe,
     observing,
     present_and_other,
     put,
@@ -93,4 +94,51 @@ class PromisedNotification(Check):
             return inconclusive("nothing was observed")
         return passed(
             f"{refused} registrations were not accepted, and said so; all others were notified", shown
+        )
+
+
+@requirement(
+    "COAP-OBS-10",
+    area=Area.COAP,
+    standard="RFC 7641",
+    clause="4.1",
+    level=Level.MUST,
+    purpose="ensure that a registration with the same token replaces the earlier one",
+    stimulus="Register twice with one token; change the state, which another observer sees, too",
+    expect="As many notifications as the other observer gets: one for each change",
+    ics="COAP.OBSERVE",
+    needs=(Need.COAP,),
+    usual_cause="Each registration is appended to the list of observers without a look for the same client "
+    "and token, until the list is full.",
+)
+class RepeatedRegistration(Check):
+    """Clients register again to be sure, not to be told twice."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        (lever,) = await find_levers(bench)
+        path = lever.setting.path
+        async with observing(bench, path) as witness, observing(bench, path) as client:
+            await observe(bench, path, endpoint=client.endpoint, token=client.token)
+            for to in (1, 0):
+                await lever.show(bench, to, witness, client)
+                await fence(bench, client.endpoint)
+
+    def judge(self, case: Case) -> Outcome:
+        witness, first, second = registrations(case)
+        if not all(map(admitted, (witness, first, second))):
+            return inconclusive("a registration was not accepted", *second.evidence)
+        told, reference = second.notifications, witness.notifications
+        if len(reference) < 2:
+            return inconclusive("the changes were not notified to the other observer", *witness.evidence)
+        if not told:
+            return failed("after the second registration no change was notified", *second.evidence, reference)
+        if len(told) > len(reference):
+            return failed(
+                f"{len(told)} notifications came, {len(reference)} to the other observer",
+                first.sent[0],
+                second.sent[0],
+                told,
+            )
+        return passed(
+            f"{len(told)} notifications, as to the other observer", first.sent[0], second.sent[0], told
         )
