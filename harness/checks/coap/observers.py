@@ -8,6 +8,8 @@ from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.coap.asking import (
+    ask,
+    cancel,
     fence,
     find_levers,
     observe,
@@ -15,7 +17,7 @@ from harness.checks.coap.asking import (
     present_and_other,
     put,
 )
-from harness.checks.coap.exchanges import Datagram
+from harness.checks.coap.exchanges import Datagram, exchanges
 from harness.checks.coap.registrations import (
     admitted,
     moves,
@@ -23,7 +25,7 @@ from harness.checks.coap.registrations import (
     registrations,
 )
 from harness.checks.coap.resources import binding_of, settings
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import coap
 
@@ -142,3 +144,48 @@ class RepeatedRegistration(Check):
         return passed(
             f"{len(told)} notifications, as to the other observer", first.sent[0], second.sent[0], told
         )
+
+
+@requirement(
+    "COAP-OBS-11",
+    area=Area.COAP,
+    standard="RFC 7641",
+    clause="3.6, 4.1",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that a plain GET, or a deregistration with another token, does not end an observation",
+    stimulus="Observe; GET the resource without Observe, and with Observe 1 and another token; change the "
+    "state",
+    expect="The change is notified",
+    ics="COAP.OBSERVE",
+    needs=(Need.COAP,),
+    usual_cause="Observers are found by address and path alone; or the handling is that of an early draft, "
+    "in which a GET without Observe ended the observation.",
+)
+class ContinuedObservation(Check):
+    """Only its own token ends an observation."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        (lever,) = await find_levers(bench)
+        path = lever.setting.path
+        async with observing(bench, path) as witness, observing(bench, path) as client:
+            await ask(bench, client.endpoint, coap.Code.GET, path, what="plain GET")
+            await cancel(bench, client, token=bench.coap.next_token())
+            for to in (1, 0):
+                await lever.show(bench, to, witness, client)
+
+    def judge(self, case: Case) -> Outcome:
+        witness, client = registrations(case)
+        if not admitted(client):
+            return inconclusive("the registration was not accepted", *client.evidence)
+        if not witness.notifications:
+            return inconclusive("the changes were not notified to the other observer", *witness.evidence)
+        others = [
+            each
+            for each in exchanges(case)
+            if each.local == client.local and each.asked.token != client.asked.token
+        ]
+        asked = [each.sent[0] for each in others]
+        if not client.notifications:
+            return failed("the observation has ended", client.sent[0], asked, witness.notifications[0])
+        return passed("the observation went on", client.sent[0], asked, client.notifications)
