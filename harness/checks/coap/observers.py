@@ -189,3 +189,43 @@ class ContinuedObservation(Check):
         if not client.notifications:
             return failed("the observation has ended", client.sent[0], asked, witness.notifications[0])
         return passed("the observation went on", client.sent[0], asked, client.notifications)
+
+
+@requirement(
+    "PROFILE-23",
+    area=Area.COAP,
+    standard="profile",
+    clause="bindings.coap.observers",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that as many clients as declared can observe a resource at the same time",
+    stimulus="Register the declared number of clients for one resource; change it",
+    expect="Each registration is accepted, and each client notified",
+    ics="COAP.OBSERVE",
+    needs=(Need.COAP,),
+    usual_cause="The table of observers is smaller than promised, or shared by all resources, or full of "
+    "clients that are long gone.",
+)
+class DeclaredObservers(Check):
+    """A household has more than one display."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        (lever,) = await find_levers(bench)
+        async with AsyncExitStack() as stack:
+            count = binding_of(bench.profile).observers
+            clients = await observe_many(bench, stack, lever.setting.path, count)
+            for to in (1, 0):
+                await lever.show(bench, to, *clients)
+
+    def judge(self, case: Case) -> Outcome:
+        found = registrations(case)
+        for number, each in enumerate(found, 1):
+            if not admitted(each):
+                return failed(f"observer {number} of {len(found)} was not accepted", *each.evidence)
+        for number, each in enumerate(found, 1):
+            if not each.notifications:
+                told = sum(bool(other.notifications) for other in found)
+                if not told:
+                    return inconclusive("no observer was notified", each.sent[0])
+                return failed(f"observer {number} of {len(found)} was not notified", each.sent[0])
+        return passed(f"{len(found)} observers were notified", [each.notifications[0] for each in found])
