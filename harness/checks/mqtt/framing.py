@@ -18,7 +18,7 @@ from harness.checks.mqtt.commands import (
 )
 from harness.checks.mqtt.delivering import answers
 from harness.checks.mqtt.losses import returned, settled
-from harness.checks.mqtt.sessions import tapped
+from harness.checks.mqtt.sessions import breaches, so_far, tapped
 from harness.checks.mqtt.topics import binding_of
 from harness.model.base import Value
 from harness.model.profile import Profile
@@ -26,6 +26,8 @@ from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
 from harness.trace.events import Act, Direction, Fate, MqttPacket
+
+REMAINING_LENGTHS = (127, 128, 16383, 16384)  # the last of one and the first of the next number of bytes
 
 
 @requirement(
@@ -136,3 +138,72 @@ def _answered_wrongly(case: Case, sent: Sequence[Seen[mqtt.Publish, MqttPacket]]
     if sorted(given) != sorted(identifier for identifier in due if identifier):
         return f"{len(due)} messages, {len(given)} times PUBACK"
     return None if given == due else "acknowledged in another order than sent"
+
+
+@requirement(
+    "MQTT-DEV-016",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: 2.2.3; 5.0: [MQTT-1.5.5-1], 2.1.4",
+    level=Level.MUST,
+    purpose="ensure that the IUT reads and writes a Remaining Length of several bytes correctly",
+    stimulus="Send commands padded with white space to the lengths at which another byte is needed, up to "
+    "the largest payload that the profile declares; every packet that the DUT sends in the run counts, too",
+    expect="Each command takes effect; the DUT's own lengths take no more bytes than they need",
+    ics="MQTT.SUB",
+    needs=(Need.TAP,),
+    usual_cause="A fixed buffer of 128 or 256 bytes for the whole packet, as client libraries for small "
+    "devices have by default: what does not fit is dropped without a word.",
+)
+class RemainingLength(Check):
+    """White space around JSON means nothing, so every length can be had of the same command."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return commanded(profile, json=True) if _lengths(profile) else ()
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting, level = the_setting(bench, json=True), binding_of(bench.profile).level
+        lengths = _lengths(bench.profile)
+        values = setting.others(await present_value(bench, setting), len(lengths))
+        for length, value in zip(lengths, values, strict=True):
+            identifier, since = bench.tap.next_packet_id() if setting.qos else None, bench.mark()
+            payload = setting.payload(value).ljust(length - _overhead(setting, level))
+            packet = setting.packet(payload, level, identifier)
+            bench.tap.inject(packet, what=f"a command of Remaining Length {length}")
+            await obeyed(bench, setting, value, since=since)
+
+    def judge(self, case: Case) -> Outcome:
+        setting = setting_of(case.profile, json=True)
+        assert setting is not None
+        for seen, problem in breaches(so_far(case).mqtt(mqtt.Packet), "2.2.3", "MQTT-1.5.5-1"):
+            if problem.text.startswith("remaining length"):
+                return failed(f"{seen.what.type.name}: {problem.text}", seen)
+        sent = case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, fate=Fate.INJECTED)
+        shown: list[Evidence] = []
+        for packet in sent:
+            effect = effect_of_packet(case, setting, packet)
+            if effect is None:
+                return failed(f"a command of {len(packet.what.raw)} bytes in all took no effect", packet)
+            shown += [packet, effect]
+        if len(sent) < len(_lengths(case.profile)):
+            return inconclusive("the padded commands were not sent", sent)
+        sizes = ", ".join(str(len(packet.what.raw)) for packet in sent)
+        return passed(f"commands of {sizes} bytes in all took effect", shown)
+
+
+def _lengths(profile: Profile) -> list[int]:
+    """The lengths around which another byte is needed, as far as the declared payload reaches."""
+    setting = setting_of(profile, json=True)
+    if setting is None:
+        return []
+    binding = binding_of(profile)
+    overhead = _overhead(setting, binding.level)
+    shortest = max(len(setting.payload(value)) for value in setting.values)
+    return [
+        length for length in REMAINING_LENGTHS if shortest <= length - overhead <= binding.maximum_payload
+    ]
+
+
+def _overhead(setting: Setting, level: int) -> int:
+    """Bytes of a command's Remaining Length that are not payload: topic, packet identifier, properties."""
+    return 2 + len(setting.topic.encode()) + 2 * setting.qos + (level == mqtt.MQTT_5)

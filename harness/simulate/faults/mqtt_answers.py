@@ -25,6 +25,7 @@ from harness.trace.mqtt_fields import string
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
 
+BUFFER = 128  # bytes of a packet
 QUEUE = 4  # packets that wait to be sent
 QUEUE_DRAINS = 0.05  # seconds until they are
 
@@ -203,3 +204,15 @@ def one_packet_per_segment(device: SimulatedDevice) -> None:
         return [packet]
 
     front(device).incoming.append(first_alone)
+
+
+@fault(
+    name="small-buffer",
+    title="drops every packet that is longer than its buffer of 128 bytes",
+    breaks=("MQTT-DEV-016",),
+    seen_as="F-MQTT-15",
+    applies=binding(lambda mqtt: takes_commands(mqtt) and mqtt.maximum_payload >= BUFFER),
+)
+def small_buffer(device: SimulatedDevice) -> None:
+    """The client library's default was never changed; nobody is told."""
+    front(device).incoming.append(lambda packet: [packet] if len(packet) <= BUFFER else [])
