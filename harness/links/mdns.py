@@ -53,6 +53,7 @@ class MdnsLink:
         names: Iterable[str] = (),
     ) -> None:
         self.dut_address = dut_address
+        self.hears_others = True  # False: as if the DUT and we were alone on the link
         self._recorder = recorder
         self._address = _own_loopback_address() if interface == LOOPBACK else interface
         self._mentions: set[bytes] = set()  # in any packet
@@ -192,7 +193,7 @@ class MdnsLink:
         if source[0] == self.dut_address or (unicast and self._answers_for_dut(raw, source)):
             direction = Direction.FROM_DUT
             self._learn(mdns.decode(raw))
-        elif self._concerns(raw):
+        elif self.hears_others and self._concerns(raw):
             direction = Direction.OTHER
         if direction:
             self._recorder.record(MdnsPacket(direction, address_text(source), destination, raw, unicast))

@@ -100,6 +100,15 @@ class Equipment:
             advice = f"set its MQTT broker to this machine, port {port} (we listen on {host}); switch it on"
         return f"the device is not there: waited for {waited_for}, in vain; {advice}"
 
+    @property
+    def _is_private(self) -> bool:
+        """Whether the simulated DUT and the harness have the mDNS link for themselves.
+
+        All loopback addresses are one link. Runs side by side would otherwise fight for the names of the
+        same profile.
+        """
+        return self.target.simulate and self._address.device != self._address.harness
+
     async def own_endpoint(self) -> Endpoint:
         """The endpoint of the bench itself, for plain reads and writes; a new one for each check."""
         assert self._coap is not None, "planned without CoAP"
@@ -164,6 +173,7 @@ class Equipment:
         interface = self.target.interface or self._address.harness
         device = self._address.device if self.target.simulate else None
         self.mdns_link = MdnsLink(self.recorder, interface, device, _dns_names(self.profile))
+        self.mdns_link.hears_others = not self._is_private
         await self.mdns_link.start()
         if not self.target.simulate and self.target.mdns:
             found = await self.mdns_link.find(self.target.mdns, within=5.0)
@@ -180,6 +190,8 @@ class Equipment:
             seed=self._seed,
             faults=[fault_named(name) for name in self.target.faults],
         )
+        if self.device.mdns and self.mdns_link and self._is_private:
+            self.device.mdns.neighbours = {self.mdns_link.address}
         self.local_door = SimulatedHands(self.device, self.recorder)
         self.power_door = SimulatedPower(self.device, self.recorder)
 

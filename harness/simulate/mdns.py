@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -34,6 +34,8 @@ class MdnsFront:
         # Each turns one packet into those that really travel; for faults on the wire.
         self.outgoing: list[PacketFilter] = []
         self.incoming: list[PacketFilter] = []
+        # The addresses that it hears, as if nobody else were on the link; None: everybody.
+        self.neighbours: Collection[str] | None = None
         self._binding = profile.bindings.mdns or MdnsBinding(host=profile.profile)
         self._host = host
         self._port_of = port_of
@@ -64,6 +66,7 @@ class MdnsFront:
         """Claims its names; returns when it has announced them for the first time."""
         self._link = MdnsLink(self._host, self._arrived, self.incoming, self.outgoing)
         self._link.hears_itself = self.habits.conflicts_with_itself
+        self._link.neighbours = self.neighbours
         records = self._record_set()
         self._outbox = Outbox(self._link, self._habits, self._records)
         self._claimer = Claimer(self._link, self._outbox, self._habits, records, self._renamed, self._random)

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,7 @@ class MdnsLink:
     ) -> None:
         self.host = host
         self.hears_itself = False
+        self.neighbours: Collection[str] | None = None  # addresses that it hears; None: everybody
         self._receive = receive
         self._incoming, self._outgoing = incoming, outgoing
         # Own packets that the group has still to bring back. Not told by their source alone: other programs
@@ -79,6 +80,8 @@ class MdnsLink:
         return transport
 
     def _arrived(self, received: Received) -> None:
+        if self.neighbours is not None and received.source[0] not in (self.host, *self.neighbours):
+            return
         if received.source == (self.host, PORT) and received.data in self._echoes:
             self._echoes.remove(received.data)
             if not self.hears_itself:
