@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import traceback
 
 FAILED_TO_RUN = 2
+UNDECIDED = 3
 BROKEN_PIPE = 0
 
 
@@ -25,8 +27,16 @@ def run(arguments: argparse.Namespace) -> int:
     except (UsageError, ProfileError, TraceError, LinkError, BrokerError, ReportError) as problem:
         print(f"harness: {problem}", file=sys.stderr)
         return FAILED_TO_RUN
+    except KeyboardInterrupt:
+        print("harness: interrupted", file=sys.stderr)
+        return UNDECIDED
     except BrokenPipeError:
         # The reader of our output (head, less) has had enough.
         sys.stderr.close()
         return BROKEN_PIPE
+    except Exception as problem:  # a mistake of ours: one line to report, not a page of frames
+        place = traceback.extract_tb(problem.__traceback__)[-1]
+        text = f"{type(problem).__name__}: {problem} ({place.filename}:{place.lineno})"
+        print(f"harness: the harness itself failed, please report it: {text}", file=sys.stderr)
+        return UNDECIDED
     return status

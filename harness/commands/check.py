@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
     run = front.run
     if run is not None and run.setup.results:
         print_summary(console, run.setup.results, page=run.page)
+    if front.failed_itself:
+        return ExitStatus.UNDECIDED
     if status == pytest.ExitCode.NO_TESTS_COLLECTED:
         console.print("harness: no check is selected; `harness checks` lists them")
         return ExitStatus.USAGE
@@ -39,10 +42,23 @@ class _Front:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self.run: plugin.HarnessRun | None = None
+        self.failed_itself = False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         config.harness_progress = self._progress  # type: ignore[attr-defined]
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
+        self._tell_own_fault(excinfo.exconly())
+        return True  # told; pytest need not print a traceback
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._tell_own_fault(str(report.longrepr).strip().splitlines()[-1])
+
+    def _tell_own_fault(self, what: str) -> None:
+        self.failed_itself = True
+        print(f"harness: the harness itself failed, please report it: {what}", file=sys.stderr)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:

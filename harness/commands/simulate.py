@@ -8,10 +8,15 @@ from pathlib import Path
 from harness.links.clock import run as run_on_loop
 from harness.model.loading import load_profile
 from harness.model.profile import Profile
+from harness.model.units import load_units, numbered_units
 from harness.model.verdict import ExitStatus
-from harness.session.simulation import Simulation, simulate
+from harness.patterns import expanded
+from harness.session.adapting import reporting_every, speaking_only
+from harness.session.simulation import FEW, Simulation, simulate
 from harness.session.target import UsageError
 from harness.simulate.faults import UnknownFault, all_faults, fault_named
+
+USUAL_RATES = 10.0
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -34,6 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
         ca=Path(arguments.ca) if arguments.ca else None,
         host=arguments.host or ("127.0.0.1" if len(profiles) == 1 else None),
         seed=arguments.seed,
+        herd=arguments.herd,
+        rates=_rates(arguments.rates, len(profiles)),
     )
     run_on_loop(simulate(simulation, lambda text: print(text, flush=True)))
     return ExitStatus.OK
@@ -41,13 +48,28 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _profiles(arguments: argparse.Namespace) -> list[Profile]:
     """Each profile ``count`` times, every device with a unit identifier of its own."""
+    if arguments.count < 1:
+        raise UsageError(f"--count {arguments.count}: at least 1")
+    if arguments.report_every is not None and arguments.report_every <= 0:
+        raise UsageError(f"--report-every {arguments.report_every:g}: more than 0 seconds")
     profiles = []
-    for name in arguments.profiles:
+    for name in expanded(arguments.profiles):
         first = load_profile(Path(name), unit=arguments.unit)
-        profiles.append(first)
-        for index in range(1, arguments.count):
-            profiles.append(load_profile(Path(name), unit=f"{first.unit}{index:04x}"))
+        profiles += [first, *load_units(Path(name), numbered_units(first.unit, arguments.count - 1))]
+    if arguments.only:
+        profiles = [speaking_only(profile, arguments.only) for profile in profiles]
+    if arguments.report_every is not None:
+        profiles = [reporting_every(profile, arguments.report_every) for profile in profiles]
     return profiles
+
+
+def _rates(asked: float | None, count: int) -> float | None:
+    """Seconds between two lines of rates: by default only where devices are not described one by one."""
+    if asked is None:
+        return USUAL_RATES if count > FEW else None
+    if asked < 0:
+        raise UsageError(f"--rates {asked:g}: seconds, or 0 for no rates")
+    return asked or None
 
 
 def _list_faults(profiles: list[Profile]) -> None:
