@@ -370,13 +370,13 @@ class MqttFront:
 
     def _receive(self, message: Message) -> None:
         self.traffic.received += 1
-        repeated = self._recent.has(message) and not self.habits.executes_duplicates
-        if repeated or self._is_ghost(message):
-            return
         too_large = len(message.payload) > self._binding.maximum_payload
         if too_large and self.habits.large_crash:
+            # In the receive buffer, before anything of the message is looked at.
             self._crash(self.habits.large_crash)
-        if too_large and self.habits.checks_size:
+            return
+        repeated = self._recent.has(message) and not self.habits.executes_duplicates
+        if repeated or self._is_ghost(message) or (too_large and self.habits.checks_size):
             return
         try:
             commands = self._commands_in(message)
