@@ -114,7 +114,22 @@ def patience(profile: Profile, setting: Setting) -> float:
 
 
 async def present_value(bench: Bench, setting: Setting) -> Value:
-    """What the device reported last. Raises CannotStimulateError when it has not reported anything."""
+    """What the device reported last; one that has told nothing of it yet is commanded first.
+
+    Raises CannotStimulateError when it does not tell then, either.
+    """
+    try:
+        return await bench.read(setting.name, transport=Transport.MQTT)
+    except CannotStimulateError:
+        since, value = bench.mark(), setting.values[0]
+    await bench.write(setting.name, value, transport=Transport.MQTT)
+    await bench.reported(
+        setting.name,
+        lambda told: setting.schema.agrees(told, value),
+        transport=Transport.MQTT,
+        within=patience(bench.profile, setting),
+        since=since,
+    )
     return await bench.read(setting.name, transport=Transport.MQTT)
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence, Seen, failed, inconclusive, passed
+from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.commands import (
     Setting,
+    command,
     commanded,
+    effect_of,
     effect_of_packet,
     obeyed,
     present_value,
     setting_of,
     the_setting,
 )
-from harness.checks.mqtt.delivering import answers
+from harness.checks.mqtt.delivering import answers, deliveries
 from harness.checks.mqtt.losses import returned, settled
 from harness.checks.mqtt.sessions import breaches, so_far, tapped
 from harness.checks.mqtt.topics import binding_of
@@ -25,7 +27,7 @@ from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
-from harness.trace.events import Act, Direction, Fate, MqttPacket
+from harness.trace.events import Act, Direction, Fate, MqttPacket, Point
 
 REMAINING_LENGTHS = (127, 128, 16383, 16384)  # the last of one and the first of the next number of bytes
 
@@ -207,3 +209,92 @@ def _lengths(profile: Profile) -> list[int]:
 def _overhead(setting: Setting, level: int) -> int:
     """Bytes of a command's Remaining Length that are not payload: topic, packet identifier, properties."""
     return 2 + len(setting.topic.encode()) + 2 * setting.qos + (level == mqtt.MQTT_5)
+
+
+@requirement(
+    "MQTT-DEV-017",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0, EN 303 645",
+    clause="3.1.1: 2.2.3; 5.0: [MQTT-3.1.2-24]; EN 303 645: 5.13-1",
+    level=Level.SHOULD,
+    basis=Basis.DERIVED,
+    purpose="ensure that the IUT survives a message larger than it can hold",
+    stimulus="Publish 4 kB to a command topic, then 64 kB that are retained; cut the connection, so that the "
+    "retained message meets the DUT on its return; command it each time",
+    expect="The DUT drops the message, or disconnects; it obeys afterwards, also while the retained message "
+    "is there",
+    ics="MQTT.SUB",
+    needs=(Need.TAP, Need.BROKER),
+    usual_cause="The packet is copied into a fixed buffer without looking at its length; if the message is "
+    "retained, the device meets it again after each restart, for ever.",
+)
+class SurvivesLargeMessages(Check):
+    """A legal command after each large message shows that the device is alive."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return commanded(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting = the_setting(bench)
+        small, large = _too_large(bench.profile)
+        await bench.mqtt.publish(setting.topic, small, qos=setting.qos)
+        await _obeys_at_last(bench, setting)
+        try:
+            await bench.mqtt.publish(setting.topic, large, qos=setting.qos, retain=True)
+            await _obeys_at_last(bench, setting)
+            await settled(bench)
+            bench.tap.drop()
+            await returned(bench)
+            await _obeys_at_last(bench, setting)
+        finally:
+            # An empty message makes the broker forget the retained one (3.3.1.3).
+            await bench.mqtt.publish(setting.topic, b"", qos=setting.qos, retain=True)
+            await returned(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        small, large = _too_large(case.profile)
+        ours = case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, point=Point.CLIENT)
+        alone = first(ours, lambda seen: seen.what.payload == small)
+        kept = first(ours, lambda seen: seen.what.payload == large)
+        cut = case.acts(Act.DROP_LINK)
+        cleared = first(ours, lambda seen: seen.what.retain and not seen.what.payload)
+        met = [seen for seen in deliveries(case) if seen.what.payload in (small, large)]
+        again = first(met, lambda seen: seen.what.retain)
+        if alone is None or kept is None or not cut or cleared is None or again is None or len(met) < 3:
+            return inconclusive("the broker did not deliver the large messages each time", met)
+        shown: list[Evidence] = []
+        stages = (
+            (alone.line, kept.line, f"after a message of {len(small)} bytes"),
+            (kept.line, cut[0].line, f"after a message of {len(large)} bytes"),
+            (cut[0].line, cleared.line, f"while a message of {len(large)} bytes is retained for it"),
+        )
+        for begin, end, when in stages:
+            obeyed_between = _obeyed_between(case, begin, end)
+            if obeyed_between is None:
+                return failed(f"the device obeys no more {when}", met)
+            shown += obeyed_between
+        return passed(f"{len(small)} and {len(large)} bytes were survived", met, shown)
+
+
+def _too_large(profile: Profile) -> tuple[bytes, bytes]:
+    """Two payloads larger than the profile declares, neither of which commands anything."""
+    limit = binding_of(profile).maximum_payload
+    return b"x" * max(4096, limit + 1), b"x" * max(65536, 2 * limit)
+
+
+async def _obeys_at_last(bench: Bench, setting: Setting) -> None:
+    """Command the device; once more when it had to come back first."""
+    for _ in range(2):
+        (value,) = setting.others(await present_value(bench, setting), 1)
+        if await command(bench, setting, value):
+            return
+        await returned(bench)
+
+
+def _obeyed_between(case: Case, begin: int, end: int) -> tuple[Evidence, Evidence] | None:
+    """A command and its effect between two lines of the trace."""
+    for write in case.acts(Act.WRITE):
+        effect = effect_of(case, write)
+        if effect is not None and begin < write.line and effect.event.line < end:
+            return write, effect
+    return None

@@ -216,3 +216,15 @@ def one_packet_per_segment(device: SimulatedDevice) -> None:
 def small_buffer(device: SimulatedDevice) -> None:
     """The client library's default was never changed; nobody is told."""
     front(device).incoming.append(lambda packet: [packet] if len(packet) <= BUFFER else [])
+
+
+@fault(
+    name="large-message-crashes",
+    title="crashes on a message larger than its buffer",
+    breaks=("MQTT-DEV-017",),
+    seen_as="F-MQTT-16",
+    applies=binding(takes_commands),
+)
+def large_message_crashes(device: SimulatedDevice) -> None:
+    """After five seconds it is back; a retained message waits for it."""
+    front(device).bend(large_crash=5.0)
