@@ -103,6 +103,7 @@ class CoapRequests:
 
     def __init__(self) -> None:
         self._paths: dict[tuple[str, bytes], str] = {}
+        self._registering: set[tuple[str, bytes]] = set()
         self._observing: set[tuple[str, bytes]] = set()
 
     def reports(self, profile: Profile, event: Event, body: CoapDatagram) -> Iterator[Report]:
@@ -112,10 +113,10 @@ class CoapRequests:
         if body.direction is Direction.TO_DUT:
             if message.code == coap.Code.GET:
                 self._paths[key] = message.uri_path
+                self._observing.discard(key)
+                self._registering.discard(key)
                 if message.observe == 0:
-                    self._observing.add(key)
-                else:
-                    self._observing.discard(key)
+                    self._registering.add(key)
             elif 1 <= message.code < 32:
                 # The token now stands for a request whose response tells no state.
                 self._paths.pop(key, None)
@@ -123,16 +124,21 @@ class CoapRequests:
         if message.code != coap.Code.CONTENT or key not in self._paths:
             return
         path = self._paths[key]
+        asked = key not in self._observing
+        if key in self._registering:
+            # The answer to the registration itself; from now on, notifications.
+            self._registering.discard(key)
+            self._observing.add(key)
         block = message.block2
         partial = block is not None and (block.more or block.num > 0)
         for name, bound, member, schema in _places(profile):
-            if bound.path != path:
-                continue
+            if bound.path != path or (asked and isinstance(bound, CoapEvent)):
+                continue  # an event happens when it is told unasked; what is read is the last one
             value: Value | Undecoded = Undecoded("is one block of several")
             if not partial:
                 told = message.content_format
                 value = decode_coap(message.payload, told, member, bound.format.number, schema)
-            yield _report(event, name, value, Transport.COAP, asked=key not in self._observing)
+            yield _report(event, name, value, Transport.COAP, asked=asked)
 
 
 def _places(

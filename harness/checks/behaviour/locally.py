@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 from harness.checks.behaviour.arranging import Arranger, arranged
@@ -9,7 +10,7 @@ from harness.checks.behaviour.commands import described, had_time
 from harness.checks.behaviour.forecast import SOON, State, all_hold, obstacles, pending, same_state, settled
 from harness.checks.behaviour.planning import effect_value
 from harness.checks.behaviour.reach import each, name_of, readers_of, transport_of
-from harness.checks.behaviour.values import NUMERIC, grid
+from harness.checks.behaviour.values import NUMERIC, grid, limits
 from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, Evidence, Seen, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
@@ -156,9 +157,9 @@ def _told_in_time(
     told = next((r for r in after if r.problem is None and schema.agrees(r.value, expected)), None)
     text = f"{name} = {json_text(expected)}"
     if told is None:
-        instead = f"; it told {described(after[-1])}" if after else ""
+        instead = f"; it told {described(after[0])}" if after else ""
         return failed(
-            f"{text} was not reported over {transport} within {limit:g} s{instead}", cause, after[-1:]
+            f"{text} was not reported over {transport} within {limit:g} s{instead}", cause, after[:1]
         )
     late = told.time - cause.time
     # What is read tells nothing of when it could have been read.
@@ -198,11 +199,7 @@ class Measurements(Check):
         if transport is Transport.COAP:
             await bench.watch()
         async with arranged(bench, transport) as arranger:
-            await arranger.bring_about(
-                lambda state: len(_points(bench.profile, name, state)) > 1,
-                [name],
-                f"{name} follows its sensor",
-            )
+            await _free_sensor(arranger, bench.profile, name)
             for value in _points(bench.profile, name, arranger.state):
                 since = bench.mark()
                 arranger.remember(name)
@@ -232,6 +229,26 @@ class Measurements(Check):
         if len(evidence) < 4:
             return inconclusive(f"the sensor of {name} was shown fewer than two values", seen)
         return passed(f"{len(evidence) // 2} measured values of {name} were reported as they are", evidence)
+
+
+async def _free_sensor(arranger: Arranger, profile: Profile, name: str) -> None:
+    """Bring about that no rule minds what the sensor sees, over its whole range if that can be."""
+    names = {name}
+    for rule in profile.behaviour.rules:
+        conditions = (*rule.when, *rule.while_)
+        if any(name in condition.names for condition in conditions):
+            names |= {other for condition in conditions for other in condition.names}
+    ends = (limits(profile.properties[name])[0], limits(profile.properties[name])[-1])
+    with contextlib.suppress(CannotStimulateError):
+        await arranger.bring_about(
+            lambda state: all(_is_quiet(profile, {**state, name: end}) for end in ends),
+            names,
+            "no rule minds",
+        )
+        return
+    await arranger.bring_about(
+        lambda state: len(_points(profile, name, state)) > 1, names, f"{name} follows its sensor"
+    )
 
 
 def _is_measured(schema: Property) -> bool:

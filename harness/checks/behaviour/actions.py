@@ -1,0 +1,191 @@
+"""Actions: accepted, and followed by what the profile's rules say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.checks.behaviour.arranging import arranged
+from harness.checks.behaviour.commands import answer_to, published, requested
+from harness.checks.behaviour.forecast import State, lasting
+from harness.checks.behaviour.planning import started_by_action
+from harness.checks.behaviour.reach import each, name_of, open_readers, transport_of, writers_of
+from harness.checks.behaviour.values import limits
+from harness.checks.bench import Bench
+from harness.checks.case import Case, Evidence, Seen, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.observations import Report, Transport
+from harness.model.base import Value
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.rule import Condition
+from harness.model.verdict import Outcome, Subject
+from harness.trace import coap, mqtt
+from harness.trace.events import Direction, Event, MqttPacket, Point
+
+RESET = "reset_"  # an action of this name and a counter's sets the counter to zero, by custom
+
+
+def results_of(profile: Profile, action: str) -> list[Condition]:
+    """The conditions on properties that an action makes true: by the rules, or by the custom of its name."""
+    found = [
+        condition
+        for rule in profile.behaviour.rules
+        if started_by_action(rule, action) and not rule.for_
+        for condition in lasting(rule.then)
+    ]
+    counter = action.removeprefix(RESET)
+    is_counter = counter in profile.properties and profile.properties[counter].counter
+    if not found and counter != action and is_counter:
+        found.append(Condition(property_=counter, equals=0))
+    return found
+
+
+def resets(profile: Profile, action: str, name: str) -> bool:
+    """Whether an action may set a property back."""
+    return any(condition.property_ == name for condition in results_of(profile, action))
+
+
+@requirement(
+    "PROFILE-62",
+    area=Area.BEHAVIOUR,
+    standard="profile",
+    clause="actions; behaviour.rules, behaviour.settle",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that each action is accepted and has the effect that the profile tells",
+    stimulus="Bring about that the effect can be seen, and invoke the action",
+    expect="Over CoAP a success 2.xx, over MQTT at least an acknowledgement; the effect is reported in time",
+    ics="any",
+    usual_cause="The topic or path of the action was renamed on one side only; or the answer is given before "
+    "anything is done, and nothing is done.",
+)
+class ActionHasEffect(Check):
+    """Actions, one by one."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        return each(profile.actions, lambda name: writers_of(profile, name))
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        action = name_of(subject)
+        profile = bench.profile
+        transport = transport_of(writers_of(profile, action), subject)
+        results = results_of(profile, action)
+        async with arranged(bench, transport) as arranger:
+            if results:
+                await arranger.bring_about(
+                    lambda state: not any(condition.holds(state) for condition in results),
+                    [condition.property_ or "" for condition in results],
+                    f"{action} has something to change",
+                )
+            since, state = bench.mark(), dict(arranger.state)
+            await bench.invoke(action, _input(profile, action), transport=transport.value)
+            for condition in results:
+                await _await_result(bench, state, condition, _limit(profile, action), since)
+            if not results and transport is Transport.MQTT:
+                # All that it can show is that it took the message.
+                settle = profile.behaviour.settle
+                await bench.until(_is_puback, within=settle, since=since, what=f"{action} to be acknowledged")
+
+    def judge(self, case: Case) -> Outcome:
+        action = name_of(case.subject)
+        transport = transport_of(writers_of(case.profile, action), case.subject)
+        sent = _invocation(case, action, transport)
+        if sent is None:
+            return inconclusive(f"{action} was not invoked over {transport}")
+        evidence: list[Evidence] = [sent]
+        if transport is Transport.COAP:
+            answer = answer_to(case, sent)
+            if answer is None:
+                return failed(f"{action} was never answered", sent)
+            if answer.what.code >> 5 != 2:
+                return failed(f"{action} was answered {coap.code_text(answer.what.code)}", sent, answer)
+            evidence.append(answer)
+        results = results_of(case.profile, action)
+        for condition in results:
+            report = _result(case, condition, sent, _limit(case.profile, action))
+            if report is None:
+                last = case.known(condition.property_ or "", case.window[-1].line)
+                return failed(
+                    f"{action} was invoked, but it was not reported that {condition}", evidence, last or sent
+                )
+            evidence.append(report)
+        if results:
+            return passed(f"{action} was accepted and had its effect", evidence)
+        if transport is Transport.COAP:
+            return passed(f"{action} was accepted", evidence)
+        return _acknowledged(case, action, sent)
+
+
+def _input(profile: Profile, action: str) -> Value:
+    """A legal input for an action; None where it takes none."""
+    schema = profile.actions[action].input
+    found = limits(schema) if schema is not None else []
+    return found[len(found) // 2] if found else None
+
+
+def _limit(profile: Profile, action: str) -> float:
+    """Seconds from the invocation to the report of its effect, at most."""
+    rules = [rule for rule in profile.behaviour.rules if started_by_action(rule, action)]
+    return profile.behaviour.settle + max((rule.within for rule in rules), default=0.0)
+
+
+async def _await_result(bench: Bench, state: State, condition: Condition, limit: float, since: int) -> None:
+    name = condition.property_ or ""
+    for transport in open_readers(bench, name)[:1]:
+        await bench.reported(
+            name,
+            lambda value: bool(condition.holds({**state, name: value})),
+            transport=transport.value,
+            within=limit,
+            since=since,
+        )
+
+
+def _is_puback(event: Event) -> bool:
+    body = event.body
+    return (
+        isinstance(body, MqttPacket)
+        and body.direction is Direction.FROM_DUT
+        and body.point is Point.TAP
+        and body.raw[0] >> 4 == mqtt.PacketType.PUBACK
+    )
+
+
+def _invocation(case: Case, action: str, transport: Transport) -> Seen[Any, Any] | None:
+    """The message that invoked an action, as the device got it."""
+    mqtt_binding, coap_binding = case.profile.bindings.mqtt, case.profile.bindings.coap
+    found: Sequence[Seen[Any, Any]] = ()
+    if transport is Transport.MQTT and mqtt_binding is not None:
+        found = published(case, mqtt_binding.actions[action].command)
+    elif coap_binding is not None:
+        found = requested(case, coap_binding.actions[action].path, coap.Code.POST)
+    # The last: what came before was to bring about that it has something to do.
+    return found[-1] if found else None
+
+
+def _result(case: Case, condition: Condition, sent: Seen[Any, Any], limit: float) -> Report | None:
+    """The report that shows a condition true, in time."""
+    name = condition.property_ or ""
+    state = {other: case.known(other, sent.line) for other in condition.names}
+    values = {other: report.value for other, report in state.items() if report is not None}
+    for report in case.reports(name):
+        if report.event.line < sent.line or report.problem is not None:
+            continue
+        in_time = report.asked or report.time - sent.time <= limit
+        if in_time and condition.holds({**values, name: report.value}):
+            return report
+    return None
+
+
+def _acknowledged(case: Case, action: str, sent: Seen[Any, Any]) -> Outcome:
+    acks = [
+        ack
+        for ack in case.mqtt(mqtt.Ack)
+        if ack.line > sent.line and ack.what.packet_id == sent.what.packet_id
+    ]
+    if sent.what.qos == 0 or not case.offers(Need.TAP):
+        return inconclusive(f"the profile tells no effect of {action}, and nothing acknowledges it", sent)
+    if not acks:
+        return failed(f"{action} was not acknowledged", sent)
+    return passed(f"{action} was acknowledged; the profile tells no effect of it", sent, acks[0])
