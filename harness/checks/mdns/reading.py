@@ -9,7 +9,7 @@ from harness.checks.bench import Bench
 from harness.checks.case import Case, Seen
 from harness.model.verdict import Subject
 from harness.trace import mdns
-from harness.trace.events import Direction, Event, MdnsPacket
+from harness.trace.events import Act, Direction, Event, MdnsPacket
 from harness.trace.mdns import RecordType, same_name
 
 Packet = Seen[mdns.Message, MdnsPacket]
@@ -18,6 +18,8 @@ SERVICE_TYPES = "_services._dns-sd._udp.local."
 ADDRESSES = (RecordType.A, RecordType.AAAA)
 UNIQUE_TYPES = (*ADDRESSES, RecordType.SRV, RecordType.TXT)
 """Types of the records that a device has for itself alone, under its host name and instance names."""
+
+_ANNOUNCING = 16.0  # seconds after the start: four announcements, more than responders in use send
 
 
 class Section(StrEnum):
@@ -82,6 +84,21 @@ def is_multicast_response(event: Event) -> bool:
         and not body.unicast
         and len(body.raw) > 2
         and body.raw[2] & 0x80 > 0
+    )
+
+
+def may_be_announcement(run: Case, packet: Packet) -> bool:
+    """Whether a response may have come without being asked for.
+
+    For some seconds after its start a device may announce all that it has up to eight times, at intervals
+    that double (RFC 6762, 8.3); then shared and unique records stand in the answer section together.
+    """
+    if packet.body.unicast:
+        return False
+    starts = [seen.time for seen in run.acts(Act.START) if seen.line < packet.line]
+    types = {record.type for record in packet.what.answers}
+    return (
+        bool(starts) and packet.time - starts[-1] < _ANNOUNCING and types >= {RecordType.PTR, RecordType.SRV}
     )
 
 

@@ -8,6 +8,7 @@ from harness.simulate.faults import fault
 from harness.simulate.faults.mdns_rewriting import (
     announces,
     flags_of,
+    offers_services,
     only_responses,
     responder,
     with_flags,
@@ -107,3 +108,86 @@ def mdns_stale_address(device: SimulatedDevice) -> None:
 def mdns_case_sensitive(device: SimulatedDevice) -> None:
     """Who types the name in capitals does not find it."""
     responder(device).bend(ignores_case=False)
+
+
+@fault(
+    name="mdns-known-answers-ignored",
+    title="tells everybody what he says he knows",
+    breaks=("MDNS-20",),
+    seen_as="F-MDNS-16",
+    applies=offers_services,
+)
+def mdns_known_answers_ignored(device: SimulatedDevice) -> None:
+    """The answer section of queries is not read."""
+    responder(device).bend(obeys_known_answers=False)
+
+
+@fault(
+    name="mdns-expiring-answers-honoured",
+    title="is silent even when what the asker knows is about to expire",
+    breaks=("MDNS-20",),
+    seen_as="F-MDNS-17",
+    applies=offers_services,
+)
+def mdns_expiring_answers_honoured(device: SimulatedDevice) -> None:
+    """It vanishes from caches, and nobody knows why."""
+    responder(device).bend(renews_half_expired=False)
+
+
+@fault(
+    name="mdns-shared-not-delayed",
+    title="answers browsers at once, together with all others",
+    breaks=("MDNS-18",),
+    seen_as="F-MDNS-23",
+    applies=offers_services,
+)
+def mdns_shared_not_delayed(device: SimulatedDevice) -> None:
+    """A hundred devices, one millisecond."""
+    responder(device).bend(shared_delay=(0.0, 0.0))
+
+
+@fault(
+    name="mdns-unique-delayed",
+    title="lets those wait who ask for what only it can tell",
+    breaks=("MDNS-18",),
+    seen_as="F-MDNS-23",
+    applies=offers_services,
+)
+def mdns_unique_delayed(device: SimulatedDevice) -> None:
+    """One delay for everything."""
+    responder(device).bend(unique_delay=0.25)
+
+
+@fault(
+    name="mdns-repeats-within-second",
+    title="multicasts the same records for every query, however quickly they come",
+    breaks=("MDNS-23",),
+    seen_as="F-MDNS-11",
+    applies=announces,
+)
+def mdns_repeats_within_second(device: SimulatedDevice) -> None:
+    """Nobody looks when it was told last."""
+    responder(device).bend(repeat_spacing=0.0)
+
+
+@fault(
+    name="mdns-never-by-unicast",
+    title="multicasts what was asked for by unicast",
+    breaks=("MDNS-24",),
+    applies=announces,
+)
+def mdns_never_by_unicast(device: SimulatedDevice) -> None:
+    """The QU bit is masked away."""
+    responder(device).bend(unicast_when_asked=False)
+
+
+@fault(
+    name="mdns-legacy-as-multicast",
+    title="answers plain DNS clients as if they knew multicast DNS",
+    breaks=("MDNS-25",),
+    seen_as="F-MDNS-09",
+    applies=announces,
+)
+def mdns_legacy_as_multicast(device: SimulatedDevice) -> None:
+    """They wait for an answer that never comes to their port."""
+    responder(device).bend(legacy_answers=False)

@@ -1,0 +1,104 @@
+"""Known-answer suppression: nobody is told what he already knows (RFC 6762, 7.1)."""
+
+from __future__ import annotations
+
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.mdns.asking import ANSWER, answer_to, ask, known_answer_query, present, spaced
+from harness.checks.mdns.names import names_of
+from harness.checks.mdns.reading import (
+    Packet,
+    distinct,
+    may_be_announcement,
+    others_asked,
+    queries,
+    readable,
+    run_so_far,
+    seen_by,
+    told,
+)
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace.mdns import Question, RecordType
+
+_DELAYED = 0.12 + 0.08  # seconds: the longest random delay of an answer, and the way to us
+
+
+@requirement(
+    "MDNS-20",
+    area=Area.MDNS,
+    standard="RFC 6762",
+    clause="7.1",
+    level=Level.MUST,
+    purpose="ensure that the IUT does not tell a querier what it already knows, unless that expires soon",
+    stimulus="Browse with the answer listed as known: at its full TTL, at just over half of it, at less",
+    expect="Silence, silence, an answer",
+    ics="DNSSD.SERVICE",
+    needs=(Need.MDNS,),
+    usual_cause="The answer section of queries is not read at all, so that on a busy link everybody answers "
+    "every browser again and again; or it is read without a look at the TTL, and caches run out.",
+)
+class KnownAnswers(Check):
+    """Three queries that differ in what they say is known."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        question = Question((await present(bench)).services[0].type, RecordType.PTR)
+        if not await ask(bench, question):
+            raise CannotStimulateError(f"browsing for {readable(question.name)} finds nothing")
+        known = [found.record for found in distinct(told(seen_by(bench), question.name, RecordType.PTR))]
+        ttl = max(record.ttl for record in known)
+        await spaced(bench, [question])
+        for left, text in ((ttl, "the full TTL"), (ttl // 2 + 1, "more than half of the TTL")):
+            bench.mdns.send(
+                known_answer_query(question, known, ttl=left), f"the answer is known for {text}, {left} s"
+            )
+            await bench.quiet(
+                _DELAYED, imposed_by="RFC 6762 6", what="an answer may be delayed by up to 120 ms"
+            )
+        left = ttl * 4 // 9  # what a browser has left when it asks again, or less
+        for _ in range(2):
+            await spaced(bench, [question])
+            begin = bench.mark()
+            bench.mdns.send(
+                known_answer_query(question, known, ttl=left),
+                f"the answer is known for another {left} s only",
+            )
+            if await answer_to(bench, [question], since=begin):
+                return
+
+    def judge(self, case: Case) -> Outcome:
+        run = run_so_far(case)
+        owner = names_of(run).services[0].type
+        if others_asked(case, owner):
+            return inconclusive("somebody else browsed at the same time, so answers may have been for them")
+        asked = [seen for seen in queries(case, owner, RecordType.PTR) if seen.what.answers]
+        if len(asked) < 3:
+            return inconclusive("the queries were not sent")
+        ttl = _left(asked[0])
+        silenced = [seen for seen in asked if _left(seen) * 2 >= ttl]
+        for seen, following in zip(silenced, asked[1:], strict=False):
+            answers = [
+                found
+                for found in told(case, owner, RecordType.PTR, after=seen.line, before=following.line)
+                if not may_be_announcement(run, found.packet)
+            ]
+            if answers:
+                return failed(
+                    f"told again although it was listed as known for {_left(seen)} s of {ttl} s",
+                    seen,
+                    answers[0].packet,
+                )
+        expiring = asked[len(silenced) :]
+        answers = told(case, owner, RecordType.PTR, after=expiring[0].line)
+        if not answers:
+            return failed(
+                f"not told within {ANSWER:g} s, although it was listed with only {_left(expiring[0])} s left "
+                f"of {ttl} s",
+                expiring,
+            )
+        return passed("silent where the answer is known, not where it expires", asked, answers[0].packet)
+
+
+def _left(query: Packet) -> int:
+    return query.what.answers[0].ttl

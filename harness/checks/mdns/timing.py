@@ -1,0 +1,192 @@
+"""When the device answers: not too early, not too late, not too often (RFC 6762, 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.mdns.asking import ATTEMPTS, SPACING, answer_to, ask, present, spaced
+from harness.checks.mdns.names import Names, names_of
+from harness.checks.mdns.reading import (
+    Packet,
+    Told,
+    may_be_announcement,
+    multicasts,
+    others_asked,
+    queries,
+    readable,
+    records_of,
+    run_so_far,
+    seen_by,
+    told,
+)
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace.mdns import Question, RecordType, encode_query, type_name
+
+_EARLIEST, _LATEST = 0.020, 0.120  # seconds of random delay where others may answer, too
+_TICK = 0.003  # of a device's timer, by which it may be early
+_WAY = 0.180  # seconds that query and answer may need on a slow link
+_AT_ONCE = 0.010 + 0.090  # seconds for what only this device can answer, and the way on a quiet link
+
+_JITTER = 0.1  # seconds by which two packets may come closer to each other on their way
+_BURST = (0.15, 0.15, 0.2)  # seconds between the queries of a burst
+
+
+@requirement(
+    "MDNS-18",
+    area=Area.MDNS,
+    standard="RFC 6762",
+    clause="6, 6.3",
+    level=Level.SHOULD,
+    purpose="ensure that the IUT delays answers that others may give, too, and no others",
+    stimulus="Ask for PTR, and for the address of the host name",
+    expect="PTR is answered 20 to 120 ms later, the address at once; the way on the link comes on top",
+    ics="DNSSD.SERVICE",
+    needs=(Need.MDNS,),
+    usual_cause="All answers leave at once, so that a hundred devices answer a browser in the same "
+    "millisecond; or all wait, and every name takes a tenth of a second longer.",
+)
+class Delays(Check):
+    """The time from query to answer, for a shared and for a unique record."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        names = await present(bench)
+        begin = bench.mark()
+        for _ in range(ATTEMPTS):  # the way may be slow now and then, the device always
+            await ask(bench, Question(names.host, RecordType.A), multicast=True)
+            quickest = _quickest(_delays(seen_by(bench, begin), names.host, RecordType.A))
+            if quickest and quickest.seconds <= _AT_ONCE:
+                break
+        await ask(bench, Question(names.services[0].type, RecordType.PTR), multicast=True)
+
+    def judge(self, case: Case) -> Outcome:
+        names = names_of(run_so_far(case))
+        owner = names.services[0].type
+        if others_asked(case, owner):
+            return inconclusive("somebody else browsed at the same time, so answers may have been for them")
+        shared = _quickest(_delays(case, owner, RecordType.PTR))
+        unique = _quickest(_delays(case, names.host, RecordType.A))
+        if shared is None or unique is None:
+            return inconclusive("the device did not answer")
+        if shared.seconds < _EARLIEST - _TICK:
+            return failed(f"PTR was told {shared} after the query, without the delay", shared.packets)
+        if shared.seconds > _LATEST + _WAY:
+            return failed(f"PTR was told only {shared} after the query", shared.packets)
+        if unique.seconds > _AT_ONCE:
+            return failed(f"the address was told only {unique} after the query", unique.packets)
+        return passed(
+            f"PTR was told after {shared}, the address after {unique}", shared.packets, unique.packets
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Delay:
+    """The time from a query to its answer."""
+
+    query: Packet
+    answer: Packet
+
+    @property
+    def seconds(self) -> float:
+        return self.answer.time - self.query.time
+
+    @property
+    def packets(self) -> tuple[Packet, Packet]:
+        return self.query, self.answer
+
+    def __str__(self) -> str:
+        return f"{1000 * self.seconds:.0f} ms"
+
+
+def _quickest(delays: list[_Delay]) -> _Delay | None:
+    return min(delays, key=lambda each: each.seconds, default=None)
+
+
+def _delays(case: Case, name: str, type: int) -> list[_Delay]:
+    """How long each query waited for its answer; the first one, where it was repeated."""
+    run = run_so_far(case)
+    answers = [found for found in told(case, name, type) if not may_be_announcement(run, found.packet)]
+    delays: list[_Delay] = []
+    for query in queries(case, name, type):
+        following = [answer for answer in answers if answer.line > query.line]
+        if following and (not delays or query.line > delays[-1].answer.line):
+            delays.append(_Delay(query, following[0].packet))
+    return delays
+
+
+@requirement(
+    "MDNS-23",
+    area=Area.MDNS,
+    standard="RFC 6762",
+    clause="6",
+    level=Level.MUST,
+    purpose="ensure that the IUT multicasts no record more than once in a second",
+    stimulus="Several equal queries for a shared and a unique record within a second",
+    expect="Each record is multicast once; the next time, if at all, a second later",
+    ics="MDNS.RESPONDER",
+    needs=(Need.MDNS,),
+    usual_cause="Every query is answered by itself, without a look at when that was last told: a few busy "
+    "browsers then fill the air of a Wi-Fi network.",
+)
+class OncePerSecond(Check):
+    """A burst of queries, as several phones make them that wake up together."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        questions = _burst(await present(bench))
+        await spaced(bench, questions)
+        begin = bench.mark()
+        for pause in _BURST:
+            for question in questions:
+                bench.mdns.send(encode_query([question]))
+            await bench.quiet(
+                pause,
+                imposed_by="RFC 6762 6",
+                what="the device to answer again within the second, if it does",
+            )
+        await answer_to(bench, questions, since=begin)
+        # By unicast it may always answer: so it is seen to be listening still.
+        await ask(bench, questions[0])
+
+    def judge(self, case: Case) -> Outcome:
+        names = names_of(run_so_far(case))
+        asked = {question: queries(case, question.name, question.type) for question in _burst(names)}
+        if any(len(seen) < len(_BURST) for seen in asked.values()):
+            return inconclusive("the burst was not sent")
+        multicast = [found for packet in multicasts(case) for found in records_of(packet) if found.record.ttl]
+        if repeated := _too_soon(multicast):
+            before, after = repeated
+            return failed(
+                f"{readable(after.record.name)} {type_name(after.record.type)} was multicast again after "
+                f"{after.time - before.time:.3f} s",
+                before.packet,
+                after.packet,
+            )
+        evidence = []
+        for question, seen in asked.items():
+            answers = told(case, question.name, question.type, after=seen[0].line)
+            again = [each for each in seen if answers and each.line > answers[0].line]
+            if not answers or not again:
+                return inconclusive(f"{readable(question.name)} was not asked for again after it was told")
+            evidence += [seen[0], answers[0].packet, again[0]]
+        return passed("asked for again and again, every record was multicast once a second at most", evidence)
+
+
+def _burst(names: Names) -> list[Question]:
+    services = [Question(service.type, RecordType.PTR) for service in names.services[:1]]
+    return [Question(names.host, RecordType.A), *services]
+
+
+def _too_soon(multicast: list[Told]) -> tuple[Told, Told] | None:
+    """Two multicasts of one record that are less than a second apart."""
+    last: list[Told] = []
+    for found in multicast:
+        before = next((each for each in last if each.record.same_data(found.record)), None)
+        if before is not None:
+            if before.packet is not found.packet and found.time - before.time < SPACING - _JITTER:
+                return before, found
+            last.remove(before)
+        last.append(found)
+    return None
