@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from harness.checks.bench import Bench, CannotStimulateError
@@ -215,3 +215,13 @@ def effect_of(case: Case, write: Seen[Stimulus, Stimulus]) -> Report | None:
         case.reports(write.what.name, Transport.MQTT),
         lambda report: report.event.line > write.line and same_value(report.value, written(write)),
     )
+
+
+def last_report(case: Case, setting: Setting, line: int) -> Report | None:
+    """What the device had reported of a setting before a line of the trace, at any time of the run."""
+    earlier = [
+        report
+        for report in replace(case, window=case.trace[:line]).reports(setting.name, Transport.MQTT)
+        if report.problem is None
+    ]
+    return earlier[-1] if earlier else None

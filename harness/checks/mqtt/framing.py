@@ -13,22 +13,27 @@ from harness.checks.mqtt.commands import (
     commanded,
     effect_of,
     effect_of_packet,
+    last_report,
     obeyed,
     present_value,
     setting_of,
     the_setting,
+    written,
 )
 from harness.checks.mqtt.delivering import answers, deliveries
 from harness.checks.mqtt.losses import returned, settled
 from harness.checks.mqtt.sessions import breaches, so_far, tapped
 from harness.checks.mqtt.topics import binding_of
+from harness.checks.observations import Transport
 from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
 from harness.trace.events import Act, Direction, Fate, MqttPacket, Point
 
+ODD = 3  # kinds of messages whose size is out of the ordinary
 REMAINING_LENGTHS = (127, 128, 16383, 16384)  # the last of one and the first of the next number of bytes
 
 
@@ -298,3 +303,72 @@ def _obeyed_between(case: Case, begin: int, end: int) -> tuple[Evidence, Evidenc
         if effect is not None and begin < write.line and effect.event.line < end:
             return write, effect
     return None
+
+
+@requirement(
+    "PROFILE-08",
+    area=Area.MQTT,
+    standard="profile",
+    clause="bindings.mqtt: maximum_payload, command",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that messages whose size is out of the ordinary change nothing in the IUT and do not "
+    "silence it",
+    stimulus="Send a command behind whose legal beginning more follows than the declared maximum, an empty "
+    "payload to a command topic, and a message with a topic of 60 kB; command the DUT after each",
+    expect="No state changes but by the commands in between, all of which are obeyed",
+    ics="MQTT.SUB",
+    needs=(Need.TAP, Need.BROKER),
+    usual_cause="The payload is copied into a buffer of fixed size and obeyed as far as it fits, or an empty "
+    "one is turned into the number 0.",
+)
+class SizesOutOfTheOrdinary(Check):
+    """The command after each message is the fence: what it reports first would be what it took for one."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return commanded(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting, level = the_setting(bench), binding_of(bench.profile).level
+        limit = binding_of(bench.profile).maximum_payload
+        if not await present_value(bench, setting):
+            await _obeys_at_last(bench, setting)  # from zero an empty payload would change nothing
+        present = await present_value(bench, setting)
+        first_other, second_other = setting.others(present, 2)
+        # Not what is commanded next, unless there are only two values.
+        hidden = first_other if same_value(second_other, present) else second_other
+        cut_off = setting.payload(hidden).ljust(limit) + b"x" * 64
+        far = f"{binding_of(bench.profile).base}/{'x' * 60_000}"
+        odd = {
+            f"{len(cut_off)} bytes that begin like a command": setting.packet(cut_off, level),
+            "an empty payload": setting.packet(b"", level),
+            "a topic of 60 kB": mqtt.encode_publish(far, b"1", level=level),
+        }
+        for what, packet in odd.items():
+            bench.tap.inject(packet, what=what)
+            await _obeys_at_last(bench, setting)
+
+    def judge(self, case: Case) -> Outcome:
+        setting = setting_of(case.profile)
+        assert setting is not None
+        shown: list[Evidence] = []
+        acts = case.acts(Act.RAW)
+        for index, act in enumerate(acts):
+            end = acts[index + 1].line if index + 1 < len(acts) else case.window[-1].line
+            obeyed_between = _obeyed_between(case, act.line, end)
+            if obeyed_between is None:
+                return failed(f"after {act.what.name} the device obeys no more", act)
+            before = last_report(case, setting, act.line)
+            commanded_since = [
+                written(write) for write in case.acts(Act.WRITE) if act.line < write.line < end
+            ]
+            for report in case.reports(setting.name, Transport.MQTT):
+                known = [before.value, *commanded_since] if before else commanded_since
+                if act.line < report.event.line < end and not any(
+                    same_value(report.value, value) for value in known
+                ):
+                    return failed(f"{act.what.name} changed {setting.name}", act, report)
+            shown += [act, *obeyed_between]
+        if len(acts) < ODD:
+            return inconclusive("the messages were not sent", acts)
+        return passed(f"{len(acts)} messages out of the ordinary changed nothing", shown)

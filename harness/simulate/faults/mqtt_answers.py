@@ -19,6 +19,7 @@ from harness.simulate.faults.rewriting import (
     topic_of,
     with_body,
 )
+from harness.simulate.payloads import encode_mqtt, encode_mqtt_members
 from harness.trace.mqtt import PacketType, encode_ack, encode_publish
 from harness.trace.mqtt_fields import string
 
@@ -228,3 +229,55 @@ def small_buffer(device: SimulatedDevice) -> None:
 def large_message_crashes(device: SimulatedDevice) -> None:
     """After five seconds it is back; a retained message waits for it."""
     front(device).bend(large_crash=5.0)
+
+
+@fault(
+    name="cuts-off-payload",
+    title="obeys what fits into its buffer of a longer payload",
+    breaks=("PROFILE-08",),
+    seen_as="F-MQTT-15",
+    applies=binding(takes_commands),
+)
+def cuts_off_payload(device: SimulatedDevice) -> None:
+    """The rest is thrown away, and what is left is not known to be a part."""
+    mqtt = device.profile.bindings.mqtt
+    assert mqtt is not None
+    limit = mqtt.maximum_payload
+
+    def cut(packet: bytes) -> list[bytes]:
+        body = body_of(packet)
+        end = 2 + len(topic_of(packet)) + (2 if qos_of(packet) else 0)
+        return with_body(packet, body[: end + limit])
+
+    front(device).incoming.append(only(PacketType.PUBLISH, cut))
+
+
+@fault(
+    name="empty-payload-is-zero",
+    title="takes an empty payload for the number 0",
+    breaks=("PROFILE-08",),
+    applies=binding(takes_commands),
+)
+def empty_payload_is_zero(device: SimulatedDevice) -> None:
+    """atoi("") is 0, and memory that was set to zero means the first of a list."""
+    mqtt = device.profile.bindings.mqtt
+    assert mqtt is not None
+    zeros = {}
+    for name, bound in mqtt.properties.items():
+        schema = device.profile.properties[name]
+        zero = schema.enum[0] if schema.enum else False if schema.type == "boolean" else 0
+        if bound.command is not None:
+            member = bound.command_member
+            words = (
+                encode_mqtt_members({member: (zero, bound.values)})
+                if member
+                else encode_mqtt(zero, bound.values)
+            )
+            zeros[bound.command.encode()] = words
+
+    def filled(packet: bytes) -> list[bytes]:
+        body, topic = body_of(packet), topic_of(packet)
+        is_empty = len(body) == 2 + len(topic) + (2 if qos_of(packet) else 0)
+        return with_body(packet, body + zeros.get(topic, b"")) if is_empty else [packet]
+
+    front(device).incoming.append(only(PacketType.PUBLISH, filled))
