@@ -56,6 +56,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     simulate.add_argument("--list-faults", action="store_true", help="list the faults that there are")
     simulate.add_argument("--count", type=int, default=1, metavar="N", help="devices for each profile")
+    simulate.add_argument(
+        "--only", action="append", default=[], choices=("mqtt", "coap", "mdns"), help="leave out the rest"
+    )
+    simulate.add_argument(
+        "--report-every", type=float, metavar="S", help="every state at least this often over MQTT (seconds)"
+    )
+    simulate.add_argument("--herd", action="store_true", help="start all at once, not in waves")
+    simulate.add_argument(
+        "--rates", type=float, metavar="S", help="say how things stand every S seconds (0: never)"
+    )
     simulate.add_argument("--broker", metavar="URL", help="broker to connect to (default: one of our own)")
     simulate.add_argument("--ca", metavar="FILE", help="certificates to trust for mqtts://")
     simulate.add_argument("--host", metavar="ADDRESS", help="their address (default: loopback)")

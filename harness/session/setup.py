@@ -10,11 +10,12 @@ from typing import Protocol
 from harness.links.endpoint import BrokerError, User, parse_url
 from harness.model.loading import load_profile
 from harness.model.problems import ProfileError
+from harness.session.adapting import logging_in
 from harness.session.judging import result_of_trace
 from harness.session.plan import PlannedCheck, plan
 from harness.session.result import Judgement, RunResult
 from harness.session.runner import LaneSpec, Runner
-from harness.session.target import OWN_BROKERS, Target, UsageError, logging_in, needs_met
+from harness.session.target import OWN_BROKERS, Target, UsageError, needs_met
 from harness.simulate.faults import UnknownFault, fault_named
 from harness.trace.lines import read
 

@@ -5,26 +5,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from harness.links.broker import Broker, EmbeddedBroker, broker_for
-from harness.links.endpoint import BrokerError, Endpoint
+from harness.links.endpoint import BrokerError, Endpoint, reason_of
+from harness.links.errors import LinkError
 from harness.links.tap import Tap
 from harness.model.profile import Profile
+from harness.session.adapting import logging_in
 from harness.session.addresses import SIMULATION, address_for
-from harness.session.target import logging_in
+from harness.session.limits import allow_sockets
+from harness.session.rates import Rates
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.faults import fault_named
 
 MQTT_PORT = 1883
 AT_ONCE = 20  # devices that start at the same time: a herd at the door is a test of its own
+FEW = 20  # devices that are described one by one
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What to simulate. ``host`` None gives every device a loopback address of its own."""
+    """What to simulate.
+
+    ``host`` None gives every device a loopback address of its own. ``herd`` starts all at once, not in waves.
+    ``rates`` are the seconds between two lines of rates, None for none.
+    """
 
     profiles: tuple[Profile, ...]
     faults: tuple[str, ...] = ()
@@ -32,6 +43,8 @@ class Simulation:
     ca: Path | None = None
     host: str | None = None
     seed: int = 1
+    herd: bool = False
+    rates: float | None = None
 
 
 async def simulate(simulation: Simulation, say: Callable[[str], None]) -> None:
@@ -39,6 +52,7 @@ async def simulate(simulation: Simulation, say: Callable[[str], None]) -> None:
 
     ``say`` gets a line for everything that people want to know. Raises BrokerError.
     """
+    allow_sockets(sum(map(_sockets_of, simulation.profiles)))
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -48,14 +62,21 @@ async def simulate(simulation: Simulation, say: Callable[[str], None]) -> None:
         endpoint = await _broker(simulation, stack, say)
         devices = [_device(simulation, index, endpoint) for index in range(len(simulation.profiles))]
         stack.push_async_callback(_stop, devices)
-        starting = asyncio.create_task(_start(devices, say))
+        rates = Rates(devices, simulation.rates or 0.0, say)
+        started = partial(_started, rates, say if len(devices) <= FEW else None)
+        starting = asyncio.create_task(_start(devices, len(devices) if simulation.herd else AT_ONCE, started))
         stopping = asyncio.create_task(stopped.wait())
+        tasks = [starting, stopping]
+        if simulation.rates:
+            tasks.append(asyncio.create_task(rates.run()))
+        stack.push_async_callback(_cancel, tasks)
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
+            if len(devices) > FEW:
+                say(_summary(simulation.profiles))
             say("ready; stop with Ctrl-C")
             await stopping
-        starting.cancel()
         say("stopping")
 
 
@@ -101,15 +122,47 @@ def _device(simulation: Simulation, index: int, endpoint: Endpoint | None) -> Si
     )
 
 
-async def _start(devices: Sequence[SimulatedDevice], say: Callable[[str], None]) -> None:
-    turn = asyncio.Semaphore(AT_ONCE)
+async def _start(
+    devices: Sequence[SimulatedDevice], at_once: int, started: Callable[[SimulatedDevice], None]
+) -> None:
+    """Start the devices in turn, ``at_once`` of them at a time; each that is up lets the next one begin."""
+    waiting = iter(devices)
 
-    async def start(device: SimulatedDevice) -> None:
-        async with turn:
-            await device.start()
-            say(_description(device))
+    async def start_in_turn() -> None:
+        for device in waiting:
+            try:
+                await device.start()
+            except OSError as problem:
+                name = f"{device.profile.profile} (unit {device.profile.unit})"
+                text = f"{name} cannot start on {device.host}: {reason_of(problem)}"
+                raise LinkError(text) from problem
+            started(device)
 
-    await asyncio.gather(*(start(device) for device in devices))
+    await asyncio.gather(*(start_in_turn() for _ in range(min(at_once, len(devices)))))
+
+
+def _started(rates: Rates, say: Callable[[str], None] | None, device: SimulatedDevice) -> None:
+    rates.started()
+    if say is not None:
+        say(_description(device))
+
+
+def _sockets_of(profile: Profile) -> int:
+    """Sockets that a device may hold; with mDNS comes a web server with its clients."""
+    bindings = profile.bindings
+    return 2 * bool(bindings.mqtt) + bool(bindings.coap) + 4 * bool(bindings.mdns)
+
+
+def _summary(profiles: Sequence[Profile]) -> str:
+    """One line for many devices."""
+    kinds = Counter(profile.profile for profile in profiles)
+    return ", ".join(f"{number} × {kind}" for kind, number in kinds.items())
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _stop(devices: Sequence[SimulatedDevice]) -> None:

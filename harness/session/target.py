@@ -72,15 +72,6 @@ def needs_met(profile: Profile, target: Target) -> frozenset[Need]:
     return frozenset(met)
 
 
-def logging_in(profile: Profile) -> Profile:
-    """The same device, set up for a broker that asks for a login, whatever its profile says."""
-    mqtt = profile.bindings.mqtt
-    if mqtt is None:
-        return profile
-    bindings = profile.bindings.model_copy(update={"mqtt": mqtt.model_copy(update={"login": True})})
-    return profile.model_copy(update={"bindings": bindings})
-
-
 def _without_password(url: str) -> str:
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

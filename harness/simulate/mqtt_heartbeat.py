@@ -10,21 +10,26 @@ from random import Random
 class Heartbeat:
     """Calls ``beat`` every ``period`` seconds between :meth:`start` and :meth:`stop`; never with ``None``.
 
-    The first beat comes somewhat early, at a moment of the device's own: devices that were switched on
-    together would otherwise report together for ever.
+    The first two beats come early, each by the same part of half a period. Devices that were switched on
+    together would otherwise report together for ever; so they are evenly spread from the second beat on.
     """
 
     def __init__(self, period: float | None, random: Random, beat: Callable[[], None]) -> None:
         self._period = period
         self._random = random
         self._beat = beat
+        self._pauses: list[float] = []  # up to the beats that come early
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """The device has just reported all that it knows."""
         self.stop()
-        if self._period is not None:
-            self._wait(self._period * self._random.uniform(0.5, 1.0))
+        if self._period is None:
+            return
+        loop = asyncio.get_running_loop()
+        early = self._period * self._random.uniform(0.5, 1.0)
+        self._pauses = [early]
+        self._timer = loop.call_at(loop.time() + early, self._due)
 
     def stop(self) -> None:
         """No more beats."""
@@ -32,13 +37,10 @@ class Heartbeat:
             self._timer.cancel()
             self._timer = None
 
-    def _wait(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_at(loop.time() + seconds, self._due)
-
     def _due(self) -> None:
         assert self._period is not None and self._timer is not None
         loop = asyncio.get_running_loop()
+        pause = self._pauses.pop() if self._pauses else self._period
         # Counted from the moment for which it was set: a busy process must not slow the rate down.
-        self._timer = loop.call_at(max(self._timer.when() + self._period, loop.time()), self._due)
+        self._timer = loop.call_at(max(self._timer.when() + pause, loop.time()), self._due)
         self._beat()

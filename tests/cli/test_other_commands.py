@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import PLUG, ROOT, harness, start
+from tests.cli.running import PLUG, ROOT, command, environment, harness, start
 
 HEAVY = (
     "pydantic",
@@ -102,3 +103,48 @@ def test_simulate_without_a_profile_exits_2() -> None:
     done = harness("simulate")
     assert done.returncode == 2
     assert "profile" in done.stderr
+
+
+def test_simulate_many_devices_tells_rates_and_stops_in_order() -> None:
+    options = ("--count", "40", "--only", "mqtt", "--report-every", "2", "--rates", "1")
+    process = start("simulate", PLUG, *options)
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "40 connected" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, rest
+    assert "Traceback" not in rest
+    assert "40 × smart-plug\n" in lines
+    assert not any("unit" in line for line in lines)
+
+
+def test_simulate_says_what_is_wrong_with_its_options() -> None:
+    for options, word in (
+        (("--only", "coap"), "mqtt, mdns"),
+        (("--report-every", "0"), "--report-every"),
+        (("--count", "0"), "--count"),
+        (("--rates", "-1"), "--rates"),
+    ):
+        done = harness("simulate", PLUG, *options)
+        assert done.returncode == 2
+        assert word in done.stderr
+
+
+def test_simulate_needs_room_for_its_sockets() -> None:
+    limited = f"ulimit -n 300 && exec {shlex.join(command('simulate', PLUG, '--count', '200'))}"
+    done = subprocess.run(
+        ["sh", "-c", limited], capture_output=True, text=True, env=environment(), timeout=60
+    )
+    assert done.returncode == 2
+    assert "open files" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_simulate_takes_patterns_in_quotes() -> None:
+    done = harness("simulate", ROOT / "profiles" / "smart-*.yaml", "--list-faults")
+    assert done.returncode == 0
+    assert "range-unchecked" in done.stdout
