@@ -44,6 +44,7 @@ class _Link:
     """What responses of the device add up to."""
 
     pointers: dict[str, list[str]] = field(default_factory=dict)  # instances of a type, last told last
+    pointed: dict[str, set[str]] = field(default_factory=dict)  # the same with those that are gone
     hosts_of: dict[str, str] = field(default_factory=dict)  # targets of SRV records
     owners: list[str] = field(default_factory=list)  # … and their owners, last told last
     hosts: list[str] = field(default_factory=list)  # owners of addresses, last told last
@@ -55,6 +56,7 @@ class _Link:
                     case Ptr(target):
                         known = self.pointers.setdefault(record.name.lower(), [])
                         _move_to_end(known, target, alive=record.ttl > 0)
+                        self.pointed.setdefault(record.name.lower(), set()).add(target)
                     case Srv(target=target) if record.ttl:
                         self.hosts_of[record.name.lower()] = target
                         _move_to_end(self.owners, record.name, alive=True)
@@ -67,6 +69,11 @@ class _Link:
         served = [name for name in pointed if name.lower() in self.hosts_of]
         owners = [name for name in self.owners if name.lower().endswith("." + type.lower())]
         return served or owners or pointed
+
+    def every_instance(self, type: str) -> set[str]:
+        """All instances of a type that were ever told."""
+        owners = {name for name in self.owners if name.lower().endswith("." + type.lower())}
+        return owners | self.pointed.get(type.lower(), set())
 
 
 def binding_of(profile: Profile) -> MdnsBinding:
@@ -105,6 +112,17 @@ def names_of(case: Case) -> Names:
     hosts = [link.hosts_of[s.name.lower()] for s in services if s.name.lower() in link.hosts_of]
     host = hosts[0] if hosts else _choose(declared.host, link.hosts, disputed, [])
     return Names(host, tuple(services))
+
+
+def own_names(case: Case) -> set[str]:
+    """All names in small letters that the device had for itself in the window, early and late ones."""
+    declared = declared_names(case.profile)
+    link = _Link()
+    link.hear(responses(case))
+    names = {declared.host, *link.hosts_of.values()}
+    for service in declared.services:
+        names |= {service.name, *link.every_instance(service.type)}
+    return {name.lower() for name in names}
 
 
 def disputed_names(case: Case) -> list[str]:

@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING
 
 from harness.simulate.faults import fault
 from harness.simulate.faults.mdns_rewriting import (
+    OPCODE,
+    RCODE,
     announces,
+    declared_txt,
     flags_of,
+    named_beyond_ascii,
     offers_services,
     only_responses,
+    points_to_itself,
     responder,
     with_flags,
 )
-from harness.simulate.mdns_wire import AUTHORITATIVE, Question, read, responses
+from harness.simulate.mdns_wire import AUTHORITATIVE, RESPONSE, Question, read, responses
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
@@ -191,3 +196,123 @@ def mdns_never_by_unicast(device: SimulatedDevice) -> None:
 def mdns_legacy_as_multicast(device: SimulatedDevice) -> None:
     """They wait for an answer that never comes to their port."""
     responder(device).bend(legacy_answers=False)
+
+
+@fault(
+    name="mdns-flush-on-shared",
+    title="sets the cache-flush bit on records that others share",
+    breaks=("MDNS-08",),
+    seen_as="F-MDNS-08",
+    applies=offers_services,
+)
+def mdns_flush_on_shared(device: SimulatedDevice) -> None:
+    """Each device of its kind throws all others out of everybody's cache."""
+    responder(device).bend(cache_flush_on_shared=True)
+
+
+@fault(
+    name="mdns-flush-missing",
+    title="never sets the cache-flush bit",
+    breaks=("MDNS-08",),
+    applies=announces,
+)
+def mdns_flush_missing(device: SimulatedDevice) -> None:
+    """Old addresses stay in caches beside the new one."""
+    responder(device).bend(cache_flush_on_unique=False)
+
+
+@fault(
+    name="mdns-short-lived",
+    title="gives its address a lifetime of ten seconds",
+    breaks=("MDNS-31",),
+    applies=announces,
+)
+def mdns_short_lived(device: SimulatedDevice) -> None:
+    """Everybody asks for it again and again."""
+    responder(device).bend(host_ttl=10)
+
+
+@fault(
+    name="mdns-byte-order-mark",
+    title="puts a byte order mark in front of its name",
+    breaks=("MDNS-30",),
+    seen_as="F-MDNS-25",
+    applies=offers_services,
+)
+def mdns_byte_order_mark(device: SimulatedDevice) -> None:
+    """As the text file had it in which the name is kept."""
+    responder(device).bend(label_bytes=lambda label: label.encode("utf-8-sig"))
+
+
+@fault(
+    name="mdns-name-in-latin-1",
+    title="writes its name in the character set of a web form",
+    breaks=("MDNS-30",),
+    seen_as="F-MDNS-25",
+    applies=named_beyond_ascii,
+)
+def mdns_name_in_latin_1(device: SimulatedDevice) -> None:
+    """Every umlaut is a byte that is no UTF-8."""
+    responder(device).bend(label_bytes=lambda label: label.encode("latin-1", "replace"))
+
+
+@fault(
+    name="mdns-one-large-packet",
+    title="puts all its records into one packet, however large",
+    breaks=("MDNS-34",),
+    applies=offers_services,
+)
+def mdns_one_large_packet(device: SimulatedDevice) -> None:
+    """With a TXT record that holds half of its configuration."""
+    texts = tuple(f"s{number}=".encode() + 200 * b"-" for number in range(8))
+    responder(device).bend(largest_packet=9000, txt=(*declared_txt(device.profile), *texts))
+
+
+@fault(
+    name="mdns-header-unread",
+    title="takes every packet for a query, whatever its opcode",
+    breaks=("MDNS-27",),
+    applies=announces,
+)
+def mdns_header_unread(device: SimulatedDevice) -> None:
+    """Only the QR bit is looked at."""
+    responder(device).incoming.append(
+        lambda packet: [with_flags(packet, flags_of(packet) & ~(OPCODE | RCODE))]
+    )
+
+
+@fault(
+    name="mdns-parser-hangs",
+    title="hangs in a name that points to itself",
+    breaks=("MDNS-32",),
+    applies=announces,
+)
+def mdns_parser_hangs(device: SimulatedDevice) -> None:
+    """The task of the responder spins for ever; everything else goes on."""
+    front = responder(device)
+    hangs = False
+
+    def hang(packet: bytes) -> list[bytes]:
+        nonlocal hangs
+        hangs = hangs or points_to_itself(packet)
+        return [] if hangs else [packet]
+
+    def restart(packet: bytes) -> list[bytes]:
+        nonlocal hangs
+        if not flags_of(packet) & RESPONSE:  # it probes: it has just been started
+            hangs = False
+        return [] if hangs else [packet]
+
+    front.incoming.append(hang)
+    front.outgoing.append(restart)
+
+
+@fault(
+    name="mdns-compression-unknown",
+    title="drops queries in which a name is compressed",
+    breaks=("MDNS-32",),
+    applies=announces,
+)
+def mdns_compression_unknown(device: SimulatedDevice) -> None:
+    """Its parser knows labels only."""
+    responder(device).incoming.append(lambda packet: [] if b"\xc0" in packet[12:] else [packet])

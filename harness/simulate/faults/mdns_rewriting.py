@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
     from harness.simulate.mdns import MdnsFront
 
+OPCODE, RCODE = 0x7800, 0x000F  # of the flags (RFC 6762, 18.3 and 18.11)
+
 
 def announces(profile: Profile) -> bool:
     """A device with an mDNS side."""
@@ -61,3 +63,15 @@ def declared_txt(profile: Profile) -> tuple[bytes, ...]:
     """The strings of the TXT record of the first service."""
     services = profile.bindings.mdns.services if profile.bindings.mdns else ()
     return tuple(f"{key}={value}".encode() for service in services[:1] for key, value in service.txt.items())
+
+
+def named_beyond_ascii(profile: Profile) -> bool:
+    """A device with a service whose name has letters outside ASCII."""
+    mdns = profile.bindings.mdns
+    return mdns is not None and not all(service.instance.isascii() for service in mdns.services)
+
+
+def points_to_itself(packet: bytes) -> bool:
+    """Whether a packet holds a compression pointer to the very place where it stands."""
+    places = range(12, min(len(packet) - 1, 0x3FFF))
+    return any(int.from_bytes(packet[at : at + 2], "big") == 0xC000 | at for at in places)

@@ -1,0 +1,213 @@
+"""The form of what the device multicasts: bits, lifetimes, names, sizes (RFC 6762, 10, 16 and 17)."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.mdns.names import own_names
+from harness.checks.mdns.reading import (
+    ADDRESSES,
+    UNIQUE_TYPES,
+    Told,
+    multicasts,
+    readable,
+    records_of,
+    target_of,
+)
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome
+from harness.trace import mdns
+from harness.trace.mdns import RecordType, split_name, type_name
+
+_HEADERS = 20 + 8  # bytes of IPv4 and UDP, the smallest there are
+_LARGEST = 9000 - _HEADERS  # bytes of a message (RFC 6762, 17)
+_ONE_FRAME = 1500 - _HEADERS  # bytes of a message that Ethernet takes whole
+
+_HOST_TTL, _OTHER_TTL = 120, 4500  # seconds (RFC 6762, 10)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def _multicast_records(case: Case) -> list[Told]:
+    """The records of the device's own names that it told everybody, goodbyes left out."""
+    own = own_names(case)
+    return [
+        found
+        for packet in multicasts(case)
+        for found in records_of(packet)
+        if found.record.ttl and (found.record.name.lower() in own or target_of(found).lower() in own)
+    ]
+
+
+def _is_service_pointer(found: Told) -> bool:
+    labels = [label.lower() for label in split_name(found.record.name)]
+    return found.record.type == RecordType.PTR and labels[-2:-1] in ([b"_tcp"], [b"_udp"])
+
+
+def _kinds(found: list[Told]) -> list[Told]:
+    """The first record of each type, as evidence."""
+    return list({item.record.type: item for item in reversed(found)}.values())
+
+
+@requirement(
+    "MDNS-08",
+    area=Area.MDNS,
+    standard="RFC 6762",
+    clause="10.2, 8.3",
+    level=Level.MUST,
+    purpose="ensure that the cache-flush bit is set on unique records, and never on shared ones",
+    stimulus="Every record that the DUT multicasts in the run counts",
+    expect="Set on A, AAAA, SRV and TXT; clear on the PTR records of services",
+    ics="MDNS.RESPONDER",
+    needs=(Need.MDNS,),
+    usual_cause="One function writes all records, with the bit; each device then throws all others of its "
+    "type out of everybody's cache.",
+)
+class CacheFlush(Check):
+    """Passive: the top bit of the class of each record."""
+
+    def judge(self, case: Case) -> Outcome:
+        found = _multicast_records(case)
+        unique = [item for item in found if item.record.type in UNIQUE_TYPES]
+        shared = [item for item in found if _is_service_pointer(item)]
+        for item in unique:
+            if not item.record.cache_flush:
+                return failed(
+                    f"{readable(item.record.name)} {type_name(item.record.type)} was multicast without the "
+                    "cache-flush bit",
+                    item.packet,
+                )
+        for item in shared:
+            if item.record.cache_flush:
+                return failed(
+                    f"the PTR record of {readable(item.record.name)}, which others share, has the "
+                    "cache-flush bit",
+                    item.packet,
+                )
+        if not unique:
+            return inconclusive("the device multicast none of its records")
+        evidence = [item.packet for item in (*_kinds(unique), *shared[:1])]
+        return passed(f"{len(unique)} unique and {len(shared)} shared records", evidence)
+
+
+@requirement(
+    "MDNS-30",
+    area=Area.MDNS,
+    standard="RFC 6762",
+    clause="16",
+    level=Level.MUST,
+    purpose="ensure that names are written in UTF-8 without byte order mark, not in Punycode",
+    stimulus="Every name that the DUT multicasts in the run counts; letters outside ASCII tell most",
+    expect="Labels in well-formed UTF-8, precomposed (NFC), without byte order mark, none in Punycode",
+    ics="MDNS.RESPONDER",
+    needs=(Need.MDNS,),
+    usual_cause="The name is kept in the character set of the web form that it was typed into, or passed "
+    "through a library that makes internet domain names of it.",
+)
+class NamesInUtf8(Check):
+    """Passive: the bytes of each label."""
+
+    def judge(self, case: Case) -> Outcome:
+        found = _multicast_records(case)
+        for item in found:
+            for name in (item.record.name, *_names_in(item.record.data)):
+                for label in split_name(name):
+                    if problem := _unfit_label(label):
+                        return failed(f"the label {label!r} {problem}", item.packet)
+        if not found:
+            return inconclusive("the device multicast none of its records")
+        return passed("all names are in UTF-8", [item.packet for item in _kinds(found)])
+
+
+def _names_in(data: mdns.Data) -> tuple[str, ...]:
+    match data:
+        case mdns.Ptr(target) | mdns.Srv(target=target):
+            return (target,)
+    return ()
+
+
+def _unfit_label(label: bytes) -> str | None:
+    if label.startswith(_BYTE_ORDER_MARK):
+        return "begins with a byte order mark"
+    if label.lower().startswith(b"xn--"):
+        return "is Punycode"
+    try:
+        text = label.decode()
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    return None if unicodedata.is_normalized("NFC", text) else "is not precomposed (NFC)"
+
+
+@requirement(
+    "MDNS-31",
+    area=Area.MDNS,
+    standard="RFC 6762",
+    clause="10",
+    level=Level.SHOULD,
+    purpose="ensure that records have the recommended lifetimes",
+    stimulus="Every record that the DUT multicasts in the run counts",
+    expect="120 s for records with the host name in name or data (A, AAAA, SRV), 75 minutes for PTR and TXT",
+    ics="MDNS.RESPONDER",
+    needs=(Need.MDNS,),
+    usual_cause="One TTL for all: too long for addresses, which then survive a change of network, or too "
+    "short for the rest, which is then asked for over and over.",
+)
+class Lifetimes(Check):
+    """Passive: the TTL of each record."""
+
+    def judge(self, case: Case) -> Outcome:
+        judged = []
+        for item in _multicast_records(case):
+            record = item.record
+            if record.type in (*ADDRESSES, RecordType.SRV):
+                wanted = _HOST_TTL
+            elif record.type == RecordType.TXT or _is_service_pointer(item):
+                wanted = _OTHER_TTL
+            else:
+                continue
+            if record.ttl != wanted:
+                return failed(
+                    f"{readable(record.name)} {type_name(record.type)} has a TTL of {record.ttl} s, "
+                    f"not {wanted}",
+                    item.packet,
+                )
+            judged.append(item)
+        if not judged:
+            return inconclusive("the device multicast none of its records")
+        return passed(f"{len(judged)} records", [item.packet for item in _kinds(judged)])
+
+
+@requirement(
+    "MDNS-34",
+    area=Area.MDNS,
+    standard="RFC 6762",
+    clause="17",
+    level=Level.MUST,
+    purpose="ensure that messages are no larger than a link takes, unless a single record is",
+    stimulus="Every multicast DNS message that the DUT sends in the run counts",
+    expect="9000 bytes at most, headers counted; more than an Ethernet frame takes only for a single record",
+    ics="MDNS.RESPONDER",
+    needs=(Need.MDNS,),
+    usual_cause="All answers are put into one buffer, however large; the fragments of such a packet get lost "
+    "on Wi-Fi, where multicast is not repeated.",
+)
+class MessageSizes(Check):
+    """Passive: the size of each message."""
+
+    def judge(self, case: Case) -> Outcome:
+        sent = case.mdns()
+        for seen in sent:
+            size, records = len(seen.body.raw), seen.what.records
+            if size > _LARGEST:
+                return failed(f"a message takes {size} bytes, more than {_LARGEST}", seen)
+            if size > _ONE_FRAME and len(records) > 1:
+                return failed(
+                    f"{len(records)} records in one message take {size} bytes, more than the {_ONE_FRAME} "
+                    "that one frame takes",
+                    seen,
+                )
+        if not sent:
+            return inconclusive("the device sent no multicast DNS message")
+        largest = max(sent, key=lambda seen: len(seen.body.raw))
+        return passed(f"{len(sent)} messages of up to {len(largest.body.raw)} bytes", largest)

@@ -1,0 +1,193 @@
+"""What the device makes of packets that are unusual or broken (RFC 6762, 18)."""
+
+from __future__ import annotations
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, first, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.mdns.asking import answer_to, ask, present, spaced
+from harness.checks.mdns.names import Names, names_of
+from harness.checks.mdns.reading import may_be_announcement, others_asked, queries, readable, run_so_far, told
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Act
+from harness.trace.mdns import Message, Question, RecordType, encode, encode_query, type_name
+from harness.trace.mdns_names import encode_name
+
+_UPDATE, _NXDOMAIN = 5, 3  # an opcode and a response code of unicast DNS
+_DELAYED = 0.12 + 0.08  # seconds: the longest random delay of an answer, and the way to us
+
+
+@requirement(
+    "MDNS-27",
+    area=Area.MDNS,
+    standard="RFC 6762",
+    clause="18.3, 18.11",
+    level=Level.MUST,
+    purpose="ensure that the IUT ignores messages with an opcode or a response code other than zero",
+    stimulus="The same query with opcode 5, with response code 3, and as it should be",
+    expect="The first two are ignored, the third is answered",
+    ics="MDNS.RESPONDER",
+    needs=(Need.MDNS,),
+    usual_cause="Only the QR bit of the second header field is looked at.",
+)
+class OtherOpcodes(Check):
+    """Strange headers first, then the same question in order."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        question = _question(await present(bench))
+        await spaced(bench, [question])
+        asked = (Question(question.name, question.type, unicast_response=True),)
+        for message, what in (
+            (Message(asked, opcode=_UPDATE), f"a query with opcode {_UPDATE}"),
+            (Message(asked, rcode=_NXDOMAIN), f"a query with response code {_NXDOMAIN}"),
+        ):
+            bench.mdns.send(encode(message), what)
+            await bench.quiet(_DELAYED, imposed_by="RFC 6762 6", what="an answer, if there is one")
+        await ask(bench, question)
+
+    def judge(self, case: Case) -> Outcome:
+        question = _question(names_of(run_so_far(case)))
+        asked = queries(case, question.name, question.type)
+        strange = [seen for seen in asked if seen.what.opcode or seen.what.rcode]
+        usual = first(asked, lambda seen: not (seen.what.opcode or seen.what.rcode))
+        if len(strange) < 2 or usual is None:
+            return inconclusive("the queries were not sent")
+        run = run_so_far(case)
+        answers = [
+            found
+            for found in told(case, question.name, question.type, after=strange[0].line, before=usual.line)
+            if not may_be_announcement(run, found.packet)
+        ]
+        if others_asked(case, question.name):
+            return inconclusive("somebody else asked the same, so answers may have been for them")
+        if answers:
+            cause = [seen for seen in strange if seen.line < answers[0].line][-1]
+            field = f"opcode {cause.what.opcode}" if cause.what.opcode else f"code {cause.what.rcode}"
+            return failed(f"a query with {field} was answered", cause, answers[0].packet)
+        answers = told(case, question.name, question.type, after=usual.line)
+        if not answers:
+            return inconclusive("the device did not answer the query in order either", asked)
+        return passed("strange queries were ignored, the usual one was answered", asked, answers[0].packet)
+
+
+def _question(names: Names) -> Question:
+    """About a record that is seldom multicast by itself."""
+    if names.services:
+        return Question(names.services[0].name, RecordType.TXT)
+    return Question(names.host, RecordType.A)
+
+
+@requirement(
+    "MDNS-32",
+    area=Area.MDNS,
+    standard="RFC 6762",
+    clause="18.14",
+    level=Level.MUST,
+    purpose="ensure that compressed names in queries are understood, and broken ones do no harm",
+    stimulus="A query with compressed names; then packets with pointer loops, forward pointers, reserved "
+    "labels, names without end and records cut off, each followed by a good query",
+    expect="The compressed query is answered; after each broken packet the device still answers",
+    ics="MDNS.RESPONDER",
+    needs=(Need.MDNS,),
+    usual_cause="The parser follows pointers without counting them, and hangs, or trusts the lengths and "
+    "reads beyond the packet.",
+)
+class BrokenPackets(Check):
+    """Each broken packet, then a question that shows that the device lives."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        names = await present(bench)
+        question = _question(names)
+        compressed = _compressed_query(question)
+        await ask(bench, question)
+        for _ in range(2):
+            await spaced(bench, [question])
+            begin = bench.mark()
+            bench.mdns.send(compressed, _COMPRESSED)
+            if await answer_to(bench, [question], since=begin):
+                break
+        for what, raw in _broken(question.name).items():
+            bench.mdns.send(raw, what)
+            if not await ask(bench, Question(names.host, RecordType.A)):
+                return
+
+    def judge(self, case: Case) -> Outcome:
+        names = names_of(run_so_far(case))
+        question = _question(names)
+        acts = [seen for seen in case.acts(Act.RAW) if seen.what.name]
+        usual = told(case, question.name, question.type)
+        compressed = [seen for seen in acts if seen.what.name == _COMPRESSED]
+        broken = [seen for seen in acts if seen.what.name in _broken(question.name)]
+        if not usual or not compressed:
+            return inconclusive("the device does not answer at all")
+        end = broken[0].line if broken else None
+        answers = told(case, question.name, question.type, after=compressed[0].line, before=end)
+        if not answers:
+            return failed(
+                f"asked with compressed names, {readable(question.name)} {type_name(question.type)} went "
+                "unanswered",
+                usual[0].packet,
+                compressed,
+            )
+        evidence = [answers[0].packet]
+        ends = [*(seen.line for seen in broken[1:]), None]
+        for act, following in zip(broken, ends, strict=True):
+            alive = told(case, names.host, RecordType.A, after=act.line, before=following)
+            if not alive:
+                return failed(
+                    f"after a packet with {act.what.name} the device answers no more",
+                    usual[0].packet,
+                    act,
+                    queries(case, names.host, RecordType.A)[-1:],
+                )
+            evidence.append(alive[0].packet)
+        if len(broken) < len(_broken(question.name)):
+            return inconclusive("not all broken packets were sent")
+        return passed(f"{len(broken)} broken packets did no harm", compressed[0], broken, evidence)
+
+
+_COMPRESSED = "a query with compressed names"
+_ASK_A = RecordType.A.to_bytes(2, "big") + b"\0\1"
+_HEADER_END = 12
+
+
+def _compressed_query(question: Question) -> bytes:
+    """The question with a known answer of somebody else, whose names point back into the question.
+
+    This is how all queriers in use write known answers.
+    """
+    raw = encode_query([question])
+    pointer = (0xC000 | _HEADER_END).to_bytes(2, "big")
+    # A record of the same name and type with other data: it silences nobody.
+    rdata = b"\x0charness=true"
+    known = pointer + question.type.to_bytes(2, "big") + b"\0\1" + (4500).to_bytes(4, "big")
+    if question.type == RecordType.A:
+        rdata = bytes([192, 0, 2, 1])
+    body = raw[_HEADER_END:] + known + len(rdata).to_bytes(2, "big") + rdata
+    return _header(questions=1, answers=1) + body
+
+
+def _header(*, questions: int = 0, answers: int = 0) -> bytes:
+    return b"".join(number.to_bytes(2, "big") for number in (0, 0, questions, answers, 0, 0))
+
+
+def _broken(name: str) -> dict[str, bytes]:
+    """Broken queries by what is wrong with them; they begin like questions about the device."""
+    label = encode_name(name)[: 1 + encode_name(name)[0]]
+    at = _HEADER_END + len(label)
+    one = _header(questions=1)
+    return {
+        "a pointer to itself": one + label + (0xC000 | at).to_bytes(2, "big") + _ASK_A,
+        "a pointer to its own name": one + label + (0xC000 | _HEADER_END).to_bytes(2, "big") + _ASK_A,
+        "a pointer forward": one + label + (0xC000 | at + 40).to_bytes(2, "big") + _ASK_A,
+        "a pointer out of the packet": one + label + b"\xff\xff" + _ASK_A,
+        "a label of 64 bytes": one + label + b"\x40" + 64 * b"x" + b"\0" + _ASK_A,
+        "a name of thousands of bytes": one + label + 60 * (b"\x3f" + 63 * b"x") + b"\0" + _ASK_A,
+        "a name that is cut off": one + label[:-2],
+        "more records than there are": _header(questions=9, answers=9) + label + b"\0" + _ASK_A,
+        "a record longer than the packet": (
+            _header(answers=1) + label + b"\0" + _ASK_A + b"\0\0\0\x78\xff\xff" + b"\x7f"
+        ),
+        "half a header": one[:7],
+    }
