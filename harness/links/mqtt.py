@@ -118,7 +118,7 @@ class MqttController:
             tls=self._tls,
             on_message=on_message,
             on_closed=on_closed,
-            watch=_Watch(self._recorder, number),
+            watch=RecordingWatch(self._recorder, number),
         )
         await client.connect(self._endpoint.host, self._endpoint.port, timeout=CONNECT_LIMIT)
         return client
@@ -144,7 +144,7 @@ class MqttController:
             self._returning = None
 
 
-class _Watch:
+class RecordingWatch:
     """Puts the packets of one connection of ours into the trace."""
 
     def __init__(self, recorder: Recorder, number: int) -> None:

@@ -10,13 +10,13 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from enum import StrEnum
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from harness.trace import events, readable
-from harness.trace.events import Body, Event
+from harness.trace.events import Body, CoapDatagram, Event, MdnsPacket, MqttPacket
 
 
 class TraceError(Exception):
@@ -30,14 +30,34 @@ _CLASSES = {cls.__name__: cls for cls in get_args(Body)}
 
 def to_line(event: Event) -> str:
     """The JSON line of an event, newline included."""
-    record: dict[str, Any] = {"n": event.line, "t": event.time, "kind": type(event.body).__name__}
-    for field in fields(event.body):
-        value = getattr(event.body, field.name)
-        record[field.name] = value.hex() if isinstance(value, bytes) else value
-    decoded = readable.describe(event.body)
-    if decoded is not None:
-        record["decoded"] = decoded
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
+    body = event.body
+    record: dict[str, Any] = {"n": event.line, "t": event.time, "kind": type(body).__name__}
+    for name in _names(body.__class__):
+        value = getattr(body, name)
+        record[name] = value.hex() if isinstance(value, bytes) else value
+    line = _encode(record)
+    match body:
+        case MqttPacket(raw=raw, level=level):
+            decoded = _decoded_mqtt(raw, level)
+        case CoapDatagram() | MdnsPacket():
+            decoded = _encode(readable.describe(body))
+        case _:
+            return line + "\n"
+    return f'{line[:-1]},"decoded":{decoded}}}\n'
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@cache
+def _names(cls: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls))
+
+
+@lru_cache(maxsize=4096)
+def _decoded_mqtt(raw: bytes, level: int) -> str:
+    # Both sides of a broker see the same packets, and devices repeat themselves: each is read once.
+    return _encode(readable.describe_mqtt(raw, level))
 
 
 def from_line(text: str | bytes) -> Event:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from functools import cache
 from typing import Any, assert_never
 
 from harness.trace import coap, mdns, mqtt
@@ -49,8 +50,8 @@ def bytes_text(data: bytes, most: int = MOST_TEXT) -> str:
 def describe(body: Body) -> dict[str, Any] | None:
     """The decoded form of a packet as data for JSON; None for events that hold no packet."""
     match body:
-        case MqttPacket(raw=raw, level=level):  # the password stays out of it, and in the raw bytes
-            return _describe_mqtt(mqtt.decode(raw, level))
+        case MqttPacket(raw=raw, level=level):
+            return describe_mqtt(raw, level)
         case CoapDatagram(raw=raw):
             return _describe_coap(coap.decode(raw))
         case MdnsPacket(raw=raw):
@@ -58,15 +59,23 @@ def describe(body: Body) -> dict[str, Any] | None:
     return None
 
 
-def _describe_mqtt(packet: mqtt.Packet) -> dict[str, Any]:
+def describe_mqtt(raw: bytes, level: int) -> dict[str, Any]:
+    """The decoded form of an MQTT packet. A password stays out of it, and in the raw bytes."""
+    packet = mqtt.decode(raw, level)
     described: dict[str, Any] = {"packet": packet.type.name}
     if isinstance(packet, mqtt.Undecodable):
         described["undecodable"] = True
-    for field in fields(packet):
-        value = getattr(packet, field.name)
-        if field.name not in ("type", "flags", "raw", "problems") and value not in (None, ()):
-            described[field.name] = "(not shown)" if field.name == "password" else _plain(value)
+    for name in _told_fields(type(packet)):
+        value = getattr(packet, name)
+        if value is not None and value != ():
+            described[name] = "(not shown)" if name == "password" else _plain(value)
     return described | _described_problems(packet.problems)
+
+
+@cache
+def _told_fields(cls: type[mqtt.Packet]) -> tuple[str, ...]:
+    names = (field.name for field in fields(cls))
+    return tuple(name for name in names if name not in ("type", "flags", "raw", "problems"))
 
 
 def _describe_coap(message: coap.Message) -> dict[str, Any]:
@@ -119,6 +128,8 @@ def _described_problems(problems: Iterable[Problem]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if value is None or type(value) in (str, int, bool, float):
+        return value
     if isinstance(value, bytes):
         return bytes_text(value)
     if isinstance(value, Enum):

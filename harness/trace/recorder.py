@@ -14,9 +14,9 @@ from harness.trace.lines import to_line
 class Recorder:
     """Collects the events of one run.
 
-    Every event is written to ``path`` and flushed before :meth:`record` returns, so that a killed run
-    leaves a readable trace. ``clock`` gives seconds (a loop's ``time``); times in the trace count from
-    the creation of the recorder.
+    Events are written to ``path`` before the loop waits for anything again (at once where no loop runs),
+    so that a killed run leaves a readable trace. ``clock`` gives seconds (a loop's ``time``); times in
+    the trace count from the creation of the recorder.
     """
 
     def __init__(self, clock: Callable[[], float], path: Path | None = None) -> None:
@@ -24,6 +24,8 @@ class Recorder:
         self._zero = clock()
         self._events: list[Event] = []
         self._waiters: list[tuple[Callable[[Event], bool], asyncio.Future[Event]]] = []
+        self._unwritten: list[Event] = []
+        self._writing = False  # whether the loop will call _write
         # A lone surrogate (from a file name, say) cannot be UTF-8; backslashreplace makes it a JSON escape.
         self._file: TextIO | None = (
             path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") if path else None
@@ -44,8 +46,9 @@ class Recorder:
         event = Event(len(self._events) + 1, round(self.now, 6), body)
         self._events.append(event)
         if self._file:
-            self._file.write(to_line(event))
-            self._file.flush()
+            self._unwritten.append(event)
+            if not self._writing:
+                self._write_soon()
         for wanted, future in list(self._waiters):
             if not future.done():
                 _offer(event, wanted, future)
@@ -74,9 +77,27 @@ class Recorder:
         finally:
             self._waiters.remove(waiter)
 
+    def _write_soon(self) -> None:
+        """Write after what is being done now: whoever waits for a packet gets it first."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._write()
+        else:
+            self._writing = True
+            loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        self._writing = False
+        unwritten, self._unwritten = self._unwritten, []
+        if self._file:
+            self._file.write("".join(map(to_line, unwritten)))
+            self._file.flush()
+
     def close(self) -> None:
         """Close the file; recording in memory stays possible."""
         if self._file:
+            self._write()
             self._file.close()
             self._file = None
 

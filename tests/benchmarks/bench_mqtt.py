@@ -16,7 +16,9 @@ import asyncio
 import shutil
 import statistics
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from socket import IPPROTO_TCP, TCP_NODELAY
 
 from paho.mqtt.client import Client
@@ -24,7 +26,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from harness.links.broker import Broker, broker_for
 from harness.links.endpoint import Endpoint
+from harness.links.mqtt import RecordingWatch
 from harness.links.paho_client import Message, PahoClient
+from harness.links.tap import Tap
+from harness.trace.recorder import Recorder
 
 Contender = Callable[[Endpoint, int, int], Awaitable[float]]
 """Given a broker, a number of round trips and a QoS, returns round trips per second."""
@@ -55,6 +60,25 @@ class Rally:
 
 async def looped_pair(endpoint: Endpoint, rounds: int, qos: int) -> float:
     """Two PahoClients on this loop."""
+    return await rally_between(endpoint, endpoint, rounds, qos)
+
+
+async def tapped_pair(endpoint: Endpoint, rounds: int, qos: int) -> float:
+    """As a run has it: the far one behind the tap, every packet of both in a trace on disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = Recorder(asyncio.get_running_loop().time, Path(folder) / "trace.jsonl")
+        async with Tap(endpoint, recorder=recorder) as tap:
+            host, port = tap.address
+            watch = RecordingWatch(recorder, 1)
+            result = await rally_between(endpoint, Endpoint(host, port), rounds, qos, watch)
+        recorder.close()
+        return result
+
+
+async def rally_between(
+    near_by: Endpoint, far_by: Endpoint, rounds: int, qos: int, watch: RecordingWatch | None = None
+) -> float:
+    """Round trips per second between two PahoClients, each by its own way to the broker."""
     rally = Rally(rounds)
 
     def answer(message: Message) -> None:
@@ -64,8 +88,9 @@ async def looped_pair(endpoint: Endpoint, rounds: int, qos: int) -> float:
         if rally.returned():
             near.publish("ping", message.payload, qos)
 
-    near, far = PahoClient("near", on_message=go_on), PahoClient("far", on_message=answer)
-    for client, topic in ((near, "pong"), (far, "ping")):
+    near = PahoClient("near", on_message=go_on, watch=watch)
+    far = PahoClient("far", on_message=answer)
+    for client, topic, endpoint in ((near, "pong", near_by), (far, "ping", far_by)):
         await client.connect(endpoint.host, endpoint.port, timeout=10)
         await client.subscribe((topic, qos))
     rally.start()
@@ -109,7 +134,11 @@ async def bare_pair(endpoint: Endpoint, rounds: int, qos: int) -> float:
     return result
 
 
-CONTENDERS: dict[str, Contender] = {"bare paho": bare_pair, "PahoClient": looped_pair}
+CONTENDERS: dict[str, Contender] = {
+    "bare paho": bare_pair,
+    "PahoClient": looped_pair,
+    "PahoClient, tap and trace": tapped_pair,
+}
 
 
 async def compare(broker: Broker, rounds: int, repeats: int, qos: int) -> None:
