@@ -98,7 +98,9 @@ async def settled(bench: Bench) -> None:
         await bench.quiet(remaining, imposed_by=RECONNECT, what="a session that does not end at once")
 
 
-async def closed_by_device(bench: Bench, *, since: int, within: float) -> Event | None:
+async def closed_by_device(
+    bench: Bench, *, since: int, within: float, imposed_by: str | None = None
+) -> Event | None:
     """Wait for the device to end its connection."""
     return await bench.until(
         lambda event: (
@@ -109,6 +111,7 @@ async def closed_by_device(bench: Bench, *, since: int, within: float) -> Event 
         ),
         within=within,
         since=since,
+        imposed_by=imposed_by,
         what="the device to close its connection",
     )
 

@@ -1,0 +1,169 @@
+"""Keep-alive from both ends: the device pings, notices a dead link, and is noticed when it is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, Evidence, Seen, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.mqtt.commands import setting_of
+from harness.checks.mqtt.losses import closed_by_device, connected, is_act, returned
+from harness.checks.mqtt.sessions import Session, sessions, so_far, tapped
+from harness.checks.mqtt.topics import binding_of
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace import mqtt
+from harness.trace.events import Act, Direction, Event, MqttPacket, Point
+
+TOLERANCE = 0.5  # seconds by which packets may be delayed on their way to the tap
+PARTS = 4  # of a keep-alive, after each of which the idle device is sent something
+KEEP_ALIVE = "MQTT 3.1.1 [MQTT-3.1.2-23]"
+EVERYTHING = "everything"  # what the tap says that it withholds when it freezes a link
+NOISE = b"{"  # means nothing to anybody
+
+
+def stays_connected(profile: Profile) -> Iterable[Subject]:
+    """The device as a whole, unless it sleeps most of the time."""
+    return (Subject(),) if binding_of(profile).sleep is None else ()
+
+
+async def ensure_silence(bench: Bench) -> None:
+    """See to it that the trace has a link that went dead without a word, and what came of it.
+
+    First the device is left alone, but for messages to it, until it pings. Then the link is frozen until
+    the device has closed its connection and the broker has published the will; then it may come back.
+    """
+    if any(is_frozen(event) for event in bench.trace):
+        return
+    await connected(bench)
+    binding = binding_of(bench.profile)
+    hold = bench.tap.hold(
+        lambda packet: packet.type is mqtt.PacketType.PINGRESP, Direction.TO_DUT, "PINGRESP"
+    )
+    await _idle(bench)
+    frozen = bench.mark()
+    bench.tap.freeze()
+    hold.discard()
+    await closed_by_device(
+        bench, since=frozen, within=2 * binding.keep_alive, imposed_by="MQTT 3.1.1 + 5.0 3.1.2.10"
+    )
+    if binding.availability is not None:
+        await bench.until(
+            lambda event: is_will(event, bench.profile),
+            within=noticed_within(bench.profile),
+            since=frozen,
+            imposed_by="MQTT 3.1.1 [MQTT-3.1.2-24]",
+            what="the will",
+        )
+        await bench.mqtt.late_subscriber(binding.availability.topic)
+    bench.tap.thaw()
+    await returned(bench)
+
+
+async def _idle(bench: Bench) -> None:
+    """Wait for the device to ping, and send it something meaningless from time to time.
+
+    What it receives may not keep it from pinging. It is waited for somewhat longer than it may take.
+    """
+    binding = binding_of(bench.profile)
+    part = binding.keep_alive / PARTS
+    setting = setting_of(bench.profile)
+    for _ in range(PARTS + 1):
+        since = bench.mark()
+        if setting is not None:
+            await bench.mqtt.publish(setting.topic, NOISE, qos=0)
+        pinged = await bench.until(
+            lambda event: tapped(event, Direction.FROM_DUT, mqtt.PacketType.PINGREQ) is not None,
+            within=part,
+            since=since,
+            imposed_by=KEEP_ALIVE,
+            what="the device to ping",
+        )
+        if pinged:
+            return
+
+
+def noticed_within(profile: Profile) -> float:
+    """Seconds in which a loss is noticed: one and a half keep-alives, and the broker's own slowness."""
+    keep_alive = binding_of(profile).keep_alive
+    return 1.5 * keep_alive + max(5.0, 0.5 * keep_alive)
+
+
+def is_frozen(event: Event) -> bool:
+    """Whether an event is the beginning of a dead link."""
+    return is_act(event, Act.WITHHOLD) and event.body.name == EVERYTHING  # type: ignore[union-attr]
+
+
+def is_will(event: Event, profile: Profile) -> bool:
+    """Whether an event is the will as our own client gets it."""
+    body, there = event.body, binding_of(profile).availability
+    if there is None or not isinstance(body, MqttPacket) or body.point is not Point.CLIENT:
+        return False
+    if body.direction is not Direction.FROM_DUT or body.raw[0] >> 4 != mqtt.PacketType.PUBLISH:
+        return False
+    packet = mqtt.decode(body.raw, body.level)
+    return (
+        isinstance(packet, mqtt.Publish)
+        and packet.topic == there.topic
+        and packet.payload == there.offline.encode()
+    )
+
+
+@requirement(
+    "MQTT-DEV-018",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-3.1.2-23]; 5.0: [MQTT-3.1.2-20]",
+    level=Level.MUST,
+    purpose="ensure that the IUT never lets more than the keep-alive pass between two packets that it sends",
+    stimulus="Leave the DUT alone for a keep-alive, but send it messages that mean nothing; all other "
+    "connections of the run count, too",
+    expect="The gap between two packets of the DUT is at most the keep-alive that it announced; what it "
+    "receives does not keep it from pinging",
+    ics="MQTT.KEEP_ALIVE",
+    needs=(Need.TAP, Need.BROKER),
+    usual_cause="The timer of the ping is set back by what is received, or it is only looked at once in a "
+    "while.",
+)
+class PingsInTime(Check):
+    """Measures the gaps on every connection, up to a ping whose answer is withheld."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return stays_connected(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await ensure_silence(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        seen_so_far = so_far(case)
+        longest: tuple[float, list[Evidence]] = (0.0, [])
+        for session in sessions(seen_so_far):
+            if session.connect is None or not session.connect.what.keep_alive:
+                continue
+            limit = session.connect.what.keep_alive
+            for before, after in _gaps(session, seen_so_far.window[-1]):
+                gap = after.time - before.time
+                if gap > limit + TOLERANCE:
+                    found = f"{gap:.1f} s without a packet of the device, whose keep-alive is {limit} s"
+                    return failed(found, session.connect, before, after)
+                if gap > longest[0] and isinstance(after, Seen):
+                    longest = gap, [session.connect, before, after]
+        if longest[0] < binding_of(case.profile).keep_alive / 2:
+            return inconclusive("the device was never idle for long", longest[1])
+        return passed(f"the longest gap between two of its packets was {longest[0]:.1f} s", longest[1])
+
+
+def _gaps(
+    session: Session, now: Event
+) -> list[tuple[Seen[mqtt.Packet, MqttPacket], Seen[mqtt.Packet, MqttPacket] | Event]]:
+    """Packets of the device with what came next: its next one, or the end. Dead links are left out."""
+    sent = session.sent(mqtt.Packet)
+    answered = session.received(mqtt.Pingresp)
+    for index, packet in enumerate(sent):
+        if isinstance(packet.what, mqtt.Pingreq) and not any(each.line > packet.line for each in answered):
+            return list(pairwise(sent[: index + 1]))
+    end = session.ended.event if session.ended else now
+    return [*pairwise(sent), (sent[-1], end)] if sent else []

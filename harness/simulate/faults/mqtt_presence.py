@@ -1,0 +1,37 @@
+"""Faults in being there: keep-alive, coming back after a loss, and leaving."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.simulate.faults import fault
+from harness.simulate.faults.rewriting import binding, front
+
+if TYPE_CHECKING:
+    from harness.simulate.device import SimulatedDevice
+
+stays_connected = binding(lambda mqtt: mqtt.sleep is None and mqtt.keep_alive)
+
+
+@fault(
+    name="pings-late",
+    title="pings later than its keep-alive asks for",
+    breaks=("MQTT-DEV-018",),
+    seen_as="F-MQTT-11",
+    applies=stays_connected,
+)
+def pings_late(device: SimulatedDevice) -> None:
+    """The timer has some slack, on the wrong side."""
+    front(device).bend(ping_slowness=1.3)
+
+
+@fault(
+    name="pings-missing",
+    title="never pings",
+    breaks=("MQTT-DEV-018",),
+    seen_as="F-MQTT-11",
+    applies=stays_connected,
+)
+def pings_missing(device: SimulatedDevice) -> None:
+    """Nobody calls the client library's loop while there is nothing to send."""
+    front(device).bend(pings=False)
