@@ -87,9 +87,12 @@ async def provoke_each(bench: Bench, endpoint: CoapEndpoint, crafted: Iterable[t
             return
 
 
-async def fence(bench: Bench, endpoint: CoapEndpoint) -> None:
-    """An ordinary request, whose answer shows that all before it on this endpoint has been dealt with."""
-    await ask(bench, endpoint, coap.Code.GET, plain_path(bench.profile))
+async def fence(bench: Bench, endpoint: CoapEndpoint) -> bool:
+    """An ordinary request, whose answer shows that all before it on this endpoint has been dealt with.
+
+    Tells whether it was answered.
+    """
+    return await ask(bench, endpoint, coap.Code.GET, plain_path(bench.profile)) is not None
 
 
 async def put(

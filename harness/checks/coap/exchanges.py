@@ -135,16 +135,16 @@ def whole(case: Case) -> Case:
     return replace(case, window=case.trace)
 
 
-def windows_of(case: Case, checks: Collection[str]) -> list[Sequence[Event]]:
-    """The windows of other checks of this run, and the case's own."""
+def windows_of(trace: Sequence[Event], checks: Collection[str]) -> list[Sequence[Event]]:
+    """The windows of these checks in a trace, as far as they are over."""
     found: list[Sequence[Event]] = []
     begin: int | None = None
-    for at, event in enumerate(case.trace):
+    for at, event in enumerate(trace):
         body = event.body
         if isinstance(body, CheckStarted) and body.check in checks:
             begin = at
         elif isinstance(body, CheckEnded) and body.check in checks and begin is not None:
-            found.append(case.trace[begin : at + 1])
+            found.append(trace[begin : at + 1])
             begin = None
     return found
 

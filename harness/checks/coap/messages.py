@@ -130,8 +130,9 @@ class MarkerWithoutPayload(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint = await bench.coap.endpoint()
-        await provoke(bench, endpoint, crafted_get(bench) + b"\xff", "CON GET, marker without payload")
-        for setting in free_settings(bench.profile)[:1]:
+        crafted = [("CON GET, marker without payload", crafted_get(bench) + b"\xff")]
+        written = free_settings(bench.profile)[:1]
+        for setting in written:
             await bench.read(setting.name, transport="coap")
             put = coap.request(
                 coap.Code.PUT,
@@ -140,9 +141,12 @@ class MarkerWithoutPayload(Check):
                 token=bench.coap.next_token(),
                 content_format=setting.format,
             )
-            await provoke(bench, endpoint, coap.encode(put) + b"\xff", "CON PUT, marker without payload")
-            await bench.read(setting.name, transport="coap")
-        await fence(bench, endpoint)
+            crafted.append(("CON PUT, marker without payload", coap.encode(put) + b"\xff"))
+        await provoke_each(bench, endpoint, crafted)
+        if await fence(bench, endpoint):
+            for setting in written:
+                await bench.read(setting.name, transport="coap")
+            await fence(bench, endpoint)
 
     def judge(self, case: Case) -> Outcome:
         return judge_unchanged(case, crafted_wrong(case)) or judge_format_errors(case)

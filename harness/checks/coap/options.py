@@ -48,7 +48,8 @@ async def _with_critical_option(bench: Bench, type: coap.Type) -> None:
         _, other = await present_and_other(bench, setting)
         body, number = setting.payload(other), setting.format
         await send(coap.Code.PUT, setting.path, payload=body, content_format=number)
-        await fence(bench, endpoint)
+        if not await fence(bench, endpoint):
+            return
         await bench.read(setting.name, transport="coap")
     await fence(bench, endpoint)
 
