@@ -1,0 +1,87 @@
+"""Notifications: their order, and when they end (RFC 7641, 3.4, 4.4 and 4.5)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.coap.asking import find_levers, observing
+from harness.checks.coap.registrations import admitted, registrations
+from harness.checks.coap.silence import (
+    message_of,
+)
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace import coap
+from harness.trace.events import Event
+
+FEW, MANY = 5, 300  # notifications: always, and at most
+LONGEST = 40.0  # seconds that a slow device is made to notify
+
+
+def observe_of(event: Event | None) -> int | None:
+    """The value of Observe in the notification that an event is."""
+    return message_of(event).observe if event is not None else None
+
+
+def room(value: int) -> int:
+    """How far it is from a value of Observe to the end of one, two or three bytes."""
+    return min((1 << bits) - value for bits in (8, 16, 24, 32) if value < 1 << bits)
+
+
+@requirement(
+    "COAP-OBS-05",
+    area=Area.COAP,
+    standard="RFC 7641",
+    clause="3.4, 4.4",
+    level=Level.MUST,
+    purpose="ensure that the values of Observe strictly increase, the first response included",
+    stimulus="Observe; change the state 5 times, and up to 300 times where the value nears the end of one, "
+    "two or three bytes",
+    expect="Each value is newer than the one before by the rule of 3.4; at most three bytes",
+    ics="COAP.OBSERVE",
+    needs=(Need.COAP,),
+    usual_cause="The counter is raised after sending, so that the first notification repeats the value of "
+    "the response; or it has eight bits.",
+)
+class IncreasingObserve(Check):
+    """A client drops what seems older than what it has."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        (lever,) = await find_levers(bench)
+        begin = bench.now
+        async with observing(bench, lever.setting.path) as client:
+            last = client.response.observe if client.response else None
+            turn = 0
+            while last is not None and turn < MANY:
+                turn += 1
+                event = await lever.told(bench, client, turn % 2, await lever.move(bench, turn % 2))
+                value = observe_of(event)
+                if value is None or value == last:
+                    break
+                last = value
+                late = bench.now - begin > LONGEST
+                if turn >= FEW and (late or room(last) > MANY - turn):
+                    break
+            if turn % 2:
+                await lever.show(bench, 0, client)
+
+    def judge(self, case: Case) -> Outcome:
+        registration = registrations(case)[0]
+        if not admitted(registration) or registration.response is None:
+            return inconclusive("the registration was not accepted", *registration.evidence)
+        told = [seen for seen in registration.notifications if seen.what.observe is not None]
+        for earlier, later in pairwise([registration.response, *told]):
+            first, second = earlier.what.observe or 0, later.what.observe or 0
+            if len(later.what.option(coap.OptionNumber.OBSERVE) or b"") > 3:
+                return failed("Observe has more than three bytes", later)
+            if not coap.is_newer(first, second, later.time - earlier.time):
+                return failed(f"Observe {second} came after {first}, and is not newer", earlier, later)
+        if len(told) < FEW:
+            return inconclusive(f"{len(told)} notifications came, {FEW} are needed", *registration.evidence)
+        span = f"{registration.response.what.observe} to {told[-1].what.observe}"
+        return passed(
+            f"Observe rose in {len(told)} notifications, {span}", registration.response, told[:3], told[-1]
+        )
