@@ -5,11 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.case import Case, failed, inconclusive, passed, warned
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import find_levers, observing
-from harness.checks.coap.registrations import admitted, registrations
+from harness.checks.coap.asking import fence, find_levers, observe, observing
+from harness.checks.coap.registrations import admitted, after, registrations
 from harness.checks.coap.silence import (
+    answers_of_ours,
     message_of,
 )
 from harness.model.requirement import Area, Level, Need
@@ -84,4 +85,60 @@ class IncreasingObserve(Check):
         span = f"{registration.response.what.observe} to {told[-1].what.observe}"
         return passed(
             f"Observe rose in {len(told)} notifications, {span}", registration.response, told[:3], told[-1]
+        )
+
+
+@requirement(
+    "COAP-OBS-07",
+    area=Area.COAP,
+    standard="RFC 7641",
+    clause="3.6, 4.5",
+    level=Level.MUST,
+    purpose="ensure that an RST to a notification ends the observation",
+    stimulus="Observe; answer a notification with RST; change the state, which another observer sees",
+    expect="No more notifications (of non-confirmable ones: SHOULD)",
+    ics="COAP.OBSERVE",
+    needs=(Need.COAP,),
+    usual_cause="The Message IDs of notifications are not remembered, so that an RST cannot be told to whom "
+    "it belongs.",
+)
+class ResetObservation(Check):
+    """A client that has forgotten what it asked for can say so."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        (lever,) = await find_levers(bench)
+        path = lever.setting.path
+        async with observing(bench, path) as witness:
+            leaver = await observe(bench, path)
+            leaver.endpoint.acknowledges = False
+            since = await lever.move(bench, 1)
+            event = await lever.told(bench, leaver, 1, since)
+            if event is not None:
+                leaver.endpoint.reset(message_of(event))
+            leaver.endpoint.acknowledges = True
+            await lever.told(bench, witness, 1, since)
+            for to in (0, 1, 0):
+                await lever.show(bench, to, witness)
+                await fence(bench, leaver.endpoint)
+
+    def judge(self, case: Case) -> Outcome:
+        witness, leaver = registrations(case)[:2]
+        resets = [seen for seen in answers_of_ours(case, leaver.local) if seen.what.type is coap.Type.RST]
+        if not admitted(leaver) or not resets:
+            return inconclusive("there was no notification to be rejected", *leaver.evidence)
+        line = resets[0].line
+        if not after(witness.notifications, line):
+            return inconclusive(
+                "no later change was notified to the other observer either", *witness.evidence
+            )
+        later = after(leaver.notifications, line)
+        if later and any(seen.what.type is coap.Type.CON for seen in leaver.notifications):
+            return failed(
+                "a notification came after RST to an earlier one", leaver.sent[0], resets[0], later[0]
+            )
+        if later:
+            message = "non-confirmable notifications went on after RST"
+            return warned(message, leaver.sent[0], resets[0], later[0])
+        return passed(
+            "the observation ended with RST", leaver.sent[0], resets[0], after(witness.notifications, line)
         )
