@@ -8,10 +8,14 @@ from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed, warned
 from harness.checks.catalogue import Check, requirement
 from harness.checks.coap.asking import fence, find_levers, observe, observing
-from harness.checks.coap.registrations import admitted, after, registrations
+from harness.checks.coap.registrations import admitted, after, moves, registrations
+from harness.checks.coap.resources import binding_of
 from harness.checks.coap.silence import (
     answers_of_ours,
+    fall_silent,
+    leave,
     message_of,
+    silent_observers,
 )
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
@@ -141,4 +145,62 @@ class ResetObservation(Check):
             return warned(message, leaver.sent[0], resets[0], later[0])
         return passed(
             "the observation ended with RST", leaver.sent[0], resets[0], after(witness.notifications, line)
+        )
+
+
+@requirement(
+    "COAP-OBS-08",
+    area=Area.COAP,
+    standard="RFC 7641",
+    clause="4.5",
+    level=Level.MUST,
+    purpose="ensure that an observer that stops acknowledging is removed",
+    stimulus="As many observers as the device takes; most acknowledge nothing; change the state and wait "
+    "until the retransmissions are over; then as many new observers, and another change",
+    expect="The silent ones get nothing more; there is room for all the new ones",
+    ics="COAP.OBSERVE_CON",
+    needs=(Need.COAP,),
+    usual_cause="Nobody takes an observer off the list when its last retransmission times out, so that "
+    "clients that left in silence fill the list.",
+)
+class SilentObserver(Check):
+    """Displays are unplugged without saying goodbye."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        (lever,) = await find_levers(bench)
+        await fall_silent(bench, lever)
+        newcomers = [
+            await observe(bench, lever.setting.path) for _ in range(binding_of(bench.profile).observers)
+        ]
+        accepted = [each for each in newcomers if each.response and each.response.observe is not None]
+        await lever.show(bench, 0, *accepted)
+        await leave(bench, accepted)
+
+    def judge(self, case: Case) -> Outcome:
+        count = binding_of(case.profile).observers
+        found = registrations(case)
+        silent, newcomers = silent_observers(case), found[count:]
+        if not silent or not newcomers:
+            return inconclusive(
+                "no observer was notified that could fall silent", [each.sent[0] for each in found]
+            )
+        change = moves(case)[1]
+        for each in silent:
+            later = after(each.notifications, change.line)
+            if later:
+                return failed(
+                    "a client that acknowledges nothing is still notified", each.sent[0], change, later[0]
+                )
+        for number, each in enumerate(newcomers, 1):
+            if not admitted(each):
+                message = (
+                    f"new observer {number} of {count} was not accepted, {len(silent)} silent ones are gone"
+                )
+                return failed(message, [each.sent[0] for each in silent], *each.evidence)
+        if not any(each.notifications for each in newcomers):
+            return inconclusive("the last change was notified to nobody", change)
+        return passed(
+            f"{len(silent)} silent observers were removed, {len(newcomers)} new ones accepted",
+            [each.notifications[0] for each in silent],
+            [each.response for each in newcomers if each.response],
         )
