@@ -7,14 +7,19 @@ from itertools import pairwise
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed, warned
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import fence, find_levers, observe, observing
+from harness.checks.coap.asking import arrives, deadline, fence, find_levers, observe, observing
 from harness.checks.coap.registrations import admitted, after, moves, registrations
 from harness.checks.coap.resources import binding_of
 from harness.checks.coap.silence import (
+    ACK_RANDOM_FACTOR,
+    ACK_TIMEOUT,
+    MARGIN,
+    RETRANSMISSION,
     answers_of_ours,
     fall_silent,
     leave,
     message_of,
+    series_in,
     silent_observers,
 )
 from harness.model.requirement import Area, Level, Need
@@ -203,4 +208,79 @@ class SilentObserver(Check):
             f"{len(silent)} silent observers were removed, {len(newcomers)} new ones accepted",
             [each.notifications[0] for each in silent],
             [each.response for each in newcomers if each.response],
+        )
+
+
+@requirement(
+    "COAP-OBS-16",
+    area=Area.COAP,
+    standard="RFC 7641",
+    clause="4.5.1",
+    level=Level.MUST,
+    purpose="ensure that only one confirmable notification to a client is outstanding",
+    stimulus="One client observes two resources and acknowledges nothing; change both; acknowledge once the "
+    "first notification has come again",
+    expect="No second notification before the ACK; then that of the other resource",
+    ics="COAP.OBSERVE_CON",
+    needs=(Need.COAP,),
+    usual_cause="Each observation has its own retransmission, and nobody counts them per client.",
+)
+class OneOutstanding(Check):
+    """NSTART is 1: a slow client is not flooded."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        (lever,) = await find_levers(bench)
+        path, endpoint = lever.setting.path, await bench.coap.endpoint()
+        clients = [await observe(bench, path, endpoint=endpoint) for _ in range(2)]
+        endpoint.acknowledges = False
+        since = await lever.move(bench, 1)
+        first = await bench.until(
+            arrives(endpoint, lambda message: message.is_response and message.observe is not None),
+            within=deadline(bench, lever.setting),
+            what=f"a notification of {lever.setting.name}",
+            since=since,
+        )
+        if first is not None:
+            message = message_of(first)
+            await bench.until(
+                arrives(endpoint, lambda again: again.mid == message.mid),
+                within=ACK_TIMEOUT * ACK_RANDOM_FACTOR + MARGIN,
+                imposed_by=RETRANSMISSION,
+                what="the notification to come again",
+                since=first.line,
+            )
+            endpoint.acknowledges = True
+            endpoint.acknowledge(message)
+        for client in clients:
+            await lever.told(bench, client, 1, since)
+        await lever.show(bench, 0, *clients)
+        await leave(bench, clients)
+
+    def judge(self, case: Case) -> Outcome:
+        found = registrations(case)
+        if len(found) < 2 or not all(map(admitted, found)):
+            return inconclusive("the registrations were not accepted", [each.sent[0] for each in found])
+        series = [each for each in series_in(case.window) if each.transmissions[0].what.observe is not None]
+        if not series or len(series[0].transmissions) < 2:
+            return inconclusive("no notification was repeated", [each.sent[0] for each in found])
+        first, answered = series[0], series[0].answers
+        if not answered:
+            return inconclusive("the notification was not acknowledged", first.transmissions)
+        early = [
+            each.transmissions[0] for each in series[1:] if each.transmissions[0].line < answered[0].line
+        ]
+        if early:
+            return failed(
+                "a second notification came before the first was acknowledged",
+                [each.sent[0] for each in found],
+                first.transmissions[0],
+                early[0],
+            )
+        if len(series) < 2:
+            return inconclusive("only one of two observations was notified", first.transmissions)
+        return passed(
+            "the second notification waited for the ACK to the first",
+            first.transmissions,
+            answered[0],
+            series[1].transmissions[0],
         )
