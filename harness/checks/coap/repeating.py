@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from harness.checks.bench import Bench, CannotStimulateError, CoapEndpoint
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
@@ -13,10 +15,11 @@ from harness.checks.coap.asking import (
     arrives,
     ask,
     fence,
+    observing,
 )
 from harness.checks.coap.exchanges import Datagram, Exchange, exchanges
 from harness.checks.coap.registrations import admitted, registrations
-from harness.checks.coap.resources import binding_of, slow_resource
+from harness.checks.coap.resources import binding_of, free_settings, plain_path, slow_resource
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
@@ -169,3 +172,85 @@ class SeparateResponse(Check):
         if len(separate) > 1:
             return failed("the repeated request got a second response", each.sent, list(separate.values()))
         return passed("two empty ACKs, then one separate response", each.sent, acks, first)
+
+
+@requirement(
+    "COAP-CORE-13",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="4.5",
+    level=Level.SHOULD,
+    purpose="ensure that a duplicated CON request is executed once and acknowledged again alike",
+    stimulus="Send a CON POST of an action whose effect can be counted three times as the same message, and "
+    "once as another; without such an action, a CON PUT of the present value three times. GET with the same "
+    "Message ID from another port",
+    expect="One effect for each message, not for each copy; the same ACK to each copy; the other port gets "
+    "what it asked for",
+    ics="COAP.POST|COAP.PUT",
+    needs=(Need.COAP,),
+    usual_cause="Message IDs are not remembered, or only the last one; or a copy is dropped without a new "
+    "ACK; or they are remembered without the address that they came from.",
+)
+class DuplicateRequest(Check):
+    """An ACK that was lost must not ring the bell twice."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        counted = [Subject(name) for name in counted_actions(profile)]
+        return counted or ([Subject()] if free_settings(profile) else [])
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint = await bench.coap.endpoint()
+        if subject.name is None:
+            await self._repeat_put(bench, endpoint)
+            return
+        binding = binding_of(bench.profile)
+        action, event = binding.actions[subject.name].path, counted_actions(bench.profile)[subject.name]
+        async with observing(bench, binding.events[event].path) as listener:
+            since, mid = bench.mark(), bench.coap.next_mid()
+            raw = coap.encode(coap.request(coap.Code.POST, action, mid=mid, token=bench.coap.next_token()))
+            bench.stimulus(Act.INVOKE, subject.name, transport="coap", legal=True)
+            await send_copies(bench, endpoint, raw, f"POST {action}")
+            await happens(bench, listener, since)
+            await self._same_id_elsewhere(bench, mid)
+            await invoke_again(bench, endpoint, subject.name, listener)
+
+    async def _repeat_put(self, bench: Bench, endpoint: CoapEndpoint) -> None:
+        setting = free_settings(bench.profile)[0]
+        value = await bench.read(setting.name, transport="coap")
+        bench.stimulus(Act.WRITE, setting.name, value, transport="coap", legal=True)
+        mid = bench.coap.next_mid()
+        message = coap.request(
+            coap.Code.PUT,
+            setting.path,
+            mid=mid,
+            token=bench.coap.next_token(),
+            payload=setting.payload(value),
+            content_format=setting.format,
+        )
+        await send_copies(bench, endpoint, coap.encode(message), f"PUT {setting.path}")
+        await self._same_id_elsewhere(bench, mid)
+
+    async def _same_id_elsewhere(self, bench: Bench, mid: int) -> None:
+        endpoint, path = await bench.coap.endpoint(), plain_path(bench.profile)
+        message = coap.request(coap.Code.GET, path, mid=mid, token=bench.coap.next_token())
+        bench.stimulus(Act.RAW, SAME_ID, transport="coap")
+        await endpoint.request(message, within=ANSWER)
+
+    def judge(self, case: Case) -> Outcome:
+        each = copies_of(case)
+        acks = [seen for seen in each.replies if seen.what.mid == each.asked.mid]
+        if case.subject.name is not None and (problem := executed_more(case, case.subject.name)):
+            return problem
+        if len(acks) < len(each.sent):
+            return failed(f"{len(each.sent)} copies got {len(acks)} answers", each.sent, acks)
+        if len({seen.body.raw for seen in acks}) > 1:
+            return failed("the copies got different answers", each.sent, acks)
+        elsewhere = next(other for other in exchanges(case) if other.what == SAME_ID)
+        if not elsewhere.answered(coap.Code.CONTENT):
+            return failed(
+                f"a GET from another port, with the same Message ID, got {elsewhere.outcome()}",
+                each.sent[0],
+                *elsewhere.evidence,
+            )
+        effect = ", and one effect" if case.subject.name is not None else ""
+        return passed(f"{len(each.sent)} copies got the same answer{effect}", each.sent, acks)
