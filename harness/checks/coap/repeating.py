@@ -254,3 +254,44 @@ class DuplicateRequest(Check):
             )
         effect = ", and one effect" if case.subject.name is not None else ""
         return passed(f"{len(each.sent)} copies got the same answer{effect}", each.sent, acks)
+
+
+@requirement(
+    "COAP-CORE-14",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="4.5",
+    level=Level.SHOULD,
+    purpose="ensure that a duplicated NON request is executed once",
+    stimulus="Send a NON POST of an action whose effect can be counted three times as the same message, then "
+    "once as another",
+    expect="One effect for each message",
+    ics="COAP.POST",
+    needs=(Need.COAP,),
+    usual_cause="Duplicates are looked for only where an ACK is due.",
+)
+class DuplicateNonRequest(Check):
+    """Networks double datagrams, too."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return [Subject(name) for name in counted_actions(profile)]
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        binding, name = binding_of(bench.profile), subject.name or ""
+        event = counted_actions(bench.profile)[name]
+        endpoint = await bench.coap.endpoint()
+        async with observing(bench, binding.events[event].path) as listener:
+            since, path = bench.mark(), binding.actions[name].path
+            mid, token = bench.coap.next_mid(), bench.coap.next_token()
+            message = coap.request(coap.Code.POST, path, mid=mid, token=token, type=coap.Type.NON)
+            bench.stimulus(Act.INVOKE, name, transport="coap", legal=True)
+            await send_copies(bench, endpoint, coap.encode(message), f"NON POST {path}")
+            await happens(bench, listener, since)
+            await invoke_again(bench, endpoint, name, listener)
+
+    def judge(self, case: Case) -> Outcome:
+        each = copies_of(case)
+        name = case.subject.name or ""
+        return executed_more(case, name) or passed(
+            f"{len(each.sent)} copies had one effect", each.sent, happenings(case)
+        )
