@@ -42,6 +42,12 @@ def observes_confirmably(profile: Profile) -> bool:
     return binding is not None and binding.confirmable_notifications and observes(profile)
 
 
+def has_setting(profile: Profile) -> bool:
+    """A device with something that is written over CoAP."""
+    binding = profile.bindings.coap
+    return binding is not None and any(profile.properties[name].writable for name in binding.properties)
+
+
 def front(device: SimulatedDevice) -> CoapFront:
     """The CoAP server of a device that has one."""
     assert device.coap is not None
