@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence, Seen, failed, inconclusive, passed
+from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.commands import setting_of
 from harness.checks.mqtt.losses import closed_by_device, connected, is_act, returned
@@ -161,9 +161,70 @@ def _gaps(
 ) -> list[tuple[Seen[mqtt.Packet, MqttPacket], Seen[mqtt.Packet, MqttPacket] | Event]]:
     """Packets of the device with what came next: its next one, or the end. Dead links are left out."""
     sent = session.sent(mqtt.Packet)
-    answered = session.received(mqtt.Pingresp)
-    for index, packet in enumerate(sent):
-        if isinstance(packet.what, mqtt.Pingreq) and not any(each.line > packet.line for each in answered):
-            return list(pairwise(sent[: index + 1]))
+    unanswered = _unanswered(session)
+    if unanswered is not None:
+        return list(pairwise(seen for seen in sent if seen.line <= unanswered.line))
     end = session.ended.event if session.ended else now
     return [*pairwise(sent), (sent[-1], end)] if sent else []
+
+
+@requirement(
+    "MQTT-DEV-019",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.2.10",
+    level=Level.SHOULD,
+    purpose="ensure that the IUT closes a connection on which the answer to its ping does not come",
+    stimulus="Let the link go dead without a word when the DUT pings: TCP stays open, nothing passes",
+    expect="The DUT closes the connection within two keep-alives, and comes back when the link lives again",
+    ics="MQTT.KEEP_ALIVE",
+    needs=(Need.TAP, Need.BROKER),
+    usual_cause="The ping is sent, but nobody waits for its answer; behind a NAT box that forgot the "
+    "connection the device believes for hours that it is online.",
+)
+class NoticesDeadLink(Check):
+    """Looks for the end of the connection after the ping that was not answered."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return stays_connected(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await ensure_silence(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        seen_so_far = so_far(case)
+        bound = 2 * binding_of(case.profile).keep_alive
+        frozen = first(seen_so_far.acts(Act.WITHHOLD), lambda act: act.what.name == EVERYTHING)
+        if frozen is None:
+            return inconclusive("the link did not go dead")
+        thawed = first(seen_so_far.acts(Act.RELEASE), lambda act: act.what.name == EVERYTHING)
+        quiet = first(reversed(sessions(seen_so_far)), lambda session: session.opened.line < frozen.line)
+        ping = _unanswered(quiet) if quiet else None
+        if quiet is None or ping is None or thawed is None:
+            return inconclusive("the device did not ping on the link that went dead", frozen)
+        if quiet.ended is None or quiet.ended.line > thawed.line:
+            waited = thawed.time - ping.time
+            if waited < bound:
+                return inconclusive(f"the link was dead for {waited:.0f} s only", ping, thawed)
+            return failed(
+                f"the connection was still open {waited:.0f} s after the ping", ping, frozen, thawed
+            )
+        took = quiet.ended.time - ping.time
+        if took > bound + TOLERANCE:
+            return failed(f"the connection was closed {took:.1f} s after the ping", ping, frozen, quiet.ended)
+        back = first(
+            sessions(seen_so_far),
+            lambda session: session.opened.line > thawed.line and bool(session.accepted),
+        )
+        if back is None:
+            return failed("the device did not come back when the link was alive again", ping, thawed)
+        shown = (ping, frozen, quiet.ended, back.opened)
+        return passed(f"it closed the connection {took:.1f} s after the ping, and came back", *shown)
+
+
+def _unanswered(session: Session) -> Seen[mqtt.Pingreq, MqttPacket] | None:
+    """The first ping of the connection whose answer did not reach the device."""
+    answered = session.received(mqtt.Pingresp)
+    return first(
+        session.sent(mqtt.Pingreq), lambda ping: not any(answer.line > ping.line for answer in answered)
+    )

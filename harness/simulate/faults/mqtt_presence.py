@@ -35,3 +35,15 @@ def pings_late(device: SimulatedDevice) -> None:
 def pings_missing(device: SimulatedDevice) -> None:
     """Nobody calls the client library's loop while there is nothing to send."""
     front(device).bend(pings=False)
+
+
+@fault(
+    name="half-open-not-noticed",
+    title="does not notice that its pings are not answered",
+    breaks=("MQTT-DEV-019",),
+    seen_as="F-MQTT-13",
+    applies=stays_connected,
+)
+def half_open_not_noticed(device: SimulatedDevice) -> None:
+    """It believes for hours that it is online."""
+    front(device).bend(notices_half_open=False)
