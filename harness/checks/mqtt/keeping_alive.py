@@ -13,10 +13,10 @@ from harness.checks.mqtt.losses import closed_by_device, connected, is_act, retu
 from harness.checks.mqtt.sessions import Session, sessions, so_far, tapped
 from harness.checks.mqtt.topics import binding_of
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
-from harness.trace.events import Act, Direction, Event, MqttPacket, Point
+from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point
 
 TOLERANCE = 0.5  # seconds by which packets may be delayed on their way to the tap
 PARTS = 4  # of a keep-alive, after each of which the idle device is sent something
@@ -228,3 +228,62 @@ def _unanswered(session: Session) -> Seen[mqtt.Pingreq, MqttPacket] | None:
     return first(
         session.sent(mqtt.Pingreq), lambda ping: not any(answer.line > ping.line for answer in answered)
     )
+
+
+@requirement(
+    "DEV-17",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-3.1.2-8], [MQTT-3.1.2-24]; 5.0: [MQTT-3.1.2-8], [MQTT-3.1.2-22]",
+    level=Level.SHOULD,
+    basis=Basis.DERIVED,
+    purpose="ensure that an unexpected loss of the IUT shows by its will within one and a half keep-alives, "
+    "also to those who ask later",
+    stimulus="Let the link go dead without a word, and subscribe once more when the will has come",
+    expect="The broker publishes the offline message in that time and some seconds, and retains it",
+    ics="MQTT.WILL & MQTT.KEEP_ALIVE",
+    needs=(Need.TAP, Need.BROKER),
+    usual_cause="No will at all, a keep-alive so long that the loss is noticed hours later, or a will that "
+    "is not retained.",
+)
+class LossShows(Check):
+    """Measures from the last packet that reached the broker to the will at our own client."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return stays_connected(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await ensure_silence(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        seen_so_far = so_far(case)
+        frozen = first(seen_so_far.acts(Act.WITHHOLD), lambda act: act.what.name == EVERYTHING)
+        thawed = first(seen_so_far.acts(Act.RELEASE), lambda act: act.what.name == EVERYTHING)
+        if frozen is None or thawed is None:
+            return inconclusive("the link did not go dead")
+        reached = [
+            seen for seen in seen_so_far.mqtt(mqtt.Packet, fate=Fate.FORWARDED) if seen.line < frozen.line
+        ]
+        told = [
+            seen
+            for seen in seen_so_far.mqtt(mqtt.Publish, point=Point.CLIENT)
+            if frozen.line < seen.line < thawed.line and is_will(seen.event, case.profile)
+        ]
+        limit = noticed_within(case.profile)
+        if not reached:
+            return inconclusive("the device sent nothing before the link went dead", frozen)
+        if not told:
+            waited = thawed.time - reached[-1].time
+            if waited < limit:
+                return inconclusive(f"the link was dead for {waited:.0f} s only", frozen, thawed)
+            return failed(f"no will {waited:.0f} s after the device was lost", reached[-1], frozen, thawed)
+        took = told[0].time - reached[-1].time
+        if took > limit:
+            return failed(
+                f"the will came {took:.1f} s after the device was lost", reached[-1], frozen, told[0]
+            )
+        there = binding_of(case.profile).availability
+        retained = [seen for seen in told if seen.what.retain]
+        if there is not None and there.retain and not retained:
+            return failed("the will is not retained: who subscribes later does not learn of the loss", told)
+        return passed(f"the will came {took:.1f} s after the device was lost", reached[-1], frozen, told)
