@@ -153,15 +153,19 @@ class RecordingWatch:
         self._framers = {direction: mqtt.Framer() for direction in Direction}
 
     def opened(self) -> None:
+        """The connection stands."""
         self._change(ConnectionChange.OPENED)
 
     def closed(self) -> None:
+        """The connection has ended."""
         self._change(ConnectionChange.CLOSED)
 
     def sent(self, data: bytes) -> None:
+        """These bytes went to the broker."""
         self._packets(data, Direction.TO_DUT)
 
     def received(self, data: bytes) -> None:
+        """These bytes came from the broker."""
         self._packets(data, Direction.FROM_DUT)
 
     def _packets(self, data: bytes, direction: Direction) -> None:

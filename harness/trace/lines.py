@@ -7,7 +7,7 @@ tools; on reading only the raw bytes count.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields
 from enum import StrEnum
 from functools import cache, lru_cache, partial
@@ -31,27 +31,33 @@ _CLASSES = {cls.__name__: cls for cls in get_args(Body)}
 def to_line(event: Event) -> str:
     """The JSON line of an event, newline included."""
     body = event.body
+    if isinstance(body, MqttPacket):
+        return _mqtt_line(event, body)
     record: dict[str, Any] = {"n": event.line, "t": event.time, "kind": type(body).__name__}
-    for name in _names(body.__class__):
+    for name in _names(cast(Hashable, type(body))):
         value = getattr(body, name)
         record[name] = value.hex() if isinstance(value, bytes) else value
     line = _encode(record)
-    match body:
-        case MqttPacket(raw=raw, level=level):
-            decoded = _decoded_mqtt(raw, level)
-        case CoapDatagram() | MdnsPacket():
-            decoded = _encode(readable.describe(body))
-        case _:
-            return line + "\n"
-    return f'{line[:-1]},"decoded":{decoded}}}\n'
+    if not isinstance(body, CoapDatagram | MdnsPacket):
+        return line + "\n"
+    return f'{line[:-1]},"decoded":{_encode(readable.describe(body))}}}\n'
+
+
+def _mqtt_line(event: Event, body: MqttPacket) -> str:
+    """The same as for any other event, written out: MQTT packets come by the thousand."""
+    return (
+        f'{{"n":{event.line},"t":{event.time!r},"kind":"MqttPacket","point":"{body.point}",'
+        f'"direction":"{body.direction}","connection":{body.connection},"raw":"{body.raw.hex()}",'
+        f'"level":{body.level},"fate":"{body.fate}","decoded":{_decoded_mqtt(body.raw, body.level)}}}\n'
+    )
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @cache
-def _names(cls: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(cls))
+def _names(cls: Hashable) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cast(Any, cls)))
 
 
 @lru_cache(maxsize=4096)

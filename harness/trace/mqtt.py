@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import TypedDict
 
 from harness.trace.mqtt_encode import (
@@ -134,6 +135,19 @@ def decode(raw: bytes, level: int = 4) -> Packet:
 
     A CONNECT is read by the level that it names itself. Never raises.
     """
+    # The tap, the trace and every judge read the same packets; large ones are not worth keeping.
+    return _decode_small(raw, level) if len(raw) <= SMALL else _decode(raw, level)
+
+
+SMALL = 512  # bytes
+
+
+@lru_cache(maxsize=16384)
+def _decode_small(raw: bytes, level: int) -> Packet:
+    return _decode(raw, level)
+
+
+def _decode(raw: bytes, level: int) -> Packet:
     if not raw:
         problem = Problem("2.1.4" if level == MQTT_5 else "2.2.3", "no bytes at all")
         return Undecodable(type=PacketType.RESERVED, flags=0, raw=raw, problems=(problem,))
@@ -152,7 +166,7 @@ def decode(raw: bytes, level: int = 4) -> Packet:
             reader.problem("2.2.3", f"{reader.left} bytes behind the last field", clause_5="2.1.4")
     except UnreadableField:
         packet = Undecodable(**header)
-    return replace(packet, problems=tuple(outer.problems))
+    return replace(packet, problems=tuple(outer.problems)) if outer.problems else packet
 
 
 _FIXED_FLAGS = {PacketType.PUBREL: 0b0010, PacketType.SUBSCRIBE: 0b0010, PacketType.UNSUBSCRIBE: 0b0010}

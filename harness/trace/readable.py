@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
-from typing import Any, assert_never
+from typing import Any, assert_never, cast
 
 from harness.trace import coap, mdns, mqtt
 from harness.trace.events import Body as Body
@@ -65,7 +65,7 @@ def describe_mqtt(raw: bytes, level: int) -> dict[str, Any]:
     described: dict[str, Any] = {"packet": packet.type.name}
     if isinstance(packet, mqtt.Undecodable):
         described["undecodable"] = True
-    for name in _told_fields(type(packet)):
+    for name in _told_fields(cast(Hashable, type(packet))):
         value = getattr(packet, name)
         if value is not None and value != ():
             described[name] = "(not shown)" if name == "password" else _plain(value)
@@ -73,8 +73,8 @@ def describe_mqtt(raw: bytes, level: int) -> dict[str, Any]:
 
 
 @cache
-def _told_fields(cls: type[mqtt.Packet]) -> tuple[str, ...]:
-    names = (field.name for field in fields(cls))
+def _told_fields(cls: Hashable) -> tuple[str, ...]:
+    names = (field.name for field in fields(cast(Any, cls)))
     return tuple(name for name in names if name not in ("type", "flags", "raw", "problems"))
 
 
