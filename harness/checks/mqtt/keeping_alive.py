@@ -33,23 +33,16 @@ def stays_connected(profile: Profile) -> Iterable[Subject]:
 async def ensure_silence(bench: Bench) -> None:
     """See to it that the trace has a link that went dead without a word, and what came of it.
 
-    First the device is left alone, but for messages to it, until it pings. Then the link is frozen until
-    the device has closed its connection and the broker has published the will; then it may come back.
+    Nothing of the device reaches the broker any more, and nothing of the broker the device; only we send
+    it something now and then, until it pings. Once the broker has published the will and the device has
+    closed its connection, it may come back.
     """
     if any(is_frozen(event) for event in bench.trace):
         return
     await connected(bench)
-    binding = binding_of(bench.profile)
-    hold = bench.tap.hold(
-        lambda packet: packet.type is mqtt.PacketType.PINGRESP, Direction.TO_DUT, "PINGRESP"
-    )
-    await _idle(bench)
-    frozen = bench.mark()
+    binding, frozen = binding_of(bench.profile), bench.mark()
     bench.tap.freeze()
-    hold.discard()
-    await closed_by_device(
-        bench, since=frozen, within=2 * binding.keep_alive, imposed_by="MQTT 3.1.1 + 5.0 3.1.2.10"
-    )
+    await _idle(bench)
     if binding.availability is not None:
         await bench.until(
             lambda event: is_will(event, bench.profile),
@@ -59,6 +52,9 @@ async def ensure_silence(bench: Bench) -> None:
             what="the will",
         )
         await bench.mqtt.late_subscriber(binding.availability.topic)
+    await closed_by_device(
+        bench, since=frozen, within=2 * binding.keep_alive, imposed_by="MQTT 3.1.1 + 5.0 3.1.2.10"
+    )
     bench.tap.thaw()
     await returned(bench)
 
@@ -69,15 +65,14 @@ async def _idle(bench: Bench) -> None:
     What it receives may not keep it from pinging. It is waited for somewhat longer than it may take.
     """
     binding = binding_of(bench.profile)
-    part = binding.keep_alive / PARTS
     setting = setting_of(bench.profile)
     for _ in range(PARTS + 1):
         since = bench.mark()
-        if setting is not None:
-            await bench.mqtt.publish(setting.topic, NOISE, qos=0)
+        if setting is not None and bench.tap.connected:
+            bench.tap.inject(setting.packet(NOISE, binding.level), what="a message that means nothing")
         pinged = await bench.until(
             lambda event: tapped(event, Direction.FROM_DUT, mqtt.PacketType.PINGREQ) is not None,
-            within=part,
+            within=binding.keep_alive / PARTS,
             since=since,
             imposed_by=KEEP_ALIVE,
             what="the device to ping",
