@@ -42,6 +42,7 @@ class LabBench:
         self._read_to = 0
         self._reports: dict[int, tuple[Report, ...]] = {}
         self._observer: Endpoint | None = None
+        self._silent = False  # the device was seen not to say that it is online
         self._observed: list[coap_messages.Message] = []  # the registrations of the observer
 
     @property
@@ -250,22 +251,39 @@ class LabBench:
         limit = max(behaviour.boot, behaviour.reconnect) if within is None else within
         deadline = self._recorder.now + limit
         binding = self.profile.bindings.mqtt
-        if binding and binding.sleep is None and self._equipment.target.watches_mqtt:
-            tapped = self.offers(Need.TAP)
-            if not mqtt_present(self.trace, binding, tapped):
-                event = await self.until(
-                    lambda event: (
-                        isinstance(event.body, MqttPacket) and mqtt_present(self.trace, binding, tapped)
-                    ),
-                    within=limit,
-                    what="the device to be connected and subscribed over MQTT",
-                    imposed_by="profile: bindings.mqtt.reconnect, behaviour.boot",
-                )
-                if event is None:
-                    return False
+        watched = binding and binding.sleep is None and self._equipment.target.watches_mqtt
+        if watched and not await self._on_mqtt(limit, fully=within is None):
+            return False
         if self.offers(Need.COAP):
             return await self._coap_alive(deadline)
         return True
+
+    async def _on_mqtt(self, limit: float, *, fully: bool) -> bool:
+        """Wait until the DUT is connected, subscribed, and has said that it is online.
+
+        One that did not say so when it had had all its time (``fully``) is there all the same, and is not
+        waited for in vain before each further check.
+        """
+        binding, tapped = self.profile.bindings.mqtt, self.offers(Need.TAP)
+        assert binding is not None
+
+        def present(event: Event | None = None) -> bool:
+            if event is not None and not isinstance(event.body, MqttPacket):
+                return False
+            return mqtt_present(self.trace, binding, tapped, silent=self._silent)
+
+        if present():
+            return True
+        event = await self.until(
+            present,
+            within=limit,
+            what="the device to be connected and subscribed over MQTT",
+            imposed_by="profile: bindings.mqtt.reconnect, behaviour.boot",
+        )
+        if event is None and fully and mqtt_present(self.trace, binding, tapped, silent=True):
+            self._silent = True
+            self.note("the device is connected and subscribed, but does not say that it is online")
+        return event is not None or self._silent
 
     async def tidy(self) -> None:
         """After a check: undo what it left behind."""

@@ -9,12 +9,13 @@ from harness.trace import coap, mqtt
 from harness.trace.events import Connection, ConnectionChange, Direction, Event, Fate, MqttPacket, Point
 
 
-def mqtt_present(trace: Sequence[Event], binding: MqttBinding, tapped: bool) -> bool:
+def mqtt_present(trace: Sequence[Event], binding: MqttBinding, tapped: bool, *, silent: bool = False) -> bool:
     """Whether the DUT is connected, has its subscriptions, and has said that it is online.
 
-    Seen at the tap; without one, from what our own client gets of the DUT.
+    Seen at the tap; without one, from what our own client gets of the DUT. One that is ``silent`` need not
+    say so, if the tap shows the rest.
     """
-    return _present_at_tap(trace, binding) if tapped else _present_at_client(trace, binding)
+    return _present_at_tap(trace, binding, silent) if tapped else _present_at_client(trace, binding)
 
 
 def coap_answers(message: coap.Message, mid: int, token: bytes) -> bool:
@@ -27,7 +28,7 @@ def coap_answers(message: coap.Message, mid: int, token: bytes) -> bool:
     return message.is_response and message.token == token
 
 
-def _present_at_tap(trace: Sequence[Event], binding: MqttBinding) -> bool:
+def _present_at_tap(trace: Sequence[Event], binding: MqttBinding, silent: bool) -> bool:
     commanded = bool(binding.actions) or any(bound.command for bound in binding.properties.values())
     ended: set[int] = set()
     accepted: set[int] = set()
@@ -44,7 +45,7 @@ def _present_at_tap(trace: Sequence[Event], binding: MqttBinding) -> bool:
                 newest not in ended
                 and newest in accepted
                 and (newest in subscribed or not commanded)
-                and (newest in told or binding.availability is None)
+                and (newest in told or silent or binding.availability is None)
             )
         if not isinstance(body, MqttPacket) or body.point is not Point.TAP or body.fate is Fate.DROPPED:
             continue

@@ -89,3 +89,10 @@ def test_without_a_tap_the_newest_availability_decides() -> None:
     assert mqtt_present(trace(told(b"offline"), told(b"online")), BINDING, tapped=False)
     assert not mqtt_present(trace(told(b"online"), told(b"offline")), BINDING, tapped=False)
     assert not mqtt_present(trace(), BINDING, tapped=False)
+
+
+def test_a_device_that_does_not_say_that_it_is_online_is_there_for_whoever_knows_that() -> None:
+    silent = session(1)[:-1]
+    assert not mqtt_present(trace(*silent), BINDING, tapped=True)
+    assert mqtt_present(trace(*silent), BINDING, tapped=True, silent=True)
+    assert not mqtt_present(trace(*silent[:-1]), BINDING, tapped=True, silent=True)
