@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from asyncio.subprocess import PIPE, STDOUT, Process
@@ -32,6 +33,9 @@ class Program:
         self._arguments = inside.command(arguments) if inside else [str(part) for part in arguments]
         self._settings = {**environment(), **(settings or {})}
         self._process: Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._told = 0  # lines that were given out by says()
         self.lines: list[str] = []
 
     async def __aenter__(self) -> Self:
@@ -40,33 +44,38 @@ class Program:
         self._process = await asyncio.create_subprocess_exec(
             *buffered, stdout=PIPE, stderr=STDOUT, env=self._settings, limit=1 << 20
         )
+        self._reader = asyncio.create_task(self._read(self._process))
         return self
 
     async def __aexit__(self, *problem: object) -> None:
-        process = self._running
-        if process.returncode is None:
-            process.terminate()
+        if self._running.returncode is None:
+            self._running.terminate()
         try:
-            await asyncio.wait_for(self._drain(), END_LIMIT)
+            await asyncio.wait_for(self._ended(), END_LIMIT)
         except TimeoutError:
-            process.kill()
-            await process.wait()
+            self._running.kill()
+            await self._ended()
 
     async def says(self, text: str, *, within: float = ANSWER_LIMIT) -> str:
         """Wait for the next line with ``text`` in it, and return that line."""
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while line := await self._line():
-                    if text in line:
-                        return line
-        except TimeoutError:
-            raise AssertionError(f"{self._arguments} did not say {text!r}: {self.lines}") from None
-        raise AssertionError(f"{self._arguments} ended without saying {text!r}: {self.lines}")
+                while True:
+                    ended = self._has_ended
+                    while self._told < len(self.lines):
+                        self._told += 1
+                        if text in self.lines[self._told - 1]:
+                            return self.lines[self._told - 1]
+                    if ended:
+                        break
+                    self._news.clear()
+                    await self._news.wait()
+        raise AssertionError(f"{self._arguments} did not say {text!r}: {self.lines}")
 
     async def ends(self, *, within: float = ANSWER_LIMIT) -> str:
         """Wait for its end by itself; returns all that it printed."""
         async with asyncio.timeout(within):
-            await self._drain()
+            await self._ended()
         return "\n".join(self.lines)
 
     @property
@@ -79,18 +88,22 @@ class Program:
         assert self._process is not None, "not started"
         return self._process
 
-    async def _line(self) -> str | None:
-        assert self._running.stdout is not None
-        raw = await self._running.stdout.readline()
-        if not raw:
-            return None
-        self.lines.append(raw.decode(errors="replace").rstrip("\n"))
-        return self.lines[-1] or " "
+    @property
+    def _has_ended(self) -> bool:
+        return self._reader is not None and self._reader.done()
 
-    async def _drain(self) -> None:
-        while await self._line():
-            pass
-        await self._running.wait()
+    async def _read(self, process: Process) -> None:
+        """Take all that it prints, so that it never waits for us."""
+        assert process.stdout is not None
+        async for raw in process.stdout:
+            self.lines.append(raw.decode(errors="replace").rstrip("\n"))
+            self._news.set()
+        await process.wait()
+        self._news.set()
+
+    async def _ended(self) -> None:
+        assert self._reader is not None, "not started"
+        await asyncio.shield(self._reader)
 
 
 async def output(
