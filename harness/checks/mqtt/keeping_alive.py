@@ -170,7 +170,7 @@ def _gaps(
     clause="3.1.2.10",
     level=Level.SHOULD,
     purpose="ensure that the IUT closes a connection on which the answer to its ping does not come",
-    stimulus="Let the link go dead without a word when the DUT pings: TCP stays open, nothing passes",
+    stimulus="Let the link go dead without a word, so that no ping is answered; TCP stays open",
     expect="The DUT closes the connection within two keep-alives, and comes back when the link lives again",
     ics="MQTT.KEEP_ALIVE",
     needs=(Need.TAP, Need.BROKER),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.simulate.faults import fault
-from harness.simulate.faults.rewriting import binding, front
+from harness.simulate.faults.rewriting import binding, front, takes_commands
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
@@ -47,3 +47,14 @@ def pings_missing(device: SimulatedDevice) -> None:
 def half_open_not_noticed(device: SimulatedDevice) -> None:
     """It believes for hours that it is online."""
     front(device).bend(notices_half_open=False)
+
+
+@fault(
+    name="subscribes-once",
+    title="does not subscribe again after a loss",
+    breaks=("MQTT-DEV-030", "MQTT-DEV-031"),
+    applies=binding(takes_commands),
+)
+def subscribes_once(device: SimulatedDevice) -> None:
+    """It reports on and on, and is deaf."""
+    front(device).bend(subscribes_again=False)

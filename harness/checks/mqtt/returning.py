@@ -1,0 +1,81 @@
+"""Coming back after a lost session: subscriptions, availability, states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, Evidence, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.mqtt.commands import command, effect_of, present_value, setting_of
+from harness.checks.mqtt.losses import ensure_loss
+from harness.checks.mqtt.sessions import Session, sessions, so_far
+from harness.checks.mqtt.topics import binding_of, commands
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace import mqtt
+from harness.trace.events import Act
+
+
+async def try_command(bench: Bench) -> None:
+    """Give a command, where the device takes any, to see whether it is heard."""
+    setting = setting_of(bench.profile)
+    if setting is not None:
+        (value,) = setting.others(await present_value(bench, setting), 1)
+        await command(bench, setting, value)
+
+
+def present_session(case: Case) -> Session | None:
+    """The session of after the last loss; None when the device did not come back, or was never away."""
+    found = sessions(so_far(case))
+    return found[-1] if len(found) > 1 and found[-1].accepted and not found[-1].ended else None
+
+
+def subscribed_again(case: Case, session: Session) -> Outcome:
+    """Whether every command topic was subscribed in a session, and whether commands are heard."""
+    asked = session.sent(mqtt.Subscribe)
+    filters = [wanted.filter for seen in asked for wanted in seen.what.filters]
+    assert session.accepted is not None
+    for topic in commands(case.profile):
+        if not any(mqtt.topic_matches(each, topic) for each in filters):
+            return failed(f"{topic} was not subscribed again", session.opened, session.accepted, asked)
+    shown: list[Evidence] = [session.accepted, *asked]
+    for write in case.acts(Act.WRITE):
+        effect = effect_of(case, write)
+        if effect is None:
+            return failed("a command after the return was not obeyed", session.accepted, asked, write)
+        shown += [write, effect]
+    return passed(f"all {len(commands(case.profile))} command topics were subscribed again", shown)
+
+
+@requirement(
+    "MQTT-DEV-030",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-3.1.2-6], [MQTT-3.2.2-1]; 5.0: [MQTT-3.1.2-4], [MQTT-3.2.2-2]",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that the IUT, which uses clean sessions, subscribes again after every connection",
+    stimulus="Cut the connection, let the DUT come back, give a command",
+    expect="SUBSCRIBE for every command topic after CONNACK; the command takes effect",
+    ics="MQTT.SUB",
+    needs=(Need.TAP, Need.BROKER),
+    usual_cause="Subscribing stands in the start-up code in place of the handler of CONNACK: after the first "
+    "loss the device still reports, but is deaf.",
+)
+class SubscribesAgain(Check):
+    """Looks at the session of after the last loss; the broker has forgotten all subscriptions by then."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return (Subject(),) if binding_of(profile).clean_session else ()
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await ensure_loss(bench)
+        await try_command(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        session = present_session(case)
+        if session is None:
+            return inconclusive("the device did not come back after the loss", case.acts(Act.DROP_LINK))
+        return subscribed_again(case, session)
