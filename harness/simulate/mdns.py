@@ -109,7 +109,10 @@ class MdnsFront:
 
     def _renamed(self, records: RecordSet, lost: set[Name]) -> RecordSet:
         self._host_label, self._instances = records.renamed(lost)
-        return self._record_set()
+        renewed = self._record_set()
+        if self.habits.keeps_old_names:
+            renewed.keep(records)
+        return renewed
 
     def _arrived(self, received: Received) -> None:
         packet = read(received.data) if self._claimer.records.concerns(received.data) else None

@@ -74,6 +74,12 @@ class RecordSet:
         self._own_labels = {name.labels[0].lower() for name in self.claims}
         self._labels = {name.labels[0].lower() for name in self.by_name}
 
+    def keep(self, earlier: RecordSet) -> None:
+        """Goes on answering for names that an earlier set had (a fault)."""
+        for name, records in earlier.by_name.items():
+            self.by_name.setdefault(name, records)
+        self._labels |= earlier._labels
+
     @property
     def unique(self) -> list[Record]:
         """The records of names that no other host may have."""

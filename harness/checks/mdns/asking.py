@@ -133,8 +133,11 @@ def _last_multicast(bench: Bench, questions: Sequence[Question]) -> float:
     )
 
 
-async def restarted(bench: Bench) -> None:
-    """Stop the device in order and start it; returns at once. Its goodbyes are in the trace."""
+async def restarted(bench: Bench) -> int:
+    """Stop the device in order and start it; returns at once, with the mark of the start.
+
+    Its goodbyes are in the trace.
+    """
     await present(bench)
     begin = bench.mark()
     await bench.power.stop()
@@ -144,7 +147,9 @@ async def restarted(bench: Bench) -> None:
         what="the device's goodbye",
         since=begin,
     )
+    start = bench.mark()
     await bench.power.start()
+    return start
 
 
 async def ready_again(bench: Bench) -> None:

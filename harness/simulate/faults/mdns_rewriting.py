@@ -75,3 +75,9 @@ def points_to_itself(packet: bytes) -> bool:
     """Whether a packet holds a compression pointer to the very place where it stands."""
     places = range(12, min(len(packet) - 1, 0x3FFF))
     return any(int.from_bytes(packet[at : at + 2], "big") == 0xC000 | at for at in places)
+
+
+def says_goodbye(profile: Profile) -> bool:
+    """A device with a service that promises a goodbye."""
+    mdns = profile.bindings.mdns
+    return offers_services(profile) and mdns is not None and mdns.goodbye
