@@ -43,6 +43,17 @@ def is_act(event: Event, act: Act) -> bool:
     return isinstance(event.body, Stimulus) and event.body.act is act
 
 
+async def ensure_restart(bench: Bench) -> None:
+    """See to it that the broker was restarted with all forgotten, and that the device came back."""
+    restarts = (event.line for event in bench.trace if is_act(event, Act.RESTART_BROKER))
+    first = next(restarts, None)
+    if first is None or not any(is_accepted(event) for event in bench.trace[first:]):
+        await connected(bench)
+        await settled(bench)
+        await bench.mqtt.restart_broker(wipe=True)
+        await returned(bench)
+
+
 async def connected(bench: Bench) -> None:
     """See to it that the device is connected: a sleeping one is woken by operating it.
 

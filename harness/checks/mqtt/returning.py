@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence, failed, inconclusive, passed
+from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.commands import command, effect_of, present_value, setting_of
-from harness.checks.mqtt.losses import ensure_loss
+from harness.checks.mqtt.losses import ensure_loss, ensure_restart
 from harness.checks.mqtt.sessions import Session, sessions, so_far
 from harness.checks.mqtt.topics import binding_of, commands
 from harness.model.profile import Profile
@@ -79,3 +79,39 @@ class SubscribesAgain(Check):
         if session is None:
             return inconclusive("the device did not come back after the loss", case.acts(Act.DROP_LINK))
         return subscribed_again(case, session)
+
+
+@requirement(
+    "MQTT-DEV-031",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-3.2.2-3], [MQTT-3.1.2-4]; 5.0: [MQTT-3.2.2-5]",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that the IUT, which keeps its session, subscribes again when the broker has lost it",
+    stimulus="Restart the broker without what it had stored, let the DUT come back, give a command",
+    expect="CONNACK tells of no session; SUBSCRIBE for every command topic; the command is obeyed",
+    ics="MQTT.PERSISTENT & MQTT.SUB",
+    needs=(Need.TAP, Need.BROKER, Need.RESTART),
+    usual_cause="The flag Session Present of CONNACK is not looked at: the device trusts in subscriptions "
+    "that the broker does not have any more.",
+)
+class SubscribesAgainWhenForgotten(Check):
+    """Looks at the session of after the restart."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await ensure_restart(bench)
+        await try_command(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        session = present_session(case)
+        restarts = so_far(case).acts(Act.RESTART_BROKER)
+        if session is None or session.accepted is None or not restarts:
+            return inconclusive("the device did not come back after the restart of the broker", restarts)
+        fresh = first(
+            sessions(so_far(case)),
+            lambda each: each.opened.line > restarts[0].line and each.accepted is not None,
+        )
+        if fresh is None or fresh.accepted is None or fresh.accepted.what.session_present:
+            return inconclusive("the broker still knew the session", restarts, session.accepted)
+        return subscribed_again(case, fresh)
