@@ -8,14 +8,14 @@ from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.commands import command, effect_of, present_value, setting_of
-from harness.checks.mqtt.losses import ensure_loss, ensure_restart
-from harness.checks.mqtt.sessions import Session, sessions, so_far
-from harness.checks.mqtt.topics import binding_of, commands
+from harness.checks.mqtt.losses import ensure_loss, ensure_restart, is_accepted, is_act
+from harness.checks.mqtt.sessions import Session, sessions, so_far, tapped
+from harness.checks.mqtt.topics import binding_of, commands, readings, retained, subscribe_late
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
-from harness.trace.events import Act
+from harness.trace.events import Act, Direction, Event
 
 
 async def try_command(bench: Bench) -> None:
@@ -115,3 +115,61 @@ class SubscribesAgainWhenForgotten(Check):
         if fresh is None or fresh.accepted is None or fresh.accepted.what.session_present:
             return inconclusive("the broker still knew the session", restarts, session.accepted)
         return subscribed_again(case, fresh)
+
+
+def kept_topics(profile: Profile) -> set[str]:
+    """The topics whose last message the broker is to keep: availability and states, not events."""
+    return {each.topic for each in readings(profile) if each.retain and not each.is_event}
+
+
+async def told_again(bench: Bench, *, since: int) -> None:
+    """Wait until the device has published every topic that the broker is to keep."""
+    missing = kept_topics(bench.profile)
+
+    def complete(event: Event) -> bool:
+        packet = tapped(event, Direction.FROM_DUT, mqtt.PacketType.PUBLISH)
+        if isinstance(packet, mqtt.Publish):
+            missing.discard(packet.topic)
+        return not missing
+
+    within = bench.profile.behaviour.reconnect
+    await bench.until(complete, within=within, since=since, what="all states to be published again")
+
+
+@requirement(
+    "DEV-16",
+    area=Area.MQTT,
+    standard="good practice (profile)",
+    clause="bindings.mqtt: retain; behaviour.reconnect",
+    level=Level.SHOULD,
+    basis=Basis.DERIVED,
+    purpose="ensure that all retained topics are there again after the broker has lost them in a restart",
+    stimulus="Restart the broker without what it had stored, let the DUT come back, subscribe once more",
+    expect="The broker has every retained topic of the profile again, in the time that the profile gives for "
+    "coming back, without any state having changed",
+    ics="MQTT.RETAIN",
+    needs=(Need.TAP, Need.BROKER, Need.RESTART),
+    usual_cause="Only changes are published after a reconnection; until the next change everybody sees the "
+    "state as unknown.",
+)
+class RestoresRetainedTopics(Check):
+    """A late subscriber tells what the broker has."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await ensure_restart(bench)
+        restarted = next(event.line for event in bench.trace if is_act(event, Act.RESTART_BROKER))
+        await told_again(bench, since=restarted)
+        await subscribe_late(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        restarts = so_far(case).acts(Act.RESTART_BROKER)
+        wanted, found = kept_topics(case.profile), retained(case)
+        seen = so_far(case).window
+        if not restarts or not any(is_accepted(event) for event in seen[restarts[0].line :]):
+            return inconclusive("the device did not come back after the restart of the broker", restarts)
+        missing = sorted(wanted - found.keys())
+        if missing:
+            return failed(
+                f"after the restart the broker has nothing of {missing[0]}", restarts, found.values()
+            )
+        return passed(f"all {len(wanted)} retained topics are there again", restarts, *found.values())

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from harness.checks.bench import Bench
+from harness.checks.case import Case, Seen
 from harness.checks.payloads import Undecoded, decode_mqtt
 from harness.model.base import Value
 from harness.model.binding import MqttBinding
 from harness.model.profile import Profile
+from harness.trace import mqtt
+from harness.trace.events import ConnectionChange, MqttPacket, Point
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +62,26 @@ def commands(profile: Profile) -> dict[str, int]:
     for action in binding.actions.values():
         wanted[action.command] = max(wanted.get(action.command, 0), action.command_qos)
     return wanted
+
+
+async def subscribe_late(bench: Bench) -> None:
+    """Let a new client subscribe to all that the device publishes, to see what the broker keeps of it."""
+    binding = binding_of(bench.profile)
+    await bench.mqtt.late_subscriber(f"{binding.base}/#")
+    there = binding.availability
+    if there is not None and not there.topic.startswith(f"{binding.base}/"):
+        await bench.mqtt.late_subscriber(there.topic)
+
+
+def retained(case: Case) -> dict[str, Seen[mqtt.Publish, MqttPacket]]:
+    """What the broker had kept, by topic, as the clients of the window saw it that subscribed late."""
+    late = {
+        seen.what.connection
+        for seen in case.connections(Point.CLIENT)
+        if seen.what.change is ConnectionChange.OPENED
+    }
+    return {
+        seen.what.topic: seen
+        for seen in case.mqtt(mqtt.Publish, point=Point.CLIENT)
+        if seen.body.connection in late and seen.what.retain
+    }

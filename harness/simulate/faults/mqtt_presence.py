@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.simulate.faults import fault
-from harness.simulate.faults.rewriting import binding, front, takes_commands
+from harness.simulate.faults.rewriting import binding, front, speaks_mqtt, takes_commands
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
@@ -58,3 +58,15 @@ def half_open_not_noticed(device: SimulatedDevice) -> None:
 def subscribes_once(device: SimulatedDevice) -> None:
     """It reports on and on, and is deaf."""
     front(device).bend(subscribes_again=False)
+
+
+@fault(
+    name="states-told-once",
+    title="publishes its states only at the first connection",
+    breaks=("DEV-16", "PROFILE-05"),
+    seen_as="F-MQTT-25",
+    applies=speaks_mqtt,
+)
+def states_told_once(device: SimulatedDevice) -> None:
+    """After a restart of the broker everybody waits for the next change."""
+    front(device).bend(publishes_state_again=False)
