@@ -99,6 +99,15 @@ class Arranger:
         await self.look()
         return moves[-1]
 
+    def next_move(
+        self,
+        worth: Callable[[State, Move, State], float | None],
+        rule: Rule,
+        names: Iterable[str],
+    ) -> Move | None:
+        """The cheapest single move that ``worth`` accepts in the present state."""
+        return self._planner.next_move(self.state, worth, rule, frozenset(names))
+
     async def perform(self, move: Move, concerned: Collection[str] = ()) -> None:
         """Make a move, and wait until the device reports what it does to the properties of ``concerned``.
 

@@ -56,20 +56,25 @@ class Command:
 
 def commands(case: Case, name: str, transport: Transport) -> list[Command]:
     """The commands of the window for one property over one transport, in order."""
-    found = _over_mqtt(case, name) if transport is Transport.MQTT else _over_coap(case, name)
+    everywhere = sorted(
+        [*_over_mqtt(case, name), *_over_coap(case, name)], key=lambda command: command.sent.line
+    )
     reports = case.reports(name, transport)
     end = case.window[-1].time if case.window else 0.0
-    ended: list[Command] = []
-    for index, command in enumerate(found):
-        following = found[index + 1].sent.event if index + 1 < len(found) else None
+    found: list[Command] = []
+    for index, command in enumerate(everywhere):
+        if command.transport is not transport:
+            continue
+        # The next command changes the state, whichever way it came.
+        following = everywhere[index + 1].sent.event if index + 1 < len(everywhere) else None
         told = tuple(
             report
             for report in reports
             if report.event.line > command.sent.line
             and (following is None or report.event.line < following.line)
         )
-        ended.append(replace(command, reports=told, until=following.time if following else end))
-    return ended
+        found.append(replace(command, reports=told, until=following.time if following else end))
+    return found
 
 
 def command_topic(bound: MqttProperty) -> str:
@@ -116,7 +121,8 @@ def answer_to(case: Case, request: Seen[coap.Message, object]) -> Seen[coap.Mess
 
 def _over_mqtt(case: Case, name: str) -> list[Command]:
     binding = case.profile.bindings.mqtt
-    assert binding is not None
+    if binding is None or name not in binding.properties:
+        return []
     bound = binding.properties[name]
     found = []
     for seen in published(case, command_topic(bound)):
@@ -129,7 +135,8 @@ def _over_mqtt(case: Case, name: str) -> list[Command]:
 
 def _over_coap(case: Case, name: str) -> list[Command]:
     binding = case.profile.bindings.coap
-    assert binding is not None
+    if binding is None or name not in binding.properties:
+        return []
     bound, schema = binding.properties[name], case.profile.properties[name]
     found = []
     for seen in requested(case, bound.path, coap.Code.PUT):

@@ -104,6 +104,21 @@ class Planner:
                     best = node.cost + cost + added, [*node.moves, move]
         return best[1] if best else None
 
+    def next_move(
+        self,
+        state: State,
+        worth: Callable[[State, Move, State], float | None],
+        rule: Rule,
+        names: frozenset[str],
+    ) -> Move | None:
+        """The cheapest move that ``worth`` accepts, as in :meth:`plan_trigger`, from this very state."""
+        found: list[tuple[float, int, Move]] = []
+        for move, cost in self._moves(state, related(self._profile, names)):
+            added = worth(state, move, self.after(move, state, without=rule))
+            if added is not None and move.kind is not MoveKind.WAIT:
+                found.append((cost + added, len(found), move))
+        return min(found)[2] if found else None
+
     def after(self, move: Move, state: State, without: Rule | None = None) -> State:
         """The state that a move leads to, as if the rule ``without`` did not exist."""
         changed = dict(state)

@@ -150,7 +150,7 @@ def judge_bad_commands(case: Case, subject: Subject) -> Outcome:
     bad = [at for at, one in enumerate(sent) if one.problem is not None or not schema.accepts(one.value)]
     if not bad:
         return inconclusive(f"no command for {name} that has to be refused reached the device")
-    outcomes = [(sent[at], _became_of(case, name, sent, at)) for at in bad]
+    outcomes = [(sent[at], became_of(case, name, sent, at)) for at in bad]
     wrong = [(command, outcome) for command, outcome in outcomes if outcome is not None]
     if wrong:
         definite = [item for item in wrong if item[1].verdict == "fail"] or wrong
@@ -169,8 +169,11 @@ def judge_bad_commands(case: Case, subject: Subject) -> Outcome:
     return passed(f"{len(bad)} commands changed nothing", evidence)
 
 
-def _became_of(case: Case, name: str, sent: Sequence[Command], at: int) -> Outcome | None:
-    """What is wrong about how one bad command was taken; None if it was refused as it should be."""
+def became_of(case: Case, name: str, sent: Sequence[Command], at: int) -> Outcome | None:
+    """What is wrong about how a bad command was taken; None if it was refused as it should be.
+
+    ``sent`` are all commands for the property over that transport, ``at`` says which one.
+    """
     command = sent[at]
     before = case.known(name, command.sent.line, command.transport)
     if before is None:

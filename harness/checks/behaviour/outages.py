@@ -1,0 +1,379 @@
+"""Losses of network and power: what was set stays, what is counted is kept, and the keys go on working."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from harness.checks.behaviour.actions import resets
+from harness.checks.behaviour.arranging import Arranger, arranged
+from harness.checks.behaviour.commands import command_and_wait, described
+from harness.checks.behaviour.forecast import State, obstacles
+from harness.checks.behaviour.locally import unlock
+from harness.checks.behaviour.planning import effect_value
+from harness.checks.behaviour.reach import (
+    each,
+    name_of,
+    open_readers,
+    open_writers,
+    readers_of,
+    transport_of,
+    writers_of,
+)
+from harness.checks.behaviour.repeating import other_value
+from harness.checks.bench import Bench, CannotStimulateError, Refusal
+from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.observations import Report, Transport
+from harness.checks.payloads import json_text
+from harness.model.affordance import PowerUp
+from harness.model.base import Value
+from harness.model.profile import Effect, Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.schema import same_value
+from harness.model.verdict import Outcome, Subject
+from harness.trace import mqtt
+from harness.trace.events import Act, Connection, ConnectionChange, Event, Point, Stimulus
+
+Expected = Callable[[str, Value], Value]
+"""What a property should be afterwards, by its name and what it was before."""
+
+
+def settings(profile: Profile) -> list[str]:
+    """The properties that can be commanded and are told."""
+    return [
+        name
+        for name, schema in profile.properties.items()
+        if schema.writable
+        and not schema.write_only
+        and writers_of(profile, name)
+        and readers_of(profile, name)
+    ]
+
+
+async def set_unusual(bench: Bench, arranger: Arranger) -> None:
+    """Put every setting to another value than it has, as far as rules let that be."""
+    for name in settings(bench.profile):
+        for transport in open_writers(bench, name)[:1]:
+            try:
+                value = await other_value(bench, arranger, name)
+            except CannotStimulateError as reason:
+                bench.note(f"{name} stays as it is: {reason}")
+                continue
+            await command_and_wait(bench, name, value, transport)
+            await arranger.look()
+
+
+async def lose_connection(bench: Bench) -> None:
+    """Cut the device's MQTT connection, and wait until it is gone. Raises CannotStimulateError."""
+    if not bench.tap.connected:
+        raise CannotStimulateError("the device has no MQTT connection to be cut")
+    since = bench.mark()
+    bench.tap.drop()
+    await bench.until(
+        _is_end, within=bench.profile.behaviour.settle, since=since, what="the connection to end"
+    )
+
+
+async def hear_again(bench: Bench, since: int) -> None:
+    """Wait until the device is back and has told its settings. Raises CannotStimulateError."""
+    if not await bench.ready():
+        raise CannotStimulateError("the device did not come back")
+    for name in settings(bench.profile):
+        for transport in open_readers(bench, name):
+            if transport is Transport.COAP:
+                await bench.read(name, transport=transport.value)
+                continue
+            await bench.reported(
+                name,
+                lambda _: True,
+                transport=transport.value,
+                within=bench.profile.settle(name),
+                since=since,
+            )
+
+
+def compare(case: Case, before: int, after: int, expected: Expected, loss: str) -> Outcome:
+    """Whether each setting that is told after a line is what it should be, by what it was before a line."""
+    evidence: list[Evidence] = []
+    outlook: State = {}
+    for name in settings(case.profile):
+        known = case.known(name, before)
+        if known is not None:
+            outlook[name] = expected(name, known.value)
+    for name, value in outlook.items():
+        told = next((r for r in case.reports(name) if r.event.line > after and r.problem is None), None)
+        known = case.known(name, before)
+        if told is None or known is None or obstacles(case.profile, outlook, name, value):
+            continue  # not told, or a rule has its say
+        if not case.profile.properties[name].agrees(told.value, value):
+            return failed(
+                f"{name} was {json_text(known.value)} before {loss}; {described(told)} was told afterwards, "
+                f"not {json_text(value)}",
+                known,
+                told,
+            )
+        evidence += [known, told]
+    if not evidence:
+        return inconclusive(f"the device told no setting after {loss}")
+    return passed(f"{len(evidence) // 2} settings are as they should be after {loss}", evidence)
+
+
+def _is_end(event: Event) -> bool:
+    body = event.body
+    if not isinstance(body, Connection) or body.point is not Point.TAP:
+        return False
+    return body.change is not ConnectionChange.OPENED
+
+
+def _is_attempt(event: Event) -> bool:
+    body = event.body
+    if not isinstance(body, Connection) or body.point is not Point.TAP:
+        return False
+    return body.change is ConnectionChange.OPENED
+
+
+@requirement(
+    "PROFILE-63",
+    area=Area.BEHAVIOUR,
+    standard="profile",
+    clause="properties; bindings.mqtt.reconnect",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that losing the broker does not change the settings",
+    stimulus="Put the settings to other values, cut the MQTT connection, and wait for the device's return",
+    expect="Every setting that is told afterwards is as it was before",
+    ics="MQTT.CLIENT & DEV.ACTUATOR",
+    needs=(Need.TAP, Need.BROKER),
+    usual_cause="A watchdog restarts the firmware when the connection is lost, and the settings were only in "
+    "RAM; or the routine that connects also initialises.",
+)
+class SettingsOutliveReconnect(Check):
+    """All settings at once, one loss."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        async with arranged(bench) as arranger:
+            await set_unusual(bench, arranger)
+            since = bench.mark()
+            await lose_connection(bench)
+            await hear_again(bench, since)
+
+    def judge(self, case: Case) -> Outcome:
+        lost = first(case.acts(Act.DROP_LINK))
+        back = [seen for seen in case.mqtt(mqtt.Connect) if lost is not None and seen.line > lost.line]
+        if lost is None or not back:
+            return inconclusive("the connection was not cut, or the device did not come back")
+        return compare(case, lost.line, back[0].line, lambda name, value: value, "the connection was lost")
+
+
+@requirement(
+    "DEV-14",
+    area=Area.BEHAVIOUR,
+    standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
+    clause="5.9-2, TC 5.9-2-2; profile: properties.*.power_up",
+    level=Level.SHOULD,
+    purpose="ensure that after a loss of power the IUT comes back by itself, in the declared state",
+    stimulus="Put the settings to other values, cut the power, and give it again",
+    expect="The device comes back within behaviour.boot; each setting is as power_up declares",
+    ics="DEV.ACTUATOR",
+    needs=(Need.POWER,),
+    usual_cause="Settings are written to flash seconds after they change, or never; or the state that is "
+    "reported at start is read from flash and the output is not.",
+)
+class PowerUpState(Check):
+    """All settings at once, one cut."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        async with arranged(bench) as arranger:
+            await set_unusual(bench, arranger)
+            since = bench.mark()
+            await cut_power(bench)
+            await hear_again(bench, since)
+
+    def judge(self, case: Case) -> Outcome:
+        cut, started = first(case.acts(Act.KILL)), first(case.acts(Act.START))
+        if cut is None or started is None:
+            return inconclusive("the power was not cut and given again")
+        properties = case.profile.properties
+
+        def expected(name: str, value: Value) -> Value:
+            schema = properties[name]
+            has_default = schema.power_up is PowerUp.DEFAULT and schema.default is not None
+            return schema.default if has_default else value
+
+        return compare(case, cut.line, started.line, expected, "the power was cut")
+
+
+async def cut_power(bench: Bench) -> None:
+    """Take the power away and give it again; the return is not awaited."""
+    await bench.power.kill()
+    await bench.power.start()
+
+
+@requirement(
+    "DEV-13",
+    area=Area.BEHAVIOUR,
+    standard="good practice (profile)",
+    clause="profile: properties.*.counter",
+    level=Level.MUST,
+    basis=Basis.PRACTICE,
+    purpose="ensure that a cumulative counter decreases by declared resets only, not by a loss of power",
+    stimulus="Read the counter, command the settings, cut the power, read it again; every report of the run "
+    "so far counts",
+    expect="No report is lower than the one before it, unless an action reset the counter in between",
+    ics="any",
+    needs=(Need.POWER,),
+    usual_cause="The counter is saved every hour, or the page of flash that was being written when the power "
+    "went is read back half old, half new.",
+)
+class CounterNeverFalls(Check):
+    """One power cut serves all counters that were told before and after it."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        names = [name for name, schema in profile.properties.items() if schema.counter]
+        return each(names, lambda name: readers_of(profile, name))
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        name = name_of(subject)
+        transport = transport_of(readers_of(bench.profile, name), subject)
+        async with arranged(bench) as arranger:
+            await bench.read(name, transport=transport.value)
+            await set_unusual(bench, arranger)
+            since = bench.mark()
+            await cut_power(bench)
+            await _read_again(bench, name, transport, since)
+
+    def judge(self, case: Case) -> Outcome:
+        name = name_of(case.subject)
+        transport = transport_of(readers_of(case.profile, name), case.subject)
+        reports = [
+            r for r in case.history if r.name == name and r.transport == transport and _is_number(r.value)
+        ]
+        started = first(case.acts(Act.START))
+        after = [r for r in reports if started is not None and r.event.line > started.line]
+        earlier = reports[: len(reports) - len(after)]
+        for former, latter in pairwise(reports):
+            if latter.value < former.value and not _was_reset(case, name, former, latter):
+                return failed(
+                    f"{name} fell from {json_text(former.value)} to {json_text(latter.value)}", former, latter
+                )
+        if not after or not earlier:
+            return inconclusive(f"{name} was not told both before and after the power was cut", reports[-1:])
+        return passed(
+            f"{name} never fell in {len(reports)} reports, nor over the loss of power", earlier[-1], after[0]
+        )
+
+
+async def _read_again(bench: Bench, name: str, transport: Transport, since: int) -> None:
+    if not await bench.ready():
+        raise CannotStimulateError("the device did not come back after the power was cut")
+    if transport is Transport.COAP:
+        await bench.read(name, transport=transport.value)
+        return
+    settle = bench.profile.behaviour.settle
+    await bench.reported(name, lambda _: True, transport=transport.value, within=settle, since=since)
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _was_reset(case: Case, name: str, former: Report, latter: Report) -> bool:
+    """Whether the harness did something between two reports that may lower the counter."""
+    for event in case.trace[former.event.line - 1 : latter.event.line]:
+        body = event.body
+        if not isinstance(body, Stimulus):
+            continue
+        if body.act is Act.INVOKE and resets(case.profile, body.name or "", name):
+            return True
+        if body.act in (Act.LOCAL, Act.WRITE) and body.name == name:
+            return True
+        if body.act is Act.START and case.profile.properties[name].power_up is PowerUp.DEFAULT:
+            return True
+    return False
+
+
+@requirement(
+    "DEV-15",
+    area=Area.BEHAVIOUR,
+    standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
+    clause="5.9-2, TC 5.9-2-2",
+    level=Level.SHOULD,
+    purpose="ensure that the controls at the device work without a broker, and that their effect is told "
+    "when it is back",
+    stimulus="Cut the MQTT connection and refuse new ones; after the first attempt to come back operate a "
+    "control; then let the device connect",
+    expect="The state that is told after the return is the one that the control set",
+    ics="MQTT.CLIENT & DEV.LOCAL_UI",
+    needs=(Need.TAP, Need.LOCAL),
+    usual_cause="The loop that reads the buttons waits in the call that connects to the broker.",
+)
+class ControlsWithoutBroker(Check):
+    """A plug that cannot be switched off by hand is no plug."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        sleeps = profile.bindings.mqtt is not None and profile.bindings.mqtt.sleep is not None
+        moving = [name for name in profile.controls if _told_over_mqtt(profile, name)]
+        return [] if sleeps else [Subject(name) for name in moving]
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        name = name_of(subject)
+        effect = _told_over_mqtt(bench.profile, name)
+        assert effect is not None and effect.property_ is not None
+        async with arranged(bench) as arranger:
+            await unlock(arranger, bench.profile, name)
+            bench.tap.refuse(Refusal.RESET)
+            await lose_connection(bench)
+            await bench.until(
+                _is_attempt,
+                within=bench.profile.behaviour.reconnect,
+                imposed_by="profile: bindings.mqtt.reconnect",
+                what="the device to notice that the broker is away",
+            )
+            await bench.local.operate(name)
+            since = bench.mark()
+            bench.tap.accept()
+            if not await bench.ready():
+                raise CannotStimulateError("the device did not come back to the broker")
+            await bench.reported(
+                effect.property_,
+                lambda _: True,
+                transport=Transport.MQTT.value,
+                within=bench.profile.behaviour.settle,
+                since=since,
+            )
+
+    def judge(self, case: Case) -> Outcome:
+        name = name_of(case.subject)
+        effect = _told_over_mqtt(case.profile, name)
+        operated = first(case.acts(Act.LOCAL), lambda act: act.what.name == name)
+        if effect is None or effect.property_ is None or operated is None:
+            return inconclusive(f"{name} was not operated")
+        ends = [event for event in case.window if _is_end(event) and event.line < operated.line]
+        attempts = [event for event in case.window if _is_attempt(event) and event.line < operated.line]
+        accepted = first(case.acts(Act.ACCEPT))
+        if not ends or not attempts or accepted is None:
+            return inconclusive(f"the device did not notice an outage before {name} was operated", operated)
+        before = case.known(effect.property_, operated.line)
+        after = [r for r in case.reports(effect.property_, Transport.MQTT) if r.event.line > accepted.line]
+        if before is None or not after:
+            return inconclusive(f"{effect.property_} was not told before or after the outage", operated)
+        schema = case.profile.properties[effect.property_]
+        expected = effect_value(schema, effect, {effect.property_: before.value})
+        if same_value(expected, before.value):
+            return inconclusive(f"{effect.property_} was {json_text(expected)} already", before)
+        evidence: list[Evidence] = [before, ends[-1], operated, after[0]]
+        if not schema.agrees(after[0].value, expected):
+            return failed(
+                f"{name} was operated without the broker; {described(after[0])} was told after the return",
+                evidence,
+            )
+        return passed(f"{name} worked without the broker, and its effect was told after the return", evidence)
+
+
+def _told_over_mqtt(profile: Profile, control: str) -> Effect | None:
+    """The first effect of a control on a property that MQTT tells."""
+    for effect in profile.controls[control].effects:
+        if effect.property_ is not None and Transport.MQTT in readers_of(profile, effect.property_):
+            return effect
+    return None
