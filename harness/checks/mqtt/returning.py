@@ -173,3 +173,47 @@ class RestoresRetainedTopics(Check):
                 f"after the restart the broker has nothing of {missing[0]}", restarts, found.values()
             )
         return passed(f"all {len(wanted)} retained topics are there again", restarts, *found.values())
+
+
+@requirement(
+    "PROFILE-05",
+    area=Area.MQTT,
+    standard="profile",
+    clause="bindings.mqtt: availability, retain",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that the IUT tells how things stand after it has lost its session",
+    stimulus="Cut the connection, let the DUT come back",
+    expect="Availability, and every state that the broker is to keep, are published on the new connection",
+    ics="MQTT.RETAIN",
+    needs=(Need.TAP,),
+    usual_cause="States are published when they change, and once at start-up: what changed while the device "
+    "was away stays untold.",
+)
+class TellsAgain(Check):
+    """Looks at the connection of after the first forced loss."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return (Subject(),) if binding_of(profile).clean_session else ()
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await ensure_loss(bench)
+        cut = next(event.line for event in bench.trace if is_act(event, Act.DROP_LINK))
+        await told_again(bench, since=cut)
+
+    def judge(self, case: Case) -> Outcome:
+        cut = first(so_far(case).acts(Act.DROP_LINK))
+        after = [
+            session
+            for session in sessions(so_far(case))
+            if cut and session.opened.line > cut.line and session.accepted
+        ]
+        if cut is None or not after:
+            return inconclusive("the device did not come back after the loss", case.acts(Act.DROP_LINK))
+        told = {seen.what.topic: seen for seen in after[0].sent(mqtt.Publish)}
+        missing = sorted(kept_topics(case.profile) - told.keys())
+        if missing:
+            return failed(
+                f"{missing[0]} was not published after the loss", cut, after[0].opened, told.values()
+            )
+        return passed(f"all {len(told)} topics were published after the loss", cut, told.values())
