@@ -67,6 +67,12 @@ class TapDoor(Protocol):
     def drop(self) -> None:
         """Cut the DUT's connection at once, as a lost network does; the broker sends the will."""
 
+    def drop_unnoticed(self) -> Hold:
+        """Cut the DUT's side of its connection alone: the broker takes the DUT for connected.
+
+        When the hold is ended, either way, the broker's side is cut too, as if the keep-alive had run out.
+        """
+
     def refuse(self, how: Refusal, code: int = 5) -> None:
         """Turn the DUT's next connections away until :meth:`accept`; ``code`` is for CONNACK."""
 

@@ -18,7 +18,7 @@ from harness.trace.events import Direction, Note
 from harness.trace.mqtt import Packet
 from harness.trace.recorder import Recorder
 
-__all__ = ["FIRST_PACKET_ID", "Hold", "Refusal", "Tap"]
+__all__ = ["FIRST_PACKET_ID", "HalfOpen", "Hold", "Refusal", "Tap"]
 
 FIRST_PACKET_ID = 0xF000  # brokers count from 1: they do not get here in a test
 _BOTH = frozenset({FROM_DUT, TO_DUT})
@@ -57,6 +57,26 @@ class Hold:
         """Throw away what was kept back, and keep nothing back any more."""
         self._tap.unhold(self)
         self._kept.clear()
+
+
+class HalfOpen:
+    """Connections whose end the broker does not know of: it takes the DUT for connected.
+
+    Their end is kept back; released or thrown away, it becomes what a broker makes of a client that was
+    silent for too long.
+    """
+
+    def __init__(self, links: Sequence[Link]) -> None:
+        self._links = links
+
+    def release(self) -> None:
+        """Break the connections to the broker off, where it has not closed them itself."""
+        for link in self._links:
+            link.cut_broker()
+
+    def discard(self) -> None:
+        """The same as :meth:`release`: an end cannot be taken back."""
+        self.release()
 
 
 class Tap:
@@ -152,6 +172,13 @@ class Tap:
         """Cut all connections to the broker; the DUT's stay open and are silent (a half-open connection)."""
         for link in list(self._links):
             link.cut_broker()
+
+    def drop_unnoticed(self) -> HalfOpen:
+        """Cut the DUT's side of all connections; the broker's stay open, and silent, until the release."""
+        links = list(self._links)
+        for link in links:
+            link.cut_dut()
+        return HalfOpen(links)
 
     def freeze(self, direction: Direction | None = None) -> None:
         """Let the link go dead without a word: what comes, by default from both sides, is swallowed.

@@ -278,6 +278,11 @@ class Link:
         for parcel in self._lanes[TO_DUT].clear():
             self._record(TO_DUT, parcel.raw, Fate.DROPPED)
 
+    def cut_dut(self) -> None:
+        """Break the DUT's connection off; the broker's stays open and silent (half-open)."""
+        self._lose_undelivered()
+        self.end_dut(reset=True)
+
     def cut_broker(self) -> None:
         """Break the connection to the broker off; the DUT's stays open and silent."""
         if self._connecting:

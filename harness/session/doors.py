@@ -10,7 +10,7 @@ from harness.checks.payloads import json_text
 from harness.links.broker import Broker
 from harness.links.coap import CoapLink, Endpoint
 from harness.links.mqtt import MqttController
-from harness.links.tap import Hold, Tap
+from harness.links.tap import HalfOpen, Hold, Tap
 from harness.links.tap import Refusal as TapRefusal
 from harness.model.base import Value
 from harness.simulate.device import SimulatedDevice
@@ -49,6 +49,15 @@ class TapDoors:
         """Cut the DUT's connection at once."""
         self._recorder.record(Stimulus(Act.DROP_LINK))
         self._tap.drop()
+
+    def drop_unnoticed(self) -> RecordedHold:
+        """Cut the DUT's side of its connection alone; the broker learns of it when the hold ends."""
+        what = "the end of the connection, from the broker"
+        self._recorder.record(Stimulus(Act.WITHHOLD, what))
+        self._recorder.record(Stimulus(Act.DROP_LINK))
+        hold = RecordedHold(self._tap.drop_unnoticed(), self._recorder, what)
+        self._holds.append(hold)
+        return hold
 
     def refuse(self, how: Refusal, code: int = 5) -> None:
         """Turn the DUT's next connections away until :meth:`accept`."""
@@ -112,8 +121,8 @@ class TapDoors:
 class RecordedHold:
     """Implements :class:`harness.checks.bench.Hold`."""
 
-    def __init__(self, hold: Hold, recorder: Recorder, what: str) -> None:
-        self._hold: Hold | None = hold
+    def __init__(self, hold: Hold | HalfOpen, recorder: Recorder, what: str) -> None:
+        self._hold: Hold | HalfOpen | None = hold
         self._recorder = recorder
         self._what = what
 

@@ -87,6 +87,24 @@ def test_half_open_connection(kind: Kind) -> None:
 
 
 @both
+def test_end_that_the_broker_does_not_notice(kind: Kind) -> None:
+    async def main() -> None:
+        async with rig(kind) as bench, await bench.connected() as device:
+            left = bench.tap.drop_unnoticed()
+            await device.ended()
+            assert bench.changes == [(1, OPENED, FROM), (1, RESET, TO)]
+            assert bench.tap.connections == ()
+            async with await bench.connected("another") as second:
+                # The broker answers in order: a will that was due would be here by now.
+                await bench.watcher.silence()
+                left.release()
+                await bench.will()
+                await second.silence()
+
+    run(main())
+
+
+@both
 def test_frozen_link_swallows_everything_and_is_cut_when_thawed(kind: Kind) -> None:
     async def main() -> None:
         async with rig(kind) as bench, await bench.connected("device", ("order", 0)) as device:
