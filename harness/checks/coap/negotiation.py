@@ -47,6 +47,7 @@ class UnservableAccept(Check):
 
     def judge(self, case: Case) -> Outcome:
         found = exchanges(case)
+        untold = None
         for each in found:
             accepted = each.asked.uint(coap.OptionNumber.ACCEPT)
             if each.answered(coap.Code.NOT_ACCEPTABLE):
@@ -55,12 +56,13 @@ class UnservableAccept(Check):
                 return failed(f"{each.what} was answered by {each.outcome()}, not by 4.06", *each.evidence)
             assert each.response
             told = each.response.what.content_format
-            if told is None:
-                return inconclusive(f"{each.what} was answered without a Content-Format", *each.evidence)
-            if told != accepted:
+            if accepted == UNKNOWN_FORMAT:
+                return failed(f"{each.what}, which is no format, was served", *each.evidence)
+            if told is not None and told != accepted:
                 return failed(f"{each.what} was answered in Content-Format {told}", *each.evidence)
-        if not any(each.answered(coap.Code.NOT_ACCEPTABLE) for each in found):
-            return failed("Accept 65535, which is no format, was not refused", *found[-1].evidence)
+            untold = untold or (each if told is None else None)
+        if untold:
+            return inconclusive(f"{untold.what} was answered without a Content-Format", *untold.evidence)
         shown = "; ".join(f"{each.what}: {each.outcome()}" for each in found)
         return passed(shown, [seen for each in found for seen in each.evidence])
 
