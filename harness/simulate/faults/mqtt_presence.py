@@ -70,3 +70,27 @@ def subscribes_once(device: SimulatedDevice) -> None:
 def states_told_once(device: SimulatedDevice) -> None:
     """After a restart of the broker everybody waits for the next change."""
     front(device).bend(publishes_state_again=False)
+
+
+@fault(
+    name="birth-not-retained",
+    title="its will is retained, its online message is not",
+    breaks=("DEV-18",),
+    seen_as="F-MQTT-03",
+    applies=binding(lambda mqtt: mqtt.availability and mqtt.availability.retain),
+)
+def birth_not_retained(device: SimulatedDevice) -> None:
+    """Late subscribers see it offline although it lives."""
+    front(device).bend(birth_retain=False)
+
+
+@fault(
+    name="birth-told-once",
+    title="says that it is online only at its first connection",
+    breaks=("DEV-18", "PROFILE-05"),
+    seen_as="F-HOMIE-02",
+    applies=binding(lambda mqtt: mqtt.availability),
+)
+def birth_told_once(device: SimulatedDevice) -> None:
+    """After a loss the will stays the last word."""
+    front(device).bend(birth_again=False)
