@@ -20,6 +20,7 @@ from harness.simulate.mqtt_reports import Report, Reports
 from harness.simulate.mqtt_traffic import Traffic
 from harness.simulate.mqtt_wire import announcing_keep_alive, bent_wire
 from harness.simulate.payloads import PayloadError
+from harness.simulate.values import default_value
 
 ANSWER_WAIT = 4.0
 """Seconds that the broker has for its CONNACK, and its SUBACK, before the device gives the attempt up."""
@@ -281,6 +282,9 @@ class MqttFront:
         self._ready.clear()
         self._heartbeat.stop()
         self._closed.set()
+        if not self.habits.keeps_settings:
+            for name, schema in self._profile.properties.items():
+                self._core.command(name, default_value(schema))
 
     async def _next_hop(self) -> tuple[str, int]:
         """Where to connect: the broker, or the wire before it where a fault wants one."""

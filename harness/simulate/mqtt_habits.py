@@ -52,6 +52,7 @@ class MqttHabits:
     large_crash: float = 0.0  # … after one larger than the profile says
 
     # Losing and leaving
+    keeps_settings: bool = True  # otherwise the settings fall back to their defaults with each loss
     reconnects: int | None = None  # so many attempts after a loss, then never again; None: for ever
     backs_off: bool = True
     jitters: bool = True

@@ -144,7 +144,7 @@ def rounding_drift(device: SimulatedDevice) -> None:
 @fault(
     name="action-ignored",
     title="accepts actions and does nothing",
-    breaks=("DEV-01",),
+    breaks=("PROFILE-62",),
     applies=lambda profile: bool(profile.actions),
 )
 def action_ignored(device: SimulatedDevice) -> None:
@@ -179,7 +179,7 @@ def malformed_crashes(device: SimulatedDevice) -> None:
 @fault(
     name="partial-command-resets-rest",
     title="members that a command object leaves out go back to their defaults",
-    breaks=("DEV-28", "DEV-24"),
+    breaks=("DEV-28",),
     seen_as="F-DEV-32",
     applies=_shares_command_topic,
 )
@@ -216,7 +216,7 @@ def _ignore(device: SimulatedDevice, kind: RuleKind) -> None:
 @fault(
     name="responses-missing",
     title="does not do by itself what its rules say must follow",
-    breaks=("RULE-RESPONSE",),
+    breaks=("PROFILE-61",),
     applies=any_rule(RuleKind.RESPONSE),
 )
 def responses_missing(device: SimulatedDevice) -> None:
@@ -227,7 +227,7 @@ def responses_missing(device: SimulatedDevice) -> None:
 @fault(
     name="invariants-broken",
     title="lets states stand together that its rules exclude",
-    breaks=("RULE-INVARIANT",),
+    breaks=("PROFILE-61",),
     applies=any_rule(RuleKind.INVARIANT),
 )
 def invariants_broken(device: SimulatedDevice) -> None:
@@ -238,7 +238,7 @@ def invariants_broken(device: SimulatedDevice) -> None:
 @fault(
     name="refusals-missing",
     title="obeys commands that its rules forbid at the time",
-    breaks=("RULE-REFUSAL",),
+    breaks=("PROFILE-61",),
     applies=any_rule(RuleKind.REFUSAL),
 )
 def refusals_missing(device: SimulatedDevice) -> None:

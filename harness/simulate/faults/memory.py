@@ -106,3 +106,15 @@ def no_local_control_offline(device: SimulatedDevice) -> None:
     mqtt = device.mqtt
     if mqtt is not None:
         device.core.bend(hears_controls=lambda: mqtt.ready)
+
+
+@fault(
+    name="settings-lost-at-reconnect",
+    title="falls back to its defaults when it loses the broker",
+    breaks=("PROFILE-63",),
+    applies=lambda profile: profile.bindings.mqtt is not None and any_property(writable)(profile),
+)
+def settings_lost_at_reconnect(device: SimulatedDevice) -> None:
+    """A watchdog restarts what it should only connect again."""
+    if device.mqtt is not None:
+        device.mqtt.bend(keeps_settings=False)

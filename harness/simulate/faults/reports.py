@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from harness.model.affordance import Property
 from harness.model.base import Value
+from harness.model.profile import Profile
 from harness.simulate.core import Change, Origin
 from harness.simulate.faults import fault
 from harness.simulate.faults.bending import (
@@ -20,11 +22,14 @@ from harness.simulate.faults.bending import (
     writable_number,
 )
 from harness.simulate.values import canonical, nearest_legal, step_of
+from harness.trace import mqtt
+from harness.trace.mqtt_encode import encode_publish
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
 
 STALE_AFTER = 0.3  # seconds
+PROTOCOL_LEVEL = 4  # MQTT 3.1.1
 
 
 @fault(
@@ -54,7 +59,7 @@ def late_report(device: SimulatedDevice) -> None:
 @fault(
     name="stale-report",
     title="the old state is reported once more after the new one",
-    breaks=("DEV-01", "DEV-24"),
+    breaks=("DEV-01",),
     seen_as="F-DEV-02",
     applies=any_property(writable),
 )
@@ -102,7 +107,7 @@ def local_change_unreported(device: SimulatedDevice) -> None:
 @fault(
     name="sensor-change-unreported",
     title="what its sensors see is reported once at power-on and never again",
-    breaks=("DEV-08", "DEV-11"),
+    breaks=("DEV-11",),
     applies=any_property(measured),
 )
 def sensor_change_unreported(device: SimulatedDevice) -> None:
@@ -179,7 +184,7 @@ def spelling_changes(device: SimulatedDevice) -> None:
 @fault(
     name="power-when-off",
     title="reports some power though nothing runs",
-    breaks=("DEV-11", "DEV-12"),
+    breaks=("PROFILE-61",),
     seen_as="F-DEV-25",
     applies=any_property(lambda schema: measured(schema) and schema.unit == "W"),
 )
@@ -195,7 +200,7 @@ def power_when_off(device: SimulatedDevice) -> None:
 @fault(
     name="event-lost",
     title="does not tell its events",
-    breaks=("DEV-26",),
+    breaks=("DEV-26", "PROFILE-65"),
     applies=lambda profile: bool(profile.events),
 )
 def event_lost(device: SimulatedDevice) -> None:
@@ -213,3 +218,41 @@ def event_lost(device: SimulatedDevice) -> None:
 def event_doubled(device: SimulatedDevice) -> None:
     """A contact that bounces."""
     device.core.bend(event_copies=2)
+
+
+def _has_fractions(profile: Profile) -> bool:
+    """Whether a number with a fraction travels as JSON over MQTT."""
+    mqtt = profile.bindings.mqtt
+    return mqtt is not None and any(
+        profile.properties[name].type == "number" and bound.values is None
+        for name, bound in mqtt.properties.items()
+    )
+
+
+@fault(
+    name="decimal-comma",
+    title="writes numbers with the decimal comma of its locale",
+    breaks=("DEV-10",),
+    applies=_has_fractions,
+)
+def decimal_comma(device: SimulatedDevice) -> None:
+    """What looks right to its makers is no JSON."""
+
+    def localised(raw: bytes) -> list[bytes]:
+        packet = mqtt.decode(raw, PROTOCOL_LEVEL)
+        if not isinstance(packet, mqtt.Publish):
+            return [raw]
+        payload = re.sub(rb"(?<=\d)\.(?=\d)", b",", packet.payload)
+        return [
+            encode_publish(
+                packet.topic,
+                payload,
+                packet.qos,
+                packet_id=packet.packet_id,
+                dup=packet.dup,
+                retain=packet.retain,
+            )
+        ]
+
+    if device.mqtt is not None:
+        device.mqtt.outgoing.append(localised)
