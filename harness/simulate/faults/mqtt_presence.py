@@ -94,3 +94,15 @@ def birth_not_retained(device: SimulatedDevice) -> None:
 def birth_told_once(device: SimulatedDevice) -> None:
     """After a loss the will stays the last word."""
     front(device).bend(birth_again=False)
+
+
+@fault(
+    name="never-reconnects",
+    title="does not come back after it has lost the broker",
+    breaks=("PROFILE-06",),
+    seen_as="F-MQTT-10",
+    applies=stays_connected,
+)
+def never_reconnects(device: SimulatedDevice) -> None:
+    """Only switching it off and on helps."""
+    front(device).bend(reconnects=0)
