@@ -18,6 +18,8 @@ from harness.trace import mqtt
 from harness.trace.events import Act, Direction, Event, Stimulus
 from harness.trace.recorder import Recorder
 
+NEARLY_UP = 0.1  # seconds
+
 
 class MqttDoors:
     """Implements :class:`harness.checks.bench.MqttDoor`."""
@@ -183,6 +185,9 @@ class SimulatedPower:
     async def stop(self) -> None:
         """Stop the DUT in order."""
         self._recorder.record(Stimulus(Act.STOP))
+        if self._starting is not None:
+            # A device that has just told everybody that it is there has a moment to find out itself.
+            await asyncio.wait({self._starting}, timeout=NEARLY_UP)
         await self._settle_start()
         await self._device.stop()
 

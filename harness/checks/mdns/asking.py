@@ -34,13 +34,25 @@ async def present(bench: Bench) -> Names:
 
     An announcement that comes while we ask would look like an answer.
     """
-    start = next((event for event in reversed(bench.trace) if _is_act(event, Act.START)), None)
-    if start:
-        announced = await _announcement(bench, start.line, not_before=0, at_latest=start.time + _boot(bench))
-        if announced:
-            again = announced.time + REPEATED - _SLACK
-            await _announcement(bench, start.line, not_before=again, at_latest=again + 2 * _SLACK)
+    announced = await _first_announcement(bench)
+    if announced:
+        again = announced.time + REPEATED - _SLACK
+        await _announcement(bench, announced.line, not_before=again, at_latest=again + 2 * _SLACK)
     return names_of(seen_by(bench))
+
+
+async def announced(bench: Bench) -> Names:
+    """Wait until the device has announced itself since it was last started; its names then."""
+    await _first_announcement(bench)
+    return names_of(seen_by(bench))
+
+
+async def _first_announcement(bench: Bench) -> Event | None:
+    start = next((event for event in reversed(bench.trace) if _is_act(event, Act.START)), None)
+    if start is None:
+        return None
+    latest = start.time + bench.profile.behaviour.boot
+    return await _announcement(bench, start.line, not_before=0, at_latest=latest)
 
 
 async def _announcement(bench: Bench, since: int, *, not_before: float, at_latest: float) -> Event | None:
@@ -60,10 +72,6 @@ async def _announcement(bench: Bench, since: int, *, not_before: float, at_lates
     )
 
 
-def _boot(bench: Bench) -> float:
-    return bench.profile.behaviour.boot
-
-
 async def ask(
     bench: Bench, *questions: Question, foreign: Sequence[Question] = (), multicast: bool = False
 ) -> bool:
@@ -71,9 +79,8 @@ async def ask(
 
     The first time a unicast answer is asked for, which no earlier multicast can forbid; with ``multicast``
     never. Gives up after :data:`ATTEMPTS`. ``foreign`` questions go along behind the first one, and
-    are for others to answer.
+    are for others to answer. The device should be :func:`present`.
     """
-    await present(bench)
     begin = bench.mark()
     for attempt in range(ATTEMPTS):
         unicast = attempt == 0 and not multicast
@@ -138,7 +145,7 @@ async def restarted(bench: Bench) -> int:
 
     Its goodbyes are in the trace.
     """
-    await present(bench)
+    await announced(bench)
     begin = bench.mark()
     await bench.power.stop()
     await bench.until(
@@ -154,7 +161,7 @@ async def restarted(bench: Bench) -> int:
 
 async def ready_again(bench: Bench) -> None:
     """After a start: wait until the device is on all its transports. Raises CannotStimulateError."""
-    await present(bench)
+    await announced(bench)
     if not await bench.ready():
         raise CannotStimulateError("the device did not come back after it was started")
 

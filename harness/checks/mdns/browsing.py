@@ -19,6 +19,7 @@ from harness.checks.mdns.names import (
 from harness.checks.mdns.reading import (
     ADDRESSES,
     SERVICE_TYPES,
+    Section,
     Told,
     distinct,
     queries,
@@ -306,7 +307,7 @@ def _subtypes(profile: Profile) -> list[tuple[str, str]]:
     clause="12.1, 12.2",
     level=Level.SHOULD,
     purpose="ensure that answers bring along what the asker will want to know next",
-    stimulus="Ask for PTR, and for SRV, when none of the records was multicast within the last second",
+    stimulus="Ask for PTR, and for SRV, by unicast, or when nothing was multicast within the last second",
     expect="With PTR come SRV, TXT and addresses, with SRV come addresses, in the same packet",
     ics="DNSSD.SERVICE",
     needs=(Need.MDNS,),
@@ -321,22 +322,23 @@ class HelpfulAdditions(Check):
         service = names.services[0]
         related = [Question(name, RecordType.ANY) for name in (*names.unique, service.type)]
         for question in (Question(service.type, RecordType.PTR), Question(service.name, RecordType.SRV)):
-            await spaced(bench, related)
+            begin = bench.mark()
             await ask(bench, question)
+            if not any(found.unicast for found in told(seen_by(bench, begin), question.name, question.type)):
+                # What everybody was told within the last second is left out of multicasts.
+                await spaced(bench, related)
+                await ask(bench, question, multicast=True)
 
     def judge(self, case: Case) -> Outcome:
         names = names_of(run_so_far(case))
         service = names.services[0]
-        pointers, servers = _pointers(case, service.type), told(case, service.name, RecordType.SRV)
-        asked = queries(case, service.name, RecordType.SRV)
-        if not pointers or not servers or not asked:
+        pointer = _best(told(case, service.type, RecordType.PTR))
+        server = _best(told(case, service.name, RecordType.SRV))
+        if pointer is None or server is None:
             return inconclusive("the device does not answer for its services")
-        server = first(servers, lambda found: found.line > asked[0].line)
-        if server is None:
-            return inconclusive(f"no answer to {readable(service.name)} SRV")
         expected = {
-            pointers[0]: [
-                *((target_of(pointers[0]), kind) for kind in (RecordType.SRV, RecordType.TXT)),
+            pointer: [
+                *((target_of(pointer), kind) for kind in (RecordType.SRV, RecordType.TXT)),
                 (names.host, RecordType.A),
             ],
             server: [(names.host, RecordType.A)],
@@ -353,6 +355,10 @@ class HelpfulAdditions(Check):
                     return failed(
                         f"the answer with {told_type} leaves out {readable(name)} {kind.name}", answer.packet
                     )
-        return passed(
-            "answers bring along the records that are wanted next", pointers[0].packet, server.packet
-        )
+        return passed("answers bring along the records that are wanted next", pointer.packet, server.packet)
+
+
+def _best(answers: list[Told]) -> Told | None:
+    """The answer that had no reason to leave anything out: one to us alone, or else the last."""
+    own = [found for found in answers if found.section is Section.ANSWER]
+    return first(own, lambda found: found.unicast) or first(reversed(own))

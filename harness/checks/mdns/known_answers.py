@@ -10,8 +10,8 @@ from harness.checks.mdns.names import names_of
 from harness.checks.mdns.reading import (
     Packet,
     distinct,
+    foreign_queries,
     may_be_announcement,
-    others_asked,
     queries,
     readable,
     run_so_far,
@@ -70,7 +70,7 @@ class KnownAnswers(Check):
     def judge(self, case: Case) -> Outcome:
         run = run_so_far(case)
         owner = names_of(run).services[0].type
-        if others_asked(case, owner):
+        if foreign_queries(case, owner):
             return inconclusive("somebody else browsed at the same time, so answers may have been for them")
         asked = [seen for seen in queries(case, owner, RecordType.PTR) if seen.what.answers]
         if len(asked) < 3:

@@ -148,14 +148,13 @@ def queries(case: Case, name: str, type: int, *, exactly: bool = False) -> list[
     ]
 
 
-def others_asked(case: Case, name: str) -> bool:
-    """Whether somebody else on the link asked for that name in the window, so that answers may be theirs."""
-    return any(
-        same_name(question.name, name)
+def foreign_queries(case: Case, name: str) -> list[Packet]:
+    """Queries of others on the link for that name in the window; answers may be theirs."""
+    return [
+        seen
         for seen in case.mdns(Direction.OTHER)
-        if not seen.what.response
-        for question in seen.what.questions
-    )
+        if not seen.what.response and any(same_name(question.name, name) for question in seen.what.questions)
+    ]
 
 
 def distinct(found: list[Told]) -> list[Told]:

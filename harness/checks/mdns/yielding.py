@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, first, inconclusive, passed, warned
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mdns.asking import ask, present
+from harness.checks.mdns.asking import announced, ask, present
 from harness.checks.mdns.names import Names, disputed_names, is_among, names_of, own_names
 from harness.checks.mdns.reading import (
     UNIQUE_TYPES,
@@ -57,7 +57,7 @@ class LaterConflict(Check):
     """A harmless neighbour first, then one with the same names."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        names = await present(bench)
+        names = await announced(bench)
         for name in names.unique:
             await ask(bench, Question(name, RecordType.A if name == names.host else RecordType.SRV))
         same = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, failed, first, inconclusive, passed, warned
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mdns.asking import present, ready_again, restarted
+from harness.checks.mdns.asking import announced, ready_again, restarted
 from harness.checks.mdns.names import Names, is_among
 from harness.checks.mdns.reading import Packet, is_multicast_response, readable, seen_by
 from harness.checks.mdns.rival import (
@@ -47,7 +47,7 @@ class SimultaneousProbes(Check):
     """One restart, two ties."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        names = await present(bench)
+        names = await announced(bench)
         begin = await restarted(bench)
         if await _probe_or_announcement(bench, names.host, begin, not_before=0) is None:
             raise CannotStimulateError("the device does not probe after its start")
@@ -181,7 +181,7 @@ class GivesWay(Check):
     """Another host has all the names when the device starts."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        rival = rival_of(bench, await present(bench))
+        rival = rival_of(bench, await announced(bench))
         await dispute(
             bench,
             rival,
