@@ -101,8 +101,11 @@ def compare(case: Case, before: int, after: int, expected: Expected, loss: str) 
         known = case.known(name, before)
         if known is not None:
             outlook[name] = expected(name, known.value)
+    # What we command afterwards, to leave things as they were found, is not the device's doing.
+    acts = case.acts(Act.WRITE, Act.INVOKE, Act.LOCAL)
+    end = next((act.line for act in acts if act.line > after), case.window[-1].line)
     for name, value in outlook.items():
-        told = next((r for r in case.reports(name) if r.event.line > after and r.problem is None), None)
+        told = next((r for r in case.reports(name) if after < r.event.line < end and r.problem is None), None)
         known = case.known(name, before)
         if told is None or known is None or obstacles(case.profile, outlook, name, value):
             continue  # not told, or a rule has its say
