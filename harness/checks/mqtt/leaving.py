@@ -14,8 +14,9 @@ from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
-from harness.trace.events import Act, Direction, MqttPacket, Stimulus
+from harness.trace.events import Act, Direction, Event, MqttPacket, Stimulus
 
+DISCONNECT = "DISCONNECT"  # what is withheld from the broker
 CLOSES = 5.0  # seconds for the device to close the connection after DISCONNECT; the standard sets no time
 
 
@@ -24,14 +25,14 @@ async def ensure_stop(bench: Bench) -> None:
 
     Its DISCONNECT is withheld from the broker, so that it is the device alone that ends the connection.
     """
-    if any(is_act(event, Act.STOP) for event in bench.trace):
+    if any(is_withheld(event) for event in bench.trace):
         return
     await connected(bench)
     if not bench.tap.connected:
         raise CannotStimulateError("the device has no connection that it could leave")
     since = bench.mark()
     hold = bench.tap.hold(
-        lambda packet: packet.type is mqtt.PacketType.DISCONNECT, Direction.FROM_DUT, "DISCONNECT"
+        lambda packet: packet.type is mqtt.PacketType.DISCONNECT, Direction.FROM_DUT, DISCONNECT
     )
     await bench.power.stop()
     await closed_by_device(bench, since=since, within=CLOSES)
@@ -40,13 +41,21 @@ async def ensure_stop(bench: Bench) -> None:
     await returned(bench)
 
 
-def stopped_session(case: Case) -> tuple[Seen[Stimulus, Stimulus], Session] | None:
-    """The first orderly stop of the run that met a connected device, and the connection that it ended."""
-    for stop in case.acts(Act.STOP):
-        for session in sessions(case):
-            alive = session.ended is None or session.ended.line > stop.line
-            if session.opened.line < stop.line and session.accepted and alive:
-                return stop, session
+def is_withheld(event: Event) -> bool:
+    """Whether from an event on the broker does not get to see DISCONNECT."""
+    return is_act(event, Act.WITHHOLD) and event.body.name == DISCONNECT  # type: ignore[union-attr]
+
+
+def stopped_session(run: Case) -> tuple[Seen[Stimulus, Stimulus], Session] | None:
+    """The orderly stop with DISCONNECT withheld, and the connection that the device had then."""
+    withheld = first(run.trace, is_withheld)
+    stop = first(run.acts(Act.STOP), lambda act: withheld is not None and act.line > withheld.line)
+    if stop is None:
+        return None
+    for session in reversed(sessions(run)):
+        alive = session.ended is None or session.ended.line > stop.line
+        if session.opened.line < stop.line and session.accepted and alive:
+            return stop, session
     return None
 
 
@@ -67,7 +76,7 @@ def stoppable(profile: Profile) -> Iterable[Subject]:
     expect="The offline message, retained as declared, before DISCONNECT; or the connection ends without "
     "DISCONNECT, so that the broker publishes the will",
     ics="MQTT.GRACEFUL_STOP & MQTT.WILL",
-    needs=(Need.TAP, Need.BROKER, Need.POWER),
+    needs=(Need.TAP, Need.POWER),
     usual_cause="The will is trusted to do it, but DISCONNECT makes the broker throw the will away: after an "
     "update or a restart from the menu the device stays online for everybody.",
 )
@@ -98,7 +107,7 @@ class StopShows(Check):
         told = [seen for seen in last_words if seen.line < farewell.line]
         if not told or told[-1].what.payload != there.offline.encode():
             return failed(
-                f"DISCONNECT without {there.offline} before it: the broker throws the will away, and the "
+                "DISCONNECT without the offline message before it: the broker throws the will away, and the "
                 "device stays online",
                 stop,
                 told,
@@ -106,7 +115,7 @@ class StopShows(Check):
             )
         if told[-1].what.retain != there.retain:
             word = "not retained" if there.retain else "retained"
-            return failed(f"the offline message is {word}, unlike the profile says", stop, told[-1])
+            return failed(f"the offline message is {word}; the profile says otherwise", stop, told[-1])
         return passed("it said that it goes offline before DISCONNECT", stop, told[-1], farewell)
 
 
