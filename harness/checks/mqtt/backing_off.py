@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence, failed, inconclusive, passed
+from harness.checks.bench import Bench, Refusal
+from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mqtt.losses import ensure_loss
+from harness.checks.mqtt.losses import RECONNECT, connected, ensure_loss, is_act, returned, settled, wake
 from harness.checks.mqtt.sessions import sessions, so_far
 from harness.checks.mqtt.topics import binding_of
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
-from harness.trace.events import Act
+from harness.trace import mqtt
+from harness.trace.events import Act, Connection, ConnectionChange, Direction, Event, Point
 
 TOLERANCE = 0.5  # seconds that connecting may take, and its way to the tap
 
@@ -63,3 +65,161 @@ class ComesBackInTime(Check):
         if not shown:
             return inconclusive("no connection was lost")
         return passed(f"{len(shown) // 2} times it tried to come back in time", shown)
+
+
+ROUNDS = (2, 4)  # connections turned away; the second round only where the first does not show growth
+GROWTH = 2.0  # by this factor a later pause has to be longer than the first …
+BEYOND_FIRST = 1.5  # … or by this one longer than the declared pause before the first attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Attempts of the device while it was turned away, and the one by which it was let in."""
+
+    pauses: Sequence[float]  # seconds from the end of a connection to the next attempt
+    events: Sequence[Event]  # the openings and ends of the connections
+
+    def grows(self, profile: Profile) -> bool:
+        """Whether the pauses grow; what is random in them is allowed for."""
+        first_pause = binding_of(profile).reconnect.first
+        longest = max(self.pauses[1:], default=0.0)
+        return longest >= GROWTH * self.pauses[0] or longest > BEYOND_FIRST * first_pause
+
+    @property
+    def text(self) -> str:
+        """The pauses for people."""
+        return ", ".join(f"{pause:.1f}" for pause in self.pauses) + " s"
+
+
+async def turn_away(bench: Bench, *how: tuple[Refusal, int]) -> None:
+    """Cut the connection, turn the next ones away in these ways in turn, then take the device again.
+
+    Where its pauses do not grow, once more and longer: random pauses may hide growth for a while.
+    """
+    for attempts in ROUNDS:
+        await connected(bench)
+        await settled(bench)
+        begin = bench.mark()
+        await _turn_away(bench, [how[index % len(how)] for index in range(attempts)])
+        found = series_of(bench.trace[begin:])
+        if not found or not found[-1].pauses or found[-1].grows(bench.profile):
+            return
+
+
+async def _turn_away(bench: Bench, how: Sequence[tuple[Refusal, int]]) -> None:
+    bench.tap.refuse(*how[0])
+    if bench.tap.connected:
+        bench.tap.drop()
+    since = bench.mark()
+    if binding_of(bench.profile).sleep is not None:
+        await wake(bench)
+    for following in (*how[1:], None):
+        ended = await bench.until(
+            _is_turned_away,
+            within=2 * binding_of(bench.profile).reconnect.maximum,
+            since=since,
+            imposed_by=RECONNECT,
+            what="the next attempt to connect",
+        )
+        if ended is None:
+            break
+        since = ended.line
+        if following is not None:
+            bench.tap.refuse(*following)
+    bench.tap.accept()
+    await returned(bench)
+
+
+def series_of(events: Sequence[Event]) -> list[Series]:
+    """The series of attempts, each from the first refusal on until the device was let in."""
+    found: list[Series] = []
+    pauses: list[float] = []
+    shown: list[Event] = []
+    ended: Event | None = None
+    refusing = inside = False
+    for event in events:
+        body = event.body
+        if is_act(event, Act.REFUSE):
+            if not inside:
+                ended, pauses, shown = None, [], []
+                found.append(Series(pauses, shown))
+            refusing = inside = True
+        elif is_act(event, Act.ACCEPT):
+            refusing = False
+        elif inside and isinstance(body, Connection) and body.point is Point.TAP:
+            if body.change is not ConnectionChange.OPENED:
+                ended = event
+                continue
+            if ended is not None:
+                pauses.append(event.time - ended.time)
+                shown += [ended, event]
+            inside = refusing
+    return found
+
+
+def _is_turned_away(event: Event) -> bool:
+    body = event.body
+    return (
+        isinstance(body, Connection)
+        and body.point is Point.TAP
+        and body.change is not ConnectionChange.OPENED
+        and body.by is Direction.TO_DUT
+    )
+
+
+def backed_off(case: Case) -> Outcome:
+    """Whether the device came again, less and less often, and came back when it was let in."""
+    found = series_of(case.window)
+    if not found:
+        return inconclusive("the device was not turned away")
+    accepted = first(reversed(case.acts(Act.ACCEPT)))
+    back = [
+        session
+        for session in sessions(case)
+        if accepted and session.opened.line > accepted.line and session.accepted
+    ]
+    last = found[-1]
+    if not last.pauses or not back:
+        return failed(
+            "the device did not come back after it had been turned away", last.events, case.acts(Act.REFUSE)
+        )
+    for series in found:
+        if series.grows(case.profile):
+            return passed(
+                f"the pauses between its attempts were {series.text}", series.events, back[0].opened
+            )
+    return failed(f"the pauses between its attempts do not grow: {last.text}", last.events)
+
+
+@requirement(
+    "MQTT-DEV-022",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-3.2.2-5], table 3.1; 5.0: [MQTT-3.2.2-7]",
+    level=Level.SHOULD,
+    basis=Basis.DERIVED,
+    purpose="ensure that the IUT, when its CONNECT is refused, neither hammers the broker nor goes on as if "
+    "it were connected",
+    stimulus="Answer the next CONNECT packets with the return codes 3 (server unavailable) and 5 (not "
+    "authorized) in turn, then let the DUT in",
+    expect="Nothing but CONNECT on a refused connection; growing pauses between the attempts; it comes back",
+    ics="MQTT.CLIENT",
+    needs=(Need.TAP,),
+    usual_cause="The return code is not looked at: an open TCP connection counts as being connected, and its "
+    "end as a reason to connect again at once.",
+)
+class RefusedConnection(Check):
+    """Turns the device away by CONNACK."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await turn_away(bench, (Refusal.CONNACK, 3), (Refusal.CONNACK, 5))
+
+    def judge(self, case: Case) -> Outcome:
+        for session in sessions(case):
+            refusals = [seen for seen in session.received(mqtt.Connack) if seen.what.code]
+            # What a client sends before it has CONNACK is its right (3.1.4); behind it nothing may come.
+            early = [seen for seen in session.sent(mqtt.Packet) if refusals and seen.line < refusals[0].line]
+            late = [seen for seen in session.sent(mqtt.Packet) if refusals and seen.line > refusals[0].line]
+            if late and len(early) == 1:
+                return failed("the device goes on after its CONNECT was refused", refusals[0], late)
+        return backed_off(case)

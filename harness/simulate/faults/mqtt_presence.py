@@ -106,3 +106,15 @@ def birth_told_once(device: SimulatedDevice) -> None:
 def never_reconnects(device: SimulatedDevice) -> None:
     """Only switching it off and on helps."""
     front(device).bend(reconnects=0)
+
+
+@fault(
+    name="backoff-missing",
+    title="tries to come back at a constant rate for ever",
+    breaks=("MQTT-DEV-022", "MQTT-DEV-023"),
+    seen_as="F-MQTT-10",
+    applies=speaks_mqtt,
+)
+def backoff_missing(device: SimulatedDevice) -> None:
+    """All devices of a house knock at the broker every second, and keep it from coming up."""
+    front(device).bend(backs_off=False)
