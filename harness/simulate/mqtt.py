@@ -167,12 +167,14 @@ class MqttFront:
         loop = asyncio.get_running_loop()
         self._closed.clear()
         client = self._client = self._client or self._make_client()
+        sessions = self._sessions
         try:
             await self._connect(client)
         except (MqttError, TimeoutError) as error:
             self.problem = str(error) or "the broker did not answer the subscription"
             client.abort()
-            return 0.0
+            was_accepted = self._sessions > sessions
+            return 1e-9 if was_accepted and not self.habits.minds_short_sessions else 0.0
         if self._closed.is_set():
             return 0.0
         self._ready.set()
