@@ -15,7 +15,7 @@ from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
-from harness.trace.events import Act, Connection, ConnectionChange, Direction, Event, Point
+from harness.trace.events import Act, Connection, ConnectionChange, Direction, Event, Point, Stimulus
 
 TOLERANCE = 0.5  # seconds that connecting may take, and its way to the tap
 
@@ -76,6 +76,7 @@ BEYOND_FIRST = 1.5  # … or by this one longer than the declared pause before t
 class Series:
     """Attempts of the device while it was turned away, and the one by which it was let in."""
 
+    how: str | None  # the first way in which it was turned away
     pauses: Sequence[float]  # seconds from the end of a connection to the next attempt
     events: Sequence[Event]  # the openings and ends of the connections
 
@@ -83,7 +84,9 @@ class Series:
         """Whether the pauses grow; what is random in them is allowed for."""
         first_pause = binding_of(profile).reconnect.first
         longest = max(self.pauses[1:], default=0.0)
-        return longest >= GROWTH * self.pauses[0] or longest > BEYOND_FIRST * first_pause
+        return bool(self.pauses) and (
+            longest >= GROWTH * self.pauses[0] or longest > BEYOND_FIRST * first_pause
+        )
 
     @property
     def text(self) -> str:
@@ -100,13 +103,12 @@ async def turn_away(bench: Bench, *how: tuple[Refusal, int]) -> None:
         await connected(bench)
         await settled(bench)
         begin = bench.mark()
-        await _turn_away(bench, [how[index % len(how)] for index in range(attempts)])
-        found = series_of(bench.trace[begin:])
-        if not found or not found[-1].pauses or found[-1].grows(bench.profile):
+        is_back = await _turn_away(bench, [how[index % len(how)] for index in range(attempts)])
+        if not is_back or any(series.grows(bench.profile) for series in series_of(bench.trace[begin:])):
             return
 
 
-async def _turn_away(bench: Bench, how: Sequence[tuple[Refusal, int]]) -> None:
+async def _turn_away(bench: Bench, how: Sequence[tuple[Refusal, int]]) -> bool:
     bench.tap.refuse(*how[0])
     if bench.tap.connected:
         bench.tap.drop()
@@ -127,7 +129,7 @@ async def _turn_away(bench: Bench, how: Sequence[tuple[Refusal, int]]) -> None:
         if following is not None:
             bench.tap.refuse(*following)
     bench.tap.accept()
-    await returned(bench)
+    return await returned(bench)
 
 
 def series_of(events: Sequence[Event]) -> list[Series]:
@@ -139,10 +141,10 @@ def series_of(events: Sequence[Event]) -> list[Series]:
     refusing = inside = False
     for event in events:
         body = event.body
-        if is_act(event, Act.REFUSE):
+        if isinstance(body, Stimulus) and body.act is Act.REFUSE:
             if not inside:
                 ended, pauses, shown = None, [], []
-                found.append(Series(pauses, shown))
+                found.append(Series(body.name, pauses, shown))
             refusing = inside = True
         elif is_act(event, Act.ACCEPT):
             refusing = False
@@ -168,27 +170,35 @@ def _is_turned_away(event: Event) -> bool:
 
 
 def backed_off(case: Case) -> Outcome:
-    """Whether the device came again, less and less often, and came back when it was let in."""
-    found = series_of(case.window)
-    if not found:
-        return inconclusive("the device was not turned away")
+    """Whether the device came again ever less often, however it was turned away, and came back in the end."""
+    kinds: dict[str | None, list[Series]] = {}
+    for series in series_of(case.window):
+        kinds.setdefault(series.how, []).append(series)
     accepted = first(reversed(case.acts(Act.ACCEPT)))
-    back = [
-        session
-        for session in sessions(case)
-        if accepted and session.opened.line > accepted.line and session.accepted
-    ]
-    last = found[-1]
-    if not last.pauses or not back:
-        return failed(
-            "the device did not come back after it had been turned away", last.events, case.acts(Act.REFUSE)
-        )
-    for series in found:
-        if series.grows(case.profile):
-            return passed(
-                f"the pauses between its attempts were {series.text}", series.events, back[0].opened
-            )
-    return failed(f"the pauses between its attempts do not grow: {last.text}", last.events)
+    if not kinds or accepted is None:
+        return inconclusive("the device was not turned away")
+    after = [each for each in sessions(case) if each.opened.line > accepted.line]
+    back = first(after, lambda session: session.accepted is not None)
+    if back is None:
+        return failed("the device did not come back when it was let in", accepted)
+    shown: list[Evidence] = []
+    texts = []
+    for how, found in kinds.items():
+        grown = first(found, lambda series: series.grows(case.profile))
+        if not found[-1].pauses:
+            return failed(f"the device did not try again after {_words(how)}", case.acts(Act.REFUSE))
+        if grown is None:
+            pauses = found[-1].text
+            return failed(f"the pauses do not grow after {_words(how)}: {pauses}", found[-1].events)
+        texts.append(f"{grown.text} after {_words(how)}")
+        shown += grown.events
+    return passed(f"pauses between its attempts: {'; '.join(texts)}", shown, back.opened)
+
+
+def _words(how: str | None) -> str:
+    return {"reset": "connections that are reset", "kick": "sessions that end at once"}.get(
+        how or "", "refused connections"
+    )
 
 
 @requirement(
@@ -222,4 +232,31 @@ class RefusedConnection(Check):
             late = [seen for seen in session.sent(mqtt.Packet) if refusals and seen.line > refusals[0].line]
             if late and len(early) == 1:
                 return failed("the device goes on after its CONNECT was refused", refusals[0], late)
+        return backed_off(case)
+
+
+@requirement(
+    "MQTT-DEV-023",
+    area=Area.MQTT,
+    standard="EN 303 645 / good practice",
+    clause="EN 303 645 5.9-3, TS 103 701 TC 5.9-3-2",
+    level=Level.SHOULD,
+    purpose="ensure that the IUT comes back with growing, random pauses after it has lost the broker, also "
+    "when each session is ended at once",
+    stimulus="Reset the next connections, then let the DUT in; later accept the next ones, but end them at "
+    "once",
+    expect="Growing pauses between the attempts; the DUT comes back when it is let in",
+    ics="MQTT.CLIENT",
+    needs=(Need.TAP,),
+    usual_cause="A fixed pause of a second; or each CONNACK sets the pause back, so that a device that "
+    "is thrown out at once hammers the broker.",
+)
+class BacksOff(Check):
+    """Turns the device away in two ways, one after the other."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await turn_away(bench, (Refusal.RESET, 0))
+        await turn_away(bench, (Refusal.KICK, 0))
+
+    def judge(self, case: Case) -> Outcome:
         return backed_off(case)

@@ -84,7 +84,7 @@ def setting_of(profile: Profile, *, json: bool = False, qos: int = 0) -> Setting
     """
     found = [
         setting
-        for setting in _settings(profile)
+        for setting in settings(profile)
         if (setting.is_json or not json) and setting.bound.command_qos >= qos
     ]
     entangled = _in_rules(profile)
@@ -153,7 +153,8 @@ async def command(bench: Bench, setting: Setting, value: Value, *, qos: int | No
     return await obeyed(bench, setting, value, since=since)
 
 
-def _settings(profile: Profile) -> Iterable[Setting]:
+def settings(profile: Profile) -> Iterable[Setting]:
+    """Every property that is commanded and reported over MQTT, and has more than one value."""
     binding = profile.bindings.mqtt
     for name, bound in binding.properties.items() if binding else ():
         schema = profile.properties[name]

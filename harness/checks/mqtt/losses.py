@@ -63,7 +63,8 @@ async def connected(bench: Bench) -> None:
         return
     since = bench.mark()
     await wake(bench)
-    limit = bench.profile.behaviour.report_local + bench.profile.behaviour.boot
+    behaviour = bench.profile.behaviour
+    limit = behaviour.report_local + max(behaviour.boot, behaviour.reconnect)
     if await bench.until(is_accepted, within=limit, what="the device to wake and connect", since=since):
         return
     raise CannotStimulateError("the device did not connect when it was operated")

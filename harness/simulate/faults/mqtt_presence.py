@@ -118,3 +118,27 @@ def never_reconnects(device: SimulatedDevice) -> None:
 def backoff_missing(device: SimulatedDevice) -> None:
     """All devices of a house knock at the broker every second, and keep it from coming up."""
     front(device).bend(backs_off=False)
+
+
+@fault(
+    name="short-sessions-forgotten",
+    title="hammers a broker that ends each of its sessions at once",
+    breaks=("MQTT-DEV-023",),
+    seen_as="F-MQTT-10",
+    applies=speaks_mqtt,
+)
+def short_sessions_forgotten(device: SimulatedDevice) -> None:
+    """Every CONNACK counts as success and sets the pause back."""
+    front(device).bend(minds_short_sessions=False)
+
+
+@fault(
+    name="gives-up-reconnecting",
+    title="gives up for ever after two attempts that failed",
+    breaks=("MQTT-DEV-022", "MQTT-DEV-023"),
+    seen_as="F-MQTT-10",
+    applies=speaks_mqtt,
+)
+def gives_up_reconnecting(device: SimulatedDevice) -> None:
+    """An outage of some seconds is enough."""
+    front(device).bend(reconnects=2)
