@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.model.binding import MqttBinding
-from harness.model.profile import Profile
+from harness.model.profile import Profile, RetainedCommandPolicy
 from harness.simulate.faults import fault
-from harness.simulate.faults.rewriting import binding, front, only
+from harness.simulate.faults.rewriting import binding, front, only, takes_commands
 from harness.trace.mqtt import PacketType, encode_publish
 
 if TYPE_CHECKING:
@@ -47,3 +47,18 @@ def talks_after_disconnect(device: SimulatedDevice) -> None:
     assert mqtt is not None
     last = encode_publish(f"{mqtt.base}/uptime", b"86400")
     front(device).outgoing.append(only(PacketType.DISCONNECT, lambda packet: [packet, last]))
+
+
+@fault(
+    name="obeys-retained-commands",
+    title="obeys commands that the broker kept",
+    breaks=("DEV-20",),
+    seen_as="F-MQTT-27",
+    applies=lambda profile: (
+        binding(takes_commands)(profile)
+        and profile.behaviour.retained_command is RetainedCommandPolicy.IGNORE
+    ),
+)
+def obeys_retained_commands(device: SimulatedDevice) -> None:
+    """The retain flag is not looked at: ghosts switch the load after each loss of the network."""
+    front(device).bend(obeys_retained=True)
