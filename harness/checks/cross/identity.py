@@ -1,0 +1,258 @@
+"""Who the device says it is: what it announces agrees with what it is found to be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, Evidence, failed, first, inconclusive, not_applicable, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.mdns.asking import resolve
+from harness.checks.mdns.names import names_of
+from harness.checks.mdns.reading import Packet, run_so_far, seen_by, told
+from harness.model.binding import ContentFormat, MdnsService, Speaks
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.verdict import Outcome, Subject, Verdict
+from harness.trace import coap, mdns, mqtt
+from harness.trace.events import CoapDatagram, Direction, Event, TcpProbe
+from harness.trace.mdns import RecordType
+
+PATIENCE = 2.0  # seconds for an answer over TCP
+
+MEANINGS = {
+    "id": ("id", "serial", "unit"),
+    "model": ("model", "md", "mn", "ty"),
+    "firmware": ("firmware", "fw", "version", "sw", "fw_ver"),
+}
+"""What keys of TXT records and info pages mean, as vendors name them."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One key of a TXT record of the device."""
+
+    service: MdnsService
+    key: str
+    value: str
+    packet: Packet
+
+
+def claims(case: Case) -> Iterator[Claim]:
+    """What the newest TXT records of the device's services say."""
+    for service in names_of(case).services:
+        records = told(case, service.name, RecordType.TXT)
+        data = records[-1].record.data if records else None
+        if isinstance(data, mdns.Txt):
+            for key, value in mdns.txt_pairs(data.strings):
+                text = (value or b"").decode("utf-8", "replace")
+                yield Claim(service.declared, key.lower(), text, records[-1].packet)
+
+
+@requirement(
+    "DEV-25",
+    area=Area.CROSS,
+    standard="RFC 6763 and the profile",
+    clause="6.3; profile: bindings",
+    level=Level.SHOULD,
+    basis=Basis.DERIVED,
+    purpose="ensure that MQTT, CoAP and mDNS tell of the same device",
+    stimulus="Resolve the services; compare with the client identifier in CONNECT, and with the address and "
+    "port at which the CoAP server answers",
+    expect="A TXT value that the profile declares to be the client identifier is the one in CONNECT; the "
+    "CoAP service is advertised where the CoAP server answers",
+    ics="MULTI.PROTOCOL & DNSSD.SERVICE",
+    needs=(Need.MDNS,),
+    usual_cause="The identifier is made from the serial number in one module and from the MAC address in "
+    "another; or TXT records are written once in the factory.",
+)
+class SameStory(Check):
+    """Identity and place, as each protocol has them."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await resolve(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        run = run_so_far(case)
+        evidence: list[Evidence] = []
+        for judged in (*_judge_client_id(run), *_judge_place(run)):
+            if judged.verdict is Verdict.FAIL:
+                return judged
+            evidence += judged.events
+        if not evidence:
+            if not _comparable(case.profile):
+                return not_applicable("the transports of this profile tell nothing that could be compared")
+            return inconclusive("the device told nothing that could be compared")
+        return passed("what mDNS announces is what the other transports show", evidence)
+
+
+def _comparable(profile: Profile) -> bool:
+    mqtt_binding, mdns_binding = profile.bindings.mqtt, profile.bindings.mdns
+    services = mdns_binding.services if mdns_binding else ()
+    named = mqtt_binding is not None and any(
+        mqtt_binding.client_id in service.txt.values() for service in services
+    )
+    return named or any(service.speaks is Speaks.COAP for service in services)
+
+
+def _judge_client_id(run: Case) -> Iterator[Outcome]:
+    """TXT values that are declared to be the client identifier, against the one in CONNECT."""
+    binding = run.profile.bindings.mqtt
+    connects = run.mqtt(mqtt.Connect)
+    if binding is None or not connects:
+        return
+    connect = connects[-1]
+    for claim in claims(run):
+        declared = {key.lower(): value for key, value in claim.service.txt.items()}
+        if declared.get(claim.key) != binding.client_id:
+            continue
+        if claim.value != connect.what.client_id:
+            yield failed(
+                f"TXT says {claim.key}={claim.value}, but over MQTT it is {connect.what.client_id}",
+                claim.packet,
+                connect,
+            )
+        yield passed(f"{claim.key} is the client identifier", claim.packet, connect)
+
+
+def _judge_place(run: Case) -> Iterator[Outcome]:
+    """Where a CoAP service is advertised, against where the device answered."""
+    answered = first(run.coap(), lambda seen: not seen.what.problems)
+    if answered is None or run.profile.bindings.coap is None:
+        return
+    host, _, port = answered.body.remote.rpartition(":")
+    for service in names_of(run).services:
+        records = told(run, service.name, RecordType.SRV)
+        data = records[-1].record.data if records else None
+        if service.declared.speaks is not Speaks.COAP or not isinstance(data, mdns.Srv):
+            continue
+        if str(data.port) != port:
+            yield failed(
+                f"SRV says port {data.port}, but the CoAP server answers at {port}",
+                records[-1].packet,
+                answered,
+            )
+            continue
+        addresses = told(run, data.target, RecordType.A)
+        known = {each.record.data.text for each in addresses if isinstance(each.record.data, mdns.Address)}
+        if known and _is_address(host) and host not in known:
+            yield failed(
+                f"{data.target} is at {', '.join(sorted(known))}, but the CoAP server answers at {host}",
+                addresses[-1].packet,
+                answered,
+            )
+            continue
+        yield passed("the CoAP server answers where it is advertised", records[-1].packet, answered)
+
+
+def _is_address(host: str) -> bool:
+    return host.replace(".", "").isdigit()
+
+
+@requirement(
+    "DNSSD-12",
+    area=Area.CROSS,
+    standard="RFC 6763",
+    clause="6.3",
+    level=Level.SHOULD,
+    purpose="ensure that TXT records agree with what the device tells of itself in-band",
+    stimulus="Resolve the services; read the info page over HTTP, and fixed JSON resources over CoAP",
+    expect="Identifier, model and firmware version are the same in both",
+    ics="DNSSD.SERVICE",
+    needs=(Need.MDNS,),
+    usual_cause="The TXT record is a constant in the source code, which nobody changes when the version "
+    "changes.",
+)
+class TxtAgreesInBand(Check):
+    """The label on the box, and what is in it."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await resolve(bench)
+        run = seen_by(bench)
+        for service in names_of(run).services:
+            records = told(run, service.name, RecordType.SRV)
+            data = records[-1].record.data if records else None
+            if service.declared.speaks is not Speaks.HTTP or not isinstance(data, mdns.Srv):
+                continue
+            if bench.host is not None:
+                path = service.declared.txt.get("path", "/")
+                request = f"GET {path} HTTP/1.1\r\nHost: {bench.host}\r\nConnection: close\r\n\r\n"
+                await bench.probe_tcp(bench.host, data.port, request.encode(), within=PATIENCE)
+        await _read_resources(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        run = run_so_far(case)
+        found = list(claims(run))
+        if not found:
+            return inconclusive("no TXT record of the device was seen")
+        pages = list(_pages(case))
+        evidence: list[Evidence] = []
+        for page in pages:
+            for claim in found:
+                for key, value in page.members.items():
+                    if _meaning(key) is None or _meaning(key) != _meaning(claim.key):
+                        continue
+                    if not _agree(_meaning(key), claim.value, str(value)):
+                        return failed(
+                            f"TXT says {claim.key}={claim.value}, the device itself {key}: {value}",
+                            claim.packet,
+                            page.event,
+                        )
+                    evidence += [claim.packet, page.event]
+        if evidence:
+            return passed("what TXT says of identity and version is what the device itself says", evidence)
+        if not pages:
+            return not_applicable(
+                "the device tells nothing of itself in JSON, over HTTP or CoAP, to compare with"
+            )
+        return not_applicable("what the device tells of itself has no key in common with its TXT records")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A JSON object that the device told of itself."""
+
+    members: dict[str, Any]
+    event: Event
+
+
+def _pages(case: Case) -> Iterator[Page]:
+    for event in case.window:
+        body = event.body
+        text = b""
+        if isinstance(body, TcpProbe):
+            text = body.answer.partition(b"\r\n\r\n")[2]
+        elif isinstance(body, CoapDatagram) and body.direction is Direction.FROM_DUT:
+            text = coap.decode(body.raw).payload
+        try:
+            decoded = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(decoded, dict):
+            yield Page(decoded, event)
+
+
+async def _read_resources(bench: Bench) -> None:
+    binding = bench.profile.bindings.coap
+    if binding is None or not bench.offers(Need.COAP):
+        return
+    endpoint = await bench.coap.endpoint()
+    for resource in binding.resources:
+        if resource.format is ContentFormat.JSON and not resource.takes:
+            mid, token = bench.coap.next_mid(), bench.coap.next_token()
+            await endpoint.request(coap.request(coap.Code.GET, resource.path, mid=mid, token=token))
+
+
+def _meaning(key: str) -> str | None:
+    return next((meaning for meaning, keys in MEANINGS.items() if key.lower() in keys), None)
+
+
+def _agree(meaning: str | None, first_text: str, second: str) -> bool:
+    one, other = first_text.strip().casefold(), second.strip().casefold()
+    if meaning == "id":
+        # One of them often has the kind of the device in front: plug-a4cf12 and a4cf12.
+        return one.endswith(other) or other.endswith(one)
+    return one == other
