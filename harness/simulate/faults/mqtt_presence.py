@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.model.profile import Profile
 from harness.simulate.faults import fault
-from harness.simulate.faults.rewriting import binding, front, speaks_mqtt, takes_commands
+from harness.simulate.faults.rewriting import binding, front, only, speaks_mqtt, takes_commands
+from harness.trace.mqtt import PacketType
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
+
+
+def says_goodbye(profile: Profile) -> bool:
+    """A device that declares to leave in order."""
+    return "MQTT.GRACEFUL_STOP" in profile.ics
+
 
 stays_connected = binding(lambda mqtt: mqtt.sleep is None and mqtt.keep_alive)
 
@@ -142,3 +150,33 @@ def short_sessions_forgotten(device: SimulatedDevice) -> None:
 def gives_up_reconnecting(device: SimulatedDevice) -> None:
     """An outage of some seconds is enough."""
     front(device).bend(reconnects=2)
+
+
+@fault(
+    name="disconnect-missing",
+    title="ends an orderly stop without DISCONNECT",
+    breaks=("MQTT-DEV-051",),
+    applies=says_goodbye,
+)
+def disconnect_missing(device: SimulatedDevice) -> None:
+    """The process just ends; its will reports a loss."""
+    front(device).bend(disconnects=False)
+
+
+@fault(
+    name="speaks-after-disconnect",
+    title="publishes once more after DISCONNECT",
+    breaks=("MQTT-DEV-051",),
+    applies=says_goodbye,
+)
+def speaks_after_disconnect(device: SimulatedDevice) -> None:
+    """The task that reports was not stopped."""
+    last: list[bytes] = []
+
+    def note(packet: bytes) -> list[bytes]:
+        last[:] = [packet]
+        return [packet]
+
+    mqtt = front(device)
+    mqtt.outgoing.append(only(PacketType.PUBLISH, note))
+    mqtt.outgoing.append(only(PacketType.DISCONNECT, lambda packet: [packet, *last]))
