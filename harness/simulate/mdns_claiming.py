@@ -171,7 +171,8 @@ class Claimer:
             if ours is None or theirs.ttl == 0:
                 self._rescue(theirs)
                 continue
-            if theirs in ours and self._habits().conflicts_with_itself:
+            habits = self._habits()
+            if theirs in ours and (habits.conflicts_with_itself or habits.conflicts_with_equals):
                 self._change_names({theirs.name})
                 self.start()
                 return

@@ -21,6 +21,7 @@ class MdnsHabits:
     conflict_pause: float = 5.0  # before further attempts, once conflicts have become frequent
     watches_for_conflicts: bool = True  # probes again when its records are contradicted later
     keeps_old_names: bool = False  # still answers for names that it had to give up
+    conflicts_with_equals: bool = False  # takes others' records that are the same as its own for a conflict
     conflicts_with_itself: bool = False  # takes its own packets for another host's
     defends: bool = True  # answers probes for its names
     defence_delay: float = 0.0

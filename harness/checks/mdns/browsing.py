@@ -68,7 +68,8 @@ class ServicesAsDeclared(Check):
     """Browses like an app that looks for the device, and compares with the profile."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        for type in _types((await present(bench)).services):
+        await present(bench)
+        for type in _types(declared_names(bench.profile).services):
             await ask(bench, Question(type, RecordType.PTR))
         for service in names_of(seen_by(bench)).services:
             await ask(bench, Question(service.name, RecordType.TXT))
@@ -173,7 +174,7 @@ class PointersLeadToServices(Check):
                 await ask(bench, Question(target_of(found), RecordType.TXT))
 
     def judge(self, case: Case) -> Outcome:
-        types = _types(declared_names(case.profile).services)
+        types = _types(names_of(run_so_far(case)).services)
         found = [pointer for type in types for pointer in _pointers(case, type)]
         if not found:
             return inconclusive("browsing finds no service")
@@ -218,7 +219,7 @@ class TypesEnumerated(Check):
         await ask(bench, Question(SERVICE_TYPES, RecordType.PTR))
 
     def judge(self, case: Case) -> Outcome:
-        types = _types(declared_names(case.profile).services)
+        types = _types(names_of(run_so_far(case)).services)
         browsed = {type: _pointers(case, type) for type in types}
         asked = queries(case, SERVICE_TYPES, RecordType.PTR)
         if not asked or not any(browsed.values()):

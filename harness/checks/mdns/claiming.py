@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.checks.case import Case, Evidence, failed, inconclusive, passed, warned
 from harness.checks.catalogue import Check, requirement
+from harness.checks.mdns.asking import REPEATED, REPEATED_LATE
 from harness.checks.mdns.boots import Boot, boots
 from harness.checks.mdns.names import own_names
 from harness.checks.mdns.reading import (
@@ -17,17 +18,18 @@ from harness.checks.mdns.reading import (
     records_of,
     target_of,
 )
-from harness.checks.mdns.rival import assertions, probes
+from harness.checks.mdns.rival import probes
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome
+from harness.trace.events import Direction
 from harness.trace.mdns import RecordType, same_name, type_name
 
 _PROBES = 3
 _SHORTEST = 0.375  # seconds from the first probe to the announcement: half of what the clause takes
 
 _AT_ONCE = 0.5  # seconds in which the packets of one announcement come
-_AGAIN = (0.75, 2.5)  # seconds in which it comes again, on a link that delays packets
+_AGAIN = (0.75, REPEATED + REPEATED_LATE)  # seconds in which it comes again, on a link that delays packets
 
 
 @requirement(
@@ -158,9 +160,8 @@ class AnnouncesTwice(Check):
             announcement = boot.announcement()
             if announcement is None:
                 continue
-            until = announcement.time + _AGAIN[1]
             lost = _repeated(boot, announcement)
-            if lost and (boot.end < until or _is_disputed(boot, until)):
+            if lost and _undisturbed(boot, announcement) < announcement.time + _AGAIN[1]:
                 continue
             if missing := _lacks(case.profile, _announced(boot, announcement)):
                 return failed(f"the announcement has no {missing} record", announcement)
@@ -193,12 +194,9 @@ def _announced(boot: Boot, announcement: Packet) -> list[Told]:
 
 def _second(boot: Boot, announcement: Packet) -> list[Packet]:
     """The packets in which the announcement would come again."""
-    earliest, latest = _AGAIN
-    return [
-        packet
-        for packet in multicasts(boot.case)
-        if announcement.time + earliest <= packet.time <= announcement.time + latest
-    ]
+    earliest, latest = (announcement.time + seconds for seconds in _AGAIN)
+    latest = min(latest, _undisturbed(boot, announcement))
+    return [packet for packet in multicasts(boot.case) if earliest <= packet.time <= latest]
 
 
 def _repeated(boot: Boot, announcement: Packet) -> Told | None:
@@ -212,9 +210,13 @@ def _repeated(boot: Boot, announcement: Packet) -> Told | None:
     return None
 
 
-def _is_disputed(boot: Boot, until: float) -> bool:
-    """Whether we told records of our own in that time, which may have kept the device from announcing."""
-    return any(packet.time <= until for packet in assertions(boot.case))
+def _undisturbed(boot: Boot, announcement: Packet) -> float:
+    """Until when nobody asked or contradicted the device, so that all it told was of its own accord."""
+    said = [
+        *boot.case.mdns(Direction.TO_DUT),
+        *(packet for packet in boot.case.mdns(Direction.OTHER) if not packet.what.response),
+    ]
+    return min((packet.time for packet in said if packet.time > announcement.time), default=boot.end)
 
 
 def _lacks(profile: Profile, announced: list[Told]) -> str | None:

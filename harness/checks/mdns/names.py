@@ -70,6 +70,17 @@ class _Link:
         owners = [name for name in self.owners if name.lower().endswith("." + type.lower())]
         return served or owners or pointed
 
+    def types_of(self, declared: Names) -> list[str]:
+        """The types of the declared services, or what the device has in their place."""
+        known = [service.type.lower() for service in declared.services]
+        others = [
+            type for type, names in self.pointers.items() if type not in known and _lead_to(type, names)
+        ]
+        return [
+            service.type if self.instances(service.type) or not others else others[0]
+            for service in declared.services
+        ]
+
     def every_instance(self, type: str) -> set[str]:
         """All instances of a type that were ever told."""
         owners = {name for name in self.owners if name.lower().endswith("." + type.lower())}
@@ -105,10 +116,9 @@ def names_of(case: Case) -> Names:
     link.hear(responses(case))
     disputed = disputed_names(case)
     services: list[ServiceName] = []
-    for service in declared.services:
-        instances = link.instances(service.type)
-        name = _choose(service.name, instances, disputed, [other.name for other in services])
-        services.append(ServiceName(service.declared, service.type, name))
+    for service, type in zip(declared.services, link.types_of(declared), strict=True):
+        name = _choose(service.name, link.instances(type), disputed, [other.name for other in services])
+        services.append(ServiceName(service.declared, type, name))
     hosts = [link.hosts_of[s.name.lower()] for s in services if s.name.lower() in link.hosts_of]
     host = hosts[0] if hosts else _choose(declared.host, link.hosts, disputed, [])
     return Names(host, tuple(services))
@@ -120,8 +130,8 @@ def own_names(case: Case) -> set[str]:
     link = _Link()
     link.hear(responses(case))
     names = {declared.host, *link.hosts_of.values()}
-    for service in declared.services:
-        names |= {service.name, *link.every_instance(service.type)}
+    for service, type in zip(declared.services, link.types_of(declared), strict=True):
+        names |= {service.name, *link.every_instance(type)}
     return {name.lower() for name in names}
 
 
@@ -145,6 +155,11 @@ def _choose(declared: str, told: list[str], disputed: list[str], taken: list[str
     if not free or (is_among(declared, free) and not is_among(declared, disputed)):
         return declared
     return free[-1]
+
+
+def _lead_to(type: str, names: list[str]) -> bool:
+    """Whether these are instances of that type, not of its base type or types themselves."""
+    return bool(names) and all(name.lower().endswith("." + type) for name in names)
 
 
 def _move_to_end(names: list[str], name: str, *, alive: bool) -> None:

@@ -150,7 +150,7 @@ class NoPriorities(_NameCheck):
 
     def judge(self, case: Case) -> Outcome:
         run = run_so_far(case)
-        names = {target_of(pointer) for pointer in advertised(run)}
+        names = {*map(target_of, advertised(run)), *(service.name for service in names_of(run).services)}
         servers = distinct(
             [found for found in told(run, type=RecordType.SRV) if is_among(found.record.name, names)]
         )

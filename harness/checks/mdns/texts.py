@@ -6,6 +6,7 @@ from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mdns.asking import resolve
+from harness.checks.mdns.names import names_of
 from harness.checks.mdns.reading import (
     Told,
     advertised,
@@ -46,7 +47,9 @@ class _TxtCheck(Check):
 
 
 def _texts(run: Case) -> list[Told]:
-    names = [target_of(pointer) for pointer in advertised(run)]
+    names = dict.fromkeys(
+        [*map(target_of, advertised(run)), *(service.name for service in names_of(run).services)]
+    )
     return distinct([found for name in names for found in told(run, name, RecordType.TXT)])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, failed, first, inconclusive, passed, warned
 from harness.checks.catalogue import Check, requirement
@@ -25,6 +27,7 @@ from harness.trace.mdns import RecordType
 
 _RENAMED = 4.0  # seconds from the first denial to the announcement under other names, with time to spare
 _DEFERRED = 0.8  # seconds of silence that are the wait of one second, on a link that delays packets
+_LESS, _MORE = "1.0.0.1", "223.255.255.254"  # as bytes: on either side of 128, to catch signed comparisons
 _GREATER, _LESSER = "a probe that wins the tie", "a probe that loses the tie"
 
 
@@ -51,14 +54,15 @@ class SimultaneousProbes(Check):
         begin = await restarted(bench)
         if await _probe_or_announcement(bench, names.host, begin, not_before=0) is None:
             raise CannotStimulateError("the device does not probe after its start")
-        if not _proposes_address(seen_by(bench, begin), names.host):
-            raise CannotStimulateError("the device proposes no IPv4 address in its probes")
+        proposed = _proposed_address(seen_by(bench, begin), names.host)
+        if proposed is None or not IPv4Address(_LESS) < proposed < IPv4Address(_MORE):
+            raise CannotStimulateError(f"the device proposes no usual address in its probes, but {proposed}")
         at, line = bench.now, bench.mark()
-        bench.mdns.send(Rival(Names(names.host, ()), "223.255.255.254").probe(unicast=True), _GREATER)
+        bench.mdns.send(Rival(Names(names.host, ()), _MORE).probe(unicast=True), _GREATER)
         again = await _probe_or_announcement(bench, names.host, line, not_before=at + _DEFERRED)
         if again is not None and not is_multicast_response(again):
             line = bench.mark()
-            bench.mdns.send(Rival(Names(names.host, ()), "1.0.0.1").probe(unicast=True), _LESSER)
+            bench.mdns.send(Rival(Names(names.host, ()), _LESS).probe(unicast=True), _LESSER)
             await bench.until(
                 is_multicast_response,
                 within=2 * _RENAMED,
@@ -138,10 +142,13 @@ def _our_probe(case: Case, what: str) -> Packet | None:
     return first(case.mdns(Direction.TO_DUT), lambda seen: seen.line > act.line)
 
 
-def _proposes_address(case: Case, host: str) -> bool:
-    """Whether an A record is what a comparison with the device's records begins with."""
-    proposed = [record for probe in probes(case, host) for record in probe.what.authorities]
-    return any(mdns.same_name(record.name, host) and record.type == RecordType.A for record in proposed)
+def _proposed_address(case: Case, host: str) -> IPv4Address | None:
+    """The A record of the device's probes: with that the comparison with other hosts' records begins."""
+    for probe in probes(case, host):
+        for record in probe.what.authorities:
+            if record.type == RecordType.A and mdns.same_name(record.name, host) and len(record.rdata) == 4:
+                return IPv4Address(record.rdata)
+    return None
 
 
 async def _probe_or_announcement(bench: Bench, host: str, since: int, *, not_before: float) -> Event | None:

@@ -117,7 +117,7 @@ def mdns_goodbye_missing(device: SimulatedDevice) -> None:
 @fault(
     name="mdns-later-conflict-ignored",
     title="does not mind when another host tells other records of its names",
-    breaks=("MDNS-11", "PROFILE-41"),
+    breaks=("MDNS-11",),
     applies=announces,
 )
 def mdns_later_conflict_ignored(device: SimulatedDevice) -> None:
@@ -133,8 +133,8 @@ def mdns_later_conflict_ignored(device: SimulatedDevice) -> None:
     applies=announces,
 )
 def mdns_same_records_disputed(device: SimulatedDevice) -> None:
-    """It hears its own packets, and becomes -2, -3, -4."""
-    responder(device).bend(conflicts_with_itself=True)
+    """A sleep proxy that answers for it makes it -2, -3, -4."""
+    responder(device).bend(conflicts_with_equals=True)
 
 
 @fault(
