@@ -72,7 +72,8 @@ class MqttController:
         """Connect one more client, take what the broker retains under ``filter``, and leave.
 
         A message of our own, published after the subscription was granted, marks the end of what was
-        retained. Returns the number of the connection in the trace.
+        retained. All of that comes with QoS 0: messages that have to be acknowledged may wait in a queue of
+        the broker, and others overtake them. Returns the number of the connection in the trace.
         """
         fence = f"harness/fence/{self._name}/{self._recorder.now:.6f}"
         arrived = asyncio.get_running_loop().create_future()
@@ -85,7 +86,7 @@ class MqttController:
         client = await self._connect(f"{self._name}-late-{number}", number=number, on_message=on_message)
         try:
             await self._subscribe(client, fence, 0)
-            await self._subscribe(client, filter, 2)
+            await self._subscribe(client, filter, 0)
             await client.publish(fence, b"", 0)
             async with asyncio.timeout(within):
                 await arrived
