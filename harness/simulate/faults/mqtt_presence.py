@@ -180,3 +180,14 @@ def speaks_after_disconnect(device: SimulatedDevice) -> None:
     mqtt = front(device)
     mqtt.outgoing.append(only(PacketType.PUBLISH, note))
     mqtt.outgoing.append(only(PacketType.DISCONNECT, lambda packet: [packet, *last]))
+
+
+@fault(
+    name="offline-not-told",
+    title="does not say that it goes offline when it is stopped in order",
+    breaks=("DEV-19",),
+    applies=lambda profile: says_goodbye(profile) and binding(lambda mqtt: mqtt.availability)(profile),
+)
+def offline_not_told(device: SimulatedDevice) -> None:
+    """DISCONNECT takes the will with it."""
+    front(device).bend(says_offline=False)
