@@ -108,7 +108,14 @@ def _judge_conflict(case: Case, disputed: list[str], conflict: Packet) -> Outcom
         denial = next((seen for seen in assertions(case) if seen.line > asked[0].line), None)
         if denial is None:
             return inconclusive("the probe of the device was not answered", asked)
-        if kept := claims(case, name, after=denial.line):
+        # Its other records of that name, such as TXT, nobody has contradicted (9 goes by name and type).
+        lost = {record.type for record in conflict.what.answers if is_among(record.name, [name])}
+        kept = [
+            found
+            for found in claims(case, name, after=denial.line)
+            if found.record.type in lost and found.packet.time > denial.time + _WAY
+        ]
+        if kept:
             return failed(
                 f"{readable(name)} belongs to another host now, and the device still uses it",
                 conflict,
