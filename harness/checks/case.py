@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
 
-from harness.checks.observations import Report, reports
+from harness.checks.observations import Readings, Report
 from harness.model.profile import Profile
 from harness.model.requirement import Need
 from harness.model.verdict import Outcome, Subject, Verdict
@@ -65,6 +65,7 @@ class Case:
     subject: Subject
     trace: Sequence[Event]
     window: Sequence[Event]
+    readings: Readings | None = None  # of this trace, where they are at hand
 
     @cached_property
     def run(self) -> RunStarted:
@@ -144,12 +145,13 @@ class Case:
     def history(self) -> Sequence[Report]:
         """Every value that the DUT reported from the start of the run to the end of the window, in order."""
         end = self.window[-1].line if self.window else 0
-        return list(reports(self.profile, self.trace[:end]))
+        return (self.readings or Readings(self.profile, self.trace)).until(end)
 
     @cached_property
     def all_reports(self) -> Sequence[Report]:
         """Every value that the DUT reported in the window, over every transport, in order."""
-        return [report for report in self.history if self._in_window(report.event)]
+        begin = self.window[0].line if self.window else 0
+        return [report for report in self.history if report.event.line >= begin]
 
     def known(self, name: str, line: int, transport: str | None = None) -> Report | None:
         """What the DUT last told of a property before a line of the trace; None where it told nothing."""
@@ -166,9 +168,6 @@ class Case:
             for report in self.all_reports
             if (name is None or report.name == name) and (transport is None or report.transport == transport)
         ]
-
-    def _in_window(self, event: Event) -> bool:
-        return bool(self.window) and self.window[0].line <= event.line <= self.window[-1].line
 
 
 @lru_cache(maxsize=65536)

@@ -45,11 +45,32 @@ class Report:
         return self.event.time
 
 
-def reports(profile: Profile, trace: Sequence[Event]) -> Iterator[Report]:
-    """Every value of a property or event that the device told, in the order of the trace."""
-    reader = ReportReader(profile)
-    for event in trace:
-        yield from reader.read(event)
+class Readings:
+    """The reports of one trace, which may still grow: each event is read once, however often it is asked for.
+
+    ``trace`` begins with the first event of the run, and only ever gets longer.
+    """
+
+    def __init__(self, profile: Profile, trace: Sequence[Event]) -> None:
+        self._trace = trace
+        self._reader = ReportReader(profile)
+        self._reports: list[Report] = []
+        self._counts: list[int] = [0]  # how many reports there are up to each line
+
+    def until(self, line: int) -> Sequence[Report]:
+        """Every value that the device told up to and including that line, in order."""
+        self._read_on(line)
+        return self._reports[: self._counts[min(line, len(self._counts) - 1)]]
+
+    def at(self, line: int) -> Sequence[Report]:
+        """What the device told in that line."""
+        self._read_on(line)
+        return self._reports[self._counts[line - 1] : self._counts[line]]
+
+    def _read_on(self, line: int) -> None:
+        for event in self._trace[len(self._counts) - 1 : line]:
+            self._reports.extend(self._reader.read(event))
+            self._counts.append(len(self._reports))
 
 
 class ReportReader:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from harness.checks.bench import CannotStimulateError
-from harness.checks.observations import Report, ReportReader, Transport
+from harness.checks.observations import Readings, Transport
 from harness.checks.payloads import encode_coap, encode_mqtt, json_text
 from harness.links import tcp
 from harness.links.coap import Endpoint
@@ -32,15 +32,13 @@ DEREGISTER_LIMIT = 2.0  # seconds for the answer to a deregistration
 class LabBench:
     """Implements :class:`harness.checks.bench.Bench` over the equipment of one DUT."""
 
-    def __init__(self, profile: Profile, equipment: Equipment, seed: int) -> None:
+    def __init__(self, profile: Profile, equipment: Equipment, readings: Readings, seed: int) -> None:
         self.profile = profile
         self.random = random.Random(seed)
         self.waiting_for = ""  # said when a check takes too long
         self._equipment = equipment
         self._recorder = equipment.recorder
-        self._reader = ReportReader(profile)
-        self._read_to = 0
-        self._reports: dict[int, tuple[Report, ...]] = {}
+        self.readings = readings
         self._observer: Endpoint | None = None
         self._silent = False  # the device was seen not to say that it is online
         self._observed: list[coap_messages.Message] = []  # the registrations of the observer
@@ -200,11 +198,11 @@ class LabBench:
             await self._request(coap_messages.Code.GET, self.profile.bindings.coap.properties[name].path)
         else:
             since = 0
-        self._catch_up()
-        for event in reversed(self.trace[since:]):
-            for report in self._reports.get(event.line, ()):
-                if report.name == name and report.transport == transport and report.problem is None:
-                    return report.value
+        for report in reversed(self.readings.until(self.mark())):
+            if report.event.line <= since:
+                break
+            if report.name == name and report.transport == transport and report.problem is None:
+                return report.value
         raise CannotStimulateError(f"the device tells no value of {name} over {transport}")
 
     async def reported(
@@ -225,7 +223,7 @@ class LabBench:
                 and report.transport == transport
                 and report.problem is None
                 and wanted(report.value)
-                for report in self._reports_of(event)
+                for report in self.readings.at(event.line)
             )
 
         what = f"{name} to be reported over {transport}"
@@ -346,18 +344,6 @@ class LabBench:
         )
         endpoint = await self._equipment.own_endpoint()
         return await endpoint.request(message)
-
-    def _reports_of(self, event: Event) -> tuple[Report, ...]:
-        self._catch_up()
-        return self._reports.get(event.line, ())
-
-    def _catch_up(self) -> None:
-        events = self._recorder.events
-        while self._read_to < len(events):
-            event = events[self._read_to]
-            self._read_to += 1
-            if found := tuple(self._reader.read(event)):
-                self._reports[event.line] = found
 
 
 def _there(door: Door | None, need: Need) -> Door:

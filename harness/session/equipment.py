@@ -10,6 +10,7 @@ from harness.links.coap import CoapLink, Endpoint
 from harness.links.mdns import MdnsLink
 from harness.links.mqtt import MqttController
 from harness.links.tap import Tap
+from harness.links.udp import PortsInTurn
 from harness.model.profile import Profile
 from harness.model.requirement import Need
 from harness.session.addresses import DeviceAddress
@@ -43,6 +44,7 @@ class Equipment:
         self.host: str | None = None
         self._seed = seed
         self._address = address
+        self._ports = PortsInTurn(address.harness) if self._is_private else None
         self._broker: Broker | None = None
         self._tap: Tap | None = None
         self._controller: MqttController | None = None
@@ -102,10 +104,10 @@ class Equipment:
 
     @property
     def _is_private(self) -> bool:
-        """Whether the simulated DUT and the harness have the mDNS link for themselves.
+        """Whether the simulated DUT and the harness have addresses, and so a link, for themselves.
 
-        All loopback addresses are one link. Runs side by side would otherwise fight for the names of the
-        same profile.
+        All loopback addresses are one link of mDNS. Runs side by side would otherwise fight for the names of
+        the same profile.
         """
         return self.target.simulate and self._address.device != self._address.harness
 
@@ -172,7 +174,8 @@ class Equipment:
     async def _open_mdns(self) -> None:
         interface = self.target.interface or self._address.harness
         device = self._address.device if self.target.simulate else None
-        self.mdns_link = MdnsLink(self.recorder, interface, device, _dns_names(self.profile))
+        names = _dns_names(self.profile)
+        self.mdns_link = MdnsLink(self.recorder, interface, device, names, self._ports)
         self.mdns_link.hears_others = not self._is_private
         await self.mdns_link.start()
         if not self.target.simulate and self.target.mdns:
@@ -211,7 +214,7 @@ class Equipment:
         return self.host, self.profile.bindings.coap.port
 
     def _open_coap(self, remote: tuple[str, int]) -> None:
-        self._coap = CoapLink(self.recorder, remote, random.Random(self._seed))
+        self._coap = CoapLink(self.recorder, remote, random.Random(self._seed), self._ports)
         self.coap_door = CoapDoors(self._coap)
 
 

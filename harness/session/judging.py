@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.checks.case import Case
 from harness.checks.catalogue import Check
+from harness.checks.observations import Readings
 from harness.model.loading import profile_from_json
 from harness.model.profile import Profile
 from harness.model.requirement import Level
@@ -29,14 +30,19 @@ class Window:
     end: CheckEnded | None  # None: the run ended in the middle of it
 
 
-def judge(profile: Profile, trace: Sequence[Event], planned: PlannedCheck) -> Judgement:
-    """The verdict of one planned check, from the trace as it is."""
+def judge(
+    profile: Profile,
+    trace: Sequence[Event],
+    planned: PlannedCheck,
+    readings: Readings | None = None,
+) -> Judgement:
+    """The verdict of one planned check, from the trace as it is; ``readings`` are those of that trace."""
     check, subject = planned.check, planned.subject
     if planned.not_applicable is not None:
         return judgement(profile, check, subject, Outcome(Verdict.NOT_APPLICABLE, planned.not_applicable))
     window = window_of(trace, check.requirement.id, subject)
     if window is None and check.passive:
-        outcome = _ask(check, Case(profile, subject, trace, trace))
+        outcome = _ask(check, Case(profile, subject, trace, trace, readings))
     elif window is None:
         outcome = Outcome(Verdict.INCONCLUSIVE, "it was not run before the run ended")
     elif window.end is None:
@@ -45,7 +51,7 @@ def judge(profile: Profile, trace: Sequence[Event], planned: PlannedCheck) -> Ju
         verdict = Verdict.ERROR if window.end.harness_fault else Verdict.INCONCLUSIVE
         outcome = Outcome(verdict, window.end.problem)
     else:
-        outcome = _ask(check, Case(profile, subject, trace, window.events))
+        outcome = _ask(check, Case(profile, subject, trace, window.events, readings))
     return judgement(profile, check, subject, outcome)
 
 
@@ -102,6 +108,8 @@ def result_of_trace(trace: Sequence[Event], path: Path) -> RunResult:
         raise TraceError(f"{path}: was recorded with checks that this version does not have: {unknown[0]}")
     ended = trace[-1].body
 
+    readings = Readings(profile, trace)
+
     def begun(line: int) -> bool:
         return isinstance(trace[line - 1].body, CheckStarted)
 
@@ -113,7 +121,7 @@ def result_of_trace(trace: Sequence[Event], path: Path) -> RunResult:
         tool_version=begin.tool_version,
         started=begin.wall_time,
         judgements=tuple(
-            judge(profile, trace if begun(line) else trace[: line - 1], planned[key])
+            judge(profile, trace if begun(line) else trace[: line - 1], planned[key], readings)
             for key, line in taken.items()
         ),
         events=trace,

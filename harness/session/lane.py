@@ -9,6 +9,7 @@ from pathlib import Path
 
 import harness
 from harness.checks.bench import CannotStimulateError
+from harness.checks.observations import Readings
 from harness.model.loading import profile_to_json
 from harness.model.profile import Profile
 from harness.model.requirement import Need
@@ -45,6 +46,7 @@ class Lane:
         self.judgements: list[Judgement] = []
         self._path = str(profile_path)
         self._recorder = Recorder(asyncio.get_running_loop().time, trace)
+        self._readings = Readings(profile, self._recorder.events)
         self._equipment = Equipment(profile, target, self._recorder, seed=seed, address=address_for(number))
         self._bench: LabBench | None = None
         self._absent: str | None = None  # why no check can be run at all
@@ -87,7 +89,7 @@ class Lane:
         except BaseException as problem:
             await self.close(ended=str(problem) or type(problem).__name__)
             raise
-        self._bench = LabBench(self.profile, self._equipment, self.seed)
+        self._bench = LabBench(self.profile, self._equipment, self._readings, self.seed)
         if not await self._bench.ready():
             # Never there at all: said once here, for every check, instead of waiting for it each time.
             self._absent = self._equipment.absence(self._bench.waiting_for)
@@ -111,7 +113,7 @@ class Lane:
         return self._judge(planned)
 
     def _judge(self, planned: PlannedCheck) -> Judgement:
-        judgement = judge(self.profile, self.events, planned)
+        judgement = judge(self.profile, self.events, planned, self._readings)
         result = judgement.result
         self._recorder.record(
             Judged(
@@ -153,7 +155,7 @@ class Lane:
         """Whether what was seen of a device that never came breaks a requirement: often that is why."""
         if not planned.check.passive:
             return False
-        outcome = judge(self.profile, self.events, planned).result.outcome
+        outcome = judge(self.profile, self.events, planned, self._readings).result.outcome
         return outcome.verdict in (Verdict.FAIL, Verdict.WARN)
 
     def _skip(self, planned: PlannedCheck, why: str) -> None:
@@ -191,7 +193,8 @@ class Lane:
             return
 
         def decided(_: Event | None = None) -> bool:
-            return judge(self.profile, self.events, planned).result.outcome.verdict != "inconclusive"
+            judged = judge(self.profile, self.events, planned, self._readings)
+            return judged.result.outcome.verdict is not Verdict.INCONCLUSIVE
 
         if not decided():
             await bench.until(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.checks.observations import Report, reports
+from harness.checks.observations import Readings, Report
 from harness.model.loading import load_profile
 from harness.trace import coap
 from harness.trace.coap_options import Block
@@ -40,7 +40,7 @@ def told(folder: Path, path: str, payload: bytes, *options: coap.Option) -> Repo
         Event(line, 0.0, CoapDatagram(direction, "127.0.0.1:9", "127.0.0.1:5683", coap.encode(message)))
         for line, (direction, message) in enumerate(bodies, 1)
     ]
-    (report,) = reports(load_profile(file), events)
+    (report,) = Readings(load_profile(file), events).until(len(events))
     return report
 
 
