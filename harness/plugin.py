@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.options import add_options
+from harness.patterns import expanded
 
 if TYPE_CHECKING:
     from harness.dut import Dut
@@ -35,6 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Take the profiles as what is to be collected, unless test files are named."""
     if not config.option.profile:
         return
+    config.option.profile[:] = expanded(config.option.profile)
     from harness.model.requirement import Area
 
     for area in Area:

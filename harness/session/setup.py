@@ -10,14 +10,18 @@ from typing import Protocol
 from harness.links.endpoint import BrokerError, User, parse_url
 from harness.model.loading import load_profile
 from harness.model.problems import ProfileError
+from harness.model.units import load_units, numbered_units
 from harness.session.adapting import logging_in
 from harness.session.judging import result_of_trace
+from harness.session.limits import allow_sockets
 from harness.session.plan import PlannedCheck, plan
 from harness.session.result import Judgement, RunResult
 from harness.session.runner import LaneSpec, Runner
 from harness.session.target import OWN_BROKERS, Target, UsageError, needs_met
 from harness.simulate.faults import UnknownFault, fault_named
 from harness.trace.lines import read
+
+SOCKETS_OF_A_LANE = 24  # at most: both ends of each connection, listeners, multicast, the trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Setup:
         self._specs: dict[str, LaneSpec] = {}
         for name in options.profile:
             self._add(Path(name))
+        allow_sockets(SOCKETS_OF_A_LANE * len(self._specs))
         self._place_traces()
 
     def lanes_of(self, path: Path) -> list[str]:
@@ -105,13 +110,11 @@ class Setup:
     def _add(self, path: Path) -> None:
         try:
             profile = load_profile(path, unit=self.options.unit)
+            further = load_units(path, numbered_units(profile.unit, self.options.count - 1))
         except ProfileError as problem:
             raise UsageError(str(problem)) from None
         names = []
-        for index in range(self.options.count):
-            one = profile
-            if self.options.count > 1 and self.options.unit is None:
-                one = load_profile(path, unit=f"{profile.unit}{index:04x}")
+        for one in [profile, *further]:
             if self._logs_in:
                 one = logging_in(one)
             name = self._unused(profile.profile)
