@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from typing import Protocol
 
 from harness.model.binding import MdnsService, Speaks
 from harness.model.profile import Profile
@@ -14,6 +15,19 @@ from harness.simulate.faults import Fault
 from harness.simulate.http import HttpFront
 from harness.simulate.mdns import MdnsFront
 from harness.simulate.mqtt import MqttFront
+
+
+class Server(Protocol):
+    """A part of a device that listens to the network."""
+
+    async def start(self) -> None:
+        """Opens its port."""
+
+    async def stop(self) -> None:
+        """Ends in order."""
+
+    async def kill(self) -> None:
+        """Is gone at once."""
 
 
 class SimulatedDevice:
@@ -43,6 +57,7 @@ class SimulatedDevice:
         self.coap: CoapFront | None = None
         self.http: HttpFront | None = None
         self.mdns: MdnsFront | None = None
+        self.further: list[Server] = []  # servers that no profile declares
         if bindings.mqtt is not None and broker is not None:
             self.mqtt = MqttFront(profile, self.core, broker=broker, random=self.random, login=login)
         if bindings.coap is not None:
@@ -83,7 +98,7 @@ class SimulatedDevice:
         self.core.power_on()
         try:
             # The ports come first: what is announced must be there.
-            for server in (self.http, self.coap):
+            for server in (self.http, self.coap, *self.further):
                 if server is not None:
                     await server.start()
             async with asyncio.TaskGroup() as joining:
@@ -99,7 +114,7 @@ class SimulatedDevice:
 
     async def stop(self) -> None:
         """Switched off in order: goodbyes are said, connections closed."""
-        for front in (self.mqtt, self.mdns, self.coap, self.http):
+        for front in (self.mqtt, self.mdns, self.coap, self.http, *self.further):
             if front is not None:
                 await front.stop()
         self.core.power_off()
@@ -107,6 +122,6 @@ class SimulatedDevice:
     async def kill(self) -> None:
         """Power cut: nothing more is sent, not even a goodbye."""
         self.core.power_off()
-        for front in (self.mqtt, self.mdns, self.coap, self.http):
+        for front in (self.mqtt, self.mdns, self.coap, self.http, *self.further):
             if front is not None:
                 await front.kill()

@@ -71,7 +71,7 @@ async def lose_connection(bench: Bench) -> None:
     since = bench.mark()
     bench.tap.drop()
     await bench.until(
-        _is_end, within=bench.profile.behaviour.settle, since=since, what="the connection to end"
+        is_loss, within=bench.profile.behaviour.settle, since=since, what="the connection to end"
     )
 
 
@@ -122,7 +122,8 @@ def compare(case: Case, before: int, after: int, expected: Expected, loss: str) 
     return passed(f"{len(evidence) // 2} settings are as they should be after {loss}", evidence)
 
 
-def _is_end(event: Event) -> bool:
+def is_loss(event: Event) -> bool:
+    """Whether a connection of the device ended, as seen at the tap."""
     body = event.body
     if not isinstance(body, Connection) or body.point is not Point.TAP:
         return False
@@ -352,7 +353,7 @@ class ControlsWithoutBroker(Check):
         operated = first(case.acts(Act.LOCAL), lambda act: act.what.name == name)
         if effect is None or effect.property_ is None or operated is None:
             return inconclusive(f"{name} was not operated")
-        ends = [event for event in case.window if _is_end(event) and event.line < operated.line]
+        ends = [event for event in case.window if is_loss(event) and event.line < operated.line]
         attempts = [event for event in case.window if _is_attempt(event) and event.line < operated.line]
         accepted = first(case.acts(Act.ACCEPT))
         if not ends or not attempts or accepted is None:

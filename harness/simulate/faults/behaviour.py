@@ -166,7 +166,7 @@ def _shares_command_topic(profile: Profile) -> bool:
 @fault(
     name="malformed-crashes",
     title="crashes on a command payload that it cannot read",
-    breaks=("DEV-04",),
+    breaks=("DEV-04", "SEC-10"),
     seen_as="F-MQTT-16",
     applies=_reads_mqtt_commands,
 )

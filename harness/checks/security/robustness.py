@@ -1,0 +1,306 @@
+"""Robustness: whatever comes in, the device lives on and its state stays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from harness.checks.behaviour.arranging import Arranger, arranged
+from harness.checks.behaviour.commands import command_and_wait, command_topic, commands, described, told
+from harness.checks.behaviour.malformed import encoded
+from harness.checks.behaviour.outages import is_loss, settings
+from harness.checks.behaviour.reach import name_of, readers_of, was_offered, writers_of
+from harness.checks.behaviour.repeating import other_value
+from harness.checks.behaviour.values import limits
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, inconclusive, not_applicable, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.mdns.asking import ask
+from harness.checks.mdns.names import names_of
+from harness.checks.mdns.reading import seen_by
+from harness.checks.observations import Report, Transport
+from harness.checks.payloads import Undecoded, decode_mqtt
+from harness.checks.security import fuzzing
+from harness.model.base import Value
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace import coap
+from harness.trace.events import Act, CoapDatagram, Direction
+from harness.trace.mdns import Question, RecordType
+
+BATCHES = 3
+BATCH = 15  # payloads, datagrams or packets
+PACKETS = 8  # in one batch on an MQTT connection
+PING_WAIT = 5.0  # seconds for the answer to a ping: on the same link a living server takes less
+
+PAYLOADS, STREAM, DATAGRAMS, QUERIES = "payloads", "packets", "datagrams", "queries"
+
+NEEDS = {
+    PAYLOADS: Need.BROKER,
+    STREAM: Need.TAP,
+    DATAGRAMS: Need.COAP,
+    QUERIES: Need.MDNS,
+}
+
+
+@requirement(
+    "SEC-10",
+    area=Area.SECURITY,
+    standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
+    clause="5.13-1, TC 5.13-1-2",
+    level=Level.MUST,
+    purpose="ensure that no input from the network crashes, stops or changes the IUT",
+    stimulus="Send batches of seeded nonsense: MQTT command payloads, MQTT packets, CoAP datagrams, mDNS "
+    "queries; after each batch ask for something legal",
+    expect="The device answers as before; its settings are as they were; over MQTT it may close a connection "
+    "that was broken, but comes back",
+    ics="SEC.INPUT",
+    usual_cause="A length field that is believed, a parser that recurses, a pointer that is followed for "
+    "ever.",
+)
+class Robust(Check):
+    """What is sent depends on the seed of the run alone, so a crash can be brought about again."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        found = []
+        if _commanded(profile):
+            found += [Subject(PAYLOADS, "mqtt"), Subject(STREAM, "mqtt")]
+        if profile.bindings.coap is not None:
+            found.append(Subject(DATAGRAMS, "coap"))
+        if profile.bindings.mdns is not None:
+            found.append(Subject(QUERIES, "mdns"))
+        return found
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        kind = name_of(subject)
+        if not bench.offers(NEEDS[kind]):
+            return
+        if kind == QUERIES:
+            await _fuzz_mdns(bench)
+        elif kind == DATAGRAMS:
+            await _fuzz_coap(bench)
+        else:
+            async with arranged(bench, Transport.MQTT) as arranger:
+                await (_fuzz_payloads if kind == PAYLOADS else _fuzz_stream)(bench, arranger)
+
+    def judge(self, case: Case) -> Outcome:
+        kind = name_of(case.subject)
+        if not case.offers(NEEDS[kind]):
+            return not_applicable(f"this bench cannot send {kind} to the device")
+        judged = {PAYLOADS: _judge_mqtt, STREAM: _judge_mqtt, DATAGRAMS: _judge_coap, QUERIES: _judge_mdns}
+        return judged[kind](case)
+
+
+def _commanded(profile: Profile) -> list[str]:
+    """The properties that MQTT commands and tells."""
+    return [
+        name
+        for name in settings(profile)
+        if Transport.MQTT in writers_of(profile, name) and Transport.MQTT in readers_of(profile, name)
+    ]
+
+
+# MQTT
+
+
+async def _fuzz_payloads(bench: Bench, arranger: Arranger) -> None:
+    """Junk on each command topic, with a legal command behind it on the same topic."""
+    binding = bench.profile.bindings.mqtt
+    assert binding is not None
+    for name in _commanded(bench.profile):
+        bound = binding.properties[name]
+        legal = [
+            encoded(bench.profile, name, value, Transport.MQTT)
+            for value in limits(bench.profile.properties[name])
+        ]
+        bench.stimulus(Act.RAW, f"random payloads for {command_topic(bound)}", transport="mqtt")
+        for payload in fuzzing.payloads(legal, BATCH, bench.random):
+            if not _is_legal(bench.profile, command_topic(bound), payload):
+                await bench.mqtt.publish(command_topic(bound), payload, qos=bound.command_qos)
+        if not await _obeys(bench, arranger, name):
+            return
+
+
+async def _fuzz_stream(bench: Bench, arranger: Arranger) -> None:
+    """Crafted packets on the device's connection: such as it ignores, and at last one that may end it."""
+    binding = bench.profile.bindings.mqtt
+    assert binding is not None
+    name = _commanded(bench.profile)[0]
+    for _ in range(BATCHES):
+        for packet in fuzzing.odd_packets(binding.base, bench.tap.next_packet_id, PACKETS, bench.random):
+            bench.tap.inject(packet, what="a random packet that clients ignore")
+        if not await _obeys(bench, arranger, name):
+            return
+    since = bench.mark()
+    bench.tap.inject(fuzzing.broken_packet(binding.base, bench.random), what="a random broken packet")
+    value = await other_value(bench, arranger, name)
+    await bench.write(name, value, transport=Transport.MQTT.value)
+    await _told_or_closed(bench, name, value, since)
+    if await bench.ready():
+        await _obeys(bench, arranger, name)
+
+
+async def _told_or_closed(bench: Bench, name: str, value: Value, since: int) -> None:
+    """Wait until the device has executed a command, or has closed the connection that it came on."""
+    telling = asyncio.ensure_future(told(bench, name, value, Transport.MQTT, since))
+    closing = asyncio.ensure_future(
+        bench.until(is_loss, within=bench.profile.settle(name), since=since, what="the connection to end")
+    )
+    _, pending = await asyncio.wait((telling, closing), return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+
+
+async def _obeys(bench: Bench, arranger: Arranger, name: str) -> bool:
+    """Whether the device still executes a legal command."""
+    value = await other_value(bench, arranger, name)
+    obeyed = await command_and_wait(bench, name, value, Transport.MQTT)
+    if obeyed:
+        arranger.state[name] = value
+    return obeyed
+
+
+def _is_legal(profile: Profile, topic: str, payload: bytes) -> bool:
+    """Whether a payload is a legal command for any property of a topic."""
+    binding = profile.bindings.mqtt
+    assert binding is not None
+    for name, bound in binding.properties.items():
+        if bound.command == topic:
+            value = decode_mqtt(payload, bound.command_member, bound.values)
+            if not isinstance(value, Undecoded) and profile.properties[name].accepts(value):
+                return True
+    return False
+
+
+def _judge_mqtt(case: Case) -> Outcome:
+    sent = case.acts(Act.RAW)
+    if not sent:
+        return inconclusive("nothing was sent to the device")
+    changed = _changed_setting(case, Transport.MQTT)
+    if changed is not None:
+        return changed
+    executed: list[Report] = []
+    for name in _commanded(case.profile):
+        schema = case.profile.properties[name]
+        legal = [
+            c for c in commands(case, name, Transport.MQTT) if c.problem is None and schema.accepts(c.value)
+        ]
+        for command in legal[-1:]:
+            confirming = [
+                r for r in command.reports if r.problem is None and schema.agrees(r.value, command.value)
+            ]
+            if not confirming:
+                return failed(
+                    f"after random input the device did not execute {command.text}", sent[-1], command.sent
+                )
+            executed += confirming[:1]
+    if not executed:
+        return inconclusive("no legal command followed that could show that the device lives", sent)
+    return passed(f"the device lived through {len(sent)} batches, and its settings stayed", sent, executed)
+
+
+# CoAP
+
+
+async def _fuzz_coap(bench: Bench) -> None:
+    """Junk for the server; after each batch, a ping and all settings."""
+    binding = bench.profile.bindings.coap
+    assert binding is not None
+    names = [name for name in settings(bench.profile) if name in binding.properties]
+    paths = [bound.path for bound in binding.properties.values()] + ["/.well-known/core", "/"]
+    await _read_all(bench, names)
+    for _ in range(BATCHES):
+        endpoint = await bench.coap.endpoint()
+        for datagram in fuzzing.coap_datagrams(paths, BATCH, bench.random):
+            endpoint.send(datagram, "a random datagram")
+        ping = coap.empty(coap.Type.CON, bench.coap.next_mid())
+        endpoint.send(coap.encode(ping), "ping")
+        answer = await endpoint.receive(lambda message, mid=ping.mid: message.mid == mid, within=PING_WAIT)  # type: ignore[misc]
+        endpoint.close()
+        if answer is None and not await bench.ready():
+            return
+        await _read_all(bench, names)
+
+
+async def _read_all(bench: Bench, names: Sequence[str]) -> None:
+    for name in names:
+        await bench.read(name, transport=Transport.COAP.value)
+
+
+def _judge_coap(case: Case) -> Outcome:
+    sent = case.acts(Act.RAW)
+    datagrams = [event for event in case.window if isinstance(event.body, CoapDatagram)]
+    if not sent or not datagrams:
+        return inconclusive("nothing was sent to the device")
+    changed = _changed_setting(case, Transport.COAP)
+    if changed is not None:
+        return changed
+    last_junk = [act for act in sent if act.what.name == "a random datagram"][-1]
+    answers = [seen for seen in case.coap() if seen.line > last_junk.line]
+    if not answers:
+        return failed("the device answers nothing any more after random datagrams", last_junk)
+    return passed(
+        f"the server lived through {len(sent)} datagrams, and its settings stayed", last_junk, answers[-1]
+    )
+
+
+# mDNS
+
+
+async def _fuzz_mdns(bench: Bench) -> None:
+    """Junk for the group; after each batch, a question about a service of the device."""
+    names = names_of(seen_by(bench))
+    asked = [
+        names.host,
+        *(service.name for service in names.services),
+        *(service.type for service in names.services),
+    ]
+    for _ in range(BATCHES):
+        for packet in fuzzing.mdns_packets(asked, BATCH, bench.random):
+            bench.mdns.send(packet, "a random packet")
+        if not await ask(bench, _legal_question(case=seen_by(bench))):
+            return
+
+
+def _legal_question(case: Case) -> Question:
+    names = names_of(case)
+    if names.services:
+        return Question(names.services[0].name, RecordType.SRV)
+    return Question(names.host, RecordType.A)
+
+
+def _judge_mdns(case: Case) -> Outcome:
+    junk = [act for act in case.acts(Act.RAW) if act.what.name == "a random packet"]
+    if not junk:
+        return inconclusive("nothing was sent on the link")
+    asked = [seen for seen in case.mdns(Direction.TO_DUT) if seen.line > junk[-1].line + 1]
+    if not asked:
+        return inconclusive("the device was not asked anything legal afterwards", junk[-1])
+    answers = [
+        seen for seen in case.mdns() if seen.line > asked[0].line and seen.what.response and seen.what.records
+    ]
+    if not answers:
+        return failed("the device answers nothing any more after random packets", junk[-1], asked)
+    return passed(f"the responder lived through {len(junk)} packets", junk[-1], asked[0], answers[0])
+
+
+def _changed_setting(case: Case, transport: Transport) -> Outcome | None:
+    """A setting that is told with a value that nobody commanded; None where there is none."""
+    for name in settings(case.profile):
+        if transport not in readers_of(case.profile, name) or not was_offered(case, transport):
+            continue
+        schema = case.profile.properties[name]
+        known = case.known(name, case.window[0].line, transport)
+        expected = [known.value] if known is not None else []
+        sent = [c for way in writers_of(case.profile, name) for c in commands(case, name, way)]
+        legal = [c for c in sent if c.problem is None and schema.accepts(c.value)]
+        for report in case.reports(name, transport):
+            if not expected:
+                expected = [report.value]  # the first word in this run
+            so_far = [*expected, *(c.value for c in legal if c.sent.line < report.event.line)]
+            if report.problem is not None or not any(schema.agrees(report.value, value) for value in so_far):
+                junk = [act for act in case.acts(Act.RAW) if act.line < report.event.line]
+                return failed(f"after random input, {described(report)} was told", *(junk[-1:]), report)
+    return None
