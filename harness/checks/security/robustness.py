@@ -6,7 +6,15 @@ import asyncio
 from collections.abc import Sequence
 
 from harness.checks.behaviour.arranging import Arranger, arranged
-from harness.checks.behaviour.commands import command_and_wait, command_topic, commands, described, told
+from harness.checks.behaviour.commands import (
+    Command,
+    command_and_wait,
+    command_topic,
+    commands,
+    described,
+    had_time,
+    told,
+)
 from harness.checks.behaviour.malformed import encoded
 from harness.checks.behaviour.outages import is_loss, settings
 from harness.checks.behaviour.reach import name_of, readers_of, was_offered, writers_of
@@ -32,6 +40,7 @@ from harness.trace.mdns import Question, RecordType
 BATCHES = 3
 BATCH = 15  # payloads, datagrams or packets
 PACKETS = 8  # in one batch on an MQTT connection
+RANDOM_DATAGRAM = "a random datagram"
 PING_WAIT = 5.0  # seconds for the answer to a ping: on the same link a living server takes less
 
 PAYLOADS, STREAM, DATAGRAMS, QUERIES = "payloads", "packets", "datagrams", "queries"
@@ -181,24 +190,35 @@ def _judge_mqtt(case: Case) -> Outcome:
     changed = _changed_setting(case, Transport.MQTT)
     if changed is not None:
         return changed
+    losses = [event for event in case.window if is_loss(event) and event.line > sent[0].line]
+    if losses and name_of(case.subject) == PAYLOADS:
+        return failed("the device lost its connection over random payloads", sent[0], losses[0])
     executed: list[Report] = []
     for name in _commanded(case.profile):
-        schema = case.profile.properties[name]
-        legal = [
-            c for c in commands(case, name, Transport.MQTT) if c.problem is None and schema.accepts(c.value)
-        ]
-        for command in legal[-1:]:
-            confirming = [
-                r for r in command.reports if r.problem is None and schema.agrees(r.value, command.value)
-            ]
-            if not confirming:
+        for command in _legal_commands(case, name)[-1:]:
+            schema = case.profile.properties[name]
+            told = [r for r in command.reports if r.problem is None and schema.agrees(r.value, command.value)]
+            if not told:
                 return failed(
                     f"after random input the device did not execute {command.text}", sent[-1], command.sent
                 )
-            executed += confirming[:1]
+            executed += told[:1]
+    if losses and not any(report.event.line > losses[-1].line for report in executed):
+        if had_time(case, losses[-1].time, case.profile.behaviour.reconnect):
+            return failed("the device did not come back after random packets", sent[-1], losses[-1])
+        return inconclusive("nothing shows that the device came back", sent[-1], losses[-1])
     if not executed:
         return inconclusive("no legal command followed that could show that the device lives", sent)
     return passed(f"the device lived through {len(sent)} batches, and its settings stayed", sent, executed)
+
+
+def _legal_commands(case: Case, name: str) -> list[Command]:
+    schema = case.profile.properties[name]
+    return [
+        command
+        for command in commands(case, name, Transport.MQTT)
+        if command.problem is None and schema.accepts(command.value)
+    ]
 
 
 # CoAP
@@ -214,7 +234,7 @@ async def _fuzz_coap(bench: Bench) -> None:
     for _ in range(BATCHES):
         endpoint = await bench.coap.endpoint()
         for datagram in fuzzing.coap_datagrams(paths, BATCH, bench.random):
-            endpoint.send(datagram, "a random datagram")
+            endpoint.send(datagram, RANDOM_DATAGRAM)
         ping = coap.empty(coap.Type.CON, bench.coap.next_mid())
         endpoint.send(coap.encode(ping), "ping")
         answer = await endpoint.receive(lambda message, mid=ping.mid: message.mid == mid, within=PING_WAIT)  # type: ignore[misc]
@@ -237,10 +257,22 @@ def _judge_coap(case: Case) -> Outcome:
     changed = _changed_setting(case, Transport.COAP)
     if changed is not None:
         return changed
-    last_junk = [act for act in sent if act.what.name == "a random datagram"][-1]
-    answers = [seen for seen in case.coap() if seen.line > last_junk.line]
+    last_junk = [act for act in sent if act.what.name == RANDOM_DATAGRAM][-1]
+    pings = [
+        seen
+        for seen in case.coap(Direction.TO_DUT)
+        if seen.line > last_junk.line + 1 and seen.what.is_empty and seen.what.type is coap.Type.CON
+    ]
+    answers = [
+        seen
+        for seen in case.coap()
+        for ping in pings
+        if seen.body.local == ping.body.local and seen.what.mid == ping.what.mid and seen.line > ping.line
+    ]
+    if not pings:
+        return inconclusive("the device was not asked anything legal afterwards", last_junk)
     if not answers:
-        return failed("the device answers nothing any more after random datagrams", last_junk)
+        return failed("the device answers nothing any more after random datagrams", last_junk, pings)
     return passed(
         f"the server lived through {len(sent)} datagrams, and its settings stayed", last_junk, answers[-1]
     )
