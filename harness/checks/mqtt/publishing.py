@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 
-from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mqtt.losses import connected, publishes, telling_control
-from harness.checks.mqtt.sessions import connects, so_far
-from harness.checks.mqtt.topics import binding_of, commands, readings, retained, subscribe_late
+from harness.checks.mqtt.sessions import connects
+from harness.checks.mqtt.topics import (
+    binding_of,
+    commands,
+    readings,
+)
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
-from harness.model.verdict import Outcome, Subject
+from harness.model.verdict import Outcome
 from harness.trace import mqtt
-from harness.trace.events import ConnectionChange, Point
 
 # Where its hub looks for devices, and tells them that it has started.
 HA_DISCOVERY = re.compile(r"homeassistant/(?:\w+/(?:[\w-]+/){1,2}config|status)")
@@ -115,58 +116,3 @@ class QosAsDeclared(Check):
             return inconclusive("the device published on none of its topics")
         topics = {seen.what.topic: seen for seen in published}
         return passed(f"{len(topics)} topics have their declared QoS", topics.values(), subscribed)
-
-
-@requirement(
-    "PROFILE-02",
-    area=Area.MQTT,
-    standard="profile",
-    clause="bindings.mqtt: retain",
-    level=Level.MUST,
-    basis=Basis.PROFILE,
-    purpose="ensure that the broker keeps what the profile says is retained, and nothing else of the IUT",
-    stimulus="Operate the DUT so that it tells an event, where that can be done, and subscribe once more",
-    expect="The new subscriber gets every retained topic of the profile, and no other one",
-    ics="MQTT.CLIENT",
-    needs=(Need.TAP, Need.BROKER),
-    usual_cause="The retain flag is forgotten, so that a newcomer sees nothing until the next change; or it "
-    "is set for all messages, so that an old key press comes again with each subscription.",
-)
-class RetainedAsDeclared(Check):
-    """Whatever a late subscriber gets was kept by the broker."""
-
-    async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        await connected(bench)
-        control = telling_control(bench)
-        if control is not None:
-            topics = {bound.topic for bound in binding_of(bench.profile).events.values()}
-            since = bench.mark()
-            await bench.local.operate(control)
-            await bench.until(
-                lambda event: any(publishes(topic)(event) for topic in topics),
-                within=2 * bench.profile.behaviour.report_local,
-                since=since,
-                what="the event to be told",
-            )
-        await subscribe_late(bench)
-
-    def judge(self, case: Case) -> Outcome:
-        declared: dict[str, bool] = {}
-        for reading in readings(case.profile):
-            declared[reading.topic] = declared.get(reading.topic, False) or reading.retain
-        events = {reading.topic for reading in readings(case.profile) if reading.is_event}
-        sent = {seen.what.topic: seen for seen in so_far(case).mqtt(mqtt.Publish)}
-        late = [
-            seen for seen in case.connections(Point.CLIENT) if seen.what.change is ConnectionChange.OPENED
-        ]
-        found = retained(case)
-        for topic, kept in declared.items():
-            if not kept and topic in found:
-                return failed(f"{topic} is retained, though the profile does not say so", found[topic])
-            # An event that has not happened yet cannot be there.
-            if kept and topic not in found and (topic in sent or topic not in events):
-                shown = [sent[topic]] if topic in sent else late
-                return failed(f"{topic} is not retained, though the profile says so", shown)
-        if not late or not sent:
-            return inconclusive("no new client subscribed, or the device published nothing", late)
-        return passed(f"the broker keeps {len(found)} topics, as declared", late, *found.values())

@@ -10,7 +10,14 @@ from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.commands import command, effect_of, present_value, setting_of
 from harness.checks.mqtt.losses import ensure_loss, ensure_restart, is_accepted, is_act
 from harness.checks.mqtt.sessions import Session, sessions, so_far, tapped
-from harness.checks.mqtt.topics import binding_of, commands, readings, retained, subscribe_late
+from harness.checks.mqtt.topics import (
+    binding_of,
+    commands,
+    late_subscribers,
+    readings,
+    retained,
+    subscribe_late,
+)
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
@@ -167,6 +174,8 @@ class RestoresRetainedTopics(Check):
         seen = so_far(case).window
         if not restarts or not any(is_accepted(event) for event in seen[restarts[0].line :]):
             return inconclusive("the device did not come back after the restart of the broker", restarts)
+        if not late_subscribers(case):
+            return inconclusive("no new client subscribed after the restart", restarts)
         missing = sorted(wanted - found.keys())
         if missing:
             return failed(
@@ -255,6 +264,8 @@ class OnlineAgain(Check):
         session = present_session(case)
         if not wills or session is None:
             return inconclusive("the broker published no will, or the device did not come back", wills)
+        if not late_subscribers(case):
+            return inconclusive("no new client subscribed after the return", wills)
         births = [
             seen
             for seen in session.sent(mqtt.Publish)

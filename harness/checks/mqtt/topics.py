@@ -12,7 +12,10 @@ from harness.model.base import Value
 from harness.model.binding import MqttBinding
 from harness.model.profile import Profile
 from harness.trace import mqtt
-from harness.trace.events import ConnectionChange, MqttPacket, Point
+from harness.trace.events import Connection, ConnectionChange, MqttPacket, Point
+
+# Our late subscribers end what they ask for with a message of their own below this topic.
+FENCE = "harness/fence/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +78,23 @@ async def subscribe_late(bench: Bench) -> None:
 
 def retained(case: Case) -> dict[str, Seen[mqtt.Publish, MqttPacket]]:
     """What the broker had kept, by topic, as the clients of the window saw it that subscribed late."""
-    late = {
-        seen.what.connection
-        for seen in case.connections(Point.CLIENT)
-        if seen.what.change is ConnectionChange.OPENED
-    }
+    late = {seen.what.connection for seen in late_subscribers(case)}
     return {
         seen.what.topic: seen
         for seen in case.mqtt(mqtt.Publish, point=Point.CLIENT)
         if seen.body.connection in late and seen.what.retain
     }
+
+
+def late_subscribers(case: Case) -> list[Seen[Connection, Connection]]:
+    """The clients of the window that subscribed late, and got all that the broker had kept."""
+    complete = {
+        seen.body.connection
+        for seen in case.mqtt(mqtt.Publish, point=Point.CLIENT)
+        if seen.what.topic.startswith(FENCE)
+    }
+    return [
+        seen
+        for seen in case.connections(Point.CLIENT)
+        if seen.what.change is ConnectionChange.OPENED and seen.what.connection in complete
+    ]

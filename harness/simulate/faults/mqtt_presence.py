@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.model.profile import Profile
 from harness.simulate.faults import fault
-from harness.simulate.faults.rewriting import binding, front, only, speaks_mqtt, takes_commands
-from harness.trace.mqtt import PacketType
+from harness.simulate.faults.rewriting import binding, front, speaks_mqtt, takes_commands
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
-
-
-def says_goodbye(profile: Profile) -> bool:
-    """A device that declares to leave in order."""
-    return "MQTT.GRACEFUL_STOP" in profile.ics
 
 
 stays_connected = binding(lambda mqtt: mqtt.sleep is None and mqtt.keep_alive)
@@ -150,44 +143,3 @@ def short_sessions_forgotten(device: SimulatedDevice) -> None:
 def gives_up_reconnecting(device: SimulatedDevice) -> None:
     """An outage of some seconds is enough."""
     front(device).bend(reconnects=2)
-
-
-@fault(
-    name="disconnect-missing",
-    title="ends an orderly stop without DISCONNECT",
-    breaks=("MQTT-DEV-051",),
-    applies=says_goodbye,
-)
-def disconnect_missing(device: SimulatedDevice) -> None:
-    """The process just ends; its will reports a loss."""
-    front(device).bend(disconnects=False)
-
-
-@fault(
-    name="speaks-after-disconnect",
-    title="publishes once more after DISCONNECT",
-    breaks=("MQTT-DEV-051",),
-    applies=says_goodbye,
-)
-def speaks_after_disconnect(device: SimulatedDevice) -> None:
-    """The task that reports was not stopped."""
-    last: list[bytes] = []
-
-    def note(packet: bytes) -> list[bytes]:
-        last[:] = [packet]
-        return [packet]
-
-    mqtt = front(device)
-    mqtt.outgoing.append(only(PacketType.PUBLISH, note))
-    mqtt.outgoing.append(only(PacketType.DISCONNECT, lambda packet: [packet, *last]))
-
-
-@fault(
-    name="offline-not-told",
-    title="does not say that it goes offline when it is stopped in order",
-    breaks=("DEV-19",),
-    applies=lambda profile: says_goodbye(profile) and binding(lambda mqtt: mqtt.availability)(profile),
-)
-def offline_not_told(device: SimulatedDevice) -> None:
-    """DISCONNECT takes the will with it."""
-    front(device).bend(says_offline=False)

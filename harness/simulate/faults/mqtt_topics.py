@@ -88,26 +88,3 @@ def subscribes_with_qos_0(device: SimulatedDevice) -> None:
         return with_body(packet, bytes(body))
 
     front(device).outgoing.append(only(PacketType.SUBSCRIBE, lowered))
-
-
-@fault(
-    name="states-not-retained",
-    title="its states are not retained though the profile says so",
-    breaks=("PROFILE-02", "DEV-16"),
-    seen_as="F-MQTT-28",
-    applies=binding(lambda mqtt: any(bound.retain for bound in mqtt.properties.values())),
-)
-def states_not_retained(device: SimulatedDevice) -> None:
-    """Who subscribes later sees nothing until the next change."""
-    front(device).bend(state_retain=False)
-
-
-@fault(
-    name="events-retained",
-    title="its events are retained like states",
-    breaks=("PROFILE-02", "DEV-26"),
-    applies=binding(lambda mqtt: any(not bound.retain for bound in mqtt.events.values())),
-)
-def events_retained(device: SimulatedDevice) -> None:
-    """An old key press comes again with every new subscription."""
-    front(device).bend(event_retain=True)
