@@ -7,16 +7,30 @@ from typing import TYPE_CHECKING
 from harness.model.binding import MqttBinding
 from harness.model.profile import Profile, RetainedCommandPolicy
 from harness.simulate.faults import fault
-from harness.simulate.faults.rewriting import binding, front, only, takes_commands
+from harness.simulate.faults.rewriting import binding, front, only, takes_commands, topic_of
 from harness.trace.mqtt import PacketType, encode_publish
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
 
+RETAIN = 0x01  # in the first byte of PUBLISH
+
 
 def _awake(mqtt: MqttBinding) -> bool:
     """It is connected all the time."""
     return mqtt.sleep is None
+
+
+def _retains_states(mqtt: MqttBinding) -> bool:
+    """The broker is to keep its states."""
+    return any(bound.retain for bound in mqtt.properties.values())
+
+
+def _tells_by_hand(profile: Profile) -> bool:
+    """It tells over MQTT, without retaining it, that somebody operated it."""
+    mqtt = profile.bindings.mqtt
+    told = {effect.event for control in profile.controls.values() for effect in control.effects}
+    return mqtt is not None and any(not mqtt.events[name].retain for name in told & mqtt.events.keys())
 
 
 def _leaves_in_order(profile: Profile) -> bool:
@@ -62,3 +76,52 @@ def talks_after_disconnect(device: SimulatedDevice) -> None:
 def obeys_retained_commands(device: SimulatedDevice) -> None:
     """The retain flag is not looked at: ghosts switch the load after each loss of the network."""
     front(device).bend(obeys_retained=True)
+
+
+@fault(
+    name="states-not-retained",
+    title="publishes its states without the retain flag",
+    breaks=("PROFILE-02", "DEV-16"),
+    seen_as="F-MQTT-28",
+    applies=binding(_retains_states),
+)
+def states_not_retained(device: SimulatedDevice) -> None:
+    """Whoever comes later knows nothing until something changes."""
+    front(device).bend(state_retain=False)
+
+
+@fault(
+    name="changes-not-retained",
+    title="publishes with the retain flag when it connects, and never afterwards",
+    breaks=("PROFILE-02",),
+    seen_as="F-MQTT-28",
+    applies=binding(lambda mqtt: takes_commands(mqtt) and _retains_states(mqtt)),
+)
+def changes_not_retained(device: SimulatedDevice) -> None:
+    """Two calls of the same function, one with the flag, one without: newcomers see an old state."""
+    told: set[bytes] = set()
+
+    def begin(connect: bytes) -> list[bytes]:
+        told.clear()
+        return [connect]
+
+    def once(publish: bytes) -> list[bytes]:
+        topic = topic_of(publish)
+        if topic in told:
+            return [bytes([publish[0] & ~RETAIN]) + publish[1:]]
+        told.add(topic)
+        return [publish]
+
+    front(device).outgoing += [only(PacketType.CONNECT, begin), only(PacketType.PUBLISH, once)]
+
+
+@fault(
+    name="events-retained",
+    title="retains what happens, too",
+    breaks=("PROFILE-02", "DEV-26"),
+    seen_as="F-HOMIE-06",
+    applies=_tells_by_hand,
+)
+def events_retained(device: SimulatedDevice) -> None:
+    """One publish function for everything: yesterday's key press is told to every newcomer."""
+    front(device).bend(event_retain=True)
