@@ -131,7 +131,7 @@ def empty_topic(device: SimulatedDevice) -> None:
 @fault(
     name="identifier-with-qos-0",
     title="writes a packet identifier also with QoS 0",
-    breaks=("MQTT-DEV-041", "DEV-09"),
+    breaks=("MQTT-DEV-041", "DEV-10"),
     applies=publishes(0),
 )
 def identifier_with_qos_0(device: SimulatedDevice) -> None:
