@@ -51,8 +51,8 @@ async def change_state(bench: Bench) -> None:
 async def tell_event(bench: Bench) -> None:
     """Operate the device so that it tells an event, and operate back what that toggles."""
     control, binding = telling_control(bench), binding_of(bench.profile)
-    if control is None or binding.sleep is not None:
-        return  # a sleeping device was woken by its control, and told of it
+    if control is None:
+        return
     effects = bench.profile.controls[control].effects
     topic = next(binding.events[effect.event].topic for effect in effects if effect.event in binding.events)
     for _ in range(2 if any(effect.toggle for effect in effects) else 1):

@@ -30,7 +30,7 @@ def _tells_by_hand(profile: Profile) -> bool:
     """It tells over MQTT, without retaining it, that somebody operated it."""
     mqtt = profile.bindings.mqtt
     told = {effect.event for control in profile.controls.values() for effect in control.effects}
-    return mqtt is not None and any(not mqtt.events[name].retain for name in told & mqtt.events.keys())
+    return mqtt is not None and any(name in told and not bound.retain for name, bound in mqtt.events.items())
 
 
 def _leaves_in_order(profile: Profile) -> bool:
