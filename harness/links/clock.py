@@ -3,7 +3,7 @@
 In virtual time the loop's clock stands still while anything is going on, and jumps to the next timer when
 nothing is. Waits cost nothing, and protocol stacks notice no difference as long as everything that talks
 lives on this loop: a peer in another process or thread keeps real time, and would seem infinitely slow.
-TCP sockets need TCP_NODELAY, as asyncio's own have: bytes that TCP itself holds back look like silence.
+How the loop knows that nothing is under way stands in :mod:`harness.links.loopback`.
 
 Stacks that read a clock of their own are given the loop's while the run lasts (:data:`FOREIGN_CLOCKS`).
 """
@@ -14,18 +14,28 @@ import asyncio
 import contextlib
 import importlib
 import selectors
+import socket
+import sys
 import time
+from asyncio import selector_events
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor
 from typing import Any, TypeVar
+
+from harness.links.loopback import Fence, Segments
 
 Result = TypeVar("Result")
 
 START = 1_000_000.0
 """First reading of a virtual clock, in seconds. Not 0: paho takes a time of 0 for "never"."""
 
-QUIET = 0.0005
-"""Real seconds without any input after which a virtual loop believes that nothing is under way."""
+FENCELESS_QUIET = 0.05
+"""The same where the fence did not come back: a system that drops packets is under a heavy load."""
+
+QUIET = 0.0 if sys.platform == "linux" else 0.0005
+"""Real seconds without any input after the fence, after which a virtual loop believes that nothing is under
+way. Linux needs none: on its loopback interface a packet has arrived when sending it returns, or at the
+latest when the fence has."""
 
 RESOLUTION = 1e-6
 """Seconds by which a timer may fire early. asyncio's own, a nanosecond, is lost in the rounding of a clock
@@ -50,18 +60,43 @@ class _PatientSelector(selectors.DefaultSelector):
         super().__init__()
         self.may_jump: Callable[[], bool] = lambda: False
         self.jump: Callable[[float], None] = lambda _: None
+        self.segments = Segments()
+        self._fence = Fence()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.segments.turn_ends()
         ready = super().select(0)
         if ready or timeout == 0:
             return ready
         if timeout is None:
             return super().select(None)
         # Executor threads work in real time: while they do, the clock goes on at its ordinary pace.
-        ready = super().select(QUIET if self.may_jump() else timeout)
+        wait = QUIET if self.may_jump() else timeout
+        if self.may_jump() and not self._fence.wait():
+            wait = FENCELESS_QUIET
+        ready = super().select(wait)
         if not ready:
             self.jump(timeout)
         return ready
+
+    def close(self) -> None:
+        self._fence.close()
+        super().close()
+
+
+class _Transport(selector_events._SelectorSocketTransport):  # type: ignore[name-defined,misc]
+    """asyncio's transport over TCP, whose writes the loop knows of."""
+
+    def __init__(self, loop: VirtualLoop, sock: socket.socket, *arguments: Any, **named: Any) -> None:
+        self._segments = loop.segments
+        self._segments.joined(sock)
+        super().__init__(loop, sock, *arguments, **named)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """As ever."""
+        if self._sock is not None:  # the connection is not lost
+            self._segments.about_to_write(self._sock)
+        super().write(data)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -71,6 +106,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector = _PatientSelector()
         self._now = START
         self._jobs = 0  # calls in executor threads that have not returned
+        self.segments = selector.segments
         super().__init__(selector)
         self._clock_resolution = RESOLUTION
         selector.may_jump = lambda: self._jobs == 0
@@ -94,6 +130,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _job_done(self, _future: object) -> None:
         self._jobs -= 1
+
+    def _make_socket_transport(self, *arguments: Any, **named: Any) -> Any:
+        """Where asyncio makes the transport of every TCP connection, be it of a client or of a server."""
+        return _Transport(self, *arguments, **named)
+
+
+def segments() -> Segments | None:
+    """What is to be told of TCP sockets that are used past asyncio's transports; None in real time."""
+    loop = asyncio.get_running_loop()
+    return loop.segments if isinstance(loop, VirtualLoop) else None
 
 
 class _LoopTime:

@@ -14,7 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.links.errors import LinkError
-from harness.links.udp import Address, UdpSocket, address_text, local_address_towards, resolve
+from harness.links.udp import (
+    Address,
+    PortsInTurn,
+    UdpSocket,
+    address_text,
+    local_address_towards,
+    resolve,
+)
 from harness.trace import coap
 from harness.trace.events import Act, CoapDatagram, Direction, Event, Note, Stimulus
 from harness.trace.recorder import Recorder
@@ -32,13 +39,21 @@ _TOKEN_STEP = 0x9E3779B97F4A7C15
 class CoapLink:
     """Endpoints of ours towards one CoAP server at ``remote`` (host and port, IPv4 or IPv6).
 
-    ``random`` decides message ids, tokens and the pauses between retransmissions.
+    ``random`` decides message ids, tokens and the pauses between retransmissions. ``ports`` are those of our
+    own address; by default the system chooses address and port.
     """
 
-    def __init__(self, recorder: Recorder, remote: tuple[str, int], random: random.Random) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        remote: tuple[str, int],
+        random: random.Random,
+        ports: PortsInTurn | None = None,
+    ) -> None:
         self._recorder = recorder
         self._remote = remote
         self._random = random
+        self._ports = ports
         self._mid = random.getrandbits(16)
         self._tokens: dict[int, int] = {}
         self._endpoints: list[Endpoint] = []
@@ -49,7 +64,7 @@ class CoapLink:
         ``remote`` (host and port) is for another server of the same DUT.
         """
         resolved = await resolve(*(remote or self._remote))
-        endpoint = Endpoint(self._recorder, resolved, self._random)
+        endpoint = Endpoint(self._recorder, resolved, self._random, self._ports)
         self._endpoints = [other for other in self._endpoints if not other.closed]
         self._endpoints.append(endpoint)
         return endpoint
@@ -119,7 +134,9 @@ class Endpoint:
     It is not connected, so that answers from a wrong address are seen, too (``Direction.OTHER``).
     """
 
-    def __init__(self, recorder: Recorder, remote: Address, random: random.Random) -> None:
+    def __init__(
+        self, recorder: Recorder, remote: Address, random: random.Random, ports: PortsInTurn | None = None
+    ) -> None:
         self._recorder = recorder
         self._remote = remote
         self._remote_text = address_text(remote)
@@ -132,7 +149,11 @@ class Endpoint:
         self._open_tokens: set[bytes] = set()  # of requests whose last response has not come
         self._replies: dict[int, tuple[float, bytes]] = {}  # what CON messages got, by message id
         family = socket.AF_INET6 if ":" in remote[0] else socket.AF_INET
-        self._socket = UdpSocket(family, (local_address_towards(remote), 0), self._arrived, self._rejected)
+
+        def opening(own: Address) -> UdpSocket:
+            return UdpSocket(family, own, self._arrived, self._rejected)
+
+        self._socket = ports.open(opening) if ports else opening((local_address_towards(remote), 0))
         self._local = address_text(self._socket.address)
 
     @property

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from harness.links.errors import LinkError
 from harness.links.mdns_search import SERVICE_TYPES, Found, Search
 from harness.links.stream import reason_of
-from harness.links.udp import Address, UdpSocket, address_text
+from harness.links.udp import Address, PortsInTurn, UdpSocket, address_text, hear_only
 from harness.trace import mdns
 from harness.trace.events import Act, Direction, Event, MdnsPacket, Stimulus
 from harness.trace.mdns import RecordType
@@ -43,6 +43,9 @@ class MdnsLink:
     Every packet of ``dut_address`` is recorded, and every packet that we send. Of what others say only that
     is recorded which has to do with the DUT: it mentions one of ``names``, or asks for one of its service
     types. ``names`` are domain names with ".local."; the link adds those that the DUT claims.
+
+    ``ports`` are those of our own address for queries that do not come from port 5353; by default the system
+    chooses them.
     """
 
     def __init__(
@@ -51,8 +54,10 @@ class MdnsLink:
         interface: str = LOOPBACK,
         dut_address: str | None = None,
         names: Iterable[str] = (),
+        ports: PortsInTurn | None = None,
     ) -> None:
         self.dut_address = dut_address
+        self._ports = ports
         self.hears_others = True  # False: as if the DUT and we were alone on the link
         self._recorder = recorder
         self._address = _own_loopback_address() if interface == LOOPBACK else interface
@@ -114,13 +119,16 @@ class MdnsLink:
         """Multicast a query from a port of its own (RFC 6762 6.7); unicast answers to it are recorded."""
         if self._own is None:
             raise LinkError("the mDNS link is not open: nothing can be sent")
+
+        def opening(own: Address) -> UdpSocket:
+            def arrived(raw: bytes, source: Address) -> None:
+                self._take(raw, source, address_text(opened.address), unicast=True)
+
+            opened = UdpSocket(socket.AF_INET, own, arrived, prepare=self._multicast_options)
+            return opened
+
         try:
-            legacy: UdpSocket = UdpSocket(
-                socket.AF_INET,
-                (self._address, 0),
-                lambda raw, source: self._take(raw, source, address_text(legacy.address), unicast=True),
-                prepare=self._multicast_options,
-            )
+            legacy = self._ports.open(opening) if self._ports else opening((self._address, 0))
         except OSError as problem:
             raise LinkError(self._explain(problem)) from problem
         self._sockets.append(legacy)
@@ -226,6 +234,8 @@ class MdnsLink:
 
     def _join(self, sock: socket.socket) -> None:
         _share_port(sock)
+        if not self.hears_others and self.dut_address:
+            hear_only(sock, (self._address, self.dut_address))
         if sys.platform == "linux":
             # Only what comes over our interface, not what other programs have joined.
             sock.setsockopt(socket.IPPROTO_IP, _MULTICAST_ALL, 0)

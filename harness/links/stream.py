@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable
 from typing import Protocol
 
+from harness.links.clock import segments
 from harness.links.endpoint import reason_of as reason_of  # others take it from here, too
 
 CHUNK = 65536  # bytes asked of the kernel at once
@@ -47,6 +48,9 @@ class Stream:
         self.ending = ""
         self.keep_open = False  # for close(): the owner ends the connection in its own way
         self._watch: Watch | None = None
+        self._segments = segments()
+        if self._segments:
+            self._segments.joined(sock)
 
     def watch(self, watch: Watch) -> None:
         """Let ``watch`` see the bytes from now on."""
@@ -81,6 +85,8 @@ class Stream:
 
     def send(self, data: bytes | bytearray) -> int:
         """Hand bytes to the kernel; return how many it took."""
+        if self._segments:
+            self._segments.about_to_write(self._socket)
         try:
             taken = self._socket.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -98,6 +104,8 @@ class Stream:
             self._watch.closed()
             self._watch = None
         if not self.keep_open:
+            if self._segments:
+                self._segments.release(self._socket)
             self._socket.close()
 
     async def close_in_order(self, within: float) -> None:

@@ -7,12 +7,15 @@ of such errors only on connected sockets, which in turn hide datagrams from othe
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import errno
+import itertools
 import os
 import socket
 import struct
 import sys
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Collection
+from typing import Any, TypeAlias, TypeVar
 
 from harness.links.errors import LinkError
 from harness.links.stream import reason_of
@@ -23,6 +26,11 @@ Address: TypeAlias = tuple[Any, ...]
 _LARGEST = 65536
 # Linux only; the socket module does not name them in Python 3.11.
 _RECEIVE_ERRORS = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
+_FILTER = 26  # SO_ATTACH_FILTER of Linux
+_SOURCE_ADDRESS = 0xFFFFFFFF - 0x100000 + 1 + 12  # Linux: in the IPv4 header, seen from a socket filter
+_LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
+
+Opened = TypeVar("Opened")
 
 
 class UdpSocket:
@@ -111,6 +119,48 @@ def address_text(address: Address) -> str:
     """Host and port as they stand in a trace: "192.0.2.7:5683", "[2001:db8::7]:5683"."""
     host, port = address[0], address[1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class PortsInTurn:
+    """The UDP ports of an address that is ours alone, each given out once before any comes again.
+
+    A run that is repeated has the same ports, and what is late for one socket does not reach the next one.
+    They are those that Linux leaves alone when it chooses ports itself.
+    """
+
+    PORTS = range(61000, 65536)
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self._next = itertools.cycle(self.PORTS)
+
+    def open(self, opening: Callable[[Address], Opened]) -> Opened:
+        """What ``opening`` makes of the next address that is free. Raises its OSError."""
+        for port in itertools.islice(self._next, len(self.PORTS)):
+            try:
+                return opening((self.host, port))
+            except OSError as problem:
+                if problem.errno != errno.EADDRINUSE:
+                    raise
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def hear_only(sock: socket.socket, sources: Collection[str]) -> None:
+    """Let an IPv4 socket receive nothing but what comes from these addresses.
+
+    The kernel drops the rest (on Linux; elsewhere nothing is done): hundreds of devices on one multicast
+    group would otherwise wake each other with every packet.
+    """
+    if sys.platform != "linux":
+        return
+    wanted = [int.from_bytes(socket.inet_aton(source), "big") for source in sources]
+    code = [(_LOAD, 0, 0, _SOURCE_ADDRESS)]
+    # A jump is relative to the next instruction: "accept" stands behind the last comparison and "drop".
+    code += [(_JUMP_IF_EQUAL, len(wanted) - at, 0, source) for at, source in enumerate(wanted)]
+    code += [(_RETURN, 0, 0, 0), (_RETURN, 0, 0, _LARGEST)]
+    instructions = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *each) for each in code))
+    program = struct.pack("HP", len(code), ctypes.addressof(instructions))
+    sock.setsockopt(socket.SOL_SOCKET, _FILTER, program)
 
 
 async def resolve(host: str, port: int) -> Address:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.links.udp import hear_only
+
 GROUP = "224.0.0.251"
 PORT = 5353
 _IP_MULTICAST_ALL = 49  # Linux; the socket module does not name it
@@ -66,7 +68,10 @@ class MdnsLink:
     async def open(self) -> None:
         """Joins the group. Raises OSError where the address is not there or the port is not shared."""
         try:
-            await self._endpoint(_listening_socket(self.host), multicast=True)
+            listening = _listening_socket(self.host)
+            if self.neighbours is not None:
+                hear_only(listening, (self.host, *self.neighbours))
+            await self._endpoint(listening, multicast=True)
             self._sender = await self._endpoint(_sending_socket(self.host), multicast=False)
         except OSError as error:
             await self.close()

@@ -1,0 +1,134 @@
+"""What the kernel does on a clock of its own with bytes between our sockets, kept out of virtual time.
+
+A loop in virtual time has to know when nothing is under way any more, and two runs that do the same have to
+see the same. Two things stand in the way, and both are dealt with here:
+
+- Whether a packet has arrived. A :class:`Fence` is sent after it the same way; the loopback interface keeps
+  the order, so what has not arrived when the fence has was never sent.
+- TCP may hold bytes back: it sends no more segments than its congestion window allows before they are
+  acknowledged, and both the window and the acknowledgements depend on real milliseconds (RFC 5681, 4.1 and
+  4.2). :class:`Segments` stays below the window, and asks for the acknowledgements that are missing.
+
+Linux only, as far as TCP is concerned: elsewhere the options are not there and nothing is done.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import socket
+import sys
+import weakref
+from typing import Any
+
+FENCE_LIMIT = 1.0
+"""Real seconds for a fence to come back, which takes microseconds; a system that loses it is not trusted."""
+
+AT_ONCE = 3
+"""Writes to one socket in one turn of the loop that go out at once, each a segment of its own.
+
+No congestion window of Linux is below 10 segments where nothing is lost, and two that were read are
+acknowledged at once: so what two turns write is never held back.
+"""
+
+_CORK: int | None = getattr(socket, "TCP_CORK", None)
+_QUICK_ACKNOWLEDGEMENT: int | None = getattr(socket, "TCP_QUICKACK", None)
+_BYTES_NOT_SENT = 0x894B  # SIOCOUTQNSD of Linux
+
+_Ends = tuple[Any, Any]  # socket addresses: ours and theirs
+
+
+class Fence:
+    """A datagram of our own to ourselves: when it has come, so has all that was sent before it."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.connect(self._socket.getsockname())
+        self._socket.settimeout(FENCE_LIMIT)
+
+    def wait(self) -> bool:
+        """Return when everything sent so far has arrived; False when that cannot be told."""
+        try:
+            self._socket.send(b"fence")
+            return bool(self._socket.recv(16))
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+class Segments:
+    """Keeps what the sockets of a loop write below the smallest congestion window that TCP may have."""
+
+    def __init__(self) -> None:
+        # Dictionaries keep the order: sets would be walked in another order in each process.
+        self._written: dict[socket.socket, int] = {}  # writes in this turn of the loop
+        self._held_back: list[socket.socket] = []
+        self._sockets: weakref.WeakValueDictionary[_Ends, socket.socket] = weakref.WeakValueDictionary()
+
+    def joined(self, sock: socket.socket) -> None:
+        """Call with each TCP connection that the loop serves."""
+        with contextlib.suppress(OSError):  # it has ended already
+            self._sockets[sock.getsockname()[:2], sock.getpeername()[:2]] = sock
+
+    def about_to_write(self, sock: socket.socket) -> None:
+        """Call before each write: beyond :data:`AT_ONCE` of them, the rest waits for the end of the turn."""
+        count = self._written[sock] = self._written.get(sock, 0) + 1
+        if count == AT_ONCE + 1 and _CORK is not None:
+            with contextlib.suppress(OSError):  # a closed socket: whoever writes to it will be told
+                sock.setsockopt(socket.IPPROTO_TCP, _CORK, 1)
+
+    def release(self, sock: socket.socket) -> None:
+        """Send what was gathered for ``sock``; call it before closing."""
+        if self._written.pop(sock, 0) > AT_ONCE and _CORK is not None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
+
+    def turn_ends(self) -> None:
+        """Send what was gathered in this turn of the loop."""
+        for sock in list(self._written):
+            self.release(sock)
+            if _not_sent(sock):
+                self._held_back.append(sock)
+        if self._held_back:
+            self._ask_for_acknowledgements()
+
+    def _ask_for_acknowledgements(self) -> None:
+        """Let whoever has read what came acknowledge it, until TCP sends no more for that.
+
+        What is left then is held back by a peer that does not read, or is not ours.
+        """
+        left, before = self._waiting(), None
+        while left and left != before:
+            for sock in self._held_back:
+                self._ask_for_acknowledgement(sock)
+            left, before = self._waiting(), left
+
+    def _ask_for_acknowledgement(self, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            peer = self._sockets.get((sock.getpeername()[:2], sock.getsockname()[:2]))
+            if peer is not None and _QUICK_ACKNOWLEDGEMENT is not None:
+                peer.setsockopt(socket.IPPROTO_TCP, _QUICK_ACKNOWLEDGEMENT, 1)
+
+    def _waiting(self) -> int:
+        """Bytes that TCP holds back; sockets with none are forgotten."""
+        left = [(sock, count) for sock in dict.fromkeys(self._held_back) if (count := _not_sent(sock))]
+        self._held_back = [sock for sock, _ in left]
+        return sum(count for _, count in left)
+
+
+def _not_sent(sock: socket.socket) -> int:
+    """Bytes written to ``sock`` that TCP has not sent; 0 where the system does not tell."""
+    if sys.platform != "linux":
+        return 0
+    import fcntl
+
+    count = array.array("i", [0])
+    try:
+        fcntl.ioctl(sock, _BYTES_NOT_SENT, count)
+    except (OSError, ValueError):  # closed meanwhile
+        return 0
+    return count[0]
