@@ -307,6 +307,28 @@ class TestBrowsing:
         assert trace.judged("PROFILE-40").verdict is Verdict.PASS
 
 
+class TestAnswers:
+    def ask_for_all(
+        self, trace: Trace, *, any_is_known: bool, extra: tuple[mdns.Record, ...] = ()
+    ) -> Verdict:
+        trace.told(1, *everything())
+        trace.asked(10, Question(HOST, RecordType.ANY))
+        if any_is_known:
+            trace.told(10.01, address())
+        for time, type, answer in ((11, RecordType.TXT, text()), (12, RecordType.SRV, server())):
+            trace.asked(time, Question(INSTANCE, type))
+            trace.told(time + 0.01, answer, extra=extra)
+        trace.asked(13, BROWSE)
+        trace.told(13.1, pointer())
+        return trace.judged("MDNS-15", since=2).verdict
+
+    def test_each_by_itself_passes(self, trace: Trace) -> None:
+        assert self.ask_for_all(trace, any_is_known=True) is Verdict.PASS
+
+    def test_what_goes_along_with_another_answer_is_no_answer(self, trace: Trace) -> None:
+        assert self.ask_for_all(trace, any_is_known=False, extra=(address(),)) is Verdict.FAIL
+
+
 class TestAddresses:
     @pytest.mark.parametrize(
         ("told", "expected"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import replace
+from itertools import zip_longest
 
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, first, inconclusive, passed, warned
@@ -92,11 +93,15 @@ class AnswersToEverybody(Check):
             if not packet.body.source.endswith(":5353"):
                 return failed(f"a response came from {packet.body.source}, not from port 5353", packet)
         evidence = []
-        for question in _of_each_kind(names, RecordType.ANY):
+        own = _of_each_kind(names, RecordType.ANY)
+        for question, following in zip_longest(own, own[1:]):
             asked = queries(case, question.name, question.type)
             if not asked:
                 return inconclusive(f"{_said(question)} was not asked for")
-            answers = told(case, question.name, question.type, after=asked[0].line)
+            # What is told later on goes along with the answer to another question.
+            later = queries(case, following.name, following.type)[:1] if following else []
+            end = later[0].line if later else None
+            answers = told(case, question.name, question.type, after=asked[0].line, before=end)
             if not answers:
                 return failed(f"no answer to {_said(question)}, asked for {len(asked)} times", asked)
             everybody = [answer for answer in answers if not answer.unicast]
