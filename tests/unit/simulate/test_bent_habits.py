@@ -265,6 +265,21 @@ async def contradicts(_: MdnsFront, peer: Peer) -> Any:
     return shown(await peer.packets(5))
 
 
+async def repeats_its_address(_: MdnsFront, peer: Peer) -> Any:
+    peer.send(encode_response([record(HOST_NAME, Address(mdns_peer.HOST), ttl=120, cache_flush=True)]))
+    return shown(await peer.packets(5))
+
+
+async def loses_its_name(_: MdnsFront, peer: Peer) -> Any:
+    """Contradicted once and denied while it probes; asked for its old name at last."""
+    peer.send(conflicting())
+    while not peer.seen[-1].message.questions:
+        await asyncio.sleep(0.05)
+    peer.send(conflicting())
+    await asyncio.sleep(5)
+    return shown(await peer.ask(Question(HOST_NAME, A)))
+
+
 async def stops(device: MdnsFront, peer: Peer) -> Any:
     before = len(peer.seen)
     await device.stop()
@@ -330,6 +345,8 @@ MDNS: dict[str, tuple[dict[str, Any], MdnsProbe]] = {
     "tie_break_inverted": ({"tie_break_inverted": True}, probes_against),
     "conflict_pause": ({"conflict_pause": 0.0}, denies),
     "watches_for_conflicts": ({"watches_for_conflicts": False}, contradicts),
+    "conflicts_with_equals": ({"conflicts_with_equals": True}, repeats_its_address),
+    "keeps_old_names": ({"keeps_old_names": True}, loses_its_name),
     "conflicts_with_itself": ({"conflicts_with_itself": True}, from_the_start),
     "defends": ({"defends": False}, mdns_asks(Question(HOST_NAME, 255), **PROBED)),
     "defence_delay": ({"defence_delay": 1.0}, mdns_asks(Question(HOST_NAME, 255), **PROBED)),
@@ -343,6 +360,8 @@ MDNS: dict[str, tuple[dict[str, Any], MdnsProbe]] = {
     "other_ttl": ({"other_ttl": 10}, mdns_asks(Question(TYPE, PTR))),
     "address": ({"address": "0.0.0.0"}, mdns_asks(Question(HOST_NAME, A))),
     "srv_port_offset": ({"srv_port_offset": 1}, mdns_asks(Question(INSTANCE, SRV))),
+    "srv_weight": ({"srv_weight": 10}, mdns_asks(Question(INSTANCE, SRV))),
+    "label_bytes": ({"label_bytes": lambda label: label.encode("utf-16")}, mdns_asks(Question(TYPE, PTR))),
     "txt": ({"txt": ()}, mdns_asks(Question(INSTANCE, TXT))),
     "pointer_name": ({"pointer_name": "Other"}, mdns_asks(Question(TYPE, PTR))),
     "splits_dots": ({"splits_dots": True}, mdns_asks(Question(TYPE, PTR))),
