@@ -22,7 +22,7 @@ from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
-from harness.trace.events import Act, Direction, Event, Point
+from harness.trace.events import Act, Direction, Event
 
 
 async def try_command(bench: Bench) -> None:
@@ -226,59 +226,3 @@ class TellsAgain(Check):
                 f"{missing[0]} was not published after the loss", cut, after[0].opened, told.values()
             )
         return passed(f"all {len(told)} topics were published after the loss", cut, told.values())
-
-
-@requirement(
-    "DEV-18",
-    area=Area.MQTT,
-    standard="good practice (profile)",
-    clause="bindings.mqtt.availability",
-    level=Level.MUST,
-    basis=Basis.DERIVED,
-    purpose="ensure that the availability is online again after the IUT has come back, and stays so",
-    stimulus="Cut the connection, so that the broker publishes the will; let the DUT come back, subscribe "
-    "once more",
-    expect="The online message is published on every connection, retained like the will; the broker's last "
-    "word is online",
-    ics="MQTT.WILL",
-    needs=(Need.TAP, Need.BROKER),
-    usual_cause="The will is retained and the online message is not, or it is published at start-up alone: "
-    "for every newcomer the device is offline for ever.",
-)
-class OnlineAgain(Check):
-    """The will has to be seen first, else there was nothing to take back."""
-
-    async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        await ensure_loss(bench)
-        await subscribe_late(bench)
-
-    def judge(self, case: Case) -> Outcome:
-        there = binding_of(case.profile).availability
-        assert there is not None, "its ICS item says so"
-        seen_so_far = so_far(case)
-        wills = [
-            seen
-            for seen in seen_so_far.mqtt(mqtt.Publish, point=Point.CLIENT)
-            if (seen.what.topic, seen.what.payload) == (there.topic, there.offline.encode())
-        ]
-        session = present_session(case)
-        if not wills or session is None:
-            return inconclusive("the broker published no will, or the device did not come back", wills)
-        if not late_subscribers(case):
-            return inconclusive("no new client subscribed after the return", wills)
-        births = [
-            seen
-            for seen in session.sent(mqtt.Publish)
-            if (seen.what.topic, seen.what.payload) == (there.topic, there.online.encode())
-        ]
-        if not births:
-            return failed("no online message on the connection of after the loss", wills[-1], session.opened)
-        if births[-1].what.retain != there.retain:
-            word = "is not retained, as the will is" if there.retain else "is retained, unlike the will"
-            return failed(f"the online message {word}", wills[-1], births[-1])
-        kept = retained(case).get(there.topic)
-        if there.retain and (kept is None or kept.what.payload != there.online.encode()):
-            return failed(
-                "the broker's last word is not online", wills[-1], births[-1], [kept] if kept else []
-            )
-        return passed("it is online again, for newcomers too", wills[-1], births[-1], [kept] if kept else [])

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 from harness.model.binding import MqttBinding
 from harness.model.profile import Profile, RetainedCommandPolicy
 from harness.simulate.faults import fault
-from harness.simulate.faults.rewriting import binding, front, only, takes_commands, topic_of
+from harness.simulate.faults.rewriting import (
+    binding,
+    body_of,
+    front,
+    only,
+    takes_commands,
+    topic_of,
+    with_body,
+)
 from harness.trace.mqtt import PacketType, encode_publish
+from harness.trace.mqtt_fields import string
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
@@ -125,3 +135,23 @@ def changes_not_retained(device: SimulatedDevice) -> None:
 def events_retained(device: SimulatedDevice) -> None:
     """One publish function for everything: yesterday's key press is told to every newcomer."""
     front(device).bend(event_retain=True)
+
+
+@fault(
+    name="client-id-changes",
+    title="has another client identifier on each connection",
+    breaks=("DEV-18", "PROFILE-01"),
+    applies=binding(lambda mqtt: mqtt.availability and mqtt.client_id),
+)
+def client_id_changes(device: SimulatedDevice) -> None:
+    """A suffix against clashes: the broker cannot know that the old connection is over."""
+    suffix = count(1)
+
+    def renamed(connect: bytes) -> list[bytes]:
+        body = body_of(connect)
+        at = 2 + int.from_bytes(body[:2], "big") + 4  # behind protocol name, level, flags and keep-alive
+        end = at + 2 + int.from_bytes(body[at : at + 2], "big")
+        name = body[at + 2 : end].decode() + f"-{next(suffix)}"
+        return with_body(connect, body[:at] + string(name) + body[end:])
+
+    front(device).outgoing.append(only(PacketType.CONNECT, renamed))

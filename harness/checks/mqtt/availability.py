@@ -1,0 +1,134 @@
+"""Being known to be there: online after a loss, whatever the broker still thinks of the old connection."""
+
+from __future__ import annotations
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.mqtt.keeping_alive import is_will
+from harness.checks.mqtt.losses import connected, returned, settled
+from harness.checks.mqtt.sessions import Session, sessions, so_far
+from harness.checks.mqtt.topics import binding_of, late_subscribers, retained
+from harness.model.binding import Availability
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace import mqtt
+from harness.trace.events import Act, Direction, Event, MqttPacket, Point
+
+RELAY = 2.0  # seconds for the broker to send a will that is due
+
+Message = Seen[mqtt.Publish, MqttPacket]
+
+
+@requirement(
+    "DEV-18",
+    area=Area.MQTT,
+    standard="good practice (profile)",
+    clause="bindings.mqtt.availability",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that the availability is online again after the IUT has come back, and stays so, also "
+    "when the broker takes leave of the old connection only then",
+    stimulus="Cut the connection without the broker noticing, let the DUT come back, then let the broker "
+    "notice; subscribe once more",
+    expect="The online message is published on the new connection, retained like the will; the broker's last "
+    "word is online",
+    ics="MQTT.WILL",
+    needs=(Need.TAP, Need.BROKER),
+    usual_cause="The will is retained and the online message is not, or it is published at start-up alone. "
+    "Or each connection has a client identifier of its own: the broker does not know that the old one is "
+    "over, and its will comes minutes after the new one has said online.",
+)
+class OnlineAgain(Check):
+    """Under the same client identifier the broker ends the old connection before it accepts the new one."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        there = _availability(bench)
+        await connected(bench)
+        await settled(bench)
+        since = bench.mark()
+        left = bench.tap.drop_unnoticed()
+        await returned(bench)
+        left.release()
+        will = await bench.until(
+            lambda event: is_will(event, bench.profile), within=RELAY, since=since, what="the will"
+        )
+        if will is not None:
+            await bench.until(
+                lambda event: _is_heard(event, there),
+                within=bench.profile.behaviour.settle,
+                since=will.line,
+                what="the online message of after the will",
+            )
+        await bench.mqtt.late_subscriber(there.topic)
+
+    def judge(self, case: Case) -> Outcome:
+        there = binding_of(case.profile).availability
+        assert there is not None, "its ICS item says so"
+        cut = first(case.acts(Act.DROP_LINK))
+        run = sessions(so_far(case))
+        before = [each for each in run if cut and each.opened.line < cut.line and each.accepted]
+        after = [each for each in run if cut and each.opened.line > cut.line and each.accepted]
+        late = late_subscribers(case)
+        if not before or not after:
+            return inconclusive(
+                "the device was not connected, or did not come back", case.acts(Act.DROP_LINK)
+            )
+        shown: list[Evidence] = []
+        for session in after:
+            births = [seen for seen in session.sent(mqtt.Publish) if _is_birth(seen.what, there)]
+            if not births:
+                return failed("no online message after the return", session.opened, session.accepted or [])
+            if births[-1].what.retain != there.retain:
+                word = "is not retained, as the will is" if there.retain else "is retained, unlike the will"
+                return failed(f"the online message {word}", births[-1])
+            shown.append(births[-1])
+        if not late:
+            return inconclusive("no new client subscribed after the return", shown)
+        kept = retained(case).get(there.topic)
+        if there.retain and (kept is None or kept.what.payload != there.online.encode()):
+            return _last_word(case, before[-1], after[-1], kept)
+        return passed("it is online again, for newcomers too", shown, [kept] if kept else late)
+
+
+def _last_word(case: Case, before: Session, after: Session, kept: Message | None) -> Outcome:
+    """The verdict where a newcomer does not hear that the device is online, though it said so."""
+    accepted = after.accepted
+    wills = [
+        seen
+        for seen in case.mqtt(mqtt.Publish, point=Point.CLIENT)
+        if is_will(seen.event, case.profile) and not seen.what.retain
+    ]
+    shown: list[Evidence] = [before.opened, after.opened, *wills, *([kept] if kept else [])]
+    names = [each.connect.what.client_id for each in (before, after) if each.connect]
+    if len(set(names)) > 1:
+        return failed(
+            f"the broker's last word is the will of the old connection: that was {names[0]}, and the new one "
+            f"is {names[-1]}",
+            shown,
+        )
+    if accepted is not None and any(will.line > accepted.line for will in wills):
+        return inconclusive(
+            "the broker sent the will of the old connection after it had accepted the new one", shown
+        )
+    return failed("the broker's last word is not online", shown)
+
+
+def _availability(bench: Bench) -> Availability:
+    there = binding_of(bench.profile).availability
+    assert there is not None, "its ICS item says so"
+    return there
+
+
+def _is_birth(message: mqtt.Publish, there: Availability) -> bool:
+    return (message.topic, message.payload) == (there.topic, there.online.encode())
+
+
+def _is_heard(event: Event, there: Availability) -> bool:
+    """Whether our own client gets the online message."""
+    body = event.body
+    if not isinstance(body, MqttPacket) or body.point is not Point.CLIENT:
+        return False
+    packet = mqtt.decode(body.raw, body.level)
+    of_the_broker = body.direction is Direction.FROM_DUT
+    return of_the_broker and isinstance(packet, mqtt.Publish) and _is_birth(packet, there)
