@@ -10,15 +10,20 @@ see the same. Two things stand in the way, and both are dealt with here:
   4.2). :class:`Segments` stays below the window, and asks for the acknowledgements that are missing.
 
 Linux only, as far as TCP is concerned: elsewhere the options are not there and nothing is done.
+
+And :func:`own_network` has loopback addresses that other processes do not use.
 """
 
 from __future__ import annotations
 
 import array
+import atexit
 import contextlib
+import os
 import socket
 import sys
 import weakref
+from functools import cache
 from typing import Any
 
 FENCE_LIMIT = 1.0
@@ -36,6 +41,29 @@ _QUICK_ACKNOWLEDGEMENT: int | None = getattr(socket, "TCP_QUICKACK", None)
 _BYTES_NOT_SENT = 0x894B  # SIOCOUTQNSD of Linux
 
 _Ends = tuple[Any, Any]  # socket addresses: ours and theirs
+
+
+NETWORKS = range(16, 250)  # of 127/8, for the processes of this machine
+
+
+@cache
+def own_network() -> int:
+    """The lowest network that no other process on this machine has; ours until this process ends.
+
+    A run on its own always has the same addresses; several at the same time (pytest-xdist) never share any.
+    """
+    for network in NETWORKS if sys.platform == "linux" else ():
+        # Names beginning with a null byte are not files: they are gone with their socket, and like addresses
+        # they belong to a network namespace.
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0harness-network-{network}")
+        except OSError:
+            claim.close()
+        else:
+            atexit.register(claim.close)
+            return network
+    return NETWORKS[os.getpid() % len(NETWORKS)]
 
 
 class Fence:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import itertools
-import os
 import socket
 import struct
 import sys
@@ -16,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from harness.links.errors import LinkError
+from harness.links.loopback import own_network
 from harness.links.mdns_search import SERVICE_TYPES, Found, Search
 from harness.links.stream import reason_of
 from harness.links.udp import Address, PortsInTurn, UdpSocket, address_text, hear_only
@@ -32,6 +32,9 @@ _MULTICAST_ALL = 49  # Linux; the socket module has no name for it
 _UNDER_WAY = 4096  # packets of our own that may be on their way back to us
 _QUESTIONS = 20  # in one packet
 _links = itertools.count()
+
+FIRST_OWN = 224
+"""Third number of the addresses that links choose themselves; those below are left to whoever names one."""
 
 
 class MdnsLink:
@@ -293,7 +296,7 @@ def _share_port(sock: socket.socket) -> None:
 def _own_loopback_address() -> str:
     """A 127.x address that no other link has, or 127.0.0.1 where the system has no more than that."""
     third, fourth = divmod(next(_links), 250)
-    candidate = f"127.{216 + os.getpid() % 38}.{third % 250}.{fourth + 1}"
+    candidate = f"127.{own_network()}.{FIRST_OWN + third % (256 - FIRST_OWN)}.{fourth + 1}"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             sock.bind((candidate, 0))

@@ -13,6 +13,7 @@ import aiocoap
 from aiocoap.resource import Site
 
 from harness.links import clock
+from harness.links.loopback import own_network
 from harness.trace import coap
 from harness.trace.recorder import Recorder
 
@@ -35,6 +36,7 @@ def run(main: Callable[[Recorder], Coroutine[Any, Any, None]], *, virtual: bool 
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, f"tasks left behind: {left}"
 
+    own_network()  # its socket stays open as long as the process lives
     before = _open_sockets()
     clock.run(guarded(), virtual=virtual)
     assert _open_sockets() == before, "sockets left open"
