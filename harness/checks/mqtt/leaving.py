@@ -67,8 +67,8 @@ def stoppable(profile: Profile) -> Iterable[Subject]:
 @requirement(
     "DEV-19",
     area=Area.MQTT,
-    standard="MQTT 3.1.1 + 5.0",
-    clause="[MQTT-3.14.4-3]; profile: bindings.mqtt.availability",
+    standard="good practice (profile)",
+    clause="3.1.1 + 5.0: [MQTT-3.14.4-3]; profile: bindings.mqtt.availability",
     level=Level.SHOULD,
     basis=Basis.DERIVED,
     purpose="ensure that an orderly stop of the IUT marks it as offline, too",
