@@ -8,26 +8,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
 
-from harness.checks.behaviour.forecast import (
-    SOON,
-    State,
-    all_hold,
-    enforce,
-    obstacles,
-    pending,
-    related,
-    settled,
-    values_near,
-)
+from harness.checks.behaviour.forecast import SOON, Forecast, State, all_hold, related
 from harness.checks.behaviour.values import is_one_of, limits
 from harness.checks.payloads import json_text
 from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.profile import Effect, Profile
-from harness.model.rule import Condition, Rule
+from harness.model.rule import Rule
 from harness.model.schema import DataType, same_value
 
-MOST_STATES = 3000  # looked at for one plan
+MOST_STATES = 500  # looked at for one plan
+WAITING = 3.0  # what it costs to wait for a rule, however long: time is cheaper than a wrong state
 
 
 class MoveKind(StrEnum):
@@ -66,6 +57,13 @@ class Planner:
     def __init__(self, profile: Profile, *, hands: bool) -> None:
         self._profile = profile
         self._hands = hands
+        self._forecast = Forecast(profile)
+        self._ends = {name: limits(schema) for name, schema in profile.properties.items()}
+        self._conditions = [
+            condition
+            for rule in profile.behaviour.rules
+            for condition in (*rule.when, *rule.while_, *rule.then, *rule.refuse)
+        ]
 
     def plan(self, state: State, goal: Callable[[State], bool], names: frozenset[str]) -> list[Move] | None:
         """The cheapest moves that lead from ``state`` to one that ``goal`` accepts; None if there are none.
@@ -133,10 +131,10 @@ class Planner:
             case MoveKind.INVOKE:
                 for rule in self._profile.behaviour.rules:
                     if rule is not without and started_by_action(rule, move.name):
-                        enforce(self._profile, rule, changed)
+                        self._forecast.enforce(rule, changed)
             case MoveKind.WAIT:
-                enforce(self._profile, self._profile.rule(move.name), changed)
-        return settled(self._profile, changed, without)
+                self._forecast.enforce(self._profile.rule(move.name), changed)
+        return self._forecast.settled(changed, without)
 
     def _reachable(self, state: State, names: frozenset[str]) -> Iterator[_Node]:
         """States in the order of the cost of getting there, the given one first."""
@@ -156,16 +154,16 @@ class Planner:
 
     def _moves(self, state: State, names: frozenset[str]) -> Iterator[tuple[Move, float]]:
         """What can be done in a state, with what it costs: the natural way is the cheap one."""
-        waiting = pending(self._profile, state)
+        waiting = self._forecast.pending(state)
         for rule in waiting:
-            yield Move(MoveKind.WAIT, rule.id), 2 + rule.for_ / SOON
+            yield Move(MoveKind.WAIT, rule.id), WAITING
         if self._restless(state):
             return
         for name in sorted(names):
             schema = self._profile.properties[name]
             if schema.writable:
                 for value in self._interesting(name, state):
-                    if not obstacles(self._profile, state, name, value):
+                    if not self._forecast.obstacles(state, name, value):
                         yield Move(MoveKind.WRITE, name, value), 1.0
             elif self._hands:
                 # A status that no sensor sees is moved by other means, wherever there are such.
@@ -188,29 +186,22 @@ class Planner:
 
     def _interesting(self, name: str, state: State) -> list[Value]:
         """Values of a property that make a difference to the rules, without the present one."""
-        schema = self._profile.properties[name]
-        found: list[Value] = []
-        if schema.enum or schema.type is DataType.BOOLEAN:
-            found += limits(schema)
-        else:
-            ends = limits(schema)
-            found += [ends[len(ends) // 2], ends[0], ends[-1]] if ends else []
-            for condition in self._conditions():
+        schema, ends = self._profile.properties[name], self._ends[name]
+        found = list(ends)
+        if not schema.enum and schema.type is not DataType.BOOLEAN:
+            found = [ends[len(ends) // 2], ends[0], ends[-1]] if ends else []
+            for condition in self._conditions:
                 if condition.property_ == name:
-                    found += values_near(self._profile, condition, state)
+                    found += self._forecast.values_near(condition, state)
         distinct: list[Value] = []
         for value in found:
             if not is_one_of(value, distinct) and not same_value(value, state.get(name)):
                 distinct.append(value)
         return distinct
 
-    def _conditions(self) -> Iterator[Condition]:
-        for rule in self._profile.behaviour.rules:
-            yield from (*rule.when, *rule.while_, *rule.then, *rule.refuse)
-
     def _restless(self, state: State) -> bool:
         """Whether a rule is about to change the state before anything can be done with it."""
-        return any(rule.for_ <= SOON for rule in pending(self._profile, state))
+        return any(rule.for_ <= SOON for rule in self._forecast.pending(state))
 
 
 def started_by_action(rule: Rule, action: str) -> bool:

@@ -20,7 +20,7 @@ from harness.model.schema import same_value
 
 SLACK = 1.05  # a missing effect is waited for a little longer than allowed, so that it is missing for certain
 
-INVISIBLE = 50.0
+INVISIBLE = 9.0
 """What it costs to set a rule off in a state in which what must follow is so already."""
 
 
@@ -130,6 +130,8 @@ async def _tempt(bench: Bench, arranger: Arranger, rule: Rule) -> None:
     name, value = found
     # CoAP first: its answer ends the matter, while over MQTT a legal command follows and changes the state.
     for transport in sorted(open_writers(bench, name)):
+        if transport is Transport.COAP:
+            await bench.read(name, transport=transport.value)
         await bench.write(name, value, transport=transport.value, legal=False)
         if transport is Transport.COAP:
             await bench.read(name, transport=transport.value)

@@ -21,7 +21,7 @@ from harness.checks.behaviour.reach import name_of, readers_of, was_offered, wri
 from harness.checks.behaviour.repeating import other_value
 from harness.checks.behaviour.values import limits
 from harness.checks.bench import Bench
-from harness.checks.case import Case, failed, inconclusive, not_applicable, passed
+from harness.checks.case import Case, failed, first, inconclusive, not_applicable, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mdns.asking import ask
 from harness.checks.mdns.names import names_of
@@ -324,15 +324,18 @@ def _changed_setting(case: Case, transport: Transport) -> Outcome | None:
         if transport not in readers_of(case.profile, name) or not was_offered(case, transport):
             continue
         schema = case.profile.properties[name]
-        known = case.known(name, case.window[0].line, transport)
+        junk = first(case.acts(Act.RAW))
+        known = case.known(name, junk.line if junk else case.window[0].line)
         expected = [known.value] if known is not None else []
         sent = [c for way in writers_of(case.profile, name) for c in commands(case, name, way)]
         legal = [c for c in sent if c.problem is None and schema.accepts(c.value)]
         for report in case.reports(name, transport):
+            if junk is not None and report.event.line < junk.line:
+                continue
             if not expected:
                 expected = [report.value]  # the first word in this run
             so_far = [*expected, *(c.value for c in legal if c.sent.line < report.event.line)]
             if report.problem is not None or not any(schema.agrees(report.value, value) for value in so_far):
-                junk = [act for act in case.acts(Act.RAW) if act.line < report.event.line]
-                return failed(f"after random input, {described(report)} was told", *(junk[-1:]), report)
+                cause = [act for act in case.acts(Act.RAW) if act.line < report.event.line][-1:]
+                return failed(f"after random input, {described(report)} was told", cause, report)
     return None
