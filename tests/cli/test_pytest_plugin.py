@@ -25,8 +25,9 @@ def test_the_button_toggles(dut):
 
 
 def pytest_(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    own_cache = f"--override-ini=cache_dir={cwd / 'cache'}"  # other runs must not change what failed last
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "--profile", str(PLUG), "--simulate", *map(str, arguments)],
+        [sys.executable, "-m", "pytest", own_cache, f"--profile={PLUG}", "--simulate", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=LIMIT,
