@@ -200,7 +200,7 @@ class RestoresRetainedTopics(Check):
     "was away stays untold.",
 )
 class TellsAgain(Check):
-    """Looks at the connection of after the first forced loss."""
+    """Looks at the first connection of after a forced loss that was not cut again before it told all."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return (Subject(),) if binding_of(profile).clean_session else ()
@@ -219,10 +219,13 @@ class TellsAgain(Check):
         ]
         if cut is None or not after:
             return inconclusive("the device did not come back after the loss", case.acts(Act.DROP_LINK))
-        told = {seen.what.topic: seen for seen in after[0].sent(mqtt.Publish)}
-        missing = sorted(kept_topics(case.profile) - told.keys())
-        if missing:
-            return failed(
-                f"{missing[0]} was not published after the loss", cut, after[0].opened, told.values()
-            )
-        return passed(f"all {len(told)} topics were published after the loss", cut, told.values())
+        for session in after:
+            told = {seen.what.topic: seen for seen in session.sent(mqtt.Publish)}
+            missing = sorted(kept_topics(case.profile) - told.keys())
+            if not missing:
+                return passed(f"all {len(told)} topics were published after the loss", cut, told.values())
+            if session.ended is None or session.ended.what.by is Direction.FROM_DUT:
+                return failed(
+                    f"{missing[0]} was not published after the loss", cut, session.opened, told.values()
+                )
+        return inconclusive("each connection of after the loss was cut again", cut, after[-1].opened)
