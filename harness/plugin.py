@@ -154,6 +154,7 @@ class HarnessRun:
         self.page: Path | None = None
         self._verdicts: list[tuple[str, str]] = []
         self._has_checks = False
+        self._lane: str | None = None  # the last one that had a check
         self.paths = {Path(name).resolve() for name in config.option.profile}
         self._worker = hasattr(config, "workerinput")
         self._progress = getattr(config, "harness_progress", None)  # set by `harness check`
@@ -173,14 +174,21 @@ class HarnessRun:
         runner = self.the_runner()
         try:
             if self._worker:
-                runner.enqueue(item.lane, item.planned)
+                self._enqueue_here(runner, item)
             return runner.result(item.lane, item.planned)
         except InterruptedRunError:
             raise KeyboardInterrupt from None
 
+    def _enqueue_here(self, runner: Runner, item: CheckItem) -> None:
+        """A worker of pytest-xdist learns of its items one by one, but gets those of a lane together."""
+        if self._lane is not None and self._lane != item.lane and self.config.option.dist == "loadscope":
+            runner.seal(self._lane)
+        self._lane = item.lane
+        runner.enqueue(item.lane, item.planned)
+
     def events(self, lane: str) -> Any:
         """The trace of a lane so far."""
-        return self.the_runner().lane(lane).events
+        return self.the_runner().events(lane)
 
     def the_runner(self) -> Runner:
         """The runner; made when it is needed first."""
@@ -199,6 +207,8 @@ class HarnessRun:
             self._progress.started(len(items))
         for item in items:
             self.the_runner().enqueue(item.lane, item.planned)
+        for lane in {item.lane for item in items}:
+            self.the_runner().seal(lane)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

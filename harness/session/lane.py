@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import harness
@@ -16,6 +16,7 @@ from harness.model.requirement import Need
 from harness.model.verdict import Verdict
 from harness.session.addresses import address_for
 from harness.session.bench import LabBench
+from harness.session.budget import EVENT_LIMIT, longest_rule
 from harness.session.equipment import Equipment
 from harness.session.judging import judge
 from harness.session.plan import PlannedCheck
@@ -45,14 +46,17 @@ class Lane:
         self.seed = seed
         self.judgements: list[Judgement] = []
         self._path = str(profile_path)
+        self.over: str | None = None  # why the lane has come to its end before its last check
+        self.give_up: Callable[[], None] = lambda: None  # ends the check that is being run
         self._recorder = Recorder(asyncio.get_running_loop().time, trace)
+        self._recorder.call_at(EVENT_LIMIT, self._flooded)
         self._readings = Readings(profile, self._recorder.events)
         self._equipment = Equipment(profile, target, self._recorder, seed=seed, address=address_for(number))
         self._bench: LabBench | None = None
         self._absent: str | None = None  # why no check can be run at all
         self._dead: str | None = None  # why no further check can be run
         self._started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-        self._ended = "complete"
+        self._ended: str | None = None  # None: not closed yet
 
     @property
     def bench(self) -> LabBench:
@@ -106,11 +110,15 @@ class Lane:
                 await self._stimulate(planned, self._bench)
         return self._judge(planned)
 
-    def abandon(self, planned: PlannedCheck, why: str) -> Judgement:
+    def abandon(self, planned: PlannedCheck, why: str, *, harness_fault: bool = False) -> Judgement:
         """Give up a check that was not begun, or not finished: its verdict says why."""
         if planned.not_applicable is None:
-            self._skip(planned, why)
+            self._skip(planned, why, harness_fault=harness_fault)
         return self._judge(planned)
+
+    def _flooded(self) -> None:
+        self.over = f"the device floods: {EVENT_LIMIT} events are in the trace"
+        self.give_up()
 
     def _judge(self, planned: PlannedCheck) -> Judgement:
         judgement = judge(self.profile, self.events, planned, self._readings)
@@ -129,7 +137,9 @@ class Lane:
         return judgement
 
     async def close(self, ended: str = "complete") -> None:
-        """End the run: the trace gets its last line, everything is closed."""
+        """End the run: the trace gets its last line, everything is closed. Does nothing the second time."""
+        if self._ended is not None:
+            return
         self._ended = ended
         try:
             await self._equipment.close()
@@ -148,7 +158,7 @@ class Lane:
             started=self._started,
             judgements=tuple(self.judgements),
             events=self.events,
-            ended=self._ended,
+            ended=self._ended or "not closed",
         )
 
     def _shows_failure(self, planned: PlannedCheck) -> bool:
@@ -158,10 +168,10 @@ class Lane:
         outcome = judge(self.profile, self.events, planned, self._readings).result.outcome
         return outcome.verdict in (Verdict.FAIL, Verdict.WARN)
 
-    def _skip(self, planned: PlannedCheck, why: str) -> None:
+    def _skip(self, planned: PlannedCheck, why: str, *, harness_fault: bool = False) -> None:
         names = (planned.check.requirement.id, planned.subject.name, planned.subject.transport)
         self._recorder.record(CheckStarted(*names))
-        self._recorder.record(CheckEnded(*names, problem=why))
+        self._recorder.record(CheckEnded(*names, problem=why, harness_fault=harness_fault))
 
     async def _stimulate(self, planned: PlannedCheck, bench: LabBench) -> None:
         check, subject = planned.check, planned.subject
@@ -221,7 +231,5 @@ class Lane:
 
     def _longest_promise(self) -> float:
         """The longest time that a profile's own rule may make a check wait."""
-        rules = self.profile.behaviour.rules
-        longest = max((rule.for_ + rule.within + rule.holds for rule in rules), default=0.0)
         binding = self.profile.bindings.mqtt
-        return 4 * longest + (8 * binding.keep_alive if binding else 0)
+        return 4 * longest_rule(self.profile) + (8 * binding.keep_alive if binding else 0)

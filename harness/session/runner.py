@@ -1,6 +1,9 @@
 """Runs many lanes on one event loop, for a caller that is not asynchronous itself.
 
-The lanes go on side by side whenever somebody waits for a result; each lane takes its checks in order.
+The lanes go on side by side whenever somebody waits for a result; each lane takes its checks in order. So
+many at a time as the processor and the memory can take; one that has done all its checks makes room for the
+next. Every lane has an end (:mod:`harness.session.budget`), so that a device that hangs, or floods, costs the
+others nothing but that.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,15 +21,27 @@ from harness.links.endpoint import BrokerError
 from harness.links.errors import LinkError
 from harness.model.profile import Profile
 from harness.model.verdict import Outcome, Verdict
+from harness.session.budget import allowance, opening_allowance
 from harness.session.judging import judgement
 from harness.session.lane import Lane
 from harness.session.plan import PlannedCheck
 from harness.session.result import Judgement, RunResult
 from harness.session.target import Target, UsageError
+from harness.trace.events import Event
+from harness.trace.packing import PackedTrace
 
 T = TypeVar("T")
 
 EXPECTED = (LinkError, BrokerError, UsageError)  # what people and networks get wrong, said in their words
+
+AT_ONCE_VIRTUAL = 16
+"""Lanes at work at the same time in virtual time, where nobody ever waits: more would only need memory."""
+
+AT_ONCE_REAL = 32
+"""The same in real time, where lanes wait most of the time: more, and answers would be read too late."""
+
+FEW_LANES = 4
+"""So many finished traces are kept at hand; of more, they are packed."""
 
 
 class InterruptedRunError(Exception):
@@ -48,7 +63,10 @@ class LaneSpec:
 
 @dataclass(slots=True)
 class _Work:
-    """A lane at work: its queue of checks, and the results that are waited for."""
+    """A lane at work: its queue of checks, and the results that are waited for.
+
+    ``None`` in the queue says that no more will come.
+    """
 
     spec: LaneSpec
     queue: asyncio.Queue[PlannedCheck | None]
@@ -59,16 +77,23 @@ class _Work:
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     problem: str | None = None  # why the lane could not be opened
     harness_fault: bool = False
+    sealed: bool = False  # no more checks will come
+    allowed: float = 0.0  # seconds for all that it has to do
+    ended: RunResult | None = None
 
 
 class Runner:
-    """Owns the loop and the lanes. ``on_started`` and ``on_result`` are told the lane's name and its news."""
+    """Owns the loop and the lanes. ``on_started`` and ``on_result`` are told the lane's name and its news.
+
+    ``at_once``: how many lanes are at work at the same time; None: what suits the clock.
+    """
 
     def __init__(
         self,
         specs: Sequence[LaneSpec],
         *,
         virtual: bool = False,
+        at_once: int | None = None,
         on_started: Callable[[str, str], None] = lambda lane, check: None,
         on_result: Callable[[str, Judgement], None] = lambda lane, judgement: None,
     ) -> None:
@@ -81,6 +106,7 @@ class Runner:
         self._on_result = on_result
         self._waiting: asyncio.Future[object] | None = None
         self._interrupted = False
+        self._turn = asyncio.Semaphore(at_once or (AT_ONCE_VIRTUAL if virtual else AT_ONCE_REAL))
         self._works = {spec.name: _Work(spec, asyncio.Queue()) for spec in specs}
         self._handle_interrupts()
 
@@ -89,19 +115,34 @@ class Runner:
         work = self._works[lane]
         work.planned[planned.id] = planned
         work.results[planned.id] = self._loop.create_future()
+        work.allowed += allowance(work.spec.profile, planned)
         work.queue.put_nowait(planned)
         if work.task is None:
-            work.task = self._loop.create_task(self._work(work), name=f"lane {lane}")
+            self._start(work)
 
     def result(self, lane: str, planned: PlannedCheck) -> Judgement:
         """Wait for the verdict of a check that was enqueued. Raises InterruptedRunError on Ctrl-C."""
         return self.wait(self._works[lane].results[planned.id])
 
+    def seal(self, lane: str) -> None:
+        """No more checks will come for this lane: once those it has are done, it is closed and makes room."""
+        work = self._works[lane]
+        if not work.sealed:
+            work.sealed = True
+            work.queue.put_nowait(None)
+
+    def events(self, lane: str) -> Sequence[Event]:
+        """The trace of a lane so far."""
+        work = self._works[lane]
+        if work.ended is not None:
+            return work.ended.events
+        return work.lane.events if work.lane is not None else ()
+
     def lane(self, name: str) -> Lane:
         """The lane of that name, opened. Raises the links' errors, whose messages are for people."""
         work = self._works[name]
         if work.task is None:
-            work.task = self._loop.create_task(self._work(work), name=f"lane {name}")
+            self._start(work)
         self.wait(work.opened.wait())
         if work.lane is None:
             raise RuntimeError(work.problem or f"{name} was not opened")
@@ -130,8 +171,7 @@ class Runner:
         self._waiting = None
         try:
             self._loop.run_until_complete(self._finish(ended))
-            ran = {name: work.lane for name, work in self._works.items() if work.lane is not None}
-            return {name: lane.result() for name, lane in ran.items()}
+            return {name: work.ended for name, work in self._works.items() if work.ended is not None}
         finally:
             with contextlib.suppress(ValueError, NotImplementedError):
                 self._loop.remove_signal_handler(signal.SIGINT)
@@ -148,9 +188,38 @@ class Runner:
         """Lanes that could not be opened, and why."""
         return {name: work.problem for name, work in self._works.items() if work.problem}
 
+    def _start(self, work: _Work) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (problem := task.exception()):
+                # Nobody may wait for ever for what will not come.
+                for result in work.results.values():
+                    if not result.done():
+                        result.set_exception(problem)
+
+        work.task = self._loop.create_task(self._work(work), name=f"lane {work.spec.name}")
+        work.task.add_done_callback(ended)
+
     async def _work(self, work: _Work) -> None:
+        async with self._turn:
+            work.lane = lane = self._new_lane(work)
+            begin = self._loop.time()
+            await self._open(work, lane)
+            while (planned := await work.queue.get()) is not None:
+                self._on_started(work.spec.name, planned.id)
+                if work.problem is None:
+                    judged = await self._run(lane, planned, begin + work.allowed)
+                else:
+                    judged = self._not_run(work, lane, planned)
+                self._on_result(work.spec.name, judged)
+                work.results[planned.id].set_result(judged)
+                # Judging takes its time: before this lane goes on, the others see what has come for them.
+                await asyncio.sleep(0)
+            await self._end(work, lane, "complete")
+
+    def _new_lane(self, work: _Work) -> Lane:
         spec = work.spec
-        lane = Lane(
+        work.allowed += opening_allowance(spec.profile)
+        return Lane(
             spec.profile,
             spec.profile_path,
             spec.target,
@@ -158,22 +227,51 @@ class Runner:
             number=spec.number,
             trace=spec.trace,
         )
-        work.lane = lane
+
+    async def _open(self, work: _Work, lane: Lane) -> None:
+        seconds = opening_allowance(work.spec.profile)
         try:
-            await lane.open()
+            async with asyncio.timeout(seconds) as limit:
+                await lane.open()
         except EXPECTED as problem:
             work.problem = str(problem)
-        except Exception as problem:  # the harness's own mistake; it ends this lane alone
-            work.problem, work.harness_fault = f"{type(problem).__name__}: {problem}", True
+        except Exception as problem:
+            if limit.expired():
+                work.problem = f"the links to the device could not be opened within {seconds:g} s"
+            else:  # the harness's own mistake; it ends this lane alone
+                work.problem, work.harness_fault = f"{type(problem).__name__}: {problem}", True
+            await lane.close(work.problem)
         work.opened.set()
-        while (planned := await work.queue.get()) is not None:
-            self._on_started(spec.name, planned.id)
-            if work.problem is None:
-                judged = await lane.run(planned)
-            else:
-                judged = self._not_run(work, lane, planned)
-            self._on_result(spec.name, judged)
-            work.results[planned.id].set_result(judged)
+
+    async def _run(self, lane: Lane, planned: PlannedCheck, deadline: float) -> Judgement:
+        """Run a check, unless the time of the lane is over, or its trace full; then its verdict says so."""
+        if lane.over is not None:
+            return lane.abandon(planned, f"not begun: {lane.over}")
+        try:
+            async with asyncio.timeout_at(deadline) as limit:
+                lane.give_up = lambda: limit.reschedule(self._loop.time())
+                return await lane.run(planned)
+        except Exception as problem:
+            if limit.expired():
+                lane.over = lane.over or "the time allowed for all checks of this device is over"
+                return lane.abandon(
+                    planned, f"{lane.over}, waiting for {lane.bench.waiting_for or 'nothing'}"
+                )
+            why = f"the harness failed: {type(problem).__name__}: {problem}"
+            return lane.abandon(planned, why, harness_fault=True)
+        finally:
+            lane.give_up = lambda: None
+
+    async def _end(self, work: _Work, lane: Lane, ended: str) -> None:
+        """Close the lane and keep nothing of it but the result."""
+        try:
+            await lane.close(ended)
+        except Exception as problem:
+            work.problem = f"the links to the device could not be closed: {type(problem).__name__}: {problem}"
+        result = lane.result()
+        if len(self._works) > FEW_LANES:
+            result = replace(result, events=PackedTrace(result.events))
+        work.ended, work.lane = result, None
 
     def _not_run(self, work: _Work, lane: Lane, planned: PlannedCheck) -> Judgement:
         if planned.not_applicable is not None:
@@ -186,8 +284,8 @@ class Runner:
         return judged
 
     async def _finish(self, ended: str) -> None:
-        for work in self._works.values():
-            work.queue.put_nowait(None)
+        for name, work in self._works.items():
+            self.seal(name)
             if work.task is not None and ended != "complete":
                 work.task.cancel()
         tasks = [work.task for work in self._works.values() if work.task is not None]
@@ -199,8 +297,7 @@ class Runner:
                 if not result.done():
                     result.cancel()
                     work.lane.abandon(work.planned[name], f"the run was {ended} before it was decided")
-            if work.problem is None:
-                await work.lane.close(ended)
+            await self._end(work, work.lane, ended)
         # What the libraries still have running is cancelled, so that nothing outlives the run.
         rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in rest:

@@ -26,6 +26,7 @@ class Recorder:
         self._waiters: list[tuple[Callable[[Event], bool], asyncio.Future[Event]]] = []
         self._unwritten: list[Event] = []
         self._writing = False  # whether the loop will call _write
+        self._calls: dict[int, Callable[[], None]] = {}
         # A lone surrogate (from a file name, say) cannot be UTF-8; backslashreplace makes it a JSON escape.
         self._file: TextIO | None = (
             path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") if path else None
@@ -41,6 +42,10 @@ class Recorder:
         """Seconds since the start of the run."""
         return self._clock() - self._zero
 
+    def call_at(self, line: int, call: Callable[[], None]) -> None:
+        """Call ``call`` when that line is recorded."""
+        self._calls[line] = call
+
     def record(self, body: Body) -> Event:
         """Append one event, write it out, and wake whoever waits for it."""
         event = Event(len(self._events) + 1, round(self.now, 6), body)
@@ -52,6 +57,8 @@ class Recorder:
         for wanted, future in list(self._waiters):
             if not future.done():
                 _offer(event, wanted, future)
+        if event.line in self._calls:
+            self._calls[event.line]()
         return event
 
     async def wait_for(
