@@ -75,7 +75,10 @@ class LaneCollector(pytest.Collector):
         """The plan of that device."""
         run = _run_of(self.config)
         for planned in run.plan_of(self.name):
-            yield CheckItem.from_parent(self, name=planned.id, planned=planned)
+            # Said as text: pytest takes "[relay]" in a name for part of it, and in an id for a parameter, so
+            # that --lf would not find again what failed.
+            nodeid = f"{self.nodeid}::{planned.id}"
+            yield CheckItem.from_parent(self, name=planned.id, nodeid=nodeid, planned=planned)
 
 
 class NotPassed(Exception):
