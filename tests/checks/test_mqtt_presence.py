@@ -1,0 +1,206 @@
+"""The judges of leaving, returning and retained messages, on traces that were written by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.model.verdict import Verdict
+from harness.trace.events import Act, ConnectionChange, Direction, Fate
+from harness.trace.mqtt import encode_publish
+from tests.checks.driving import ROOT, check_simulated
+from tests.checks.mqtt_traces import AVAILABILITY, BASE, DISCONNECT, FROM, PLUG, TO, Run
+
+CLOSED, RESET = ConnectionChange.CLOSED, ConnectionChange.RESET
+OFFLINE = encode_publish(AVAILABILITY, b"offline", 1, packet_id=9, retain=True)
+
+# Leaving
+
+
+def stopping(check: str, *, will: bool = True) -> Run:
+    """A connected device, up to its orderly stop."""
+    run = Run(check)
+    run.session(1, will=will)
+    run.begin()
+    run.act(Act.WITHHOLD, "DISCONNECT")
+    run.act(Act.STOP)
+    return run
+
+
+def test_a_device_that_leaves_closing_to_others_is_found() -> None:
+    run = stopping("MQTT-DEV-051")
+    run.tap(FROM, DISCONNECT, fate=Fate.DROPPED)
+    run.now = 5.0
+    run.act(Act.START)
+    assert run.judged().verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("by", "verdict"), [(FROM, Verdict.PASS), (TO, Verdict.INCONCLUSIVE)])
+def test_only_the_device_itself_can_show_that_it_closes(by: Direction, verdict: Verdict) -> None:
+    run = stopping("MQTT-DEV-051")
+    run.tap(FROM, DISCONNECT, fate=Fate.DROPPED)
+    run.change(1, CLOSED, by)
+    assert run.judged().verdict is verdict
+
+
+def test_a_stop_that_met_no_connection_shows_nothing() -> None:
+    for check in ("MQTT-DEV-051", "DEV-19"):
+        run = Run(check)
+        run.session(1)
+        run.change(1, RESET, FROM)
+        run.begin()
+        run.act(Act.WITHHOLD, "DISCONNECT")
+        run.act(Act.STOP)
+        assert run.judged().verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(("will", "verdict"), [(True, Verdict.PASS), (False, Verdict.FAIL)])
+def test_who_leaves_without_a_word_needs_a_will(will: bool, verdict: Verdict) -> None:
+    run = stopping("DEV-19", will=will)
+    run.change(1, CLOSED, FROM)
+    assert run.judged().verdict is verdict
+
+
+def test_offline_after_disconnect_is_too_late() -> None:
+    run = stopping("DEV-19")
+    run.tap(FROM, DISCONNECT, fate=Fate.DROPPED)
+    run.tap(FROM, OFFLINE)
+    run.change(1, CLOSED, FROM)
+    assert run.judged().verdict is Verdict.FAIL
+
+
+# Returning
+
+
+def returned(names: tuple[str, str] = (BASE, BASE), *, will_after_birth: bool = False) -> Run:
+    """The device lost its connection unnoticed, and is back."""
+    run = Run("DEV-18")
+    run.session(1, names[0])
+    run.begin()
+    run.act(Act.DROP_LINK)
+    run.change(1, RESET, TO)
+    will = encode_publish(AVAILABILITY, b"offline")
+    if not will_after_birth:
+        run.client(FROM, will)
+    run.session(2, names[1])
+    if will_after_birth:
+        run.client(FROM, will)
+    return run
+
+
+def test_the_will_of_another_client_identifier_is_the_devices_fault() -> None:
+    run = returned((f"{BASE}-1", f"{BASE}-2"), will_after_birth=True)
+    run.late_subscriber(2, {AVAILABILITY: b"offline"})
+    assert run.judged().verdict is Verdict.FAIL
+
+
+def test_a_late_will_of_the_same_client_identifier_is_the_brokers_fault() -> None:
+    run = returned(will_after_birth=True)
+    run.late_subscriber(2, {AVAILABILITY: b"offline"})
+    assert run.judged().verdict is Verdict.INCONCLUSIVE
+
+
+def test_the_will_of_before_the_return_is_taken_back() -> None:
+    run = returned()
+    run.late_subscriber(2, {AVAILABILITY: b"online"})
+    assert run.judged().verdict is Verdict.PASS
+
+
+def test_a_newcomer_that_was_not_told_everything_shows_nothing() -> None:
+    run = returned()
+    run.late_subscriber(2, {}, complete=False)
+    assert run.judged().verdict is Verdict.INCONCLUSIVE
+
+
+# Commands that were kept
+
+COMMAND, STATE = f"{BASE}/relay/set", f"{BASE}/relay/state"
+
+
+def stored(*, retain: bool = True, watched: float = 1.0, obeyed: bool = False) -> Run:
+    """A command was stored for the relay while the device was away; it is back and was delivered it."""
+    run = Run("DEV-20")
+    run.session(1)
+    run.begin()
+    run.act(Act.DROP_LINK)
+    run.change(1, RESET, TO)
+    run.client(TO, encode_publish(COMMAND, b"OFF", retain=True))
+    run.session(2)
+    run.tap(FROM, encode_publish(STATE, b"ON", retain=True), 2)
+    run.tap(TO, encode_publish(COMMAND, b"OFF", retain=retain), 2)
+    run.now = watched
+    if obeyed:
+        run.tap(FROM, encode_publish(STATE, b"OFF", retain=True), 2)
+    return run
+
+
+def test_a_stored_command_that_is_obeyed_is_a_ghost() -> None:
+    assert stored(obeyed=True).judged().verdict is Verdict.FAIL
+    assert stored().judged().verdict is Verdict.PASS
+
+
+def test_a_command_that_comes_as_a_new_one_may_be_obeyed() -> None:
+    assert stored(retain=False, obeyed=True).judged().verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_device_that_had_no_time_to_obey_shows_nothing() -> None:
+    watched = PLUG.settle("relay") / 2
+    assert stored(watched=watched).judged().verdict is Verdict.INCONCLUSIVE
+    assert stored(watched=watched, obeyed=True).judged().verdict is Verdict.FAIL
+
+
+def test_where_the_profile_says_so_stored_commands_are_carried_out(tmp_path: Path) -> None:
+    path = tmp_path / "obliging.yaml"
+    path.write_text(
+        f"extends: {ROOT}/profiles/smart-plug.yaml\n"
+        "profile: obliging-plug\ntitle: A plug that looks for waiting commands\n"
+        "behaviour: { retained_command: apply }\n"
+    )
+    (judgement,) = check_simulated(path, select=["DEV-20"]).judgements
+    assert judgement.result.outcome.verdict is Verdict.PASS
+    assert "carried out" in judgement.result.outcome.message
+
+
+# What is retained
+
+
+def kept(told: list[bytes], heard: list[bytes], found: bytes) -> Run:
+    """The device told these states of its relay, the broker passed some on, a newcomer gets one."""
+    run = Run("PROFILE-02")
+    run.session(1)
+    run.begin()
+    for payload in told:
+        run.tap(FROM, encode_publish(STATE, payload, retain=True))
+    for payload in heard:
+        run.client(FROM, encode_publish(STATE, payload))
+    others = {
+        f"{BASE}/telemetry": b"{}",
+        f"{BASE}/config/overload_limit": b"3680",
+        f"{BASE}/led/brightness": b"50",
+        f"{BASE}/led/mode": b"switch",
+    }
+    run.late_subscriber(2, {AVAILABILITY: b"online", STATE: found, **others})
+    return run
+
+
+@pytest.mark.parametrize(
+    ("told", "heard", "found", "verdict"),
+    [
+        ([b"ON", b"OFF"], [b"ON", b"OFF"], b"OFF", Verdict.PASS),
+        ([b"ON", b"OFF"], [b"ON", b"OFF"], b"ON", Verdict.FAIL),
+        # The second one was under way when the newcomer subscribed: it may have had either.
+        ([b"ON", b"OFF"], [b"ON"], b"ON", Verdict.PASS),
+        ([b"ON", b"OFF"], [b"ON"], b"OFF", Verdict.PASS),
+    ],
+)
+def test_newcomers_get_the_latest(
+    told: list[bytes], heard: list[bytes], found: bytes, verdict: Verdict
+) -> None:
+    assert kept(told, heard, found).judged().verdict is verdict
+
+
+def test_what_somebody_else_has_left_on_an_events_topic_is_not_the_devices_fault() -> None:
+    run = kept([b"ON"], [b"ON"], b"ON")
+    run.late_subscriber(3, {f"{BASE}/event/button": b'"press"'})
+    assert run.judged().verdict is Verdict.INCONCLUSIVE
