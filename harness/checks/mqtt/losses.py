@@ -20,6 +20,7 @@ from harness.trace.events import (
 )
 
 RECONNECT = "profile: bindings.mqtt.reconnect"
+HELD = 1.25  # times the first pause that a session has to last, so that the next one is no second attempt
 
 
 async def lose(bench: Bench) -> bool:
@@ -65,7 +66,14 @@ async def connected(bench: Bench) -> None:
     await wake(bench)
     behaviour = bench.profile.behaviour
     limit = behaviour.report_local + max(behaviour.boot, behaviour.reconnect)
-    if await bench.until(is_accepted, within=limit, what="the device to wake and connect", since=since):
+    woken = await bench.until(
+        is_accepted,
+        within=limit,
+        what="the device to wake and connect",
+        since=since,
+        imposed_by=RECONNECT,
+    )
+    if woken:
         return
     raise CannotStimulateError("the device did not connect when it was operated")
 
@@ -105,7 +113,7 @@ async def settled(bench: Bench) -> None:
     bench.note("the session has to hold for a while first")
     now = bench.trace[-1].time
     began = max((event.time for event in bench.trace if is_accepted(event)), default=now)
-    remaining = binding_of(bench.profile).reconnect.first - (now - began)
+    remaining = HELD * binding_of(bench.profile).reconnect.first - (now - began)
     if remaining > 0 and binding_of(bench.profile).sleep is None:
         await bench.quiet(remaining, imposed_by=RECONNECT, what="a session that does not end at once")
 
