@@ -95,7 +95,7 @@ class Arranger:
         if not moves:
             return None
         for move in moves[:-1]:
-            await self.perform(move, related(self._profile, concerned))
+            await self.perform(move, related(self._profile, concerned), without=rule)
         await self.look()
         return moves[-1]
 
@@ -108,13 +108,16 @@ class Arranger:
         """The cheapest single move that ``worth`` accepts in the present state."""
         return self._planner.next_move(self.state, worth, rule, frozenset(names))
 
-    async def perform(self, move: Move, concerned: Collection[str] = ()) -> None:
+    async def perform(
+        self, move: Move, concerned: Collection[str] = (), *, without: Rule | None = None
+    ) -> None:
         """Make a move, and wait until the device reports what it does to the properties of ``concerned``.
 
-        What the move itself sets is always waited for. Raises CannotStimulateError.
+        What the move itself sets is always waited for, what only the rule ``without`` does is not.
+        Raises CannotStimulateError.
         """
         since = self._bench.mark()
-        expected = self._planner.after(move, self.state)
+        expected = self._planner.after(move, self.state, without)
         await self.act(move)
         for name, value in expected.items():
             matters = name == move.name or name in concerned

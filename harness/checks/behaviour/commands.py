@@ -13,9 +13,10 @@ from harness.model.base import Value
 from harness.model.binding import CoapProperty, MqttProperty
 from harness.model.requirement import Need
 from harness.trace import coap, mqtt
-from harness.trace.events import Act, Direction, Fate, Point
+from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point
 
 ROUNDING = 1e-4  # seconds
+DELIVERY = 5.0  # seconds for a broker
 PREVIEW = 40  # characters of a payload that a message shows
 
 
@@ -169,6 +170,28 @@ async def send_payload(bench: Bench, name: str, payload: bytes, what: str, trans
         await bench.mqtt.publish(command_topic(bound), payload, qos=bound.command_qos)
     elif coap_binding is not None:
         await put(bench, coap_binding.properties[name], payload)
+
+
+async def passed_on(bench: Bench, name: str, payload: bytes, since: int) -> None:
+    """Wait until the broker has passed a command on to the device, where the tap shows that.
+
+    From then on the device has its time; a broker may keep a message back for a moment, or for many.
+    """
+    binding = bench.profile.bindings.mqtt
+    if binding is None or not bench.offers(Need.TAP):
+        return
+    topic = command_topic(binding.properties[name])
+
+    def arrived(event: Event) -> bool:
+        body = event.body
+        if not isinstance(body, MqttPacket) or body.point is not Point.TAP or body.fate is Fate.DROPPED:
+            return False
+        packet = mqtt.decode(body.raw, body.level) if body.direction is Direction.TO_DUT else None
+        return isinstance(packet, mqtt.Publish) and (packet.topic, packet.payload) == (topic, payload)
+
+    await bench.until(
+        arrived, within=DELIVERY, since=since, what=f"the broker to pass a command for {name} on"
+    )
 
 
 async def put(bench: Bench, bound: CoapProperty, payload: bytes) -> coap.Message | None:

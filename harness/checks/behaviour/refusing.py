@@ -13,6 +13,7 @@ from harness.checks.behaviour.commands import (
     described,
     had_time,
     mismatch,
+    passed_on,
     point_of,
     require_reader,
     send_payload,
@@ -110,10 +111,13 @@ class BadCommands:
         for value in self._trusted:
             if not same_value(self._arranger.state.get(self._name), value) and not await self._put(value):
                 return  # it was alright before: the trace shows what became of it
+            since = self._bench.mark()
             for payload, what in payloads:
                 if await self.send(payload, what):
                     return
             if self._transport is Transport.MQTT:
+                # In order, so when the last one is there, all are.
+                await passed_on(self._bench, self._name, payloads[-1][0], since)
                 await self._bench.quiet(
                     self._bench.profile.settle(self._name),
                     imposed_by=SETTLE,
