@@ -71,6 +71,7 @@ class ComesBackInTime(Check):
 
 ROUNDS = (2, 4)  # connections turned away; the second round only where the first does not show growth
 GROWTH = 2.0  # by this factor a later pause has to be longer than the first …
+FULL_GROWN = 0.5  # share of the declared maximum from which on no further growth is asked for
 BEYOND_FIRST = 1.5  # … or by this one longer than the declared pause before the first attempt
 
 
@@ -83,11 +84,16 @@ class Series:
     events: Sequence[Event]  # the openings and ends of the connections
 
     def grows(self, profile: Profile) -> bool:
-        """Whether the pauses grow; what is random in them is allowed for."""
-        first_pause = binding_of(profile).reconnect.first
-        longest = max(self.pauses[1:], default=0.0)
-        return bool(self.pauses) and (
-            longest >= GROWTH * self.pauses[0] or longest > BEYOND_FIRST * first_pause
+        """Whether the pauses grow, chance allowed for, or are as long as they may become."""
+        declared = binding_of(profile).reconnect
+        if not self.pauses:
+            return False
+        beginning, longest = self.pauses[0], max(self.pauses[1:], default=0.0)
+        beyond = BEYOND_FIRST * declared.first
+        return (
+            longest >= GROWTH * beginning
+            or beginning <= beyond < longest
+            or longest >= FULL_GROWN * declared.maximum
         )
 
     @property
