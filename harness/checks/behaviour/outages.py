@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from harness.checks.behaviour.actions import resets
 from harness.checks.behaviour.arranging import Arranger, arranged
-from harness.checks.behaviour.commands import command_and_wait, described
+from harness.checks.behaviour.commands import ROUNDING, command_and_wait, described
 from harness.checks.behaviour.forecast import State, obstacles
 from harness.checks.behaviour.locally import unlock
 from harness.checks.behaviour.planning import effect_value
@@ -305,8 +305,8 @@ def _was_reset(case: Case, name: str, former: Report, latter: Report) -> bool:
     level=Level.SHOULD,
     purpose="ensure that the controls at the device work without a broker, and that their effect is told "
     "when it is back",
-    stimulus="Cut the MQTT connection and refuse new ones; after the first attempt to come back operate a "
-    "control; then let the device connect",
+    stimulus="Cut the MQTT connection and refuse new ones; once the device must have noticed, operate "
+    "a control; then let it connect",
     expect="The state that is told after the return is the one that the control set",
     ics="MQTT.CLIENT & DEV.LOCAL_UI",
     needs=(Need.TAP, Need.LOCAL),
@@ -330,8 +330,8 @@ class ControlsWithoutBroker(Check):
             await lose_connection(bench)
             await bench.until(
                 _is_attempt,
-                within=bench.profile.behaviour.reconnect,
-                imposed_by="profile: bindings.mqtt.reconnect",
+                within=bench.profile.behaviour.settle,
+                imposed_by="profile: behaviour.settle",
                 what="the device to notice that the broker is away",
             )
             await bench.local.operate(name)
@@ -354,9 +354,12 @@ class ControlsWithoutBroker(Check):
         if effect is None or effect.property_ is None or operated is None:
             return inconclusive(f"{name} was not operated")
         ends = [event for event in case.window if is_loss(event) and event.line < operated.line]
-        attempts = [event for event in case.window if _is_attempt(event) and event.line < operated.line]
+        attempted = any(_is_attempt(event) and event.line < operated.line for event in case.window)
         accepted = first(case.acts(Act.ACCEPT))
-        if not ends or not attempts or accepted is None:
+        noticed = attempted or (
+            bool(ends) and operated.time - ends[-1].time >= case.profile.behaviour.settle - ROUNDING
+        )
+        if not ends or accepted is None or not noticed:
             return inconclusive(f"the device did not notice an outage before {name} was operated", operated)
         before = case.known(effect.property_, operated.line)
         after = [r for r in case.reports(effect.property_, Transport.MQTT) if r.event.line > accepted.line]
