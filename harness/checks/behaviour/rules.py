@@ -159,7 +159,7 @@ def _broken_since(rule: Rule, episode: Episode) -> list[tuple[Told, float]]:
 
 def _judge_refusal(case: Case, rule: Rule) -> Outcome:
     tried: list[Outcome] = []
-    for name in {condition.property_ or "" for condition in rule.refuse}:
+    for name in dict.fromkeys(condition.property_ or "" for condition in rule.refuse):
         for transport in writers_of(case.profile, name):
             if not was_offered(case, transport):
                 continue

@@ -73,7 +73,7 @@ async def wait_for_delivery(bench: Bench, topics: Iterable[str], since: int) -> 
 
 async def clear(bench: Bench, topics: Iterable[str]) -> None:
     """Let the broker forget what it keeps; the device gets nothing of that."""
-    wanted, since = set(topics), bench.mark()
+    wanted, since = tuple(topics), bench.mark()
     hold = bench.tap.hold(
         lambda packet: isinstance(packet, mqtt.Publish) and packet.topic in wanted and not packet.payload,
         Direction.TO_DUT,
