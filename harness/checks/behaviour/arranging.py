@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 
-from harness.checks.behaviour.forecast import State, obstacles, related
+from harness.checks.behaviour.forecast import State, obstacles, related, same_state, settled
 from harness.checks.behaviour.planning import Move, MoveKind, Planner
 from harness.checks.behaviour.reach import open_readers, open_writers
 from harness.checks.bench import Bench, CannotStimulateError
@@ -154,10 +154,18 @@ class Arranger:
                 with contextlib.suppress(CannotStimulateError):
                     await self.perform(Move(MoveKind.SENSE, name, value))
         await self.look()
-        for name, value in self._found.items():
-            if not same_value(self.state.get(name), value):
-                with contextlib.suppress(CannotStimulateError):
-                    await self._put_back(name, value)
+        changed = [name for name in self._found if not same_value(self.state.get(name), self._found[name])]
+        while changed:
+            # What rules would not mind comes first: a limit of one mode must not bend what is put back.
+            name = next((name for name in changed if self._is_harmless(name)), changed[0])
+            changed.remove(name)
+            with contextlib.suppress(CannotStimulateError):
+                await self._put_back(name, self._found[name])
+
+    def _is_harmless(self, name: str) -> bool:
+        """Whether no rule acts when a property is put back now."""
+        outlook = {**self.state, name: self._found[name]}
+        return same_state(settled(self._profile, outlook), outlook)
 
     async def _put_back(self, name: str, value: Value) -> None:
         if self._profile.properties[name].writable:

@@ -13,7 +13,7 @@ from harness.model.base import Value
 from harness.model.binding import CoapProperty, MqttProperty
 from harness.model.requirement import Need
 from harness.trace import coap, mqtt
-from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point
+from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point, Stimulus
 
 ROUNDING = 1e-4  # seconds
 DELIVERY = 5.0  # seconds for a broker
@@ -25,8 +25,8 @@ class Command:
     """One command that was on its way to the device.
 
     ``value`` is what the payload says, ``problem`` why it says nothing; ``answer`` is the response over
-    CoAP; ``reports`` are what the device told of the property, over the same transport, until the next
-    command; ``until`` is the time of that.
+    CoAP; ``reports`` are what the device told of the property, over the same transport, until line
+    ``end`` of the trace: there the next command follows, or something else is done to the device.
     """
 
     sent: Seen[mqtt.Publish, object] | Seen[coap.Message, object]
@@ -36,7 +36,7 @@ class Command:
     problem: str | None
     answer: Seen[coap.Message, object] | None = None
     reports: tuple[Report, ...] = ()
-    until: float = float("inf")
+    end: int = 0
 
     @property
     def time(self) -> float:
@@ -61,21 +61,29 @@ def commands(case: Case, name: str, transport: Transport) -> list[Command]:
         [*_over_mqtt(case, name), *_over_coap(case, name)], key=lambda command: command.sent.line
     )
     reports = case.reports(name, transport)
-    end = case.window[-1].time if case.window else 0.0
+    ends = sorted([*_lines_of_other_acts(case, name), case.window[-1].line + 1 if case.window else 0])
     found: list[Command] = []
     for index, command in enumerate(everywhere):
         if command.transport is not transport:
             continue
-        # The next command changes the state, whichever way it came.
-        following = everywhere[index + 1].sent.event if index + 1 < len(everywhere) else None
-        told = tuple(
-            report
-            for report in reports
-            if report.event.line > command.sent.line
-            and (following is None or report.event.line < following.line)
-        )
-        found.append(replace(command, reports=told, until=following.time if following else end))
+        line = command.sent.line
+        # The next command changes the state, whichever way it came; so may whatever else is done.
+        following = [later.sent.line for later in everywhere[index + 1 : index + 2]]
+        end = min([*following, *(other for other in ends if other > line)])
+        told = tuple(report for report in reports if line < report.event.line < end)
+        found.append(replace(command, reports=told, end=end))
     return found
+
+
+def _lines_of_other_acts(case: Case, name: str) -> list[int]:
+    """Where in the window something was done that is no command to the property."""
+    return [
+        event.line
+        for event in case.window
+        if isinstance(event.body, Stimulus)
+        and event.body.act in (Act.WRITE, Act.INVOKE, Act.LOCAL, Act.KILL, Act.STOP, Act.START)
+        and event.body.name != name
+    ]
 
 
 def command_topic(bound: MqttProperty) -> str:

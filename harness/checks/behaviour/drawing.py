@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 DRAWN = 6  # values drawn for one property, besides its limits
-SHRINKING = 12  # further measurements to find a simpler value that fails
+SHRINKING = 20  # further measurements to find a simpler value that fails
 
 Measure = Callable[[Value], Awaitable[bool]]
 """Tries a value on the device; True when the device did wrong."""

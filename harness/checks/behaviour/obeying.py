@@ -84,7 +84,8 @@ def _relapse(
     """Whether the device told another state again after it had told the commanded one."""
     later = [report for report in command.reports if report.event.line > first.event.line]
     wrong = mismatch(case, name, [command.value], later)
-    if wrong is None and following is not None and following.problem is None:
+    succeeds = following is not None and following.sent.line == command.end
+    if wrong is None and succeeds and following is not None and following.problem is None:
         upto = following.reports[: confirmed_at(case, name, following)]
         wrong = mismatch(case, name, [command.value, following.value], upto)
     if wrong is None:
@@ -104,7 +105,7 @@ def was_asked_for(case: Case, name: str, command: Command) -> bool:
         return True
     path = binding.properties[name].path
     asked = requested(case, path, coap.Code.GET)
-    return any(command.time <= request.time <= command.until for request in asked)
+    return any(command.sent.line < request.line < command.end for request in asked)
 
 
 def judge_legal_commands(case: Case, subject: Subject) -> Outcome:

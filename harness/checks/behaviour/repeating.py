@@ -242,12 +242,14 @@ class LastOfBurst(Check):
 
 
 def _judge_burst(case: Case, name: str, transport: Transport) -> Outcome:
-    burst = commands(case, name, transport)[:BURST]
+    sent = commands(case, name, transport)
+    burst = sent[:BURST]
     if len(burst) < BURST:
         return inconclusive(f"only {len(burst)} of {BURST} commands for {name} reached the device")
     if burst[-1].time - burst[0].time > case.profile.settle(name):
         return inconclusive("the commands were passed on too slowly to be a burst", burst[0].sent)
-    reports = [report for command in burst for report in command.reports]
+    begin, end = burst[0].sent.line, sent[BURST].sent.line if len(sent) > BURST else case.window[-1].line
+    reports = [r for r in case.reports(name, transport) if begin < r.event.line < end]
     last = burst[-1].value
     evidence = [burst[0].sent.event, burst[-1].sent.event]
     if not reports:

@@ -112,7 +112,7 @@ def _seen_on_the_other_side(case: Case, name: str, command: Command) -> Report |
     told = [
         r
         for r in case.reports(name, other)
-        if r.event.line > command.sent.line and r.time <= command.until and r.problem is None
+        if command.sent.line < r.event.line < command.end and r.problem is None
     ]
     text = f"{name} = {json_text(command.value)} was commanded over {command.transport}"
     agreeing = next((r for r in told if schema.agrees(r.value, command.value)), None)
