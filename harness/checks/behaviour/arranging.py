@@ -32,7 +32,8 @@ class Arranger:
 
     async def look(self, names: Iterable[str] | None = None) -> State:
         """Ask the device for its state, or take its last report where it cannot be asked."""
-        for name in self._profile.properties if names is None else names:
+        wanted = self._profile.properties.keys() if names is None else set(names)
+        for name in [name for name in self._profile.properties if name in wanted]:
             for transport in open_readers(self._bench, name):
                 try:
                     self.state[name] = await self._bench.read(name, transport=transport.value)
