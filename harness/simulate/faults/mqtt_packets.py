@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.model.binding import MqttBinding
 from harness.simulate.faults import fault
 from harness.simulate.faults.rewriting import (
     binding,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from harness.simulate.mqtt import MqttFront
 
 DUP = 0b1000  # flag of PUBLISH
+keeps_session = binding(lambda mqtt: not mqtt.clean_session)
 
 
 @fault(
@@ -175,7 +175,7 @@ def one_packet_identifier(device: SimulatedDevice) -> None:
     title="sends again what was not acknowledged as if it were new",
     breaks=("MQTT-DEV-036",),
     seen_as="F-MQTT-20",
-    applies=binding(lambda mqtt: not mqtt.clean_session and _publishes_identified(mqtt)),
+    applies=lambda profile: keeps_session(profile) and publishes(1, 2)(profile),
 )
 def redelivery_without_dup(device: SimulatedDevice) -> None:
     """Receivers cannot tell a repetition from a second event."""
@@ -189,16 +189,10 @@ def redelivery_without_dup(device: SimulatedDevice) -> None:
     title="forgets what was not acknowledged when the connection is lost",
     breaks=("MQTT-DEV-036",),
     seen_as="F-MQTT-37",
-    applies=binding(lambda mqtt: not mqtt.clean_session and _publishes_identified(mqtt)),
+    applies=lambda profile: keeps_session(profile) and publishes(1, 2)(profile),
 )
 def outbox_lost(device: SimulatedDevice) -> None:
     """The queue of outgoing messages is emptied with the connection."""
     front(device).outgoing.append(
         only(PacketType.PUBLISH, lambda packet: [] if packet[0] & DUP else [packet])
-    )
-
-
-def _publishes_identified(mqtt: MqttBinding) -> bool:
-    return any(bound.qos for bound in mqtt.properties.values()) or any(
-        bound.qos for bound in mqtt.events.values()
     )
