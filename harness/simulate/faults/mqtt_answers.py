@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from harness.model.base import Value
 from harness.model.binding import MqttBinding
 from harness.simulate.faults import fault
 from harness.simulate.faults.rewriting import (
@@ -16,6 +17,7 @@ from harness.simulate.faults.rewriting import (
     qos_of,
     speaks_mqtt,
     takes_commands,
+    takes_plain_commands,
     topic_of,
     with_body,
 )
@@ -236,7 +238,8 @@ def large_message_crashes(device: SimulatedDevice) -> None:
     title="obeys what fits into its buffer of a longer payload",
     breaks=("PROFILE-08",),
     seen_as="F-MQTT-15",
-    applies=binding(takes_commands),
+    # A JSON object that is cut off is no JSON any more, and nothing comes of it.
+    applies=binding(takes_plain_commands),
 )
 def cuts_off_payload(device: SimulatedDevice) -> None:
     """The rest is thrown away, and what is left is not known to be a part."""
@@ -262,18 +265,19 @@ def empty_payload_is_zero(device: SimulatedDevice) -> None:
     """atoi("") is 0, and memory that was set to zero means the first of a list."""
     mqtt = device.profile.bindings.mqtt
     assert mqtt is not None
-    zeros = {}
+    zeros: dict[bytes, bytes] = {}
+    members: dict[bytes, dict[str, tuple[Value, Mapping[str, Value] | None]]] = {}
     for name, bound in mqtt.properties.items():
         schema = device.profile.properties[name]
         zero = schema.enum[0] if schema.enum else False if schema.type == "boolean" else 0
-        if bound.command is not None:
-            member = bound.command_member
-            words = (
-                encode_mqtt_members({member: (zero, bound.values)})
-                if member
-                else encode_mqtt(zero, bound.values)
-            )
-            zeros[bound.command.encode()] = words
+        if bound.command is None:
+            continue
+        topic = bound.command.encode()
+        if bound.command_member is None:
+            zeros[topic] = encode_mqtt(zero, bound.values)
+        else:
+            members.setdefault(topic, {})[bound.command_member] = (zero, bound.values)
+    zeros |= {topic: encode_mqtt_members(group) for topic, group in members.items()}
 
     def filled(packet: bytes) -> list[bytes]:
         body, topic = body_of(packet), topic_of(packet)

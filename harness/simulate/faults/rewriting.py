@@ -30,6 +30,12 @@ def takes_commands(mqtt: MqttBinding) -> bool:
     return bool(mqtt.actions) or any(bound.command for bound in mqtt.properties.values())
 
 
+def takes_plain_commands(mqtt: MqttBinding) -> bool:
+    """It subscribes to something, and every command is a value by itself, not a member of an object."""
+    commanded = [bound for bound in mqtt.properties.values() if bound.command]
+    return bool(commanded) and not any(bound.command_member for bound in commanded)
+
+
 def publishes(*qualities: int) -> Callable[[Profile], bool]:
     """A device that tells something with one of these QoS."""
 
