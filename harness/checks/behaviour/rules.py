@@ -13,11 +13,13 @@ from harness.checks.behaviour.setting_off import stimulate_rule
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.observations import Report
 from harness.checks.payloads import json_text
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level
 from harness.model.rule import Condition, Rule, RuleKind
 from harness.model.verdict import Outcome, Subject, Verdict
+from harness.trace.events import Event
 
 DRIFT = 0.02
 """How far a device's clock may be off, as part of the time: rules are not about precision."""
@@ -75,8 +77,7 @@ def _judge_response(case: Case, rule: Rule, episode: Episode) -> Outcome | None:
     if start is None:
         return None
     if missing:
-        ended = episode.end_of(rule.when, start.time)
-        if (ended is not None and ended < deadline) or episode.end < deadline - ROUNDING:
+        if episode.end < deadline - ROUNDING or _ended_early(rule, episode, start, latency, shown):
             return None
         waited = rule.for_ + rule.within
         return failed(
@@ -91,6 +92,24 @@ def _judge_response(case: Case, rule: Rule, episode: Episode) -> Outcome | None:
     if all(not each.is_happening and each.holds(episode.before) and each.holds(begun) for each in rule.then):
         return None  # it was so before
     return passed(f"{_text(rule.when)}: {_text(rule.then)} followed", evidence)
+
+
+def _ended_early(
+    rule: Rule,
+    episode: Episode,
+    start: Report | Event,
+    latency: float,
+    shown: Sequence[Report | Event | None],
+) -> bool:
+    """Whether the cause may have ended before the time of ``for`` was over, so that nothing had to follow."""
+    acted = any(
+        report is not None and (condition.is_happening or not condition.holds(episode.before))
+        for condition, report in zip(rule.then, shown, strict=True)
+    )
+    if acted or not rule.for_:
+        return False  # part of what must follow has followed, or it had to follow at once
+    ended = episode.end_of(rule.when, start.time)
+    return ended is not None and ended < start.time + rule.for_ * (1 + DRIFT) + latency
 
 
 def _judge_hold(case: Case, rule: Rule, episode: Episode, evidence: list[Evidence]) -> Outcome | None:
