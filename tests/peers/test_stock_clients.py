@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -21,13 +21,6 @@ from tests.peers.programs import Program, output, own_address
 pytestmark = pytest.mark.peer
 
 FRIDGE = ROOT / "profiles" / "refrigerator.yaml"
-
-
-@pytest.fixture
-def link() -> Iterator[Link]:
-    link = Link()
-    yield link
-    link.close()
 
 
 @contextlib.asynccontextmanager
