@@ -77,5 +77,6 @@ def _list_faults(profiles: list[Profile]) -> None:
         fault for fault in all_faults() if not profiles or any(fault.applies(profile) for profile in profiles)
     ]
     for fault in faults:
-        print(f"{fault.name:<32} {fault.title} (breaks {', '.join(fault.breaks)})")
+        breaks = "stress" if fault.is_stress else f"breaks {', '.join(fault.breaks)}"
+        print(f"{fault.name:<32} {fault.title} ({breaks})")
     print(f"{len(faults)} faults")

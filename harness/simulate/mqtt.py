@@ -64,7 +64,7 @@ class MqttFront:
         self._random = random
         self._reports = Reports(self._binding, core)
         self._commands = CommandReader(profile, self._binding)
-        self._heartbeat = Heartbeat(profile.behaviour.heartbeat, random, self._repeat_states)
+        self._heartbeat = Heartbeat(random, self._repeat_states)
         self._client: PahoClient | None = None
         self._wire: Tap | None = None
         self._announcing: list[PacketFilter] = []  # rewrites the keep-alive of a client that does not keep it
@@ -179,7 +179,8 @@ class MqttFront:
             return 0.0
         self._ready.set()
         self.traffic.note_ready()
-        self._heartbeat.start()
+        period = self._profile.behaviour.heartbeat
+        self._heartbeat.start(period if self.habits.heartbeat is None else self.habits.heartbeat)
         began = loop.time()
         self._publish_news(states=False)
         if self._binding.sleep is not None and await self._stay_awake(self._binding.sleep.awake):

@@ -40,6 +40,7 @@ class MqttHabits:
     state_retain: bool | None = None
     event_retain: bool | None = None
     repeats: int = 1  # so often each state is published
+    heartbeat: float | None = None  # seconds between two reports of all states
     confirms: bool = True  # commands that changed nothing, and refused ones, are answered with the state
     acknowledges: bool = True
     executes_duplicates: bool = False

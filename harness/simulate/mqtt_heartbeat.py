@@ -8,26 +8,27 @@ from random import Random
 
 
 class Heartbeat:
-    """Calls ``beat`` every ``period`` seconds between :meth:`start` and :meth:`stop`; never with ``None``.
+    """Calls ``beat`` again and again between :meth:`start` and :meth:`stop`.
 
     The first two beats come early, each by the same part of half a period. Devices that were switched on
     together would otherwise report together for ever; so they are evenly spread from the second beat on.
     """
 
-    def __init__(self, period: float | None, random: Random, beat: Callable[[], None]) -> None:
-        self._period = period
+    def __init__(self, random: Random, beat: Callable[[], None]) -> None:
+        self._period = 0.0
         self._random = random
         self._beat = beat
         self._pauses: list[float] = []  # up to the beats that come early
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self) -> None:
-        """The device has just reported all that it knows."""
+    def start(self, period: float | None) -> None:
+        """Beat every ``period`` seconds, None for never. The device has just reported all that it knows."""
         self.stop()
-        if self._period is None:
+        if period is None:
             return
         loop = asyncio.get_running_loop()
-        early = self._period * self._random.uniform(0.5, 1.0)
+        self._period = period
+        early = period * self._random.uniform(0.5, 1.0)
         self._pauses = [early]
         self._timer = loop.call_at(loop.time() + early, self._due)
 
@@ -38,7 +39,7 @@ class Heartbeat:
             self._timer = None
 
     def _due(self) -> None:
-        assert self._period is not None and self._timer is not None
+        assert self._timer is not None
         loop = asyncio.get_running_loop()
         pause = self._pauses.pop() if self._pauses else self._period
         # Counted from the moment for which it was set: a busy process must not slow the rate down.

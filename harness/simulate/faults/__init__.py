@@ -43,6 +43,8 @@ class Fault:
 
     ``breaks`` are requirement ids of which at least one applicable one fails under the fault; ``seen_as``
     is its id among the faults known from devices in the field, or None; ``title`` is one line for people.
+    A fault that breaks nothing by name is *stress*: what fails under it depends on when it strikes. It shows
+    what becomes of others: of the devices beside it, of the broker, of a hub.
     """
 
     name: str
@@ -51,6 +53,11 @@ class Fault:
     seen_as: str | None
     applies: Applies
     bend: Bend
+
+    @property
+    def is_stress(self) -> bool:
+        """Whether no check is sure to fail under it."""
+        return not self.breaks
 
 
 _registry: dict[str, Fault] = {}

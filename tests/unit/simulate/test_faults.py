@@ -236,11 +236,13 @@ def test_a_fault_shows_over_mqtt(name: str, scene: OverMqtt, sound: Any, faulty:
 
 # The registry
 
+STRESS = {"floods", "hangs"}  # what they break depends on when they strike
+
 
 def test_every_fault_fits_a_profile_and_says_what_it_breaks() -> None:
     for known in all_faults():
         assert known.title
-        assert known.breaks
+        assert known.breaks or known.name in STRESS
         fitting = [profile for profile in (*SHIPPED.values(), *FURTHER) if known.applies(profile)]
         assert fitting, f"{known.name} fits no profile that the checks are tested with"
 
@@ -275,3 +277,30 @@ def test_faults_are_offered_where_they_make_sense() -> None:
     assert "wrong-scale" in names
     assert names.isdisjoint({"range-unchecked", "no-feedback", "event-lost", "negative-wraps"})
     assert "partial-command-resets-rest" in {known.name for known in faults_for(profile_with())}
+
+
+# Stress
+
+
+def test_a_device_that_hangs_says_nothing_more_and_stays_connected() -> None:
+    async def test(bench: Bench) -> None:
+        for number in range(50):
+            await bench.send("dev/target/set", str(16 + number % 10).encode())
+        since = bench.mark
+        assert await bench.send("dev/target/set", b"27") == since
+        bench.core.operate("button")
+        await asyncio.sleep(1)
+        assert bench.publishes(since) == []
+        assert len(list(bench.openings())) == 1
+        assert bench.tap.connections
+
+    on_bench(test, profile_with(), faults=("hangs",))
+
+
+def test_a_device_that_floods_reports_fifty_times_in_a_second() -> None:
+    async def test(bench: Bench) -> None:
+        since = bench.mark
+        await asyncio.sleep(10)
+        assert 1900 <= len(bench.publishes(since)) <= 2100  # four topics
+
+    on_bench(test, profile_with(), faults=("floods",))
