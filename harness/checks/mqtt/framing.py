@@ -290,10 +290,19 @@ def _too_large(profile: Profile) -> tuple[bytes, bytes]:
 async def _obeys_at_last(bench: Bench, setting: Setting) -> None:
     """Command the device; once more when it had to come back first."""
     for _ in range(2):
-        (value,) = setting.others(await present_value(bench, setting), 1)
-        if await command(bench, setting, value):
+        present = await present_value(bench, setting)
+        others = [value for value in setting.values if not same_value(value, present)]
+        # Not what a device makes of nothing, if there is a choice: the one would pass for the other.
+        telling = [value for value in others if not _like_nothing(bench.profile, setting, value)]
+        if await command(bench, setting, (telling or others)[0]):
             return
         await returned(bench)
+
+
+def _like_nothing(profile: Profile, setting: Setting, value: Value) -> bool:
+    """Whether it is what memory full of zeros means: 0, false, no text, the first of a list."""
+    members = profile.properties[setting.name].enum
+    return not value or (members is not None and same_value(value, members[0]))
 
 
 def _obeyed_between(case: Case, begin: int, end: int) -> tuple[Evidence, Evidence] | None:
@@ -331,8 +340,8 @@ class SizesOutOfTheOrdinary(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         setting, level = the_setting(bench), binding_of(bench.profile).level
         limit = binding_of(bench.profile).maximum_payload
-        if not await present_value(bench, setting):
-            await _obeys_at_last(bench, setting)  # from zero an empty payload would change nothing
+        if _like_nothing(bench.profile, setting, await present_value(bench, setting)):
+            await _obeys_at_last(bench, setting)  # from there an empty payload would change nothing
         present = await present_value(bench, setting)
         first_other, second_other = setting.others(present, 2)
         # Not what is commanded next, unless there are only two values.
