@@ -101,7 +101,7 @@ class Case:
                 and (direction is None or body.direction is direction)
                 and (fate is None or body.fate is fate)
             ):
-                packet = _mqtt(body.raw, body.level)
+                packet = mqtt.decode(body.raw, body.level)
                 if isinstance(packet, kind):
                     found.append(Seen(event, body, packet))
         return found
@@ -170,17 +170,14 @@ class Case:
         ]
 
 
-@lru_cache(maxsize=65536)
-def _mqtt(raw: bytes, level: int) -> mqtt.Packet:
-    return mqtt.decode(raw, level)
-
-
-@lru_cache(maxsize=65536)
+# As many as the trace of one device has: its checks are judged one after another, and what is kept for one
+# device costs memory for each that is checked beside it.
+@lru_cache(maxsize=8192)
 def _coap(raw: bytes) -> coap.Message:
     return coap.decode(raw)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=2048)
 def _mdns(raw: bytes) -> mdns.Message:
     return mdns.decode(raw)
 
