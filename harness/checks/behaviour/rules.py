@@ -13,6 +13,7 @@ from harness.checks.behaviour.setting_off import stimulate_rule
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.mdns.reading import run_so_far
 from harness.checks.observations import Report
 from harness.checks.payloads import json_text
 from harness.model.profile import Profile
@@ -53,17 +54,25 @@ class BehaviourRule(Check):
         rule = case.profile.rule(name_of(case.subject))
         if rule.kind is RuleKind.REFUSAL:
             return _judge_refusal(case, rule)
-        judged = _judge_response if rule.kind is RuleKind.RESPONSE else _judge_invariant
-        outcomes = [judged(case, rule, episode) for episode in episodes(case, rule)]
-        decided = [outcome for outcome in outcomes if outcome is not None]
+        decided = _decided(case, rule)
         for outcome in decided:
             if outcome.verdict is Verdict.FAIL:
                 return outcome
         if decided:
             return decided[0]
+        # What another check brought about shows it as well; only nobody waited then for what is missing.
+        for outcome in _decided(run_so_far(case), rule):
+            if outcome.verdict is Verdict.PASS:
+                return outcome
         return inconclusive(
             f"it did not come about that {_text(rule.when or rule.while_)}, to any visible effect"
         )
+
+
+def _decided(case: Case, rule: Rule) -> list[Outcome]:
+    judged = _judge_response if rule.kind is RuleKind.RESPONSE else _judge_invariant
+    outcomes = [judged(case, rule, episode) for episode in episodes(case, rule)]
+    return [outcome for outcome in outcomes if outcome is not None]
 
 
 def _judge_response(case: Case, rule: Rule, episode: Episode) -> Outcome | None:

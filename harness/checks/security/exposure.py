@@ -7,13 +7,24 @@ import base64
 from collections.abc import Iterator
 from urllib.parse import quote
 
+from harness.checks.behaviour.commands import point_of
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, not_applicable, passed
 from harness.checks.catalogue import Check, requirement
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Level
 from harness.model.verdict import Outcome, Subject
-from harness.trace.events import CoapDatagram, Direction, Event, Fate, MdnsPacket, MqttPacket, TcpProbe
+from harness.trace import mqtt
+from harness.trace.events import (
+    CoapDatagram,
+    Direction,
+    Event,
+    Fate,
+    MdnsPacket,
+    MqttPacket,
+    Point,
+    TcpProbe,
+)
 
 WELL_KNOWN = (
     *(7, 9, 13, 19, 20, 21, 22, 23, 25, 53, 69, 79, 80, 81, 88, 110, 111, 135, 139, 143, 161, 179, 389),
@@ -119,7 +130,8 @@ class SecretsInClear(Check):
 
     def judge(self, case: Case) -> Outcome:
         forms = {form: secret for secret in case.profile.security.secrets for form in _forms(secret)}
-        sent = [(event, raw) for event in case.window for raw in _from_device(case, event)]
+        own = _own_topics(case)
+        sent = [(event, raw) for event in case.window for raw in _from_device(case, event, own)]
         for event, raw in sent:
             lowered = raw.lower()
             for form in forms:
@@ -142,14 +154,28 @@ def _forms(secret: str) -> Iterator[bytes]:
     yield quote(secret, safe="").encode()
 
 
-def _from_device(case: Case, event: Event) -> Iterator[bytes]:
+def _own_topics(case: Case) -> frozenset[str]:
+    """The topics that we published to: what comes back from them may be ours."""
+    sent = case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, point=Point.CLIENT)
+    return frozenset(seen.what.topic for seen in sent)
+
+
+def _is_echo(body: MqttPacket, own: frozenset[str]) -> bool:
+    """Whether a packet at our own client is the broker's word, or our own come back."""
+    if body.point is Point.TAP:
+        return False
+    packet = mqtt.decode(body.raw, body.level)
+    return not isinstance(packet, mqtt.Publish) or packet.topic in own
+
+
+def _from_device(case: Case, event: Event, own: frozenset[str]) -> Iterator[bytes]:
     """The bytes that the device itself sent in clear, in an event."""
     body = event.body
     if isinstance(body, MqttPacket):
-        # At the tap TLS is taken off already: what is seen there did not travel in clear.
         sent = body.direction is Direction.FROM_DUT and body.fate is not Fate.INJECTED
-        if sent and body.point == "tap" and "MQTT.TLS" not in case.profile.ics:
-            yield body.raw
+        # What is seen at the tap has TLS taken off already, and did not travel in clear.
+        if sent and body.point is point_of(case) and "MQTT.TLS" not in case.profile.ics:
+            yield from () if _is_echo(body, own) else (body.raw,)
     elif isinstance(body, CoapDatagram | MdnsPacket):
         if body.direction is Direction.FROM_DUT:
             yield body.raw
