@@ -22,6 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Check the devices; returns the exit status."""
     console = terminal()
     front = _Front(Progress(console))
+    if arguments.listen:
+        console.print(f"listening: {arguments.listen} is what the device has to have as its MQTT broker")
     status = pytest.main(_pytest_arguments(arguments), plugins=[front])
     run = front.run
     if run is not None and run.setup.results:

@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 from harness.links.broker import Broker, broker_for
 from harness.links.coap import CoapLink, Endpoint
-from harness.links.mdns import MdnsLink
+from harness.links.errors import LinkError
+from harness.links.mdns import GROUP, LOOPBACK, MdnsLink
 from harness.links.mqtt import MqttController
 from harness.links.tap import Tap
-from harness.links.udp import PortsInTurn
+from harness.links.udp import PortsInTurn, local_address_towards
 from harness.model.profile import Profile
 from harness.model.requirement import Need
 from harness.session.addresses import DeviceAddress
@@ -172,7 +173,7 @@ class Equipment:
         self.mqtt_door = MqttDoors(self._controller, self._broker, self.recorder)
 
     async def _open_mdns(self) -> None:
-        interface = self.target.interface or self._address.harness
+        interface = self.target.interface or self._own_address()
         device = self._address.device if self.target.simulate else None
         names = _dns_names(self.profile)
         self.mdns_link = MdnsLink(self.recorder, interface, device, names, self._ports)
@@ -182,6 +183,15 @@ class Equipment:
             found = await self.mdns_link.find(self.target.mdns, within=5.0)
             self.host = found.address
             self.mdns_link.dut_address = found.address
+
+    def _own_address(self) -> str:
+        """Ours on the network of the device; on that of a real one, where multicast goes by itself."""
+        if self.target.simulate:
+            return self._address.harness
+        try:
+            return local_address_towards(GROUP)
+        except LinkError:  # no network but loopback
+            return LOOPBACK
 
     def _build_device(self) -> None:
         self.host = self._address.device
