@@ -57,3 +57,15 @@ def test_a_name_that_nobody_has_ends_in_a_list_of_those_that_were_seen(link: Lin
     verdicts = asyncio.run(main())
     assert verdicts.status == 3
     assert '"Kitchen radio" (_http._tcp)' in verdicts.printed
+
+
+def test_our_own_address_need_not_be_given_where_there_is_a_way_out(link: Link, tmp_path: Path) -> None:
+    link.ours.run("ip", "route", "add", "default", "dev", "lab")
+
+    async def main() -> Verdicts:
+        async with avahi(link.theirs, service=FIXTURES / "avahi-http.service"):
+            reached = ("--mdns", "Kitchen radio", "--select", "MDNS-24")
+            return await check(PROFILE, *reached, report=tmp_path / "out", inside=link.ours)
+
+    verdicts = asyncio.run(main())
+    assert verdicts.by_name == {"MDNS-24": "pass"}, verdicts.told
