@@ -23,6 +23,10 @@ class CannotStimulateError(Exception):
     """The stimulus could not be carried out; the message says what was missing. Ends ``inconclusive``."""
 
 
+class BeyondBenchError(CannotStimulateError):
+    """This bench cannot do what the check needs, whatever the device does. Ends ``not-applicable``."""
+
+
 class Refusal(StrEnum):
     """How the tap turns the device's connections away."""
 

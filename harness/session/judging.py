@@ -48,11 +48,17 @@ def judge(
     elif window.end is None:
         outcome = Outcome(Verdict.INCONCLUSIVE, "the run ended in the middle of it")
     elif window.end.problem is not None:
-        verdict = Verdict.ERROR if window.end.harness_fault else Verdict.INCONCLUSIVE
-        outcome = Outcome(verdict, window.end.problem)
+        outcome = Outcome(_verdict_of(window.end), window.end.problem)
     else:
         outcome = _ask(check, Case(profile, subject, trace, window.events, readings))
     return judgement(profile, check, subject, outcome)
+
+
+def _verdict_of(end: CheckEnded) -> Verdict:
+    """The verdict where the stimulus could not be carried out."""
+    if end.beyond_bench:
+        return Verdict.NOT_APPLICABLE
+    return Verdict.ERROR if end.harness_fault else Verdict.INCONCLUSIVE
 
 
 def judgement(profile: Profile, check: Check, subject: Subject, outcome: Outcome) -> Judgement:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import harness
-from harness.checks.bench import CannotStimulateError
+from harness.checks.bench import BeyondBenchError, CannotStimulateError
 from harness.checks.observations import Readings
 from harness.model.loading import profile_to_json
 from harness.model.profile import Profile
@@ -182,18 +182,18 @@ class Lane:
             return
         self._recorder.record(CheckStarted(*names))
         bench.begin(f"{self.seed}/{planned.id}")
-        problem, harness_fault = None, False
+        problem, harness_fault, beyond_bench = None, False, False
         try:
             async with asyncio.timeout(CHECK_LIMIT + self._longest_promise()):
                 await check.stimulate(bench, subject)
         except CannotStimulateError as reason:
-            problem = str(reason)
+            problem, beyond_bench = str(reason), isinstance(reason, BeyondBenchError)
         except TimeoutError:
             problem = f"it took too long, waiting for {bench.waiting_for}"
         except Exception as reason:  # the harness's own mistake: reported as such, the run goes on
             problem, harness_fault = f"the harness failed: {type(reason).__name__}: {reason}", True
         finally:
-            self._recorder.record(CheckEnded(*names, problem, harness_fault))
+            self._recorder.record(CheckEnded(*names, problem, harness_fault, beyond_bench))
             await bench.tidy()
 
     async def _observe(self, planned: PlannedCheck, bench: LabBench) -> None:

@@ -78,7 +78,8 @@ class CheckStarted:
 class CheckEnded:
     """The stimulus of a check is over.
 
-    ``problem`` tells why it could not be carried out, if so; ``harness_fault`` that the harness is to blame.
+    ``problem`` tells why it could not be carried out, if so; ``harness_fault`` that the harness is to blame,
+    ``beyond_bench`` that this bench cannot do what the check needs.
     """
 
     check: str
@@ -86,6 +87,7 @@ class CheckEnded:
     transport: str | None
     problem: str | None = None
     harness_fault: bool = False
+    beyond_bench: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from harness.checks.behaviour.forecast import State, obstacles, related, same_state, settled
 from harness.checks.behaviour.planning import Move, MoveKind, Planner
 from harness.checks.behaviour.reach import open_readers, open_writers
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, BeyondBenchError, CannotStimulateError
 from harness.checks.observations import Transport
 from harness.model.base import Value
 from harness.model.requirement import Need
@@ -57,7 +57,7 @@ class Arranger:
         for _ in range(tries):
             moves = self._planner.plan(self.state, goal, concerned)
             if moves is None:
-                break
+                raise self.cannot(what, lambda able: able.plan(self.state, goal, concerned))
             if not moves:
                 return
             for move in moves:
@@ -65,6 +65,13 @@ class Arranger:
             await self.look()
         if not goal(self.state):
             raise CannotStimulateError(f"the bench cannot bring about that {what}")
+
+    def cannot(self, what: str, possible: Callable[[Planner], object]) -> CannotStimulateError:
+        """Why there is no way to bring something about; ``possible`` asks a planner for one."""
+        reason = f"the bench cannot bring about that {what}"
+        if not self._bench.offers(Need.LOCAL) and possible(Planner(self._profile, hands=True)):
+            return BeyondBenchError(f"{reason}: nothing here can operate the DUT by hand")
+        return CannotStimulateError(reason)
 
     async def make_room_for(self, name: str, value: Value) -> None:
         """Bring about a state in which a command of ``value`` is legal and lasts.

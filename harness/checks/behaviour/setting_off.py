@@ -50,7 +50,9 @@ async def _set_off(bench: Bench, arranger: Arranger, rule: Rule) -> None:
     trigger = await arranger.prepare_trigger(worth, rule, names)
     if trigger is None:
         wanted = " and ".join(map(str, rule.when or rule.while_))
-        raise CannotStimulateError(f"the bench cannot bring about that {wanted}")
+        raise arranger.cannot(
+            wanted, lambda able: able.plan_trigger(arranger.state, worth, rule, frozenset(names))
+        )
     since, state = bench.mark(), dict(arranger.state)
     await arranger.act(trigger)
     for condition in rule.then:
