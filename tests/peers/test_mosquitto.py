@@ -8,21 +8,25 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.cli.running import PLUG
+from tests.cli.running import PLUG, command
 from tests.conftest import needs
 from tests.peers.external_mosquitto import NAME, PASSWORD, external_mosquitto, make_certificates
-from tests.peers.programs import Verdicts, check
+from tests.peers.programs import Program, Verdicts, check
 
 pytestmark = [pytest.mark.peer, needs("mosquitto")]
 
+# Waits for the keep-alive and for growing pauses, and what has nothing to do with a broker.
+LONG = "MQTT-DEV-018 and not MQTT-DEV-019 and not DEV-17 and not MQTT-DEV-023 and not MDNS and not DNSSD"
 BRIEFLY = ("--select", "MQTT-DEV-00*", "--select", "DEV-01*")
 
 
 def test_mosquitto_of_our_own_leads_to_the_same_verdicts_as_the_embedded_broker(tmp_path: Path) -> None:
     async def main() -> tuple[Verdicts, Verdicts]:
         simulated = (PLUG, "--simulate")
-        embedded = await check(*simulated, "--virtual-time", report=tmp_path / "embedded")
-        mosquitto = await check(*simulated, "--broker", "mosquitto", report=tmp_path / "mosquitto")
+        embedded = await check(*simulated, "--virtual-time", report=tmp_path / "embedded", without=LONG)
+        mosquitto = await check(
+            *simulated, "--broker", "mosquitto", report=tmp_path / "mosquitto", without=LONG
+        )
         return embedded, mosquitto
 
     embedded, mosquitto = asyncio.run(main())
@@ -59,3 +63,24 @@ def test_a_wrong_password_ends_in_one_clear_message(tmp_path: Path) -> None:
     assert set(verdicts.not_passed.values()) == {"inconclusive"}
     assert f"check the user name and the password of {NAME}" in verdicts.printed
     assert "letmein" not in verdicts.printed
+
+
+@pytest.mark.parametrize("login", [False, True], ids=["open", "with login"])
+@needs("mosquitto_passwd")
+def test_a_device_on_a_broker_out_of_our_control(tmp_path: Path, login: bool) -> None:
+    """Only what can be seen and done as one more client of that broker is checked."""
+
+    async def main() -> Verdicts:
+        async with (
+            external_mosquitto(tmp_path, login=login) as url,
+            Program(command("simulate", PLUG, "--broker", url)) as device,
+        ):
+            await device.says("ready")
+            return await check(PLUG, "--mqtt", url, report=tmp_path / "out")
+
+    verdicts = asyncio.run(main())
+    assert verdicts.status == 0, verdicts.told
+    assert len(verdicts.passed("behaviour")) > 20
+    reasons = verdicts.reasons("not-applicable")
+    assert "not connected through the tap" in reasons["MQTT-DEV-001"]
+    assert "nothing here can operate the DUT" in reasons["PROFILE-61[overheat-trips]"]
