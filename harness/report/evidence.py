@@ -103,7 +103,7 @@ class Trace:
         """The event in one line for people."""
         known = self._summaries.get(event.line)
         if known is None:
-            known = shortened(one_line(readable.summary(event.body)), _SUMMARY_LENGTH)
+            known = shortened(one_line(readable.summary_of(event)), _SUMMARY_LENGTH)
             self._summaries[event.line] = known
         return known
 

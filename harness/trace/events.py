@@ -59,6 +59,22 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class TogetherStarted:
+    """First line of the trace of several devices on one bus; a RunStarted of each device follows.
+
+    ``roles`` are the names that the events carry as their :attr:`Event.device`.
+    """
+
+    purpose: str  # what they were brought together for: "pair" or "scene"
+    roles: tuple[str, ...]
+    plan: str  # what was to be played, as canonical JSON text of a scene
+    plan_path: str
+    seed: int
+    tool_version: str
+    wall_time: str  # RFC 3339
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded:
     """Last line of a complete trace."""
 
@@ -169,6 +185,7 @@ class Act(StrEnum):
     RELEASE = "release"  # … and lets them through again
     RESTART_BROKER = "restart-broker"
     RAW = "raw"  # crafted bytes were sent; ``name`` says what
+    AUTOMATE = "automate"  # the harness as the hub of the home acts on a device; ``name`` is the automation
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +229,7 @@ class Judged:
 
 Body = (
     RunStarted
+    | TogetherStarted
     | RunEnded
     | CheckStarted
     | CheckEnded
@@ -230,8 +248,13 @@ Body = (
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a trace: ``line`` counts from 1, ``time`` is seconds since the start of the run."""
+    """One line of a trace: ``line`` counts from 1, ``time`` is seconds since the start of the run.
+
+    ``device`` is the role of the device that it is about, where several share a run; None: there is only
+    one, or it is about all.
+    """
 
     line: int
     time: float
     body: Body
+    device: str | None = None

@@ -34,6 +34,8 @@ def to_line(event: Event) -> str:
     if isinstance(body, MqttPacket):
         return _mqtt_line(event, body)
     record: dict[str, Any] = {"n": event.line, "t": event.time, "kind": type(body).__name__}
+    if event.device is not None:
+        record["device"] = event.device
     for name in _names(cast(Hashable, type(body))):
         value = getattr(body, name)
         record[name] = value.hex() if isinstance(value, bytes) else value
@@ -45,8 +47,9 @@ def to_line(event: Event) -> str:
 
 def _mqtt_line(event: Event, body: MqttPacket) -> str:
     """The same as for any other event, written out: MQTT packets come by the thousand."""
+    device = "" if event.device is None else f'"device":{_encode(event.device)},'
     return (
-        f'{{"n":{event.line},"t":{event.time!r},"kind":"MqttPacket","point":"{body.point}",'
+        f'{{"n":{event.line},"t":{event.time!r},"kind":"MqttPacket",{device}"point":"{body.point}",'
         f'"direction":"{body.direction}","connection":{body.connection},"raw":"{body.raw.hex()}",'
         f'"level":{body.level},"fate":"{body.fate}","decoded":{_decoded_mqtt(body.raw, body.level)}}}\n'
     )
@@ -71,7 +74,9 @@ def from_line(text: str | bytes) -> Event:
     record = json.loads(text)
     cls = _CLASSES[record["kind"]]
     values = {name: convert(record[name]) for name, convert in _converters(cls) if name in record}
-    return Event(_of_type(int, record["n"]), _of_type(float, record["t"]), cls(**values))
+    device = record.get("device")
+    owner = None if device is None else _of_type(str, device)
+    return Event(_of_type(int, record["n"]), _of_type(float, record["t"]), cls(**values), owner)
 
 
 @cache

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from harness.trace import readable
 from harness.trace.events import (
@@ -37,6 +37,7 @@ from harness.trace.events import (
     SerialData,
     Stimulus,
     TcpProbe,
+    TogetherStarted,
     Wait,
 )
 from harness.trace.internet import Address, Endpoint, TcpStream, address_of, udp_packet
@@ -48,12 +49,15 @@ COAP_PORT = 5683
 _DEVICE = IPv4Address("192.0.2.1")
 _BROKER = IPv4Address("192.0.2.2")
 _CLIENT = IPv4Address("192.0.2.3")
+_FURTHER = IPv4Address("192.0.2.10")  # … and those after it, where a run has several devices
 _FIRST_PORT = 49152
+_PORTS_EACH = 1000  # of our clients for each device
 
 _ABOUT = (
     "Made from a trace of messages: IP, UDP and TCP headers are made up. The broker is shown at port 1883 "
     "and the DUT's CoAP endpoint at port 5683, whatever their ports were. 192.0.2.1 stands for a DUT of "
-    "unknown address, 192.0.2.2 for the broker, 192.0.2.3 for the harness's own MQTT client."
+    "unknown address (192.0.2.11 and on for further ones), 192.0.2.2 for the broker, 192.0.2.3 for the "
+    "harness's own MQTT client."
 )
 
 _SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
@@ -107,8 +111,8 @@ class _Exporter:
     """Turns events into frames, one by one, keeping account of TCP connections and pending comments."""
 
     def __init__(self, events: Sequence[Event]) -> None:
-        self._device = _device_address(events)
-        self._streams: dict[tuple[Point, int], TcpStream] = {}
+        self._devices = _device_addresses(events)
+        self._streams: dict[_Key, TcpStream] = {}
         self._ends = _ends(events)
         self._verdicts = _verdicts(events)
         self._pending: list[str] = []
@@ -132,63 +136,65 @@ class _Exporter:
             yield from (_Frame(event.time, packet) for packet in self._delayed_end(event))
 
     def _packets(self, event: Event) -> Iterator[bytes]:
+        device = self._devices[event.device]
         match event.body:
-            case MqttPacket(point=point, connection=connection, raw=raw, direction=direction):
-                yield from self._opened(point, connection)
-                yield from self._streams[point, connection].send(_by_client(point, direction), raw)
+            case MqttPacket(point=point, raw=raw, direction=direction):
+                key = _key(event, event.body)
+                yield from self._opened(key)
+                yield from self._streams[key].send(_by_client(point, direction), raw)
             case Connection():
-                yield from self._connection(event.line, event.body)
+                yield from self._connection(event.line, _key(event, event.body), event.body)
             case CoapDatagram(direction=direction, local=local, remote=remote, raw=raw):
                 ours = Endpoint.parse(local, _CLIENT)
-                theirs = replace(Endpoint.parse(remote, self._device), port=COAP_PORT)
+                theirs = replace(Endpoint.parse(remote, device), port=COAP_PORT)
                 yield (
                     _datagram(theirs, ours, raw)
                     if direction is Direction.FROM_DUT
                     else _datagram(ours, theirs, raw)
                 )
             case MdnsPacket(source=source, destination=destination, raw=raw):
-                yield _datagram(
-                    Endpoint.parse(source, self._device), Endpoint.parse(destination, self._device), raw
-                )
+                yield _datagram(Endpoint.parse(source, device), Endpoint.parse(destination, device), raw)
             case TcpProbe():
-                yield from self._probe(event.body)
+                yield from self._probe(event.body, device)
 
-    def _connection(self, line: int, body: Connection) -> Iterator[bytes]:
-        key = (body.point, body.connection)
+    def _connection(self, line: int, key: _Key, body: Connection) -> Iterator[bytes]:
         if body.change is ConnectionChange.OPENED:
-            yield from self._opened(*key)
+            yield from self._opened(key)
         elif self._ends[key].line == line and self._ends[key].last_packet < line:
-            yield from self._opened(*key)
+            yield from self._opened(key)
             yield from self._end(key, body)
 
     def _delayed_end(self, event: Event) -> Iterator[bytes]:
         """The end of a connection that was told before its last packet, as a tap may do."""
         assert isinstance(event.body, MqttPacket)
-        key = (event.body.point, event.body.connection)
+        key = _key(event, event.body)
         end = self._ends[key]
         if end.body and end.line < event.line == end.last_packet:
             yield from self._end(key, end.body)
 
-    def _end(self, key: tuple[Point, int], body: Connection) -> Iterator[bytes]:
+    def _end(self, key: _Key, body: Connection) -> Iterator[bytes]:
         by_client = _by_client(body.point, body.by)
         stream = self._streams[key]
         yield from (
             stream.reset(by_client) if body.change is ConnectionChange.RESET else stream.close(by_client)
         )
 
-    def _opened(self, point: Point, connection: int) -> Iterator[bytes]:
+    def _opened(self, key: _Key) -> Iterator[bytes]:
         """The handshake of a connection that is not open yet."""
-        if (point, connection) not in self._streams:
-            address = self._device if point is Point.TAP else _CLIENT
-            port = _FIRST_PORT + connection % (0x10000 - _FIRST_PORT)
+        if key not in self._streams:
+            device, point, connection = key
+            address = self._devices[device] if point is Point.TAP else _CLIENT
+            # Our clients for the devices of a run share an address, and so the ports of it.
+            place = connection + list(self._devices).index(device) * _PORTS_EACH
+            port = _FIRST_PORT + place % (0x10000 - _FIRST_PORT)
             broker = _BROKER if address.version == 4 else address
             stream = TcpStream(Endpoint(address, port), Endpoint(broker, MQTT_PORT), len(self._streams) + 1)
-            self._streams[point, connection] = stream
+            self._streams[key] = stream
             yield from stream.open()
 
-    def _probe(self, probe: TcpProbe) -> Iterator[bytes]:
+    def _probe(self, probe: TcpProbe, device: Address) -> Iterator[bytes]:
         self._probes += 1
-        server = Endpoint(address_of(probe.host, self._device), probe.port)
+        server = Endpoint(address_of(probe.host, device), probe.port)
         client_address = _CLIENT if server.address.version == 4 else server.address
         client = Endpoint(client_address, _FIRST_PORT + self._probes % (0x10000 - _FIRST_PORT))
         stream = TcpStream(client, server, len(self._streams) + 0x10000 + self._probes)
@@ -201,20 +207,39 @@ class _Exporter:
         yield from stream.close(True)
 
 
-def _device_address(events: Iterable[Event]) -> Address:
+def _device_addresses(events: Sequence[Event]) -> dict[str | None, Address]:
+    """The address of each device; where there is but one, its name is None."""
+    devices = dict.fromkeys([None, *(event.device for event in events)])
+    return {
+        device: _device_address(
+            [event for event in events if event.device == device], _DEVICE if not at else _FURTHER + at
+        )
+        for at, device in enumerate(devices)
+    }
+
+
+def _device_address(events: Iterable[Event], unknown: Address) -> Address:
     """The DUT's address: as the run declares it, or as its first datagram shows it."""
     for event in events:
-        found: Address = _DEVICE
+        found = unknown
         match event.body:
             case RunStarted(host=host):
-                found = address_of(host, _DEVICE)
+                found = address_of(host, unknown)
             case CoapDatagram(remote=remote):
-                found = Endpoint.parse(remote, _DEVICE).address
+                found = Endpoint.parse(remote, unknown).address
             case MdnsPacket(direction=Direction.FROM_DUT, source=source):
-                found = Endpoint.parse(source, _DEVICE).address
-        if found != _DEVICE:
+                found = Endpoint.parse(source, unknown).address
+        if found != unknown:
             return found
-    return _DEVICE
+    return unknown
+
+
+_Key: TypeAlias = tuple[str | None, Point, int]
+"""A TCP connection: whose it is, where it was seen, and its number there."""
+
+
+def _key(event: Event, body: MqttPacket | Connection) -> _Key:
+    return event.device, body.point, body.connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +251,11 @@ class _End:
     last_packet: int = 0
 
 
-def _ends(events: Iterable[Event]) -> dict[tuple[Point, int], _End]:
-    ends: dict[tuple[Point, int], _End] = {}
+def _ends(events: Iterable[Event]) -> dict[_Key, _End]:
+    ends: dict[_Key, _End] = {}
     for event in events:
         if isinstance(event.body, MqttPacket | Connection):
-            key = (event.body.point, event.body.connection)
+            key = _key(event, event.body)
             end = ends.setdefault(key, _End())
             if isinstance(event.body, MqttPacket):
                 ends[key] = replace(end, last_packet=event.line)
@@ -258,13 +283,13 @@ def _verdicts(events: Iterable[Event]) -> dict[int, list[str]]:
     for event in events:
         if isinstance(event.body, Judged) and event.body.verdict != "pass":
             for line in event.body.events:
-                found.setdefault(line, []).append(readable.summary(event.body))
+                found.setdefault(line, []).append(readable.summary_of(event))
     return found
 
 
 def _comment(event: Event) -> str | None:
     if isinstance(event.body, Stimulus | CheckStarted | CheckEnded | Wait | Note | SerialData):
-        return readable.summary(event.body)
+        return readable.summary_of(event)
     return None
 
 
@@ -280,7 +305,7 @@ def _remarks(event: Event) -> Iterator[str]:
 def _wall_clock(events: Iterable[Event]) -> int:
     """Nanoseconds since 1970 at the start of the run; 0 where the trace does not tell."""
     for event in events:
-        if isinstance(event.body, RunStarted):
+        if isinstance(event.body, RunStarted | TogetherStarted):
             try:
                 return round(datetime.fromisoformat(event.body.wall_time).timestamp() * 1e9)
             except ValueError:

@@ -17,6 +17,7 @@ from harness.trace.events import (
     CoapDatagram,
     Connection,
     Direction,
+    Event,
     Fate,
     Judged,
     MdnsPacket,
@@ -27,6 +28,7 @@ from harness.trace.events import (
     SerialData,
     Stimulus,
     TcpProbe,
+    TogetherStarted,
     Wait,
 )
 from harness.trace.problem import Problem
@@ -146,6 +148,12 @@ def summary(body: Body) -> str:
     return _one_line(_summary(body))
 
 
+def summary_of(event: Event) -> str:
+    """The same, with the device that it is about where several share the run."""
+    told = summary(event.body)
+    return told if event.device is None else _one_line(f"{event.device}: {told}")
+
+
 def _summary(body: Body) -> str:
     match body:
         case MqttPacket(raw=raw, level=level, fate=fate):
@@ -173,9 +181,11 @@ def _summary(body: Body) -> str:
 
 
 def _summarise_run(
-    body: RunStarted | RunEnded | CheckStarted | CheckEnded | Judged | Note,
+    body: RunStarted | TogetherStarted | RunEnded | CheckStarted | CheckEnded | Judged | Note,
 ) -> str:
     match body:
+        case TogetherStarted(plan_path=path, roles=roles, seed=seed, tool_version=version):
+            return f"run of {path} with {', '.join(roles)} begins (seed {seed}, version {version})"
         case RunStarted(profile_path=path, dut=dut, seed=seed, tool_version=version):
             return f"run of {path} on {dut} begins (seed {seed}, version {version})"
         case RunEnded(reason=reason):

@@ -46,9 +46,9 @@ class Recorder:
         """Call ``call`` when that line is recorded."""
         self._calls[line] = call
 
-    def record(self, body: Body) -> Event:
-        """Append one event, write it out, and wake whoever waits for it."""
-        event = Event(len(self._events) + 1, round(self.now, 6), body)
+    def record(self, body: Body, device: str | None = None) -> Event:
+        """Append one event, write it out, and wake whoever waits for it. ``device``: whose it is."""
+        event = Event(len(self._events) + 1, round(self.now, 6), body, device)
         self._events.append(event)
         if self._file:
             self._unwritten.append(event)
@@ -107,6 +107,45 @@ class Recorder:
             self._write()
             self._file.close()
             self._file = None
+
+
+class DeviceRecorder(Recorder):
+    """One device's access to the recorder that several share: what comes through it is that device's."""
+
+    def __init__(self, shared: Recorder, device: str) -> None:
+        self._shared = shared
+        self.device = device
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """All events so far, those of the other devices as well."""
+        return self._shared.events
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start of the run."""
+        return self._shared.now
+
+    def call_at(self, line: int, call: Callable[[], None]) -> None:
+        """Call ``call`` when that line is recorded."""
+        self._shared.call_at(line, call)
+
+    def record(self, body: Body, device: str | None = None) -> Event:
+        """Append one event of this device."""
+        return self._shared.record(body, device or self.device)
+
+    async def wait_for(
+        self, wanted: Callable[[Event], bool], *, within: float, since: int | None = None
+    ) -> Event | None:
+        """Wait for an event of this device."""
+
+        def own(event: Event) -> bool:
+            return event.device == self.device and wanted(event)
+
+        return await self._shared.wait_for(own, within=within, since=since)
+
+    def close(self) -> None:
+        """Nothing: the shared recorder is closed by whoever opened it."""
 
 
 def _offer(event: Event, wanted: Callable[[Event], bool], future: asyncio.Future[Event]) -> None:

@@ -16,7 +16,8 @@ from harness.trace.lines import TraceError, from_line, read, to_line
 bodies = st.one_of([st.from_type(cls) for cls in get_args(Body)]).filter(
     lambda body: not isinstance(body, Wait) or math.isfinite(body.seconds)
 )
-events = st.builds(Event, st.integers(1, 10**6), st.floats(0, 10**6), bodies)
+devices = st.none() | st.text()
+events = st.builds(Event, st.integers(1, 10**6), st.floats(0, 10**6), bodies, devices)
 
 
 @given(events)
@@ -33,6 +34,11 @@ def test_a_file_of_events_comes_back(tmp_path_factory: pytest.TempPathFactory, f
     with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(to_line(event) for event in written)
     assert list(read(path)) == written
+
+
+def test_an_event_of_the_only_device_reads_as_it_always_did() -> None:
+    assert "device" not in json.loads(to_line(Event(1, 0.0, Note("x"))))
+    assert json.loads(to_line(Event(1, 0.0, Note("x"), "lamp")))["device"] == "lamp"
 
 
 def test_raw_bytes_and_their_decoded_form_stand_beside_each_other() -> None:

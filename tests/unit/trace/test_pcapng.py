@@ -29,6 +29,7 @@ from harness.trace.events import (
     SerialData,
     Stimulus,
     TcpProbe,
+    TogetherStarted,
 )
 from harness.trace.mqtt import PacketType, encode_ack, encode_connack, encode_pingresp, encode_publish
 from harness.trace.pcapng import ExportError, export
@@ -284,3 +285,22 @@ def test_an_empty_trace_is_a_valid_capture(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_said_plainly(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"missing.*cannot be written"):
         export([], tmp_path / "missing" / "trace.pcapng")
+
+
+def test_devices_that_share_a_run_are_hosts_of_their_own(tmp_path: Path) -> None:
+    bodies: list[tuple[Body, str | None]] = [
+        (TogetherStarted("pair", ("plug", "remote"), "{}", "", 1, "0.1", STARTED.wall_time), None),
+        (STARTED, "plug"),
+        (RunStarted("{}", "r.yaml", "simulated", 1, "0.1", STARTED.wall_time, (), (), "127.3.2.2"), "remote"),
+        (opened(), "plug"),
+        (mqtt(CONNECT, FROM), "plug"),
+        (opened(), "remote"),
+        (mqtt(CONNECT, FROM), "remote"),
+    ]
+    events = [Event(line, line / 10, body, device) for line, (body, device) in enumerate(bodies, start=1)]
+    path = tmp_path / "both.pcapng"
+    export(events, path)
+    assert read(path, "ip.src", "tcp.stream", only="mqtt.msgtype == 1") == [
+        ["127.3.2.1", "0"],
+        ["127.3.2.2", "1"],
+    ]

@@ -8,7 +8,7 @@ import pytest
 
 from harness.trace.events import Event, Note, Wait
 from harness.trace.lines import read
-from harness.trace.recorder import Recorder
+from harness.trace.recorder import DeviceRecorder, Recorder
 
 
 class Clock:
@@ -132,5 +132,20 @@ def test_a_cancelled_wait_leaves_nothing_behind() -> None:
         with pytest.raises(asyncio.CancelledError):
             await waiting
         recorder.record(Note("x"))
+
+    asyncio.run(run())
+
+
+def test_what_a_device_records_is_its_own_in_the_one_trace() -> None:
+    async def run() -> None:
+        recorder = Recorder(asyncio.get_running_loop().time)
+        lamp, switch = DeviceRecorder(recorder, "lamp"), DeviceRecorder(recorder, "switch")
+        waiting = asyncio.create_task(lamp.wait_for(says("x"), within=30))
+        await asyncio.sleep(0)
+        switch.record(Note("x"))
+        own = lamp.record(Note("x"))
+        assert await waiting == own
+        assert [(event.line, event.device) for event in recorder.events] == [(1, "switch"), (2, "lamp")]
+        assert lamp.events == recorder.events
 
     asyncio.run(run())
