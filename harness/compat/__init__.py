@@ -1,0 +1,1 @@
+"""Whether devices work together, told from their profiles alone: pure functions, no I/O."""

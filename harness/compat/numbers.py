@@ -1,0 +1,164 @@
+"""Sets of numbers as data schemas describe them, in exact arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import ceil, floor, lcm
+
+from harness.model.schema import DataSchema, DataType
+
+# Of a set with more numbers than this nobody wants to see every one that does not fit.
+_FEW = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Either the ``members``, or all numbers between the bounds that lie on the steps.
+
+    A bound that is None is missing; an open one does not belong to the set itself. The steps are counted
+    from ``anchor``, which is 0 in every schema and moves when a unit is converted.
+    """
+
+    members: frozenset[Fraction] | None = None
+    low: Fraction | None = None
+    high: Fraction | None = None
+    low_open: bool = False
+    high_open: bool = False
+    step: Fraction | None = None
+    anchor: Fraction = Fraction(0)
+
+    @classmethod
+    def of(cls, schema: DataSchema) -> Numbers:
+        """The numbers that a schema of type integer or number accepts."""
+        if schema.enum is not None or schema.const is not None:
+            listed = schema.enum if schema.enum is not None else (schema.const,)
+            return cls(frozenset(exact(value) for value in listed if schema.accepts(value)))
+        step = None if schema.multiple_of is None else exact(schema.multiple_of)
+        if schema.type is DataType.INTEGER:
+            step = Fraction(1) if step is None else _common_multiple(step, Fraction(1))
+        return cls(None, _exact(schema.minimum), _exact(schema.maximum), step=step).tightened()
+
+    def tightened(self) -> Numbers:
+        """The same set, its bounds moved to the outermost numbers on the steps."""
+        if self.members is not None or self.step is None:
+            return self
+        low, high = self.low, self.high
+        if low is not None:
+            index = (low - self.anchor) / self.step
+            low = self.anchor + (floor(index) + 1 if self.low_open else ceil(index)) * self.step
+        if high is not None:
+            index = (high - self.anchor) / self.step
+            high = self.anchor + (ceil(index) - 1 if self.high_open else floor(index)) * self.step
+        return replace(self, low=low, high=high, low_open=False, high_open=False)
+
+    def converted(self, factor: Fraction, offset: Fraction = Fraction(0)) -> Numbers:
+        """The set of ``factor`` × number + ``offset``; ``factor`` is not 0."""
+
+        def moved(number: Fraction | None) -> Fraction | None:
+            return None if number is None else number * factor + offset
+
+        if self.members is not None:
+            return Numbers(frozenset(number * factor + offset for number in self.members))
+        low, high, low_open, high_open = moved(self.low), moved(self.high), self.low_open, self.high_open
+        if factor < 0:
+            low, high, low_open, high_open = high, low, high_open, low_open
+        step = None if self.step is None else self.step * abs(factor)
+        return Numbers(None, low, high, low_open, high_open, step, self.anchor * factor + offset)
+
+    @property
+    def count(self) -> int | None:
+        """How many numbers there are; None where they are without end."""
+        if self.members is not None:
+            return len(self.members)
+        if self.low is None or self.high is None:
+            return None
+        if self.low > self.high:
+            return 0
+        if self.step is None:
+            if self.low < self.high:
+                return None
+            return 0 if self.low_open or self.high_open else 1
+        return int((self.high - self.low) / self.step) + 1
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no number in it."""
+        return self.count == 0
+
+    def listed(self) -> Iterator[Fraction]:
+        """All numbers of a set that is not without end, in order."""
+        if self.members is not None:
+            yield from sorted(self.members)
+            return
+        assert self.low is not None
+        for index in range(self.count or 0):
+            yield self.low + index * (self.step or 0)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether its numbers are few enough to look at each."""
+        count = self.count
+        return count is not None and count <= _FEW
+
+    def __contains__(self, number: Fraction) -> bool:
+        if self.members is not None:
+            return number in self.members
+        return not (self.is_below(number) or self.is_above(number)) and self.is_on_step(number)
+
+    def is_below(self, number: Fraction) -> bool:
+        """Whether ``number`` lies below the lower bound."""
+        return self.low is not None and (number < self.low or (self.low_open and number == self.low))
+
+    def is_above(self, number: Fraction) -> bool:
+        """Whether ``number`` lies above the upper bound."""
+        return self.high is not None and (number > self.high or (self.high_open and number == self.high))
+
+    def is_on_step(self, number: Fraction) -> bool:
+        """Whether ``number`` is on the steps, wherever the bounds are."""
+        return self.step is None or ((number - self.anchor) / self.step).denominator == 1
+
+    def starts_below(self, other: Numbers) -> bool:
+        """Whether this set, which has no members listed, reaches below the lower bound of ``other``."""
+        if other.low is None or self.low is None:
+            return self.low is None and other.low is not None
+        return self.low < other.low or (self.low == other.low and other.low_open and not self.low_open)
+
+    def ends_above(self, other: Numbers) -> bool:
+        """Whether this set, which has no members listed, reaches above the upper bound of ``other``."""
+        if other.high is None or self.high is None:
+            return self.high is None and other.high is not None
+        return self.high > other.high or (self.high == other.high and other.high_open and not self.high_open)
+
+    def leaves_steps_of(self, other: Numbers) -> bool:
+        """Whether a number of this set (it has two or more, none listed) is off the steps of ``other``."""
+        if other.step is None:
+            return False
+        if self.step is None:
+            return True
+        return (self.step / other.step).denominator != 1 or not other.is_on_step(self.anchor)
+
+
+def exact(number: float) -> Fraction:
+    """The number that a profile means: 0.1 is a tenth, whatever binary makes of it."""
+    return Fraction(number) if isinstance(number, int) else Fraction(repr(number))
+
+
+def _exact(number: float | None) -> Fraction | None:
+    return None if number is None else exact(number)
+
+
+def _common_multiple(first: Fraction, second: Fraction) -> Fraction:
+    denominator = lcm(first.denominator, second.denominator)
+    return Fraction(lcm(int(first * denominator), int(second * denominator)), denominator)
+
+
+def plain_number(number: Fraction) -> float:
+    """As JSON writes it: a whole number without a point."""
+    return number.numerator if number.denominator == 1 else float(number)
+
+
+def number_text(number: Fraction) -> str:
+    """For people."""
+    return f"{plain_number(number):.10g}"

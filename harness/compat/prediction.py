@@ -1,0 +1,247 @@
+"""What a prediction says: whether one device serves another, how they are bound, and what stands against it.
+
+A prediction is about an ordered pair: what the *needer* needs of the *offerer*. The other direction is a
+prediction of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+
+from harness.compat.numbers import exact, plain_number
+from harness.model.base import Value
+from harness.model.schema import same_value
+
+
+class Outcome(StrEnum):
+    """The prediction in one word, from good to bad; ``unrelated``: neither needs what the other offers."""
+
+    UNRELATED = "unrelated"
+    WORKS = "works"
+    DEGRADED = "degraded"
+    BLOCKED = "blocked"
+
+
+class Severity(StrEnum):
+    """What a finding does to the pair."""
+
+    BLOCKS = "blocks"  # what is needed does not come about
+    DEGRADES = "degrades"  # it comes about, but not always, later, or with less
+    NOTE = "note"  # worth knowing; nothing is lost
+
+
+class FindingKind(StrEnum):
+    """What can stand between two devices."""
+
+    # What they say to each other
+    ABSENT = "absent"
+    READ_ONLY = "read-only"
+    WRITE_ONLY = "write-only"
+    NOT_TOLD = "not-told"
+    TYPE = "type"
+    RANGE = "range"
+    STEP = "step"
+    VALUES = "values"
+    LENGTH = "length"
+    PATTERN = "pattern"
+    MEMBERS = "members"
+    UNDECIDED = "undecided"
+    UNIT = "unit"
+    CONVERSION = "conversion"
+    # How it travels
+    TRANSPORT = "transport"
+    BRIDGE = "bridge"
+    MQTT_VERSION = "mqtt-version"
+    QOS = "qos"
+    RETAIN = "retain"
+    PAYLOAD_SIZE = "payload-size"
+    FORMAT = "format"
+    OBSERVERS = "observers"
+    AVAILABILITY = "availability"
+    # When it arrives
+    DEADLINE = "deadline"
+    SLEEP = "sleep"
+    # How they find and trust each other
+    DISCOVERY = "discovery"
+    SECURITY = "security"
+    # What flows besides messages
+    VOLTAGE = "voltage"
+    FREQUENCY = "frequency"
+    CURRENT = "current"
+    POWER = "power"
+    CONNECTOR = "connector"
+    # Whether they can be in one home at all
+    CLIENT_ID = "client-id"
+    TOPIC = "topic"
+    HOST_NAME = "host-name"
+    # One in the place of the other
+    NAMES = "names"
+    VOCABULARY = "vocabulary"
+
+
+class Transport(StrEnum):
+    """What a binding travels over."""
+
+    MQTT = "mqtt"
+    COAP = "coap"
+
+
+class Flow(StrEnum):
+    """Which way a binding runs, and what it carries."""
+
+    COMMAND = "command"  # needer to offerer: a property is written, an action invoked
+    STATE = "state"  # offerer to needer: the reports of a property
+    EVENT = "event"  # offerer to needer: what happens
+
+
+class Via(StrEnum):
+    """What a message passes between the two."""
+
+    DIRECT = "direct"  # both ends have one address: the needer speaks to the offerer itself
+    RULE = "rule"  # one transport, other names or values: a rule of the home maps one to the other
+    BRIDGE = "bridge"  # two transports: something speaks both
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlace:
+    """A key of a profile. ``line`` is 0, and ``file`` None, where the profile was not read from a file."""
+
+    profile: str
+    key: str
+    file: Path | None = None
+    line: int = 0
+
+    def __str__(self) -> str:
+        where = self.profile if self.file is None else str(self.file)
+        return f"{where}:{self.line}: {self.key}" if self.line else f"{where}: {self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that stands between two devices, or that is worth knowing.
+
+    ``left`` is a key of the offerer's profile, ``right`` one of the needer's; None where there is none.
+    ``capability`` is the vocabulary's name of what is concerned, empty for the devices as a whole.
+    """
+
+    kind: FindingKind
+    severity: Severity
+    what: str
+    left: KeyPlace | None
+    right: KeyPlace | None
+    proposal: str
+    capability: str = ""
+
+
+class AffordanceKind(StrEnum):
+    """What an end of a binding is at its device."""
+
+    PROPERTY = "property"
+    ACTION = "action"
+    EVENT = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of a binding: an affordance of a device, and where it is reached.
+
+    ``address`` is the MQTT topic or CoAP path that this flow uses (of a property, the command topic for a
+    command and the state topic for a state); ``member`` the member of a JSON object there, if it is one.
+    """
+
+    device: str
+    affordance: AffordanceKind
+    name: str
+    transport: Transport
+    address: str
+    member: str | None = None
+    qos: int | None = None
+    retain: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ValueConversion:
+    """What becomes of a value on its way from the source to the target, in terms of affordances.
+
+    A number (its reciprocal, where that is converted: kelvin to mired) is multiplied by ``factor``, ``offset``
+    is added, and the result rounded to ``step``; a value that ``values`` names becomes what stands beside it.
+    """
+
+    factor: Fraction = Fraction(1)
+    offset: Fraction = Fraction(0)
+    reciprocal: bool = False
+    step: Fraction | None = None
+    values: tuple[tuple[Value, Value], ...] = ()
+    source_unit: str | None = None
+    target_unit: str | None = None
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether values stay as they are."""
+        plain = self.factor == 1 and self.offset == 0 and self.step is None and not self.reciprocal
+        return plain and all(same_value(source, target) for source, target in self.values)
+
+    def apply(self, value: Value) -> Value:
+        """The value as the target gets it. One that cannot be converted stays as it is."""
+        for source, target in self.values:
+            if same_value(source, value):
+                return target
+        if isinstance(value, bool) or not isinstance(value, int | float) or self.is_identity:
+            return value
+        number = exact(value)
+        if self.reciprocal:
+            if not number:
+                return value
+            number = 1 / number
+        number = number * self.factor + self.offset
+        if self.step is not None:
+            number = round(number / self.step) * self.step
+        return plain_number(number)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One binding that was found: what the needer uses of the offerer, and how it gets there.
+
+    ``within`` is how long it may take, in seconds, from what happens at the source until it shows at the
+    target (for a command: until the offerer reports its new state).
+    """
+
+    need: str
+    capability: str
+    flow: Flow
+    source: End
+    target: End
+    via: Via
+    within: float
+    conversion: ValueConversion = ValueConversion()
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What is to be expected of an ordered pair."""
+
+    offerer: str
+    needer: str
+    outcome: Outcome
+    links: tuple[Link, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def blocking(self) -> tuple[Finding, ...]:
+        """The findings that block."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.BLOCKS)
+
+
+def outcome_of(severities: Iterable[Severity], *, related: bool) -> Outcome:
+    """The outcome that findings of these severities make."""
+    found = set(severities)
+    if Severity.BLOCKS in found:
+        return Outcome.BLOCKED
+    if not related:
+        return Outcome.UNRELATED
+    return Outcome.DEGRADED if Severity.DEGRADES in found else Outcome.WORKS
