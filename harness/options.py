@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+SIMULATED_PORT = "pty"  # the value of --serial for the console of a simulated device
+
 
 def add_options(add: Callable[..., Any]) -> None:
     """Add the options by ``add``, which takes what argparse's ``add_argument`` takes."""
@@ -30,6 +32,14 @@ def add_run_options(add: Callable[..., Any]) -> None:
     add("--ca", metavar="FILE", help="certificates to trust for mqtts://")
     add("--coap", metavar="URL", help="the device's CoAP address, coap://HOST[:PORT]")
     add("--mdns", metavar="NAME", help="the device's DNS-SD instance or host name")
+    add(
+        "--serial",
+        nargs="?",
+        const=SIMULATED_PORT,
+        metavar="PORT",
+        help="the device's serial port: a path, socket://HOST:PORT, rfc2217://HOST:PORT; with --simulate "
+        "nothing, for its console on a pseudo-terminal",
+    )
     add("--interface", metavar="ADDRESS", help="our address on the device's network, for multicast")
     add("--unit", metavar="ID", help="what {unit} stands for in the profile")
     add(

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.requirement import Need
+from harness.model.serial import SerialCommand
 from harness.trace import coap, mqtt
 from harness.trace.events import Act, Direction, Event, TcpProbe
 
@@ -201,6 +203,54 @@ class PowerDoor(Protocol):
         """Start it. Returns at once; use :meth:`Bench.ready` to wait."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the board answered to a command; ``event`` is its :class:`~harness.trace.events.SerialAnswer`."""
+
+    event: Event
+    value: Value = None  # what it told, where the command tells something
+    problem: str | None = None  # why there is no good answer, for people
+
+    @property
+    def good(self) -> bool:
+        """Whether the board did as it was told."""
+        return self.problem is None
+
+
+class SerialDoor(Protocol):
+    """The DUT's serial line (``Need.SERIAL``). All that it prints is in the trace, as SerialData."""
+
+    def knows(self, command: SerialCommand, name: str | None = None) -> bool:
+        """Whether the profile declares that command, for that property or control if it is about one."""
+
+    async def command(
+        self,
+        command: SerialCommand,
+        name: str | None = None,
+        value: Value = None,
+        *,
+        within: float | None = None,
+    ) -> Answer:
+        """Tell the board something, and take its answer; ``name`` is the property or control.
+
+        What changes the device is recorded as a stimulus (``Act.LOCAL``, ``REBOOT``, …). ``within``
+        defaults to what the profile gives an answer. Raises CannotStimulateError when the profile declares
+        no such command or the port is away; a bad or missing answer is told by :attr:`Answer.problem`.
+        """
+
+    @property
+    def present(self) -> bool:
+        """Whether the port is there now; one that is unplugged may come back."""
+
+    async def line(
+        self, wanted: Callable[[str], bool], *, within: float, since: int | None = None
+    ) -> Event | None:
+        """Wait for a line of the console that is accepted by ``wanted``; None when none came in time.
+
+        Lines after ``since`` (:meth:`Bench.mark`) count too. See also :mod:`harness.model.crashes`.
+        """
+
+
 class Bench(Protocol):
     """All that a stimulus has at hand."""
 
@@ -230,6 +280,10 @@ class Bench(Protocol):
     @property
     def power(self) -> PowerDoor:
         """The DUT's power."""
+
+    @property
+    def serial(self) -> SerialDoor:
+        """The DUT's serial line."""
 
     def offers(self, need: Need) -> bool:
         """Whether the door of that need is there."""

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from harness.model.base import Part, Quality, Seconds, Value
+from harness.model.serial import SerialBinding
 
 Topic = Annotated[str, Field(min_length=1, pattern=r"^[^+#\x00]+$", description="MQTT topic name")]
 
@@ -200,3 +201,4 @@ class Bindings(Part):
     mqtt: MqttBinding | None = Field(None, description="the device as an MQTT client")
     coap: CoapBinding | None = Field(None, description="the device as a CoAP server")
     mdns: MdnsBinding | None = Field(None, description="the device as an mDNS responder")
+    serial: SerialBinding | None = Field(None, description="the device's serial line")

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from harness.model.binding import CoapBinding, MdnsBinding, MqttBinding
 from harness.model.profile import Profile
 from harness.model.schema import DataType
+from harness.model.serial import SerialBinding, SerialCommand
 
 ENERGY_UNITS = ("W.h", "kW.h", "MW.h", "J", "kJ", "MJ")
 
@@ -81,6 +82,21 @@ _KNOWN = MappingProxyType(
         "SEC.RESET": "can be reset to the state of the factory",
         "SEC.RESILIENCE": "declares what it does during outages",
         "SEC.UPDATE": "can be updated over the network",
+        "SERIAL.LINE": "has a serial line on which it can be commanded",
+        "SERIAL.READ": "tells properties over its serial line",
+        "SERIAL.WRITE": "has a writable property that can be set over its serial line",
+        "SERIAL.PRESS": "has a control that can be operated over its serial line",
+        "SERIAL.SENSE": "has a sensor that can be stimulated over its serial line",
+        "SERIAL.REBOOT": "reboots when it is told so over its serial line",
+        "SERIAL.RESET": "goes back to the state of the factory when it is told so over its serial line",
+        "SERIAL.PROVISION": "is joined to the network over its serial line",
+        "SERIAL.VERSION": "tells its firmware version over its serial line",
+        "SERIAL.MEMORY": "tells its free memory over its serial line",
+        "SERIAL.CREDENTIALS": "tells over its serial line what credentials it keeps",
+        "SERIAL.NETWORK": "leaves and joins its network when it is told so over its serial line",
+        "SERIAL.CLOCK": "tells the time over its serial line",
+        "SERIAL.LOG": "prints a log in lines of text over its serial line",
+        "SERIAL.READY": "says over its serial line that it is ready",
         "HOMIE.V4": "follows the Homie convention, version 4",
         "HOMIE.V5": "follows the Homie convention, version 5",
         "HA.DISCOVERY": "publishes discovery messages for Home Assistant",
@@ -107,6 +123,8 @@ def ics_of(profile: Profile) -> frozenset[str]:
         items.update(_of_coap(bindings.coap, profile))
     if bindings.mdns is not None:
         items.update(_of_mdns(bindings.mdns))
+    if bindings.serial is not None:
+        items.update(_of_serial(bindings.serial, profile))
     items.update(_of_device(profile))
     return frozenset(items)
 
@@ -170,6 +188,30 @@ def _of_mdns(mdns: MdnsBinding) -> Iterator[str]:
         "DNSSD.SUBTYPE": any(service.subtypes for service in mdns.services),
         "SEC.INPUT": True,
         "SEC.INTERFACES": True,
+    }
+    yield from (item for item, claimed in claims.items() if claimed)
+
+
+def _of_serial(serial: SerialBinding, profile: Profile) -> Iterator[str]:
+    commands, properties = serial.commands, profile.properties
+    network = {SerialCommand.NETWORK_OFF, SerialCommand.NETWORK_ON}
+    claims = {
+        "SERIAL.LINE": True,
+        "SERIAL.READ": any(serial.can_read(name) for name in properties),
+        "SERIAL.WRITE": any(each.writable and serial.can_write(name) for name, each in properties.items()),
+        "SERIAL.PRESS": any(serial.can_press(name) for name in profile.controls),
+        "SERIAL.SENSE": any(serial.can_inject(name) for name in properties),
+        "SERIAL.REBOOT": SerialCommand.REBOOT in commands,
+        "SERIAL.RESET": SerialCommand.FACTORY_RESET in commands,
+        "SERIAL.PROVISION": SerialCommand.PROVISION in commands,
+        "SERIAL.VERSION": SerialCommand.FIRMWARE_VERSION in commands,
+        "SERIAL.MEMORY": SerialCommand.MEMORY in commands,
+        "SERIAL.CREDENTIALS": SerialCommand.CREDENTIALS in commands,
+        "SERIAL.NETWORK": network <= commands,
+        "SERIAL.CLOCK": SerialCommand.READ_CLOCK in commands,
+        "SERIAL.LOG": serial.modbus is None,
+        "SERIAL.READY": bool(serial.patterns.ready),
+        "SEC.RESET": SerialCommand.FACTORY_RESET in commands,
     }
     yield from (item for item, claimed in claims.items() if claimed)
 

@@ -47,6 +47,7 @@ class Need(StrEnum):
     MDNS = "mdns"  # multicast DNS on the DUT's link
     LOCAL = "local"  # local operation: buttons pressed, sensors stimulated
     POWER = "power"  # orderly stop and start of the DUT
+    SERIAL = "serial"  # the DUT's serial line: it can be commanded, and what it prints is seen
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,9 @@ from harness.trace.events import (
     MdnsPacket,
     MqttPacket,
     Point,
+    SerialAnswer,
     SerialData,
+    SerialPort,
     Stimulus,
     TcpProbe,
 )
@@ -173,7 +175,7 @@ def protocol_of(event: Event) -> Protocol:
             return Protocol.MDNS
         case TcpProbe():
             return Protocol.TCP
-        case SerialData():
+        case SerialData() | SerialPort() | SerialAnswer():
             return Protocol.SERIAL
     return Protocol.HARNESS
 
@@ -193,6 +195,8 @@ def way_of(event: Event) -> Way:
             return _WAYS[direction]
         case TcpProbe():
             return Way.TO_DEVICE
+        case SerialAnswer():
+            return Way.FROM_DEVICE
     return Way.HARNESS
 
 

@@ -17,7 +17,7 @@ from harness.model.base import Value
 from harness.model.binding import CoapBinding
 from harness.model.profile import Profile
 from harness.model.requirement import Need
-from harness.session.doors import CoapDoors, MqttDoors, SimulatedHands, SimulatedPower, TapDoors
+from harness.session.doors import CoapDoors, MqttDoors, SerialDoors, SimulatedHands, SimulatedPower, TapDoors
 from harness.session.equipment import Equipment
 from harness.session.presence import coap_answers, mqtt_present
 from harness.trace import coap as coap_messages
@@ -72,6 +72,11 @@ class LabBench:
     def power(self) -> SimulatedPower:
         """The DUT's power."""
         return _there(self._equipment.power_door, Need.POWER)
+
+    @property
+    def serial(self) -> SerialDoors:
+        """The DUT's serial line."""
+        return _there(self._equipment.serial_door, Need.SERIAL)
 
     def begin(self, seed: str) -> None:
         """A check begins: its random values depend on the run's seed and on itself alone."""

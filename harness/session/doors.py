@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from harness.checks.bench import CannotStimulateError, Refusal
+from harness.checks.bench import Answer, CannotStimulateError, Refusal
 from harness.checks.payloads import json_text
 from harness.links.broker import Broker
 from harness.links.coap import CoapLink, Endpoint
 from harness.links.mqtt import MqttController
+from harness.links.serial import SerialError, SerialLink
 from harness.links.tap import HalfOpen, Hold, Tap
 from harness.links.tap import Refusal as TapRefusal
 from harness.model.base import Value
+from harness.model.serial import SerialBinding, SerialCommand
 from harness.simulate.device import SimulatedDevice
 from harness.trace import mqtt
 from harness.trace.events import Act, Direction, Event, Stimulus
@@ -218,3 +220,57 @@ class SimulatedPower:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
             self._starting = None
+
+
+_ACTS = {
+    SerialCommand.WRITE_PROPERTY: Act.LOCAL,
+    SerialCommand.PRESS_BUTTON: Act.LOCAL,
+    SerialCommand.INJECT_SENSOR: Act.LOCAL,
+    SerialCommand.REBOOT: Act.REBOOT,
+    SerialCommand.FACTORY_RESET: Act.FACTORY_RESET,
+    SerialCommand.NETWORK_OFF: Act.NETWORK_OFF,
+    SerialCommand.NETWORK_ON: Act.NETWORK_ON,
+    SerialCommand.PROVISION: Act.CONSOLE,
+    SerialCommand.SET_CLOCK: Act.CONSOLE,
+}
+"""How commands that change the device stand in the trace; the others only ask."""
+
+
+class SerialDoors:
+    """Implements :class:`harness.checks.bench.SerialDoor`."""
+
+    def __init__(self, link: SerialLink, binding: SerialBinding, recorder: Recorder) -> None:
+        self._link = link
+        self._recorder = recorder
+        self.knows = binding.knows
+        self.line = link.line
+
+    @property
+    def present(self) -> bool:
+        """Whether the port is there now."""
+        return self._link.present
+
+    async def command(
+        self,
+        command: SerialCommand,
+        name: str | None = None,
+        value: Value = None,
+        *,
+        within: float | None = None,
+    ) -> Answer:
+        """Tell the board something, and take its answer."""
+        if not self.knows(command, name):
+            about = f"{command} {name}" if name else str(command)
+            raise CannotStimulateError(f"the profile declares no {about} on the serial line")
+        if not self.present:
+            raise CannotStimulateError(f"the serial port {self._link.url} is away")
+        act = _ACTS.get(command)
+        if act is not None:
+            told = name if act is Act.LOCAL else command.value
+            text = None if value is None else json_text(value)
+            self._recorder.record(Stimulus(act, told, text, transport="serial"))
+        try:
+            reply = await self._link.command(command, name, value, within=within)
+        except SerialError as problem:
+            raise CannotStimulateError(str(problem)) from problem
+        return Answer(reply.event, reply.value, reply.problem)

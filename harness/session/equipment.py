@@ -10,12 +10,20 @@ from harness.links.coap import CoapLink, Endpoint
 from harness.links.errors import LinkError
 from harness.links.mdns import GROUP, LOOPBACK, MdnsLink
 from harness.links.mqtt import MqttController
+from harness.links.serial import SerialLink
 from harness.links.tap import Tap
 from harness.links.udp import PortsInTurn, local_address_towards
 from harness.model.profile import Profile
 from harness.model.requirement import Need
 from harness.session.addresses import DeviceAddress
-from harness.session.doors import CoapDoors, MqttDoors, SimulatedHands, SimulatedPower, TapDoors
+from harness.session.doors import (
+    CoapDoors,
+    MqttDoors,
+    SerialDoors,
+    SimulatedHands,
+    SimulatedPower,
+    TapDoors,
+)
 from harness.session.target import Target, UsageError, needs_met
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.faults import fault_named
@@ -57,6 +65,8 @@ class Equipment:
         self.coap_door: CoapDoors | None = None
         self.local_door: SimulatedHands | None = None
         self.power_door: SimulatedPower | None = None
+        self._serial: SerialLink | None = None
+        self.serial_door: SerialDoors | None = None
 
     @property
     def needs_met(self) -> frozenset[Need]:
@@ -77,6 +87,8 @@ class Equipment:
             self._build_device()
         elif Need.COAP in met:
             self._open_coap(await self._coap_remote())
+        if Need.SERIAL in met:
+            await self._open_serial()
 
     async def start_device(self) -> None:
         """Power the simulated device up, and give it the time that its profile promises for that.
@@ -130,6 +142,7 @@ class Equipment:
     async def close(self) -> None:
         """Close everything; each part is closed even if another one fails to."""
         closers = [
+            self._serial.close if self._serial else None,
             self.device.stop if self.device else None,
             self._controller.close if self._controller else None,
             self._coap.close if self._coap else None,
@@ -183,6 +196,13 @@ class Equipment:
             found = await self.mdns_link.find(self.target.mdns, within=5.0)
             self.host = found.address
             self.mdns_link.dut_address = found.address
+
+    async def _open_serial(self) -> None:
+        binding = self.profile.bindings.serial
+        assert binding is not None and self.target.serial is not None
+        self._serial = SerialLink(self.recorder, self.target.serial, binding)
+        await self._serial.start()
+        self.serial_door = SerialDoors(self._serial, binding, self.recorder)
 
     def _own_address(self) -> str:
         """Ours on the network of the device; on that of a real one, where multicast goes by itself."""

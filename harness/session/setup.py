@@ -11,6 +11,7 @@ from harness.links.endpoint import BrokerError, User, parse_url
 from harness.model.loading import load_profile
 from harness.model.problems import ProfileError
 from harness.model.units import load_units, numbered_units
+from harness.options import SIMULATED_PORT
 from harness.session.adapting import logging_in
 from harness.session.judging import result_of_trace
 from harness.session.limits import allow_sockets
@@ -39,6 +40,7 @@ class Options:
     ca: str | None = None
     coap: str | None = None
     mdns: str | None = None
+    serial: str | None = None
     interface: str | None = None
     unit: str | None = None
     select: Sequence[str] = ()
@@ -113,6 +115,10 @@ class Setup:
             further = load_units(path, numbered_units(profile.unit, self.options.count - 1))
         except ProfileError as problem:
             raise UsageError(str(problem)) from None
+        if self.options.serial and profile.bindings.serial is None:
+            raise UsageError(
+                f"--serial: {path} has no bindings.serial, which says what the console understands"
+            )
         names = []
         for one in [profile, *further]:
             if self._logs_in:
@@ -148,12 +154,20 @@ class Setup:
 def _target(options: Options) -> Target:
     """How the DUT is reached, by the options. Raises UsageError for contradictions."""
     real = [name for name in ("listen", "mqtt", "coap", "mdns") if getattr(options, name)]
+    if options.serial == SIMULATED_PORT and not options.simulate:
+        raise UsageError("--serial: name the port, such as /dev/ttyUSB0, or add --simulate")
+    if options.serial and not options.simulate:
+        real.append("serial")
+    if options.simulate and options.serial not in (None, SIMULATED_PORT):
+        raise UsageError(
+            f"--serial {options.serial}: a simulated device has a console of its own; leave the port out"
+        )
     if options.simulate and real:
         raise UsageError(f"--simulate and --{real[0]}: choose a simulated device or a real one")
     if not options.simulate and not real:
         raise UsageError(
             "which device? --simulate for a simulated one; for a real one --listen HOST:PORT or "
-            "--mqtt URL, --coap URL, --mdns NAME"
+            "--mqtt URL, --coap URL, --mdns NAME, --serial PORT"
         )
     if not options.simulate:
         for name, is_used in (("fault", options.fault), ("count", options.count != 1)):
@@ -181,6 +195,7 @@ def _target(options: Options) -> Target:
         coap=options.coap,
         mdns=options.mdns,
         interface=options.interface,
+        serial=options.serial,
         faults=tuple(options.fault),
     )
 

@@ -33,6 +33,7 @@ class Target:
     mdns: str | None = None
     interface: str | None = None  # our own address on the DUT's network, for multicast
     faults: tuple[str, ...] = ()
+    serial: str | None = None  # the port; for a simulated device its console's, whatever its name will be
 
     @property
     def watches_mqtt(self) -> bool:
@@ -49,6 +50,7 @@ class Target:
             parts.append(f"tap {self.listen[0]}:{self.listen[1]}")
         if self.mqtt:
             parts.append(_without_password(self.mqtt))
+        parts += [f"serial {self.serial}"] if self.serial else []
         parts += [text for text in (self.coap, self.mdns and f"mdns {self.mdns}") if text]
         return ", ".join(parts)
 
@@ -67,6 +69,8 @@ def needs_met(profile: Profile, target: Target) -> frozenset[Need]:
         met.add(Need.COAP)
     if bindings.mdns and (target.simulate or target.mdns):
         met.add(Need.MDNS)
+    if bindings.serial and target.serial:
+        met.add(Need.SERIAL)
     if target.simulate:
         met |= {Need.LOCAL, Need.POWER}
     return frozenset(met)

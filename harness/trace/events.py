@@ -162,11 +162,48 @@ class TcpProbe:
 
 @dataclass(frozen=True, slots=True)
 class SerialData:
-    """Bytes on the serial line; ``line`` is the decoded text where a line was complete."""
+    """Bytes on the serial line, as they came.
+
+    ``line`` is the decoded text of the whole line that these bytes complete, without its ending; bytes that
+    complete none have None. So the ``raw`` of all events is what went over the line, and each line is told
+    once.
+    """
 
     direction: Direction
     raw: bytes
     line: str | None = None
+
+
+class PortChange(StrEnum):
+    """What happened to the serial port."""
+
+    OPENED = "opened"
+    VANISHED = "vanished"  # unplugged, or its server is gone
+    RETURNED = "returned"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class SerialPort:
+    """The serial port came or went; ``detail`` says more for people."""
+
+    change: PortChange
+    url: str
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SerialAnswer:
+    """What the board answered to a command of the harness, as it was understood.
+
+    ``value`` is the JSON text of what it told; ``problem`` says why there is no good answer. The bytes
+    themselves are in the SerialData before.
+    """
+
+    command: str  # of harness.model.serial.SerialCommand
+    name: str | None = None  # the property or control that it is about
+    value: str | None = None
+    problem: str | None = None
 
 
 class Act(StrEnum):
@@ -186,6 +223,11 @@ class Act(StrEnum):
     RESTART_BROKER = "restart-broker"
     RAW = "raw"  # crafted bytes were sent; ``name`` says what
     AUTOMATE = "automate"  # the harness as the hub of the home acts on a device; ``name`` is the automation
+    REBOOT = "reboot"  # the DUT was told to start anew
+    FACTORY_RESET = "factory-reset"  # the DUT was told to forget everything
+    NETWORK_OFF = "network-off"  # the DUT was told to leave its network
+    NETWORK_ON = "network-on"
+    CONSOLE = "console"  # another command over the serial line; ``name`` is the command
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +281,8 @@ Body = (
     | MdnsPacket
     | TcpProbe
     | SerialData
+    | SerialPort
+    | SerialAnswer
     | Stimulus
     | Wait
     | Note

@@ -34,7 +34,9 @@ from harness.trace.events import (
     Note,
     Point,
     RunStarted,
+    SerialAnswer,
     SerialData,
+    SerialPort,
     Stimulus,
     TcpProbe,
     TogetherStarted,
@@ -287,8 +289,11 @@ def _verdicts(events: Iterable[Event]) -> dict[int, list[str]]:
     return found
 
 
+_COMMENTED = Stimulus | CheckStarted | CheckEnded | Wait | Note | SerialData | SerialPort | SerialAnswer
+
+
 def _comment(event: Event) -> str | None:
-    if isinstance(event.body, Stimulus | CheckStarted | CheckEnded | Wait | Note | SerialData):
+    if isinstance(event.body, _COMMENTED):
         return readable.summary_of(event)
     return None
 

@@ -25,7 +25,9 @@ from harness.trace.events import (
     Note,
     RunEnded,
     RunStarted,
+    SerialAnswer,
     SerialData,
+    SerialPort,
     Stimulus,
     TcpProbe,
     TogetherStarted,
@@ -167,6 +169,10 @@ def _summary(body: Body) -> str:
             return _summarise_probe(body)
         case SerialData(raw=raw, line=line):
             return f"serial: {bytes_text(raw, MOST_SUMMARY_TEXT) if line is None else line}"
+        case SerialPort(change=change, url=url, detail=detail):
+            return f"serial port {url} {change}" + (f": {detail}" if detail else "")
+        case SerialAnswer():
+            return _summarise_answer(body)
         case Connection(point=point, connection=number, change=change, by=by):
             who = {Direction.FROM_DUT: "the DUT", Direction.TO_DUT: "the broker or the harness"}.get(
                 by, "others"
@@ -205,6 +211,13 @@ def _summarise_run(
 def _check(check: str, subject: str | None, transport: str | None) -> str:
     about = "/".join(part for part in (subject, transport) if part)
     return f"check {check}[{about}]" if about else f"check {check}"
+
+
+def _summarise_answer(answer: SerialAnswer) -> str:
+    command = f"{answer.command} {answer.name}" if answer.name else answer.command
+    if answer.problem is not None:
+        return f"serial: {command}: {answer.problem}"
+    return f"serial: {command}: " + ("done" if answer.value is None else answer.value)
 
 
 def _summarise_probe(probe: TcpProbe) -> str:
