@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.binding import Bindings, CoapBinding, MdnsBinding, MqttBinding
+from harness.model.capability import Access, Cause, Reaction, SecurityLevel
 from harness.model.ics import ics_of, known_ics
+from harness.model.meaning import Needed, Offered, as_list, needed, offered
 from harness.model.profile import Control, Effect, Profile
+from harness.model.ratings import Span
 from harness.model.rule import Condition, Rule, RuleKind
 from harness.model.schema import DataSchema
+from harness.model.vocabulary import Term
 
 
 def describe(profile: Profile) -> str:
     """Affordances, bindings, rules and ICS items of a profile as text, without a last newline."""
     sections = (
+        ("Capabilities", [_offer(offer) for offer in offered(profile)]),
+        ("Needs", [_need(need) for need in needed(profile)]),
+        ("Ratings", list(_ratings(profile))),
         ("Properties", [_property(name, schema) for name, schema in profile.properties.items()]),
         ("Actions", [_titled(name, action.title) for name, action in profile.actions.items()]),
         ("Events", [_event(name, event.title, event.data) for name, event in profile.events.items()]),
@@ -40,8 +47,6 @@ def _head(profile: Profile) -> Iterator[str]:
     if any(made):
         yield " ".join(part for part in made if part)
     yield f"unit {profile.unit}"
-    if profile.capabilities:
-        yield f"capabilities: {', '.join(profile.capabilities)}"
 
 
 def _titled(name: str, title: str | None) -> str:
@@ -90,6 +95,87 @@ def _effect(effect: Effect) -> str:
         if effect.toggle
         else f"{effect.property_} becomes {_shown(effect.value)}"
     )
+
+
+def _offer(found: Offered) -> str:
+    offer = found.offer
+    text = f"{_labelled(found.term, found.label)}: {found.affordance or 'availability topic'}"
+    if offer.member is not None:
+        text += f" member {offer.member}"
+    if offer.data is not None:
+        text += f" with {' or '.join(map(_shown, as_list(offer.data)))}"
+    if offer.values is not None:
+        text += f" ({_names(offer.values)})"
+    return text + (", can be set" if found.writable and found.term.writable else "")
+
+
+def _need(found: Needed) -> str:
+    need = found.need
+    text = f"{_titled(found.name, need.title)}: {_ACCESS[need.access]} {_labelled(found.term, found.label)}"
+    about = [_cause(cause) for cause in need.by]
+    about += [f"becomes {need.into}"] if need.into is not None else []
+    about += [f"takes {_schema(need.takes)}"] if need.takes is not None else []
+    about += [_reaction(reaction) for reaction in need.reactions]
+    about += [_names(need.values)] if need.values is not None else []
+    about += [f"over {' or '.join(need.transports)}"] if need.transports else []
+    about += [f"within {need.within:g} s"] if need.within is not None else []
+    about += [f"at least every {need.every:g} s"] if need.every is not None else []
+    about += [f"QoS {need.qos} at least"] if need.qos else []
+    about += ["retained"] if need.retained else []
+    about += ["with availability"] if need.availability else []
+    about += [f"found by {need.discovery}"] if need.discovery is not None else []
+    about += [f"security {need.security} at least"] if need.security is not SecurityLevel.OPEN else []
+    about += ["optional"] if need.optional else []
+    return f"{text} ({'; '.join(about)})" if about else text
+
+
+_ACCESS = {Access.COMMAND: "commands", Access.FOLLOW: "follows", Access.READ: "reads"}
+
+
+def _labelled(term: Term, label: str | None) -> str:
+    return f"{term.cluster}/{label}.{term.name}" if label is not None else term.path
+
+
+def _names(values: Mapping[str, Value]) -> str:
+    return ", ".join(
+        f"{name} is {' or '.join(map(_shown, as_list(meant)))}" for name, meant in values.items()
+    )
+
+
+def _cause(cause: Cause) -> str:
+    text = f"on {cause.event or cause.property_}"
+    if cause.data is not None:
+        text += f" with {_shown(cause.data)}"
+    sent = f"member {cause.member}" if cause.member is not None else "its value"
+    return f"{text} sends {_shown(cause.sends) if cause.sends is not None else sent}"
+
+
+def _reaction(reaction: Reaction) -> str:
+    tests = [f"is {_shown(reaction.equals)}"] if reaction.equals is not None else []
+    tests += [f"is one of {', '.join(map(_shown, reaction.one_of))}"] if reaction.one_of is not None else []
+    tests += [f"is above {reaction.above:g}"] if reaction.above is not None else []
+    tests += [f"is below {reaction.below:g}"] if reaction.below is not None else []
+    text = (
+        f"when it {' and '.join(tests)}, then {_all(reaction.then)}"
+        if tests
+        else f"then {_all(reaction.then)}"
+    )
+    return text + (f" within {reaction.within:g} s" if reaction.within is not None else "")
+
+
+def _ratings(profile: Profile) -> Iterator[str]:
+    for verb, ratings in (("draws", profile.ratings.draws), ("supplies", profile.ratings.supplies)):
+        for rating in ratings:
+            text = f"{verb} {_span(rating.voltage)} V"
+            text += f", {_span(rating.frequency)} Hz" if rating.frequency is not None else " direct current"
+            text += f", {rating.phases} phases" if rating.phases > 1 else ""
+            text += f", up to {rating.current:g} A"
+            text += f", {rating.power:g} W" if rating.power is not None else ""
+            yield f"{text} ({rating.connector}{', earthed' if rating.earthed else ''})"
+
+
+def _span(span: Span) -> str:
+    return f"{span.minimum:g}" if span.minimum == span.maximum else f"{span.minimum:g} to {span.maximum:g}"
 
 
 def _bindings(bindings: Bindings) -> Iterator[tuple[str, list[str]]]:

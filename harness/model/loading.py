@@ -54,6 +54,9 @@ def profile_from_json(text: str) -> Profile:
         data = json.loads(text)
     except ValueError as error:
         raise ProfileError((Problem(file, 0, "", f"not JSON: {error}"),)) from None
+    if isinstance(data, dict) and isinstance(data.get("capabilities"), list):
+        # Traces of earlier releases have mere labels there, which no verdict depends on.
+        del data["capabilities"]
     try:
         return _validated(data)
     except ValidationError as error:

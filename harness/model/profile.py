@@ -10,6 +10,8 @@ from pydantic import Field
 from harness.model.affordance import Action, Event, Property
 from harness.model.base import Part, Seconds, Value
 from harness.model.binding import Bindings
+from harness.model.capability import Need, Offer
+from harness.model.ratings import Ratings
 from harness.model.rule import Condition, Rule
 
 
@@ -90,9 +92,13 @@ class Profile(Part):
     model: str | None = Field(None, description="the maker's name of the model")
     firmware: str | None = Field(None, description="version of its firmware")
     unit: str = Field("000000", description="identifier of the unit; stands for {unit} elsewhere")
-    capabilities: tuple[str, ...] = Field(
-        (), description="what others may rely on, as kind:affordance, such as switch:relay"
+    capabilities: dict[str, dict[str, Offer]] = Field(
+        {},
+        description="what it offers to others: clusters of the vocabulary, each with its terms and the own "
+        "affordances that mean them",
     )
+    needs: dict[str, Need] = Field({}, description="what it expects of other devices, by names of its own")
+    ratings: Ratings = Field(Ratings(), description="what it draws and supplies")
     ics: tuple[str, ...] = Field((), description="further ICS items that nothing else in the profile implies")
     promises: tuple[str, ...] = Field(
         (),

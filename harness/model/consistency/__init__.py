@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.model.consistency import affordances, coap, conflicts, device, mdns, mqtt, rules
+from harness.model.consistency import (
+    affordances,
+    capabilities,
+    coap,
+    conflicts,
+    device,
+    mdns,
+    mqtt,
+    needs,
+    ratings,
+    rules,
+)
 from harness.model.consistency.mistake import Mistake, Names, Subject
 
 __all__ = ["Mistake", "Names", "Subject", "mistakes"]
 
-_PARTS = (affordances, device, mqtt, coap, mdns, rules, conflicts)
+_PARTS = (affordances, device, mqtt, coap, mdns, rules, conflicts, capabilities, needs, ratings)
 
 
 def mistakes(subject: Subject) -> Iterator[Mistake]:

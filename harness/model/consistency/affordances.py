@@ -11,6 +11,7 @@ from harness.model.affordance import PowerUp, Property
 from harness.model.consistency.mistake import Mistake, Subject, unknown_name, wrong_value
 from harness.model.ics import ENERGY_UNITS
 from harness.model.problems import Path
+from harness.model.quantities import is_unit
 from harness.model.schema import DataSchema, DataType, same_value
 
 NUMBERS = (DataType.INTEGER, DataType.NUMBER)
@@ -50,6 +51,10 @@ def _of_schema(schema: DataSchema, path: Path) -> Iterator[Mistake]:
         if getattr(schema, keyword) is not None and schema.type not in types:
             alias = DataSchema.model_fields[keyword].alias or keyword
             yield Mistake((*path, alias), f"says nothing about a value of type {schema.type}")
+    if schema.unit is not None and not is_unit(schema.unit):
+        yield Mistake(
+            (*path, "unit"), "is no UCUM code", schema.unit, "such as W, kW.h, V, Cel, [degF], %, h"
+        )
     limits = list(_of_limits(schema, path))
     yield from limits
     if schema.pattern is not None:

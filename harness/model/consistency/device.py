@@ -1,4 +1,4 @@
-"""The device as a whole: its unit, controls, capabilities, and whether its affordances can be reached."""
+"""The device as a whole: its unit, controls, and whether its affordances can be reached."""
 
 from __future__ import annotations
 
@@ -25,12 +25,6 @@ def mistakes(subject: Subject) -> Iterator[Mistake]:
         if item not in known_ics():
             near = get_close_matches(item, known_ics(), n=3, cutoff=0.5) or sorted(known_ics())
             yield Mistake(("ics", index), "is no known ICS item", item, ", ".join(near))
-    for index, capability in enumerate(profile.capabilities):
-        _, colon, name = capability.partition(":")
-        if colon and (
-            mistake := unknown_name(("capabilities", index), "affordance", name, subject.names.all)
-        ):
-            yield mistake
     for index, port in enumerate(profile.security.open_ports):
         match = _PORT.fullmatch(port)
         if match is None or int(match[2]) > 65535:

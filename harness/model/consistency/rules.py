@@ -21,13 +21,13 @@ def mistakes(subject: Subject) -> Iterator[Mistake]:
             yield Mistake((*path, "id"), f"rules[{seen[rule.id]}] has this id already", rule.id)
         seen.setdefault(rule.id, index)
         for condition, where in _conditions(rule, path):
-            yield from _of_condition(subject, condition, where)
+            yield from of_condition(subject, condition, where)
         yield from _of_then(subject, rule, path)
         yield from _of_refusal(subject, rule, path)
     for name, control in subject.profile.controls.items():
         for index, condition in enumerate(control.unless):
             unless: Path = ("controls", name, "unless", index)
-            yield from _of_condition(subject, condition, unless)
+            yield from of_condition(subject, condition, unless)
             if condition.is_happening:
                 yield Mistake(unless, "speaks of properties only; events and actions do not last")
 
@@ -39,7 +39,8 @@ def _conditions(rule: Rule, path: Path) -> Iterator[tuple[Condition, Path]]:
             yield condition, (*path, key, index)
 
 
-def _of_condition(subject: Subject, condition: Condition, path: Path) -> Iterator[Mistake]:
+def of_condition(subject: Subject, condition: Condition, path: Path) -> Iterator[Mistake]:
+    """Mistakes in one condition, wherever it stands."""
     profile, names = subject.profile, subject.names
     mistake = None
     if condition.event is not None:

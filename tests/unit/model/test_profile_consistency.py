@@ -39,7 +39,6 @@ MISTAKES = {
     mqtt("actions: { blnik: { command: lamp/u1/x } }"): (f"{MQTT}.actions.blnik", "blink"),
     mqtt("events: { cold: { topic: lamp/u1/x } }"): (f"{MQTT}.events.cold", "hot"),
     coap("properties: { levle: { path: /x } }"): ("bindings.coap.properties.levle", "level"),
-    "capabilities: [dimmer:levle]": ("capabilities[0]", "level"),
     "ics: [MQTT.WIL]": ("ics[0]", "MQTT.WILL"),
     "controls: { b: { effects: [{ property: powr, toggle: true }] } }": (
         "controls.b.effects[0].property",

@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_reported_together_with_what_is_malformed(tmp_path:
                   level: { retain: 1 }
                   heat: { state: elsewhere }
                   mode: { stat: x }
-            capabilities: [dimmer:brightness]
+            capabilities: { LevelControl: { CurrentLevel: { property: levle } } }
             """,
         )
     assert {(problem.file.name, problem.line, problem.key) for problem in caught.value.problems} == {
@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_reported_together_with_what_is_malformed(tmp_path:
         ("device.yaml", 6, "bindings.mqtt.properties.level.retain"),
         ("device.yaml", 7, "bindings.mqtt.properties.heat.state"),
         ("device.yaml", 8, "bindings.mqtt.properties.mode.stat"),
-        ("device.yaml", 9, "capabilities[0]"),
+        ("device.yaml", 9, "capabilities.LevelControl.CurrentLevel.property"),
     }
 
 

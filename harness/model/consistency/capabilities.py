@@ -1,0 +1,172 @@
+"""Capabilities: terms that there are, and affordances that can mean them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+
+from harness.model.affordance import Property
+from harness.model.base import Value
+from harness.model.capability import LABELLED, Offer
+from harness.model.consistency.mistake import Mistake, Subject, shown, unknown_name, wrong_value
+from harness.model.meaning import Translation, as_list, schema_of_offer, split_label
+from harness.model.problems import Path
+from harness.model.profile import Profile
+from harness.model.quantities import conversion, is_unit
+from harness.model.schema import DataSchema, DataType
+from harness.model.vocabulary import CLUSTERS, Term, TermKind
+
+_NUMBERS = (DataType.INTEGER, DataType.NUMBER)
+
+
+def mistakes(subject: Subject) -> Iterator[Mistake]:
+    """Mistakes in what the device offers."""
+    for key, offers in subject.profile.capabilities.items():
+        path: Path = ("capabilities", key)
+        if not LABELLED.fullmatch(key):
+            yield Mistake(path, "is no cluster with a label", key, "such as OnOff or OnOff/left")
+            continue
+        cluster, _ = split_label(key)
+        if mistake := unknown_cluster(path, cluster):
+            yield mistake
+            continue
+        for name, offer in offers.items():
+            term = CLUSTERS[cluster].terms.get(name)
+            if term is None:
+                yield unknown_term((*path, name), cluster, name)
+            else:
+                yield from _of_offer(subject, term, offer, (*path, name))
+
+
+def unknown_cluster(path: Path, name: str) -> Mistake | None:
+    """The mistake of naming a cluster that the vocabulary does not have, or None."""
+    if name in CLUSTERS:
+        return None
+    near = get_close_matches(name, CLUSTERS, n=3, cutoff=0.5) or sorted(CLUSTERS)
+    return Mistake(path, "is no cluster of the vocabulary", name, ", ".join(near))
+
+
+def unknown_term(path: Path, cluster: str, name: str) -> Mistake:
+    """The mistake of naming a term that the cluster does not have."""
+    terms = CLUSTERS[cluster].terms
+    near = get_close_matches(name, terms, n=3, cutoff=0.6) or sorted(terms)
+    return Mistake(path, f"is no term of the cluster {cluster}", name, ", ".join(near))
+
+
+def _of_offer(subject: Subject, term: Term, offer: Offer, path: Path) -> Iterator[Mistake]:
+    names = subject.names
+    sources = (
+        ("property", offer.property_, names.properties, TermKind.ATTRIBUTE),
+        ("action", offer.action, names.actions, TermKind.COMMAND),
+        ("event", offer.event, names.events, TermKind.EVENT),
+    )
+    if sum(name is not None for _, name, _, _ in sources) + offer.availability != 1:
+        yield Mistake(path, "an offer names exactly one property, action or event", None, _wanted(term))
+        return
+    if offer.availability:
+        yield from _of_availability(subject.profile, term, path)
+        return
+    for key, name, known, kind in sources:
+        if name is None:
+            continue
+        if term.kind is not kind:
+            yield Mistake((*path, key), f"{term.path} is {_a(term.kind)}", key, _wanted(term))
+        elif mistake := unknown_name((*path, key), key, name, known):
+            yield mistake
+        else:
+            yield from _of_schema(subject.profile, term, offer, path)
+    if offer.data is not None and offer.event is None:
+        yield Mistake((*path, "data"), "only an event has data")
+
+
+def _of_availability(profile: Profile, term: Term, path: Path) -> Iterator[Mistake]:
+    mqtt = profile.bindings.mqtt
+    if term.path != "BasicInformation.Reachable":
+        yield Mistake((*path, "availability"), "tells whether the device is there, and nothing else")
+    elif mqtt is None or mqtt.availability is None:
+        message = "the profile has no availability topic"
+        yield Mistake((*path, "availability"), message, None, "bindings.mqtt.availability")
+
+
+def _of_schema(profile: Profile, term: Term, offer: Offer, path: Path) -> Iterator[Mistake]:
+    schema = schema_of_offer(profile, offer)
+    if offer.member is not None and schema is None:
+        yield Mistake((*path, "member"), "names no member", offer.member)
+    if offer.event is not None and offer.data is not None and schema is not None:
+        for value in as_list(offer.data):
+            yield from wrong_value((*path, "data"), value, schema)
+    if isinstance(schema, Property) and schema.write_only and not term.writable:
+        yield Mistake((*path, "property"), "is writeOnly, so it tells nothing", offer.property_)
+    if offer.data is None or term.schema is not None:
+        yield from of_values(schema, term, offer.values, path)
+
+
+def of_values(
+    schema: DataSchema | None, term: Term, names: Mapping[str, Value] | None, path: Path
+) -> Iterator[Mistake]:
+    """Mistakes in how values of ``schema`` and of the term are translated into each other."""
+    common = term.schema
+    if names is not None:
+        if schema is None or common is None:
+            yield Mistake((*path, "values"), f"there are no values: neither side of {term.path} has any")
+        else:
+            yield from _of_names(schema, common, names, (*path, "values"))
+    elif schema is not None and common is not None:
+        yield from _untranslated(schema, common, term, path)
+
+
+def _of_names(
+    schema: DataSchema, common: DataSchema, names: Mapping[str, Value], path: Path
+) -> Iterator[Mistake]:
+    translation = Translation(schema, common, names)
+    for name, meant in names.items():
+        legal = common.enum or ((True, False) if common.type is DataType.BOOLEAN else None)
+        words = [shown(value) for value in legal] if legal is not None else None
+        if words is not None and name not in words:
+            near = get_close_matches(name, words, n=3, cutoff=0.6) or words
+            yield Mistake((*path, name), "is no value of the term", name, ", ".join(near))
+            continue
+        if common.type in _NUMBERS and not _is_number(name):
+            yield Mistake((*path, name), "is no number, as the values of the term are", name)
+            continue
+        for value in as_list(meant):
+            yield from wrong_value((*path, name), value, schema)
+            if shown(translation.to_common(value)) != name and common.type not in _NUMBERS:
+                message = f"stands for {shown(translation.to_common(value))} already"
+                yield Mistake((*path, name), message, shown(value))
+
+
+def _untranslated(schema: DataSchema, common: DataSchema, term: Term, path: Path) -> Iterator[Mistake]:
+    if (schema.type in _NUMBERS) != (common.type in _NUMBERS) or (schema.type is DataType.BOOLEAN) != (
+        common.type is DataType.BOOLEAN
+    ):
+        message = f"{term.path} has values of type {common.type}; say which of them means which"
+        yield Mistake(path, message, str(schema.type), "values")
+    elif common.enum is not None:
+        strange = [value for value in schema.enum or () if value not in common.enum]
+        if strange or schema.enum is None:
+            found = ", ".join(map(shown, strange)) or "any text"
+            allowed = "values that map to " + ", ".join(map(shown, common.enum))
+            yield Mistake(path, f"is no value of {term.path}", found, allowed)
+    elif schema.unit is not None and not is_unit(schema.unit):
+        return  # which is a mistake of its own
+    elif schema.type in _NUMBERS and conversion(schema.unit, common.unit) is None:
+        message = f"does not convert to the unit of {term.path}"
+        yield Mistake(path, message, schema.unit or "no unit", common.unit or "no unit")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _a(kind: TermKind) -> str:
+    return f"an {kind}" if kind[0] in "ae" else f"a {kind}"
+
+
+def _wanted(term: Term) -> str:
+    key = {TermKind.ATTRIBUTE: "property", TermKind.COMMAND: "action", TermKind.EVENT: "event"}[term.kind]
+    return f"{key}: the one that means {term.path}"

@@ -1,0 +1,133 @@
+"""Units by their UCUM codes, and what it takes to convert from one to another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+# Told apart without the library, whose tables take most of a second to load: what profiles mostly use.
+_COMMON = frozenset(
+    [
+        "1",
+        "%",
+        "A",
+        "Cel",
+        "Hz",
+        "J",
+        "K",
+        "MK-1",
+        "V",
+        "W",
+        "[degF]",
+        "deg",
+        "h",
+        "kW",
+        "kW.h",
+        "kJ",
+        "lx",
+        "m",
+        "mA",
+        "mV",
+        "min",
+        "s",
+        "W.h",
+        "/min",
+    ]
+)
+
+# How far a factor of binary fractions may lie from the ratio that it stands for.
+_EXACT = Fraction(1, 10**11)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """``scale * value + offset``, of the reciprocal of the value where ``reciprocal``.
+
+    Fractions, because a limit of 86 degrees Fahrenheit is one of exactly 30 degrees Celsius.
+    """
+
+    scale: Fraction
+    offset: Fraction = Fraction(0)
+    reciprocal: bool = False
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether it leaves every value as it is."""
+        return self.scale == 1 and self.offset == 0 and not self.reciprocal
+
+    def exact(self, value: float) -> Fraction:
+        """``value`` converted, as it is written in decimals. Raises ZeroDivisionError."""
+        plain = Fraction(repr(value))
+        return self.scale * (1 / plain if self.reciprocal else plain) + self.offset
+
+    def apply(self, value: float) -> float:
+        """``value`` converted. Raises ZeroDivisionError for the reciprocal of 0."""
+        return float(self.exact(value))
+
+
+_IDENTITY = Conversion(Fraction(1))
+
+
+def is_unit(code: str) -> bool:
+    """Whether ``code`` is a UCUM code."""
+    return code in _COMMON or _quantity(code) is not None
+
+
+@cache
+def conversion(source: str | None, target: str | None) -> Conversion | None:
+    """How a value in ``source`` becomes one in ``target``, both UCUM codes; None where it cannot.
+
+    No unit converts to no unit only: a bare number may mean anything.
+    """
+    if source == target:
+        return _IDENTITY
+    if source is None or target is None:
+        return None
+    here, there = _quantity(source), _quantity(target)
+    if here is None or there is None:
+        return None
+    if here.dimensionality == there.dimensionality:
+        zero, one, hundred = (_converted(value, here, there) for value in (0, 1, 100))
+        # Decibels and their like are logarithms, which no straight line converts.
+        if abs((hundred - zero) - 100 * (one - zero)) > 1e-6 * max(1.0, abs(hundred - zero)):
+            return None
+        # The distance over a long way has the least rounding in it.
+        return Conversion(_ratio((_converted(1e6, here, there) - zero) / 1e6), _ratio(zero))
+    if here.dimensionality == 1 / there.dimensionality:
+        # Kelvin and mired: the colour of a lamp is told in either.
+        return Conversion(_ratio((1 / here).to(there.units).magnitude / there.magnitude), reciprocal=True)
+    return None
+
+
+def _converted(value: float, here: Any, there: Any) -> float:
+    registry = _registry()
+    quantity = registry.Quantity(value * here.magnitude, here.units)
+    return float(quantity.to(there.units).magnitude) / float(there.magnitude)
+
+
+def _ratio(value: float) -> Fraction:
+    """The simple fraction that a binary number stands for, if there is one."""
+    exact = Fraction(value)
+    simple = exact.limit_denominator(10**9)
+    return simple if abs(simple - exact) <= _EXACT * max(abs(exact), _EXACT) else exact
+
+
+@cache
+def _registry() -> Any:
+    from ucumvert import PintUcumRegistry
+
+    return PintUcumRegistry()
+
+
+@cache
+def _quantity(code: str) -> Any:
+    from ucumvert.parser import InvalidUcumError
+
+    if code.startswith("{") and code.endswith("}"):
+        return _registry().Quantity(1, "dimensionless")  # an annotation alone counts as 1
+    try:
+        return _registry().from_ucum(code)
+    except InvalidUcumError:
+        return None

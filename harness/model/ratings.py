@@ -1,0 +1,78 @@
+"""Electrical ratings: what a device draws and what it supplies, and which plug fits which socket."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
+
+from pydantic import Field
+
+from harness.model.base import Part
+
+
+class Connector(StrEnum):
+    """Plugs and sockets by the names of their standards."""
+
+    CEE_7_3 = "CEE 7/3"  # socket with side contacts, type F
+    CEE_7_5 = "CEE 7/5"  # socket with an earth pin, type E
+    CEE_7_4 = "CEE 7/4"  # plug for 7/3
+    CEE_7_7 = "CEE 7/7"  # plug for 7/3 and 7/5
+    CEE_7_16 = "CEE 7/16"  # flat plug, 2.5 A, no earth
+    CEE_7_17 = "CEE 7/17"  # plug without earth, 16 A
+    BS_1363 = "BS 1363"  # type G, plug and socket
+    NEMA_1_15 = "NEMA 1-15"
+    NEMA_5_15 = "NEMA 5-15"
+    NEMA_5_20 = "NEMA 5-20"
+    NEMA_6_15 = "NEMA 6-15"
+    IEC_60320_C7 = "IEC 60320 C7"
+    IEC_62196_TYPE_1 = "IEC 62196-2 Type 1"  # SAE J1772
+    IEC_62196_TYPE_2 = "IEC 62196-2 Type 2"
+    USB_A = "USB-A"
+    USB_C = "USB-C"
+    FIXED = "fixed wiring"
+
+    def fits(self, socket: Connector) -> bool:
+        """Whether a plug of this kind goes into a socket of that kind."""
+        return socket in _SOCKETS_OF.get(self, (self,))
+
+
+# Plugs that go into sockets of another name, and sockets, which go into none. Others go into their own name.
+_SOCKETS_OF: MappingProxyType[Connector, tuple[Connector, ...]] = MappingProxyType(
+    {
+        Connector.CEE_7_3: (),
+        Connector.CEE_7_5: (),
+        Connector.CEE_7_4: (Connector.CEE_7_3,),
+        Connector.CEE_7_7: (Connector.CEE_7_3, Connector.CEE_7_5),
+        Connector.CEE_7_16: (Connector.CEE_7_3, Connector.CEE_7_5),
+        Connector.CEE_7_17: (Connector.CEE_7_3, Connector.CEE_7_5),
+        Connector.NEMA_1_15: (Connector.NEMA_1_15, Connector.NEMA_5_15, Connector.NEMA_5_20),
+        Connector.NEMA_5_15: (Connector.NEMA_5_15, Connector.NEMA_5_20),
+    }
+)
+
+
+class Span(Part):
+    """A range of a rating. With USB-C the voltage is agreed on: the range of what can be."""
+
+    minimum: float = Field(gt=0, description="smallest value")
+    maximum: float = Field(gt=0, description="largest value")
+
+
+class Rating(Part):
+    """One inlet, plug, outlet or cable of the device."""
+
+    connector: Connector = Field(description="the plug by which it draws, or the socket at which it supplies")
+    voltage: Span = Field(description="V")
+    frequency: Span | None = Field(None, description="Hz; left out: direct current")
+    phases: Literal[1, 3] = Field(1, description="of alternating current")
+    current: float = Field(gt=0, description="A: the most that it draws, or can supply")
+    power: float | None = Field(None, gt=0, description="W: the most that it draws, or can supply")
+    earthed: bool = Field(False, description="it needs, or has, protective earth")
+
+
+class Ratings(Part):
+    """What a device draws and what it supplies to others."""
+
+    draws: tuple[Rating, ...] = Field((), description="what it draws, one for each inlet or plug")
+    supplies: tuple[Rating, ...] = Field((), description="what it supplies, one for each outlet or cable")
