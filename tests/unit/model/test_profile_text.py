@@ -103,7 +103,7 @@ def test_the_mistakes_in_the_guide_are_those_that_are_found(
 
 def test_the_guide_has_examples_and_names_every_key() -> None:
     assert len(FILES) == 3
-    assert len(FRAGMENTS) == 8
+    assert len(FRAGMENTS) == 11
     reference = GUIDE.partition("## Reference")[2]
     definitions = [
         value for name, value in profile_schema()["$defs"].items() if not name.endswith(".partial")
