@@ -25,7 +25,16 @@ def add_run_options(add: Callable[..., Any]) -> None:
     add("--simulate", action="store_true", help="check a simulated device built from the profile")
     add("--fault", action="append", default=[], metavar="NAME", help="give it a fault; may be repeated")
     add("--count", type=int, default=1, metavar="N", help="simulated devices for each profile")
-    add("--virtual-time", action="store_true", help="let the clock jump over waits (simulated devices)")
+    add(
+        "--real-time",
+        action="store_true",
+        help="let simulated devices take the time that they would; by default their clock jumps over waits",
+    )
+    add(
+        "--virtual-time",
+        action="store_true",
+        help="let the clock jump over waits: the default with --simulate and the embedded broker",
+    )
     add("--broker", default="embedded", metavar="WHICH", help="embedded (default), mosquitto, or a URL")
     add("--listen", metavar="HOST:PORT", help="the device connects to the harness here")
     add("--mqtt", metavar="URL", help="broker that the device is on, mqtt[s]://[USER:PASSWORD@]HOST[:PORT]")

@@ -195,8 +195,14 @@ class HarnessRun:
 
     def the_runner(self) -> Runner:
         """The runner; made when it is needed first."""
+        from harness.links.clock import ClockError
+        from harness.model.verdict import ExitStatus
+
         if self.runner is None:
-            self.runner = self.setup.runner(self._progress)
+            try:
+                self.runner = self.setup.runner(self._progress)
+            except ClockError as problem:
+                pytest.exit(f"harness: {problem}", returncode=ExitStatus.UNDECIDED)
         return self.runner
 
     @pytest.hookimpl(tryfirst=True)

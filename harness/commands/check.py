@@ -54,6 +54,10 @@ class _Front:
         self._tell_own_fault(excinfo.exconly())
         return True  # told; pytest need not print a traceback
 
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        if isinstance(excinfo.value, pytest.exit.Exception):  # the plugin's word, which nobody else prints
+            print(excinfo.value.msg, file=sys.stderr)
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self._tell_own_fault(str(report.longrepr).strip().splitlines()[-1])

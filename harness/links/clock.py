@@ -5,23 +5,24 @@ nothing is. Waits cost nothing, and protocol stacks notice no difference as long
 lives on this loop: a peer in another process or thread keeps real time, and would seem infinitely slow.
 How the loop knows that nothing is under way stands in :mod:`harness.links.loopback`.
 
-Stacks that read a clock of their own are given the loop's while the run lasts (:data:`FOREIGN_CLOCKS`).
+Stacks that read a clock of their own are given the loop's while the run lasts
+(:mod:`harness.links.foreign_clocks`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import selectors
 import socket
 import sys
-import time
 from asyncio import selector_events
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
+from harness.links import foreign_clocks
+from harness.links.foreign_clocks import ClockError as ClockError  # others take it from here
 from harness.links.loopback import Fence, Segments
 
 Result = TypeVar("Result")
@@ -40,17 +41,6 @@ latest when the fence has."""
 RESOLUTION = 1e-6
 """Seconds by which a timer may fire early. asyncio's own, a nanosecond, is lost in the rounding of a clock
 that has gone on for months: a timer that is due would then never count as due, and the loop would spin."""
-
-FOREIGN_CLOCKS = (
-    ("paho.mqtt.client", "time_func"),
-    ("zeroconf._utils.time", "time"),
-    ("aiocoap.protocol", "time"),
-)
-"""Module and name of what stacks ask for the time: a function, or the module ``time`` under that name."""
-
-
-class ClockError(Exception):
-    """A protocol stack cannot be brought under the loop's clock; the text is for people."""
 
 
 class _PatientSelector(selectors.DefaultSelector):
@@ -106,6 +96,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector = _PatientSelector()
         self._now = START
         self._jobs = 0  # calls in executor threads that have not returned
+        self._disagreement: str | None = None
         self.segments = selector.segments
         super().__init__(selector)
         self._clock_resolution = RESOLUTION
@@ -115,6 +106,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Virtual seconds."""
         return self._now
+
+    def disagreement(self) -> str | None:
+        """Which library was seen to keep another time than this loop, for people; None for none."""
+        self._disagreement = self._disagreement or foreign_clocks.disagreement(self.time)
+        return self._disagreement
 
     def _jump(self, seconds: float) -> None:
         self._now += seconds
@@ -142,52 +138,26 @@ def segments() -> Segments | None:
     return loop.segments if isinstance(loop, VirtualLoop) else None
 
 
-class _LoopTime:
-    """Stands in for the module ``time`` inside a protocol stack: its clocks are the loop's."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.time = self.monotonic = loop.time
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(time, name)
-
-
 def new_loop(virtual: bool) -> asyncio.AbstractEventLoop:
     """A new loop: the ordinary one, or one in virtual time. The caller closes it; prefer :func:`run`."""
     return VirtualLoop() if virtual else asyncio.new_event_loop()
 
 
-@contextlib.contextmanager
-def use_loop_clock(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+def use_loop_clock(loop: asyncio.AbstractEventLoop) -> contextlib.AbstractContextManager[None]:
     """Give the protocol stacks the clock of ``loop``, and their own back at the end.
 
     Raises ClockError when a stack of this version reads its time elsewhere than known here.
     """
-    stand_in = _LoopTime(loop)
-    with contextlib.ExitStack() as restore:
-        for module_name, name in FOREIGN_CLOCKS:
-            module = importlib.import_module(module_name)
-            own = getattr(module, name, None)
-            if own is None:
-                raise ClockError(
-                    f"{module_name} has no {name}: its version is not known to take virtual time"
-                )
-            setattr(module, name, loop.time if callable(own) else stand_in)
-            restore.callback(setattr, module, name, own)
-        _ensure_zeroconf_follows(loop)
-        yield
+    return foreign_clocks.given(loop.time)
 
 
-def _ensure_zeroconf_follows(loop: asyncio.AbstractEventLoop) -> None:
-    """Its modules are compiled, and may call each other past the names that Python sees: look at a result."""
-    from zeroconf._dns import DNSPointer
+def disagreement() -> str | None:
+    """Which library does not have the clock of the running loop any more, for people; None if all have.
 
-    created = DNSPointer("clock.local.", 12, 1, 120, "virtual.clock.local.").created / 1000
-    if abs(created - loop.time()) > 1:
-        raise ClockError(
-            "the installed zeroconf keeps its own time and cannot run in virtual time; "
-            "install the version that this package asks for, or run in real time"
-        )
+    In virtual time only: in real time nobody is given a clock. What was seen once is said for good.
+    """
+    loop = asyncio.get_running_loop()
+    return loop.disagreement() if isinstance(loop, VirtualLoop) else None
 
 
 def run(main: Coroutine[Any, Any, Result], *, virtual: bool = False) -> Result:

@@ -10,6 +10,7 @@ from pathlib import Path
 import harness
 from harness.checks.bench import BeyondBenchError, CannotStimulateError
 from harness.checks.observations import Readings
+from harness.links.clock import disagreement
 from harness.model.loading import profile_to_json
 from harness.model.profile import Profile
 from harness.model.requirement import Need
@@ -45,6 +46,7 @@ class Lane:
         self.target = target
         self.seed = seed
         self.judgements: list[Judgement] = []
+        self._taken: list[PlannedCheck] = []  # those that were judged
         self._path = str(profile_path)
         self.over: str | None = None  # why the lane has come to its end before its last check
         self.give_up: Callable[[], None] = lambda: None  # ends the check that is being run
@@ -108,6 +110,8 @@ class Lane:
                 await self._observe(planned, self._bench)
             else:
                 await self._stimulate(planned, self._bench)
+        if problem := disagreement():
+            return self.abandon(planned, problem, harness_fault=True)
         return self._judge(planned)
 
     def abandon(self, planned: PlannedCheck, why: str, *, harness_fault: bool = False) -> Judgement:
@@ -133,6 +137,7 @@ class Lane:
                 result.outcome.events,
             )
         )
+        self._taken.append(planned)
         self.judgements.append(judgement)
         return judgement
 
@@ -141,11 +146,21 @@ class Lane:
         if self._ended is not None:
             return
         self._ended = ended
+        self._withdraw_if_clocks_disagree()
         try:
             await self._equipment.close()
         finally:
             self._recorder.record(RunEnded(ended))
             self._recorder.close()
+
+    def _withdraw_if_clocks_disagree(self) -> None:
+        """A verdict from before a library was found to keep its own time is worth no more than one after."""
+        problem = disagreement()
+        if problem is not None:
+            self.judgements.clear()
+            taken, self._taken = self._taken, []
+            for planned in taken:
+                self.abandon(planned, problem, harness_fault=True)
 
     def result(self) -> RunResult:
         """All that a report needs."""

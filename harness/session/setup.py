@@ -34,6 +34,7 @@ class Options:
     fault: Sequence[str] = ()
     count: int = 1
     virtual_time: bool = False
+    real_time: bool = False
     broker: str = "embedded"
     listen: str | None = None
     mqtt: str | None = None
@@ -46,6 +47,11 @@ class Options:
     select: Sequence[str] = ()
     seed: int = 1
     report: str | None = None
+
+    @property
+    def in_virtual_time(self) -> bool:
+        """Whether the clock jumps over waits: wherever everything is on our own loop, unless told not to."""
+        return self.simulate and self.broker == "embedded" and not self.real_time
 
 
 class Progress(Protocol):
@@ -88,10 +94,10 @@ class Setup:
     def runner(self, progress: Progress | None = None) -> Runner:
         """A runner for all lanes; the report's folders are made."""
         if progress is None:
-            return Runner(list(self._specs.values()), virtual=self.options.virtual_time)
+            return Runner(list(self._specs.values()), virtual=self.options.in_virtual_time)
         return Runner(
             list(self._specs.values()),
-            virtual=self.options.virtual_time,
+            virtual=self.options.in_virtual_time,
             on_started=progress.check_started,
             on_result=progress.result,
         )
@@ -175,6 +181,8 @@ def _target(options: Options) -> Target:
                 raise UsageError(f"--{name} is for simulated devices; add --simulate")
         if len(options.profile) > 1:
             raise UsageError("a real device has one profile: name one")
+    if options.virtual_time and options.real_time:
+        raise UsageError("--virtual-time and --real-time: choose one")
     if options.virtual_time and (not options.simulate or options.broker != "embedded"):
         raise UsageError("--virtual-time needs --simulate and the embedded broker: other clocks do not jump")
     if options.listen and options.mqtt:

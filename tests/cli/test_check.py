@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.running import PLUG, ROOT, harness, start
 
-QUICK = ("--select", "MQTT-DEV-00*", "--select", "MDNS-26", "--virtual-time")
+QUICK = ("--select", "MQTT-DEV-00*", "--select", "MDNS-26")
 
 
 def report_of(folder: Path) -> dict:
@@ -47,7 +47,6 @@ def test_a_fault_exits_1_and_names_the_broken_check(tmp_path: Path) -> None:
         "check",
         PLUG,
         "--simulate",
-        "--virtual-time",
         "--fault",
         "range-unchecked",
         "--report",
@@ -85,6 +84,8 @@ def test_a_broken_profile_exits_2_and_tells_file_line_and_key(tmp_path: Path) ->
         ((PLUG, "--simulate", "--select", "NO-SUCH-CHECK"), "no check is selected"),
         ((PLUG, "--simulate", "--count", "0"), "--count"),
         ((PLUG, "--virtual-time", "--listen", "127.0.0.1:0"), "--virtual-time"),
+        ((PLUG, "--simulate", "--virtual-time", "--broker", "mosquitto"), "--virtual-time"),
+        ((PLUG, "--simulate", "--virtual-time", "--real-time"), "choose one"),
     ],
 )
 def test_wrong_usage_exits_2_with_one_message(arguments: tuple[str | Path, ...], told: str) -> None:
@@ -126,7 +127,7 @@ def test_ctrl_c_ends_in_order_with_the_trace_on_disk(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_leaves_a_readable_trace(tmp_path: Path) -> None:
-    process = start("check", PLUG, "--simulate", "--report", tmp_path)
+    process = start("check", PLUG, "--simulate", "--real-time", "--report", tmp_path)
     trace = tmp_path / "trace.jsonl"
     while process.poll() is None and not (trace.exists() and trace.read_text().count("\n") > 20):
         pass

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.cli.running import PLUG, ROOT, harness
 
-QUICK = ("--simulate", "--virtual-time", "--select", "MQTT-DEV-00*")
+QUICK = ("--simulate", "--select", "MQTT-DEV-00*")
 
 
 def run_started(trace: Path) -> dict:

@@ -52,17 +52,17 @@ def test_selection_by_name_and_marker(tmp_path: Path) -> None:
 
 
 def test_stop_at_the_first_failure_then_run_it_again(tmp_path: Path) -> None:
-    first = pytest_("-x", "--virtual-time", "--fault", "range-unchecked", "--select", "DEV-03", cwd=tmp_path)
+    first = pytest_("-x", "--fault", "range-unchecked", "--select", "DEV-03", cwd=tmp_path)
     assert first.returncode == 1, first.stdout
     assert "1 failed" in first.stdout
     assert "usual cause" in first.stdout
-    again = pytest_("--lf", "--virtual-time", "--select", "DEV-03", "-v", cwd=tmp_path)
+    again = pytest_("--lf", "--select", "DEV-03", "-v", cwd=tmp_path)
     assert again.returncode == 0, again.stdout
     assert "1 passed" in again.stdout
 
 
 def test_two_workers_and_junit(tmp_path: Path) -> None:
-    select = ("--virtual-time", "--select", "MQTT-DEV-00*", "--select", "MDNS-26")
+    select = ("--select", "MQTT-DEV-00*", "--select", "MDNS-26")
     done = pytest_("-n", "2", "--junitxml", "junit.xml", "--report", "out", *select, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "MQTT-DEV-001" in (tmp_path / "junit.xml").read_text()
@@ -71,7 +71,7 @@ def test_two_workers_and_junit(tmp_path: Path) -> None:
 
 def test_a_users_own_tests_have_the_device(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text(OWN_TEST)
-    done = pytest_("--virtual-time", "test_own.py", "-q", cwd=tmp_path)
+    done = pytest_("test_own.py", "-q", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
 

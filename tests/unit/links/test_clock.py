@@ -1,12 +1,14 @@
 """Virtual time over real sockets: in-process peers, executor threads, and every protocol stack in use."""
 
 import asyncio
+import importlib
 import itertools
 import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import aiocoap
@@ -26,8 +28,9 @@ from zeroconf import (
 )
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-from harness.links import clock
+from harness.links import clock, foreign_clocks
 from harness.links.clock import ClockError, run
+from harness.links.foreign_clocks import ForeignClock
 
 LOOPBACK = "127.0.0.1"
 MDNS = ("224.0.0.251", 5353)
@@ -189,19 +192,50 @@ async def never() -> None:
 
 
 def test_unknown_version_of_a_stack_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        clock, "FOREIGN_CLOCKS", (*clock.FOREIGN_CLOCKS, ("paho.mqtt.client", "no_such_clock"))
-    )
+    unknown = ForeignClock("paho-mqtt", "paho.mqtt.client", "no_such_clock", lambda: 0.0)
+    monkeypatch.setattr(foreign_clocks, "FOREIGN_CLOCKS", (*foreign_clocks.FOREIGN_CLOCKS, unknown))
     with pytest.raises(ClockError, match=r"paho\.mqtt\.client has no no_such_clock"):
         run(never(), virtual=True)
     assert foreign_clocks_are_real()
 
 
-def test_zeroconf_that_does_not_follow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "FOREIGN_CLOCKS", (("paho.mqtt.client", "time_func"),))
-    with pytest.raises(ClockError, match="zeroconf"):
+def test_a_stack_that_does_not_ask_for_the_time_where_it_used_to_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    elsewhere = [
+        replace(foreign, name="__name__") if foreign.library == "zeroconf" else foreign
+        for foreign in foreign_clocks.FOREIGN_CLOCKS
+    ]
+    monkeypatch.setattr(foreign_clocks, "FOREIGN_CLOCKS", tuple(elsewhere))
+    with pytest.raises(ClockError, match="zeroconf reads"):
         run(never(), virtual=True)
     assert foreign_clocks_are_real()
+
+
+@pytest.mark.parametrize("foreign", foreign_clocks.FOREIGN_CLOCKS, ids=lambda foreign: foreign.module)
+def test_a_stack_that_goes_back_to_its_own_clock_is_noticed_and_not_forgotten(
+    foreign: ForeignClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module(foreign.module)
+    own = getattr(module, foreign.name)
+
+    async def main() -> None:
+        assert clock.disagreement() is None
+        await asyncio.sleep(3600)
+        assert clock.disagreement() is None
+        with monkeypatch.context() as its_own:
+            its_own.setattr(module, foreign.name, own)
+            assert foreign.library in (clock.disagreement() or "")
+        assert foreign.library in (clock.disagreement() or "")
+
+    run(main(), virtual=True)
+
+
+def test_in_real_time_nobody_has_to_agree() -> None:
+    async def main() -> str | None:
+        return clock.disagreement()
+
+    assert run(main()) is None
 
 
 # -- zeroconf, over multicast on loopback
