@@ -8,6 +8,9 @@ from typing import Any
 SIMULATED_PORT = "pty"  # the value of --serial for the console of a simulated device
 
 
+HOW = "operator, command:PROGRAM {action}, relay:PORT#CHANNEL, line:PORT#TEXT {action}"
+
+
 def add_options(add: Callable[..., Any]) -> None:
     """Add the options by ``add``, which takes what argparse's ``add_argument`` takes."""
     add(
@@ -50,6 +53,8 @@ def add_run_options(add: Callable[..., Any]) -> None:
         "nothing, for its console on a pseudo-terminal",
     )
     add("--interface", metavar="ADDRESS", help="our address on the device's network, for multicast")
+    add("--power", metavar="HOW", help=f"who switches the device off and on: {HOW}")
+    add("--hands", metavar="HOW", help="who operates its keys and sensors, named as for --power")
     add("--unit", metavar="ID", help="what {unit} stands for in the profile")
     add(
         "--select",

@@ -9,13 +9,18 @@ from harness.trace import coap, mqtt
 from harness.trace.events import Connection, ConnectionChange, Direction, Event, Fate, MqttPacket, Point
 
 
-def mqtt_present(trace: Sequence[Event], binding: MqttBinding, tapped: bool, *, silent: bool = False) -> bool:
+def mqtt_present(
+    trace: Sequence[Event], binding: MqttBinding, tapped: bool, *, silent: bool = False, since: int = 0
+) -> bool:
     """Whether the DUT is connected, has its subscriptions, and has said that it is online.
 
     Seen at the tap; without one, from what our own client gets of the DUT. One that is ``silent`` need not
-    say so, if the tap shows the rest.
+    say so, if the tap shows the rest. What stands up to line ``since`` does not count: the power was cut there,
+    and a connection may outlive that as far as anybody can see.
     """
-    return _present_at_tap(trace, binding, silent) if tapped else _present_at_client(trace, binding)
+    return (
+        _present_at_tap(trace, binding, silent, since) if tapped else _present_at_client(trace, binding, since)
+    )
 
 
 def coap_answers(message: coap.Message, mid: int, token: bytes) -> bool:
@@ -28,7 +33,7 @@ def coap_answers(message: coap.Message, mid: int, token: bytes) -> bool:
     return message.is_response and message.token == token
 
 
-def _present_at_tap(trace: Sequence[Event], binding: MqttBinding, silent: bool) -> bool:
+def _present_at_tap(trace: Sequence[Event], binding: MqttBinding, silent: bool, since: int) -> bool:
     commanded = bool(binding.actions) or any(bound.command for bound in binding.properties.values())
     ended: set[int] = set()
     accepted: set[int] = set()
@@ -36,6 +41,8 @@ def _present_at_tap(trace: Sequence[Event], binding: MqttBinding, silent: bool) 
     told: set[int] = set()
     for event in reversed(trace):
         body = event.body
+        if event.line <= since:
+            return False
         if isinstance(body, Connection) and body.point is Point.TAP:
             newest = body.connection
             if body.change is not ConnectionChange.OPENED:
@@ -61,10 +68,12 @@ def _present_at_tap(trace: Sequence[Event], binding: MqttBinding, silent: bool) 
     return False
 
 
-def _present_at_client(trace: Sequence[Event], binding: MqttBinding) -> bool:
+def _present_at_client(trace: Sequence[Event], binding: MqttBinding, since: int) -> bool:
     """The newest availability message decides; without availability, any message of the DUT."""
     for event in reversed(trace):
         body = event.body
+        if event.line <= since:
+            return False
         if not isinstance(body, MqttPacket) or body.point is not Point.CLIENT:
             continue
         if body.direction is not Direction.FROM_DUT or body.raw[0] >> 4 != mqtt.PacketType.PUBLISH:

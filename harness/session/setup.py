@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.links.endpoint import BrokerError, User, parse_url
+from harness.links.helpers import HelperError
+from harness.links.helpers.naming import HelperName, parse
 from harness.model.loading import load_profile
 from harness.model.problems import ProfileError
 from harness.model.units import load_units, numbered_units
@@ -43,6 +45,8 @@ class Options:
     mdns: str | None = None
     serial: str | None = None
     interface: str | None = None
+    power: str | None = None
+    hands: str | None = None
     unit: str | None = None
     select: Sequence[str] = ()
     seed: int = 1
@@ -183,6 +187,9 @@ def _target(options: Options) -> Target:
             raise UsageError("a real device has one profile: name one")
     if options.virtual_time and options.real_time:
         raise UsageError("--virtual-time and --real-time: choose one")
+    for name in ("power", "hands"):
+        if options.simulate and getattr(options, name):
+            raise UsageError(f"--{name} is for real devices: a simulated one is switched and operated anyway")
     if options.virtual_time and (not options.simulate or options.broker != "embedded"):
         raise UsageError("--virtual-time needs --simulate and the embedded broker: other clocks do not jump")
     if options.listen and options.mqtt:
@@ -205,7 +212,19 @@ def _target(options: Options) -> Target:
         interface=options.interface,
         serial=options.serial,
         faults=tuple(options.fault),
+        power=_helper("power", options.power),
+        hands=_helper("hands", options.hands),
     )
+
+
+def _helper(option: str, text: str | None) -> HelperName | None:
+    """Who does something at the device, as an option names it."""
+    if text is None:
+        return None
+    try:
+        return parse(text)
+    except HelperError as problem:
+        raise UsageError(f"--{option}: {problem}") from None
 
 
 def _user_of(broker: str) -> User | None:

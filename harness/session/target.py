@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from harness.links.helpers.naming import HelperName
 from harness.model.profile import Profile
 from harness.model.requirement import Need
 
@@ -34,6 +35,13 @@ class Target:
     interface: str | None = None  # our own address on the DUT's network, for multicast
     faults: tuple[str, ...] = ()
     serial: str | None = None  # the port; for a simulated device its console's, whatever its name will be
+    power: HelperName | None = None  # who switches a real device off and on
+    hands: HelperName | None = None  # who operates a real device
+
+    @property
+    def asks_people(self) -> bool:
+        """Whether somebody has to do something at the device, which takes as long as people do."""
+        return any(helper is not None and helper.is_person for helper in (self.power, self.hands))
 
     @property
     def watches_mqtt(self) -> bool:
@@ -73,6 +81,11 @@ def needs_met(profile: Profile, target: Target) -> frozenset[Need]:
         met.add(Need.SERIAL)
     if target.simulate:
         met |= {Need.LOCAL, Need.POWER}
+    if target.hands is not None:
+        met.add(Need.LOCAL)
+    # Where nothing is seen of the device, nobody knows whether it lost its power.
+    if target.power is not None and met & {Need.BROKER, Need.COAP, Need.SERIAL}:
+        met.add(Need.POWER)
     return frozenset(met)
 
 

@@ -221,6 +221,7 @@ class Act(StrEnum):
     WITHHOLD = "withhold"  # the tap keeps back packets; ``name`` says which
     RELEASE = "release"  # … and lets them through again
     RESTART_BROKER = "restart-broker"
+    DONE = "done"  # the act before it, which took a while, is over: it happened between the two
     RAW = "raw"  # crafted bytes were sent; ``name`` says what
     AUTOMATE = "automate"  # the harness as the hub of the home acts on a device; ``name`` is the automation
     REBOOT = "reboot"  # the DUT was told to start anew
