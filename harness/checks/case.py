@@ -141,6 +141,14 @@ class Case:
             if isinstance(event.body, Stimulus) and (not acts or event.body.act in acts)
         ]
 
+    def over(self, act: Seen[Stimulus, Stimulus]) -> float:
+        """When an act was over: at once, or as soon as whoever had to do it by hand said so."""
+        for event in self.window:
+            body = event.body
+            if event.line > act.line and isinstance(body, Stimulus):
+                return event.time if body.act is Act.DONE and body.name == act.what.name else act.time
+        return act.time
+
     @cached_property
     def history(self) -> Sequence[Report]:
         """Every value that the DUT reported from the start of the run to the end of the window, in order."""

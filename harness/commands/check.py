@@ -38,6 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
     return int(status)
 
 
+OPERATOR = "operator"
+
+
 class _Front:
     """Puts our display in the place of pytest's."""
 
@@ -88,4 +91,6 @@ def _pytest_arguments(arguments: argparse.Namespace) -> list[str]:
             given += [part for item in value for part in (option, item)]
         elif value is not None and value is not False:
             given += [option, str(value)]
+    if OPERATOR in (arguments.power, arguments.hands):
+        given.append("-s")  # what people type is for us
     return given + list(arguments.pytest)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from harness.checks.bench import CannotStimulateError
+from harness.checks.bench import CannotStimulateError, LocalDoor, PowerDoor
 from harness.checks.observations import Readings, Transport
 from harness.checks.payloads import encode_coap, encode_mqtt, json_text
 from harness.links import tcp
@@ -17,8 +17,9 @@ from harness.model.base import Value
 from harness.model.binding import CoapBinding
 from harness.model.profile import Profile
 from harness.model.requirement import Need
-from harness.session.doors import CoapDoors, MqttDoors, SerialDoors, SimulatedHands, SimulatedPower, TapDoors
+from harness.session.doors import CoapDoors, MqttDoors, SerialDoors, TapDoors
 from harness.session.equipment import Equipment
+from harness.session.lab_doors import LabPower
 from harness.session.presence import coap_answers, mqtt_present
 from harness.trace import coap as coap_messages
 from harness.trace.events import Act, Event, MqttPacket, Note, Stimulus, TcpProbe, Wait
@@ -64,12 +65,12 @@ class LabBench:
         return _there(self._equipment.mdns_link, Need.MDNS)
 
     @property
-    def local(self) -> SimulatedHands:
+    def local(self) -> LocalDoor:
         """Hands at the device."""
         return _there(self._equipment.local_door, Need.LOCAL)
 
     @property
-    def power(self) -> SimulatedPower:
+    def power(self) -> PowerDoor:
         """The DUT's power."""
         return _there(self._equipment.power_door, Need.POWER)
 
@@ -250,6 +251,17 @@ class LabBench:
 
     async def ready(self, *, within: float | None = None) -> bool:
         """Wait until the DUT is on all its transports."""
+        there = await self._turns_up(within)
+        power = self._equipment.power_door
+        if isinstance(power, LabPower) and power.cut_at:
+            if not there:
+                self.note(
+                    "the device did not come back as one does whose power was cut; perhaps it never was"
+                )
+            power.cut_at = 0
+        return there
+
+    async def _turns_up(self, within: float | None) -> bool:
         behaviour = self.profile.behaviour
         limit = max(behaviour.boot, behaviour.reconnect) if within is None else within
         deadline = self._recorder.now + limit
@@ -269,11 +281,13 @@ class LabBench:
         """
         binding, tapped = self.profile.bindings.mqtt, self.offers(Need.TAP)
         assert binding is not None
+        power = self._equipment.power_door
+        since = power.cut_at if isinstance(power, LabPower) else 0
 
         def present(event: Event | None = None) -> bool:
             if event is not None and not isinstance(event.body, MqttPacket):
                 return False
-            return mqtt_present(self.trace, binding, tapped, silent=self._silent)
+            return mqtt_present(self.trace, binding, tapped, silent=self._silent, since=since)
 
         if present():
             return True
@@ -283,7 +297,7 @@ class LabBench:
             what="the device to be connected and subscribed over MQTT",
             imposed_by="profile: bindings.mqtt.reconnect, behaviour.boot",
         )
-        if event is None and fully and mqtt_present(self.trace, binding, tapped, silent=True):
+        if event is None and fully and mqtt_present(self.trace, binding, tapped, silent=True, since=since):
             self._silent = True
             self.note("the device is connected and subscribed, but does not say that it is online")
         return event is not None or self._silent

@@ -12,6 +12,9 @@ from harness.session.plan import PlannedCheck
 
 _EACH = 30.0  # seconds for a check, beside what the profile lets the device take
 _OPENING = 60.0  # seconds for opening the links, beside that
+PEOPLE_TAKE = 900.0
+"""Seconds more for each check where people have to do something at the device."""
+
 EVENT_LIMIT = 250_000
 """Events in the trace of one lane: tens of times what a whole run makes. Beyond, the device floods."""
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from urllib.parse import urlsplit
 
+from harness.checks.bench import LocalDoor, PowerDoor
 from harness.links.broker import Broker, broker_for
 from harness.links.coap import CoapLink, Endpoint
 from harness.links.errors import LinkError
+from harness.links.helpers.naming import helper_of
 from harness.links.mdns import GROUP, LOOPBACK, MdnsLink
 from harness.links.mqtt import MqttController
 from harness.links.serial import SerialLink
@@ -24,13 +27,18 @@ from harness.session.doors import (
     SimulatedPower,
     TapDoors,
 )
+from harness.session.lab_doors import LabHands, LabPower
+from harness.session.presence import coap_answers
 from harness.session.target import Target, UsageError, needs_met
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.faults import fault_named
+from harness.trace import coap
 from harness.trace.mdns import join_name
 from harness.trace.recorder import Recorder
 
 COAP_PORT = 5683
+PING_LIMIT = 1.0  # seconds for the answer to a CoAP ping
+DISCHARGED = 10.0  # seconds after which the capacitors of any supply are empty
 ANY_LOGIN = ("device", "simulated")  # for brokers of our own, which let everybody in
 
 
@@ -63,8 +71,8 @@ class Equipment:
         self.mqtt_door: MqttDoors | None = None
         self.tap_door: TapDoors | None = None
         self.coap_door: CoapDoors | None = None
-        self.local_door: SimulatedHands | None = None
-        self.power_door: SimulatedPower | None = None
+        self.local_door: LocalDoor | None = None
+        self.power_door: PowerDoor | None = None
         self._serial: SerialLink | None = None
         self.serial_door: SerialDoors | None = None
 
@@ -85,8 +93,10 @@ class Equipment:
             await self._open_mdns()
         if self.target.simulate:
             self._build_device()
-        elif Need.COAP in met:
-            self._open_coap(await self._coap_remote())
+        else:
+            await self._open_hands()
+            if Need.COAP in met:
+                self._open_coap(await self._coap_remote())
         if Need.SERIAL in met:
             await self._open_serial()
 
@@ -95,7 +105,7 @@ class Equipment:
 
         A real one is on already. One that is not up in time is found by :meth:`LabBench.ready`.
         """
-        if self.device is None or self.power_door is None:
+        if self.device is None or not isinstance(self.power_door, SimulatedPower):
             return
         await self.power_door.start()
         await self.power_door.started(within=self.profile.behaviour.boot)
@@ -134,6 +144,8 @@ class Equipment:
     async def tidy(self) -> None:
         """Undo what a check may have left behind."""
         self._own_endpoint = None
+        if isinstance(self.power_door, LabPower):
+            await self.power_door.tidy()
         if self.tap_door:
             self.tap_door.tidy()
         if self._coap:
@@ -143,6 +155,8 @@ class Equipment:
         """Close everything; each part is closed even if another one fails to."""
         closers = [
             self._serial.close if self._serial else None,
+            self.power_door.close if isinstance(self.power_door, LabPower) else None,
+            self.local_door.close if isinstance(self.local_door, LabHands) else None,
             self.device.stop if self.device else None,
             self._controller.close if self._controller else None,
             self._coap.close if self._coap else None,
@@ -227,6 +241,36 @@ class Equipment:
             self.device.mdns.neighbours = {self.mdns_link.address}
         self.local_door = SimulatedHands(self.device, self.recorder)
         self.power_door = SimulatedPower(self.device, self.recorder)
+
+    async def _open_hands(self) -> None:
+        """Whoever switches and operates a real device; it has power afterwards. Raises HelperError."""
+        target, name = self.target, self.profile.profile
+        if target.power is not None:
+            helper = helper_of(target.power)
+            self.power_door = LabPower(helper, self.recorder, name, self._answers_still)
+            await self.power_door.switch_on()  # its serial port may be there only with power
+        if target.hands is not None:
+            self.local_door = LabHands(helper_of(target.hands), self.recorder, name)
+
+    async def _answers_still(self) -> bool:
+        """Whether the device goes on answering CoAP pings, some time after its power was cut.
+
+        What MQTT shows is no help: a connection stays when the other side is gone.
+        """
+        if self._coap is None:
+            return False
+        endpoint = await self._coap.endpoint()
+        deadline = self.recorder.now + DISCHARGED
+        try:
+            while self.recorder.now < deadline:
+                mid = self._coap.next_mid()
+                ping = coap.encode(coap.empty(coap.Type.CON, mid))
+                endpoint.send(ping, "is it still there without power?")
+                if not await endpoint.receive(partial(coap_answers, mid=mid, token=b""), within=PING_LIMIT):
+                    return False
+            return True
+        finally:
+            endpoint.close()
 
     def _login(self) -> tuple[str, str]:
         """What a simulated device shows to the broker, if its profile says that it logs in."""

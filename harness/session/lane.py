@@ -17,7 +17,7 @@ from harness.model.requirement import Need
 from harness.model.verdict import Verdict
 from harness.session.addresses import address_for
 from harness.session.bench import LabBench
-from harness.session.budget import EVENT_LIMIT, longest_rule
+from harness.session.budget import EVENT_LIMIT, PEOPLE_TAKE, longest_rule
 from harness.session.equipment import Equipment
 from harness.session.judging import judge
 from harness.session.plan import PlannedCheck
@@ -209,7 +209,10 @@ class Lane:
             problem, harness_fault = f"the harness failed: {type(reason).__name__}: {reason}", True
         finally:
             self._recorder.record(CheckEnded(*names, problem, harness_fault, beyond_bench))
-            await bench.tidy()
+            try:
+                await bench.tidy()
+            except CannotStimulateError as reason:
+                self._recorder.record(Note(f"after {names[0]}, things were not put back: {reason}"))
 
     async def _observe(self, planned: PlannedCheck, bench: LabBench) -> None:
         """Prolong the run while a passive check is not yet conclusive and may still become so."""
@@ -237,8 +240,11 @@ class Lane:
             return None
         if bench.offers(Need.POWER):
             self._recorder.record(Note("the device does not come back by itself: its power is cycled"))
-            await bench.power.kill()
-            await bench.power.start()
+            try:
+                await bench.power.kill()
+                await bench.power.start()
+            except CannotStimulateError as reason:
+                self._recorder.record(Note(str(reason)))
             if await bench.ready():
                 return None
         self._dead = f"the device is not there: waited for {bench.waiting_for}, which did not come"
@@ -247,4 +253,5 @@ class Lane:
     def _longest_promise(self) -> float:
         """The longest time that a profile's own rule may make a check wait."""
         binding = self.profile.bindings.mqtt
-        return 4 * longest_rule(self.profile) + (8 * binding.keep_alive if binding else 0)
+        patience = PEOPLE_TAKE if self.target.asks_people else 0.0
+        return 4 * longest_rule(self.profile) + (8 * binding.keep_alive if binding else 0) + patience

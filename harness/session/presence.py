@@ -15,11 +15,13 @@ def mqtt_present(
     """Whether the DUT is connected, has its subscriptions, and has said that it is online.
 
     Seen at the tap; without one, from what our own client gets of the DUT. One that is ``silent`` need not
-    say so, if the tap shows the rest. What stands up to line ``since`` does not count: the power was cut there,
-    and a connection may outlive that as far as anybody can see.
+    say so, if the tap shows the rest. What stands up to line ``since`` does not count: the power was cut
+    there, and a connection may outlive that as far as anybody can see.
     """
     return (
-        _present_at_tap(trace, binding, silent, since) if tapped else _present_at_client(trace, binding, since)
+        _present_at_tap(trace, binding, silent, since)
+        if tapped
+        else _present_at_client(trace, binding, since)
     )
 
 

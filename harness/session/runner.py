@@ -21,7 +21,7 @@ from harness.links.endpoint import BrokerError
 from harness.links.errors import LinkError
 from harness.model.profile import Profile
 from harness.model.verdict import Outcome, Verdict
-from harness.session.budget import allowance, opening_allowance
+from harness.session.budget import PEOPLE_TAKE, allowance, opening_allowance
 from harness.session.judging import judgement
 from harness.session.lane import Lane
 from harness.session.plan import PlannedCheck
@@ -117,6 +117,7 @@ class Runner:
         work.planned[planned.id] = planned
         work.results[planned.id] = self._loop.create_future()
         work.allowed += allowance(work.spec.profile, planned)
+        work.allowed += PEOPLE_TAKE if work.spec.target.asks_people else 0.0
         work.queue.put_nowait(planned)
         if work.task is None:
             self._start(work)

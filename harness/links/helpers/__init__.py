@@ -37,8 +37,8 @@ HANDS = frozenset({Deed.PRESS, Deed.SENSE, Deed.ATTACH, Deed.DETACH})
 class Task:
     """One thing to be done at the device.
 
-    ``device`` names it for people, ``name`` is the control, the sensor, or what is plugged in; ``value`` is what
-    a sensor is to see, as JSON text.
+    ``device`` names it for people, ``name`` is the control, the sensor, or what is plugged in; ``value`` is
+    what a sensor is to see, as JSON text.
     """
 
     deed: Deed
@@ -62,9 +62,6 @@ class Task:
 
 class Helper(Protocol):
     """Somebody or something that does what is asked."""
-
-    takes_its_time: bool
-    """Whether the thing happens somewhere between asking and being told that it is done."""
 
     @property
     def can(self) -> Collection[Deed]:

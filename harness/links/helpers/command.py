@@ -29,13 +29,13 @@ class CommandHelper:
     cannot be.
     """
 
-    takes_its_time = True
-
     def __init__(self, template: str, *, limit: float = LIMIT) -> None:
         self._limit = limit
         try:
             self._words = shlex.split(template)
-            named = {name for word in self._words for _, name, _, _ in Formatter().parse(word) if name is not None}
+            named = {
+                name for word in self._words for _, name, _, _ in Formatter().parse(word) if name is not None
+            }
         except ValueError as problem:
             raise HelperError(f"the command {template!r} cannot be read: {problem}") from None
         if not self._words:

@@ -1,11 +1,11 @@
-"""How people name helpers on the command line and in files: ``command:uhubctl -p 2 -a {action}`` and the like."""
+"""How people name helpers on the command line and in files, such as ``command:uhubctl -p 2 -a {action}``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.links.helpers import Deed, Helper, HelperError
+from harness.links.helpers import Helper, HelperError
 from harness.links.helpers.command import CommandHelper
 from harness.links.helpers.operator import the_operator
 from harness.links.helpers.relay import LineRelay, RelayBoard, channels_of
@@ -80,8 +80,3 @@ def helper_of(name: HelperName) -> Helper:
             return LineRelay(name.port, name.words)
         case Kind.CONSOLE:
             raise HelperError("the console of the board is no equipment of its own")
-
-
-def lacks(helper: Helper, *deeds: Deed) -> list[Deed]:
-    """Which of these deeds a helper cannot do."""
-    return [deed for deed in deeds if deed not in helper.can]

@@ -4,8 +4,8 @@ What is to be done is one line on standard error::
 
     harness asks 3 off: switch the power of plug off, then press Enter (no and Enter if it cannot be done)
 
-The answer is one line on standard input: empty, or a word that agrees, when it is done; ``no``, with the reason
-after it, when it cannot be done.
+The answer is one line on standard input: empty, or a word that agrees, when it is done; ``no``, with the
+reason after it, when it cannot be done.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ class Operator:
     ``say`` writes a line for the person; answers are read from the descriptor ``source``.
     """
 
-    takes_its_time = True
     can: Collection[Deed] = POWER | HANDS
 
     def __init__(

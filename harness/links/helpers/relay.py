@@ -28,21 +28,21 @@ CLOSING = (Deed.POWER_ON, Deed.ATTACH)
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One relay of a board. An inverted one is closed to switch off: the load hangs on its resting contact."""
+    """One relay of a board. An inverted one is closed to switch off: the load is on its resting contact."""
 
     number: int
     inverted: bool = False
 
 
 def channels_of(words: str) -> Mapping[str, Channel]:
-    """Read ``1`` (the power), or ``key=1,other=!2``; ``!`` stands before an inverted one. Raises HelperError."""
+    """Read ``1`` (the power), or ``key=1,other=!2``; ``!`` marks an inverted one. Raises HelperError."""
     found: dict[str, Channel] = {}
     for part in words.split(","):
         match = re.fullmatch(r"(?:([\w-]+)=)?(!?)(\d+)", part.strip())
         if match is None or not 1 <= int(match[3]) <= MOST_CHANNELS:
             raise HelperError(
-                f"{part.strip()!r} is no relay: a number from 1 to {MOST_CHANNELS}, with the key that it presses "
-                "before it (start=2), and ! before the number where the resting contact is used (!1)"
+                f"{part.strip()!r} is no relay: a number from 1 to {MOST_CHANNELS}, with the key that it "
+                "presses before it (start=2), and ! before the number where the resting contact is used (!1)"
             )
         if (match[1] or POWER_CHANNEL) in found:
             raise HelperError(f"{part.strip()!r}: {match[1] or 'the power'} has a relay already")
@@ -127,7 +127,7 @@ class LineRelay:
 
 
 class RelayLine:
-    """The serial port of a board: opened when it is first needed, and kept, for some boards drop out with it."""
+    """The serial port of a board: opened when it is first needed, and kept: some boards drop out with it."""
 
     def __init__(self, port: str, baud_rate: int = 9600) -> None:
         self.port = port
@@ -145,7 +145,9 @@ class RelayLine:
             self._serial.write(raw)
         except (serial.SerialException, OSError, ValueError) as problem:
             await self.close()
-            raise HelperError(f"the relay board at {self.port} cannot be told anything: {problem}") from problem
+            raise HelperError(
+                f"the relay board at {self.port} cannot be told anything: {problem}"
+            ) from problem
 
     async def close(self) -> None:
         """Close the port."""
