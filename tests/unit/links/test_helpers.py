@@ -203,7 +203,8 @@ def test_a_person_is_asked_in_words_and_a_program_by_a_word() -> None:
     terminal = _Terminal("")
     assert _ask(terminal, OFF) == ["by hand: switch the power of plug off"]
     assert terminal.asked == [
-        "harness asks 1 off: switch the power of plug off, then press Enter (no and Enter if it cannot be done)"
+        "harness asks 1 off: switch the power of plug off, then press Enter "
+        "(no and Enter if it cannot be done)"
     ]
 
 
