@@ -167,7 +167,7 @@ class End:
 class ValueConversion:
     """What becomes of a value on its way from the source to the target, in terms of affordances.
 
-    A number (its reciprocal, where that is converted: kelvin to mired) is multiplied by ``factor``, ``offset``
+    A number (or its reciprocal: kelvin to mired) is multiplied by ``factor``, ``offset``
     is added, and the result rounded to ``step``; a value that ``values`` names becomes what stands beside it.
     """
 
