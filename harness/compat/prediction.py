@@ -14,6 +14,7 @@ from pathlib import Path
 
 from harness.compat.numbers import exact, plain_number
 from harness.model.base import Value
+from harness.model.capability import Transport
 from harness.model.schema import same_value
 
 
@@ -73,6 +74,8 @@ class FindingKind(StrEnum):
     FREQUENCY = "frequency"
     CURRENT = "current"
     POWER = "power"
+    PHASES = "phases"
+    EARTH = "earth"
     CONNECTOR = "connector"
     # Whether they can be in one home at all
     CLIENT_ID = "client-id"
@@ -81,13 +84,6 @@ class FindingKind(StrEnum):
     # One in the place of the other
     NAMES = "names"
     VOCABULARY = "vocabulary"
-
-
-class Transport(StrEnum):
-    """What a binding travels over."""
-
-    MQTT = "mqtt"
-    COAP = "coap"
 
 
 class Flow(StrEnum):
@@ -101,9 +97,9 @@ class Flow(StrEnum):
 class Via(StrEnum):
     """What a message passes between the two."""
 
-    DIRECT = "direct"  # both ends have one address: the needer speaks to the offerer itself
-    RULE = "rule"  # one transport, other names or values: a rule of the home maps one to the other
-    BRIDGE = "bridge"  # two transports: something speaks both
+    DIRECT = "direct"  # one transport, and the values mean the same at both ends
+    TRANSLATED = "translated"  # one transport; something converts units or names of values on the way
+    BRIDGE = "bridge"  # two transports; something speaks both
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +121,8 @@ class Finding:
     """One thing that stands between two devices, or that is worth knowing.
 
     ``left`` is a key of the offerer's profile, ``right`` one of the needer's; None where there is none.
-    ``capability`` is the vocabulary's name of what is concerned, empty for the devices as a whole.
+    ``term`` is the vocabulary's name of what is concerned, empty for the devices as a whole; ``need`` the name
+    of the need, if it is about one.
     """
 
     kind: FindingKind
@@ -134,7 +131,8 @@ class Finding:
     left: KeyPlace | None
     right: KeyPlace | None
     proposal: str
-    capability: str = ""
+    term: str = ""
+    need: str = ""
 
 
 class AffordanceKind(StrEnum):
@@ -150,14 +148,15 @@ class End:
     """One end of a binding: an affordance of a device, and where it is reached.
 
     ``address`` is the MQTT topic or CoAP path that this flow uses (of a property, the command topic for a
-    command and the state topic for a state); ``member`` the member of a JSON object there, if it is one.
+    command and the state topic for a state), None where the device has none for it: a device that follows
+    another one listens at the address of the other. ``member`` is the member of a JSON object in the payload.
     """
 
     device: str
     affordance: AffordanceKind
     name: str
     transport: Transport
-    address: str
+    address: str | None
     member: str | None = None
     qos: int | None = None
     retain: bool | None = None
@@ -168,7 +167,8 @@ class ValueConversion:
     """What becomes of a value on its way from the source to the target, in terms of affordances.
 
     A number (or its reciprocal: kelvin to mired) is multiplied by ``factor``, ``offset``
-    is added, and the result rounded to ``step``; a value that ``values`` names becomes what stands beside it.
+    is added, and the result rounded to ``step``. A value that ``values`` names becomes what stands beside it.
+    Where there is a ``constant``, everything becomes that.
     """
 
     factor: Fraction = Fraction(1)
@@ -176,6 +176,7 @@ class ValueConversion:
     reciprocal: bool = False
     step: Fraction | None = None
     values: tuple[tuple[Value, Value], ...] = ()
+    constant: Value = None
     source_unit: str | None = None
     target_unit: str | None = None
 
@@ -183,10 +184,13 @@ class ValueConversion:
     def is_identity(self) -> bool:
         """Whether values stay as they are."""
         plain = self.factor == 1 and self.offset == 0 and self.step is None and not self.reciprocal
+        plain = plain and self.constant is None
         return plain and all(same_value(source, target) for source, target in self.values)
 
     def apply(self, value: Value) -> Value:
         """The value as the target gets it. One that cannot be converted stays as it is."""
+        if self.constant is not None:
+            return self.constant
         for source, target in self.values:
             if same_value(source, value):
                 return target
@@ -207,17 +211,22 @@ class ValueConversion:
 class Link:
     """One binding that was found: what the needer uses of the offerer, and how it gets there.
 
-    ``within`` is how long it may take, in seconds, from what happens at the source until it shows at the
-    target (for a command: until the offerer reports its new state).
+    ``need`` is the name of the need in the needer's profile; ``capability`` the key in the offerer's, such as
+    ``capabilities.OnOff.OnOff``, which means ``term``. The source sends only what ``when`` names: a value of
+    its own, or one of a list; None stands for everything. ``within`` is how long it may take, in seconds, from
+    what happens at the source until it shows at the target (for a command, until the offerer reports its new
+    state).
     """
 
     need: str
     capability: str
+    term: str
     flow: Flow
     source: End
     target: End
     via: Via
     within: float
+    when: Value = None
     conversion: ValueConversion = ValueConversion()
 
 

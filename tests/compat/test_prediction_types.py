@@ -17,6 +17,7 @@ from harness.compat.prediction import Outcome, Severity, ValueConversion, outcom
         (ValueConversion(values=((True, "ON"), (False, "OFF"))), True, "ON"),
         (ValueConversion(values=((1, "one"),)), True, True),
         (ValueConversion(factor=Fraction(2)), "text", "text"),
+        (ValueConversion(constant=False), "off", False),
         (ValueConversion(factor=Fraction(1), reciprocal=True), 0, 0),
     ],
 )
