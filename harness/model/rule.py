@@ -12,6 +12,7 @@ Three forms, told apart by their keys:
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cached_property
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
@@ -63,7 +64,8 @@ class Condition(Part):
         """True for events and actions, which happen; False for properties, which last."""
         return self.property_ is None
 
-    @property
+    # Computed once: planners try the same conditions on a great many states.
+    @cached_property
     def names(self) -> frozenset[str]:
         """The properties that its truth depends on."""
         compared = {ref for ref in (self.above, self.below) if isinstance(ref, str)}
@@ -71,7 +73,7 @@ class Condition(Part):
 
     def holds(self, state: dict[str, Value]) -> bool | None:
         """Whether a property condition is true in ``state``; None where ``state`` lacks what it needs."""
-        if any(name not in state for name in self.names):
+        if not self.names <= state.keys():
             return None
         value = state[self.property_ or ""]
         if self.equals is not None and not same_value(value, self.equals):

@@ -43,11 +43,18 @@ class _Prepared:
     concerned: frozenset[str]  # the properties that commands may not, or need not, change
     needs_happening: bool
 
+    # Loops, not all(): these two are asked about every rule of every state that a plan looks at.
     def applies(self, state: State) -> bool:
-        return all(condition.holds(state) for condition in self.causes)
+        for condition in self.causes:  # noqa: SIM110
+            if not condition.holds(state):
+                return False
+        return True
 
     def is_kept(self, state: State) -> bool:
-        return all(condition.holds(state) for condition in self.results)
+        for condition in self.results:  # noqa: SIM110
+            if not condition.holds(state):
+                return False
+        return True
 
 
 def _prepared(rule: Rule) -> _Prepared:
