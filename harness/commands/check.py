@@ -16,18 +16,21 @@ from harness.report.console import terminal
 from harness.report.progress import Progress
 from harness.report.terminal import print_summary
 from harness.session.setup import Options
+from harness.session.target import UsageError
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the devices; returns the exit status."""
+    if not arguments.profiles and not arguments.bench:
+        raise UsageError("check what? name a profile, such as profiles/smart-plug.yaml, or --bench FILE")
     console = terminal()
-    front = _Front(Progress(console))
+    front = _Front(Progress(console, quiet=arguments.quiet))
     if arguments.listen:
         console.print(f"listening: {arguments.listen} is what the device has to have as its MQTT broker")
     status = pytest.main(_pytest_arguments(arguments), plugins=[front])
     run = front.run
     if run is not None and run.setup.results:
-        print_summary(console, run.setup.results, page=run.page)
+        print_summary(console, run.setup.results, page=run.page, lanes=run.setup.ran)
     if front.failed_itself:
         return ExitStatus.UNDECIDED
     if status == pytest.ExitCode.NO_TESTS_COLLECTED:
@@ -80,6 +83,7 @@ def _pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     # Nothing of the folder that we are called in (its pytest settings, its conftest files) has a say here.
     given = ["-p", "no:terminal", "-c", os.devnull, "--rootdir", str(Path.cwd()), "--noconftest"]
     given += ["-p", "no:cacheprovider"] if not arguments.pytest else []
+    given.append("--capture=no")  # what our display writes is for the person who waits, while it happens
     for profile in arguments.profiles:
         given += ["--profile", profile]
     for field in fields(Options):

@@ -26,12 +26,21 @@ _EVIDENCE_SHOWN = 3
 _DEVICES_TOLD = 4
 
 
-def print_summary(console: Console, runs: Sequence[RunResult], *, page: Path | None = None) -> None:
-    """Print the end of a run: a table of what did not pass, counts, timing, and the report's page."""
+def print_summary(
+    console: Console,
+    runs: Sequence[RunResult],
+    *,
+    page: Path | None = None,
+    lanes: Sequence[str] | None = None,
+) -> None:
+    """Print the end of a run: a table of what did not pass, counts, timing, and the report's page.
+
+    ``lanes``: what each device is called (default: by its profile).
+    """
     if is_plain(console):
-        console.file.writelines(f"{line}\n" for line in summary_lines(runs, page=page))
+        console.file.writelines(f"{line}\n" for line in summary_lines(runs, page=page, lanes=lanes))
         return
-    reports = _reports(runs)
+    reports = _reports(runs, lanes)
     for report in reports:
         if told := _told(report):
             console.print(_table(report, told))
@@ -41,9 +50,11 @@ def print_summary(console: Console, runs: Sequence[RunResult], *, page: Path | N
         console.print(Text(text), soft_wrap=True)
 
 
-def summary_lines(runs: Sequence[RunResult], *, page: Path | None = None) -> list[str]:
+def summary_lines(
+    runs: Sequence[RunResult], *, page: Path | None = None, lanes: Sequence[str] | None = None
+) -> list[str]:
     """The end of a run as plain lines, for logs and for pytest's terminal summary."""
-    reports = _reports(runs)
+    reports = _reports(runs, lanes)
     lines: list[str] = []
     for report in reports:
         for told in _told(report):
@@ -51,9 +62,9 @@ def summary_lines(runs: Sequence[RunResult], *, page: Path | None = None) -> lis
     return [*lines, *(line.plain for line in _closing(reports)), *_page_lines(page)]
 
 
-def _reports(runs: Sequence[RunResult]) -> list[Report]:
-    lanes = lane_names([run.profile.profile for run in runs])
-    return [report_of(run, lane=lane) for run, lane in zip(runs, lanes, strict=True)]
+def _reports(runs: Sequence[RunResult], lanes: Sequence[str] | None) -> list[Report]:
+    names = lanes or lane_names([run.profile.profile for run in runs])
+    return [report_of(run, lane=lane) for run, lane in zip(runs, names, strict=True)]
 
 
 def _closing(reports: Sequence[Report], *, signs: bool = False) -> Iterator[Text]:

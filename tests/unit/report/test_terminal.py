@@ -40,7 +40,7 @@ def play(
     console: Console, judgements: tuple[Judgement, ...], lanes: tuple[str, ...] = ("smart-plug",)
 ) -> None:
     progress = Progress(console)
-    progress.started(len(judgements) * len(lanes))
+    progress.started(dict.fromkeys(lanes, len(judgements)))
     for each in judgements:
         for lane in lanes:
             progress.check_started(lane, each.result.id)
@@ -54,6 +54,24 @@ def test_plain_progress_is_one_line_for_each_result(pipe: Console, run: RunResul
     assert len(lines) == len(run.judgements)
     assert lines[0] == "pass  smart-plug::MQTT-DEV-001  CONNECT came first"
     assert lines[1] == "fail  smart-plug::DEV-03[relay/mqtt]  reported OFF after ON was commanded"
+
+
+def test_what_keeps_all_checks_from_running_is_told_once(pipe: Console, run: RunResult) -> None:
+    absent = next(item for item in run.judgements if item.result.outcome.verdict is Verdict.INCONCLUSIVE)
+    play(pipe, (absent,) * 3)
+    lines = written(pipe).splitlines()
+    assert [absent.result.outcome.message in line for line in lines] == [True, False, False]
+    assert all(line.startswith("inconclusive  smart-plug::") for line in lines)
+
+
+def test_quiet_progress_tells_what_did_not_pass(pipe: Console, run: RunResult) -> None:
+    progress = Progress(pipe, quiet=True)
+    progress.started({"smart-plug": len(run.judgements)})
+    for each in run.judgements:
+        progress.result("smart-plug", each)
+    told = written(pipe)
+    assert "reported OFF after ON was commanded" in told
+    assert "CONNECT came first" not in told
 
 
 def test_no_color_means_plain_lines(monkeypatch: pytest.MonkeyPatch, screen: Console, run: RunResult) -> None:
@@ -81,22 +99,44 @@ def test_live_progress_tells_failures_as_they_come_and_no_passes(screen: Console
 
 
 def test_live_progress_of_many_devices_names_those_behind(screen: Console, run: RunResult) -> None:
+    lanes = [f"plug-{number}" for number in range(1, 21)]
     progress = Progress(screen)
-    progress.started(20)
-    for lane in ("plug-1", "plug-2", "plug-3"):
+    progress.started(dict.fromkeys(lanes, 2))
+    for lane in lanes:
         progress.check_started(lane, "MQTT-DEV-001")
         if lane != "plug-2":
             progress.result(lane, run.judgements[0])
             progress.check_started(lane, "DEV-03")
     progress.finished()
     shown = written(screen)
-    assert "3 devices, slowest: plug-2 (0: MQTT-DEV-001)" in shown
+    assert "20 devices, slowest: plug-2 (0: MQTT-DEV-001)" in shown
+
+
+def test_live_progress_of_a_bench_is_one_line_for_each_board(screen: Console, run: RunResult) -> None:
+    progress = Progress(screen)
+    progress.started({"plug": 2, "conditioner": 3})
+    progress.check_started("plug", "MQTT-DEV-001")
+    progress.result("plug", run.judgements[0])
+    progress.check_started("plug", "DEV-03")
+    progress.check_started("conditioner", "DEV-16")
+    progress.finished()
+    lines = written(screen).splitlines()
+    assert any("plug " in line and "1/2" in line and "DEV-03" in line for line in lines)
+    assert any("conditioner " in line and "0/3" in line and "DEV-16" in line for line in lines)
+
+
+def test_plain_progress_tells_which_of_several_devices_is_done(pipe: Console, run: RunResult) -> None:
+    play(pipe, run.judgements, ("plug-1", "plug-2"))
+    done = [line for line in written(pipe).splitlines() if line.startswith("done")]
+    told = "1 pass, 1 fail, 1 warn, 2 inconclusive, 1 not-applicable, 1 error"
+    assert sorted(done[0].removeprefix("done  plug-1: ").split(", ")) == sorted(told.split(", "))
+    assert [line.split(":")[0] for line in done] == ["done  plug-1", "done  plug-2"]
 
 
 def test_live_progress_needs_no_thread(screen: Console, run: RunResult) -> None:
     before = threading.active_count()
     progress = Progress(screen)
-    progress.started(3)
+    progress.started({"plug": 3})
     assert threading.active_count() == before
     progress.finished()
 
