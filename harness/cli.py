@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 
     check = commands.add_parser("check", help="check devices against their profiles", epilog=EPILOG)
-    check.add_argument("profiles", nargs="+", metavar="PROFILE", help="profile of the device, a YAML file")
+    check.add_argument("profiles", nargs="*", metavar="PROFILE", help="profile of the device, a YAML file")
     add_run_options(check.add_argument)
     check.add_argument("-q", "--quiet", action="store_true", help="say only what did not pass")
     check.add_argument(

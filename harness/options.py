@@ -25,6 +25,7 @@ def add_options(add: Callable[..., Any]) -> None:
 
 def add_run_options(add: Callable[..., Any]) -> None:
     """All options but the profile."""
+    add("--bench", metavar="FILE", help="check the boards that the bench file names, side by side")
     add("--simulate", action="store_true", help="check a simulated device built from the profile")
     add("--fault", action="append", default=[], metavar="NAME", help="give it a fault; may be repeated")
     add("--count", type=int, default=1, metavar="N", help="simulated devices for each profile")

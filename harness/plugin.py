@@ -7,6 +7,7 @@ the fixture ``dut``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -33,8 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the profiles as what is to be collected, unless test files are named."""
-    if not config.option.profile:
+    """Take the profiles, or the bench file, as what is to be collected, unless test files are named."""
+    if not config.option.profile and not config.option.bench:
         return
     config.option.profile[:] = expanded(config.option.profile)
     from harness.model.requirement import Area
@@ -43,14 +44,19 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{area}: checks of the area {area}, by the harness")
     config.pluginmanager.register(HarnessRun(config), RUN)
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
-        config.args[:] = config.option.profile
+        config.args[:] = described_by(config)
     if config.pluginmanager.hasplugin("dsession") or getattr(config.option, "dist", "no") == "load":
         # A device is checked by one worker from start to end, so that its trace is one.
         config.option.dist = "loadscope"
 
 
+def described_by(config: pytest.Config) -> list[str]:
+    """The files that describe the devices: the profiles, or the bench file."""
+    return [config.option.bench] if config.option.bench else list(config.option.profile)
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """A profile that was named by ``--profile`` holds checks."""
+    """A file that was named by ``--profile`` or ``--bench`` holds checks."""
     run = parent.config.pluginmanager.get_plugin(RUN)
     if run is None or file_path not in run.paths:
         return None
@@ -59,7 +65,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 class ProfileFile(pytest.File):
-    """A profile, and a lane of checks for each device of it."""
+    """A profile or a bench file, and a lane of checks for each device of it."""
 
     def collect(self) -> Iterable[LaneCollector]:
         """One lane for each device."""
@@ -158,7 +164,7 @@ class HarnessRun:
         self._verdicts: list[tuple[str, str]] = []
         self._has_checks = False
         self._lane: str | None = None  # the last one that had a check
-        self.paths = {Path(name).resolve() for name in config.option.profile}
+        self.paths = {Path(name).resolve() for name in described_by(config)}
         self._worker = hasattr(config, "workerinput")
         self._progress = getattr(config, "harness_progress", None)  # set by `harness check`
 
@@ -213,7 +219,7 @@ class HarnessRun:
         if session.config.option.collectonly or self._worker or not items:
             return
         if self._progress is not None:
-            self._progress.started(len(items))
+            self._progress.started(Counter(item.lane for item in items))
         for item in items:
             self.the_runner().enqueue(item.lane, item.planned)
         for lane in {item.lane for item in items}:

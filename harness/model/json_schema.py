@@ -1,4 +1,4 @@
-"""The JSON Schema of profiles, made from the model, and what it says about one place in a profile."""
+"""The JSON Schema of profiles, made from the model, and what a schema says about one place in a file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from functools import cache
 from pathlib import Path as FilePath
 from typing import Any
+
+from pydantic import BaseModel
 
 from harness.model.problems import Path
 from harness.model.profile import Profile
@@ -29,7 +31,7 @@ def profile_schema() -> Schema:
     A profile that extends another may leave out what it does not change, and may remove keys by null: for
     those the schema has a second, partial form of every definition.
     """
-    full = _for_people(_full())
+    full = _for_people(_full(Profile))
     definitions = full.pop("$defs")
     definitions["Profile"] = full
     partial = {name + _PARTIAL: _partial(definition) for name, definition in definitions.items()}
@@ -100,23 +102,30 @@ def _removable(schema: Schema) -> Schema:
 
 
 @cache
-def _full() -> Schema:
-    return Profile.model_json_schema(by_alias=True)
+def _full(model: type[BaseModel]) -> Schema:
+    return model.model_json_schema(by_alias=True)
 
 
-def schemas_at(path: Path) -> list[Schema]:
-    """The schemas that a value at ``path`` of a profile may choose from; empty where nothing may stand."""
-    found = _alternatives(_full())
+def schemas_at(path: Path, model: type[BaseModel] = Profile) -> list[Schema]:
+    """The schemas that a value at ``path`` of a file may choose from; empty where nothing may stand.
+
+    ``model`` is what the file describes.
+    """
+    root = _full(model)
+    found = _alternatives(root, root)
     for part in path:
         found = [
-            choice for schema in found for inner in _inner(schema, part) for choice in _alternatives(inner)
+            choice
+            for schema in found
+            for inner in _inner(schema, part)
+            for choice in _alternatives(inner, root)
         ]
     return found
 
 
-def known_keys(path: Path) -> list[str]:
+def known_keys(path: Path, model: type[BaseModel] = Profile) -> list[str]:
     """The keys that the mapping at ``path`` may have by name."""
-    return [key for schema in schemas_at(path) for key in schema.get("properties", {})]
+    return [key for schema in schemas_at(path, model) for key in schema.get("properties", {})]
 
 
 def _inner(schema: Schema, part: str | int) -> list[Schema]:
@@ -128,19 +137,20 @@ def _inner(schema: Schema, part: str | int) -> list[Schema]:
     return [extra] if isinstance(extra, dict) else []
 
 
-def _alternatives(schema: Schema) -> list[Schema]:
+def _alternatives(schema: Schema, root: Schema) -> list[Schema]:
     """The schema with its reference followed, split at ``anyOf``, without null, which stands for absence."""
     if "$ref" in schema:
-        target = _full()["$defs"][schema["$ref"].rpartition("/")[2]]
+        target = root["$defs"][schema["$ref"].rpartition("/")[2]]
         own = {key: value for key, value in schema.items() if key not in ("$ref", "default")}
         # What the class is about is the business of those who read the code.
-        return _alternatives({**{key: value for key, value in target.items() if key != "description"}, **own})
+        about_class = {key: value for key, value in target.items() if key != "description"}
+        return _alternatives({**about_class, **own}, root)
     if "anyOf" in schema:
         about = {key: schema[key] for key in ("description",) if key in schema}
         return [
             {**choice, **about}
             for inner in schema["anyOf"]
-            for choice in _alternatives(inner)
+            for choice in _alternatives(inner, root)
             if choice.get("type") != "null"
         ]
     return [schema]

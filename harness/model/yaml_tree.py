@@ -92,9 +92,10 @@ class Node:
 Content = dict[str, Node] | list[Node] | str | int | float | bool | None
 
 
-def read_tree(file: FilePath) -> tuple[Node, list[Problem]]:
+def read_tree(file: FilePath, kind: str = "profile") -> tuple[Node, list[Problem]]:
     """The tree of a YAML file, and the mistakes that do not keep it from being read, such as doubled keys.
 
+    ``kind`` says what the file ought to be.
     Raises :class:`ProfileError` where there is no tree: no such file, not UTF-8, not YAML, not a mapping.
     """
     text = _read_text(file)
@@ -104,12 +105,12 @@ def read_tree(file: FilePath) -> tuple[Node, list[Problem]]:
     except YAMLError as error:
         raise ProfileError((_syntax_problem(file, text, error),)) from None
     if document is None:
-        raise _failure(file, 0, "the file is empty", allowed="a mapping with the keys of a profile")
+        raise _failure(file, 0, "the file is empty", allowed=f"a mapping with the keys of a {kind}")
     reader = _Reader(file, yaml.constructor)
     tree = reader.node(document, (), Place(file, document.start_mark.line + 1))
     if not isinstance(tree.content, dict):
-        kind = "a list" if isinstance(tree.content, list) else "a single value"
-        raise _failure(file, tree.place.line, f"a profile is a mapping, this is {kind}", allowed="key: value")
+        found = "a list" if isinstance(tree.content, list) else "a single value"
+        raise _failure(file, tree.place.line, f"a {kind} is a mapping, this is {found}", allowed="key: value")
     return tree, reader.problems
 
 

@@ -8,30 +8,34 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.links.endpoint import BrokerError, User, parse_url
-from harness.links.helpers import HelperError
-from harness.links.helpers.naming import HelperName, parse
 from harness.model.loading import load_profile
 from harness.model.problems import ProfileError
+from harness.model.profile import Profile
 from harness.model.units import load_units, numbered_units
 from harness.options import SIMULATED_PORT
 from harness.session.adapting import logging_in
+from harness.session.boards import boards_of
 from harness.session.judging import result_of_trace
 from harness.session.limits import allow_sockets
 from harness.session.plan import PlannedCheck, plan
 from harness.session.result import Judgement, RunResult
 from harness.session.runner import LaneSpec, Runner
-from harness.session.target import OWN_BROKERS, Target, UsageError, needs_met
+from harness.session.target import OWN_BROKERS, Target, UsageError, address_in, helper_in, needs_met
 from harness.simulate.faults import UnknownFault, fault_named
 from harness.trace.lines import read
 
 SOCKETS_OF_A_LANE = 24  # at most: both ends of each connection, listeners, multicast, the trace
+
+_REACHED_BY = ("listen", "mqtt", "ca", "coap", "mdns", "serial", "interface", "power", "hands")
+_SAID_BY_THE_BENCH = ("profile", "unit", "simulate", "fault", *_REACHED_BY)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """What ``harness check`` and pytest are asked for; the field names are those of the options."""
 
-    profile: Sequence[str]
+    profile: Sequence[str] = ()
+    bench: str | None = None
     simulate: bool = False
     fault: Sequence[str] = ()
     count: int = 1
@@ -52,11 +56,6 @@ class Options:
     seed: int = 1
     report: str | None = None
 
-    @property
-    def in_virtual_time(self) -> bool:
-        """Whether the clock jumps over waits: wherever everything is on our own loop, unless told not to."""
-        return self.simulate and self.broker == "embedded" and not self.real_time
-
 
 class Progress(Protocol):
     """Who is told how far the run is."""
@@ -76,32 +75,47 @@ class Setup:
         self.results: list[RunResult] = []
         self.ran: list[str] = []  # the lanes of those results
         self.problems: dict[str, str] = {}
-        self._target = _target(options)
-        self._logs_in = options.simulate and _user_of(options.broker) is not None
+        self._logs_in = _user_of(options.broker) is not None
         self._lanes: dict[Path, list[str]] = {}
         self._specs: dict[str, LaneSpec] = {}
-        for name in options.profile:
-            self._add(Path(name))
+        if options.bench:
+            self._add_bench(Path(options.bench))
+        else:
+            target = _target(options)
+            for name in options.profile:
+                self._add(Path(name), target)
+        if options.virtual_time and options.real_time:
+            raise UsageError("--virtual-time and --real-time: choose one")
+        if options.virtual_time and not self.in_virtual_time:
+            raise UsageError(
+                "--virtual-time needs simulated devices and the embedded broker: other clocks do not jump"
+            )
         allow_sockets(SOCKETS_OF_A_LANE * len(self._specs))
         self._place_traces()
 
+    @property
+    def in_virtual_time(self) -> bool:
+        """Whether the clock jumps over waits: wherever everything is on our own loop, unless told not to."""
+        simulated = all(spec.target.simulate for spec in self._specs.values())
+        return simulated and self.options.broker == "embedded" and not self.options.real_time
+
     def lanes_of(self, path: Path) -> list[str]:
-        """The lanes of the profile in that file, in order."""
+        """The lanes of the profile or the bench in that file, in order."""
         return self._lanes[path.resolve()]
 
     def plan_of(self, lane: str) -> tuple[PlannedCheck, ...]:
         """The plan of a lane."""
         spec = self._specs[lane]
-        met = needs_met(spec.profile, self._target)
+        met = needs_met(spec.profile, spec.target)
         return plan(spec.profile, frozenset(met), self.options.select)
 
     def runner(self, progress: Progress | None = None) -> Runner:
         """A runner for all lanes; the report's folders are made."""
         if progress is None:
-            return Runner(list(self._specs.values()), virtual=self.options.in_virtual_time)
+            return Runner(list(self._specs.values()), virtual=self.in_virtual_time)
         return Runner(
             list(self._specs.values()),
-            virtual=self.options.in_virtual_time,
+            virtual=self.in_virtual_time,
             on_started=progress.check_started,
             on_result=progress.result,
         )
@@ -119,7 +133,25 @@ class Setup:
                 self.ran.append(name)
                 self.results.append(result_of_trace(list(read(spec.trace)), spec.trace))
 
-    def _add(self, path: Path) -> None:
+    def _add_bench(self, path: Path) -> None:
+        """A lane for each board; it has the name that the board has in the file."""
+        options = self.options
+        for name in _SAID_BY_THE_BENCH:
+            if getattr(options, name):
+                raise UsageError(f"--bench and --{name}: the bench file says that for each board")
+        if options.count != 1:
+            raise UsageError("--bench and --count: name each board in the bench file")
+        boards = boards_of(path, broker=options.broker)
+        for board in boards:
+            self._add_lane(board.name, board.profile, board.path, board.target)
+        self._lanes[path.resolve()] = [board.name for board in boards]
+
+    def _add_lane(self, name: str, profile: Profile, path: Path, target: Target) -> None:
+        if self._logs_in and target.simulate:
+            profile = logging_in(profile)
+        self._specs[name] = LaneSpec(name, profile, str(path), target, self.options.seed, len(self._specs))
+
+    def _add(self, path: Path, target: Target) -> None:
         try:
             profile = load_profile(path, unit=self.options.unit)
             further = load_units(path, numbered_units(profile.unit, self.options.count - 1))
@@ -131,11 +163,8 @@ class Setup:
             )
         names = []
         for one in [profile, *further]:
-            if self._logs_in:
-                one = logging_in(one)
             name = self._unused(profile.profile)
-            number = len(self._specs)
-            self._specs[name] = LaneSpec(name, one, str(path), self._target, self.options.seed, number)
+            self._add_lane(name, one, path, target)
             names.append(name)
         self._lanes[path.resolve()] = names
 
@@ -185,13 +214,9 @@ def _target(options: Options) -> Target:
                 raise UsageError(f"--{name} is for simulated devices; add --simulate")
         if len(options.profile) > 1:
             raise UsageError("a real device has one profile: name one")
-    if options.virtual_time and options.real_time:
-        raise UsageError("--virtual-time and --real-time: choose one")
     for name in ("power", "hands"):
         if options.simulate and getattr(options, name):
             raise UsageError(f"--{name} is for real devices: a simulated one is switched and operated anyway")
-    if options.virtual_time and (not options.simulate or options.broker != "embedded"):
-        raise UsageError("--virtual-time needs --simulate and the embedded broker: other clocks do not jump")
     if options.listen and options.mqtt:
         raise UsageError("--listen and --mqtt: the DUT connects either to the tap or to that broker")
     if options.count < 1:
@@ -204,7 +229,7 @@ def _target(options: Options) -> Target:
     return Target(
         simulate=options.simulate,
         broker=options.broker,
-        listen=_address(options.listen) if options.listen else None,
+        listen=address_in(options.listen, "--listen") if options.listen else None,
         mqtt=options.mqtt,
         ca=Path(options.ca) if options.ca else None,
         coap=options.coap,
@@ -212,19 +237,9 @@ def _target(options: Options) -> Target:
         interface=options.interface,
         serial=options.serial,
         faults=tuple(options.fault),
-        power=_helper("power", options.power),
-        hands=_helper("hands", options.hands),
+        power=helper_in(options.power, "--power"),
+        hands=helper_in(options.hands, "--hands"),
     )
-
-
-def _helper(option: str, text: str | None) -> HelperName | None:
-    """Who does something at the device, as an option names it."""
-    if text is None:
-        return None
-    try:
-        return parse(text)
-    except HelperError as problem:
-        raise UsageError(f"--{option}: {problem}") from None
 
 
 def _user_of(broker: str) -> User | None:
@@ -235,10 +250,3 @@ def _user_of(broker: str) -> User | None:
         return parse_url(broker).user
     except BrokerError as problem:
         raise UsageError(str(problem)) from None
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise UsageError(f"--listen {text}: not an address such as 0.0.0.0:1883")
-    return host, int(port)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from harness.links.helpers.naming import HelperName
+from harness.links.helpers import HelperError
+from harness.links.helpers.naming import HelperName, parse
 from harness.model.profile import Profile
 from harness.model.requirement import Need
 
@@ -87,6 +88,24 @@ def needs_met(profile: Profile, target: Target) -> frozenset[Need]:
     if target.power is not None and met & {Need.BROKER, Need.COAP, Need.SERIAL}:
         met.add(Need.POWER)
     return frozenset(met)
+
+
+def address_in(text: str, option: str) -> tuple[str, int]:
+    """Host and port. Raises UsageError that names the option."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise UsageError(f"{option} {text}: not an address such as 0.0.0.0:1883")
+    return host, int(port)
+
+
+def helper_in(text: str | None, option: str) -> HelperName | None:
+    """Who does something at the device, as the option names it. Raises UsageError that names the option."""
+    if text is None:
+        return None
+    try:
+        return parse(text)
+    except HelperError as problem:
+        raise UsageError(f"{option}: {problem}") from None
 
 
 def _without_password(url: str) -> str:
