@@ -33,3 +33,8 @@ def needs(program: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(
         shutil.which(program) is None, reason=f"{program} is not installed ({PEERS.get(program, program)})"
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with peers come first: they wait in real time, and the others can use the processor meanwhile."""
+    items.sort(key=lambda item: item.get_closest_marker("peer") is None)

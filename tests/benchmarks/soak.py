@@ -1,4 +1,4 @@
-"""Run after run in virtual time: a conforming device never gets a bad verdict, a fault always breaks its check.
+"""Run after run in virtual time: conforming devices get no bad verdict, a fault always breaks its check.
 
     python tests/benchmarks/soak.py [--runs N] [--faults N] [--jobs N] [PROFILE ...]
 
