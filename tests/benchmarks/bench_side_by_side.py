@@ -124,9 +124,7 @@ def bad_neighbours(profile: Path, count: int, select: list[str]) -> bool:
     faults[count // 3], faults[count // 2] = "hangs", "floods"
     together = verdicts(profile, faults, select)
     wrong = [name for name, told in together.items() if faults[int(name)] is None and told != alone]
-    print(
-        f"one hangs, one floods: {count - 2 - len(wrong)} of {count - 2} others as if alone"
-    )
+    print(f"one hangs, one floods: {count - 2 - len(wrong)} of {count - 2} others as if alone")
     return not wrong
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.checks.behaviour.commands import ROUNDING, commands
+from harness.checks.behaviour.commands import ROUNDING, Command, commands
 from harness.checks.behaviour.episodes import Episode, Told, episodes, names_of, teller_of, told_of
 from harness.checks.behaviour.forecast import State, all_hold, lasting
 from harness.checks.behaviour.reach import name_of, was_offered, writers_of
@@ -19,6 +19,7 @@ from harness.checks.payloads import json_text
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level
 from harness.model.rule import Condition, Rule, RuleKind
+from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject, Verdict
 from harness.trace.events import Event
 
@@ -201,6 +202,9 @@ def _judge_refusal(case: Case, rule: Rule) -> Outcome:
                 wrong = became_of(case, name, sent, at)
                 if wrong is not None and wrong.verdict is Verdict.FAIL:
                     return wrong
+                betrayed = _sign_of_obedience(case, command, name, rule)
+                if betrayed is not None:
+                    return betrayed
                 answer = [command.answer.event] if command.answer else []
                 text = f"{_text(rule.while_)}: {name} = {json_text(command.value)} was refused"
                 tried.append(wrong or passed(text, command.sent, answer, command.reports[:1]))
@@ -208,6 +212,35 @@ def _judge_refusal(case: Case, rule: Rule) -> Outcome:
     if undecided or tried:
         return (undecided or tried)[0]
     return inconclusive(f"no command for what is to be refused was given while {_text(rule.while_)}")
+
+
+def _sign_of_obedience(case: Case, command: Command, name: str, refusing: Rule) -> Outcome | None:
+    """A failure where the device told again what only follows once a command was obeyed.
+
+    Another rule may undo the command at once, so that no state betrays it. The first happening may belong to
+    how the state came about, and be told late.
+    """
+    for rule in case.profile.behaviour.rules:
+        wanted = {**_state_at(case, rule, command.sent.line), name: command.value}
+        caused = any(condition.property_ == name for condition in rule.when) and not rule.for_
+        if not caused or lasting(rule.when) != rule.when or not all_hold(rule.when, wanted):
+            continue
+        for condition in rule.then:
+            told = [
+                report
+                for report in case.reports(condition.event)
+                if condition.event and (condition.data is None or same_value(report.value, condition.data))
+            ]
+            before = [report for report in told if report.event.line < command.sent.line]
+            after = [report for report in told if command.sent.line < report.event.line < command.end]
+            if before and after:
+                return failed(
+                    f"{_text(refusing.while_)}, but {name} = {json_text(command.value)} was obeyed for a "
+                    f"moment: {condition} was told again",
+                    command.sent,
+                    after[0],
+                )
+    return None
 
 
 def _state_at(case: Case, rule: Rule, line: int) -> State:
