@@ -1,4 +1,4 @@
-"""The smart plug's maker promises every recommendation: whatever breaks it, a run fails and names the check."""
+"""The smart plug promises every recommendation: whatever breaks it, a run fails and names the check."""
 
 from __future__ import annotations
 
