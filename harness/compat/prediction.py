@@ -121,8 +121,8 @@ class Finding:
     """One thing that stands between two devices, or that is worth knowing.
 
     ``left`` is a key of the offerer's profile, ``right`` one of the needer's; None where there is none.
-    ``term`` is the vocabulary's name of what is concerned, empty for the devices as a whole; ``need`` the name
-    of the need, if it is about one.
+    ``term`` is the vocabulary's name of what is concerned, empty for the devices as a whole; ``need`` is the
+    name of the need, if it is about one.
     """
 
     kind: FindingKind
@@ -213,9 +213,9 @@ class Link:
 
     ``need`` is the name of the need in the needer's profile; ``capability`` the key in the offerer's, such as
     ``capabilities.OnOff.OnOff``, which means ``term``. The source sends only what ``when`` names: a value of
-    its own, or one of a list; None stands for everything. ``within`` is how long it may take, in seconds, from
-    what happens at the source until it shows at the target (for a command, until the offerer reports its new
-    state).
+    its own, or one of a list; None stands for everything. ``within`` is how long it may take, in seconds,
+    from what happens at the source until it shows at the target (for a command, until the offerer reports its
+    new state).
     """
 
     need: str
