@@ -45,12 +45,14 @@ class Aspect(StrEnum):
 class Gap:
     """One way in which values do not fit, or, where it is not ``certain``, may not fit.
 
-    ``text`` follows the name of the sender: ``goes up to 35, the maximum is 30``.
+    ``text`` follows the name of the sender: ``can be 35, accepted is from 16 to 30``. Where the gap is
+    ``total``, no value at all gets through.
     """
 
     aspect: Aspect
     text: str
     certain: bool = True
+    total: bool = False
 
 
 def containment(inner: DataSchema, outer: DataSchema) -> Containment:
@@ -71,7 +73,7 @@ def _gaps(inner: DataSchema, outer: DataSchema) -> Iterator[Gap]:
     if is_empty(inner):
         return
     if inner.type is not outer.type and not (inner.type in NUMERIC and outer.type in NUMERIC):
-        yield Gap(Aspect.TYPE, f"is {_article(inner.type)}, wanted is {_article(outer.type)}")
+        yield Gap(Aspect.TYPE, f"is {_article(inner.type)}, wanted is {_article(outer.type)}", total=True)
         return
     if inner.type in NUMERIC:
         yield from number_gaps(Numbers.of(inner), Numbers.of(outer))
@@ -128,48 +130,50 @@ def _crossed(least: int | None, most: int | None) -> bool:
 
 def number_gaps(inner: Numbers, outer: Numbers) -> Iterator[Gap]:
     """In what respects numbers of one set are not in another."""
-    if inner.is_short:
+    if inner.is_short or inner.members is not None:
         yield from _listed_number_gaps(tuple(inner.listed()), outer)
-    elif inner.members is not None:
-        yield from _listed_number_gaps(tuple(sorted(inner.members)), outer)
-    elif outer.members is not None:
-        yield Gap(Aspect.VALUES, f"is any number {range_text(inner)}, {_accepted(outer)}")
-    else:
-        if inner.starts_below(outer) or inner.ends_above(outer):
-            yield Gap(Aspect.RANGE, f"lies {range_text(inner)}, accepted is {range_text(outer)}")
-        if inner.leaves_steps_of(outer):
-            yield Gap(Aspect.STEP, _step_text(inner, outer))
+        return
+    total = not inner.meets(outer)
+    if outer.members is not None:
+        yield Gap(Aspect.VALUES, f"is any number {range_text(inner)}, {_accepted(outer)}", total=total)
+        return
+    if inner.starts_below(outer) or inner.ends_above(outer):
+        text = f"lies {range_text(inner)}, accepted is {range_text(outer)}"
+        yield Gap(Aspect.RANGE, text, total=total)
+    if inner.leaves_steps_of(outer):
+        yield Gap(Aspect.STEP, _step_text(inner, outer), total=total)
 
 
 def _listed_number_gaps(numbers: tuple[Fraction, ...], outer: Numbers) -> Iterator[Gap]:
     missing = [number for number in numbers if number not in outer]
     if not missing:
         return
+    total = len(missing) == len(numbers)
     if outer.members is not None:
-        yield Gap(Aspect.VALUES, f"can be {_shown_numbers(missing)}, {_accepted(outer)}")
+        yield Gap(Aspect.VALUES, f"can be {_shown_numbers(missing)}, {_accepted(outer)}", total=total)
         return
     outside = [number for number in missing if outer.is_below(number) or outer.is_above(number)]
     if outside:
         text = f"can be {_shown_numbers(outside)}, accepted is {range_text(outer)}"
-        yield Gap(Aspect.RANGE, text)
+        yield Gap(Aspect.RANGE, text, total=total)
     off_step = [number for number in missing if not outer.is_on_step(number)]
     if off_step:
         assert outer.step is not None
         text = f"can be {_shown_numbers(off_step)}, accepted are steps of {number_text(outer.step)}"
-        yield Gap(Aspect.STEP, text)
+        yield Gap(Aspect.STEP, text, total=total)
 
 
 def _listed_gaps(values: tuple[Value, ...], outer: DataSchema) -> Iterator[Gap]:
     missing = [value for value in values if not outer.accepts(value)]
     if not missing:
         return
-    shown = _shown(missing)
+    shown, total = _shown(missing), len(missing) == len(values)
     accepted = listed_values(outer)
     if accepted is not None:
-        yield Gap(Aspect.VALUES, f"can be {shown}, accepted is only {_shown(list(accepted))}")
+        yield Gap(Aspect.VALUES, f"can be {shown}, accepted is only {_shown(list(accepted))}", total=total)
     else:
         aspect = _aspect_of(missing[0], outer)
-        yield Gap(aspect, f"can be {shown}: {outer.violations(missing[0])[0]}")
+        yield Gap(aspect, f"can be {shown}: {outer.violations(missing[0])[0]}", total=total)
 
 
 def _aspect_of(value: Value, outer: DataSchema) -> Aspect:
@@ -193,11 +197,11 @@ def _text_gaps(inner: DataSchema, outer: DataSchema) -> Iterator[Gap]:
     least, most = inner.min_length or 0, inner.max_length
     if outer.min_length is not None and least < outer.min_length:
         text = f"can have {least} characters, accepted are {outer.min_length} and more"
-        yield Gap(Aspect.LENGTH, text, certain)
+        yield Gap(Aspect.LENGTH, text, certain, most is not None and most < outer.min_length)
     if outer.max_length is not None and (most is None or most > outer.max_length):
         sent = "any number of" if most is None else f"up to {most}"
         text = f"can have {sent} characters, accepted are {outer.max_length} at most"
-        yield Gap(Aspect.LENGTH, text, certain)
+        yield Gap(Aspect.LENGTH, text, certain, least > outer.max_length)
     if outer.pattern is not None and outer.pattern != inner.pattern:
         yield _pattern_gap(inner, outer)
 
@@ -218,17 +222,18 @@ def _array_gaps(inner: DataSchema, outer: DataSchema) -> Iterator[Gap]:
         most = 0
     if outer.min_items is not None and least < outer.min_items:
         text = f"can have {least} items, accepted are {outer.min_items} and more"
-        yield Gap(Aspect.LENGTH, text)
+        yield Gap(Aspect.LENGTH, text, total=most is not None and most < outer.min_items)
     if outer.max_items is not None and (most is None or most > outer.max_items):
         sent = "any number of" if most is None else f"up to {most}"
-        yield Gap(Aspect.LENGTH, f"can have {sent} items, accepted are {outer.max_items} at most")
+        text = f"can have {sent} items, accepted are {outer.max_items} at most"
+        yield Gap(Aspect.LENGTH, text, total=least > outer.max_items)
     if most == 0 or outer.items is None:
         return
     if inner.items is None:
         yield Gap(Aspect.TYPE, "does not say what its items are")
         return
     for gap in _gaps(inner.items, outer.items):
-        yield Gap(gap.aspect, f"has items: one {gap.text}", gap.certain)
+        yield Gap(gap.aspect, f"has items: one {gap.text}", gap.certain, gap.total and least > 0)
 
 
 def _object_gaps(inner: DataSchema, outer: DataSchema) -> Iterator[Gap]:
@@ -236,12 +241,13 @@ def _object_gaps(inner: DataSchema, outer: DataSchema) -> Iterator[Gap]:
     for name in outer.required:
         if name not in inner.required:
             how = "may leave out" if name in sent else "lacks"
-            yield Gap(Aspect.MEMBERS, f"{how} the member {name}")
+            yield Gap(Aspect.MEMBERS, f"{how} the member {name}", total=name not in sent)
     for name, schema in wanted.items():
         # A required member that is described nowhere can be anything.
         if name in sent:
             for gap in _gaps(sent[name], schema):
-                yield Gap(gap.aspect, f"has a member {name} that {gap.text}", gap.certain)
+                total = gap.total and name in inner.required
+                yield Gap(gap.aspect, f"has a member {name} that {gap.text}", gap.certain, total)
         elif name in inner.required:
             yield Gap(Aspect.TYPE, f"does not say what its member {name} is", certain=False)
 

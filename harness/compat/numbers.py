@@ -67,6 +67,14 @@ class Numbers:
         step = None if self.step is None else self.step * abs(factor)
         return Numbers(None, low, high, low_open, high_open, step, self.anchor * factor + offset)
 
+    def inverted(self) -> Numbers:
+        """The reciprocals of all numbers, of a set of positive ones; its steps are lost."""
+        if self.members is not None:
+            return Numbers(frozenset(1 / number for number in self.members if number))
+        low = None if self.high is None else 1 / self.high if self.high > 0 else None
+        high = 1 / self.low if self.low is not None and self.low > 0 else None
+        return Numbers(None, low, high, self.high_open, self.low_open)
+
     @property
     def count(self) -> int | None:
         """How many numbers there are; None where they are without end."""
@@ -101,6 +109,28 @@ class Numbers:
         """Whether its numbers are few enough to look at each."""
         count = self.count
         return count is not None and count <= _FEW
+
+    def meets(self, other: Numbers) -> bool:
+        """Whether a number is found that is in both sets; of steps that hardly ever meet, none may be."""
+        if self.is_empty or other.is_empty:
+            return False
+        for few, rest in ((self, other), (other, self)):
+            if few.members is not None or few.is_short:
+                return any(number in rest for number in few.listed())
+        low, high = _greatest(self.low, other.low), _least(self.high, other.high)
+        if low is not None and high is not None and low > high:
+            return False
+        coarse, fine = sorted((self, other), key=lambda each: each.step or 0, reverse=True)
+        if coarse.step is None:
+            return low is None or high is None or low < high or (low in self and low in other)
+        start = low if low is not None else high if high is not None else coarse.anchor
+        first = (
+            ceil((start - coarse.anchor) / coarse.step)
+            if low is not None or high is None
+            else floor((start - coarse.anchor) / coarse.step) - _FEW
+        )
+        numbers = (coarse.anchor + (first + index) * coarse.step for index in range(_FEW + 1))
+        return any(number in fine and number in coarse for number in numbers)
 
     def __contains__(self, number: Fraction) -> bool:
         if self.members is not None:
@@ -143,6 +173,14 @@ class Numbers:
 def exact(number: float) -> Fraction:
     """The number that a profile means: 0.1 is a tenth, whatever binary makes of it."""
     return Fraction(number) if isinstance(number, int) else Fraction(repr(number))
+
+
+def _greatest(first: Fraction | None, second: Fraction | None) -> Fraction | None:
+    return max((each for each in (first, second) if each is not None), default=None)
+
+
+def _least(first: Fraction | None, second: Fraction | None) -> Fraction | None:
+    return min((each for each in (first, second) if each is not None), default=None)
 
 
 def _exact(number: float | None) -> Fraction | None:

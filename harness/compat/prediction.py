@@ -207,6 +207,9 @@ class ValueConversion:
         return plain_number(number)
 
 
+UNCHANGED = ValueConversion()
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """One binding that was found: what the needer uses of the offerer, and how it gets there.
@@ -227,7 +230,7 @@ class Link:
     via: Via
     within: float
     when: Value = None
-    conversion: ValueConversion = ValueConversion()
+    conversion: ValueConversion = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)

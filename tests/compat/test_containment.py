@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from harness.compat.containment import Aspect, Containment, containment, gaps_between
+from harness.compat.containment import NUMERIC, Aspect, Containment, containment, gaps_between
 from harness.model.schema import DataSchema
 
 # The world: numbers on a fine grid around the bounds that schemas have, short texts of two letters.
@@ -154,6 +154,18 @@ def test_schemas_of_one_type_agree_with_enumeration(pair: tuple[DataSchema, Data
         assert found is not ... or inner.pattern
     else:
         assert can_be_open(inner, outer)
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.one_of(st.tuples(NUMBERS, NUMBERS), st.tuples(ANYTHING, ANYTHING), st.tuples(ARRAYS, ARRAYS)))
+def test_where_a_gap_is_total_nothing_gets_through(pair: tuple[DataSchema, DataSchema]) -> None:
+    inner, outer = pair
+    through = [value for value in candidates(inner) if inner.accepts(value) and outer.accepts(value)]
+    total = any(gap.total for gap in gaps_between(inner, outer))
+    if total:
+        assert not through
+    elif inner.type in NUMERIC and outer.type in NUMERIC and any(map(inner.accepts, candidates(inner))):
+        assert through
 
 
 @given(ANYTHING)

@@ -1,0 +1,196 @@
+"""Which capability of one device meets a need of another one, and how the two are bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.compat.containment import Aspect
+from harness.compat.delivery import Meeting, common_transports, delivery_clashes
+from harness.compat.device import Clash, Device
+from harness.compat.ends import link_of
+from harness.compat.prediction import FindingKind, Link, Severity
+from harness.compat.routes import Part, Route, routes
+from harness.compat.telling import told_part, waits_in_vain
+from harness.model.capability import Transport
+from harness.model.meaning import Needed, Offered
+from harness.model.profile import InvalidValuePolicy
+
+_RANK = (Severity.NOTE, Severity.DEGRADES, Severity.BLOCKS)
+_KINDS = {
+    Aspect.TYPE: FindingKind.TYPE,
+    Aspect.RANGE: FindingKind.RANGE,
+    Aspect.STEP: FindingKind.STEP,
+    Aspect.VALUES: FindingKind.VALUES,
+    Aspect.LENGTH: FindingKind.LENGTH,
+    Aspect.PATTERN: FindingKind.PATTERN,
+    Aspect.MEMBERS: FindingKind.MEMBERS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """How far a need is met by another device."""
+
+    needed: Needed
+    clashes: tuple[Clash, ...]
+    links: tuple[Link, ...] = ()
+
+    @property
+    def worst(self) -> Severity | None:
+        """The severity of its worst clash; None where there is none."""
+        return worst(self.clashes)
+
+
+def worst(clashes: Iterable[Clash]) -> Severity | None:
+    """The worst severity among clashes; None where there are none."""
+    return max((clash.severity for clash in clashes), key=_RANK.index, default=None)
+
+
+def badness(clashes: Sequence[Clash]) -> tuple[int, int]:
+    """What the better one of two sets of clashes has less of."""
+    severities = [_RANK.index(clash.severity) for clash in clashes]
+    return max(severities, default=-1), len(severities)
+
+
+def assess(needer: Device, needed: Needed, offerer: Device) -> Assessment | None:
+    """How far ``needed`` is met by ``offerer``; None where that one offers nothing of the kind."""
+    offers = tuple(
+        each
+        for each in offerer.offers.get(needed.term.cluster, ())
+        if needed.label is None or each.label == needed.label
+    )
+    if not offers:
+        return None
+    candidates = [
+        _by_transport(needer, needed, offerer, route, transport)
+        for route in routes(needed, offers)
+        for transport in _transports(Meeting(needer, needed, offerer, route.offered))
+    ]
+    if not candidates:
+        return Assessment(needed, (_absent(needer, needed, offerer, offers),))
+    return min(candidates, key=lambda each: badness(each.clashes))
+
+
+def _transports(meeting: Meeting) -> tuple[Transport | None, ...]:
+    return common_transports(meeting) or (None,)
+
+
+def _absent(needer: Device, needed: Needed, offerer: Device, offers: Sequence[Offered]) -> Clash:
+    has = ", ".join(dict.fromkeys(each.term.name for each in offers))
+    return Clash(
+        FindingKind.ABSENT,
+        Severity.BLOCKS,
+        f"{needer.name} needs {needed.term.path}, {offerer.name} has only {has} of {needed.term.cluster}",
+        ("capabilities", offers[0].key.split(".")[1]),
+        ("needs", needed.name, "uses"),
+        f"offer {needed.term.path} at {offerer.name}, or a rule of the home that makes it from the rest",
+    )
+
+
+def _by_transport(
+    needer: Device, needed: Needed, offerer: Device, route: Route, transport: Transport | None
+) -> Assessment:
+    meeting = Meeting(needer, needed, offerer, route.offered)
+    clashes = [*_access_clashes(meeting), *delivery_clashes(meeting, transport)]
+    parts = route.parts(needed) if needed.commands else (told_part(meeting),)
+    clashes += _value_clashes(meeting, parts)
+    if not needed.commands:
+        clashes += waits_in_vain(meeting)
+    links = tuple(link_of(meeting, part, transport) for part in parts if part.fit.through)
+    return Assessment(needed, tuple(clashes), links)
+
+
+def _access_clashes(meeting: Meeting) -> Iterator[Clash]:
+    offered = meeting.offered
+    own = offered.offer.property_
+    if own is None:
+        return
+    if meeting.commands and not offered.writable:
+        yield Clash(
+            FindingKind.READ_ONLY,
+            Severity.BLOCKS,
+            f"{meeting.needer.name} sets {offered.term.path}, it cannot be set at {meeting.offerer.name}",
+            ("properties", own, "readOnly"),
+            (*meeting.need, "access"),
+            f"{meeting.offerer.name} would have to let others set it",
+        )
+    elif not meeting.commands and not offered.readable:
+        yield Clash(
+            FindingKind.WRITE_ONLY,
+            Severity.BLOCKS,
+            f"{meeting.needer.name} asks for {offered.term.path}, {meeting.offerer.name} does not tell it",
+            ("properties", own, "writeOnly"),
+            (*meeting.need, "access"),
+            f"{meeting.offerer.name} would have to report it",
+        )
+
+
+def _value_clashes(meeting: Meeting, parts: Sequence[Part]) -> Iterator[Clash]:
+    """What does not fit of the values, said once where several causes send the same."""
+    through = any(part.fit.through for part in parts)
+    seen: set[tuple[FindingKind, str]] = set()
+    for part in parts:
+        for clash in _part_clashes(meeting, part, through):
+            if (clash.kind, clash.what) not in seen:
+                seen.add((clash.kind, clash.what))
+                yield clash
+
+
+def _part_clashes(meeting: Meeting, part: Part, through: bool) -> Iterator[Clash]:
+    sender, taker = meeting.offerer.name, meeting.needer.name
+    if meeting.commands:
+        sender, taker = taker, sender
+    subject = f"what {sender} sends as {meeting.needed.term.path}"
+    if part.fit.no_conversion is not None:
+        source, target = part.fit.no_conversion
+        what = f"{subject} is in {source}, {taker} has {target}, and nothing converts one to the other"
+        yield _clash(meeting, part, FindingKind.UNIT, Severity.BLOCKS, what, "units of one quantity")
+        return
+    for gap in part.fit.gaps:
+        severity = Severity.DEGRADES if through else Severity.BLOCKS
+        kind = _KINDS[gap.aspect] if gap.certain else FindingKind.UNDECIDED
+        what, proposal = f"{subject} {gap.text}", f"values that {taker} knows"
+        if gap.aspect is Aspect.RANGE and meeting.commands:
+            what, proposal = _beyond(meeting, what)
+        yield _clash(meeting, part, kind, severity, what, proposal)
+    conversion = part.fit.conversion
+    if conversion.source_unit != conversion.target_unit:
+        lossy = part.fit.blurred and meeting.commands
+        what = f"{subject} is converted from {conversion.source_unit} to {conversion.target_unit}"
+        if part.fit.rounded and conversion.step is not None:
+            what += f" and rounded to {float(conversion.step):g}"
+        what += ": different commands become the same" if lossy else ""
+        severity = Severity.DEGRADES if lossy else Severity.NOTE
+        yield _clash(meeting, part, FindingKind.CONVERSION, severity, what, "a hub that converts units")
+
+
+def _beyond(meeting: Meeting, what: str) -> tuple[str, str]:
+    clamps = meeting.offerer.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP
+    does = "becomes the nearest limit" if clamps else "is refused"
+    return f"{what}; what is beyond {does}", f"the range of {meeting.offerer.name} at {meeting.needer.name}"
+
+
+def _clash(
+    meeting: Meeting, part: Part, kind: FindingKind, severity: Severity, what: str, proposal: str
+) -> Clash:
+    left = (*meeting.affordance, *_key_of(kind, part.offered)) if part.offered.affordance else None
+    return Clash(kind, severity, what, left, part.source, proposal)
+
+
+def _key_of(kind: FindingKind, offered: Offered) -> tuple[str, ...]:
+    """The key in a property that a finding of that kind is about; nothing where it is about the whole."""
+    if offered.offer.property_ is None:
+        return ()
+    keys = {
+        FindingKind.UNIT: "unit",
+        FindingKind.CONVERSION: "unit",
+        FindingKind.STEP: "multipleOf",
+        FindingKind.TYPE: "type",
+        FindingKind.PATTERN: "pattern",
+    }
+    if kind is FindingKind.RANGE and offered.schema is not None:
+        return ("maximum",) if offered.schema.maximum is not None else ("minimum",)
+    if kind is FindingKind.VALUES and offered.schema is not None and offered.schema.enum is not None:
+        return ("enum",)
+    return (keys[kind],) if kind in keys else ()

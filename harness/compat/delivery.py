@@ -1,0 +1,360 @@
+"""Whether what is told or commanded reaches the other one: transport, reliability, deadlines, trust."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.compat.device import Clash, Device
+from harness.compat.prediction import FindingKind, Severity
+from harness.model.capability import Access, SecurityLevel, Transport
+from harness.model.meaning import Needed, Offered
+from harness.model.problems import Path
+from harness.model.vocabulary import TermKind
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """A need, and the capability that it may be met by."""
+
+    needer: Device
+    needed: Needed
+    offerer: Device
+    offered: Offered
+
+    @property
+    def commands(self) -> bool:
+        """Whether the needer commands, and is not told."""
+        return self.needed.commands
+
+    @property
+    def need(self) -> Path:
+        """The key of the need."""
+        return ("needs", self.needed.name)
+
+    @property
+    def capability(self) -> Path:
+        """The key of the capability."""
+        return tuple(self.offered.key.split("."))
+
+    @property
+    def affordance(self) -> Path:
+        """The key of the affordance that is offered, or of the availability topic."""
+        offer = self.offered.offer
+        for section, name in (
+            ("properties", offer.property_),
+            ("actions", offer.action),
+            ("events", offer.event),
+        ):
+            if name is not None:
+                return (section, name)
+        return ("bindings", "mqtt", "availability")
+
+    def binding(self, transport: Transport) -> Path:
+        """The key of the binding of what is offered."""
+        if self.offered.offer.availability:
+            return self.affordance
+        return ("bindings", transport.value, *self.affordance)
+
+
+def common_transports(meeting: Meeting) -> tuple[Transport, ...]:
+    """Transports over which both reach each other, in the order in which they are tried."""
+    return tuple(
+        each for each in Transport if each in meeting.needed.transports and each in meeting.offered.transports
+    )
+
+
+def delivery_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
+    """Everything about delivery over ``transport``, or over a bridge where that is None."""
+    if transport is None:
+        yield from _transport_clashes(meeting)
+    elif transport is Transport.MQTT:
+        yield from _version_clash(meeting)
+        yield from _quality_clashes(meeting)
+        yield from _retain_clashes(meeting)
+        yield from _availability_clash(meeting)
+    else:
+        yield from _observe_clash(meeting)
+    yield from _deadline_clashes(meeting, transport)
+    yield from _sleep_clashes(meeting, transport)
+    yield from _discovery_clash(meeting)
+    yield from _security_clashes(meeting, transport)
+
+
+def _transport_clashes(meeting: Meeting) -> Iterator[Clash]:
+    needed, offered = meeting.needed, meeting.offered
+    wanted = _names(needed.transports)
+    if not offered.transports or not needed.transports:
+        yield Clash(
+            FindingKind.TRANSPORT,
+            Severity.BLOCKS,
+            f"{meeting.offerer.name} has no transport for {offered.term.path}; "
+            f"{meeting.needer.name} speaks {wanted}",
+            meeting.capability,
+            (*meeting.need, "transports"),
+            f"bind {'.'.join(map(str, meeting.affordance))} to {wanted}",
+        )
+        return
+    yield Clash(
+        FindingKind.BRIDGE,
+        Severity.DEGRADES,
+        f"{meeting.offerer.name} has {offered.term.path} over {_names(offered.transports)}, "
+        f"{meeting.needer.name} speaks {wanted}",
+        ("bindings",),
+        (*meeting.need, "transports"),
+        f"a bridge between {wanted} and {_names(offered.transports)}, or a binding over {wanted}",
+    )
+
+
+def _names(transports: frozenset[Transport]) -> str:
+    return " and ".join(sorted(each.value.upper().replace("COAP", "CoAP") for each in transports)) or "none"
+
+
+def _version_clash(meeting: Meeting) -> Iterator[Clash]:
+    left, right = meeting.offerer.profile.bindings.mqtt, meeting.needer.profile.bindings.mqtt
+    if left is not None and right is not None and left.version != right.version:
+        yield Clash(
+            FindingKind.MQTT_VERSION,
+            Severity.NOTE,
+            f"{meeting.offerer.name} speaks MQTT {left.version}, {meeting.needer.name} {right.version}",
+            ("bindings", "mqtt", "version"),
+            ("bindings", "mqtt", "version"),
+            "a broker that speaks both; properties of MQTT 5 do not reach the older one",
+        )
+
+
+def _quality_clashes(meeting: Meeting) -> Iterator[Clash]:
+    wanted = meeting.needed.need.qos
+    found = _quality(meeting)
+    if found is None:
+        return
+    key, quality = found
+    if quality < wanted:
+        lost = "commands" if meeting.commands else "reports"
+        yield Clash(
+            FindingKind.QOS,
+            Severity.DEGRADES,
+            f"{meeting.needer.name} relies on QoS {wanted}, "
+            f"{meeting.offerer.name} has QoS {quality}: {lost} can be lost",
+            (*meeting.binding(Transport.MQTT), key),
+            (*meeting.need, "qos"),
+            f"QoS {wanted} at {meeting.offerer.name}",
+        )
+
+
+def _quality(meeting: Meeting) -> tuple[str, int] | None:
+    mqtt = meeting.offerer.profile.bindings.mqtt
+    assert mqtt is not None, "it is offered over MQTT"
+    name = meeting.offered.affordance
+    if meeting.offered.offer.availability and mqtt.availability is not None:
+        return "qos", mqtt.availability.qos
+    if name in mqtt.properties:
+        bound = mqtt.properties[name]
+        return ("command_qos", bound.command_qos) if meeting.commands else ("qos", bound.qos)
+    if name in mqtt.actions:
+        return "command_qos", mqtt.actions[name].command_qos
+    return ("qos", mqtt.events[name].qos) if name in mqtt.events else None
+
+
+def _retain_clashes(meeting: Meeting) -> Iterator[Clash]:
+    if meeting.commands:
+        return
+    mqtt = meeting.offerer.profile.bindings.mqtt
+    assert mqtt is not None, "it is offered over MQTT"
+    name, need = meeting.offered.affordance, meeting.needed.need
+    retained = mqtt.availability.retain if mqtt.availability is not None else True
+    if name in mqtt.properties:
+        retained = mqtt.properties[name].retain
+    elif name in mqtt.events:
+        if mqtt.events[name].retain:
+            yield Clash(
+                FindingKind.RETAIN,
+                Severity.DEGRADES,
+                f"the broker keeps this event of {meeting.offerer.name}: {meeting.needer.name} gets it again "
+                "after each reconnection, as if it had just happened",
+                (*meeting.binding(Transport.MQTT), "retain"),
+                meeting.need,
+                "events without retain",
+            )
+        return
+    if retained or not (need.retained or need.access is Access.READ):
+        return
+    every = meeting.offerer.told_every
+    waits = f"until the next report, up to {every:g} s later" if every else "until the next change"
+    yield Clash(
+        FindingKind.RETAIN,
+        Severity.DEGRADES if every else Severity.BLOCKS,
+        f"{meeting.needer.name} relies on the broker to keep the state, {meeting.offerer.name} publishes it "
+        f"without retain: after a restart it knows nothing {waits}",
+        (*meeting.binding(Transport.MQTT), "retain"),
+        (*meeting.need, "retained" if need.retained else "access"),
+        f"retain: true at {meeting.offerer.name}",
+    )
+
+
+def _availability_clash(meeting: Meeting) -> Iterator[Clash]:
+    mqtt = meeting.offerer.profile.bindings.mqtt
+    assert mqtt is not None, "it is offered over MQTT"
+    if meeting.needed.need.availability and mqtt.availability is None:
+        yield Clash(
+            FindingKind.AVAILABILITY,
+            Severity.DEGRADES,
+            f"{meeting.needer.name} relies on being told when the other one has gone, "
+            f"{meeting.offerer.name} has no availability topic",
+            ("bindings", "mqtt", "availability"),
+            (*meeting.need, "availability"),
+            "an availability topic with a last will",
+        )
+
+
+def _observe_clash(meeting: Meeting) -> Iterator[Clash]:
+    coap = meeting.offerer.profile.bindings.coap
+    assert coap is not None, "it is offered over CoAP"
+    bound = coap.properties.get(meeting.offered.affordance)
+    if meeting.needed.need.access is Access.FOLLOW and bound is not None and not bound.observe:
+        yield Clash(
+            FindingKind.NOT_TOLD,
+            Severity.BLOCKS,
+            f"{meeting.needer.name} waits to be told of changes, {meeting.offerer.name} "
+            "cannot be observed: it answers only when it is asked",
+            (*meeting.binding(Transport.COAP), "observe"),
+            (*meeting.need, "access"),
+            f"observe: true at {meeting.offerer.name}, or polling (access: read)",
+        )
+
+
+def _deadline_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
+    need, behaviour = meeting.needed.need, meeting.offerer.profile.behaviour
+    if need.within is not None and need.access is not Access.READ:
+        own = meeting.offered.offer.property_
+        takes = behaviour.report_local
+        key: Path = ("behaviour", "report_local")
+        if meeting.commands:
+            takes, key = behaviour.settle, ("behaviour", "settle")
+            if own is not None and meeting.offerer.profile.properties[own].settle is not None:
+                takes, key = meeting.offerer.profile.settle(own), ("properties", own, "settle")
+        if takes > need.within:
+            does = "obeys" if meeting.commands else "tells a change"
+            yield Clash(
+                FindingKind.DEADLINE,
+                Severity.DEGRADES,
+                f"{meeting.offerer.name} {does} within {takes:g} s, "
+                f"{meeting.needer.name} gives up after {need.within:g} s",
+                key,
+                (*meeting.need, "within"),
+                f"more patience at {meeting.needer.name}, or {need.within:g} s at {meeting.offerer.name}",
+            )
+    if need.every is not None and meeting.offered.term.kind is TermKind.ATTRIBUTE:
+        every = None if transport is Transport.COAP else meeting.offerer.told_every
+        if every is None or every > need.every:
+            tells = "only when it changes" if every is None else f"every {every:g} s"
+            yield Clash(
+                FindingKind.DEADLINE,
+                Severity.BLOCKS,
+                f"{meeting.offerer.name} tells its state {tells}, {meeting.needer.name} takes it for lost "
+                f"after {need.every:g} s",
+                ("behaviour", "heartbeat"),
+                (*meeting.need, "every"),
+                f"a heartbeat of {need.every:g} s at {meeting.offerer.name}, or more patience",
+            )
+
+
+def _sleep_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
+    if transport is Transport.COAP:
+        return
+    left, right = meeting.offerer.profile.bindings.mqtt, meeting.needer.profile.bindings.mqtt
+    if meeting.commands and left is not None and left.sleep is not None:
+        yield _asleep_to_commands(meeting, left.clean_session, left.sleep.wakes_every)
+    if meeting.needed.need.access is Access.FOLLOW and right is not None and right.sleep is not None:
+        event = meeting.offered.term.kind is TermKind.EVENT
+        kept = not right.clean_session
+        if event and not kept:
+            does, severity = "events that happen meanwhile are lost", Severity.BLOCKS
+        else:
+            does, severity = "it learns of changes only when it wakes", Severity.DEGRADES
+        yield Clash(
+            FindingKind.SLEEP,
+            severity,
+            f"{meeting.needer.name} sleeps most of the time: {does}",
+            None,
+            ("bindings", "mqtt", "sleep"),
+            "a session that the broker keeps (clean_session: false), or mains power",
+        )
+
+
+def _asleep_to_commands(meeting: Meeting, clean: bool, wakes_every: float | None) -> Clash:
+    within = meeting.needed.need.within
+    late = within is not None and (wakes_every is None or wakes_every > within)
+    if clean:
+        what = "commands that are sent meanwhile are lost"
+    elif wakes_every is None:
+        what = "commands wait until it has something to say"
+    else:
+        what = f"commands wait up to {wakes_every:g} s"
+    return Clash(
+        FindingKind.SLEEP,
+        Severity.BLOCKS if clean or late else Severity.DEGRADES,
+        f"{meeting.offerer.name} sleeps most of the time: {what}",
+        ("bindings", "mqtt", "sleep"),
+        (*meeting.need, "within") if late and not clean else meeting.need,
+        "a session that the broker keeps (clean_session: false) and more patience, or mains power",
+    )
+
+
+def _discovery_clash(meeting: Meeting) -> Iterator[Clash]:
+    wanted = meeting.needed.need.discovery
+    mdns = meeting.offerer.profile.bindings.mdns
+    services = mdns.services if mdns is not None else ()
+    if wanted is None or any(service.type == wanted for service in services):
+        return
+    announced = ", ".join(service.type for service in services) or "nothing"
+    yield Clash(
+        FindingKind.DISCOVERY,
+        Severity.BLOCKS,
+        f"{meeting.needer.name} finds others by {wanted} only, {meeting.offerer.name} announces {announced}",
+        ("bindings", "mdns", "services") if mdns is not None else ("bindings",),
+        (*meeting.need, "discovery"),
+        f"announce {wanted} at {meeting.offerer.name}, or an address typed in by hand",
+    )
+
+
+def _security_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
+    wanted, found = meeting.needed.need.security, meeting.offerer.security
+    if found.rank < wanted.rank:
+        yield Clash(
+            FindingKind.SECURITY,
+            Severity.BLOCKS,
+            f"{meeting.needer.name} refuses less than {_level(wanted)}, {meeting.offerer.name} has "
+            f"{_level(found)}",
+            ("ics",) if wanted is SecurityLevel.TLS else ("bindings", "mqtt", "login"),
+            (*meeting.need, "security"),
+            f"{_level(wanted)} at {meeting.offerer.name}",
+        )
+        return
+    own = meeting.needer.security
+    if own is found:
+        return
+    if transport is Transport.COAP and found is SecurityLevel.TLS:
+        yield Clash(
+            FindingKind.SECURITY,
+            Severity.BLOCKS,
+            f"{meeting.offerer.name} talks over DTLS only, {meeting.needer.name} does not",
+            ("ics",),
+            ("ics",),
+            f"DTLS at {meeting.needer.name}",
+        )
+    elif transport is Transport.MQTT:
+        yield Clash(
+            FindingKind.SECURITY,
+            Severity.NOTE,
+            f"{meeting.offerer.name} connects with {_level(found)}, {meeting.needer.name} with {_level(own)}",
+            ("bindings", "mqtt", "login"),
+            ("bindings", "mqtt", "login"),
+            "a broker that admits both; it protects no more than the weaker one does",
+        )
+
+
+def _level(level: SecurityLevel) -> str:
+    return {SecurityLevel.OPEN: "no protection", SecurityLevel.LOGIN: "a login", SecurityLevel.TLS: "TLS"}[
+        level
+    ]
