@@ -48,12 +48,13 @@ class Report:
 class Readings:
     """The reports of one trace, which may still grow: each event is read once, however often it is asked for.
 
-    ``trace`` begins with the first event of the run, and only ever gets longer.
+    ``trace`` begins with the first event of the run, and only ever gets longer. Of a trace of several
+    devices, the reports of one are read: the one with the role ``device``.
     """
 
-    def __init__(self, profile: Profile, trace: Sequence[Event]) -> None:
+    def __init__(self, profile: Profile, trace: Sequence[Event], device: str | None = None) -> None:
         self._trace = trace
-        self._reader = ReportReader(profile)
+        self._reader = ReportReader(profile, device)
         self._reports: list[Report] = []
         self._counts: list[int] = [0]  # how many reports there are up to each line
 
@@ -76,17 +77,21 @@ class Readings:
 class ReportReader:
     """Reads reports out of a trace, event by event, from its first event on.
 
-    MQTT is read at the tap where the bench has one, otherwise at our own client.
+    MQTT is read at the tap where the bench has one, otherwise at our own client. ``device`` is the role of
+    the device in a trace of several.
     """
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, device: str | None = None) -> None:
         self._profile = profile
+        self._device = device
         self._point = Point.CLIENT
         self._requests = CoapRequests()
 
     def read(self, event: Event) -> Iterator[Report]:
         """The reports in the next event."""
         body, bindings = event.body, self._profile.bindings
+        if event.device != self._device:
+            return
         if isinstance(body, MqttPacket):
             if bindings.mqtt and body.point is self._point:
                 yield from mqtt_reports(bindings.mqtt, event, body)

@@ -39,6 +39,7 @@ class LabBench:
         self.waiting_for = ""  # said when a check takes too long
         self._equipment = equipment
         self._recorder = equipment.recorder
+        self._device = equipment.recorder.device
         self.readings = readings
         self._observer: Endpoint | None = None
         self._silent = False  # the device was seen not to say that it is online
@@ -284,10 +285,15 @@ class LabBench:
         power = self._equipment.power_door
         since = power.cut_at if isinstance(power, LabPower) else 0
 
+        def seen(*, silent: bool) -> bool:
+            return mqtt_present(
+                self.trace, binding, tapped, silent=silent, since=since, device=self._device
+            )
+
         def present(event: Event | None = None) -> bool:
             if event is not None and not isinstance(event.body, MqttPacket):
                 return False
-            return mqtt_present(self.trace, binding, tapped, silent=self._silent, since=since)
+            return seen(silent=self._silent)
 
         if present():
             return True
@@ -297,7 +303,7 @@ class LabBench:
             what="the device to be connected and subscribed over MQTT",
             imposed_by="profile: bindings.mqtt.reconnect, behaviour.boot",
         )
-        if event is None and fully and mqtt_present(self.trace, binding, tapped, silent=True, since=since):
+        if event is None and fully and seen(silent=True):
             self._silent = True
             self.note("the device is connected and subscribed, but does not say that it is online")
         return event is not None or self._silent

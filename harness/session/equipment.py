@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -42,6 +43,19 @@ DISCHARGED = 10.0  # seconds after which the capacitors of any supply are empty
 ANY_LOGIN = ("device", "simulated")  # for brokers of our own, which let everybody in
 
 
+@dataclass(frozen=True, slots=True)
+class Bus:
+    """What several devices of one run share. ``broker`` is opened and closed by whoever made the bus.
+
+    ``name`` tells our client for one device from those for the others; ``hosts`` are the addresses of all
+    devices of the run, which hear each other's multicast.
+    """
+
+    broker: Broker | None
+    name: str
+    hosts: frozenset[str]
+
+
 class Equipment:
     """Opens and closes the links to one DUT, in the right order, and offers them as doors."""
 
@@ -53,6 +67,7 @@ class Equipment:
         *,
         seed: int,
         address: DeviceAddress,
+        bus: Bus | None = None,
     ) -> None:
         self.profile = profile
         self.target = target
@@ -62,7 +77,8 @@ class Equipment:
         self._seed = seed
         self._address = address
         self._ports = PortsInTurn(address.harness) if self._is_private else None
-        self._broker: Broker | None = None
+        self._bus = bus
+        self._broker: Broker | None = bus.broker if bus else None
         self._tap: Tap | None = None
         self._controller: MqttController | None = None
         self._coap: CoapLink | None = None
@@ -162,7 +178,7 @@ class Equipment:
             self._coap.close if self._coap else None,
             self.mdns_link.close if self.mdns_link else None,
             self._tap.stop if self._tap else None,
-            self._broker.stop if self._broker else None,
+            self._broker.stop if self._broker and not self._bus else None,
         ]
         problems = []
         for close in closers:
@@ -178,8 +194,9 @@ class Equipment:
     async def _open_mqtt(self) -> None:
         target, binding = self.target, self.profile.bindings.mqtt
         assert binding is not None
-        self._broker = broker_for(target.mqtt or target.broker, ca=target.ca)
-        await self._broker.start()
+        if self._broker is None:
+            self._broker = broker_for(target.mqtt or target.broker, ca=target.ca)
+            await self._broker.start()
         if not target.mqtt:
             host, port = target.listen or ("127.0.0.1", 0)
             self._tap = Tap(
@@ -191,7 +208,7 @@ class Equipment:
             )
             await self._tap.start()
             self.tap_door = TapDoors(self._tap, self.recorder)
-        name = f"harness-{self.profile.profile}-{self._seed:x}"
+        name = f"harness-{self._bus.name if self._bus else self.profile.profile}-{self._seed:x}"
         self._controller = MqttController(self.recorder, self._broker.endpoint, self._broker.tls, name)
         await self._controller.start()
         await self._controller.subscribe(f"{binding.base}/#")
@@ -238,7 +255,8 @@ class Equipment:
             faults=[fault_named(name) for name in self.target.faults],
         )
         if self.device.mdns and self.mdns_link and self._is_private:
-            self.device.mdns.neighbours = {self.mdns_link.address}
+            others = self._bus.hosts if self._bus else frozenset()
+            self.device.mdns.neighbours = {self.mdns_link.address, *others}
         self.local_door = SimulatedHands(self.device, self.recorder)
         self.power_door = SimulatedPower(self.device, self.recorder)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from harness.model.binding import MqttBinding
 from harness.trace import coap, mqtt
@@ -10,18 +10,26 @@ from harness.trace.events import Connection, ConnectionChange, Direction, Event,
 
 
 def mqtt_present(
-    trace: Sequence[Event], binding: MqttBinding, tapped: bool, *, silent: bool = False, since: int = 0
+    trace: Sequence[Event],
+    binding: MqttBinding,
+    tapped: bool,
+    *,
+    silent: bool = False,
+    since: int = 0,
+    device: str | None = None,
 ) -> bool:
     """Whether the DUT is connected, has its subscriptions, and has said that it is online.
 
     Seen at the tap; without one, from what our own client gets of the DUT. One that is ``silent`` need not
     say so, if the tap shows the rest. What stands up to line ``since`` does not count: the power was cut
-    there, and a connection may outlive that as far as anybody can see.
+    there, and a connection may outlive that as far as anybody can see. ``device`` is its role in a trace of
+    several.
     """
+    newest_first = (event for event in reversed(trace) if event.device == device)
     return (
-        _present_at_tap(trace, binding, silent, since)
+        _present_at_tap(newest_first, binding, silent, since)
         if tapped
-        else _present_at_client(trace, binding, since)
+        else _present_at_client(newest_first, binding, since)
     )
 
 
@@ -35,13 +43,15 @@ def coap_answers(message: coap.Message, mid: int, token: bytes) -> bool:
     return message.is_response and message.token == token
 
 
-def _present_at_tap(trace: Sequence[Event], binding: MqttBinding, silent: bool, since: int) -> bool:
+def _present_at_tap(
+    newest_first: Iterable[Event], binding: MqttBinding, silent: bool, since: int
+) -> bool:
     commanded = bool(binding.actions) or any(bound.command for bound in binding.properties.values())
     ended: set[int] = set()
     accepted: set[int] = set()
     subscribed: set[int] = set()
     told: set[int] = set()
-    for event in reversed(trace):
+    for event in newest_first:
         body = event.body
         if event.line <= since:
             return False
@@ -70,9 +80,9 @@ def _present_at_tap(trace: Sequence[Event], binding: MqttBinding, silent: bool, 
     return False
 
 
-def _present_at_client(trace: Sequence[Event], binding: MqttBinding, since: int) -> bool:
+def _present_at_client(newest_first: Iterable[Event], binding: MqttBinding, since: int) -> bool:
     """The newest availability message decides; without availability, any message of the DUT."""
-    for event in reversed(trace):
+    for event in newest_first:
         body = event.body
         if event.line <= since:
             return False

@@ -19,6 +19,9 @@ class Recorder:
     the trace count from the creation of the recorder.
     """
 
+    device: str | None = None
+    """Whose events these are, where several devices share a trace."""
+
     def __init__(self, clock: Callable[[], float], path: Path | None = None) -> None:
         self._clock = clock
         self._zero = clock()
