@@ -198,6 +198,11 @@ class LabBench:
             self._observed.append(registration)
             await self._observer.request(registration)
 
+    async def watch_anew(self) -> None:
+        """Observe once more: a device that was restarted has forgotten its observers."""
+        await self._stop_watching()
+        await self.watch()
+
     async def read(self, name: str, *, transport: str) -> Value:
         """The present value of a property: a GET over CoAP, the last report over MQTT."""
         since = self.mark()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from harness.checks.bench import Answer, CannotStimulateError, Refusal
 from harness.checks.payloads import json_text
@@ -37,7 +37,11 @@ class MqttDoors:
     async def restart_broker(self, *, wipe: bool) -> None:
         """Restart the broker, with ``wipe`` without what it had stored."""
         self._recorder.record(Stimulus(Act.RESTART_BROKER, "wiped" if wipe else "kept"))
-        await self._controller.away_while(self._broker.restart(wipe=wipe))
+        await self.away_while(self._broker.restart(wipe=wipe))
+
+    async def away_while(self, work: Awaitable[None]) -> None:
+        """Let our client be disconnected until ``work`` is done, such as a restart of the broker."""
+        await self._controller.away_while(work)
 
 
 class TapDoors:
