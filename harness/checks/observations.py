@@ -77,14 +77,15 @@ class Readings:
 class ReportReader:
     """Reads reports out of a trace, event by event, from its first event on.
 
-    MQTT is read at the tap where the bench has one, otherwise at our own client. ``device`` is the role of
-    the device in a trace of several.
+    MQTT is read at the tap where the bench has one, otherwise at our own client; at ``point`` where that is
+    given. ``device`` is the role of the device in a trace of several.
     """
 
-    def __init__(self, profile: Profile, device: str | None = None) -> None:
+    def __init__(self, profile: Profile, device: str | None = None, point: Point | None = None) -> None:
         self._profile = profile
         self._device = device
-        self._point = Point.CLIENT
+        self._fixed = point
+        self._point = point or Point.CLIENT
         self._requests = CoapRequests()
 
     def read(self, event: Event) -> Iterator[Report]:
@@ -98,7 +99,7 @@ class ReportReader:
         elif isinstance(body, CoapDatagram):
             if bindings.coap:
                 yield from self._requests.reports(self._profile, event, body)
-        elif isinstance(body, RunStarted):
+        elif isinstance(body, RunStarted) and self._fixed is None:
             self._point = Point.TAP if Need.TAP in body.needs_met else Point.CLIENT
 
 

@@ -152,6 +152,17 @@ class LabBench:
     async def write(self, name: str, value: Value, *, transport: str, legal: bool = True) -> Event:
         """Command a property through its binding."""
         stimulus = self.stimulus(Act.WRITE, name, value, transport=transport, legal=legal)
+        await self.command(name, value, transport=transport)
+        return stimulus
+
+    async def invoke(self, name: str, value: Value = None, *, transport: str) -> Event:
+        """Invoke an action through its binding."""
+        stimulus = self.stimulus(Act.INVOKE, name, value, transport=transport, legal=True)
+        await self.perform(name, value, transport=transport)
+        return stimulus
+
+    async def command(self, name: str, value: Value, *, transport: str) -> None:
+        """Send the command for a property; it is nobody's stimulus."""
         bindings = self.profile.bindings
         if transport == Transport.MQTT and bindings.mqtt:
             bound = bindings.mqtt.properties[name]
@@ -163,11 +174,9 @@ class LabBench:
             resource = bindings.coap.properties[name]
             payload = encode_coap(value, resource.format, resource.member)
             await self._request(coap_messages.Code.PUT, resource.path, payload, resource.format.number)
-        return stimulus
 
-    async def invoke(self, name: str, value: Value = None, *, transport: str) -> Event:
-        """Invoke an action through its binding."""
-        stimulus = self.stimulus(Act.INVOKE, name, value, transport=transport, legal=True)
+    async def perform(self, name: str, value: Value = None, *, transport: str) -> None:
+        """Send what invokes an action; it is nobody's stimulus."""
         bindings = self.profile.bindings
         if transport == Transport.MQTT and bindings.mqtt:
             bound = bindings.mqtt.actions[name]
@@ -178,7 +187,6 @@ class LabBench:
             payload = b"" if value is None else encode_coap(value, resource.format, None)
             number = None if value is None else resource.format.number
             await self._request(coap_messages.Code.POST, resource.path, payload, number)
-        return stimulus
 
     async def watch(self) -> None:
         """Observe every CoAP property and event that can be observed, for the rest of this check."""

@@ -30,6 +30,7 @@ class Recorder:
         self._unwritten: list[Event] = []
         self._writing = False  # whether the loop will call _write
         self._calls: dict[int, Callable[[], None]] = {}
+        self._listeners: list[Callable[[Event], None]] = []
         # A lone surrogate (from a file name, say) cannot be UTF-8; backslashreplace makes it a JSON escape.
         self._file: TextIO | None = (
             path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") if path else None
@@ -62,7 +63,17 @@ class Recorder:
                 _offer(event, wanted, future)
         if event.line in self._calls:
             self._calls[event.line]()
+        for listener in self._listeners:
+            listener(event)
         return event
+
+    def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Show every event to ``listener`` from now on; calling what is returned ends that.
+
+        A listener may record nothing itself: it leaves that to a later step of the loop.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
     async def wait_for(
         self, wanted: Callable[[Event], bool], *, within: float, since: int | None = None

@@ -1,0 +1,1 @@
+"""Checks of several devices together: pairs, and the scenes of a home."""

@@ -1,0 +1,153 @@
+"""A scene of a home: devices by their roles, what sets it off, and what must follow what.
+
+Names of states, events and commands are ``role.Cluster.Term``, in the words of the shared vocabulary, so that
+any device that offers them can play the role. Conditions and rules are those of profiles
+(:mod:`harness.model.rule`), on these names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import Field, model_validator
+
+from harness.model.base import Part, Seconds, Value
+from harness.model.rule import Condition, Rule
+
+TermOfRole = str
+"""``role.Cluster.Term``, or ``role.Cluster/label.Term`` where a device has several of a kind."""
+
+
+class Role(Part):
+    """What a device has to offer to play a part."""
+
+    title: str | None = Field(None, description="short text for people")
+    offers: tuple[str, ...] = Field(
+        description="terms of the vocabulary that its profile has to offer, such as OnOff.OnOff"
+    )
+
+
+class Wire(Part):
+    """A device that gets its power through another one: it is dead as long as that is off."""
+
+    feeds: str = Field(description="the role that gets its power here")
+    through: TermOfRole = Field(description="the state that lets it through, such as plug.OnOff.OnOff")
+
+
+class Deed(Part):
+    """One thing that is done to a device: a sensor sees something, a key is pressed, a value is set.
+
+    How depends on the device: what is a sensor's is shown to the sensor, what has a control is operated by
+    hand, and the rest is commanded over the network.
+    """
+
+    set: TermOfRole | None = Field(None, description="the state that is brought about")
+    to: Value = Field(None, description="what it becomes")
+    happen: TermOfRole | None = Field(None, description="the event that is made to happen")
+    data: Value = Field(None, description="what is told with it")
+    invoke: TermOfRole | None = Field(None, description="the command that is given over the network")
+    given: Value = Field(None, description="what comes with the command")
+
+    @model_validator(mode="after")
+    def _one_deed(self) -> Deed:
+        if sum(name is not None for name in (self.set, self.happen, self.invoke)) != 1:
+            raise ValueError("a deed has exactly one of set, happen and invoke")
+        if self.set is not None and self.to is None:
+            raise ValueError("`set` needs `to`: what it becomes")
+        return self
+
+    @property
+    def term(self) -> TermOfRole:
+        """What it is done to."""
+        return self.set or self.happen or self.invoke or ""
+
+    @property
+    def value(self) -> Value:
+        """The value that goes with it."""
+        return self.to if self.set is not None else self.data if self.happen is not None else self.given
+
+    def __str__(self) -> str:
+        verb = "set" if self.set else "happen" if self.happen else "invoke"
+        return f"{verb} {self.term}" + (f" = {self.value}" if self.value is not None else "")
+
+
+class Step(Part):
+    """Something is done, or time passes, and then something is to follow.
+
+    ``within`` counts from the last deed; of a step without deeds, from the end of the step before it.
+    """
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the step in reports")
+    purpose: str = Field(description="what it is there for: ensure that …")
+    deeds: tuple[Deed, ...] = Field((), alias="do", description="what is done, in this order")
+    at_once: bool = Field(False, description="all of it is done in the same moment")
+    then: tuple[Condition, ...] = Field((), description="what follows")
+    agree: tuple[TermOfRole, ...] = Field((), description="states that are the same in the end")
+    within: Seconds = Field(2.0, description="by when it has to follow")
+    holds: Seconds = Field(0.0, description="how long it stays so at least")
+
+    @model_validator(mode="after")
+    def _something_follows(self) -> Step:
+        if not self.then and len(self.agree) < 2:
+            raise ValueError("a step has `then`, or at least two states that `agree`")
+        if self.holds and any(condition.is_happening for condition in self.then):
+            raise ValueError("`holds` goes with states; events happen and are over")
+        return self
+
+
+class Scene(Part):
+    """A scene of a home."""
+
+    scene: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="its short name")
+    title: str = Field(description="the scene in a few words")
+    description: str | None = Field(None, description="longer text for people")
+    roles: dict[str, Role] = Field(min_length=1, description="the devices that play, by their roles")
+    wiring: tuple[Wire, ...] = Field((), description="who gets power through whom")
+    start: tuple[Deed, ...] = Field((), description="how things stand at first; brought about beforehand")
+    automations: tuple[Rule, ...] = Field(
+        (), description="what the hub of the home does, unless the devices do it among themselves"
+    )
+    steps: tuple[Step, ...] = Field(min_length=1, description="what is played, one after another")
+    rules: tuple[Rule, ...] = Field((), description="what must follow what, all the time")
+
+    def step(self, step_id: str) -> Step:
+        """The step of that id. Raises KeyError."""
+        for step in self.steps:
+            if step.id == step_id:
+                return step
+        raise KeyError(step_id)
+
+    def rule(self, rule_id: str) -> Rule:
+        """The rule of that id. Raises KeyError."""
+        for rule in self.rules:
+            if rule.id == rule_id:
+                return rule
+        raise KeyError(rule_id)
+
+
+def split_term(term: TermOfRole) -> tuple[str, str]:
+    """A name in its role and the rest: ``light``, ``OnOff.OnOff``."""
+    role, _, path = term.partition(".")
+    return role, path
+
+
+def conditions_of(rule: Rule) -> Iterator[Condition]:
+    """All conditions of a rule."""
+    yield from (*rule.when, *rule.while_, *rule.then, *rule.refuse)
+
+
+def terms_of(condition: Condition) -> Iterator[TermOfRole]:
+    """The names that a condition speaks of."""
+    yield from condition.names
+    if condition.is_happening:
+        yield condition.event or condition.action or ""
+
+
+def commanded(scene: Scene) -> Iterator[tuple[TermOfRole, Value]]:
+    """What the hub sets and invokes in a scene, and to which values."""
+    for rule in scene.automations:
+        for condition in rule.then:
+            if condition.property_ is not None:
+                yield condition.property_, condition.equals
+            elif condition.action is not None:
+                yield condition.action, condition.data
