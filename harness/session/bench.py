@@ -299,9 +299,7 @@ class LabBench:
         since = power.cut_at if isinstance(power, LabPower) else 0
 
         def seen(*, silent: bool) -> bool:
-            return mqtt_present(
-                self.trace, binding, tapped, silent=silent, since=since, device=self._device
-            )
+            return mqtt_present(self.trace, binding, tapped, silent=silent, since=since, device=self._device)
 
         def present(event: Event | None = None) -> bool:
             if event is not None and not isinstance(event.body, MqttPacket):

@@ -43,9 +43,7 @@ def coap_answers(message: coap.Message, mid: int, token: bytes) -> bool:
     return message.is_response and message.token == token
 
 
-def _present_at_tap(
-    newest_first: Iterable[Event], binding: MqttBinding, silent: bool, since: int
-) -> bool:
+def _present_at_tap(newest_first: Iterable[Event], binding: MqttBinding, silent: bool, since: int) -> bool:
     commanded = bool(binding.actions) or any(bound.command for bound in binding.properties.values())
     ended: set[int] = set()
     accepted: set[int] = set()

@@ -1,4 +1,4 @@
-"""What is known of devices that are brought together, before anything is sent: profiles, and what binds them."""
+"""What is known of devices that are brought together, before anything is sent, and what binds them."""
 
 from __future__ import annotations
 
