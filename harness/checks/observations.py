@@ -40,6 +40,12 @@ class Report:
     asked: bool = False  # CoAP: the answer to a GET, not a notification
 
     @property
+    def is_stored(self) -> bool:
+        """Whether the broker told it from its memory, and not the device just now."""
+        body = self.event.body
+        return self.retained and isinstance(body, MqttPacket) and body.point is Point.CLIENT
+
+    @property
     def time(self) -> float:
         """When it was seen, in seconds since the start of the run."""
         return self.event.time

@@ -145,16 +145,16 @@ class Report(_Record):
 
 def report_of(run: RunResult, *, lane: str | None = None, trace: str = TRACE_NAME) -> Report:
     """Make the report of a run. ``trace`` is the path of its trace file, relative to the report."""
-    profile = run.profile
+    about = run.about
     evidence = Trace(run.events)
     took = stimulus_seconds(run.events)
     verdicts = tuple(_verdict(judgement, evidence, took) for judgement in run.judgements)
     counted = [verdict.verdict for verdict in verdicts]
     return Report(
-        lane=lane or profile.profile,
-        profile=profile.profile,
-        profile_title=showable(profile.title),
-        profile_version=showable(profile.version),
+        lane=lane or about.name,
+        profile=about.name,
+        profile_title=showable(about.title),
+        profile_version=showable(about.version),
         profile_path=showable(run.profile_path),
         dut=showable(without_password(run.dut)),
         faults=_faults(run),
@@ -244,8 +244,13 @@ def _timing(run: RunResult) -> Timing:
 
 
 def _faults(run: RunResult) -> tuple[str, ...]:
-    started = next((event.body for event in run.events if isinstance(event.body, RunStarted)), None)
-    return started.faults if started else ()
+    # Of several devices: whose each fault is.
+    return tuple(
+        fault if event.device is None else f"{event.device}={fault}"
+        for event in run.events
+        if isinstance(event.body, RunStarted)
+        for fault in event.body.faults
+    )
 
 
 # A line end cannot stand inside a JSON string, so this can only match real lists of numbers.

@@ -63,7 +63,7 @@ def summary_lines(
 
 
 def _reports(runs: Sequence[RunResult], lanes: Sequence[str] | None) -> list[Report]:
-    names = lanes or lane_names([run.profile.profile for run in runs])
+    names = lanes or lane_names([run.about.name for run in runs])
     return [report_of(run, lane=lane) for run, lane in zip(runs, names, strict=True)]
 
 

@@ -43,7 +43,7 @@ def write_report(directory: Path, runs: Sequence[RunResult], *, lanes: Sequence[
     (a list), ``junit.xml`` and ``index.html``. A trace that the recorder did not leave there already, as
     when a trace is judged again, is written too. Raises ReportError.
     """
-    names = tuple(lanes) if lanes is not None else lane_names([run.profile.profile for run in runs])
+    names = tuple(lanes) if lanes is not None else lane_names([run.about.name for run in runs])
     if len(runs) == 1:
         _write_one(directory, runs[0], report_of(runs[0], lane=names[0]))
         return directory / HTML_NAME

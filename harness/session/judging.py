@@ -48,13 +48,13 @@ def judge(
     elif window.end is None:
         outcome = Outcome(Verdict.INCONCLUSIVE, "the run ended in the middle of it")
     elif window.end.problem is not None:
-        outcome = Outcome(_verdict_of(window.end), window.end.problem)
+        outcome = Outcome(verdict_of_end(window.end), window.end.problem)
     else:
         outcome = _ask(check, Case(profile, subject, trace, window.events, readings))
     return judgement(profile, check, subject, outcome)
 
 
-def _verdict_of(end: CheckEnded) -> Verdict:
+def verdict_of_end(end: CheckEnded) -> Verdict:
     """The verdict where the stimulus could not be carried out."""
     if end.beyond_bench:
         return Verdict.NOT_APPLICABLE

@@ -20,8 +20,17 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Tested:
+    """What a report is about, where that is not one device: its name, in words, and the versions."""
+
+    name: str
+    title: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
-    """Everything that a report shows about one device."""
+    """Everything that a report shows about one device, or about several that were together."""
 
     profile: Profile
     profile_path: str
@@ -32,6 +41,12 @@ class RunResult:
     judgements: tuple[Judgement, ...]
     events: Sequence[Event]
     ended: str = "complete"  # or why the run ended early
+    tested: Tested | None = None  # where several devices were together; ``profile`` is that of the first
+
+    @property
+    def about(self) -> Tested:
+        """What it is about."""
+        return self.tested or Tested(self.profile.profile, self.profile.title, self.profile.version)
 
     @property
     def complete(self) -> bool:

@@ -24,8 +24,8 @@ from harness.trace.events import Event
 class TogetherCase:
     """One check on one subject, ready to be judged.
 
-    ``window`` holds the events of all devices from the start to the end of the check's stimulus; for a passive
-    check it is the whole trace.
+    ``window`` holds the events of all devices from the start to the end of the check's stimulus; for a
+    passive check it is the whole trace.
     """
 
     home: Home
@@ -74,6 +74,10 @@ class TogetherCheck:
     def judge(self, case: TogetherCase) -> Outcome:
         """Decide from the trace. Pure: no I/O, no clock, the same answer for the same case."""
         raise NotImplementedError
+
+    def patience(self, home: Home, subject: Subject) -> float:
+        """How many seconds the stimulus may take by what profiles and scene say."""
+        return 0.0
 
     @property
     def passive(self) -> bool:

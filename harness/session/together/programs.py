@@ -1,0 +1,168 @@
+"""Programs of the hub: what binds a pair, and the automations of a scene."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.checks.compat.home import Bond, Home
+from harness.checks.compat.world import Interpreter, Meaning, News, happened
+from harness.checks.observations import Report
+from harness.compat.prediction import AffordanceKind
+from harness.model.base import Value
+from harness.model.meaning import UntranslatableError
+from harness.model.rule import Condition, Rule
+from harness.model.scene import conditions_of, split_term, terms_of
+from harness.model.words import UnofferedError, Words
+from harness.session.together.hub import Errand
+from harness.trace.events import Event
+
+
+class BondProgram:
+    """Passes on what one device sends to another, converted, where they do not reach each other."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._bonds = [bond for bond in home.bonds if bond.is_passed_on]
+
+    def watched(self) -> frozenset[tuple[str, str]]:
+        """The sources of all bonds."""
+        return frozenset((bond.source, bond.source_name) for bond in self._bonds)
+
+    def heard(self, role: str, report: Report, changed: bool) -> Iterator[Errand]:
+        """What a bond makes of something that was told."""
+        for bond in self._bonds:
+            if changed and (bond.source, bond.source_name) == (role, report.name):
+                yield from self._passed_on(bond, report.value)
+
+    def availability(self, role: str, there: bool, event: Event) -> Iterator[Errand]:
+        """Nothing: bonds are about what devices say."""
+        return iter(())
+
+    def due(self, now: float) -> Iterator[Errand]:
+        """Nothing: bonds wait for nothing."""
+        return iter(())
+
+    def next_due(self) -> float | None:
+        """Never."""
+        return None
+
+    def _passed_on(self, bond: Bond, value: Value) -> Iterator[Errand]:
+        sent = bond.sent_for(value)
+        if sent is None:
+            return
+        is_action = bond.links[0].target.affordance is AffordanceKind.ACTION
+        given = sent[0]
+        if is_action and self._home.profiles[bond.target].actions[bond.target_name].input is None:
+            given = None
+        yield Errand(bond.name, bond.target, bond.target_name, given, is_action)
+
+
+@dataclass(slots=True)
+class _Automation:
+    """One automation at work: whether its states were true when last looked at, and since when."""
+
+    rule: Rule
+    was_true: bool = False
+    due: float | None = None
+
+
+class SceneProgram:
+    """Does what the automations of a scene say."""
+
+    def __init__(self, home: Home) -> None:
+        assert home.scene is not None, "a program for the scene of a home"
+        self._home = home
+        self._meaning = Meaning(home.profiles)
+        self._interpreters = {role: Interpreter(role, profile) for role, profile in home.profiles.items()}
+        self._state: dict[str, Value] = {}
+        self._automations = [
+            _Automation(rule) for rule in home.scene.automations if not self._is_done_by_devices(rule)
+        ]
+
+    def watched(self) -> frozenset[tuple[str, str]]:
+        """The affordances that automations depend on."""
+        found = set()
+        for automation in self._automations:
+            for condition in automation.rule.when:
+                for name in terms_of(condition):
+                    role, path = split_term(name)
+                    offered = self._interpreters[role].words.find(path)
+                    if offered is not None and offered.affordance:
+                        found.add((role, offered.affordance))
+        return frozenset(found)
+
+    def heard(self, role: str, report: Report, changed: bool) -> Iterator[Errand]:
+        """What automations make of something that was told."""
+        for news in self._interpreters[role].news(report):
+            yield from self._noticed(news)
+
+    def availability(self, role: str, there: bool, event: Event) -> Iterator[Errand]:
+        """What automations make of a device that comes or goes."""
+        yield from self._noticed(self._interpreters[role].availability(event, there))
+
+    def due(self, now: float) -> Iterator[Errand]:
+        """What automations do because something has been true for long enough."""
+        for automation in self._automations:
+            if automation.due is not None and automation.due <= now + 1e-6:
+                automation.due = None
+                yield from self._done(automation.rule)
+
+    def next_due(self) -> float | None:
+        """When the next automation has waited for long enough."""
+        return min((each.due for each in self._automations if each.due is not None), default=None)
+
+    def _noticed(self, news: News) -> Iterator[Errand]:
+        if not news.is_event:
+            self._state[news.name] = news.value
+        for automation in self._automations:
+            rule = automation.rule
+            happenings = [condition for condition in rule.when if condition.is_happening]
+            is_true = self._meaning.all_hold(rule.when, self._state)
+            if happenings:
+                if is_true and all(happened(condition, news) for condition in happenings):
+                    yield from self._begun(automation, news.time)
+                continue
+            if is_true and not automation.was_true:
+                yield from self._begun(automation, news.time)
+            elif not is_true:
+                automation.due = None
+            automation.was_true = is_true
+
+    def _begun(self, automation: _Automation, time: float) -> Iterator[Errand]:
+        if automation.rule.for_:
+            automation.due = time + automation.rule.for_
+        else:
+            yield from self._done(automation.rule)
+
+    def _done(self, rule: Rule) -> Iterator[Errand]:
+        for condition in rule.then:
+            errand = self._errand(rule, condition)
+            if errand is not None:
+                yield errand
+
+    def _errand(self, rule: Rule, condition: Condition) -> Errand | None:
+        name = condition.property_ or condition.action or ""
+        value = condition.equals if condition.property_ is not None else condition.data
+        role, path = split_term(name)
+        words: Words = self._interpreters[role].words
+        present = self._state.get(f"{role}.OnOff.OnOff")
+        try:
+            order = words.order(path, value, present)
+        except (UnofferedError, UntranslatableError):
+            return None  # the casting has looked; what is left depends on the state
+        return Errand(rule.id, role, order.name, order.value, order.is_action)
+
+    def _is_done_by_devices(self, rule: Rule) -> bool:
+        """Whether the devices have an address in common for what the automation would do."""
+        asking = {split_term(name)[0] for condition in rule.when for name in terms_of(condition)}
+        told = {
+            split_term(name)[0] for condition in conditions_of(rule) for name in terms_of(condition)
+        } - asking
+        return bool(told) and all(
+            any(
+                bond.source in asking and bond.target == role and not bond.is_passed_on
+                for bond in self._home.bonds
+            )
+            for role in told
+        )
