@@ -15,7 +15,7 @@ from harness.checks.compat.catalogue import TogetherCase, TogetherCheck, togethe
 from harness.checks.compat.home import Home
 from harness.checks.compat.life import life_after, show_life
 from harness.checks.compat.stage import Stage
-from harness.checks.observations import Report
+from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.model.requirement import Level, Need
 from harness.model.schema import same_value
