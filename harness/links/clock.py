@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from harness.links import foreign_clocks
 from harness.links.foreign_clocks import ClockError as ClockError  # others take it from here
 from harness.links.loopback import Fence, Segments
+from harness.links.terminals import Terminals
 
 Result = TypeVar("Result")
 
@@ -38,6 +39,9 @@ QUIET = 0.0 if sys.platform == "linux" else 0.0005
 way. Linux needs none: on its loopback interface a packet has arrived when sending it returns, or at the
 latest when the fence has."""
 
+TERMINAL_LIMIT = 0.25
+"""Real seconds for bytes to cross a pseudo-terminal, which takes microseconds; after that they never will."""
+
 RESOLUTION = 1e-6
 """Seconds by which a timer may fire early. asyncio's own, a nanosecond, is lost in the rounding of a clock
 that has gone on for months: a timer that is due would then never count as due, and the loop would spin."""
@@ -51,6 +55,7 @@ class _PatientSelector(selectors.DefaultSelector):
         self.may_jump: Callable[[], bool] = lambda: False
         self.jump: Callable[[float], None] = lambda _: None
         self.segments = Segments()
+        self.terminals = Terminals()
         self._fence = Fence()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -64,8 +69,11 @@ class _PatientSelector(selectors.DefaultSelector):
         wait = QUIET if self.may_jump() else timeout
         if self.may_jump() and not self._fence.wait():
             wait = FENCELESS_QUIET
+        if self.terminals.under_way:
+            wait = max(wait, TERMINAL_LIMIT)
         ready = super().select(wait)
         if not ready:
+            self.terminals.give_up()
             self.jump(timeout)
         return ready
 
@@ -98,6 +106,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._jobs = 0  # calls in executor threads that have not returned
         self._disagreement: str | None = None
         self.segments = selector.segments
+        self.terminals = selector.terminals
         super().__init__(selector)
         self._clock_resolution = RESOLUTION
         selector.may_jump = lambda: self._jobs == 0
@@ -136,6 +145,12 @@ def segments() -> Segments | None:
     """What is to be told of TCP sockets that are used past asyncio's transports; None in real time."""
     loop = asyncio.get_running_loop()
     return loop.segments if isinstance(loop, VirtualLoop) else None
+
+
+def terminals() -> Terminals | None:
+    """What is to be told of reads from and writes to pseudo-terminals; None in real time."""
+    loop = asyncio.get_running_loop()
+    return loop.terminals if isinstance(loop, VirtualLoop) else None
 
 
 def new_loop(virtual: bool) -> asyncio.AbstractEventLoop:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from harness.links.errors import LinkError
+from harness.links.serial_binary import FrameTalk
+from harness.links.serial_opening import SerialError
+from harness.links.serial_port import SerialPort
+from harness.links.serial_registers import ModbusTalk
+from harness.links.serial_talk import Exchange, Piece, Talk, Told
+from harness.links.serial_text import TextTalk
 from harness.model.base import Value
+from harness.model.profile import Profile
 from harness.model.serial import SerialBinding, SerialCommand
-from harness.trace.events import Event
+from harness.trace.events import Direction, Event, Note, PortChange, SerialAnswer, SerialData
+from harness.trace.events import SerialPort as PortChanged
 from harness.trace.recorder import Recorder
+from harness.trace.serial_values import UnfitError
 
+__all__ = ["Reply", "SerialError", "SerialLink"]
 
-class SerialError(LinkError):
-    """The port cannot be opened or used; the message says what, where, and what to do."""
+FRAME_PAUSE = 0.1
+"""Seconds after which a frame that does not go on is given up. Bytes of a frame follow each other at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +43,38 @@ class SerialLink:
     Every byte is recorded as SerialData, what happens to the port as SerialPort.
     """
 
-    def __init__(self, recorder: Recorder, url: str, binding: SerialBinding) -> None:
+    def __init__(self, recorder: Recorder, url: str, profile: Profile) -> None:
+        binding = profile.bindings.serial
+        if binding is None:
+            raise ValueError(f"the profile {profile.profile} has no serial binding")
         self.url = url
-        self._recorder = recorder
         self._binding = binding
+        self._recorder = recorder
+        self._talk = talk_of(binding, profile)
+        self._turn = asyncio.Lock()
+        self._waiting: tuple[Exchange, asyncio.Future[Told]] | None = None
+        self._pause: asyncio.TimerHandle | None = None
+        self._complained = False
+        self._port = SerialPort(url, binding.line, on_data=self._received, on_change=self._changed)
 
     @property
     def present(self) -> bool:
         """Whether the port is there now; one that vanished is opened again when it returns."""
-        raise NotImplementedError
+        return self._port.present
+
+    @property
+    def complaint(self) -> str | None:
+        """What seems to be wrong with the line itself, such as its baud rate; for people."""
+        return self._talk.complaint()
 
     async def start(self) -> None:
         """Open the port. Raises SerialError."""
-        raise NotImplementedError
+        await self._port.open()
 
     async def close(self) -> None:
         """Close the port; nothing is recorded any more."""
-        raise NotImplementedError
+        self._stop_pause()
+        await self._port.close()
 
     async def command(
         self,
@@ -60,12 +86,108 @@ class SerialLink:
     ) -> Reply:
         """Tell the board something and take its answer; one command at a time, others wait their turn.
 
-        Raises SerialError when the profile declares no such command or the port is away.
+        Raises SerialError when the profile declares no such command, or the port is away.
         """
-        raise NotImplementedError
+        if not self._binding.knows(command, name):
+            about = f"{command} {name}" if name else str(command)
+            raise SerialError(f"the profile declares no {about} on the serial line (bindings.serial)")
+        limit = self._binding.answer_within if within is None else within
+        async with self._turn:
+            try:
+                exchange = self._talk.exchange(command, name, value)
+            except UnfitError as problem:
+                raise SerialError(f"{command} cannot be sent: {problem}") from problem
+            told = await self._exchange(exchange, limit)
+        text = None if told.value is None else json.dumps(told.value, ensure_ascii=False)
+        event = self._recorder.record(SerialAnswer(command.value, name, text, told.problem))
+        return Reply(event, told.value, told.problem)
 
     async def line(
         self, wanted: Callable[[str], bool], *, within: float, since: int | None = None
     ) -> Event | None:
         """Wait for a line of the board that is accepted by ``wanted``; None when none came in time."""
-        raise NotImplementedError
+
+        def accepted(event: Event) -> bool:
+            body = event.body
+            return (
+                isinstance(body, SerialData)
+                and body.direction is Direction.FROM_DUT
+                and body.line is not None
+                and wanted(body.line)
+            )
+
+        return await self._recorder.wait_for(accepted, within=within, since=since)
+
+    async def _exchange(self, exchange: Exchange, within: float) -> Told:
+        if not exchange.awaits:
+            self._send(exchange.raw, exchange.text)
+            return Told()
+        answered: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
+        self._waiting = (exchange, answered)
+        try:
+            self._send(exchange.raw, exchange.text)
+            async with asyncio.timeout(within):
+                return await answered
+        except TimeoutError:
+            complaint = self.complaint
+            return Told(problem=f"no answer within {within:g} s" + (f"; {complaint}" if complaint else ""))
+        finally:
+            self._waiting = None
+
+    def _send(self, raw: bytes, text: str) -> None:
+        self._port.write(raw)
+        is_line = self._binding.text is not None
+        self._recorder.record(
+            SerialData(Direction.TO_DUT, raw, text if is_line else None, None if is_line else text)
+        )
+
+    def _received(self, data: bytes) -> None:
+        self._stop_pause()
+        self._take(self._talk.split(data))
+        if self._talk.unfinished:
+            self._pause = asyncio.get_running_loop().call_later(FRAME_PAUSE, self._paused)
+        if not self._complained and (complaint := self._talk.complaint()):
+            self._complained = True
+            self._recorder.record(Note(f"serial: {complaint}"))
+
+    def _paused(self) -> None:
+        self._pause = None
+        self._take(self._talk.stalled())
+
+    def _take(self, pieces: Iterable[Piece]) -> None:
+        for piece in pieces:
+            self._recorder.record(SerialData(Direction.FROM_DUT, piece.raw, piece.line, piece.what))
+            if self._waiting is not None and not self._waiting[1].done():
+                exchange, answered = self._waiting
+                told = exchange.offer(piece)
+                if told is not None:
+                    answered.set_result(told)
+
+    def _changed(self, change: PortChange, detail: str | None) -> None:
+        self._recorder.record(PortChanged(change, self.url, detail))
+        if change is PortChange.VANISHED:
+            self._stop_pause()
+            if self._waiting is not None and not self._waiting[1].done():
+                self._waiting[1].set_result(Told(problem=f"the serial port {self.url} vanished: {detail}"))
+        elif change in (PortChange.OPENED, PortChange.RETURNED):
+            self._greet()
+
+    def _greet(self) -> None:
+        greeting = self._talk.greeting()
+        if greeting is not None:
+            self._send(*greeting)
+
+    def _stop_pause(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+
+
+def talk_of(binding: SerialBinding, profile: Profile) -> Talk:
+    """The protocol that the profile declares."""
+    if binding.text is not None:
+        return TextTalk(binding.text, binding.line, profile)
+    if binding.frames is not None:
+        return FrameTalk(binding.frames, binding.line, profile)
+    assert binding.modbus is not None, "validated: one of the three"
+    return ModbusTalk(binding.modbus, binding.line, profile)

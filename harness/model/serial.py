@@ -165,6 +165,11 @@ class ByteOrder(StrEnum):
     BIG = "big"
     LITTLE = "little"
 
+    @property
+    def literal(self) -> Literal["big", "little"]:
+        """As Python wants it."""
+        return "big" if self is ByteOrder.BIG else "little"
+
 
 class FrameField(StrEnum):
     """A part of a frame."""

@@ -231,7 +231,7 @@ class Equipment:
     async def _open_serial(self) -> None:
         binding = self.profile.bindings.serial
         assert binding is not None and self.target.serial is not None
-        self._serial = SerialLink(self.recorder, self.target.serial, binding)
+        self._serial = SerialLink(self.recorder, self.target.serial, self.profile)
         await self._serial.start()
         self.serial_door = SerialDoors(self._serial, binding, self.recorder)
 

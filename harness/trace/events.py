@@ -172,6 +172,7 @@ class SerialData:
     direction: Direction
     raw: bytes
     line: str | None = None
+    what: str | None = None  # the frame or message that they complete, where it is not text; for people
 
 
 class PortChange(StrEnum):

@@ -167,8 +167,10 @@ def _summary(body: Body) -> str:
             return _summarise_mdns(mdns.decode(raw)) + (" (unicast)" if unicast else "")
         case TcpProbe():
             return _summarise_probe(body)
-        case SerialData(raw=raw, line=line):
-            return f"serial: {bytes_text(raw, MOST_SUMMARY_TEXT) if line is None else line}"
+        case SerialData(raw=raw, line=line, what=what):
+            if line is None and what is None:
+                return f"serial: {bytes_text(raw, MOST_SUMMARY_TEXT)}"
+            return f"serial: {what if line is None else line}"
         case SerialPort(change=change, url=url, detail=detail):
             return f"serial port {url} {change}" + (f": {detail}" if detail else "")
         case SerialAnswer():
