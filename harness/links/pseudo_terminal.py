@@ -17,8 +17,8 @@ AT_ONCE = 4096  # bytes that are read in one turn of the loop
 class PseudoTerminal:
     """Has a name that stays the same, however often the terminal itself goes and comes again.
 
-    ``on_data`` gets what the other end writes. What is written while the other end reads nothing waits here, up
-    to :attr:`MOST` bytes; further bytes are lost, as they are in a UART.
+    ``on_data`` gets what the other end writes. What is written while the other end reads nothing waits here,
+    up to :attr:`MOST` bytes; further bytes are lost, as they are in a UART.
     """
 
     MOST = 1 << 16

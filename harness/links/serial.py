@@ -23,8 +23,8 @@ from harness.trace.serial_values import UnfitError
 
 __all__ = ["Reply", "SerialError", "SerialLink"]
 
-FRAME_PAUSE = 0.1
-"""Seconds after which a frame that does not go on is given up. Bytes of a frame follow each other at once."""
+PAUSE = 0.2
+"""Seconds without a byte after which a frame does not go on any more, and an answer has no further frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +129,8 @@ class SerialLink:
             async with asyncio.timeout(within):
                 return await answered
         except TimeoutError:
-            complaint = self.complaint
-            return Told(problem=f"no answer within {within:g} s" + (f"; {complaint}" if complaint else ""))
+            why = self.complaint or exchange.instead
+            return Told(problem=f"no answer within {within:g} s" + (f"; {why}" if why else ""))
         finally:
             self._waiting = None
 
@@ -144,8 +144,8 @@ class SerialLink:
     def _received(self, data: bytes) -> None:
         self._stop_pause()
         self._take(self._talk.split(data))
-        if self._talk.unfinished:
-            self._pause = asyncio.get_running_loop().call_later(FRAME_PAUSE, self._paused)
+        if self._talk.unfinished or self._waiting is not None:
+            self._pause = asyncio.get_running_loop().call_later(PAUSE, self._paused)
         if not self._complained and (complaint := self._talk.complaint()):
             self._complained = True
             self._recorder.record(Note(f"serial: {complaint}"))
@@ -153,22 +153,29 @@ class SerialLink:
     def _paused(self) -> None:
         self._pause = None
         self._take(self._talk.stalled())
+        if self._waiting is not None:
+            exchange, answered = self._waiting
+            self._answered(answered, exchange.quiet())
 
     def _take(self, pieces: Iterable[Piece]) -> None:
         for piece in pieces:
             self._recorder.record(SerialData(Direction.FROM_DUT, piece.raw, piece.line, piece.what))
-            if self._waiting is not None and not self._waiting[1].done():
+            if self._waiting is not None:
                 exchange, answered = self._waiting
-                told = exchange.offer(piece)
-                if told is not None:
-                    answered.set_result(told)
+                self._answered(answered, exchange.offer(piece))
+
+    @staticmethod
+    def _answered(answered: asyncio.Future[Told], told: Told | None) -> None:
+        if told is not None and not answered.done():
+            answered.set_result(told)
 
     def _changed(self, change: PortChange, detail: str | None) -> None:
         self._recorder.record(PortChanged(change, self.url, detail))
         if change is PortChange.VANISHED:
             self._stop_pause()
-            if self._waiting is not None and not self._waiting[1].done():
-                self._waiting[1].set_result(Told(problem=f"the serial port {self.url} vanished: {detail}"))
+            if self._waiting is not None:
+                problem = f"the serial port {self.url} vanished: {detail}"
+                self._answered(self._waiting[1], Told(problem=problem))
         elif change in (PortChange.OPENED, PortChange.RETURNED):
             self._greet()
 

@@ -117,20 +117,37 @@ class FrameExchange:
             sequence,
         )
         self.raw, self.text, self.awaits = codec.encode(frame), str(frame), self._answer is not None
-        # The board may answer a command by the value that it really took: that is not for us to judge.
-        arguments.pop("value", None)
+        if command in TELLING:
+            arguments.pop("value", None)
         self._known = tuple(sorted(arguments.items()))
+        # A question that names no property is answered for each of them, in frames of their own. All of them
+        # have to be here before the next question, whose answer an old frame would be taken for.
+        asks_for_all = command is SerialCommand.READ_STATE and "{tag}" not in declared.send.payload
+        self._missing = {bytes.fromhex(each.tag) for each in protocol.properties.values() if asks_for_all}
+        self._found: Told | None = None
+        self.instead: str | None = None
 
     def offer(self, piece: Piece) -> Told | None:
-        """The answer, if this frame is it."""
+        """The answer, if this frame is it, or the last one of it."""
         frame = piece.content
         if self._answer is None or not isinstance(frame, Frame) or frame.command != self._answer.command:
             return None
         if self._expected is not None and frame.version != self._expected:
+            self.instead = f"a frame of version {frame.version} came, not of {self._expected}"
             return None
+        self._found = self._understood(self._answer, frame) or self._found
+        self._missing = {tag for tag in self._missing if tag not in frame.payload}
+        return None if self._missing else self._found
+
+    def quiet(self) -> Told | None:
+        """Properties that the board does not tell are not waited for any longer."""
+        return self._found
+
+    def _understood(self, answer: FrameMessage, frame: Frame) -> Told | None:
         width = self._bound.bytes if self._bound is not None else None
-        match = payload_expression(self._answer.payload, self._known, width).fullmatch(frame.payload)
+        match = payload_expression(answer.payload, self._known, width).fullmatch(frame.payload)
         if match is None:
+            self.instead = f"{frame} came, which is not the answer that the profile has"
             return None
         if self._command not in TELLING:
             return Told()

@@ -218,6 +218,15 @@ class ModbusExchange:
         except (UnfitError, UnicodeDecodeError) as problem:
             return Told(problem=f"the board told {problem}")
 
+    def quiet(self) -> Told | None:
+        """A message is an answer or is none."""
+        return None
+
+    @property
+    def instead(self) -> str | None:
+        """Nothing else comes."""
+        return None
+
     def _value(self, response: ModbusPDU) -> Value:
         register = self.register
         if register.table.has_bits:

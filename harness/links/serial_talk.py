@@ -44,7 +44,14 @@ class Exchange(Protocol):
         """Whether an answer is to be waited for."""
 
     def offer(self, piece: Piece) -> Told | None:
-        """What the board answered, if this piece is its answer."""
+        """What the board answered, if this piece is its answer, or the last one of it."""
+
+    def quiet(self) -> Told | None:
+        """What the board has answered, now that nothing more comes."""
+
+    @property
+    def instead(self) -> str | None:
+        """What came in place of the answer, for people."""
 
 
 class Talk(Protocol):

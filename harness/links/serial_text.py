@@ -91,6 +91,7 @@ class TextExchange:
         self._arguments = tuple(sorted((k, v) for k, v in arguments.items() if not tells or k != "value"))
         self._schema = schema
         self._values = values
+        self._last: str | None = None
 
     def offer(self, piece: Piece) -> Told | None:
         """The answer, or the refusal, if this line is one."""
@@ -109,7 +110,17 @@ class TextExchange:
             refused = expression(error, self._arguments).fullmatch(line)
             if refused is not None:
                 return Told(problem=f"the board refused: {refused.groupdict().get('reason') or line}")
+        self._last = line
         return None
+
+    def quiet(self) -> Told | None:
+        """A line is an answer or is none."""
+        return None
+
+    @property
+    def instead(self) -> str | None:
+        """The last line that was no answer."""
+        return f"the last line was {self._last!r}" if self._last else None
 
     def _told(self, match: re.Match[str]) -> Told:
         if self._command not in TELLING:

@@ -149,6 +149,7 @@ BOOTS: dict[ChipFamily, tuple[str, ...]] = {
 
 def crash_in(binding: SerialBinding, line: str) -> Crash | None:
     """The crash that a line of the console tells, or None."""
+    line = _without_prompt(binding, line)
     if any(_found(expression, line) for expression in binding.patterns.harmless):
         return None
     for kind, expressions in binding.patterns.crash.items():
@@ -163,13 +164,21 @@ def crash_in(binding: SerialBinding, line: str) -> Crash | None:
 
 def tells_boot(binding: SerialBinding, line: str) -> bool:
     """Whether the line says that the board starts."""
+    line = _without_prompt(binding, line)
     known = [expression for family in _families(binding) for expression in BOOTS.get(family, ())]
     return any(_found(expression, line) for expression in [*binding.patterns.boot, *known])
 
 
 def tells_ready(binding: SerialBinding, line: str) -> bool:
     """Whether the line says that the board is ready for commands."""
+    line = _without_prompt(binding, line)
     return any(_found(expression, line) for expression in binding.patterns.ready)
+
+
+def _without_prompt(binding: SerialBinding, line: str) -> str:
+    """The log goes on behind the prompt that the console has shown last."""
+    prompt = binding.text.prompt if binding.text is not None else None
+    return line.removeprefix(prompt) if prompt else line
 
 
 def _families(binding: SerialBinding) -> Sequence[ChipFamily]:

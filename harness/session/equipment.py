@@ -174,6 +174,7 @@ class Equipment:
             self.power_door.close if isinstance(self.power_door, LabPower) else None,
             self.local_door.close if isinstance(self.local_door, LabHands) else None,
             self.device.stop if self.device else None,
+            self._close_console if self.device and self.device.console else None,
             self._controller.close if self._controller else None,
             self._coap.close if self._coap else None,
             self.mdns_link.close if self.mdns_link else None,
@@ -231,9 +232,17 @@ class Equipment:
     async def _open_serial(self) -> None:
         binding = self.profile.bindings.serial
         assert binding is not None and self.target.serial is not None
-        self._serial = SerialLink(self.recorder, self.target.serial, self.profile)
+        port = self.target.serial
+        if self.device is not None and self.device.console is not None:
+            self.device.console.open()
+            port = self.device.console.name
+        self._serial = SerialLink(self.recorder, port, self.profile)
         await self._serial.start()
         self.serial_door = SerialDoors(self._serial, binding, self.recorder)
+
+    async def _close_console(self) -> None:
+        assert self.device is not None and self.device.console is not None
+        self.device.console.close()
 
     def _own_address(self) -> str:
         """Ours on the network of the device; on that of a real one, where multicast goes by itself."""
@@ -253,6 +262,7 @@ class Equipment:
             login=self._login(),
             seed=self._seed,
             faults=[fault_named(name) for name in self.target.faults],
+            console=self.target.serial is not None,
         )
         if self.device.mdns and self.mdns_link and self._is_private:
             others = self._bus.hosts if self._bus else frozenset()

@@ -15,7 +15,7 @@ from harness.simulate.core_habits import LOST, CoreHabits
 from harness.simulate.meter import EnergyMeter, meter_of
 from harness.simulate.news import Accepted, Change, Happening, Origin, Reason, Refused
 from harness.simulate.rules import Kind, Occurrence, RuleEngine
-from harness.simulate.values import canonical, default_value, has_type, nearest_legal
+from harness.simulate.values import canonical, default_value, has_type, is_measured, nearest_legal
 
 __all__ = ["Accepted", "Change", "Core", "CoreHabits", "Happening", "Origin", "Reason", "Refused"]
 
@@ -36,6 +36,7 @@ class Core:
         self.habits = CoreHabits()
         self.meter: EnergyMeter | None = meter_of(profile)
         self.powered = False
+        self._after_reset: dict[str, Value] | None = None  # what a factory reset leaves
         self._cut = False  # the power was away since the device is there
         self._rules = RuleEngine(profile, happen=self._happened, wake=self._woken)
         self._rules.ignored = lambda rule: self.habits.ignores(rule)
@@ -90,6 +91,8 @@ class Core:
             self._advance_meter()
             self.meter.pause()
         self._kept = dict(self._rules.wanted)
+        if self._after_reset is not None:
+            self._kept, self._after_reset = self._after_reset, None
         self._rules.stop()
         if self._meter_timer is not None:
             self._meter_timer.cancel()
@@ -97,6 +100,19 @@ class Core:
         self._hidden.clear()
         self._cut = True
         self.powered = False
+
+    def factory_reset(self) -> None:
+        """Everything that was set or counted is forgotten; what sensors see stays as it is.
+
+        The device starts with that when it gets power the next time, and goes on as it was until then.
+        """
+        new = {
+            name: self._rules.actual[name]
+            if is_measured(schema)
+            else canonical(schema, default_value(schema))
+            for name, schema in self.profile.properties.items()
+        }
+        self._after_reset = self.habits.forgets(dict(self._rules.wanted), new)
 
     # Doors
 
@@ -147,6 +163,22 @@ class Core:
             counter = self._perform(action)
             self._settle(before, Origin.COMMAND, [Occurrence(Kind.ACTION, action, input)], confirm=counter)
         return Accepted(default_value(declared.output) if declared.output is not None else None)
+
+    def set_locally(self, name: str, value: Value) -> Accepted | Refused:
+        """A person at the device, or at its console, makes property ``name`` be ``value``."""
+        refusal = self._refusal(name, value)
+        if refusal is not None:
+            return refusal
+        schema = self.profile.properties[name]
+        legal = canonical(schema, nearest_legal(schema, value))
+        rule = self._rules.objection(name, legal)
+        if rule is not None:
+            return Refused(Reason.RULE, f"{name}: {rule.purpose}")
+        before = self._reported()
+        self._hidden.pop(name, None)
+        self._rules.wanted[name] = legal
+        self._settle(before, Origin.LOCAL)
+        return Accepted(self.read(name))
 
     def operate(self, control: str) -> None:
         """A person operates a control at the device. Raises KeyError.

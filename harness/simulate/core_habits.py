@@ -23,7 +23,8 @@ class CoreHabits:
     ``ignores`` tells which rules the device does not keep. ``distort`` turns the true value of a property
     into the one it reports. ``executes`` turns a legal command for a property into what is done, or
     :data:`LOST`. ``report`` passes a change on, given its origin: at once, later, never or twice. ``boots``
-    turns what the device remembers from before a loss of power into what it starts with.
+    turns what the device remembers from before a loss of power into what it starts with; ``forgets`` what it
+    holds, and what it held when it was new, into what is left after a factory reset.
     """
 
     checks_range: bool = True
@@ -38,3 +39,4 @@ class CoreHabits:
     executes: Callable[[str, Value], Value] = lambda name, value: value
     report: Reporting = lambda change, origin, tell: tell(change)
     boots: Callable[[Memory], Memory] = lambda memory: memory
+    forgets: Callable[[Memory, Memory], Memory] = lambda memory, new: new

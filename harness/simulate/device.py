@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from harness.model.binding import MdnsService, Speaks
+from harness.model.crashes import CrashKind
 from harness.model.profile import Profile
+from harness.simulate.board import Board
 from harness.simulate.coap import CoapFront
+from harness.simulate.console import Console
 from harness.simulate.core import Core
 from harness.simulate.faults import Fault
 from harness.simulate.http import HttpFront
@@ -35,7 +38,8 @@ class SimulatedDevice:
 
     ``host`` is the loopback address it lives on, ``broker`` the (host, port) of the MQTT broker (None: the
     device has no broker and its MQTT side stays off), ``login`` the user name and password that it shows
-    to the broker, ``seed`` starts all its random decisions.
+    to the broker, ``seed`` starts all its random decisions. With ``console`` its serial line is on a
+    pseudo-terminal, which :meth:`Console.open` plugs in and :meth:`Console.close` takes away.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class SimulatedDevice:
         login: tuple[str, str] | None = None,
         seed: int = 0,
         faults: Sequence[Fault] = (),
+        console: bool = False,
     ) -> None:
         self.profile = profile
         self.host = host
@@ -58,6 +63,10 @@ class SimulatedDevice:
         self.http: HttpFront | None = None
         self.mdns: MdnsFront | None = None
         self.further: list[Server] = []  # servers that no profile declares
+        self.board = Board(profile, self.core, self)
+        self.console: Console | None = None
+        if bindings.serial is not None and console:
+            self.console = Console(profile, self.core, self.board)
         if bindings.mqtt is not None and broker is not None:
             self.mqtt = MqttFront(profile, self.core, broker=broker, random=self.random, login=login)
         if bindings.coap is not None:
@@ -95,7 +104,58 @@ class SimulatedDevice:
         While the broker cannot be reached it keeps trying, and does not return. Raises what makes a
         transport impossible, such as a port that is taken; the device is off again then.
         """
+        await self.board.settle()
+        await self._start()
+
+    async def stop(self) -> None:
+        """Switched off in order: goodbyes are said, connections closed."""
+        await self.board.settle()
+        await self._stop()
+
+    async def kill(self) -> None:
+        """Power cut: nothing more is sent, not even a goodbye."""
+        await self.board.settle()
+        await self._kill()
+
+    async def reboot(self) -> None:
+        """Goes down in order and comes up again."""
+        await self._stop()
+        await self._start()
+
+    def crash(self, kind: CrashKind = CrashKind.PANIC) -> None:
+        """The firmware crashes: it says so on its console, is gone at once, and starts anew."""
+        if self.console is not None:
+            self.console.crash(kind)
+        self.board.later(self._restart)
+
+    async def network_off(self) -> None:
+        """Leaves the network without a word; the firmware runs on."""
+        for front in self._fronts:
+            await front.kill()
+
+    async def network_on(self) -> None:
+        """Comes back to the network."""
+        await self.network_off()
+        await self._join()
+
+    @property
+    def _fronts(self) -> list[Server]:
+        fronts = (self.mqtt, self.mdns, self.coap, self.http, *self.further)
+        return [front for front in fronts if front is not None]
+
+    async def _start(self) -> None:
         self.core.power_on()
+        self.board.powered_up()
+        if self.console is not None:
+            self.console.powered_up()
+        await self._join()
+        if self.console is not None:
+            self.console.ready()
+
+    async def _join(self) -> None:
+        if not (self.board.provisioned and self.board.networked and self.core.powered):
+            return
+        self.board.joined()
         try:
             # The ports come first: what is announced must be there.
             for server in (self.http, self.coap, *self.further):
@@ -106,22 +166,27 @@ class SimulatedDevice:
                     if front is not None:
                         joining.create_task(front.start())
         except ExceptionGroup as problems:
-            await self.kill()
+            await self._kill()
             raise problems.exceptions[0] from None
         except BaseException:
-            await self.kill()
+            await self._kill()
             raise
 
-    async def stop(self) -> None:
-        """Switched off in order: goodbyes are said, connections closed."""
-        for front in (self.mqtt, self.mdns, self.coap, self.http, *self.further):
-            if front is not None:
-                await front.stop()
-        self.core.power_off()
+    async def _restart(self) -> None:
+        await self._kill()
+        await self._start()
 
-    async def kill(self) -> None:
-        """Power cut: nothing more is sent, not even a goodbye."""
+    async def _stop(self) -> None:
+        for front in self._fronts:
+            await front.stop()
+        self._power_off()
+
+    async def _kill(self) -> None:
+        self._power_off()
+        for front in self._fronts:
+            await front.kill()
+
+    def _power_off(self) -> None:
+        if self.console is not None:
+            self.console.powered_down()
         self.core.power_off()
-        for front in (self.mqtt, self.mdns, self.coap, self.http, *self.further):
-            if front is not None:
-                await front.kill()

@@ -15,12 +15,13 @@ from harness.model.consistency import (
     needs,
     ratings,
     rules,
+    serial,
 )
 from harness.model.consistency.mistake import Mistake, Names, Subject
 
 __all__ = ["Mistake", "Names", "Subject", "mistakes"]
 
-_PARTS = (affordances, device, mqtt, coap, mdns, rules, conflicts, capabilities, needs, ratings)
+_PARTS = (affordances, device, mqtt, coap, mdns, rules, conflicts, capabilities, needs, ratings, serial)
 
 
 def mistakes(subject: Subject) -> Iterator[Mistake]:

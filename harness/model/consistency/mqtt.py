@@ -155,7 +155,7 @@ def _of_payloads(subject: Subject, mqtt: MqttBinding) -> Iterator[Mistake]:
         if bound.command is not None and schema.read_only:
             yield Mistake((*path, "command"), "the property is readOnly, so nothing can command it")
         if bound.values is not None:
-            yield from _of_map(bound.values, schema, (*path, "values"))
+            yield from of_map(bound.values, schema, (*path, "values"))
     for name, told in mqtt.events.items():
         event = subject.profile.events.get(name)
         if event is None or told.values is None:
@@ -164,10 +164,11 @@ def _of_payloads(subject: Subject, mqtt: MqttBinding) -> Iterator[Mistake]:
         if event.data is None:
             yield Mistake(path, "the event has no data that could be mapped")
         else:
-            yield from _of_map(told.values, event.data, path)
+            yield from of_map(told.values, event.data, path)
 
 
-def _of_map(values: Mapping[str, Value], schema: DataSchema, path: Path) -> Iterator[Mistake]:
+def of_map(values: Mapping[str, Value], schema: DataSchema, path: Path) -> Iterator[Mistake]:
+    """Texts that stand for the values of a boolean or an enumeration: all of them, each once."""
     wanted: tuple[Value, ...] | None = schema.enum
     if wanted is None and schema.type is DataType.BOOLEAN:
         wanted = (True, False)
