@@ -43,7 +43,7 @@ def _one(operation: Any, argument: Any) -> str:
             return _sequence(argument[-1])
         case sre.MAX_REPEAT | sre.MIN_REPEAT | sre.POSSESSIVE_REPEAT:
             least, _, repeated = argument
-            return _sequence(repeated) * least
+            return _sequence(repeated) * int(least)
         case sre.ATOMIC_GROUP:
             return _sequence(argument)
     return ""  # anchors and look-arounds take no room
