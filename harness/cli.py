@@ -76,6 +76,16 @@ def _parser() -> argparse.ArgumentParser:
     judge.add_argument("trace", metavar="TRACE", help="trace.jsonl of a run")
     judge.add_argument("--report", metavar="DIR", help="write JSON, JUnit XML and HTML there")
 
+    compat = commands.add_parser("compat", help="tell from their profiles whether two devices work together")
+    compat.add_argument("first", metavar="A", help="profile of a device; with --replaces, of the old one")
+    compat.add_argument(
+        "second", metavar="B", help="profile of the other device; with --replaces, of the new one"
+    )
+    compat.add_argument(
+        "--replaces", action="store_true", help="tell whether B can take A's place, or breaks A's users"
+    )
+    compat.add_argument("--report", metavar="DIR", help="write JSON and JUnit XML there")
+
     export = commands.add_parser("export", help="write a trace as pcapng, for Wireshark and tshark")
     export.add_argument("trace", metavar="TRACE", help="trace.jsonl of a run")
     export.add_argument("file", metavar="FILE", help="pcapng file to write")

@@ -9,7 +9,7 @@ from harness.compat.binding import Assessment, assess, badness, worst
 from harness.compat.coexistence import claims_of, collisions
 from harness.compat.device import Clash, Device
 from harness.compat.electric import plugged
-from harness.compat.prediction import Finding, Outcome, Prediction, Severity, outcome_of
+from harness.compat.prediction import Finding, NeedOutcome, Outcome, Prediction, Severity, outcome_of
 
 _ORDER = (Severity.BLOCKS, Severity.DEGRADES, Severity.NOTE)
 _MILDER = {Severity.BLOCKS: Severity.DEGRADES, Severity.DEGRADES: Severity.NOTE, Severity.NOTE: Severity.NOTE}
@@ -62,7 +62,21 @@ def predict(offerer: Device, needer: Device) -> Prediction:
     findings += [clash.between(offerer, needer) for clash in (*power, *shared)]
     findings.sort(key=lambda finding: _ORDER.index(finding.severity))
     links = tuple(link for each in assessments for link in each.links if each.worst is not Severity.BLOCKS)
-    return Prediction(offerer.name, needer.name, reckoning.outcome, links, tuple(findings))
+    return Prediction(
+        offerer.name,
+        needer.name,
+        reckoning.outcome,
+        links,
+        tuple(findings),
+        tuple(map(_need_outcome, assessments)),
+        outcome_of([clash.severity for clash in power], related=True) if ways else None,
+    )
+
+
+def _need_outcome(found: Assessment) -> NeedOutcome:
+    need = found.needed.need
+    outcome = outcome_of([clash.severity for clash in found.clashes], related=True)
+    return NeedOutcome(found.needed.name, found.needed.term.path, need.title or "", need.optional, outcome)
 
 
 def _findings(

@@ -83,7 +83,10 @@ class FindingKind(StrEnum):
     HOST_NAME = "host-name"
     # One in the place of the other
     NAMES = "names"
-    VOCABULARY = "vocabulary"
+    ACCURACY = "accuracy"
+    NEEDS = "needs"
+    POLICY = "policy"
+    RELEASE = "release"
 
 
 class Flow(StrEnum):
@@ -234,19 +237,49 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class NeedOutcome:
+    """How far one need is met: in itself, whether or not the device can do without it."""
+
+    need: str
+    term: str
+    title: str
+    optional: bool
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
-    """What is to be expected of an ordered pair."""
+    """What is to be expected of an ordered pair.
+
+    ``needs`` has those of which the offerer has something of the kind. ``plugs`` says whether the needer can
+    get its power from the offerer, None where nobody would try.
+    """
 
     offerer: str
     needer: str
     outcome: Outcome
     links: tuple[Link, ...] = ()
     findings: tuple[Finding, ...] = ()
+    needs: tuple[NeedOutcome, ...] = ()
+    plugs: Outcome | None = None
 
     @property
     def blocking(self) -> tuple[Finding, ...]:
         """The findings that block."""
         return tuple(finding for finding in self.findings if finding.severity is Severity.BLOCKS)
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """Whether one device can take the place of another one without anything else being changed.
+
+    In its findings ``left`` is a key of the old one, ``right`` one of the new one.
+    """
+
+    old: str
+    new: str
+    outcome: Outcome
+    findings: tuple[Finding, ...] = ()
 
 
 def outcome_of(severities: Iterable[Severity], *, related: bool) -> Outcome:

@@ -1,0 +1,45 @@
+"""``harness compat``: whether two devices work together, or one can take the other's place."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness.compat.device import Device, read_device
+from harness.compat.pair import pair_of, read_pair
+from harness.compat.prediction import Outcome
+from harness.compat.replaces import replaces, same_kind
+from harness.model.verdict import ExitStatus
+from harness.report.compat_report import write_pair, write_replacement
+from harness.report.compat_text import print_pair, print_replacement
+from harness.report.console import terminal
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare two profiles; returns the exit status: 1 where something blocks."""
+    first, second = Path(arguments.first), Path(arguments.second)
+    outcome = (_replacement if arguments.replaces else _pair)(first, second, arguments.report)
+    return ExitStatus.FAILED if outcome is Outcome.BLOCKED else ExitStatus.OK
+
+
+def _pair(first: Path, second: Path, report: str | None) -> Outcome:
+    pair = pair_of(*read_pair(first, second))
+    print_pair(terminal(), pair)
+    if report:
+        write_pair(Path(report), pair)
+    return pair.outcome
+
+
+def _replacement(first: Path, second: Path, report: str | None) -> Outcome:
+    old, new = read_device(first), read_device(second)
+    found = replaces(old, new)
+    print_replacement(terminal(), found, versions=_names(old, new))
+    if report:
+        write_replacement(Path(report), found)
+    return found.outcome
+
+
+def _names(old: Device, new: Device) -> str:
+    if same_kind(old, new):
+        return f"{new.name} {new.profile.version} for {old.profile.version}"
+    return f"{new.name} for {old.name}"

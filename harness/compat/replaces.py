@@ -1,0 +1,309 @@
+"""Whether a device can take the place of another one: by trade-in, repair, another maker, or a new firmware.
+
+Everything that the home may have used of the old one has to be there in the new one. Between two versions of
+one profile that is more than the vocabulary names: its own names count too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.compat.containment import Aspect, Gap
+from harness.compat.device import Clash, Device
+from harness.compat.prediction import Finding, FindingKind, Outcome, Replacement, Severity, outcome_of
+from harness.compat.replaces_delivery import Use, delivery_losses, habit_losses
+from harness.compat.replaces_ratings import rating_losses
+from harness.compat.values import Side, fit
+from harness.model.affordance import Property
+from harness.model.meaning import Needed, Offered
+from harness.model.problems import Path
+from harness.model.schema import DataSchema
+
+_ORDER = (Severity.BLOCKS, Severity.DEGRADES, Severity.NOTE)
+_KINDS = {
+    Aspect.TYPE: FindingKind.TYPE,
+    Aspect.RANGE: FindingKind.RANGE,
+    Aspect.STEP: FindingKind.STEP,
+    Aspect.VALUES: FindingKind.VALUES,
+    Aspect.LENGTH: FindingKind.LENGTH,
+    Aspect.PATTERN: FindingKind.PATTERN,
+    Aspect.MEMBERS: FindingKind.MEMBERS,
+}
+
+
+def replaces(old: Device, new: Device) -> Replacement:
+    """What is lost when ``new`` takes the place of ``old``."""
+    findings = [
+        clash.between(old, new, term=term)
+        for term, clash in (*_used(old, new), *_controlled(old, new), *_whole(old, new))
+    ]
+    if same_kind(old, new):
+        findings += _release(old, new, findings)
+    findings.sort(key=lambda finding: _ORDER.index(finding.severity))
+    outcome = outcome_of([finding.severity for finding in findings], related=True)
+    return Replacement(old.name, new.name, outcome, tuple(findings))
+
+
+def same_kind(old: Device, new: Device) -> bool:
+    """Whether these are two versions of one profile."""
+    return old.profile.profile == new.profile.profile
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Something that the home used of the old device, and what there is of it in the new one."""
+
+    use: Use
+    old: Side
+    new: Side
+    writable: tuple[bool, bool]
+    readable: tuple[bool, bool]
+
+
+def _used(old: Device, new: Device) -> Iterator[tuple[str, Clash]]:
+    """What is lost of the old one's capabilities, and of its own affordances where those count."""
+    named: set[str] = set()
+    for offers in old.offers.values():
+        for offered in offers:
+            named.add(offered.affordance)
+            found = _counterpart(offered, new)
+            if found is None:
+                yield offered.term.path, _gone(offered.term.path, offered.key, new)
+            else:
+                for clash in _losses(_pair_of(old, offered, new, found)):
+                    yield offered.term.path, clash
+    if same_kind(old, new):
+        for section in ("properties", "actions", "events"):
+            for name in getattr(old.profile, section):
+                if name not in named:
+                    yield from (("", clash) for clash in _own(old, new, section, name))
+
+
+def _gone(what: str, key: str, new: Device) -> Clash:
+    cluster = key.split(".")[1]
+    return Clash(
+        FindingKind.ABSENT,
+        Severity.BLOCKS,
+        f"{what} is not there in {new.name}",
+        tuple(key.split(".")),
+        ("capabilities", cluster),
+        f"offer {what} at {new.name}; who used it finds nothing",
+    )
+
+
+def _counterpart(offered: Offered, new: Device) -> Offered | None:
+    same = [each for each in new.offers.get(offered.term.cluster, ()) if each.term.path == offered.term.path]
+    return next((each for each in same if each.label == offered.label), next(iter(same), None))
+
+
+def _pair_of(old: Device, before: Offered, new: Device, after: Offered) -> _Pair:
+    def side(each: Offered) -> Side:
+        return Side(each.schema, each.term.schema, each.offer.values, each.offer.data)
+
+    paths = tuple(before.key.split(".")), tuple(after.key.split("."))
+    use = Use(old, new, before.term.path, before.affordance, after.affordance, *paths)
+    return _Pair(
+        use,
+        side(before),
+        side(after),
+        (
+            before.writable or before.offer.action is not None,
+            after.writable or after.offer.action is not None,
+        ),
+        (before.readable or before.offer.event is not None, after.readable or after.offer.event is not None),
+    )
+
+
+def _own(old: Device, new: Device, section: str, name: str) -> Iterator[Clash]:
+    path: Path = (section, name)
+    before, after = getattr(old.profile, section)[name], getattr(new.profile, section).get(name)
+    if after is None:
+        proposal = f"keep {name}, or tell its users with a new major version"
+        what = f"{name} is not there in {new.name} {new.profile.version}"
+        yield Clash(FindingKind.ABSENT, Severity.BLOCKS, what, path, (section,), proposal)
+        return
+    pair = _Pair(
+        Use(old, new, name, name, name, path, path),
+        Side(_schema(before), _schema(before)),
+        Side(_schema(after), _schema(before)),
+        (_writable(before), _writable(after)),
+        (_readable(before), _readable(after)),
+    )
+    yield from _losses(pair)
+
+
+def _schema(affordance: object) -> DataSchema | None:
+    if isinstance(affordance, Property):
+        return affordance
+    return getattr(affordance, "input", None) or getattr(affordance, "data", None)
+
+
+def _writable(affordance: object) -> bool:
+    return affordance.writable if isinstance(affordance, Property) else hasattr(affordance, "input")
+
+
+def _readable(affordance: object) -> bool:
+    return not affordance.write_only if isinstance(affordance, Property) else hasattr(affordance, "data")
+
+
+def _losses(pair: _Pair) -> Iterator[Clash]:
+    use = pair.use
+    if pair.writable[0] and not pair.writable[1]:
+        what = f"{use.what} could be set, at {use.new.name} it cannot"
+        yield use.clash(FindingKind.READ_ONLY, Severity.BLOCKS, what, "readOnly")
+    elif pair.writable[0]:
+        yield from _obeys_less(pair)
+    if pair.readable[0] and not pair.readable[1]:
+        what = f"{use.what} was told, {use.new.name} does not tell it"
+        yield use.clash(FindingKind.WRITE_ONLY, Severity.BLOCKS, what, "writeOnly")
+    elif pair.readable[0]:
+        yield from _tells_otherwise(pair)
+        yield from _tells_less(pair)
+    yield from delivery_losses(use, commands=pair.writable[0], tells=pair.readable[0])
+
+
+def _obeys_less(pair: _Pair) -> Iterator[Clash]:
+    """Everything that the old one obeyed, the new one has to obey."""
+    use, found = pair.use, fit(pair.old, pair.new)
+    if found.no_conversion is not None:
+        what = f"{use.what} is in {found.no_conversion[1]} instead of {found.no_conversion[0]}"
+        yield use.clash(FindingKind.UNIT, Severity.BLOCKS, what, "unit")
+    for gap in found.gaps:
+        what = f"{use.old.name} obeys what {use.new.name} does not: {use.what} {gap.text}"
+        yield use.clash(_kind(gap), _certain(gap, Severity.BLOCKS), what, _key(gap))
+    conversion = found.conversion
+    if conversion.source_unit != conversion.target_unit:
+        what = f"{use.what} is in {conversion.target_unit} instead of {conversion.source_unit}"
+        yield use.clash(FindingKind.CONVERSION, Severity.DEGRADES, what, "unit")
+
+
+def _tells_otherwise(pair: _Pair) -> Iterator[Clash]:
+    """What the new one tells, those have to understand who listened to the old one."""
+    use, found = pair.use, fit(pair.new, pair.old)
+    if found.no_conversion is not None and not pair.writable[0]:
+        what = f"{use.what} is told in {found.no_conversion[0]} instead of {found.no_conversion[1]}"
+        yield use.clash(FindingKind.UNIT, Severity.BLOCKS, what, "unit")
+    for gap in found.gaps:
+        milder = Severity.NOTE if gap.aspect is Aspect.STEP else Severity.DEGRADES
+        what = f"{use.new.name} tells what {use.old.name} did not: {use.what} {gap.text}"
+        yield use.clash(_kind(gap), Severity.BLOCKS if gap.total else milder, what, _key(gap))
+    conversion = found.conversion
+    if conversion.source_unit != conversion.target_unit and not pair.writable[0]:
+        what = f"{use.what} is told in {conversion.source_unit} instead of {conversion.target_unit}"
+        yield use.clash(FindingKind.CONVERSION, Severity.DEGRADES, what, "unit")
+    before, after = pair.old.own, pair.new.own
+    if not isinstance(before, Property) or not isinstance(after, Property) or before.unit != after.unit:
+        return
+    if after.tolerance > before.tolerance:
+        what = f"{use.what} is told to within {after.tolerance:g}, it was {before.tolerance:g}"
+        yield use.clash(FindingKind.ACCURACY, Severity.DEGRADES, what, "tolerance")
+
+
+def _tells_less(pair: _Pair) -> Iterator[Clash]:
+    """What was told once and is not any more: a sensor that sees less, an event that is not told."""
+    if pair.writable[0]:
+        return  # which has been looked at with what it obeys
+    use = pair.use
+    for gap in fit(pair.old, pair.new).gaps:
+        if gap.total:
+            continue  # told the other way round already
+        what = f"{use.new.name} does not tell all that {use.old.name} did: {use.what} {_left(gap)}"
+        severity = Severity.NOTE if gap.aspect is Aspect.STEP else Severity.DEGRADES
+        yield use.clash(_kind(gap), severity, what, _key(gap))
+
+
+def _left(gap: Gap) -> str:
+    """The text of a gap where nobody accepts anything, but less is told than before."""
+    return gap.text.replace("accepted", "left").replace("known", "left")
+
+
+def _kind(gap: Gap) -> FindingKind:
+    return _KINDS[gap.aspect] if gap.certain else FindingKind.UNDECIDED
+
+
+def _certain(gap: Gap, severity: Severity) -> Severity:
+    return severity if gap.certain else Severity.DEGRADES
+
+
+def _key(gap: Gap) -> str:
+    return {
+        Aspect.RANGE: "maximum",
+        Aspect.STEP: "multipleOf",
+        Aspect.VALUES: "enum",
+        Aspect.PATTERN: "pattern",
+        Aspect.TYPE: "type",
+    }.get(gap.aspect, "")
+
+
+def _controlled(old: Device, new: Device) -> Iterator[tuple[str, Clash]]:
+    """What the old one did with others, as a remote control does, the new one has to do as well."""
+    for needed in old.needs:
+        same = [each for each in new.needs if each.term.path == needed.term.path]
+        found = next((each for each in same if each.need.access is needed.need.access), None)
+        if found is None:
+            severity = Severity.DEGRADES if needed.need.optional else Severity.BLOCKS
+            does = {"command": "commands", "follow": "follows", "read": "reads"}[needed.need.access]
+            what = f"{old.name} {does} {needed.term.path} of others, {new.name} does not"
+            path: Path = ("needs", needed.name)
+            proposal = f"a need for {needed.term.path} at {new.name}"
+            yield needed.term.path, Clash(FindingKind.ABSENT, severity, what, path, ("needs",), proposal)
+        elif needed.commands:
+            yield from ((needed.term.path, clash) for clash in _sends_less(needed, found, new))
+    before = {each.term.path for each in old.needs}
+    for needed in new.needs:
+        if needed.term.path not in before and not needed.need.optional:
+            what = f"{new.name} needs {needed.term.path} of another device, {old.name} did not"
+            proposal = f"a device that offers {needed.term.path}"
+            clash = Clash(FindingKind.NEEDS, Severity.DEGRADES, what, None, ("needs", needed.name), proposal)
+            yield needed.term.path, clash
+
+
+def _sends_less(before: Needed, after: Needed, new: Device) -> Iterator[Clash]:
+    """Values that only the old one can send, where all can be listed."""
+
+    def sent(needed: Needed) -> set[str] | None:
+        values: set[str] = set()
+        for sending in needed.sendings:
+            if sending.cause.sends is not None:
+                values.add(str(sending.cause.sends))
+                continue
+            side = Side(sending.schema, needed.term.schema, needed.need.values, sending.cause.data)
+            if side.pairs is None:
+                return None
+            values |= {str(common) for _, common in side.pairs}
+        return values
+
+    old_values, new_values = sent(before), sent(after)
+    if old_values is None or new_values is None or old_values <= new_values:
+        return
+    lost = ", ".join(sorted(old_values - new_values))
+    what = f"{new.name} never sends {before.term.path} {lost}"
+    paths: tuple[Path, Path] = ("needs", before.name, "by"), ("needs", after.name, "by")
+    yield Clash(FindingKind.VALUES, Severity.BLOCKS, what, *paths, "a key or cause for each of them")
+
+
+def _whole(old: Device, new: Device) -> Iterator[tuple[str, Clash]]:
+    yield from (("", clash) for clash in habit_losses(old, new))
+    yield from (("", clash) for clash in rating_losses(old.profile, new.profile))
+
+
+def _release(old: Device, new: Device, findings: list[Finding]) -> Iterator[Finding]:
+    """Whether the version number of a profile says what its users have to expect (Semantic Versioning)."""
+    before, after = _version(old), _version(new)
+    if before is None or after is None or before >= after:
+        return
+    breaks = outcome_of([each.severity for each in findings], related=True) is Outcome.BLOCKED
+    if breaks and before[0] == after[0] and before[0] > 0:
+        what = (
+            f"version {new.profile.version} breaks users of {old.profile.version}, its number does not say so"
+        )
+        path: Path = ("version",)
+        proposal = f"{after[0] + 1}.0.0"
+        yield Clash(FindingKind.RELEASE, Severity.NOTE, what, path, path, proposal).between(old, new)
+
+
+def _version(device: Device) -> tuple[int, ...] | None:
+    found = re.match(r"(\d+)\.(\d+)\.(\d+)", device.profile.version)
+    return None if found is None else tuple(map(int, found.groups()))
