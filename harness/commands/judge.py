@@ -10,13 +10,17 @@ from harness.report.terminal import print_summary
 from harness.report.write import write_report
 from harness.session.judging import result_of_trace
 from harness.session.result import run_status
+from harness.session.together.judging import result_of_together_trace
+from harness.trace.events import TogetherStarted
 from harness.trace.lines import read
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge the trace again; returns the exit status that the run would have."""
     trace = Path(arguments.trace)
-    run = result_of_trace(list(read(trace)), trace)
+    events = list(read(trace))
+    several = bool(events) and isinstance(events[0].body, TogetherStarted)
+    run = (result_of_together_trace if several else result_of_trace)(events, trace)
     page = None
     if arguments.report:
         page = write_report(Path(arguments.report), [run])

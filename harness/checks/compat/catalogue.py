@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 from harness.checks.case import Case
@@ -17,7 +17,7 @@ from harness.checks.compat.stage import Stage
 from harness.checks.observations import Readings
 from harness.model.requirement import Area, Basis, Level, Requirement
 from harness.model.verdict import Outcome, Subject
-from harness.trace.events import Event
+from harness.trace.events import CheckEnded, CheckStarted, Event
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,21 @@ class TogetherCase:
     def of(self, role: str) -> Case:
         """The same case, with the eyes of one device: its events alone."""
         return self._cases[role]
+
+    def window_of(self, check: str, subject: Subject) -> TogetherCase | None:
+        """The same case with the window of another check, which was carried out; None where it was not."""
+        begin = None
+        for event in self.trace:
+            body = event.body
+            if not isinstance(body, CheckStarted | CheckEnded):
+                continue
+            if (body.check, body.subject, body.transport) != (check, subject.name, subject.transport):
+                continue
+            if isinstance(body, CheckStarted):
+                begin = event.line
+            elif begin is not None and body.problem is None:
+                return replace(self, window=self.trace[begin - 1 : event.line])
+        return None
 
     @cached_property
     def _cases(self) -> dict[str, Case]:

@@ -37,7 +37,7 @@ def followers(home: Home, role: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for bond in home.bonds:
         if bond.source == role:
-            found.setdefault(bond.target, set()).add(bond.target_name)
+            found.setdefault(bond.target, set()).update(bond.target_names)
     return found
 
 
@@ -71,7 +71,7 @@ class Undisturbed(TogetherCheck):
         async with arranged(bench) as arranger:
             for other in stage.home.others(role):
                 await show_life(stage.bench(other))
-            sources = {bond.source_name for bond in stage.home.bonds if bond.source == role}
+            sources = {name for bond in stage.home.bonds if bond.source == role for name in bond.source_names}
             names = sorted(stage.home.writable(role), key=lambda name: name in sources)
             for name in names:
                 present = arranger.state.get(name)

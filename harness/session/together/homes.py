@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.checks.compat.home import Bond, Home, bonds_of
-from harness.compat.prediction import Link
+from harness.checks.compat.bonds import Bond, bonds_between
+from harness.checks.compat.home import Home
 from harness.model.profile import Profile
 from harness.model.scene import Scene
-
-
-def links_between(offerer: Profile, needer: Profile) -> tuple[Link, ...]:
-    """The bindings that a prediction finds for what one device needs of another."""
-    return ()
 
 
 def home_of_pair(profiles: Mapping[str, Profile], needs_met: Mapping[str, frozenset[str]]) -> Home:
@@ -33,5 +28,5 @@ def _all_bonds(profiles: Mapping[str, Profile]) -> tuple[Bond, ...]:
         for needer, needing in profiles.items()
         for offerer, offering in profiles.items()
         if needer != offerer
-        for bond in bonds_of(needer, offerer, links_between(offering, needing))
+        for bond in bonds_between(needer, needing, offerer, offering)
     )

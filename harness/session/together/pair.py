@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from harness.model.requirement import Level
+from harness.checks.compat.bonds import Bond
+from harness.checks.compat.home import Home
 from harness.model.verdict import Verdict
 from harness.session.result import Judgement, RunResult
 from harness.session.target import needs_met
@@ -29,6 +30,21 @@ class Observed(StrEnum):
     DEGRADED = "degraded"  # it comes about, but not always, or something else is amiss
     BLOCKED = "blocked"  # something that is needed does not come about at all
     UNDECIDED = "undecided"  # the run could not tell
+
+
+class Harm(StrEnum):
+    """What something that was seen does to a pair."""
+
+    NONE = "none"
+    DEGRADES = "degrades"
+    BLOCKS = "blocks"
+
+
+OF_NEEDS = ("COMPAT-01", "COMPAT-02")
+"""The checks of what one device needs of the other; all others are about both being in one home."""
+
+FATAL = frozenset({"COMPAT-10", "COMPAT-11"})
+"""Checks without whose pass two devices cannot be in one home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +78,9 @@ async def observe_pair(
     company = Company([a, b], Purpose("pair"), seed=seed, trace=trace)
     met = {player.role: needs_met(player.profile, player.target) for player in company.players}
     home = home_of_pair(profiles, met)
-    plan = plan_together(home, select)
     if not both:
-        others = {bond.name for bond in home.bonds if bond.needer != a.role}
-        plan = tuple(item for item in plan if item.subject.name not in others)
+        home = replace(home, bonds=tuple(bond for bond in home.bonds if bond.needer == a.role))
+    plan = plan_together(home, select)
     run = TogetherRun(home, company, BondProgram(home))
     await run.open()
     try:
@@ -76,29 +91,58 @@ async def observe_pair(
         await run.close("interrupted")
         raise
     await run.close()
-    return _result((a.role, b.role), bool(home.bonds), run.result())
+    return _result(home, run.result())
 
 
-def _result(roles: tuple[str, str], related: bool, run: RunResult) -> PairResult:
-    """The outcome, by the worst verdict, and the reasons in the words of the verdicts."""
-    broken = [each for each in run.judgements if each.result.outcome.verdict in (Verdict.FAIL, Verdict.WARN)]
+def _result(home: Home, run: RunResult) -> PairResult:
+    """The outcome, by the needs that are met and not, and by what is amiss between the two as such."""
+    outcomes = {each.result.id: each for each in run.judgements}
+    needs = [(bond.need.optional, _harm(bond, outcomes)) for bond in home.bonds]
+    served = any(harm is not Harm.BLOCKS for _, harm in needs)
+    harms = [_milder(harm) if optional and served else harm for optional, harm in needs]
+    harms += [
+        Harm.BLOCKS if each.requirement.id in FATAL else Harm.DEGRADES
+        for each in run.judgements
+        if each.requirement.id not in OF_NEEDS and each.result.outcome.verdict in (Verdict.FAIL, Verdict.WARN)
+    ]
     open_ones = [
         each
         for each in run.judgements
         if each.result.outcome.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR)
-        and each.requirement.level is Level.MUST
+        and not (each.requirement.id == "COMPAT-02" and _follows_not(each, outcomes))
     ]
-    reasons = tuple(f"{each.result.id}: {each.result.outcome.message}" for each in broken or open_ones)
-    if any(
-        each.requirement.id in BLOCKING and each.result.outcome.verdict is Verdict.FAIL for each in broken
-    ):
-        return PairResult(roles, Observed.BLOCKED, reasons, run)
-    if broken:
-        return PairResult(roles, Observed.DEGRADED, reasons, run)
-    if open_ones or not run.complete:
-        return PairResult(roles, Observed.UNDECIDED, reasons, run)
-    return PairResult(roles, Observed.WORKS if related else Observed.UNRELATED, reasons, run)
+    if Harm.BLOCKS in harms:
+        outcome = Observed.BLOCKED
+    elif open_ones or not run.complete:
+        outcome = Observed.UNDECIDED
+    elif Harm.DEGRADES in harms:
+        outcome = Observed.DEGRADED
+    else:
+        outcome = Observed.WORKS if home.bonds else Observed.UNRELATED
+    broken = [each for each in run.judgements if each.result.outcome.verdict in (Verdict.FAIL, Verdict.WARN)]
+    reasons = [f"{each.result.id}: {each.result.outcome.message}" for each in broken or open_ones]
+    reasons += [f"{bond.name}: {bond.problem}" for bond in home.bonds if bond.problem is not None]
+    one, other = home.roles
+    return PairResult((one, other), outcome, tuple(reasons), run)
 
 
-BLOCKING = frozenset({"COMPAT-01", "COMPAT-10", "COMPAT-11", "COMPAT-13"})
-"""Checks without whose pass two devices are of no use together, or cannot be in one home."""
+def _harm(bond: Bond, outcomes: Mapping[str, Judgement]) -> Harm:
+    """What was seen of one need."""
+    if bond.problem is not None:
+        return Harm.BLOCKS
+    follows, agrees = (outcomes.get(f"{check}[{bond.name}]") for check in OF_NEEDS)
+    if follows is not None and follows.result.outcome.verdict is Verdict.FAIL:
+        return Harm.BLOCKS
+    if agrees is not None and agrees.result.outcome.verdict is Verdict.FAIL:
+        return Harm.DEGRADES
+    return Harm.NONE
+
+
+def _milder(harm: Harm) -> Harm:
+    return Harm.DEGRADES if harm is Harm.BLOCKS else Harm.NONE
+
+
+def _follows_not(judgement: Judgement, outcomes: Mapping[str, Judgement]) -> bool:
+    """Whether COMPAT-02 stays open because COMPAT-01 has said already that nothing follows."""
+    follows = outcomes.get(f"COMPAT-01[{judgement.result.subject.label}]")
+    return follows is not None and follows.result.outcome.verdict is Verdict.FAIL

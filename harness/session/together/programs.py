@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.checks.compat.home import Bond, Home
+from harness.checks.compat.bonds import AVAILABILITY, Bond, order_for
+from harness.checks.compat.home import Home
 from harness.checks.compat.world import Interpreter, Meaning, News, happened
 from harness.checks.observations import Report
 from harness.compat.prediction import AffordanceKind
@@ -27,17 +28,19 @@ class BondProgram:
 
     def watched(self) -> frozenset[tuple[str, str]]:
         """The sources of all bonds."""
-        return frozenset((bond.source, bond.source_name) for bond in self._bonds)
+        return frozenset((bond.source, name) for bond in self._bonds for name in bond.source_names if name)
 
     def heard(self, role: str, report: Report, changed: bool) -> Iterator[Errand]:
         """What a bond makes of something that was told."""
         for bond in self._bonds:
-            if changed and (bond.source, bond.source_name) == (role, report.name):
-                yield from self._passed_on(bond, report.value)
+            if changed and bond.source == role:
+                yield from self._passed_on(bond, report.name, report.value)
 
     def availability(self, role: str, there: bool, event: Event) -> Iterator[Errand]:
-        """Nothing: bonds are about what devices say."""
-        return iter(())
+        """What a bond makes of a device that comes or goes."""
+        for bond in self._bonds:
+            if bond.source == role:
+                yield from self._passed_on(bond, AVAILABILITY, there)
 
     def due(self, now: float) -> Iterator[Errand]:
         """Nothing: bonds wait for nothing."""
@@ -47,15 +50,12 @@ class BondProgram:
         """Never."""
         return None
 
-    def _passed_on(self, bond: Bond, value: Value) -> Iterator[Errand]:
-        sent = bond.sent_for(value)
-        if sent is None:
-            return
-        is_action = bond.links[0].target.affordance is AffordanceKind.ACTION
-        given = sent[0]
-        if is_action and self._home.profiles[bond.target].actions[bond.target_name].input is None:
-            given = None
-        yield Errand(bond.name, bond.target, bond.target_name, given, is_action)
+    def _passed_on(self, bond: Bond, name: str, value: Value) -> Iterator[Errand]:
+        for effect in bond.effects_of(name, value):
+            order = order_for(bond.target_profile, effect)
+            if order is not None:
+                is_action = order.kind is AffordanceKind.ACTION
+                yield Errand(bond.name, bond.target, order.name, order.value, is_action)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,127 @@
+"""Making something happen at a device that others are to follow: keys, sensors, settings, rules, power."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.checks.behaviour.arranging import Arranger
+from harness.checks.behaviour.locally import unlock
+from harness.checks.behaviour.setting_off import stimulate_rule
+from harness.checks.behaviour.values import is_one_of, limits
+from harness.checks.bench import BeyondBenchError, CannotStimulateError
+from harness.checks.compat.bonds import AVAILABILITY, Bond
+from harness.checks.compat.stage import Stage
+from harness.model.base import Value
+from harness.model.profile import Profile
+from harness.model.requirement import Need
+from harness.model.schema import DataType, same_value
+
+MOST = 6  # values of one affordance that are tried
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One thing to make happen at the source of a bond: the affordance ``name`` tells ``value``.
+
+    ``control`` is operated for it, or else the rule ``rule`` of the device set off.
+    """
+
+    name: str
+    value: Value
+    control: str | None = None
+    rule: str | None = None
+
+
+def causes_of(bond: Bond) -> tuple[Cause, ...]:
+    """What can be made to happen at the source, as far as something is to follow."""
+    return tuple(cause for cause in _causes(bond) if bond.effects_of(cause.name, cause.value))
+
+
+def _causes(bond: Bond) -> Iterator[Cause]:
+    profile = bond.source_profile
+    for name in sorted(bond.source_names):
+        if name == AVAILABILITY:
+            yield from (Cause(name, False), Cause(name, True))
+        elif name in profile.events:
+            yield from _of_event(profile, name)
+        else:
+            for value in _values(profile, name, bond):
+                yield Cause(name, value)
+
+
+def _of_event(profile: Profile, name: str) -> Iterator[Cause]:
+    by_hand = [
+        Cause(name, effect.data, control=control)
+        for control, declared in profile.controls.items()
+        for effect in declared.effects
+        if effect.event == name
+    ]
+    yield from by_hand
+    for rule in profile.behaviour.rules:
+        for condition in rule.then:
+            if condition.event == name and not any(
+                same_value(condition.data, each.value) for each in by_hand
+            ):
+                yield Cause(name, condition.data, rule=rule.id)
+
+
+def _values(profile: Profile, name: str, bond: Bond) -> list[Value]:
+    """Values of a property that are worth trying: those that set something off, both ends, and between."""
+    schema = profile.properties[name]
+    found = limits(schema)
+    if schema.type in (DataType.INTEGER, DataType.NUMBER) and schema.enum is None and len(found) > 4:
+        found = [found[0], found[-1], found[len(found) // 2], found[1]]
+    wanted = [value for value in found if bond.effects_of(name, value)]
+    return wanted[:MOST]
+
+
+async def set_off(stage: Stage, role: str, cause: Cause, arranger: Arranger) -> None:
+    """Make it happen, and wait for nothing else. Raises CannotStimulateError."""
+    bench = stage.bench(role)
+    if cause.name == AVAILABILITY:
+        if not bench.offers(Need.POWER):
+            raise BeyondBenchError(f"nothing here can stop and start {role}")
+        await (bench.power.start() if cause.value else bench.power.kill())
+        return
+    if cause.control is not None:
+        if not bench.offers(Need.LOCAL):
+            raise BeyondBenchError(f"nothing here can operate {role} by hand")
+        await unlock(arranger, bench.profile, cause.control)
+        await bench.local.operate(cause.control)
+        return
+    if cause.rule is not None:
+        await stimulate_rule(bench, bench.profile.rule(cause.rule))
+        return
+    name = cause.name
+    await arranger.bring_about(
+        lambda state: name in state and same_value(state[name], cause.value),
+        [name],
+        f"{name} of {role} is {cause.value}",
+    )
+
+
+async def set_aside(arranger: Arranger, cause: Cause) -> None:
+    """Bring about that the source is something else than it is going to be. Raises CannotStimulateError."""
+    name = cause.name
+    if cause.control is not None or cause.rule is not None or name == AVAILABILITY:
+        return
+    if name in arranger.state and not same_value(arranger.state[name], cause.value):
+        return
+    await arranger.bring_about(
+        lambda state: name in state and not same_value(state[name], cause.value),
+        [name],
+        f"{name} is something else than {cause.value}",
+    )
+
+
+def another_value(profile: Profile, name: str, value: Value) -> Value:
+    """A legal value of a property that is not ``value``; None where there is none. Raises KeyError."""
+    schema = profile.properties[name]
+    for other in limits(schema):
+        if not schema.agrees(other, value) and not is_one_of(other, [value]):
+            return other
+    return None
+
+
+__all__ = ["CannotStimulateError", "Cause", "another_value", "causes_of", "set_aside", "set_off"]
