@@ -93,6 +93,20 @@ def _parser() -> argparse.ArgumentParser:
     checks = commands.add_parser("checks", help="list the catalogue, or explain one check")
     checks.add_argument("id", nargs="?", metavar="ID", help="check to explain")
 
+    matrix = commands.add_parser("matrix", help="tell which of many devices work with which", epilog=EPILOG)
+    matrix.add_argument("profiles", nargs="*", metavar="PROFILE", help="profiles of the devices, YAML files")
+    matrix.add_argument(
+        "--observe", action="store_true", help="bring simulated pairs together and see if that is so"
+    )
+    matrix.add_argument(
+        "--pairs",
+        choices=("all", "covering"),
+        default="all",
+        help="observe all pairs, or so many that everything occurs at least once (default: all)",
+    )
+    matrix.add_argument("--report", metavar="DIR", help="write matrix.html, JSON and JUnit XML there")
+    matrix.add_argument("--seed", type=int, default=1, metavar="N", help="of all random choices")
+
     profile = commands.add_parser("profile", help="for people who write profiles")
     kinds = profile.add_subparsers(dest="profile_command", metavar="COMMAND", required=True)
     validate = kinds.add_parser("validate", help="tell every mistake in a profile, with file and line")

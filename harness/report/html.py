@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cache
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from harness.model.verdict import Verdict
 from harness.report.evidence import Row, Timeline, Trace
 from harness.report.json_report import CheckVerdict, EvidenceLine, Report, evidence_lines
-from harness.report.text import line_numbers, one_line, plural, seconds_text
-from harness.report.words import AREAS, BASES, LEVELS, SOURCES, VERDICTS, conclusion_of
+from harness.report.templating import environment
+from harness.report.words import AREAS, VERDICTS, conclusion_of
 from harness.session.result import RunResult
 
-_TEMPLATES = Path(__file__).with_name("templates")
 _PASS_EVIDENCE = 6
 _DETAIL_BUDGET = 3_000_000  # characters of decoded forms and bytes on one page
 
@@ -144,58 +138,8 @@ def _reproduce(report: Report, verdict: CheckVerdict) -> str | None:
     return shlex.join([*words, "--select", verdict.check])
 
 
-def _moment(started: str) -> str:
-    """A point in time for people."""
-    try:
-        moment = datetime.fromisoformat(started)
-    except ValueError:
-        return started
-    return f"{moment:%d %B %Y, %H:%M:%S} {moment.tzname() or ''}".strip()
-
-
-def _plainly(text: str) -> str:
-    """Words of the test trade in everyday ones."""
-    return text.replace("the IUT", "the device").replace("IUT", "device")
-
-
-def _inlined(name: str) -> Markup:
-    return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))
-
-
-def _digest(text: str) -> str:
-    """The source expression by which a Content Security Policy lets exactly this text run."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style, script = _inlined("style.css"), _inlined("script.js")
-    environment.globals.update(
-        style=style,
-        script=script,
-        policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'",
-        Verdict=Verdict,
-        VERDICTS=VERDICTS,
-        BASES=BASES,
-        LEVELS=LEVELS,
-        SOURCES=SOURCES,
-        AREAS=AREAS,
-        reproduce=_reproduce,
-        is_row=lambda entry: isinstance(entry, Row),
-    )
-    environment.filters.update(
-        duration=seconds_text,
-        lines=line_numbers,
-        one_line=one_line,
-        plural=plural,
-        plainly=_plainly,
-        moment=_moment,
-    )
-    return environment
+    made = environment()
+    made.globals.update(reproduce=_reproduce, is_row=lambda entry: isinstance(entry, Row))
+    return made

@@ -31,7 +31,7 @@ def trace_path(directory: Path, lane: str, lanes: int) -> Path:
     Makes the folder that it lies in. Raises ReportError.
     """
     folder = directory if lanes == 1 else directory / lane
-    _make(folder)
+    make_folder(folder)
     return folder / TRACE_NAME
 
 
@@ -47,23 +47,23 @@ def write_report(directory: Path, runs: Sequence[RunResult], *, lanes: Sequence[
     if len(runs) == 1:
         _write_one(directory, runs[0], report_of(runs[0], lane=names[0]))
         return directory / HTML_NAME
-    _make(directory)
+    make_folder(directory)
     reports = []
     for run, name in zip(runs, names, strict=True):
         _write_one(directory / name, run, report_of(run, lane=name))
         reports.append(report_of(run, lane=name, trace=f"{name}/{TRACE_NAME}"))
-    _write(directory / JSON_NAME, to_json_list(reports))
-    _write(directory / JUNIT_NAME, junit_xml(reports))
-    _write(directory / OVERVIEW_NAME, overview_page(reports))
+    write_text(directory / JSON_NAME, to_json_list(reports))
+    write_text(directory / JUNIT_NAME, junit_xml(reports))
+    write_text(directory / OVERVIEW_NAME, overview_page(reports))
     return directory / OVERVIEW_NAME
 
 
 def _write_one(directory: Path, run: RunResult, report: Report) -> None:
-    _make(directory)
+    make_folder(directory)
     _write_trace(directory / TRACE_NAME, run.events)
-    _write(directory / JSON_NAME, to_json(report))
-    _write(directory / JUNIT_NAME, junit_xml([report]))
-    _write(directory / HTML_NAME, report_page(run, report))
+    write_text(directory / JSON_NAME, to_json(report))
+    write_text(directory / JUNIT_NAME, junit_xml([report]))
+    write_text(directory / HTML_NAME, report_page(run, report))
 
 
 def _write_trace(path: Path, events: Sequence[Event]) -> None:
@@ -85,14 +85,16 @@ def _first_line(path: Path) -> str | None:
         return None
 
 
-def _make(directory: Path) -> None:
+def make_folder(directory: Path) -> None:
+    """Make a folder of the report. Raises ReportError."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise _cannot_write(directory, problem) from problem
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a file of the report. Raises ReportError."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as problem:

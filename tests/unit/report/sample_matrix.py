@@ -1,0 +1,103 @@
+"""A matrix of four devices with a pair of every kind, made by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sample_run import PROFILE
+
+from harness.compat.matrix import OrderedPair
+from harness.compat.observation import Observation, ObservedCheck
+from harness.compat.prediction import (
+    AffordanceKind,
+    End,
+    Finding,
+    FindingKind,
+    Flow,
+    KeyPlace,
+    Link,
+    Outcome,
+    Prediction,
+    Severity,
+    Via,
+)
+from harness.model.capability import Transport
+from harness.model.verdict import Verdict
+from harness.report.matrix import Matrix, Row, Selection, matrix_of
+
+NAMES = ("lamp", "switch", "heater", "meter")
+
+
+def finding(kind: FindingKind, severity: Severity, what: str, need: str = "switched") -> Finding:
+    return Finding(
+        kind,
+        severity,
+        what,
+        KeyPlace("lamp", "properties.on", Path("profiles/lamp.yaml"), 12),
+        KeyPlace("switch", f"needs.{need}", Path("profiles/switch.yaml"), 7),
+        f"another {kind}",
+        "OnOff.OnOff",
+        need,
+    )
+
+
+def link(offerer: str, needer: str, need: str = "switched") -> Link:
+    source = End(needer, AffordanceKind.EVENT, "key", Transport.MQTT, None)
+    target = End(offerer, AffordanceKind.PROPERTY, "on", Transport.MQTT, f"{offerer}/on/set")
+    return Link(
+        need, "capabilities.OnOff.OnOff", "OnOff.OnOff", Flow.COMMAND, source, target, Via.DIRECT, 2.0
+    )
+
+
+def predicted(offerer: str, needer: str) -> Prediction:
+    match offerer, needer:
+        case ("lamp", "switch") | ("heater", "switch"):
+            return Prediction(offerer, needer, Outcome.WORKS, (link(offerer, needer),))
+        case ("lamp", "heater"):
+            found = finding(FindingKind.RANGE, Severity.DEGRADES, "it goes up to 40, the maximum is 30")
+            return Prediction(offerer, needer, Outcome.DEGRADED, (link(offerer, needer),), (found,))
+        case ("lamp", "meter"):
+            found = finding(FindingKind.UNIT, Severity.BLOCKS, "nothing makes watts of degrees")
+            note = finding(FindingKind.BRIDGE, Severity.NOTE, "something has to speak both")
+            return Prediction(offerer, needer, Outcome.BLOCKED, (), (note, found))
+    return Prediction(offerer, needer, Outcome.UNRELATED)
+
+
+def check(verdict: Verdict, need: str = "switched") -> ObservedCheck:
+    return ObservedCheck("COMPAT-20", need, verdict, f"the lamp came to {verdict}", (4, 7), need)
+
+
+def observed(*checks: ObservedCheck, ended: str = "complete") -> Observation:
+    return Observation(checks, "pairs/lamp-switch/trace.jsonl", 0.25, ended)
+
+
+PAIRS = tuple(OrderedPair(one, other, predicted(one, other)) for one in NAMES for other in NAMES)
+OBSERVATIONS = {
+    ("lamp", "switch"): observed(check(Verdict.FAIL)),
+    ("heater", "switch"): observed(check(Verdict.PASS)),
+    ("lamp", "heater"): observed(check(Verdict.INCONCLUSIVE)),
+    ("lamp", "meter"): observed(),
+}
+SELECTION = Selection(
+    pairs="covering",
+    observed=4,
+    left_out=12,
+    runs=4,
+    at_once=2,
+    processes=1,
+    seconds=0.75,
+    slowest_seconds=0.25,
+)
+ROWS = tuple(Row(name, PROFILE, f"profiles/{name}.yaml") for name in NAMES)
+
+
+def matrix(*, seen: bool = True, rows: tuple[Row, ...] = ROWS) -> Matrix:
+    return matrix_of(
+        rows,
+        PAIRS,
+        OBSERVATIONS if seen else {},
+        tool_version="0.1.0",
+        started="2025-03-04T05:06:07Z",
+        seed=7,
+        selection=SELECTION if seen else None,
+    )
