@@ -62,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument(
         "--report-every", type=float, metavar="S", help="every state at least this often over MQTT (seconds)"
     )
+    simulate.add_argument(
+        "--serial", action="store_true", help="give each its console on a pseudo-terminal, and print its name"
+    )
     simulate.add_argument("--herd", action="store_true", help="start all at once, not in waves")
     simulate.add_argument(
         "--rates", type=float, metavar="S", help="say how things stand every S seconds (0: never)"

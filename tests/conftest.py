@@ -19,6 +19,7 @@ PEERS = {
     "openssl": "Debian package openssl",
     "tshark": "Debian package tshark",
     "node": "Node.js",
+    "ser2net": "Debian package ser2net",
 }
 
 

@@ -32,6 +32,10 @@ def run(arguments: argparse.Namespace) -> int:
             fault_named(name)
     except UnknownFault as problem:
         raise UsageError(str(problem)) from None
+    if arguments.serial and all(profile.bindings.serial is None for profile in profiles):
+        raise UsageError(
+            "--serial: no profile here has bindings.serial, which says what the console understands"
+        )
     simulation = Simulation(
         profiles=tuple(profiles),
         faults=tuple(arguments.fault),
@@ -40,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         host=arguments.host or ("127.0.0.1" if len(profiles) == 1 else None),
         seed=arguments.seed,
         herd=arguments.herd,
+        serial=arguments.serial,
         rates=_rates(arguments.rates, len(profiles)),
     )
     run_on_loop(simulate(simulation, lambda text: print(text, flush=True)))

@@ -80,6 +80,8 @@ def _explained(port: str, settings: LineSettings, problem: Exception) -> str:
     """What went wrong and what to do about it."""
     number = problem.errno if isinstance(problem, OSError) else problem.args[0] if problem.args else None
     text = str(problem)
+    if is_url(port) and "option 'control'" in text:
+        return f"the serial port {port} has no control lines: add ?ign_set_control to it"
     if is_url(port):
         return f"the serial port {port} cannot be opened: {_short(text)}; look whether its server runs"
     if number in _BUSY or _LOCKED in text:

@@ -34,7 +34,8 @@ class Simulation:
     """What to simulate.
 
     ``host`` None gives every device a loopback address of its own. ``herd`` starts all at once, not in waves.
-    ``rates`` are the seconds between two lines of rates, None for none.
+    ``serial`` gives each its console on a pseudo-terminal. ``rates`` are the seconds between two lines of
+    rates, None for none.
     """
 
     profiles: tuple[Profile, ...]
@@ -44,6 +45,7 @@ class Simulation:
     host: str | None = None
     seed: int = 1
     herd: bool = False
+    serial: bool = False
     rates: float | None = None
 
 
@@ -61,6 +63,10 @@ async def simulate(simulation: Simulation, say: Callable[[str], None]) -> None:
     async with contextlib.AsyncExitStack() as stack:
         endpoint = await _broker(simulation, stack, say)
         devices = [_device(simulation, index, endpoint) for index in range(len(simulation.profiles))]
+        for console in (device.console for device in devices):
+            if console is not None:
+                console.open()
+                stack.callback(console.close)
         stack.push_async_callback(_stop, devices)
         rates = Rates(devices, simulation.rates or 0.0, say)
         started = partial(_started, rates, say if len(devices) <= FEW else None)
@@ -119,6 +125,7 @@ def _device(simulation: Simulation, index: int, endpoint: Endpoint | None) -> Si
         login=(user.name, user.password) if user else None,
         seed=simulation.seed + index,
         faults=[fault_named(name) for name in simulation.faults],
+        console=simulation.serial,
     )
 
 
@@ -150,7 +157,7 @@ def _started(rates: Rates, say: Callable[[str], None] | None, device: SimulatedD
 def _sockets_of(profile: Profile) -> int:
     """Sockets that a device may hold; with mDNS comes a web server with its clients."""
     bindings = profile.bindings
-    return 2 * bool(bindings.mqtt) + bool(bindings.coap) + 4 * bool(bindings.mdns)
+    return 2 * bool(bindings.mqtt) + bool(bindings.coap) + 4 * bool(bindings.mdns) + 2 * bool(bindings.serial)
 
 
 def _summary(profiles: Sequence[Profile]) -> str:
@@ -182,4 +189,6 @@ def _description(device: SimulatedDevice) -> str:
             f'mdns "{service.instance}" {service.type} port {device.port_of(service)}'
             for service in bindings.mdns.services
         ]
+    if device.console is not None:
+        parts.append(f"serial {device.console.name}")
     return f"{device.profile.profile} (unit {device.profile.unit}): {'; '.join(parts)}"

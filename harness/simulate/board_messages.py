@@ -22,7 +22,7 @@ _BOOTS = {
 
 _CRASHES = {
     (ChipFamily.ESP_IDF, CrashKind.PANIC): (
-        "Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.",
+        "Guru Meditation Error: Core  0 panic'ed (Unhandled debug exception). Exception was unhandled.",
         "Core  0 register dump:",
         "PC      : 0x400d1c2f  PS      : 0x00060e30  A0      : 0x800d2b14  A1      : 0x3ffb5c70",
         "Backtrace: 0x400d1c2c:0x3ffb5c70 0x400d2b11:0x3ffb5cb0",
@@ -38,6 +38,17 @@ _CRASHES = {
         "Rebooting...",
     ),
     (ChipFamily.ESP_IDF, CrashKind.BROWN_OUT): ("Brownout detector was triggered",),
+    (ChipFamily.ESP_IDF, CrashKind.HARD_FAULT): (
+        "Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.",
+        "Rebooting...",
+    ),
+    (ChipFamily.ESP_IDF, CrashKind.STACK): (
+        "***ERROR*** A stack overflow in task mqtt_task has been detected.",
+    ),
+    (ChipFamily.ESP_IDF, CrashKind.MEMORY): (
+        "CORRUPT HEAP: Bad head at 0x3ffb8b2c. Expected 0xabba1234 got 0x00000000",
+        "Rebooting...",
+    ),
     (ChipFamily.ZEPHYR, CrashKind.PANIC): (
         "E: >>> ZEPHYR FATAL ERROR 0: CPU exception on CPU 0",
         "E: Current thread: 0x20000a48 (main)",
@@ -68,12 +79,15 @@ def ready_lines(binding: SerialBinding) -> list[str]:
 
 
 def crash_lines(binding: SerialBinding, kind: CrashKind) -> list[str]:
-    """What it prints when it crashes: in the manner of its chip, as its profile says, or of an ESP32."""
-    for family in binding.chips:
-        if (family, kind) in _CRASHES:
-            return list(_CRASHES[family, kind])
+    """What it prints when it crashes: as its profile says, in the manner of its chip, or of an ESP32.
+
+    A chip of which no words for that kind are known says that it crashed in its own way.
+    """
     for pattern in binding.patterns.crash.get(kind, ()):
         if (text := example_of(pattern)) is not None:
             return [text]
-    others = [lines for (_, known), lines in _CRASHES.items() if known is kind]
-    return list(others[0]) if others else list(_CRASHES[ChipFamily.ESP_IDF, CrashKind.PANIC])
+    for family in binding.chips or (ChipFamily.ESP_IDF,):
+        of_family = {known: lines for (each, known), lines in _CRASHES.items() if each is family}
+        if of_family:
+            return list(of_family.get(kind) or next(iter(of_family.values())))
+    return list(_CRASHES[ChipFamily.ESP_IDF, CrashKind.PANIC])
