@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.compat.containment import Aspect
+from harness.compat.containment import Aspect, Gap
 from harness.compat.delivery import Meeting, common_transports, delivery_clashes
 from harness.compat.device import Clash, Device
 from harness.compat.ends import link_of
@@ -14,9 +14,18 @@ from harness.compat.routes import Part, Route, routes
 from harness.compat.telling import told_part, waits_in_vain
 from harness.model.capability import Transport
 from harness.model.meaning import Needed, Offered
+from harness.model.problems import Path
 from harness.model.profile import InvalidValuePolicy
 
 _RANK = (Severity.NOTE, Severity.DEGRADES, Severity.BLOCKS)
+_KEYS = {
+    FindingKind.UNIT: "unit",
+    FindingKind.CONVERSION: "unit",
+    FindingKind.STEP: "multipleOf",
+    FindingKind.VALUES: "enum",
+    FindingKind.TYPE: "type",
+    FindingKind.PATTERN: "pattern",
+}
 _KINDS = {
     Aspect.TYPE: FindingKind.TYPE,
     Aspect.RANGE: FindingKind.RANGE,
@@ -153,7 +162,7 @@ def _part_clashes(meeting: Meeting, part: Part, through: bool) -> Iterator[Clash
         what, proposal = f"{subject} {gap.text}", f"values that {taker} knows"
         if gap.aspect is Aspect.RANGE and meeting.commands:
             what, proposal = _beyond(meeting, what)
-        yield _clash(meeting, part, kind, severity, what, proposal)
+        yield _clash(meeting, part, kind, severity, what, proposal, gap)
     conversion = part.fit.conversion
     if conversion.source_unit != conversion.target_unit:
         lossy = part.fit.blurred and meeting.commands
@@ -172,25 +181,26 @@ def _beyond(meeting: Meeting, what: str) -> tuple[str, str]:
 
 
 def _clash(
-    meeting: Meeting, part: Part, kind: FindingKind, severity: Severity, what: str, proposal: str
+    meeting: Meeting,
+    part: Part,
+    kind: FindingKind,
+    severity: Severity,
+    what: str,
+    proposal: str,
+    gap: Gap | None = None,
 ) -> Clash:
-    left = (*meeting.affordance, *_key_of(kind, part.offered)) if part.offered.affordance else None
+    left = (*meeting.affordance, *_schema_key(kind, part.offered, gap)) if part.offered.affordance else None
     return Clash(kind, severity, what, left, part.source, proposal)
 
 
-def _key_of(kind: FindingKind, offered: Offered) -> tuple[str, ...]:
-    """The key in a property that a finding of that kind is about; nothing where it is about the whole."""
-    if offered.offer.property_ is None:
+def _schema_key(kind: FindingKind, offered: Offered, gap: Gap | None) -> Path:
+    """The key in an affordance of its schema, or of what in that a finding is about."""
+    base: Path = ("input",) if offered.offer.action is not None else ()
+    base = ("data",) if offered.offer.event is not None else base
+    if offered.schema is None:
         return ()
-    keys = {
-        FindingKind.UNIT: "unit",
-        FindingKind.CONVERSION: "unit",
-        FindingKind.STEP: "multipleOf",
-        FindingKind.TYPE: "type",
-        FindingKind.PATTERN: "pattern",
-    }
-    if kind is FindingKind.RANGE and offered.schema is not None:
-        return ("maximum",) if offered.schema.maximum is not None else ("minimum",)
-    if kind is FindingKind.VALUES and offered.schema is not None and offered.schema.enum is not None:
-        return ("enum",)
-    return (keys[kind],) if kind in keys else ()
+    if gap is not None and gap.key:
+        return (*base, gap.key)
+    if kind is FindingKind.VALUES and offered.schema.enum is None:
+        return base
+    return (*base, _KEYS[kind]) if kind in _KEYS else base

@@ -46,13 +46,15 @@ class Gap:
     """One way in which values do not fit, or, where it is not ``certain``, may not fit.
 
     ``text`` follows the name of the sender: ``can be 35, accepted is from 16 to 30``. Where the gap is
-    ``total``, no value at all gets through.
+    ``total``, no value at all gets through. ``key`` is the key of
+    the accepting schema that it is about, where the aspect does not say it.
     """
 
     aspect: Aspect
     text: str
     certain: bool = True
     total: bool = False
+    key: str = ""
 
 
 def containment(inner: DataSchema, outer: DataSchema) -> Containment:
@@ -139,7 +141,8 @@ def number_gaps(inner: Numbers, outer: Numbers) -> Iterator[Gap]:
         return
     if inner.starts_below(outer) or inner.ends_above(outer):
         text = f"lies {range_text(inner)}, accepted is {range_text(outer)}"
-        yield Gap(Aspect.RANGE, text, total=total)
+        key = "maximum" if inner.ends_above(outer) else "minimum"
+        yield Gap(Aspect.RANGE, text, total=total, key=key)
     if inner.leaves_steps_of(outer):
         yield Gap(Aspect.STEP, _step_text(inner, outer), total=total)
 
@@ -155,7 +158,8 @@ def _listed_number_gaps(numbers: tuple[Fraction, ...], outer: Numbers) -> Iterat
     outside = [number for number in missing if outer.is_below(number) or outer.is_above(number)]
     if outside:
         text = f"can be {_shown_numbers(outside)}, accepted is {range_text(outer)}"
-        yield Gap(Aspect.RANGE, text, total=total)
+        key = "maximum" if any(map(outer.is_above, outside)) else "minimum"
+        yield Gap(Aspect.RANGE, text, total=total, key=key)
     off_step = [number for number in missing if not outer.is_on_step(number)]
     if off_step:
         assert outer.step is not None
@@ -197,11 +201,11 @@ def _text_gaps(inner: DataSchema, outer: DataSchema) -> Iterator[Gap]:
     least, most = inner.min_length or 0, inner.max_length
     if outer.min_length is not None and least < outer.min_length:
         text = f"can have {least} characters, accepted are {outer.min_length} and more"
-        yield Gap(Aspect.LENGTH, text, certain, most is not None and most < outer.min_length)
+        yield Gap(Aspect.LENGTH, text, certain, most is not None and most < outer.min_length, "minLength")
     if outer.max_length is not None and (most is None or most > outer.max_length):
         sent = "any number of" if most is None else f"up to {most}"
         text = f"can have {sent} characters, accepted are {outer.max_length} at most"
-        yield Gap(Aspect.LENGTH, text, certain, least > outer.max_length)
+        yield Gap(Aspect.LENGTH, text, certain, least > outer.max_length, "maxLength")
     if outer.pattern is not None and outer.pattern != inner.pattern:
         yield _pattern_gap(inner, outer)
 

@@ -73,6 +73,7 @@ def delivery_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[
         yield from _quality_clashes(meeting)
         yield from _retain_clashes(meeting)
         yield from _availability_clash(meeting)
+        yield from _size_clash(meeting)
     else:
         yield from _observe_clash(meeting)
     yield from _deadline_clashes(meeting, transport)
@@ -205,6 +206,26 @@ def _availability_clash(meeting: Meeting) -> Iterator[Clash]:
             (*meeting.need, "availability"),
             "an availability topic with a last will",
         )
+
+
+def _size_clash(meeting: Meeting) -> Iterator[Clash]:
+    mqtt = meeting.offerer.profile.bindings.mqtt
+    assert mqtt is not None, "it is offered over MQTT"
+    for index, sending in enumerate(meeting.needed.sendings):
+        schema = sending.schema
+        if sending.cause.sends is not None or schema is None or schema.max_length is None:
+            continue
+        largest = schema.max_length + 2  # in quotes, if all of its characters take one byte
+        if largest > mqtt.maximum_payload:
+            yield Clash(
+                FindingKind.PAYLOAD_SIZE,
+                Severity.DEGRADES,
+                f"{meeting.needer.name} sends up to {largest} bytes and more, {meeting.offerer.name} "
+                f"understands {mqtt.maximum_payload} at most",
+                ("bindings", "mqtt", "maximum_payload"),
+                (*meeting.need, "by", index),
+                f"shorter texts, or room for {largest} bytes",
+            )
 
 
 def _observe_clash(meeting: Meeting) -> Iterator[Clash]:

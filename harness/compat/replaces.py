@@ -228,8 +228,7 @@ def _certain(gap: Gap, severity: Severity) -> Severity:
 
 
 def _key(gap: Gap) -> str:
-    return {
-        Aspect.RANGE: "maximum",
+    return gap.key or {
         Aspect.STEP: "multipleOf",
         Aspect.VALUES: "enum",
         Aspect.PATTERN: "pattern",

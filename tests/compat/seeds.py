@@ -1,0 +1,508 @@
+"""A pair that works together, and the ways in which it can be made not to: each a small change of a profile.
+
+``SEEDS`` is plain data. ``seed.pair()`` gives the two devices with the change in them; the offerer is the
+thermostat plug, the needer the room panel.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from harness.compat.device import Device, read_device
+from harness.compat.prediction import FindingKind, Severity
+from harness.model.profile import Profile
+
+FOLDER = Path(__file__).parent / "profiles"
+OFFERER, NEEDER = FOLDER / "thermostat-plug.yaml", FOLDER / "room-panel.yaml"
+
+Change = dict[str, Any]
+"""Laid over a profile as a child over its parent: mappings are merged, None removes, the rest replaces."""
+
+K, BLOCKS, DEGRADES, NOTE = FindingKind, Severity.BLOCKS, Severity.DEGRADES, Severity.NOTE
+
+
+@dataclass(frozen=True)
+class Seed:
+    """One incompatibility: what prediction has to find, and where.
+
+    ``on_wire`` is whether it shows when the two are brought together. ``key`` is the key in the profile of
+    the offerer, or, where it begins with ``needs`` or ``needer:``, in that of the needer.
+    """
+
+    name: str
+    kind: FindingKind
+    severity: Severity
+    key: str
+    offerer: Change = field(default_factory=dict)
+    needer: Change = field(default_factory=dict)
+    on_wire: bool = False
+
+    def pair(self) -> tuple[Device, Device]:
+        """Offerer and needer with the change in them."""
+        one, other = base()
+        return changed(one, self.offerer), changed(other, self.needer)
+
+
+@cache
+def base() -> tuple[Device, Device]:
+    """The pair as it works."""
+    return read_device(OFFERER), read_device(NEEDER)
+
+
+def changed(device: Device, change: Change) -> Device:
+    """The device with a change in its profile; its places stay those of the file."""
+    data = device.profile.model_dump(mode="json", by_alias=True, exclude_none=True)
+    # Not checked for consistency: some of these mistakes are what a validation would find.
+    text = json.dumps(_merged(data, change))
+    return Device(Profile.model_validate_json(text, strict=True, by_alias=True, by_name=False), device.tree)
+
+
+def _merged(data: Change, change: Change) -> Change:
+    merged = dict(data)
+    for key, value in change.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _merged(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _property(name: str, **keys: Any) -> Change:
+    return {"properties": {name: keys}}
+
+
+def _mqtt(**keys: Any) -> Change:
+    return {"bindings": {"mqtt": keys}}
+
+
+def _need(name: str, **keys: Any) -> Change:
+    return {"needs": {name: keys}}
+
+
+def _supply(**keys: Any) -> Change:
+    rating = {
+        "connector": "CEE 7/3",
+        "voltage": {"minimum": 220, "maximum": 240},
+        "frequency": {"minimum": 50, "maximum": 50},
+        "current": 16,
+        "power": 3680,
+        "earthed": True,
+    }
+    return {"ratings": {"supplies": [{name: value for name, value in {**rating, **keys}.items() if value}]}}
+
+
+def _draw(**keys: Any) -> Change:
+    rating = {
+        "connector": "CEE 7/16",
+        "voltage": {"minimum": 100, "maximum": 240},
+        "frequency": {"minimum": 50, "maximum": 60},
+        "current": 0.1,
+        "power": 6,
+    }
+    return {"ratings": {"draws": [{**rating, **keys}]}}
+
+
+_ON_COAP: Change = {
+    "bindings": {
+        "mqtt": {"properties": {"room": None}},
+        "coap": {"properties": {"room": {"path": "/room", "observe": True}}},
+    }
+}
+_FOLLOWS_ON_COAP = _need("temperature", transports=["coap"], every=None, retained=None)
+
+SEEDS: tuple[Seed, ...] = (
+    # What they say to each other
+    Seed(
+        "capability-missing",
+        K.ABSENT,
+        BLOCKS,
+        "capabilities.Thermostat",
+        {"capabilities": {"Thermostat": {"SystemMode": None}}},
+        on_wire=True,
+    ),
+    Seed(
+        "read-only",
+        K.READ_ONLY,
+        BLOCKS,
+        "properties.target.readOnly",
+        _property("target", readOnly=True),
+        on_wire=True,
+    ),
+    Seed("write-only", K.WRITE_ONLY, BLOCKS, "properties.room.writeOnly", _property("room", writeOnly=True)),
+    Seed(
+        "other-type",
+        K.TYPE,
+        BLOCKS,
+        "properties.room.type",
+        {
+            "properties": {
+                "room": {
+                    "type": "string",
+                    "unit": None,
+                    "minimum": None,
+                    "maximum": None,
+                    "multipleOf": None,
+                    "tolerance": None,
+                    "default": "mild",
+                }
+            }
+        },
+    ),
+    Seed(
+        "range-narrower",
+        K.RANGE,
+        DEGRADES,
+        "properties.target.maximum",
+        _property("target", maximum=20),
+        on_wire=True,
+    ),
+    Seed(
+        "range-elsewhere",
+        K.RANGE,
+        BLOCKS,
+        "properties.target.minimum",
+        _property("target", minimum=26, default=26),
+        on_wire=True,
+    ),
+    Seed(
+        "range-of-reports",
+        K.RANGE,
+        DEGRADES,
+        "needs.temperature.into",
+        needer=_property("shown_temperature", maximum=30),
+        on_wire=True,
+    ),
+    Seed(
+        "reaction-out-of-range",
+        K.RANGE,
+        BLOCKS,
+        "needs.temperature.reactions[0]",
+        _property("room", maximum=28),
+    ),
+    Seed(
+        "step-coarser",
+        K.STEP,
+        DEGRADES,
+        "properties.target.multipleOf",
+        _property("target", multipleOf=2),
+        on_wire=True,
+    ),
+    Seed(
+        "value-missing",
+        K.VALUES,
+        DEGRADES,
+        "properties.mode.enum",
+        {
+            "properties": {"mode": {"enum": ["heat", "auto"]}},
+            "capabilities": {"Thermostat": {"SystemMode": {"values": {"Sleep": None}}}},
+        },
+        on_wire=True,
+    ),
+    Seed(
+        "reaction-never-told",
+        K.VALUES,
+        BLOCKS,
+        "needs.overload.reactions[0]",
+        {
+            "events": {"tripped": {"data": {"enum": ["short"]}}},
+            "capabilities": {"ElectricalProtectionAlarm": {"Notify": {"values": {"OverLoadFault": None}}}},
+        },
+        on_wire=True,
+    ),
+    Seed(
+        "text-too-long",
+        K.LENGTH,
+        DEGRADES,
+        "actions.show.input.maxLength",
+        {"actions": {"show": {"input": {"maxLength": 8}}}},
+    ),
+    Seed(
+        "text-of-other-form",
+        K.PATTERN,
+        DEGRADES,
+        "actions.show.input.pattern",
+        {"actions": {"show": {"input": {"pattern": "^[A-Z ]*$"}}}},
+    ),
+    Seed(
+        "patterns-undecided",
+        K.UNDECIDED,
+        DEGRADES,
+        "actions.show.input",
+        {"actions": {"show": {"input": {"pattern": "^[A-Za-z ]*$"}}}},
+        {"events": {"typed": {"data": {"pattern": "^[A-Z]+$"}}}},
+    ),
+    Seed("unit-without-conversion", K.UNIT, BLOCKS, "properties.target.unit", _property("target", unit="W")),
+    Seed(
+        "unit-blurred",
+        K.CONVERSION,
+        DEGRADES,
+        "properties.target.unit",
+        _property("target", unit="[degF]", minimum=41, maximum=86, multipleOf=1, default=68),
+        on_wire=True,
+    ),
+    # How it travels
+    Seed(
+        "not-bound",
+        K.TRANSPORT,
+        BLOCKS,
+        "capabilities.Thermostat.OccupiedHeatingSetpoint",
+        _mqtt(properties={"target": None}),
+        on_wire=True,
+    ),
+    Seed(
+        "other-transport",
+        K.BRIDGE,
+        DEGRADES,
+        "needs.warmth.transports",
+        needer=_need("warmth", transports=["coap"]),
+        on_wire=True,
+    ),
+    Seed("mqtt-version", K.MQTT_VERSION, NOTE, "bindings.mqtt.version", _mqtt(version="5.0")),
+    Seed(
+        "qos-of-reports",
+        K.QOS,
+        DEGRADES,
+        "bindings.mqtt.events.tripped.qos",
+        _mqtt(events={"tripped": {"qos": 0}}),
+        on_wire=True,
+    ),
+    Seed(
+        "qos-of-commands",
+        K.QOS,
+        DEGRADES,
+        "bindings.mqtt.properties.output.command_qos",
+        _mqtt(properties={"output": {"command_qos": 0}}),
+        on_wire=True,
+    ),
+    Seed(
+        "not-retained",
+        K.RETAIN,
+        DEGRADES,
+        "bindings.mqtt.properties.room.retain",
+        _mqtt(properties={"room": {"retain": False}}),
+        on_wire=True,
+    ),
+    Seed(
+        "neither-retained-nor-repeated",
+        K.RETAIN,
+        BLOCKS,
+        "bindings.mqtt.properties.load.retain",
+        _mqtt(properties={"load": {"retain": False}}) | {"behaviour": {"heartbeat": None}},
+        _need("temperature", every=None),
+        on_wire=True,
+    ),
+    Seed(
+        "event-retained",
+        K.RETAIN,
+        DEGRADES,
+        "bindings.mqtt.events.tripped.retain",
+        _mqtt(events={"tripped": {"retain": True}}),
+        on_wire=True,
+    ),
+    Seed(
+        "no-availability",
+        K.AVAILABILITY,
+        DEGRADES,
+        "bindings.mqtt.availability",
+        {
+            **_mqtt(availability=None),
+            "capabilities": {
+                "BasicInformation": {"Reachable": {"availability": False, "property": "output"}}
+            },
+        },
+        on_wire=True,
+    ),
+    Seed(
+        "payload-too-large",
+        K.PAYLOAD_SIZE,
+        DEGRADES,
+        "bindings.mqtt.maximum_payload",
+        _mqtt(maximum_payload=20),
+    ),
+    Seed(
+        "not-observable",
+        K.NOT_TOLD,
+        BLOCKS,
+        "bindings.coap.properties.room.observe",
+        {
+            "bindings": {
+                "coap": {"properties": {"room": {"path": "/room"}}},
+                "mqtt": {"properties": {"room": None}},
+            }
+        },
+        _FOLLOWS_ON_COAP,
+        on_wire=True,
+    ),
+    # When it arrives
+    Seed(
+        "obeys-too-late", K.DEADLINE, DEGRADES, "behaviour.settle", {"behaviour": {"settle": 5}}, on_wire=True
+    ),
+    Seed(
+        "tells-too-late",
+        K.DEADLINE,
+        DEGRADES,
+        "behaviour.report_local",
+        {"behaviour": {"report_local": 10}},
+        on_wire=True,
+    ),
+    Seed(
+        "tells-too-seldom",
+        K.DEADLINE,
+        BLOCKS,
+        "behaviour.heartbeat",
+        {"behaviour": {"heartbeat": 300}},
+        on_wire=True,
+    ),
+    Seed(
+        "sleeps-through-commands",
+        K.SLEEP,
+        BLOCKS,
+        "bindings.mqtt.sleep",
+        _mqtt(sleep={"awake": 2, "wakes_every": 30}),
+        on_wire=True,
+    ),
+    Seed(
+        "sleeps-through-events",
+        K.SLEEP,
+        BLOCKS,
+        "needer:bindings.mqtt.sleep",
+        needer=_mqtt(sleep={"awake": 2, "wakes_every": 30}),
+        on_wire=True,
+    ),
+    # How they find and trust each other
+    Seed("not-announced", K.DISCOVERY, BLOCKS, "bindings", {"bindings": {"mdns": None}}, on_wire=True),
+    Seed(
+        "announced-otherwise",
+        K.DISCOVERY,
+        BLOCKS,
+        "needs.output.discovery",
+        needer=_need("output", discovery="_matter._tcp"),
+        on_wire=True,
+    ),
+    Seed(
+        "no-encryption", K.SECURITY, BLOCKS, "needs.output.security", needer=_need("output", security="tls")
+    ),
+    Seed("no-login", K.SECURITY, BLOCKS, "bindings.mqtt.login", needer=_need("output", security="login")),
+    # What flows besides messages
+    Seed("connector", K.CONNECTOR, BLOCKS, "ratings.draws[0].connector", needer=_draw(connector="BS 1363")),
+    Seed(
+        "voltage",
+        K.VOLTAGE,
+        BLOCKS,
+        "ratings.supplies[0].voltage",
+        _supply(voltage={"minimum": 100, "maximum": 120}),
+        _draw(voltage={"minimum": 220, "maximum": 240}),
+    ),
+    Seed(
+        "voltage-somewhere",
+        K.VOLTAGE,
+        NOTE,
+        "ratings.supplies[0].voltage",
+        _supply(voltage={"minimum": 100, "maximum": 240}),
+        _draw(voltage={"minimum": 220, "maximum": 240}),
+    ),
+    Seed(
+        "frequency",
+        K.FREQUENCY,
+        BLOCKS,
+        "ratings.supplies[0].frequency",
+        needer=_draw(frequency={"minimum": 60, "maximum": 60}),
+    ),
+    Seed("direct-current", K.FREQUENCY, BLOCKS, "ratings.supplies[0].frequency", _supply(frequency=None)),
+    Seed("current", K.CURRENT, BLOCKS, "ratings.supplies[0].current", needer=_draw(current=20)),
+    Seed("power", K.POWER, BLOCKS, "ratings.supplies[0].power", needer=_draw(power=4000)),
+    Seed("phases", K.PHASES, BLOCKS, "ratings.supplies[0].phases", needer=_draw(phases=3)),
+    Seed(
+        "earth", K.EARTH, BLOCKS, "ratings.supplies[0].earthed", _supply(earthed=False), _draw(earthed=True)
+    ),
+    # Whether they can be in one home at all
+    Seed(
+        "one-client-id",
+        K.CLIENT_ID,
+        BLOCKS,
+        "bindings.mqtt.client_id",
+        _mqtt(client_id="esp-device"),
+        _mqtt(client_id="esp-device"),
+        on_wire=True,
+    ),
+    Seed(
+        "one-topic",
+        K.TOPIC,
+        BLOCKS,
+        "bindings.mqtt.properties.load.state",
+        _mqtt(properties={"load": {"state": "home/load"}}),
+        _mqtt(properties={"shown_load": {"state": "home/load"}}),
+        on_wire=True,
+    ),
+    Seed(
+        "one-command-topic",
+        K.TOPIC,
+        BLOCKS,
+        "bindings.mqtt.properties.output.command",
+        _mqtt(properties={"output": {"command": "home/set"}}),
+        _mqtt(properties={"warning": {"command": "home/set"}}),
+        on_wire=True,
+    ),
+    Seed(
+        "one-host-name",
+        K.HOST_NAME,
+        DEGRADES,
+        "bindings.mdns.host",
+        {"bindings": {"mdns": {"host": "esp-device"}}},
+        {"bindings": {"mdns": {"host": "esp-device", "services": []}}},
+        on_wire=True,
+    ),
+)
+
+COMPATIBLE: dict[str, tuple[Change, Change]] = {
+    "as they are": ({}, {}),
+    "wider range": (_property("target", minimum=0, maximum=40), {}),
+    "finer step": (_property("target", multipleOf=0.1), {}),
+    "no step": ({"properties": {"target": {"multipleOf": None}}}, {}),
+    "more values": ({"properties": {"mode": {"enum": ["heat", "auto", "eco", "frost"]}}}, {}),
+    "other names": (
+        {
+            "capabilities": {"OnOff": {"OnOff": None, "On": {"action": "up"}, "Off": {"action": "down"}}},
+            "actions": {"up": {}, "down": {}},
+            **_mqtt(actions={"up": {"command": "tplug-0a1b2c/up"}, "down": {"command": "tplug-0a1b2c/down"}}),
+        },
+        {},
+    ),
+    "Fahrenheit in fine steps": (
+        _property("target", unit="[degF]", minimum=41, maximum=86, multipleOf=0.1, default=68),
+        {},
+    ),
+    "Fahrenheit reports": (
+        _property("room", unit="[degF]", minimum=14, maximum=122, multipleOf=0.1, default=66),
+        {},
+    ),
+    "kilowatts": (_property("load", unit="kW", maximum=4, multipleOf=0.001, default=0.9), {}),
+    "over CoAP": (_ON_COAP, _FOLLOWS_ON_COAP),
+    "faster": ({"behaviour": {"settle": 0.1, "report_local": 0.1, "heartbeat": 10}}, {}),
+    "QoS 2": (_mqtt(properties={"output": {"command_qos": 2}}, events={"tripped": {"qos": 2}}), {}),
+    "a longer text": ({"actions": {"show": {"input": {"maxLength": 200}}}}, {}),
+    "more power": (_supply(current=20, power=4600), {}),
+    "another socket": (_supply(connector="CEE 7/5"), {}),
+    "both with a login": (_mqtt(login=True), _mqtt(login=True)),
+    "more services": (
+        {
+            "bindings": {
+                "mdns": {
+                    "services": [
+                        {"type": "_http._tcp", "instance": "a", "port": 80, "speaks": "http"},
+                        {"type": "_coap._udp", "instance": "b", "port": 5683, "speaks": "coap"},
+                    ]
+                }
+            }
+        },
+        {},
+    ),
+    "MQTT 5 both": (_mqtt(version="5.0"), _mqtt(version="5.0")),
+}
+"""Changes that do no harm: nothing may block, and nothing may degrade."""
