@@ -20,7 +20,6 @@ from harness.compat.matrix import OrderedPair
 from harness.compat.observation import Agreement, Observation, compared
 from harness.compat.prediction import (
     Finding,
-    FindingKind,
     Flow,
     KeyPlace,
     Link,
@@ -69,7 +68,8 @@ class Place(_Record):
 class FindingEntry(_Record):
     """One thing that stands between two devices, or that is worth knowing."""
 
-    kind: FindingKind
+    kind: str
+    """what it is about, such as unit or qos; further ones may be added"""
     severity: Severity
     what: str
     offerer: Place | None
@@ -325,7 +325,7 @@ def _observed(prediction: Prediction, observation: Observation) -> ObservationEn
 
 def _finding(finding: Finding) -> FindingEntry:
     return FindingEntry(
-        kind=finding.kind,
+        kind=finding.kind.value,
         severity=finding.severity,
         what=showable(finding.what),
         offerer=_place(finding.left),

@@ -129,7 +129,7 @@ def _with(pairs: Sequence[PairEntry], kind: FindingKind, severity: Severity) -> 
     return tuple(
         pair
         for pair in pairs
-        if any(finding.kind is kind and finding.severity is severity for finding in pair.findings)
+        if any(finding.kind == kind and finding.severity is severity for finding in pair.findings)
     )
 
 
