@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.compat.prediction import Finding, FindingKind, Outcome, Prediction, Severity
+from harness.compat.prediction import FindingKind, Outcome, Prediction, Severity
 from harness.model.verdict import Verdict
 
-_OFF_THE_WIRE = {
-    FindingKind.VOLTAGE,
-    FindingKind.FREQUENCY,
-    FindingKind.CURRENT,
-    FindingKind.POWER,
-    FindingKind.PHASES,
-    FindingKind.EARTH,
-    FindingKind.CONNECTOR,
+FOLLOWS = "COMPAT-01"
+"""The check that tells whether a need comes about at all."""
+
+AGREES = "COMPAT-02"
+"""The check that tells whether each value arrives as what it means."""
+
+_SHOWN_BY_FOLLOWING = {
+    FindingKind.ABSENT,
+    FindingKind.READ_ONLY,
+    FindingKind.WRITE_ONLY,
+    FindingKind.NOT_TOLD,
+    FindingKind.TYPE,
+    FindingKind.RANGE,
+    FindingKind.STEP,
+    FindingKind.VALUES,
+    FindingKind.LENGTH,
+    FindingKind.PATTERN,
+    FindingKind.MEMBERS,
+    FindingKind.UNIT,
+    FindingKind.CONVERSION,
 }
-"""What no message shows: devices may obey each other in every word, and still not be plugged together."""
+"""What cannot block a need that was seen to come about. All else (a fuse, a certificate, a report that is due
+once an hour) may be wrong with devices that obey each other in every word."""
+
+_SHOWN_BY_CHECKS = {
+    FindingKind.CLIENT_ID: ("COMPAT-10",),
+    FindingKind.TOPIC: ("COMPAT-11", "COMPAT-12"),
+    FindingKind.HOST_NAME: ("COMPAT-13",),
+}
+"""What concerns two devices as a whole, with the checks that see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +80,9 @@ class Agreement(StrEnum):
     """How an observation stands to the prediction."""
 
     AGREES = "agrees"
+    UNSHOWN = "unshown"  # nothing speaks against it, but what was predicted does not show on this bench
+    UNDECIDED = "undecided"  # the run broke off, or something could not be put to the test
     DIFFERS = "differs"
-    UNDECIDED = "undecided"  # the run broke off, or nothing of what was predicted could be put to the test
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,59 +94,92 @@ class Comparison:
 
 
 def compared(prediction: Prediction, observation: Observation) -> Comparison:
-    """Whether what was seen is what was predicted.
+    """Whether what was seen is what was predicted, need by need, and for the two as a whole.
 
-    Predicted findings excuse what fails on the wire: one that blocks, of anything in the need that it is
-    about; one that degrades, too, but then not everything may fail. What was predicted to be blocked and
-    came about all the same differs as well, unless what blocks it does not travel on a wire.
+    What is predicted to be degraded may well come about each time that it was tried, but may not fail
+    altogether.
     """
-    differences = [
-        *_failed_unforeseen(prediction, observation),
-        *_came_about_unforeseen(prediction, observation),
-    ]
-    if differences:
-        return Comparison(Agreement.DIFFERS, "; ".join(differences))
+    found = [*_of_needs(prediction, observation.checks), *_of_both(prediction, observation.checks)]
     if not observation.complete:
-        return Comparison(Agreement.UNDECIDED, f"the run ended early: {observation.ended}")
-    errors = [check for check in observation.checks if check.verdict is Verdict.ERROR]
-    if errors:
-        return Comparison(Agreement.UNDECIDED, f"{errors[0].check} could not be judged: {errors[0].message}")
-    expected = {link.need for link in prediction.links}
-    open_needs = sorted(expected - {check.need for check in observation.checks if _decided(check)})
-    if open_needs and prediction.outcome is not Outcome.BLOCKED:
-        return Comparison(Agreement.UNDECIDED, f"not put to the test: {', '.join(open_needs)}")
-    return Comparison(Agreement.AGREES)
+        found.append(Comparison(Agreement.UNDECIDED, f"the run ended early: {observation.ended}"))
+    order = list(Agreement)
+    worst = max((each.agreement for each in found), key=order.index, default=Agreement.AGREES)
+    why = dict.fromkeys(each.why for each in found if each.agreement is worst and each.why)
+    return Comparison(worst, "; ".join(why))
 
 
-def _failed_unforeseen(prediction: Prediction, observation: Observation) -> Iterator[str]:
-    """What failed on the wire, and nothing that was predicted says why."""
-    for check in observation.checks:
-        if check.verdict is not Verdict.FAIL:
+def _of_needs(prediction: Prediction, checks: Sequence[ObservedCheck]) -> Iterator[Comparison]:
+    for need in prediction.needs:
+        about = {check.check: check for check in checks if check.need == need.need}
+        follows, agrees = about.get(FOLLOWS), about.get(AGREES)
+        if need.outcome is Outcome.BLOCKED:
+            yield _blocked(prediction, need.need, follows)
             continue
-        if not any(_excuses(finding, check) for finding in prediction.findings):
-            yield f"predicted {_words(prediction, check.need)}, but {check.check} failed: {check.message}"
+        if follows is None:
+            continue  # the needer only knows, and nothing shows
+        if follows.verdict is Verdict.PASS and agrees is not None and agrees.verdict is not Verdict.PASS:
+            yield _not_passed(agrees, need.need, may_fail=need.outcome is Outcome.DEGRADED)
+        elif follows.verdict is not Verdict.PASS:
+            yield _not_passed(follows, need.need, may_fail=False)
 
 
-def _excuses(finding: Finding, check: ObservedCheck) -> bool:
-    return finding.severity is not Severity.NOTE and finding.need == check.need
+def _blocked(prediction: Prediction, need: str, follows: ObservedCheck | None) -> Comparison:
+    if follows is None or follows.verdict is not Verdict.PASS:
+        return Comparison(Agreement.AGREES)
+    blocking = [
+        each for each in prediction.findings if each.need == need and each.severity is not Severity.NOTE
+    ]
+    shown = [each for each in blocking if each.kind in _SHOWN_BY_FOLLOWING]
+    if shown:
+        text = f"{need} is predicted to be blocked ({shown[0].what}), but {_said(follows)}"
+        return Comparison(Agreement.DIFFERS, text)
+    kinds = _listed(each.kind for each in blocking)
+    return Comparison(
+        Agreement.UNSHOWN, f"{need} comes about in messages; what blocks it is not in them: {kinds}"
+    )
 
 
-def _came_about_unforeseen(prediction: Prediction, observation: Observation) -> Iterator[str]:
-    """What was seen on the wire although it was predicted that it cannot come about."""
-    blocked = {
-        finding.need: finding
-        for finding in prediction.blocking
-        if finding.need and finding.kind not in _OFF_THE_WIRE
+def _not_passed(check: ObservedCheck, need: str, *, may_fail: bool) -> Comparison:
+    """A need that is predicted to come about, and a check of it that did not pass."""
+    match check.verdict:
+        case Verdict.FAIL | Verdict.WARN if may_fail:
+            return Comparison(Agreement.AGREES)
+        case Verdict.FAIL | Verdict.WARN:
+            return Comparison(Agreement.DIFFERS, f"{need} is predicted to come about, but {_said(check)}")
+        case Verdict.NOT_APPLICABLE:
+            return Comparison(Agreement.UNSHOWN, f"{need}: {check.message}")
+    return Comparison(Agreement.UNDECIDED, f"{need}: {_said(check)}")
+
+
+def _of_both(prediction: Prediction, checks: Sequence[ObservedCheck]) -> Iterator[Comparison]:
+    foretold = {
+        name: finding
+        for finding in prediction.findings
+        for name in _SHOWN_BY_CHECKS.get(finding.kind, ())
+        if finding.severity is not Severity.NOTE
     }
-    for check in observation.checks:
-        finding = blocked.get(check.need)
-        if finding is not None and check.verdict is Verdict.PASS:
-            yield f"predicted blocked ({finding.what}), but {check.check} passed: {check.message}"
+    failed = {check.check for check in checks if check.verdict is Verdict.FAIL}
+    for check in (check for check in checks if not check.need):
+        finding = foretold.get(check.check)
+        if check.verdict in (Verdict.FAIL, Verdict.WARN) and not foretold:
+            yield Comparison(Agreement.DIFFERS, f"nothing is predicted to be amiss, but {_said(check)}")
+        elif check.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR):
+            yield Comparison(Agreement.UNDECIDED, _said(check))
+        elif check.verdict is Verdict.PASS and finding and not failed & set(_SHOWN_BY_CHECKS[finding.kind]):
+            yield Comparison(Agreement.DIFFERS, f"predicted is that {finding.what}, but {_said(check)}")
+    off_the_wire = [
+        finding
+        for finding in prediction.blocking
+        if not finding.need and finding.kind not in _SHOWN_BY_CHECKS
+    ]
+    if off_the_wire:
+        kinds = _listed(each.kind for each in off_the_wire)
+        yield Comparison(Agreement.UNSHOWN, f"what blocks the two is not in messages: {kinds}")
 
 
-def _words(prediction: Prediction, need: str) -> str:
-    return f"that {need} works" if need else f"{prediction.outcome}"
+def _said(check: ObservedCheck) -> str:
+    return f"{check.check} says {check.verdict}: {check.message}"
 
 
-def _decided(check: ObservedCheck) -> bool:
-    return check.verdict in (Verdict.PASS, Verdict.WARN, Verdict.FAIL)
+def _listed(kinds: Iterable[FindingKind]) -> str:
+    return ", ".join(dict.fromkeys(kinds))

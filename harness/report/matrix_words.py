@@ -44,6 +44,7 @@ SEVERITIES = {
 
 AGREEMENTS = {
     Agreement.AGREES: "as predicted",
+    Agreement.UNSHOWN: "nothing speaks against the prediction, but it does not show on this bench",
     Agreement.DIFFERS: "not as predicted",
     Agreement.UNDECIDED: "nothing decided",
 }

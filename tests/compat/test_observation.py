@@ -2,66 +2,73 @@ from __future__ import annotations
 
 import pytest
 
-from harness.compat.observation import Agreement, Observation, ObservedCheck, compared
-from harness.compat.prediction import (
-    AffordanceKind,
-    End,
-    Finding,
-    FindingKind,
-    Flow,
-    Link,
-    Outcome,
-    Prediction,
-    Severity,
-    Via,
-)
-from harness.model.capability import Transport
+from harness.compat.observation import AGREES, FOLLOWS, Agreement, Observation, ObservedCheck, compared
+from harness.compat.prediction import Finding, FindingKind, NeedOutcome, Outcome, Prediction, Severity
 from harness.model.verdict import Verdict
 
-END = End("lamp", AffordanceKind.PROPERTY, "on", Transport.MQTT, "lamp/on/set")
-LINK = Link("switched", "capabilities.OnOff", "OnOff.OnOff", Flow.COMMAND, END, END, Via.DIRECT, 1.0)
 
-
-def predicted(outcome: Outcome, *findings: Finding, bound: bool = True) -> Prediction:
-    return Prediction("lamp", "switch", outcome, (LINK,) if bound else (), findings)
+def predicted(outcome: Outcome, *findings: Finding, need: Outcome | None = None) -> Prediction:
+    needs = (NeedOutcome("switched", "OnOff.OnOff", "", False, need or outcome),)
+    return Prediction("lamp", "switch", outcome, (), findings, needs)
 
 
 def finding(kind: FindingKind, severity: Severity, need: str = "switched") -> Finding:
     return Finding(kind, severity, "what", None, None, "proposal", need=need)
 
 
-def seen(*verdicts: Verdict, need: str = "switched", ended: str = "complete") -> Observation:
-    checks = tuple(ObservedCheck("COMPAT-20", need, verdict, "message", (1,), need) for verdict in verdicts)
-    return Observation(checks, "trace.jsonl", 0.1, ended)
+def seen(
+    follows: Verdict, agrees: Verdict | None = None, *others: ObservedCheck, ended: str = "complete"
+) -> Observation:
+    second = Verdict.PASS if agrees is None and follows is Verdict.PASS else agrees or Verdict.INCONCLUSIVE
+    of_need = (
+        ObservedCheck(FOLLOWS, "switch.switched/lamp", follows, "message", (1,), "switched"),
+        ObservedCheck(AGREES, "switch.switched/lamp", second, "message", (1,), "switched"),
+    )
+    return Observation((*of_need, *others), "trace.jsonl", 0.1, ended)
 
 
+def shared(name: str, verdict: Verdict) -> ObservedCheck:
+    return ObservedCheck(name, "", verdict, "message", (1,))
+
+
+PASS, FAIL = Verdict.PASS, Verdict.FAIL
 WORKS = predicted(Outcome.WORKS)
-BLOCKED = predicted(Outcome.BLOCKED, finding(FindingKind.RANGE, Severity.BLOCKS), bound=False)
+BLOCKED = predicted(Outcome.BLOCKED, finding(FindingKind.RANGE, Severity.BLOCKS))
+SECURED = predicted(Outcome.BLOCKED, finding(FindingKind.SECURITY, Severity.BLOCKS))
 DEGRADED = predicted(Outcome.DEGRADED, finding(FindingKind.RANGE, Severity.DEGRADES))
-OVERLOAD = predicted(Outcome.BLOCKED, finding(FindingKind.CURRENT, Severity.BLOCKS, need=""))
-COLLISION = predicted(Outcome.BLOCKED, finding(FindingKind.CLIENT_ID, Severity.BLOCKS, need=""), bound=False)
+OVERLOAD = predicted(Outcome.BLOCKED, finding(FindingKind.CURRENT, Severity.BLOCKS, ""), need=Outcome.WORKS)
+COLLISION = predicted(
+    Outcome.BLOCKED, finding(FindingKind.CLIENT_ID, Severity.BLOCKS, ""), need=Outcome.WORKS
+)
+UNRELATED = Prediction("lamp", "stone", Outcome.UNRELATED)
 
 
 @pytest.mark.parametrize(
     ("prediction", "observation", "agreement"),
     [
-        (WORKS, seen(Verdict.PASS), Agreement.AGREES),
-        (WORKS, seen(Verdict.FAIL), Agreement.DIFFERS),
-        (WORKS, seen(Verdict.PASS, Verdict.FAIL), Agreement.DIFFERS),
+        (WORKS, seen(PASS), Agreement.AGREES),
+        (WORKS, seen(FAIL), Agreement.DIFFERS),
+        (WORKS, seen(PASS, FAIL), Agreement.DIFFERS),
         (WORKS, seen(Verdict.INCONCLUSIVE), Agreement.UNDECIDED),
-        (WORKS, seen(), Agreement.UNDECIDED),
-        (WORKS, seen(Verdict.ERROR), Agreement.UNDECIDED),
-        (WORKS, seen(Verdict.PASS, ended="deadline"), Agreement.UNDECIDED),
-        (WORKS, seen(Verdict.FAIL, ended="deadline"), Agreement.DIFFERS),
-        (BLOCKED, seen(), Agreement.AGREES),
-        (BLOCKED, seen(Verdict.FAIL), Agreement.AGREES),
-        (BLOCKED, seen(Verdict.PASS), Agreement.DIFFERS),
-        (DEGRADED, seen(Verdict.PASS), Agreement.AGREES),
-        (DEGRADED, seen(Verdict.FAIL), Agreement.AGREES),
-        (DEGRADED, seen(Verdict.FAIL, need="other"), Agreement.DIFFERS),
-        (OVERLOAD, seen(Verdict.PASS), Agreement.AGREES),
-        (OVERLOAD, seen(Verdict.FAIL), Agreement.DIFFERS),
-        (COLLISION, seen(Verdict.FAIL, need=""), Agreement.AGREES),
+        (WORKS, seen(PASS, Verdict.ERROR), Agreement.UNDECIDED),
+        (WORKS, seen(Verdict.NOT_APPLICABLE), Agreement.UNSHOWN),
+        (WORKS, seen(PASS, ended="deadline"), Agreement.UNDECIDED),
+        (WORKS, seen(FAIL, ended="deadline"), Agreement.DIFFERS),
+        (WORKS, seen(PASS, None, shared("COMPAT-16", FAIL)), Agreement.DIFFERS),
+        (WORKS, seen(PASS, None, shared("COMPAT-16", Verdict.INCONCLUSIVE)), Agreement.UNDECIDED),
+        (BLOCKED, seen(FAIL), Agreement.AGREES),
+        (BLOCKED, seen(Verdict.NOT_APPLICABLE), Agreement.AGREES),
+        (BLOCKED, seen(PASS), Agreement.DIFFERS),
+        (SECURED, seen(PASS), Agreement.UNSHOWN),
+        (DEGRADED, seen(PASS), Agreement.AGREES),
+        (DEGRADED, seen(PASS, FAIL), Agreement.AGREES),
+        (DEGRADED, seen(FAIL), Agreement.DIFFERS),
+        (OVERLOAD, seen(PASS), Agreement.UNSHOWN),
+        (OVERLOAD, seen(FAIL), Agreement.DIFFERS),
+        (COLLISION, seen(PASS, None, shared("COMPAT-10", FAIL)), Agreement.AGREES),
+        (COLLISION, seen(PASS, None, shared("COMPAT-10", PASS)), Agreement.DIFFERS),
+        (UNRELATED, Observation((shared("COMPAT-10", PASS),), "", 0.1), Agreement.AGREES),
+        (UNRELATED, Observation((shared("COMPAT-10", FAIL),), "", 0.1), Agreement.DIFFERS),
     ],
 )
 def test_a_difference_is_what_no_finding_foretold(

@@ -7,7 +7,7 @@ from pathlib import Path
 from sample_run import PROFILE
 
 from harness.compat.matrix import OrderedPair
-from harness.compat.observation import Observation, ObservedCheck
+from harness.compat.observation import FOLLOWS, Observation, ObservedCheck
 from harness.compat.prediction import (
     AffordanceKind,
     End,
@@ -16,6 +16,7 @@ from harness.compat.prediction import (
     Flow,
     KeyPlace,
     Link,
+    NeedOutcome,
     Outcome,
     Prediction,
     Severity,
@@ -50,21 +51,26 @@ def link(offerer: str, needer: str, need: str = "switched") -> Link:
 
 
 def predicted(offerer: str, needer: str) -> Prediction:
+    bound = (link(offerer, needer),)
     match offerer, needer:
         case ("lamp", "switch") | ("heater", "switch"):
-            return Prediction(offerer, needer, Outcome.WORKS, (link(offerer, needer),))
+            return Prediction(offerer, needer, Outcome.WORKS, bound, (), needs(Outcome.WORKS))
         case ("lamp", "heater"):
             found = finding(FindingKind.RANGE, Severity.DEGRADES, "it goes up to 40, the maximum is 30")
-            return Prediction(offerer, needer, Outcome.DEGRADED, (link(offerer, needer),), (found,))
+            return Prediction(offerer, needer, Outcome.DEGRADED, bound, (found,), needs(Outcome.DEGRADED))
         case ("lamp", "meter"):
             found = finding(FindingKind.UNIT, Severity.BLOCKS, "nothing makes watts of degrees")
             note = finding(FindingKind.BRIDGE, Severity.NOTE, "something has to speak both")
-            return Prediction(offerer, needer, Outcome.BLOCKED, (), (note, found))
+            return Prediction(offerer, needer, Outcome.BLOCKED, (), (note, found), needs(Outcome.BLOCKED))
     return Prediction(offerer, needer, Outcome.UNRELATED)
 
 
-def check(verdict: Verdict, need: str = "switched") -> ObservedCheck:
-    return ObservedCheck("COMPAT-20", need, verdict, f"the lamp came to {verdict}", (4, 7), need)
+def needs(outcome: Outcome) -> tuple[NeedOutcome, ...]:
+    return (NeedOutcome("switched", "OnOff.OnOff", "A thing to switch", False, outcome),)
+
+
+def check(verdict: Verdict) -> ObservedCheck:
+    return ObservedCheck(FOLLOWS, "switched", verdict, f"the lamp came to {verdict}", (4, 7), "switched")
 
 
 def observed(*checks: ObservedCheck, ended: str = "complete") -> Observation:

@@ -80,7 +80,7 @@ def test_differences_come_first_and_say_why_with_their_trace() -> None:
     text = matrix_page(matrix())
     page = Page(text)
     assert text.index("Where prediction and observation differ") < text.index("The map")
-    assert "COMPAT-20 failed: the lamp came to fail" in page.text
+    assert "COMPAT-01 says fail: the lamp came to fail" in page.text
     assert "They do so nowhere" not in page.text
 
 
