@@ -38,6 +38,7 @@ class Report:
     problem: str | None = None
     retained: bool = False  # MQTT: kept by the broker, so possibly told long ago
     asked: bool = False  # CoAP: the answer to a GET, not a notification
+    repeated: bool = False  # MQTT: sent again with DUP, since the first time was not acknowledged
 
     @property
     def is_stored(self) -> bool:
@@ -128,7 +129,7 @@ def mqtt_reports(binding: MqttBinding, event: Event, body: MqttPacket) -> Iterat
         # Members of a shared JSON object may be left out where they did not change.
         if isinstance(value, Undecoded) and value.absent:
             continue
-        yield _report(event, name, value, Transport.MQTT, retained=packet.retain)
+        yield _report(event, name, value, Transport.MQTT, retained=packet.retain, repeated=packet.dup)
 
 
 class CoapRequests:
@@ -193,7 +194,8 @@ def _report(
     *,
     retained: bool = False,
     asked: bool = False,
+    repeated: bool = False,
 ) -> Report:
     if isinstance(value, Undecoded):
-        return Report(event, name, None, transport, value.why, retained, asked)
-    return Report(event, name, value, transport, None, retained, asked)
+        return Report(event, name, None, transport, value.why, retained, asked, repeated)
+    return Report(event, name, value, transport, None, retained, asked, repeated)

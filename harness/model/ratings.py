@@ -28,6 +28,9 @@ class Connector(StrEnum):
     IEC_60320_C7 = "IEC 60320 C7"
     IEC_62196_TYPE_1 = "IEC 62196-2 Type 1"  # SAE J1772
     IEC_62196_TYPE_2 = "IEC 62196-2 Type 2"
+    E26 = "E26"  # lamp holder and lamp, 120 V
+    E27 = "E27"  # the same thread for 230 V, which is why their voltages have to be compared
+    GU10 = "GU10"
     USB_A = "USB-A"
     USB_C = "USB-C"
     FIXED = "fixed wiring"
@@ -47,6 +50,8 @@ _SOCKETS_OF: MappingProxyType[Connector, tuple[Connector, ...]] = MappingProxyTy
         Connector.CEE_7_16: (Connector.CEE_7_3, Connector.CEE_7_5),
         Connector.CEE_7_17: (Connector.CEE_7_3, Connector.CEE_7_5),
         Connector.NEMA_1_15: (Connector.NEMA_1_15, Connector.NEMA_5_15, Connector.NEMA_5_20),
+        Connector.E26: (Connector.E26, Connector.E27),
+        Connector.E27: (Connector.E26, Connector.E27),
         Connector.NEMA_5_15: (Connector.NEMA_5_15, Connector.NEMA_5_20),
     }
 )

@@ -6,6 +6,7 @@ from harness.checks.behaviour.arranging import arranged
 from harness.checks.behaviour.commands import described, had_time
 from harness.checks.behaviour.locally import operated, unlock
 from harness.checks.behaviour.reach import each, name_of, readers_of, transport_of
+from harness.checks.behaviour.values import is_one_of
 from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
@@ -156,13 +157,30 @@ class OneMessageForEachEvent(Check):
             case, presses[-1].time, case.profile.behaviour.report_local
         ):
             return inconclusive(f"{event} was not brought about {PRESSES} times", presses)
-        told = [r for r in case.reports(event, transport) if r.event.line > presses[0].line]
+        others = _told_by_rules(case.profile, event)
+        told = [
+            r
+            for r in case.reports(event, transport)
+            if r.event.line > presses[0].line and not is_one_of(r.value, others)
+        ]
         if len(told) != len(presses):
             return failed(f"{event} was told {len(told)} times for {len(presses)} presses", presses, told)
         retained = [r for r in told if r.retained]
         if retained:
             return failed(f"{event} was published with RETAIN: it is told again to everybody", retained)
         return passed(f"{event} was told once for each of {len(presses)} presses", presses, told)
+
+
+def _told_by_rules(profile: Profile, event: str) -> list[Value]:
+    """Data with which rules tell the event and no control does: a lock that locks itself was not pressed."""
+    pressed = [
+        effect.data
+        for control in profile.controls.values()
+        for effect in control.effects
+        if effect.event == event
+    ]
+    ruled = [then.data for rule in profile.behaviour.rules for then in rule.then if then.event == event]
+    return [data for data in ruled if data is not None and not is_one_of(data, pressed)]
 
 
 def _control_of(profile: Profile, event: str) -> str | None:

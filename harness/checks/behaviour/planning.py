@@ -94,7 +94,7 @@ class Planner:
                 break
             if self._restless(node.state):
                 continue
-            for move, cost in self._moves(node.state, concerned):
+            for move, cost in self._triggers(node.state, concerned, rule):
                 if move.kind is MoveKind.WAIT:
                     continue
                 added = worth(node.state, move, self.after(move, node.state, without=rule))
@@ -111,7 +111,7 @@ class Planner:
     ) -> Move | None:
         """The cheapest move that ``worth`` accepts, as in :meth:`plan_trigger`, from this very state."""
         found: list[tuple[float, int, Move]] = []
-        for move, cost in self._moves(state, related(self._profile, names)):
+        for move, cost in self._triggers(state, related(self._profile, names), rule):
             added = worth(state, move, self.after(move, state, without=rule))
             if added is not None and move.kind is not MoveKind.WAIT:
                 found.append((cost + added, len(found), move))
@@ -175,6 +175,18 @@ class Planner:
         for name in self._profile.actions:
             if any(started_by_action(rule, name) for rule in self._profile.behaviour.rules):
                 yield Move(MoveKind.INVOKE, name), 3.0
+
+    def _triggers(self, state: State, names: frozenset[str], rule: Rule) -> Iterator[tuple[Move, float]]:
+        """What can be done in a state, controls that do nothing but tell an event of the rule among it."""
+        yield from self._moves(state, names)
+        events = {condition.event for condition in rule.when if condition.event is not None}
+        if not self._hands or not events or self._restless(state):
+            return
+        for name, control in self._profile.controls.items():
+            locked = control.unless and all_hold(control.unless, state)
+            moves_nothing = all(effect.property_ is None for effect in control.effects)
+            if moves_nothing and not locked and any(effect.event in events for effect in control.effects):
+                yield Move(MoveKind.OPERATE, name), 3.0
 
     def _control_moves(self, state: State, names: frozenset[str]) -> Iterator[tuple[Move, float]]:
         for name, control in self._profile.controls.items():
