@@ -7,15 +7,13 @@ from typing import Any
 
 from harness.checks.behaviour.arranging import arranged
 from harness.checks.behaviour.commands import answer_to, published, requested
-from harness.checks.behaviour.forecast import State, lasting
-from harness.checks.behaviour.planning import started_by_action
+from harness.checks.behaviour.forecast import State, all_hold, lasting
+from harness.checks.behaviour.planning import legal_input, started_by_action
 from harness.checks.behaviour.reach import each, name_of, open_readers, transport_of, writers_of
-from harness.checks.behaviour.values import limits
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, Seen, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
-from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.rule import Condition
@@ -26,12 +24,15 @@ from harness.trace.events import Direction, Event, MqttPacket, Point
 RESET = "reset_"  # an action of this name and a counter's sets the counter to zero, by custom
 
 
-def results_of(profile: Profile, action: str) -> list[Condition]:
-    """The conditions on properties that an action makes true: by the rules, or by the custom of its name."""
+def results_of(profile: Profile, action: str, state: State | None = None) -> list[Condition]:
+    """The conditions on properties that an action makes true: by the rules, or by the custom of its name.
+
+    With a ``state`` only those of the rules that apply in it: what is switched over goes on or off.
+    """
     found = [
         condition
         for rule in profile.behaviour.rules
-        if started_by_action(rule, action) and not rule.for_
+        if started_by_action(rule, action) and not rule.for_ and (state is None or all_hold(rule.when, state))
         for condition in lasting(rule.then)
     ]
     counter = action.removeprefix(RESET)
@@ -70,16 +71,20 @@ class ActionHasEffect(Check):
         action = name_of(subject)
         profile = bench.profile
         transport = transport_of(writers_of(profile, action), subject)
-        results = results_of(profile, action)
+
+        def has_something_to_change(state: State) -> bool:
+            results = results_of(profile, action, state)
+            return bool(results) and not any(condition.holds(state) for condition in results)
+
         async with arranged(bench, transport) as arranger:
-            if results:
+            if results_of(profile, action):
+                names = _names_of(profile, action)
                 await arranger.bring_about(
-                    lambda state: not any(condition.holds(state) for condition in results),
-                    [condition.property_ or "" for condition in results],
-                    f"{action} has something to change",
+                    has_something_to_change, names, f"{action} has something to change"
                 )
             since, state = bench.mark(), dict(arranger.state)
-            await bench.invoke(action, _input(profile, action), transport=transport.value)
+            results = results_of(profile, action, state)
+            await bench.invoke(action, legal_input(profile, action), transport=transport.value)
             for condition in results:
                 await _await_result(bench, state, condition, _limit(profile, action), since)
             if not results and transport is Transport.MQTT:
@@ -101,7 +106,9 @@ class ActionHasEffect(Check):
             if answer.what.code >> 5 != 2:
                 return failed(f"{action} was answered {coap.code_text(answer.what.code)}", sent, answer)
             evidence.append(answer)
-        results = results_of(case.profile, action)
+        results = results_of(case.profile, action, _state_before(case, action, sent))
+        if not results and results_of(case.profile, action):
+            return inconclusive(f"{action} had nothing to change", sent)
         for condition in results:
             report = _result(case, condition, sent, _limit(case.profile, action))
             if report is None:
@@ -117,11 +124,18 @@ class ActionHasEffect(Check):
         return _acknowledged(case, action, sent)
 
 
-def _input(profile: Profile, action: str) -> Value:
-    """A legal input for an action; None where it takes none."""
-    schema = profile.actions[action].input
-    found = limits(schema) if schema is not None else []
-    return found[len(found) // 2] if found else None
+def _names_of(profile: Profile, action: str) -> set[str]:
+    """The properties that decide what an action does, and those that it changes."""
+    rules = [rule for rule in profile.behaviour.rules if started_by_action(rule, action)]
+    deciding = {name for rule in rules for condition in lasting(rule.when) for name in condition.names}
+    return deciding | {condition.property_ or "" for condition in results_of(profile, action)}
+
+
+def _state_before(case: Case, action: str, sent: Evidence) -> State:
+    """What was known, when an action was invoked, of the properties that decide what it does."""
+    line = sent.line if isinstance(sent, Seen) else 0
+    known = {name: case.known(name, line) for name in _names_of(case.profile, action)}
+    return {name: report.value for name, report in known.items() if report is not None}
 
 
 def _limit(profile: Profile, action: str) -> float:

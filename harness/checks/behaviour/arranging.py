@@ -141,7 +141,7 @@ class Arranger:
                 transport = self._commander(move.name)
                 await bench.write(move.name, move.value, transport=transport.value)
             case MoveKind.INVOKE:
-                await bench.invoke(move.name, transport=self._commander(move.name).value)
+                await bench.invoke(move.name, move.value, transport=self._commander(move.name).value)
             case MoveKind.OPERATE:
                 await bench.local.operate(move.name)
             case MoveKind.SENSE:

@@ -130,7 +130,8 @@ class Planner:
                         changed[effect.property_] = effect_value(schema, effect, state)
             case MoveKind.INVOKE:
                 for rule in self._profile.behaviour.rules:
-                    if rule is not without and started_by_action(rule, move.name):
+                    applies = started_by_action(rule, move.name) and all_hold(rule.when, state)
+                    if rule is not without and applies:
                         self._forecast.enforce(rule, changed)
             case MoveKind.WAIT:
                 self._forecast.enforce(self._profile.rule(move.name), changed)
@@ -174,7 +175,7 @@ class Planner:
             yield from self._control_moves(state, names)
         for name in self._profile.actions:
             if any(started_by_action(rule, name) for rule in self._profile.behaviour.rules):
-                yield Move(MoveKind.INVOKE, name), 3.0
+                yield Move(MoveKind.INVOKE, name, legal_input(self._profile, name)), 3.0
 
     def _triggers(self, state: State, names: frozenset[str], rule: Rule) -> Iterator[tuple[Move, float]]:
         """What can be done in a state, controls that do nothing but tell an event of the rule among it."""
@@ -214,6 +215,13 @@ class Planner:
     def _restless(self, state: State) -> bool:
         """Whether a rule is about to change the state before anything can be done with it."""
         return any(rule.for_ <= SOON for rule in self._forecast.pending(state))
+
+
+def legal_input(profile: Profile, action: str) -> Value:
+    """Something legal to give to an action; None where it takes nothing."""
+    schema = profile.actions[action].input
+    found = limits(schema) if schema is not None else []
+    return found[len(found) // 2] if found else None
 
 
 def started_by_action(rule: Rule, action: str) -> bool:

@@ -93,18 +93,18 @@ class BadCommands:
             await self._put(before)
         since = bench.mark()
         await send_payload(bench, name, payload, what, transport)
-        clamped = spared if bench.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP else ()
+        limited = spared if bench.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP else ()
         if transport is Transport.COAP:
             try:
                 after = await bench.read(name, transport=transport.value)
             except CannotStimulateError:
                 return True  # what it tells makes no sense any more: the trace shows since when
             self._arranger.state[name] = after
-            return not any(same_value(after, value) for value in (before, *clamped))
+            return not any(same_value(after, value) for value in (before, *limited))
         if not self.fenced:
             return False
         fence = self._other_than(*spared, before)
-        return not await self._put(fence) or await self._strayed(since, before, fence, *clamped)
+        return not await self._put(fence) or await self._strayed(since, before, fence, *limited)
 
     async def send_all(self, payloads: Sequence[tuple[bytes, str]]) -> None:
         """Send bad commands one after the other while the property has each of its values in turn."""
@@ -182,7 +182,7 @@ def became_of(case: Case, name: str, sent: Sequence[Command], at: int) -> Outcom
     before = case.known(name, command.sent.line, command.transport)
     if before is None:
         return inconclusive(f"the state of {name} before the command is not known", command.sent)
-    allowed = [before.value, *_clamped(case.profile, name, command)]
+    allowed = [before.value, *clamped(case, name, command)]
     if command.transport is Transport.COAP and (wrong := _answered_wrongly(case.profile, command)):
         return wrong
     following = sent[at + 1] if at + 1 < len(sent) else None
@@ -241,10 +241,10 @@ def _may_clamp(profile: Profile, command: Command) -> bool:
     return clamps and command.problem is None and isinstance(command.value, int | float)
 
 
-def _clamped(profile: Profile, name: str, command: Command) -> list[Value]:
+def clamped(case: Case, name: str, command: Command) -> list[Value]:
     """Where the profile lets the device limit a value: the legal ones nearest to it."""
-    schema = profile.properties[name]
-    if not _may_clamp(profile, command) or isinstance(command.value, bool) or schema.type not in NUMERIC:
+    schema = case.profile.properties[name]
+    if not _may_clamp(case.profile, command) or isinstance(command.value, bool) or schema.type not in NUMERIC:
         return []
     if schema.minimum is not None and command.value < schema.minimum:
         return [schema.minimum]
@@ -301,7 +301,7 @@ class OutsideValues(Check):
         async with arranged(bench, transport) as arranger:
             trials = BadCommands(bench, arranger, name, transport)
             await trials.begin()
-            # Where the payload has words of its own, a misspelt member may be the right word: COTTON for cotton.
+            # A misspelt member may be the right word in a payload: COTTON for cotton.
             legal = {encoded(bench.profile, name, member, transport) for member in schema.enum or ()}
 
             def is_wrong(value: Value) -> bool:

@@ -184,9 +184,10 @@ class AcknowledgesInTime(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         setting = the_setting(bench, qos=1)
-        # The last value does not occur before, where there are enough: its effect shows that all is done.
+        # The last value does not occur before: its effect shows that all is done.
         *two, last = setting.others(await present_value(bench, setting), 3)
-        values = [*(two[index % 2] for index in range(LOAD - 1)), last]
+        before = [value for value in two if not same_value(value, last)]
+        values = [*(before[index % len(before)] for index in range(LOAD - 1)), last]
         level, since = binding_of(bench.profile).level, bench.mark()
         owed = {bench.tap.next_packet_id(): value for value in values}
         packets = [setting.packet(setting.payload(value), level, key) for key, value in owed.items()]

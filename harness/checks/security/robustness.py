@@ -18,6 +18,7 @@ from harness.checks.behaviour.commands import (
 from harness.checks.behaviour.malformed import encoded
 from harness.checks.behaviour.outages import is_loss, settings
 from harness.checks.behaviour.reach import name_of, readers_of, was_offered, writers_of
+from harness.checks.behaviour.refusing import clamped
 from harness.checks.behaviour.repeating import other_value
 from harness.checks.behaviour.values import limits
 from harness.checks.bench import Bench
@@ -328,14 +329,22 @@ def _changed_setting(case: Case, transport: Transport) -> Outcome | None:
         known = case.known(name, junk.line if junk else case.window[0].line)
         expected = [known.value] if known is not None else []
         sent = [c for way in writers_of(case.profile, name) for c in commands(case, name, way)]
-        legal = [c for c in sent if c.problem is None and schema.accepts(c.value)]
+        allowed = [(c.sent.line, _meant(case, name, c)) for c in sent]
         for report in case.reports(name, transport):
             if junk is not None and report.event.line < junk.line:
                 continue
             if not expected:
                 expected = [report.value]  # the first word in this run
-            so_far = [*expected, *(c.value for c in legal if c.sent.line < report.event.line)]
+            meant = [value for line, values in allowed if line < report.event.line for value in values]
+            so_far = [*expected, *meant]
             if report.problem is not None or not any(schema.agrees(report.value, value) for value in so_far):
                 cause = [act for act in case.acts(Act.RAW) if act.line < report.event.line][-1:]
                 return failed(f"after random input, {described(report)} was told", cause, report)
     return None
+
+
+def _meant(case: Case, name: str, command: Command) -> list[Value]:
+    """What a setting may become by a command: its value, or the limits that the device keeps it to."""
+    if command.problem is None and case.profile.properties[name].accepts(command.value):
+        return [command.value]
+    return clamped(case, name, command)
