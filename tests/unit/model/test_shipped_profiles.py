@@ -8,6 +8,7 @@ from profile_files import SHIPPED
 from harness.model.affordance import Property
 from harness.model.ics import ics_of
 from harness.model.loading import load_profile
+from harness.model.meaning import Needed, needed, offered
 from harness.model.profile import Profile
 
 PROFILES = {path.stem: load_profile(path) for path in SHIPPED}
@@ -75,3 +76,50 @@ def test_sensors_have_tolerances_where_they_measure() -> None:
         if measures(schema) and not schema.tolerance
     ]
     assert silent == []
+
+
+def test_devices_of_one_home_do_not_meet_in_names() -> None:
+    units = [profile.unit for profile in PROFILES.values()]
+    assert len(set(units)) == len(units)
+    bindings = [profile.bindings.mqtt for profile in PROFILES.values() if profile.bindings.mqtt is not None]
+    for key in ("client_id", "base"):
+        names = [getattr(binding, key) for binding in bindings]
+        assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_each_offers_something_to_others(profile: Profile) -> None:
+    assert offered(profile)
+
+
+def test_what_one_needs_some_other_offers() -> None:
+    on_offer = {offer.term.path for profile in PROFILES.values() for offer in offered(profile)}
+
+    def is_served(need: Needed) -> bool:
+        sets = need.term.sets
+        return need.term.path in on_offer or (
+            sets is not None and f"{need.term.cluster}.{sets.attribute}" in on_offer
+        )
+
+    wanting = [
+        f"{profile.profile}: {need.key}"
+        for profile in PROFILES.values()
+        for need in needed(profile)
+        if not is_served(need)
+    ]
+    assert wanting == []
+
+
+def test_second_makers_differ_in_what_homes_stumble_over() -> None:
+    plug, light = PROFILES["smart-plug-nord"], PROFILES["light-zeta"]
+    cooler = PROFILES["air-conditioner-us"]
+    assert plug.bindings.mqtt is None
+    assert plug.bindings.coap is not None
+    assert plug.properties["load"].unit == "kW"
+    assert cooler.properties["setpoint"].unit == "[degF]"
+    assert not cooler.ratings.draws[0].connector.fits(PROFILES["smart-plug"].ratings.supplies[0].connector)
+    assert not any(bound.retain for bound in light.bindings.mqtt.properties.values())
+    assert (light.properties["kelvin"].unit, PROFILES["light"].properties["color_temperature"].unit) == (
+        "K",
+        "MK-1",
+    )
