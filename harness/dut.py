@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from harness.model.base import Value
 from harness.model.profile import Profile
+from harness.model.serial import SerialCommand
 from harness.session.runner import Runner
 from harness.trace.events import Act, Event
 
@@ -65,6 +66,18 @@ class Dut:
         """Make a sensor see ``value``."""
         self._mark = self._lane.bench.mark()
         self._runner.wait(self._lane.bench.local.sense(name, value))
+
+    def console(self, command: str, name: str | None = None, value: Value = None) -> Value:
+        """Tell the board something over its serial line, and return what it tells.
+
+        ``command`` is one of the profile's, such as ``read_state``; ``name`` the property or control that it
+        is about. Raises AssertionError when the board does not do it.
+        """
+        self._mark = self._lane.bench.mark()
+        answer = self._runner.wait(self._lane.bench.serial.command(SerialCommand(command), name, value))
+        if answer.problem is not None:
+            raise AssertionError(f"{command}: {answer.problem}")
+        return answer.value
 
     def note(self, text: str) -> None:
         """Leave a remark in the trace."""

@@ -67,6 +67,11 @@ class SerialLink:
         """What seems to be wrong with the line itself, such as its baud rate; for people."""
         return self._talk.complaint()
 
+    @property
+    def absence(self) -> str | None:
+        """That the port is away, for people; None while it is there."""
+        return None if self.present else f"the serial port {self.url} is away; look at its cable"
+
     async def start(self) -> None:
         """Open the port. Raises SerialError."""
         await self._port.open()

@@ -136,6 +136,8 @@ class Equipment:
             advice = "it is simulated, so this is the profile's or a fault's doing"
             if self.device and self.device.mqtt and self.device.mqtt.problem:
                 advice = f"it says: {self.device.mqtt.problem}"
+        elif self._serial is not None and (why := self._serial.complaint or self._serial.absence):
+            advice = why
         elif target.listen:
             host, port = target.listen
             advice = f"set its MQTT broker to this machine, port {port} (we listen on {host}); switch it on"

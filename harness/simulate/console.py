@@ -87,6 +87,11 @@ class Console:
             self._terminal = PseudoTerminal(self._received)
         self._terminal.open()
 
+    def plug_in_again(self) -> None:
+        """After its cable was pulled; nothing where the port has gone for good meanwhile."""
+        if self._terminal is not None:
+            self._terminal.open()
+
     def close(self) -> None:
         """The port is gone for good."""
         if self._terminal is not None:
