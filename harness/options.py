@@ -56,6 +56,12 @@ def add_run_options(add: Callable[..., Any]) -> None:
     add("--interface", metavar="ADDRESS", help="our address on the device's network, for multicast")
     add("--power", metavar="HOW", help=f"who switches the device off and on: {HOW}")
     add("--hands", metavar="HOW", help="who operates its keys and sensors, named as for --power")
+    add(
+        "--labgrid",
+        metavar="FILE",
+        help="take serial port and power from labgrid: its environment file (needs the extra 'lab')",
+    )
+    add("--target", metavar="NAME", help="which target of that file (default: main)")
     add("--unit", metavar="ID", help="what {unit} stands for in the profile")
     add(
         "--select",

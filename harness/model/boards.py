@@ -17,7 +17,9 @@ from harness.model.yaml_tree import Node, read_tree
 from harness.options import SIMULATED_PORT
 
 # What a board is reached by; each is an option of `harness check` as well.
-REACHED_BY = ("listen", "mqtt", "coap", "mdns", "serial")
+REACHED_BY = ("listen", "mqtt", "coap", "mdns", "serial", "labgrid")
+
+_PATHS = ("profile", "ca", "labgrid")
 
 FileName = Annotated[str, Field(min_length=1)]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -67,6 +69,11 @@ class Board(Part):
     hands: Annotated[
         str | None, Field(min_length=1, description="who operates it, as for the option --hands")
     ] = None
+
+    labgrid: Annotated[
+        FileName | None, Field(description="path of an environment file of labgrid that the board is in")
+    ] = None
+    target: Annotated[str | None, Field(min_length=1, description="which target of that file it is")] = None
 
     @property
     def reached_by(self) -> list[str]:
@@ -137,7 +144,8 @@ def _mistakes(bench: BenchFile | None, folder: FilePath, faults: Collection[str]
         path: Path = ("boards", name)
         yield from _unreachable(path, board)
         yield from _unknown_faults(path, board, faults)
-        for key in ("profile", "ca"):
+        yield from _of_labgrid(path, board)
+        for key in _PATHS:
             given = getattr(board, key)
             if given is not None and not (folder / given).is_file():
                 yield (*path, key), "there is no such file", str(folder / given), None
@@ -191,6 +199,11 @@ def _unreachable(path: Path, board: Board) -> Iterator[_Found]:
         yield (*path, "listen"), "is not allowed", board.listen, "a port up to 65535"
 
 
+def _of_labgrid(path: Path, board: Board) -> Iterator[_Found]:
+    if board.target is not None and board.labgrid is None:
+        yield (*path, "target"), "names a target of labgrid; add labgrid", board.target, None
+
+
 def _unknown_faults(path: Path, board: Board, faults: Collection[str]) -> Iterator[_Found]:
     for index, name in enumerate(board.faults):
         if name not in faults:
@@ -207,11 +220,19 @@ def _shared(bench: BenchFile) -> Iterator[_Found]:
             given = getattr(board, key)
             if given not in (None, SIMULATED_PORT) and first.setdefault(given, name) != name:
                 yield ("boards", name, key), f"is that of the board {first[given]}, too", given, None
+    places: dict[tuple[str, str | None], str] = {}
+    for name, board in bench.boards.items():
+        place = (board.labgrid or "", board.target)
+        if board.labgrid is not None and (other := places.setdefault(place, name)) != name:
+            yield (
+                ("boards", name, "labgrid"),
+                f"is that of the board {other}, too; name another target",
+                board.target,
+                None,
+            )
 
 
 def _placed(board: Board, folder: FilePath) -> Board:
     """The board with paths from where we are, not from the folder of the file."""
-    changes = {
-        key: str(folder / given) for key in ("profile", "ca") if (given := getattr(board, key)) is not None
-    }
+    changes = {key: str(folder / given) for key in _PATHS if (given := getattr(board, key)) is not None}
     return board.model_copy(update=changes)

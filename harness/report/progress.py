@@ -28,8 +28,8 @@ class Progress:
 
     On a terminal: one line for each device with the checks done, the current one and the verdicts so far,
     redrawn in place, and above it what did not pass, as it comes. Elsewhere: a plain line for each result
-    (``quiet``: for what did not pass), and one for each of several devices that is done. With very many
-    devices one line shows totals, and those that are furthest behind.
+    that applies (``quiet``: that is no pass), and one for each of several devices that is done. With very
+    many devices one line shows totals, and those that are furthest behind.
     """
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
@@ -72,7 +72,7 @@ class Progress:
         if self._current.get(lane) == judgement.result.id:
             del self._current[lane]
         if self._plain:
-            if verdict in TOLD or not self._quiet:
+            if verdict in TOLD or (verdict is Verdict.PASS and not self._quiet):
                 self._console.file.write(self._plain_line(lane, judgement) + "\n")
             if len(self._totals) > 1 and self._is_done(lane):
                 self._console.file.write(done_line(lane, self._counts[lane]) + "\n")

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.links.labgrid import LabgridTarget
 from harness.model.boards import Board, load_boards, problem_of
 from harness.model.loading import load_profile
 from harness.model.problems import Problem, ProfileError
 from harness.model.profile import Profile
+from harness.session.labgrid_environment import USUAL_TARGET, target_in
 from harness.session.target import Target, UsageError, address_in, helper_in
 from harness.simulate.faults import all_faults
 
@@ -68,6 +70,19 @@ def _mistakes(board: Board, profile: Profile) -> Iterator[tuple[str, str]]:
             helper_in(getattr(board, key), key)
         except UsageError as problem:
             yield key, str(problem)
+    try:
+        labgrid = _labgrid(board)
+    except UsageError as problem:
+        yield "labgrid", str(problem)
+        return
+    if board.reached_by == ["labgrid"] and not (labgrid and labgrid.serial and bindings.serial):
+        yield "labgrid", "gives no serial line that the profile describes, and nothing else reaches the board"
+
+
+def _labgrid(board: Board) -> LabgridTarget | None:
+    if board.labgrid is None:
+        return None
+    return target_in(Path(board.labgrid), board.target or USUAL_TARGET)
 
 
 def _target(board: Board, broker: str) -> Target:
@@ -83,5 +98,6 @@ def _target(board: Board, broker: str) -> Target:
         serial=board.serial,
         power=helper_in(board.power, "power"),
         hands=helper_in(board.hands, "hands"),
+        labgrid=_labgrid(board),
         faults=board.faults,
     )

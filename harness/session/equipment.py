@@ -11,7 +11,9 @@ from harness.checks.bench import LocalDoor, PowerDoor
 from harness.links.broker import Broker, broker_for
 from harness.links.coap import CoapLink, Endpoint
 from harness.links.errors import LinkError
+from harness.links.helpers import Helper
 from harness.links.helpers.naming import helper_of
+from harness.links.labgrid import LabgridError, LabgridPlace, PlacePower
 from harness.links.mdns import GROUP, LOOPBACK, MdnsLink
 from harness.links.mqtt import MqttController
 from harness.links.serial import SerialLink
@@ -34,6 +36,7 @@ from harness.session.target import Target, UsageError, needs_met
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.faults import fault_named
 from harness.trace import coap
+from harness.trace.events import Note
 from harness.trace.mdns import join_name
 from harness.trace.recorder import Recorder
 
@@ -91,6 +94,8 @@ class Equipment:
         self.power_door: PowerDoor | None = None
         self._serial: SerialLink | None = None
         self.serial_door: SerialDoors | None = None
+        self._place = LabgridPlace(target.labgrid) if target.labgrid else None
+        self._port = target.serial
 
     @property
     def needs_met(self) -> frozenset[Need]:
@@ -103,6 +108,8 @@ class Equipment:
         Raises the links' own errors, whose messages are for people.
         """
         met = self.needs_met
+        if self._place is not None:
+            await self._take_place(self._place)
         if Need.BROKER in met:
             await self._open_mqtt()
         if Need.MDNS in met:
@@ -182,6 +189,7 @@ class Equipment:
             self.mdns_link.close if self.mdns_link else None,
             self._tap.stop if self._tap else None,
             self._broker.stop if self._broker and not self._bus else None,
+            self._place.close if self._place else None,
         ]
         problems = []
         for close in closers:
@@ -233,11 +241,11 @@ class Equipment:
 
     async def _open_serial(self) -> None:
         binding = self.profile.bindings.serial
-        assert binding is not None and self.target.serial is not None
-        port = self.target.serial
+        port = self._port
         if self.device is not None and self.device.console is not None:
             self.device.console.open()
             port = self.device.console.name
+        assert binding is not None and port is not None
         self._serial = SerialLink(self.recorder, port, self.profile)
         await self._serial.start()
         self.serial_door = SerialDoors(self._serial, binding, self.recorder)
@@ -275,12 +283,25 @@ class Equipment:
     async def _open_hands(self) -> None:
         """Whoever switches and operates a real device; it has power afterwards. Raises HelperError."""
         target, name = self.target, self.profile.profile
-        if target.power is not None:
-            helper = helper_of(target.power)
+        helper = helper_of(target.power) if target.power is not None else self._power_of_place()
+        if helper is not None:
             self.power_door = LabPower(helper, self.recorder, name, self._answers_still)
             await self.power_door.switch_on()  # its serial port may be there only with power
         if target.hands is not None:
             self.local_door = LabHands(helper_of(target.hands), self.recorder, name)
+
+    async def _take_place(self, place: LabgridPlace) -> None:
+        """Have the board for ourselves, and learn which its serial port is. Raises LabgridError."""
+        found = await place.open()
+        self._port = self._port or found.serial
+        named = f"the place {found.place}" if found.place else "resources of this machine"
+        self.recorder.record(Note(f"labgrid, target {self.target.labgrid}: {named}, serial {self._port}"))
+        if self._port is None and Need.SERIAL in self.needs_met:
+            raise LabgridError(f"labgrid, target {self.target.labgrid}: there is no serial port at {named}")
+
+    def _power_of_place(self) -> Helper | None:
+        labgrid = self.target.labgrid
+        return PlacePower(self._place) if self._place and labgrid and labgrid.power else None
 
     async def _answers_still(self) -> bool:
         """Whether the device goes on answering CoAP pings, some time after its power was cut.

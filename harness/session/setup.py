@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.links.endpoint import BrokerError, User, parse_url
+from harness.links.labgrid import LabgridTarget
 from harness.model.loading import load_profile
 from harness.model.problems import ProfileError
 from harness.model.profile import Profile
@@ -16,6 +17,7 @@ from harness.options import SIMULATED_PORT
 from harness.session.adapting import logging_in
 from harness.session.boards import boards_of
 from harness.session.judging import result_of_trace
+from harness.session.labgrid_environment import USUAL_TARGET, target_in
 from harness.session.limits import allow_sockets
 from harness.session.plan import PlannedCheck, plan
 from harness.session.result import Judgement, RunResult
@@ -26,8 +28,9 @@ from harness.trace.lines import read
 
 SOCKETS_OF_A_LANE = 24  # at most: both ends of each connection, listeners, multicast, the trace
 
-_REACHED_BY = ("listen", "mqtt", "ca", "coap", "mdns", "serial", "interface", "power", "hands")
-_SAID_BY_THE_BENCH = ("profile", "unit", "simulate", "fault", *_REACHED_BY)
+_REACHED_BY = ("listen", "mqtt", "ca", "coap", "mdns", "serial", "interface")
+_BENCH_EQUIPMENT = ("power", "hands", "labgrid", "target")
+_SAID_BY_THE_BENCH = ("profile", "unit", "simulate", "fault", *_REACHED_BY, *_BENCH_EQUIPMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class Options:
     interface: str | None = None
     power: str | None = None
     hands: str | None = None
+    labgrid: str | None = None
+    target: str | None = None
     unit: str | None = None
     select: Sequence[str] = ()
     seed: int = 1
@@ -161,6 +166,8 @@ class Setup:
             raise UsageError(
                 f"--serial: {path} has no bindings.serial, which says what the console understands"
             )
+        if not target.simulate and not needs_met(profile, target):
+            raise UsageError(f"nothing that {path} has bindings for is reached by {target.description}")
         names = []
         for one in [profile, *further]:
             name = self._unused(profile.profile)
@@ -201,12 +208,15 @@ def _target(options: Options) -> Target:
         raise UsageError(
             f"--serial {options.serial}: a simulated device has a console of its own; leave the port out"
         )
+    labgrid = _labgrid(options)
+    if labgrid is not None and labgrid.serial:
+        real.append("labgrid")
     if options.simulate and real:
         raise UsageError(f"--simulate and --{real[0]}: choose a simulated device or a real one")
     if not options.simulate and not real:
         raise UsageError(
             "which device? --simulate for a simulated one; for a real one --listen HOST:PORT or "
-            "--mqtt URL, --coap URL, --mdns NAME, --serial PORT"
+            "--mqtt URL, --coap URL, --mdns NAME, --serial PORT, --labgrid FILE with a SerialDriver"
         )
     if not options.simulate:
         for name, is_used in (("fault", options.fault), ("count", options.count != 1)):
@@ -214,7 +224,7 @@ def _target(options: Options) -> Target:
                 raise UsageError(f"--{name} is for simulated devices; add --simulate")
         if len(options.profile) > 1:
             raise UsageError("a real device has one profile: name one")
-    for name in ("power", "hands"):
+    for name in _BENCH_EQUIPMENT:
         if options.simulate and getattr(options, name):
             raise UsageError(f"--{name} is for real devices: a simulated one is switched and operated anyway")
     if options.listen and options.mqtt:
@@ -239,7 +249,19 @@ def _target(options: Options) -> Target:
         faults=tuple(options.fault),
         power=helper_in(options.power, "--power"),
         hands=helper_in(options.hands, "--hands"),
+        labgrid=labgrid,
     )
+
+
+def _labgrid(options: Options) -> LabgridTarget | None:
+    """The target of labgrid that the board is. Raises UsageError."""
+    if options.simulate:
+        return None
+    if options.labgrid is None:
+        if options.target:
+            raise UsageError("--target names a target of labgrid; add --labgrid FILE")
+        return None
+    return target_in(Path(options.labgrid), options.target or USUAL_TARGET)
 
 
 def _user_of(broker: str) -> User | None:

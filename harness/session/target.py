@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from harness.links.helpers import HelperError
 from harness.links.helpers.naming import HelperName, parse
+from harness.links.labgrid import LabgridTarget
 from harness.model.profile import Profile
 from harness.model.requirement import Need
 
@@ -38,11 +39,22 @@ class Target:
     serial: str | None = None  # the port; for a simulated device its console's, whatever its name will be
     power: HelperName | None = None  # who switches a real device off and on
     hands: HelperName | None = None  # who operates a real device
+    labgrid: LabgridTarget | None = None  # where its serial port and its power come from, if not from above
 
     @property
     def asks_people(self) -> bool:
         """Whether somebody has to do something at the device, which takes as long as people do."""
         return any(helper is not None and helper.is_person for helper in (self.power, self.hands))
+
+    @property
+    def has_serial(self) -> bool:
+        """Whether there is a serial line to the DUT."""
+        return self.serial is not None or (self.labgrid is not None and self.labgrid.serial)
+
+    @property
+    def has_power(self) -> bool:
+        """Whether somebody or something switches a real DUT off and on."""
+        return self.power is not None or (self.labgrid is not None and self.labgrid.power)
 
     @property
     def watches_mqtt(self) -> bool:
@@ -60,6 +72,7 @@ class Target:
         if self.mqtt:
             parts.append(_without_password(self.mqtt))
         parts += [f"serial {self.serial}"] if self.serial else []
+        parts += [f"labgrid target {self.labgrid}"] if self.labgrid else []
         parts += [text for text in (self.coap, self.mdns and f"mdns {self.mdns}") if text]
         return ", ".join(parts)
 
@@ -78,14 +91,14 @@ def needs_met(profile: Profile, target: Target) -> frozenset[Need]:
         met.add(Need.COAP)
     if bindings.mdns and (target.simulate or target.mdns):
         met.add(Need.MDNS)
-    if bindings.serial and target.serial:
+    if bindings.serial and target.has_serial:
         met.add(Need.SERIAL)
     if target.simulate:
         met |= {Need.LOCAL, Need.POWER}
     if target.hands is not None:
         met.add(Need.LOCAL)
     # Where nothing is seen of the device, nobody knows whether it lost its power.
-    if target.power is not None and met & {Need.BROKER, Need.COAP, Need.SERIAL}:
+    if target.has_power and met & {Need.BROKER, Need.COAP, Need.SERIAL}:
         met.add(Need.POWER)
     return frozenset(met)
 

@@ -1,0 +1,50 @@
+"""What the harness and the process that holds a place of labgrid tell each other: JSON, a line each."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the target has. ``serial`` is a port as pyserial opens it, None where there is none.
+
+    ``place`` is the place that was acquired, None for a target whose resources are all on this machine.
+    """
+
+    serial: str | None
+    power: bool
+    place: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """To the process: what to do, ``on`` or ``off``. From it: what was done."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What could not be done, and why; for people."""
+
+    text: str
+
+
+Message = Found | Told | Problem
+
+_KINDS: dict[str, type[Message]] = {"found": Found, "told": Told, "problem": Problem}
+
+
+def to_line(message: Message) -> str:
+    """A message as one line."""
+    return json.dumps({"kind": type(message).__name__.lower(), **dataclasses.asdict(message)}) + "\n"
+
+
+def from_line(line: str | bytes) -> Message:
+    """The message that :func:`to_line` wrote."""
+    members = json.loads(line)
+    kind = _KINDS[members.pop("kind")]
+    return kind(**members)
