@@ -149,6 +149,11 @@ class Topics(_OnOneBroker):
 class Subscriptions(_OnOneBroker):
     """Compares each subscription with the command topics of the others."""
 
+    def missing(self, home: Home, subject: Subject) -> str | None:
+        if not any(command_topics(profile) for profile in home.profiles.values()):
+            return "none of the devices takes commands over MQTT"
+        return super().missing(home, subject)
+
     def judge(self, case: TogetherCase) -> Outcome:
         evidence = []
         commands = {role: command_topics(case.home.profiles[role]) for role in case.home.roles}

@@ -171,7 +171,7 @@ class SurvivesRestart(TogetherCheck):
         await bench.power.kill()
         await bench.power.start()
         await stage.ready(role)
-        for each in stage.home.roles:
+        for each in (role, *stage.home.others(role)):  # the others after it is back
             await show_life(stage.bench(each))
 
     def judge(self, case: TogetherCase) -> Outcome:
