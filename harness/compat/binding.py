@@ -64,11 +64,7 @@ def badness(clashes: Sequence[Clash]) -> tuple[int, int]:
 
 def assess(needer: Device, needed: Needed, offerer: Device) -> Assessment | None:
     """How far ``needed`` is met by ``offerer``; None where that one offers nothing of the kind."""
-    offers = tuple(
-        each
-        for each in offerer.offers.get(needed.term.cluster, ())
-        if needed.label is None or each.label == needed.label
-    )
+    offers = offers_for(needed, offerer)
     if not offers:
         return None
     candidates = [
@@ -79,6 +75,15 @@ def assess(needer: Device, needed: Needed, offerer: Device) -> Assessment | None
     if not candidates:
         return Assessment(needed, (_absent(needer, needed, offerer, offers),))
     return min(candidates, key=lambda each: badness(each.clashes))
+
+
+def offers_for(needed: Needed, offerer: Device) -> tuple[Offered, ...]:
+    """Everything of the kind that is needed; whether it serves is another question."""
+    return tuple(
+        each
+        for each in offerer.offers.get(needed.term.cluster, ())
+        if needed.label is None or each.label == needed.label
+    )
 
 
 def _transports(meeting: Meeting) -> tuple[Transport | None, ...]:
@@ -101,13 +106,23 @@ def _by_transport(
     needer: Device, needed: Needed, offerer: Device, route: Route, transport: Transport | None
 ) -> Assessment:
     meeting = Meeting(needer, needed, offerer, route.offered)
-    clashes = [*_access_clashes(meeting), *delivery_clashes(meeting, transport)]
-    parts = route.parts(needed) if needed.commands else (told_part(meeting),)
-    clashes += _value_clashes(meeting, parts)
-    if not needed.commands:
-        clashes += waits_in_vain(meeting)
+    parts = parts_of(meeting, route)
+    clashes = [*delivery_clashes(meeting, transport), *meaning_clashes(meeting, parts)]
     links = tuple(link_of(meeting, part, transport) for part in parts if part.fit.through)
     return Assessment(needed, tuple(clashes), links)
+
+
+def parts_of(meeting: Meeting, route: Route) -> tuple[Part, ...]:
+    """What becomes of all that is commanded, or told."""
+    return route.parts(meeting.needed) if meeting.commands else (told_part(meeting),)
+
+
+def meaning_clashes(meeting: Meeting, parts: Sequence[Part]) -> Iterator[Clash]:
+    """Everything about what is said, however it gets there."""
+    yield from _access_clashes(meeting)
+    yield from _value_clashes(meeting, parts)
+    if not meeting.commands:
+        yield from waits_in_vain(meeting)
 
 
 def _access_clashes(meeting: Meeting) -> Iterator[Clash]:

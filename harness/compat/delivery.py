@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 
 from harness.compat.device import Clash, Device
 from harness.compat.prediction import FindingKind, Severity
+from harness.model.binding import MqttBinding
 from harness.model.capability import Access, SecurityLevel, Transport
 from harness.model.meaning import Needed, Offered
 from harness.model.problems import Path
@@ -66,23 +67,12 @@ def common_transports(meeting: Meeting) -> tuple[Transport, ...]:
 
 def delivery_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
     """Everything about delivery over ``transport``, or over a bridge where that is None."""
-    if transport is None:
-        yield from _transport_clashes(meeting)
-    elif transport is Transport.MQTT:
-        yield from _version_clash(meeting)
-        yield from _quality_clashes(meeting)
-        yield from _retain_clashes(meeting)
-        yield from _availability_clash(meeting)
-        yield from _size_clash(meeting)
-    else:
-        yield from _observe_clash(meeting)
-    yield from _deadline_clashes(meeting, transport)
-    yield from _sleep_clashes(meeting, transport)
-    yield from _discovery_clash(meeting)
-    yield from _security_clashes(meeting, transport)
+    for aspect in ASPECTS:
+        if transport in aspect.over:
+            yield from aspect.clashes(meeting, transport)
 
 
-def _transport_clashes(meeting: Meeting) -> Iterator[Clash]:
+def _transport_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
     needed, offered = meeting.needed, meeting.offered
     wanted = _names(needed.transports)
     if not offered.transports or not needed.transports:
@@ -111,7 +101,7 @@ def _names(transports: frozenset[Transport]) -> str:
     return " and ".join(sorted(each.value.upper().replace("COAP", "CoAP") for each in transports)) or "none"
 
 
-def _version_clash(meeting: Meeting) -> Iterator[Clash]:
+def _version_clash(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
     left, right = meeting.offerer.profile.bindings.mqtt, meeting.needer.profile.bindings.mqtt
     if left is not None and right is not None and left.version != right.version:
         yield Clash(
@@ -124,7 +114,7 @@ def _version_clash(meeting: Meeting) -> Iterator[Clash]:
         )
 
 
-def _quality_clashes(meeting: Meeting) -> Iterator[Clash]:
+def _quality_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
     wanted = meeting.needed.need.qos
     found = _quality(meeting)
     if found is None:
@@ -157,7 +147,7 @@ def _quality(meeting: Meeting) -> tuple[str, int] | None:
     return ("qos", mqtt.events[name].qos) if name in mqtt.events else None
 
 
-def _retain_clashes(meeting: Meeting) -> Iterator[Clash]:
+def _retain_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
     if meeting.commands:
         return
     mqtt = meeting.offerer.profile.bindings.mqtt
@@ -193,7 +183,7 @@ def _retain_clashes(meeting: Meeting) -> Iterator[Clash]:
     )
 
 
-def _availability_clash(meeting: Meeting) -> Iterator[Clash]:
+def _availability_clash(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
     mqtt = meeting.offerer.profile.bindings.mqtt
     assert mqtt is not None, "it is offered over MQTT"
     if meeting.needed.need.availability and mqtt.availability is None:
@@ -208,7 +198,7 @@ def _availability_clash(meeting: Meeting) -> Iterator[Clash]:
         )
 
 
-def _size_clash(meeting: Meeting) -> Iterator[Clash]:
+def _size_clash(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
     mqtt = meeting.offerer.profile.bindings.mqtt
     assert mqtt is not None, "it is offered over MQTT"
     for index, sending in enumerate(meeting.needed.sendings):
@@ -228,7 +218,7 @@ def _size_clash(meeting: Meeting) -> Iterator[Clash]:
             )
 
 
-def _observe_clash(meeting: Meeting) -> Iterator[Clash]:
+def _observe_clash(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
     coap = meeting.offerer.profile.bindings.coap
     assert coap is not None, "it is offered over CoAP"
     bound = coap.properties.get(meeting.offered.affordance)
@@ -322,7 +312,7 @@ def _asleep_to_commands(meeting: Meeting, clean: bool, wakes_every: float | None
     )
 
 
-def _discovery_clash(meeting: Meeting) -> Iterator[Clash]:
+def _discovery_clash(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
     wanted = meeting.needed.need.discovery
     mdns = meeting.offerer.profile.bindings.mdns
     services = mdns.services if mdns is not None else ()
@@ -379,3 +369,130 @@ def _level(level: SecurityLevel) -> str:
     return {SecurityLevel.OPEN: "no protection", SecurityLevel.LOGIN: "a login", SecurityLevel.TLS: "TLS"}[
         level
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Aspect:
+    """One aspect of delivery, over the transports for which it matters (None: over a bridge).
+
+    ``needs`` and ``offers`` are all that its clashes depend on, texts aside: so that among many devices each
+    combination is looked at once. They take the device and its need, or what it offers.
+    """
+
+    clashes: Callable[[Meeting, Transport | None], Iterator[Clash]]
+    over: tuple[Transport | None, ...]
+    needs: Callable[[Device, Needed], Hashable]
+    offers: Callable[[Device, Offered], Hashable]
+
+
+_MQTT = (Transport.MQTT,)
+_COAP = (Transport.COAP,)
+_ANY = (*Transport, None)
+
+
+def _mqtt_of(device: Device) -> MqttBinding | None:
+    return device.profile.bindings.mqtt
+
+
+def _told_over_mqtt(device: Device, offered: Offered) -> Hashable:
+    mqtt = _mqtt_of(device)
+    if mqtt is None:
+        return None
+    name, there = offered.affordance, mqtt.availability
+    if offered.offer.availability and there is not None:
+        return there.qos, there.retain
+    if name in mqtt.properties:
+        bound = mqtt.properties[name]
+        return bound.qos, bound.command_qos, bound.retain
+    if name in mqtt.actions:
+        return ("action", mqtt.actions[name].command_qos)
+    return ("event", mqtt.events[name].qos, mqtt.events[name].retain) if name in mqtt.events else None
+
+
+def _told_over_coap(device: Device, offered: Offered) -> Hashable:
+    coap = device.profile.bindings.coap
+    bound = coap.properties.get(offered.affordance) if coap is not None else None
+    return bound.observe if bound is not None else None
+
+
+def _slept(device: Device) -> Hashable:
+    mqtt = _mqtt_of(device)
+    if mqtt is None:
+        return None
+    return mqtt.clean_session, mqtt.sleep.wakes_every if mqtt.sleep is not None else "never asleep"
+
+
+def _longest(needed: Needed) -> Hashable:
+    schemas = (each.schema for each in needed.sendings if each.cause.sends is None)
+    return max((each.max_length or 0 for each in schemas if each is not None), default=0)
+
+
+def _promised(device: Device, offered: Offered) -> Hashable:
+    behaviour, own = device.profile.behaviour, offered.offer.property_
+    settles = device.profile.settle(own) if own is not None else behaviour.settle
+    return settles, behaviour.report_local, device.told_every, offered.term.kind
+
+
+def _announced(device: Device, _: Offered) -> Hashable:
+    mdns = device.profile.bindings.mdns
+    return frozenset(service.type for service in mdns.services) if mdns is not None else None
+
+
+ASPECTS = (
+    Aspect(
+        _transport_clashes,
+        (None,),
+        lambda _, needed: needed.transports,
+        lambda _, offered: offered.transports,
+    ),
+    Aspect(
+        _version_clash,
+        _MQTT,
+        lambda device, _: mqtt.version if (mqtt := _mqtt_of(device)) is not None else None,
+        lambda device, _: mqtt.version if (mqtt := _mqtt_of(device)) is not None else None,
+    ),
+    Aspect(_quality_clashes, _MQTT, lambda _, needed: (needed.need.qos, needed.commands), _told_over_mqtt),
+    Aspect(
+        _retain_clashes,
+        _MQTT,
+        lambda _, needed: (needed.need.access, needed.need.retained),
+        lambda device, offered: (
+            _told_over_mqtt(device, offered),
+            device.told_every is None,
+            getattr(getattr(_mqtt_of(device), "availability", None), "retain", None),
+        ),
+    ),
+    Aspect(
+        _availability_clash,
+        _MQTT,
+        lambda _, needed: needed.need.availability,
+        lambda device, _: getattr(_mqtt_of(device), "availability", None) is None,
+    ),
+    Aspect(
+        _size_clash,
+        _MQTT,
+        lambda _, needed: _longest(needed),
+        lambda device, _: getattr(_mqtt_of(device), "maximum_payload", None),
+    ),
+    Aspect(_observe_clash, _COAP, lambda _, needed: needed.need.access, _told_over_coap),
+    Aspect(
+        _deadline_clashes,
+        _ANY,
+        lambda _, needed: (needed.need.access, needed.need.within, needed.need.every),
+        _promised,
+    ),
+    Aspect(
+        _sleep_clashes,
+        (Transport.MQTT, None),
+        lambda device, needed: (needed.need.access, needed.need.within, _slept(device)),
+        lambda device, offered: (_slept(device), offered.term.kind),
+    ),
+    Aspect(_discovery_clash, _ANY, lambda _, needed: needed.need.discovery, _announced),
+    Aspect(
+        _security_clashes,
+        _ANY,
+        lambda device, needed: (device.security, needed.need.security),
+        lambda device, _: device.security,
+    ),
+)
+"""All aspects of delivery; adding one here is all that it takes."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil, floor, lcm
+from math import ceil, floor, gcd, lcm
 
 from harness.model.schema import DataSchema, DataType
 
 # Of a set with more numbers than this nobody wants to see every one that does not fit.
-_FEW = 1000
+_FEW = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,26 +111,18 @@ class Numbers:
         return count is not None and count <= _FEW
 
     def meets(self, other: Numbers) -> bool:
-        """Whether a number is found that is in both sets; of steps that hardly ever meet, none may be."""
-        if self.is_empty or other.is_empty:
+        """Whether there is a number that is in both sets."""
+        for listed, rest in ((self, other), (other, self)):
+            if listed.members is not None:
+                return any(number in rest for number in listed.members)
+        steps = _common_steps(self, other)
+        if steps is None:
             return False
-        for few, rest in ((self, other), (other, self)):
-            if few.members is not None or few.is_short:
-                return any(number in rest for number in few.listed())
         low, high = _greatest(self.low, other.low), _least(self.high, other.high)
-        if low is not None and high is not None and low > high:
-            return False
-        coarse, fine = sorted((self, other), key=lambda each: each.step or 0, reverse=True)
-        if coarse.step is None:
-            return low is None or high is None or low < high or (low in self and low in other)
-        start = low if low is not None else high if high is not None else coarse.anchor
-        first = (
-            ceil((start - coarse.anchor) / coarse.step)
-            if low is not None or high is None
-            else floor((start - coarse.anchor) / coarse.step) - _FEW
-        )
-        numbers = (coarse.anchor + (first + index) * coarse.step for index in range(_FEW + 1))
-        return any(number in fine and number in coarse for number in numbers)
+        low_open = low is not None and (self.is_below(low) or other.is_below(low))
+        high_open = high is not None and (self.is_above(high) or other.is_above(high))
+        both = Numbers(None, low, high, low_open, high_open, *steps)
+        return not both.tightened().is_empty
 
     def __contains__(self, number: Fraction) -> bool:
         if self.members is not None:
@@ -173,6 +165,21 @@ class Numbers:
 def exact(number: float) -> Fraction:
     """The number that a profile means: 0.1 is a tenth, whatever binary makes of it."""
     return Fraction(number) if isinstance(number, int) else Fraction(repr(number))
+
+
+def _common_steps(first: Numbers, second: Numbers) -> tuple[Fraction | None, Fraction] | None:
+    """Step and anchor of the numbers that are on the steps of both sets; None where there are none."""
+    if first.step is None or second.step is None:
+        return (first.step, first.anchor) if second.step is None else (second.step, second.anchor)
+    distance = second.anchor - first.anchor
+    unit = lcm(first.step.denominator, second.step.denominator, distance.denominator)
+    here, there, apart = (int(each * unit) for each in (first.step, second.step, distance))
+    shared = gcd(here, there)
+    if apart % shared:
+        return None
+    # The first multiple of one step that leaves the right rest by the other (the Chinese remainder theorem).
+    times = apart // shared * pow(here // shared, -1, there // shared) % (there // shared)
+    return Fraction(lcm(here, there), unit), first.anchor + times * first.step
 
 
 def _greatest(first: Fraction | None, second: Fraction | None) -> Fraction | None:
