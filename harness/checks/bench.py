@@ -238,6 +238,9 @@ class SerialDoor(Protocol):
         no such command or the port is away; a bad or missing answer is told by :attr:`Answer.problem`.
         """
 
+    async def send(self, raw: bytes, what: str) -> Event:
+        """Send bytes as they are; ``what`` says for the reader what is special about them."""
+
     @property
     def present(self) -> bool:
         """Whether the port is there now; one that is unplugged may come back."""

@@ -83,6 +83,8 @@ _KNOWN = MappingProxyType(
         "SEC.RESILIENCE": "declares what it does during outages",
         "SEC.UPDATE": "can be updated over the network",
         "SERIAL.LINE": "has a serial line on which it can be commanded",
+        "SERIAL.TEXT": "has a console on its serial line that is typed into",
+        "SERIAL.CHECKSUM": "protects what goes over its serial line by a checksum",
         "SERIAL.READ": "tells properties over its serial line",
         "SERIAL.WRITE": "has a writable property that can be set over its serial line",
         "SERIAL.PRESS": "has a control that can be operated over its serial line",
@@ -197,6 +199,9 @@ def _of_serial(serial: SerialBinding, profile: Profile) -> Iterator[str]:
     network = {SerialCommand.NETWORK_OFF, SerialCommand.NETWORK_ON}
     claims = {
         "SERIAL.LINE": True,
+        "SERIAL.TEXT": serial.text is not None,
+        "SERIAL.CHECKSUM": serial.modbus is not None
+        or (serial.frames is not None and serial.frames.checksum is not None),
         "SERIAL.READ": any(serial.can_read(name) for name in properties),
         "SERIAL.WRITE": any(each.writable and serial.can_write(name) for name, each in properties.items()),
         "SERIAL.PRESS": any(serial.can_press(name) for name in profile.controls),

@@ -278,3 +278,12 @@ class SerialDoors:
         except SerialError as problem:
             raise CannotStimulateError(str(problem)) from problem
         return Answer(reply.event, reply.value, reply.problem)
+
+    async def send(self, raw: bytes, what: str) -> Event:
+        """Send bytes as they are; returns the stimulus."""
+        stimulus = self._recorder.record(Stimulus(Act.RAW, what, transport="serial"))
+        try:
+            await self._link.send(raw)
+        except SerialError as problem:
+            raise CannotStimulateError(str(problem)) from problem
+        return stimulus

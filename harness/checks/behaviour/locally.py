@@ -56,7 +56,8 @@ def _result(profile: Profile, effect: Effect, state: State) -> Value:
     return effect_value(profile.properties[name], effect, state)
 
 
-def _moved_by(control: Control) -> list[Effect]:
+def moved_by(control: Control) -> list[Effect]:
+    """Its effects on properties."""
     return [effect for effect in control.effects if effect.property_ is not None]
 
 
@@ -79,29 +80,29 @@ class LocalChange(Check):
     """Controls that change properties."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
-        moving = [name for name, control in profile.controls.items() if _moved_by(control)]
-        return each(moving, lambda name: _readers(profile, name))
+        moving = [name for name, control in profile.controls.items() if moved_by(control)]
+        return each(moving, lambda name: readers_of_control(profile, name))
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
-        transport = transport_of(_readers(bench.profile, name), subject)
+        transport = transport_of(readers_of_control(bench.profile, name), subject)
         if transport is Transport.COAP:
             await bench.watch()
         async with arranged(bench, transport) as arranger:
             await unlock(arranger, bench.profile, name)
             before, since = dict(arranger.state), bench.mark()
             await bench.local.operate(name)
-            for effect in _moved_by(bench.profile.controls[name]):
+            for effect in moved_by(bench.profile.controls[name]):
                 await _await_effect(bench, effect, before, transport, since)
 
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
-        transport = transport_of(_readers(case.profile, name), case.subject)
+        transport = transport_of(readers_of_control(case.profile, name), case.subject)
         act = operated(case, name)
         if act is None:
             return inconclusive(f"{name} was not operated")
         evidence: list[Evidence] = [act]
-        for effect in _moved_by(case.profile.controls[name]):
+        for effect in moved_by(case.profile.controls[name]):
             moved = effect.property_ or ""
             if transport not in readers_of(case.profile, moved):
                 continue
@@ -111,16 +112,16 @@ class LocalChange(Check):
             expected = _result(case.profile, effect, {moved: before.value})
             if same_value(expected, before.value):
                 return inconclusive(f"{moved} was {json_text(expected)} already", before, act)
-            outcome = _told_in_time(case, moved, expected, transport, act)
+            outcome = told_in_time(case, moved, expected, transport, act)
             if isinstance(outcome, Outcome):
                 return outcome
             evidence.append(outcome)
         return passed(f"what {name} did was reported over {transport}", evidence)
 
 
-def _readers(profile: Profile, control: str) -> list[Transport]:
+def readers_of_control(profile: Profile, control: str) -> list[Transport]:
     """The transports that tell something of what a control moves."""
-    moved = [effect.property_ or "" for effect in _moved_by(profile.controls[control])]
+    moved = [effect.property_ or "" for effect in moved_by(profile.controls[control])]
     return [t for t in Transport if any(t in readers_of(profile, name) for name in moved)]
 
 
@@ -146,7 +147,7 @@ def operated(case: Case, control: str) -> Seen[Stimulus, Stimulus] | None:
     return next((act for act in case.acts(Act.LOCAL) if act.what.name == control), None)
 
 
-def _told_in_time(
+def told_in_time(
     case: Case, name: str, expected: Value, transport: Transport, cause: Seen[Stimulus, Stimulus]
 ) -> Report | Outcome:
     """The report of the expected value, or why it is missing or late."""
@@ -187,7 +188,7 @@ class Measurements(Check):
     """Several points, because one does not show an error of scale."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
-        names = [name for name, schema in profile.properties.items() if _is_measured(schema)]
+        names = [name for name, schema in profile.properties.items() if is_measured(schema)]
         return each(names, lambda name: readers_of(profile, name))
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
@@ -197,8 +198,8 @@ class Measurements(Check):
         if transport is Transport.COAP:
             await bench.watch()
         async with arranged(bench, transport) as arranger:
-            await _free_sensor(arranger, bench.profile, name)
-            for value in _points(bench.profile, name, arranger.state):
+            await free_sensor(arranger, bench.profile, name)
+            for value in points(bench.profile, name, arranger.state):
                 since = bench.mark()
                 arranger.remember(name)
                 await bench.local.sense(name, value)
@@ -220,7 +221,7 @@ class Measurements(Check):
             value, before = json.loads(act.what.value or "null"), case.known(name, act.line, transport)
             if before is not None and schema.agrees(before.value, value):
                 continue  # nothing new to tell
-            outcome = _told_in_time(case, name, value, transport, act)
+            outcome = told_in_time(case, name, value, transport, act)
             if isinstance(outcome, Outcome):
                 return outcome
             evidence += [act, outcome]
@@ -229,7 +230,7 @@ class Measurements(Check):
         return passed(f"{len(evidence) // 2} measured values of {name} were reported as they are", evidence)
 
 
-async def _free_sensor(arranger: Arranger, profile: Profile, name: str) -> None:
+async def free_sensor(arranger: Arranger, profile: Profile, name: str) -> None:
     """Bring about that no rule minds what the sensor sees, over its whole range if that can be."""
     names = {name}
     for rule in profile.behaviour.rules:
@@ -245,15 +246,16 @@ async def _free_sensor(arranger: Arranger, profile: Profile, name: str) -> None:
         )
         return
     await arranger.bring_about(
-        lambda state: len(_points(profile, name, state)) > 1, names, f"{name} follows its sensor"
+        lambda state: len(points(profile, name, state)) > 1, names, f"{name} follows its sensor"
     )
 
 
-def _is_measured(schema: Property) -> bool:
+def is_measured(schema: Property) -> bool:
+    """Whether it is what a sensor of numbers sees."""
     return schema.read_only and schema.type in NUMERIC and not schema.enum and not schema.counter
 
 
-def _points(profile: Profile, name: str, state: State) -> list[Value]:
+def points(profile: Profile, name: str, state: State) -> list[Value]:
     """Values that the sensor can be shown without any rule acting on them, from the whole range."""
     schema = profile.properties[name]
     quiet = [

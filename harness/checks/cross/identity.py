@@ -181,14 +181,14 @@ class TxtAgreesInBand(Check):
                 path = service.declared.txt.get("path", "/")
                 request = f"GET {path} HTTP/1.1\r\nHost: {bench.host}\r\nConnection: close\r\n\r\n"
                 await bench.probe_tcp(bench.host, data.port, request.encode(), within=PATIENCE)
-        await _read_resources(bench)
+        await read_resources(bench)
 
     def judge(self, case: Case) -> Outcome:
         run = run_so_far(case)
         found = list(claims(run))
         if not found:
             return inconclusive("no TXT record of the device was seen")
-        pages = list(_pages(case))
+        pages = list(pages_of(case))
         evidence: list[Evidence] = []
         for page in pages:
             for claim in found:
@@ -219,7 +219,8 @@ class Page:
     event: Event
 
 
-def _pages(case: Case) -> Iterator[Page]:
+def pages_of(case: Case) -> Iterator[Page]:
+    """The JSON objects that the device told of itself in the window, over HTTP or CoAP."""
     for event in case.window:
         body = event.body
         text = b""
@@ -235,7 +236,8 @@ def _pages(case: Case) -> Iterator[Page]:
             yield Page(decoded, event)
 
 
-async def _read_resources(bench: Bench) -> None:
+async def read_resources(bench: Bench) -> None:
+    """Read the fixed JSON resources of the device over CoAP, where it has any."""
     binding = bench.profile.bindings.coap
     if binding is None or not bench.offers(Need.COAP):
         return

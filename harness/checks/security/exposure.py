@@ -129,7 +129,7 @@ class SecretsInClear(Check):
     """Passive: searches every packet of the device."""
 
     def judge(self, case: Case) -> Outcome:
-        forms = {form: secret for secret in case.profile.security.secrets for form in _forms(secret)}
+        forms = {form: secret for secret in case.profile.security.secrets for form in forms_of(secret)}
         own = _own_topics(case)
         sent = [(event, raw) for event in case.window for raw in _from_device(case, event, own)]
         for event, raw in sent:
@@ -145,7 +145,7 @@ class SecretsInClear(Check):
         )
 
 
-def _forms(secret: str) -> Iterator[bytes]:
+def forms_of(secret: str) -> Iterator[bytes]:
     """How a text may stand in a packet without being encrypted."""
     raw = secret.encode()
     yield raw

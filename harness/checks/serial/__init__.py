@@ -1,0 +1,1 @@
+"""Checks that only the serial line to the board allows."""

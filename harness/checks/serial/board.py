@@ -1,0 +1,232 @@
+"""The board behind the serial line: asking it, and reading in the trace what it answered and printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from harness.checks.behaviour.reach import readers_of
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.case import Case, Seen
+from harness.checks.observations import Transport
+from harness.checks.payloads import json_text
+from harness.model.base import Value
+from harness.model.crashes import tells_boot, tells_ready
+from harness.model.profile import Profile
+from harness.model.serial import SerialBinding, SerialCommand
+from harness.trace.events import (
+    Act,
+    Connection,
+    ConnectionChange,
+    Direction,
+    Event,
+    Point,
+    SerialAnswer,
+    SerialData,
+    Stimulus,
+)
+
+REPORT_LOCAL = "profile: behaviour.report_local"
+ANSWER = "profile: bindings.serial"
+
+
+def binding_of(profile: Profile) -> SerialBinding:
+    """The serial line of a profile that has one."""
+    assert profile.bindings.serial is not None, "planned without a serial line"
+    return profile.bindings.serial
+
+
+# Driving
+
+
+async def ask(bench: Bench, command: SerialCommand, name: str | None = None, value: Value = None) -> Value:
+    """Tell the board something, and take what it tells. Raises CannotStimulateError without a good answer."""
+    answer = await bench.serial.command(command, name, value)
+    if answer.problem is not None:
+        about = f"{command} {name}" if name else str(command)
+        raise CannotStimulateError(f"the board gave no good answer to {about}: {answer.problem}")
+    return answer.value
+
+
+async def board_shows(bench: Bench, name: str, wanted: Callable[[Value], bool], *, within: float) -> bool:
+    """Ask the board for a property again and again until it is as wanted, or the time is over.
+
+    The last time it is asked is not before that.
+    """
+    deadline, pause = bench.now + within, 0.0
+    while True:
+        is_last = bench.now >= deadline
+        if wanted(await ask(bench, SerialCommand.READ_STATE, name)):
+            return True
+        if is_last:
+            return False
+        pause = min(max(2 * pause, 0.01), max(deadline - bench.now, 0.0), 0.5)
+        await bench.until(lambda _: False, within=pause, what=f"the board to show {name} as it should be")
+
+
+async def reboot(bench: Bench, *, within: float | None = None) -> int:
+    """Reboot by the console, and wait until the board is up again; returns the mark before.
+
+    Raises CannotStimulateError when it does not go down, or does not come up.
+    """
+    since = bench.mark()
+    await ask(bench, SerialCommand.REBOOT)
+    await hear_boot(bench, since, within=within)
+    return since
+
+
+async def hear_boot(bench: Bench, since: int, *, within: float | None = None) -> None:
+    """Wait until the board has gone down since a mark, and takes commands again.
+
+    It says that it is ready, or, where the profile has no pattern for that, answers. Raises
+    CannotStimulateError.
+    """
+    limit = max(bench.profile.behaviour.boot, bench.profile.behaviour.reconnect) if within is None else within
+    binding, deadline = binding_of(bench.profile), bench.now + limit
+    if not await bench.until(
+        lambda event: _is_down(binding, event), within=limit, since=since, what="the board to go down"
+    ):
+        raise CannotStimulateError("nothing shows that the board went down")
+    remaining = max(deadline - bench.now, 0.0)
+    if binding.patterns.ready:
+        if await bench.serial.line(lambda line: tells_ready(binding, line), within=remaining, since=since):
+            return
+        raise CannotStimulateError("the board did not say that it is ready")
+    while bench.now < deadline:
+        telling = first_telling(bench.profile)
+        if telling is None or (await bench.serial.command(*telling)).problem is None:
+            return
+        await bench.until(lambda _: False, within=0.25, what="the board to answer")
+    raise CannotStimulateError("the board did not answer after its start")
+
+
+def first_telling(profile: Profile) -> tuple[SerialCommand, str | None] | None:
+    """A command that does no harm, to see whether the board answers; None where it has none."""
+    binding = binding_of(profile)
+    for command in (SerialCommand.FIRMWARE_VERSION, SerialCommand.MEMORY, SerialCommand.READ_CLOCK):
+        if binding.knows(command):
+            return command, None
+    readable = [name for name in profile.properties if binding.can_read(name)]
+    return (SerialCommand.READ_STATE, readable[0]) if readable else None
+
+
+def _is_down(binding: SerialBinding, event: Event) -> bool:
+    """Whether an event shows that the board went down: it starts, or its connection ended."""
+    body = event.body
+    if isinstance(body, Connection):
+        return body.point is Point.TAP and body.change is not ConnectionChange.OPENED
+    line = line_of(event)
+    return line is not None and tells_boot(binding, line)
+
+
+async def until_reported(bench: Bench, name: str, value: Value, transport: Transport, since: int) -> bool:
+    """Whether the network reports within its deadline what was done at the board."""
+    if transport not in readers_of(bench.profile, name):
+        return False
+    schema = bench.profile.properties[name]
+    return bool(
+        await bench.reported(
+            name,
+            lambda told: schema.agrees(told, value),
+            transport=transport.value,
+            within=bench.profile.behaviour.report_local,
+            since=since,
+        )
+    )
+
+
+# Reading the trace
+
+
+def value_of(act: Seen[Stimulus, Stimulus]) -> Value:
+    """The value of an act."""
+    return json.loads(act.what.value or "null")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the board answered to one command; ``problem`` says why that is no good answer."""
+
+    event: Event
+    name: str | None
+    value: Value
+    problem: str | None
+
+    @property
+    def line(self) -> int:
+        """Its line in the trace."""
+        return self.event.line
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        if self.problem is not None:
+            return self.problem
+        return json_text(self.value) or ""
+
+
+def answers(case: Case, command: SerialCommand, name: str | None = None) -> list[Told]:
+    """The answers to a command in the window, in order; to one about that property or control, if named."""
+    return [told for told in answers_in(case.window, command) if name is None or told.name == name]
+
+
+def answers_in(events: Sequence[Event], command: SerialCommand | None = None) -> list[Told]:
+    """The answers to a command, or to all, in order."""
+    found = []
+    for event in events:
+        body = event.body
+        if isinstance(body, SerialAnswer) and command in (None, body.command):
+            value = None if body.value is None else json.loads(body.value)
+            found.append(Told(event, body.name, value, body.problem))
+    return found
+
+
+def good(told: Sequence[Told]) -> list[Told]:
+    """Those that say something."""
+    return [each for each in told if each.problem is None]
+
+
+def printed(events: Sequence[Event]) -> list[Event]:
+    """The lines that the board printed."""
+    return [event for event in events if line_of(event) is not None]
+
+
+def line_of(event: Event) -> str | None:
+    """The line that the board completed with an event; None where it did not."""
+    body = event.body
+    if isinstance(body, SerialData) and body.direction is Direction.FROM_DUT:
+        return body.line
+    return None
+
+
+def starts_board(act: Stimulus) -> bool:
+    """Whether a board may start anew after that."""
+    if act.act is Act.CONSOLE:
+        return act.name == SerialCommand.PROVISION
+    return act.act in (Act.REBOOT, Act.FACTORY_RESET, Act.START)
+
+
+def boots(case: Case, events: Sequence[Event]) -> list[Event]:
+    """The lines by which the board says that it starts, one for each start.
+
+    A loader and the firmware both say so; what comes within the boot time of the first is the same start,
+    unless the board had said that it is ready, or was started again.
+    """
+    binding, found = binding_of(case.profile), list[Event]()
+    is_open, opened = False, 0.0
+    for event in events:
+        body = event.body
+        if isinstance(body, Stimulus) and starts_board(body):
+            is_open = False
+        line = line_of(event)
+        if line is None:
+            continue
+        if tells_ready(binding, line):
+            is_open = False
+        elif tells_boot(binding, line):
+            if not is_open or event.time - opened > case.profile.behaviour.boot:
+                found.append(event)
+                opened = event.time
+            is_open = True
+    return found

@@ -1,0 +1,241 @@
+"""The console itself: it answers as declared, and nothing that is typed, or comes as noise, ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.case import Case, Seen, failed, first, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.serial.board import (
+    answers_in,
+    binding_of,
+    boots,
+    first_telling,
+    line_of,
+)
+from harness.model.crashes import crash_in
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.serial import SerialCommand
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Act, Event, SerialAnswer, SerialData, Stimulus
+
+ASKING = (
+    SerialCommand.FIRMWARE_VERSION,
+    SerialCommand.MEMORY,
+    SerialCommand.READ_CLOCK,
+    SerialCommand.CREDENTIALS,
+)
+"""Commands without an argument that change nothing."""
+
+SHOWN = 8  # events that a pass names
+LONG = 8192  # characters of a line that nobody types
+NOISE = 512  # bytes
+PATIENCE = 3
+"""So many times it is asked after something odd: what stood in its input may spoil the first command."""
+
+
+@requirement(
+    "SERIAL-14",
+    area=Area.SERIAL,
+    standard="profile",
+    clause="bindings.serial: answers, answer_within",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that what the board is asked over the serial line is answered as declared, and in time",
+    stimulus="Give each command that only asks",
+    expect="Each has the declared answer within answer_within",
+    ics="SERIAL.LINE",
+    needs=(Need.SERIAL,),
+    usual_cause="The log is printed into the middle of an answer; or the task of the console has the lowest "
+    "priority, and waits for the network.",
+)
+class AnswersAsDeclared(Check):
+    """What all other checks of this area rely on."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        binding = binding_of(bench.profile)
+        for command in ASKING:
+            if binding.knows(command):
+                await bench.serial.command(command)
+        for name in bench.profile.properties:
+            if binding.can_read(name):
+                await bench.serial.command(SerialCommand.READ_STATE, name)
+
+    def judge(self, case: Case) -> Outcome:
+        told = answers_in(case.window)
+        bad = first(told, lambda each: each.problem is not None)
+        if bad is not None:
+            body = bad.event.body
+            assert isinstance(body, SerialAnswer)
+            about = f"{body.command} {body.name}" if body.name else body.command
+            return failed(f"{about}: {bad.text}", bad.event, _bytes_before(case.window, bad.event))
+        if not told:
+            return inconclusive("nothing was asked over the serial line")
+        return passed(
+            f"{len(told)} commands were answered as declared", [each.event for each in told[:SHOWN]]
+        )
+
+
+def _bytes_before(events: Sequence[Event], at: Event) -> list[Event]:
+    """The last bytes that went over the line before an event."""
+    return [event for event in events if event.line < at.line and isinstance(event.body, SerialData)][-3:]
+
+
+class Unbroken(Check):
+    """Something odd goes over the line; the board answers afterwards, and has not started anew."""
+
+    odd = ""  # what it is, for people
+
+    def oddities(self, bench: Bench) -> list[tuple[bytes, str]]:
+        """What is sent, and what the trace calls it."""
+        raise NotImplementedError
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        command = first_telling(bench.profile)
+        if command is None:
+            raise CannotStimulateError("the profile declares nothing that the board can be asked")
+        await bench.serial.command(*command)
+        for raw, what in self.oddities(bench):
+            await bench.serial.send(raw, what)
+            for _ in range(PATIENCE):
+                if (await bench.serial.command(*command)).problem is None:
+                    break
+
+    def judge(self, case: Case) -> Outcome:
+        sent = [act for act in case.acts(Act.RAW) if act.what.transport == "serial"]
+        told = answers_in(case.window)
+        if not sent or not told or told[0].line > sent[0].line:
+            return inconclusive(f"{self.odd} was not sent")
+        if told[0].problem is not None:
+            return inconclusive("the board did not answer before, either", told[0].event)
+        broken = _broken(case, sent)
+        if broken is not None:
+            return broken
+        for index, act in enumerate(sent):
+            end = sent[index + 1].line if index + 1 < len(sent) else case.window[-1].line
+            after = [each for each in told if act.line < each.line <= end]
+            if not any(each.problem is None for each in after):
+                if len(after) < PATIENCE:
+                    return inconclusive("the board was not asked often enough afterwards", act)
+                return failed(
+                    f"after {act.what.name} the board answered nothing it was asked", act, after[-1].event
+                )
+        return passed(f"the board answers as before after {self.odd}", sent, told[-1].event)
+
+
+def _broken(case: Case, sent: Sequence[Seen[Stimulus, Stimulus]]) -> Outcome | None:
+    """The failure, if the board crashed or started anew after something was sent."""
+    binding = binding_of(case.profile)
+    for event in case.window:
+        line = line_of(event)
+        if line is None or event.line < sent[0].line:
+            continue
+        before = [act for act in sent if act.line < event.line][-1]
+        if crash_in(binding, line) is not None:
+            return failed(f'after {before.what.name} the board crashed: "{line}"', before, event)
+    starts = [event for event in boots(case, case.window) if event.line > sent[0].line]
+    if starts:
+        before = [act for act in sent if act.line < starts[0].line][-1]
+        return failed(f"after {before.what.name} the board started anew", before, starts[0])
+    return None
+
+
+def _ending(profile: Profile) -> bytes:
+    """What ends a line of the console; nothing where it has no lines."""
+    text = binding_of(profile).text
+    return text.line_ending.raw if text is not None else b""
+
+
+@requirement(
+    "SERIAL-15",
+    area=Area.SERIAL,
+    standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
+    clause="5.13-1, TC 5.13-1-2; profile: bindings.serial.text",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that unknown commands and mistyped ones do not end the console",
+    stimulus="Type an unknown command, a known one with nonsense behind it, format characters, an empty line",
+    expect="The board crashes at none of them, does not start anew, and answers the next command",
+    ics="SERIAL.TEXT",
+    needs=(Need.SERIAL,),
+    usual_cause="The table of commands is searched to its end and beyond; or the text is passed to printf as "
+    "the format.",
+)
+class UnknownCommands(Unbroken):
+    """What fingers do."""
+
+    odd = "unknown commands"
+
+    def oddities(self, bench: Bench) -> list[tuple[bytes, str]]:
+        ending = _ending(bench.profile)
+        text = binding_of(bench.profile).text
+        known = next(iter(text.commands.values())).send.split()[0] if text and text.commands else "help"
+        typed = {
+            "an unknown command": "xyzzy 12",
+            "a known command with nonsense behind it": f'{known} "?? -1 0x {{}}',
+            "format characters": "%s%n%x%p",
+            "an empty line": "",
+            "a line of blanks and tabs": " \t \t",
+            "letters beyond ASCII": "größe ☃",
+        }
+        return [(line.encode() + ending, what) for what, line in typed.items()]
+
+
+@requirement(
+    "SERIAL-16",
+    area=Area.SERIAL,
+    standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
+    clause="5.13-1, TC 5.13-1-2; profile: bindings.serial",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that noise on the serial line is survived",
+    stimulus=f"Send {NOISE} random bytes, zeros, and bytes of the other parity, as a loose plug makes them",
+    expect="The board does not crash or start anew, and answers one of the next commands",
+    ics="SERIAL.LINE",
+    needs=(Need.SERIAL,),
+    usual_cause="A framing error is not cleared in the receiver and stops it; a zero byte ends a text early "
+    "and the rest is never read.",
+)
+class Noise(Unbroken):
+    """What a loose plug does."""
+
+    odd = "noise"
+
+    def oddities(self, bench: Bench) -> list[tuple[bytes, str]]:
+        ending = _ending(bench.profile)
+        noise = bytes(bench.random.randrange(256) for _ in range(NOISE))
+        return [
+            (noise + ending, f"{NOISE} random bytes"),
+            (bytes(64) + ending, "64 bytes of zero"),
+            (bytes(0x80 | byte for byte in b"version") + ending, "letters with the eighth bit set"),
+        ]
+
+
+@requirement(
+    "SERIAL-17",
+    area=Area.SERIAL,
+    standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
+    clause="5.13-1, TC 5.13-1-2; profile: bindings.serial.text",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that a line that is longer than any command is survived",
+    stimulus=f"Type a line of {LONG} characters, and one of 300 without an end, followed by an end",
+    expect="The board does not crash or start anew, and answers one of the next commands",
+    ics="SERIAL.TEXT",
+    needs=(Need.SERIAL,),
+    usual_cause="The line is gathered in a buffer of 128 bytes, and what comes after that is written behind "
+    "it.",
+)
+class OverlongLines(Unbroken):
+    """The oldest fault there is."""
+
+    odd = "over-long lines"
+
+    def oddities(self, bench: Bench) -> list[tuple[bytes, str]]:
+        ending = _ending(bench.profile)
+        return [
+            (b"A" * 300 + ending, "a line of 300 characters"),
+            (b"A" * LONG + ending, f"a line of {LONG} characters"),
+        ]

@@ -1,0 +1,120 @@
+"""Binary frames and Modbus messages: damaged ones are not obeyed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.checks.behaviour.arranging import arranged
+from harness.checks.behaviour.repeating import other_value
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.serial.board import answers, ask, binding_of, good
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.schema import same_value
+from harness.model.serial import SerialCommand
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Act, Direction, Event, SerialData
+
+PATIENCE = 3
+"""So many times the board is asked after a damaged frame: it may wait for the rest of it at first."""
+
+TRIED = 2  # properties
+
+
+@requirement(
+    "SERIAL-29",
+    area=Area.SERIAL,
+    standard="profile",
+    clause="bindings.serial: frames.checksum, modbus (Modbus over serial line 1.02, 2.5.1.2)",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that a frame with a wrong checksum is not obeyed, and the next good one is",
+    stimulus="Set a property at the board twice; send the first frame again with a bit turned, in its "
+    "checksum and elsewhere; then ask the board",
+    expect="The property stays as the good frame left it, and the board answers",
+    ics="SERIAL.CHECKSUM & SERIAL.WRITE & SERIAL.READ",
+    needs=(Need.SERIAL,),
+    usual_cause="The checksum is computed and logged, and the frame is handled all the same; or it is "
+    "compared in a build for debugging only.",
+)
+class DamagedFrames(Check):
+    """Some properties that can be set over the line."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        binding = binding_of(profile)
+        names = [
+            name
+            for name, schema in profile.properties.items()
+            if schema.writable and binding.can_write(name) and binding.can_read(name)
+        ]
+        return [Subject(name) for name in names[:TRIED]]
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        name = subject.name or ""
+        async with arranged(bench) as arranger:
+            original = await ask(bench, SerialCommand.READ_STATE, name)
+            value = await other_value(bench, arranger, name)
+            since = bench.mark()
+            await ask(bench, SerialCommand.WRITE_PROPERTY, name, value)
+            sent = _sent(bench.trace[since:])
+            if sent is None:
+                raise CannotStimulateError("no frame was seen on the line")
+            await ask(bench, SerialCommand.WRITE_PROPERTY, name, original)
+            await ask(bench, SerialCommand.READ_STATE, name)
+            for raw, what in damaged(sent):
+                await bench.serial.send(raw, f"the frame that sets {name} = {value}, {what}")
+                for _ in range(PATIENCE):
+                    if (await bench.serial.command(SerialCommand.READ_STATE, name)).problem is None:
+                        break
+            await arranger.look()
+
+    def judge(self, case: Case) -> Outcome:
+        name = case.subject.name or ""
+        told = answers(case, SerialCommand.READ_STATE, name)
+        evidence: list[Evidence] = []
+        sent = [act for act in case.acts(Act.RAW) if act.what.transport == "serial"]
+        for index, act in enumerate(sent):
+            end = sent[index + 1].line if index + 1 < len(sent) else case.window[-1].line
+            before = [each for each in good(told) if each.line < sent[0].line]
+            after = [each for each in told if act.line < each.line <= end]
+            answered = first(after, lambda each: each.problem is None)
+            if len(before) < 2:
+                return inconclusive(f"the board did not tell {name} before the damaged frame", act)
+            if answered is None:
+                if len(after) < PATIENCE:
+                    return inconclusive("the board was not asked often enough after a damaged frame", act)
+                return failed("the board answered nothing after a damaged frame", act, after[-1].event)
+            if not same_value(answered.value, before[-1].value):
+                return failed(
+                    f"a damaged frame was obeyed: {name} went from {before[-1].text} to {answered.text}",
+                    before[-1].event,
+                    act,
+                    answered.event,
+                )
+            evidence += [act, answered.event]
+        if not evidence:
+            return inconclusive("no damaged frame was sent")
+        return passed(f"{len(sent)} damaged frames left {name} as it was", evidence)
+
+
+def _sent(events: Sequence[Event]) -> bytes | None:
+    """The first frame that went to the board."""
+    for event in events:
+        body = event.body
+        if isinstance(body, SerialData) and body.direction is Direction.TO_DUT:
+            return body.raw
+    return None
+
+
+def damaged(raw: bytes) -> list[tuple[bytes, str]]:
+    """A frame with a bit turned, in its last byte and in the middle of its second half."""
+    inner = len(raw) * 3 // 4 - 1
+    return [
+        (raw[:-1] + bytes([raw[-1] ^ 0x01]), "with a bit turned in its last byte"),
+        (
+            raw[:inner] + bytes([raw[inner] ^ 0x04]) + raw[inner + 1 :],
+            f"with a bit turned in byte {inner + 1}",
+        ),
+    ]

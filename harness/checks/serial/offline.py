@@ -1,0 +1,239 @@
+"""The network is gone: the device works on by itself, and tells afterwards what happened meanwhile."""
+
+from __future__ import annotations
+
+from harness.checks.behaviour.arranging import arranged
+from harness.checks.behaviour.commands import described
+from harness.checks.behaviour.locally import moved_by, unlock
+from harness.checks.behaviour.outages import settings
+from harness.checks.behaviour.reach import name_of, open_readers, readers_of
+from harness.checks.behaviour.repeating import other_value
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.observations import Transport
+from harness.checks.serial.board import Told, answers, ask, binding_of, good
+from harness.model.base import Value
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.schema import same_value
+from harness.model.serial import SerialCommand
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Act, Connection, ConnectionChange, Event, Point, Stimulus
+
+ETSI = "ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1"
+
+
+async def leave_network(bench: Bench) -> None:
+    """Take the board off its network, and wait until that shows where it can. Raises CannotStimulateError."""
+    since = bench.mark()
+    await ask(bench, SerialCommand.NETWORK_OFF)
+    if bench.offers(Need.TAP):
+        gone = await bench.until(
+            is_gone, within=bench.profile.behaviour.boot, since=since, what="the board to leave the network"
+        )
+        if gone is None:
+            raise CannotStimulateError("the board did not leave the network when it was told to")
+
+
+async def join_network(bench: Bench) -> None:
+    """Let the board come back to its network. Raises CannotStimulateError when it does not."""
+    await ask(bench, SerialCommand.NETWORK_ON)
+    if not await bench.ready():
+        raise CannotStimulateError("the device did not come back to the network")
+
+
+def is_gone(event: Event) -> bool:
+    """Whether the device's connection ended, as seen at the tap."""
+    body = event.body
+    if not isinstance(body, Connection) or body.point is not Point.TAP:
+        return False
+    return body.change is not ConnectionChange.OPENED
+
+
+def _absence(case: Case) -> tuple[Seen[Stimulus, Stimulus], Seen[Stimulus, Stimulus]] | None:
+    """From the command to leave to that to come back."""
+    left = first(case.acts(Act.NETWORK_OFF))
+    joined = first(case.acts(Act.NETWORK_ON), lambda act: left is not None and act.line > left.line)
+    return (left, joined) if left is not None and joined is not None else None
+
+
+@requirement(
+    "SERIAL-24",
+    area=Area.SERIAL,
+    standard=ETSI,
+    clause="5.9-2, TC 5.9-2-2; profile: controls",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that the keys of the device work while its network is gone",
+    stimulus="Take the board off its network; press a key, and ask the board what came of it",
+    expect="The board shows the effect of the key",
+    ics="SERIAL.NETWORK & SERIAL.PRESS & SERIAL.READ",
+    needs=(Need.SERIAL,),
+    usual_cause="The main loop waits for the WiFi driver to connect, and reads no keys meanwhile.",
+)
+class KeysWithoutNetwork(Check):
+    """A heater that cannot be switched off because the router is away is a danger."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        return [Subject(name) for name in _keys(profile)]
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        control = name_of(subject)
+        moved = _moved(bench.profile, control)
+        async with arranged(bench) as arranger:
+            await unlock(arranger, bench.profile, control)
+            await leave_network(bench)
+            try:
+                for name in moved:
+                    await ask(bench, SerialCommand.READ_STATE, name)
+                await ask(bench, SerialCommand.PRESS_BUTTON, control)
+                for name in moved:
+                    await ask(bench, SerialCommand.READ_STATE, name)
+            finally:
+                await join_network(bench)
+            await arranger.look()
+
+    def judge(self, case: Case) -> Outcome:
+        control, absence = name_of(case.subject), _absence(case)
+        if absence is None:
+            return inconclusive("the board was not taken off its network and put back")
+        left, joined = absence
+        pressed = first(
+            case.acts(Act.LOCAL),
+            lambda act: act.what.name == control and left.line < act.line < joined.line,
+        )
+        if pressed is None:
+            return inconclusive(f"{control} was not pressed while the network was gone", left)
+        evidence: list[Evidence] = [left, pressed]
+        for name in _moved(case.profile, control):
+            told = good(answers(case, SerialCommand.READ_STATE, name))
+            before = [each for each in told if left.line < each.line < pressed.line]
+            after = [each for each in told if pressed.line < each.line < joined.line]
+            if not before or not after:
+                return inconclusive(f"the board did not tell {name} before and after the key", pressed)
+            if same_value(before[-1].value, after[-1].value):
+                return failed(
+                    f"{control} was pressed without a network, and {name} stayed {after[-1].text}",
+                    left,
+                    pressed,
+                    after[-1].event,
+                )
+            evidence += [before[-1].event, after[-1].event]
+        return passed(f"{control} worked without a network", evidence)
+
+
+def _moved(profile: Profile, control: str) -> list[str]:
+    """The properties that a control toggles for sure, and the board tells."""
+    binding = binding_of(profile)
+    effects = [
+        effect for effect in moved_by(profile.controls[control]) if binding.can_read(effect.property_ or "")
+    ]
+    return [effect.property_ or "" for effect in effects]
+
+
+def _keys(profile: Profile) -> list[str]:
+    binding = binding_of(profile)
+    return [name for name in profile.controls if binding.can_press(name) and _moved(profile, name)]
+
+
+@requirement(
+    "SERIAL-25",
+    area=Area.SERIAL,
+    standard=ETSI,
+    clause="5.9-2, TC 5.9-2-2; profile: behaviour.reconnect",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that what was changed at the board while the network was gone is told when it is back",
+    stimulus="Take the board off its network, set each property at the board, and put it back",
+    expect="What the network tells after the return is what the board shows",
+    ics="SERIAL.NETWORK & SERIAL.WRITE & SERIAL.READ",
+    needs=(Need.SERIAL,),
+    usual_cause="Reports that could not be sent are thrown away, and nothing is told again at the return: "
+    "the broker keeps the state of before.",
+)
+class ToldAfterwards(Check):
+    """Every setting that the console can set, in one absence."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        names = _settable(bench.profile)
+        async with arranged(bench) as arranger:
+            values: dict[str, Value] = {}
+            for name in names:
+                try:
+                    values[name] = await other_value(bench, arranger, name)
+                except CannotStimulateError as reason:
+                    bench.note(f"{name} stays as it is: {reason}")
+            await leave_network(bench)
+            try:
+                for name, value in values.items():
+                    answer = await bench.serial.command(SerialCommand.WRITE_PROPERTY, name, value)
+                    if answer.problem is not None:
+                        bench.note(f"{name} stays as it is: {answer.problem}")
+                    await ask(bench, SerialCommand.READ_STATE, name)
+            finally:
+                since = bench.mark()
+                await join_network(bench)
+            for name in values:
+                shown = await ask(bench, SerialCommand.READ_STATE, name)
+                for transport in open_readers(bench, name):
+                    await _await(bench, name, shown, transport, since)
+            await arranger.look()
+
+    def judge(self, case: Case) -> Outcome:
+        absence = _absence(case)
+        if absence is None:
+            return inconclusive("the board was not taken off its network and put back")
+        left, joined = absence
+        others = [act.line for act in case.acts(Act.WRITE, Act.LOCAL) if act.line > joined.line]
+        end = min([*others, case.window[-1].line + 1])
+        evidence: list[Evidence] = []
+        for name in _settable(case.profile):
+            told = good(answers(case, SerialCommand.READ_STATE, name))
+            shown = [each for each in told if left.line < each.line < end]
+            before = case.known(name, left.line)
+            if not shown or before is None or same_value(shown[-1].value, before.value):
+                continue
+            outcome = self._told(case, name, shown[-1], joined, end)
+            if isinstance(outcome, Outcome):
+                return outcome
+            evidence += [shown[-1].event, outcome]
+        if not evidence:
+            return inconclusive("nothing changed at the board while the network was gone", left, joined)
+        return passed(f"{len(evidence) // 2} changes were told after the return", left, joined, evidence)
+
+    def _told(
+        self, case: Case, name: str, shown: Told, joined: Seen[Stimulus, Stimulus], end: int
+    ) -> Outcome | Evidence:
+        """The report of what the board shows, or why there is none."""
+        schema = case.profile.properties[name]
+        after = [r for r in case.reports(name) if joined.line < r.event.line < end and not r.retained]
+        good_ones = [r for r in after if r.problem is None and schema.agrees(r.value, shown.value)]
+        if good_ones:
+            return good_ones[-1]
+        instead = f"; {described(after[-1])} was told" if after else ""
+        text = f"{name} became {shown.text} while the network was gone, which was not told after the return"
+        return failed(text + instead, shown.event, joined, after[-1:])
+
+
+def _settable(profile: Profile) -> list[str]:
+    binding = binding_of(profile)
+    return [
+        name
+        for name in settings(profile)
+        if binding.can_write(name) and binding.can_read(name) and readers_of(profile, name)
+    ]
+
+
+async def _await(bench: Bench, name: str, value: Value, transport: Transport, since: int) -> None:
+    if transport is Transport.COAP:
+        await bench.read(name, transport=transport.value)
+        return
+    schema = bench.profile.properties[name]
+    await bench.reported(
+        name,
+        lambda told: schema.agrees(told, value),
+        transport=transport.value,
+        within=bench.profile.settle(name),
+        since=since,
+    )

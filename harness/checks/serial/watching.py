@@ -1,0 +1,190 @@
+"""What the console shows of the whole run: crashes, starts that nobody asked for, secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.security.exposure import forms_of
+from harness.checks.serial.board import binding_of, boots, line_of, printed, starts_board
+from harness.model.crashes import crash_in
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.verdict import Outcome
+from harness.trace.events import CheckEnded, CheckStarted, Direction, Event, SerialData, Stimulus
+
+SHOWN = 8  # events that a pass names
+LAST_WORDS = 5  # lines before a crash that are kept as evidence
+PREVIEW = 120  # characters of a line
+
+
+@requirement(
+    "SERIAL-11",
+    area=Area.SERIAL,
+    standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
+    clause="5.13-1, TC 5.13-1-2; profile: bindings.serial.patterns.crash",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that the firmware does not crash, whatever is done to the device in a run",
+    stimulus="Every line that the board prints in the run counts",
+    expect="No line tells a panic, a watchdog, an assertion, a fault, a full stack or heap",
+    ics="SERIAL.LOG",
+    needs=(Need.SERIAL,),
+    usual_cause="A parser that trusts a length, a pointer used after a connection has gone, a stack that is "
+    "too small for the longest message.",
+)
+class NoCrash(Check):
+    """Passive. Names the check that was running, and keeps the last lines before the crash."""
+
+    def judge(self, case: Case) -> Outcome:
+        binding = binding_of(case.profile)
+        lines = printed(case.window)
+        for index, event in enumerate(lines):
+            text = line_of(event) or ""
+            crash = crash_in(binding, text)
+            if crash is None:
+                continue
+            before = lines[max(0, index - LAST_WORDS) : index]
+            last = f'; the last line before it: "{_shown(line_of(before[-1]))}"' if before else ""
+            return failed(
+                f'{crash.kind} {_during(case.window, event)}: "{_shown(text)}"{last}',
+                event,
+                before,
+            )
+        if not lines:
+            return inconclusive("the board printed no line")
+        return passed(f"none of {len(lines)} lines tells a crash", lines[-SHOWN:])
+
+
+def _during(events: Sequence[Event], at: Event) -> str:
+    """What was going on: the check that was running, or had just ended."""
+    running, ended = None, None
+    for event in events:
+        if event.line >= at.line:
+            break
+        if isinstance(event.body, CheckStarted):
+            running = _name(event.body)
+        elif isinstance(event.body, CheckEnded):
+            running, ended = None, _name(event.body)
+    if running is not None:
+        return f"during {running}"
+    return f"after {ended}" if ended is not None else "before the first check"
+
+
+def _name(body: CheckStarted | CheckEnded) -> str:
+    label = "/".join(part for part in (body.subject, body.transport) if part)
+    return f"{body.check}[{label}]" if label else body.check
+
+
+def _shown(text: str | None) -> str:
+    text = text or ""
+    return text if len(text) <= PREVIEW else text[: PREVIEW - 1] + "…"
+
+
+@requirement(
+    "SERIAL-12",
+    area=Area.SERIAL,
+    standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
+    clause="5.9-1, TC 5.9-1-2; profile: bindings.serial.patterns.boot",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that the board never starts anew by itself",
+    stimulus="Every line that the board prints in the run counts",
+    expect="Each start follows a loss of power, or a command to reboot, to reset, or to join the network",
+    ics="SERIAL.LOG",
+    needs=(Need.SERIAL,),
+    usual_cause="A watchdog that bites when the network is away, a supply that breaks down when the relay "
+    "pulls, an update check that restarts on failure.",
+)
+class NoUnexpectedStart(Check):
+    """Passive. A start is explained by an act of the harness since the one before."""
+
+    def judge(self, case: Case) -> Outcome:
+        starts = boots(case, case.window)
+        last_start, explained = 0, []
+        for start in starts:
+            act = _reason_for(case.window, last_start, start)
+            if act is None:
+                where = _during(case.window, start)
+                return failed(f'the board started by itself {where}: "{_shown(line_of(start))}"', start)
+            explained += [act, start]
+            last_start = start.line
+        lines = printed(case.window)
+        if not lines:
+            return inconclusive("the board printed no line")
+        if not explained:
+            return passed(f"no start of the board in {len(lines)} lines", lines[-SHOWN:])
+        return passed(f"{len(starts)} starts of the board, each on command", explained[-2 * SHOWN :])
+
+
+def _reason_for(events: Sequence[Event], after: int, start: Event) -> Event | None:
+    """The last act since a line that made the board start; before the first check, whoever connected it."""
+    reason, is_before_checks = None, True
+    for event in events:
+        if event.line >= start.line:
+            break
+        if isinstance(event.body, CheckStarted):
+            is_before_checks = False
+        if event.line > after and isinstance(event.body, Stimulus) and starts_board(event.body):
+            reason = event
+    return reason or (events[0] if is_before_checks else None)
+
+
+@requirement(
+    "SERIAL-13",
+    area=Area.SERIAL,
+    standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
+    clause="5.4-1, 5.6-4, TC 5.6-4-2; profile: security.secrets",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that the secrets of the IUT are never printed on its console",
+    stimulus="Every byte that the board sent over the serial line in the run counts",
+    expect="None of it holds a declared secret, be it as text or in base64, hexadecimal or percent encoding",
+    ics="SERIAL.LINE & SEC.CSP",
+    needs=(Need.SERIAL,),
+    usual_cause="The log level of the developers is still on, and the WiFi driver prints what it connects "
+    "with.",
+)
+class NoSecretsPrinted(Check):
+    """Passive. Whoever opens the case has three wires to solder."""
+
+    def judge(self, case: Case) -> Outcome:
+        return search(case, case.window, "was printed on the console")
+
+
+def search(case: Case, events: Sequence[Event], what: str) -> Outcome:
+    """Look for the declared secrets in what the board sent."""
+    sent = [event for event in events if _from_board(event)]
+    if not sent:
+        return inconclusive("the board sent nothing that could be searched")
+    stream, starts = bytearray(), list[int]()
+    for event in sent:
+        assert isinstance(event.body, SerialData)
+        starts.append(len(stream))
+        stream += event.body.raw
+    lowered = _without_echoes(case, bytes(stream)).lower()
+    for secret in case.profile.security.secrets:
+        for form in forms_of(secret):
+            at = lowered.find(form.lower())
+            if at >= 0:
+                index = max(i for i, start in enumerate(starts) if start <= at)
+                return failed(f"a declared secret {what}", sent[index])
+    return passed(f"none of {len(stream)} bytes of the board holds a declared secret", sent[-SHOWN:])
+
+
+def _without_echoes(case: Case, stream: bytes) -> bytes:
+    """What the board sent, with what we typed ourselves, and it repeated, blotted out."""
+    for event in case.window:
+        body = event.body
+        if isinstance(body, SerialData) and body.direction is Direction.TO_DUT and body.raw.strip():
+            typed = body.raw.strip()
+            if any(
+                form.lower() in typed.lower() for s in case.profile.security.secrets for form in forms_of(s)
+            ):
+                stream = stream.replace(typed, bytes(len(typed)))
+    return stream
+
+
+def _from_board(event: Event) -> bool:
+    body = event.body
+    return isinstance(body, SerialData) and body.direction is Direction.FROM_DUT
