@@ -107,6 +107,11 @@ class SerialLink:
         event = self._recorder.record(SerialAnswer(command.value, name, text, told.problem))
         return Reply(event, told.value, told.problem)
 
+    async def send(self, raw: bytes) -> None:
+        """Send bytes as they are, in between two commands. Raises SerialError when the port is away."""
+        async with self._turn:
+            self._send(raw, raw.decode("utf-8", "backslashreplace").rstrip("\r\n"))
+
     async def line(
         self, wanted: Callable[[str], bool], *, within: float, since: int | None = None
     ) -> Event | None:

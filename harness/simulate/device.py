@@ -130,8 +130,7 @@ class SimulatedDevice:
 
     async def network_off(self) -> None:
         """Leaves the network without a word; the firmware runs on."""
-        for front in self._fronts:
-            await front.kill()
+        await self._leave()
 
     async def network_on(self) -> None:
         """Comes back to the network."""
@@ -148,7 +147,11 @@ class SimulatedDevice:
         self.board.powered_up()
         if self.console is not None:
             self.console.powered_up()
-        await self._join()
+        try:
+            await self._join()
+        except BaseException:
+            await self._kill()
+            raise
         if self.console is not None:
             self.console.ready()
 
@@ -166,10 +169,10 @@ class SimulatedDevice:
                     if front is not None:
                         joining.create_task(front.start())
         except ExceptionGroup as problems:
-            await self._kill()
+            await self._leave()
             raise problems.exceptions[0] from None
         except BaseException:
-            await self._kill()
+            await self._leave()  # the firmware runs on without a network
             raise
 
     async def _restart(self) -> None:
@@ -183,6 +186,9 @@ class SimulatedDevice:
 
     async def _kill(self) -> None:
         self._power_off()
+        await self._leave()
+
+    async def _leave(self) -> None:
         for front in self._fronts:
             await front.kill()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.links.clock import run
 from harness.model.loading import load_profile
+from harness.options import SIMULATED_PORT
 from harness.session.lane import Lane
 from harness.session.plan import plan
 from harness.session.result import RunResult
@@ -28,12 +29,14 @@ def check_simulated(
     seed: int = 1,
     trace: Path | None = None,
     virtual: bool = True,
+    serial: bool = True,
 ) -> RunResult:
     """Check one simulated device of the profile; all of its plan, or what ``select`` picks."""
 
     async def drive() -> RunResult:
         profile = load_profile(path)
-        target = Target(simulate=True, faults=tuple(faults))
+        target = Target(simulate=True, faults=tuple(faults), serial=SIMULATED_PORT if serial else None)
+
         lane = Lane(profile, path, target, seed=seed, number=next(_numbers) % 200, trace=trace)
         await lane.open()
         for planned in plan(profile, frozenset(needs_met(profile, target)), select):

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from harness.checks.behaviour.reach import readers_of
 from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, Seen
-from harness.checks.observations import Transport
+from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.model.base import Value
 from harness.model.crashes import tells_boot, tells_ready
 from harness.model.profile import Profile
+from harness.model.requirement import Need
 from harness.model.serial import SerialBinding, SerialCommand
 from harness.trace.events import (
     Act,
@@ -137,6 +138,14 @@ async def until_reported(bench: Bench, name: str, value: Value, transport: Trans
 
 
 # Reading the trace
+
+
+def fresh_reports(case: Case, name: str) -> list[Report]:
+    """The reports of a property in the window that the device itself made then.
+
+    At the tap, RETAIN is what the device asks of the broker; at our client, that the broker kept it.
+    """
+    return [report for report in case.reports(name) if not report.retained or case.offers(Need.TAP)]
 
 
 def value_of(act: Seen[Stimulus, Stimulus]) -> Value:

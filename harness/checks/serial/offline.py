@@ -12,7 +12,7 @@ from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Transport
-from harness.checks.serial.board import Told, answers, ask, binding_of, good
+from harness.checks.serial.board import Told, answers, ask, binding_of, fresh_reports, good
 from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
@@ -207,7 +207,7 @@ class ToldAfterwards(Check):
     ) -> Outcome | Evidence:
         """The report of what the board shows, or why there is none."""
         schema = case.profile.properties[name]
-        after = [r for r in case.reports(name) if joined.line < r.event.line < end and not r.retained]
+        after = [r for r in fresh_reports(case, name) if joined.line < r.event.line < end]
         good_ones = [r for r in after if r.problem is None and schema.agrees(r.value, shown.value)]
         if good_ones:
             return good_ones[-1]

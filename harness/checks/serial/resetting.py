@@ -18,6 +18,7 @@ from harness.checks.serial.board import (
     answers_in,
     ask,
     binding_of,
+    fresh_reports,
     good,
     hear_boot,
     line_of,
@@ -351,8 +352,8 @@ class SetUpAgain(AfterReset):
         end = acts[0] if acts else run.window[-1].line
         for name in settings(run.profile):
             told = first(
-                run.reports(name),
-                lambda r: joined.line < r.event.line < end and r.problem is None and not r.retained,
+                fresh_reports(run, name),
+                lambda r: joined.line < r.event.line < end and r.problem is None,
             )
             if told is None or name not in shown:
                 continue

@@ -16,6 +16,7 @@ from harness.checks.serial.board import (
     ask,
     binding_of,
     boots,
+    fresh_reports,
     good,
     hear_boot,
     line_of,
@@ -117,11 +118,11 @@ class PowerCutDuringWrite(Check):
             text = f"after the power cut the board shows {name} = {after.text}, neither {shown}"
             return failed(text, case.window[start - case.window[0].line], after.event)
         end = next((act.line for act in case.acts(Act.WRITE, Act.KILL) if act.line > start), None)
-        for report in case.reports(name):
+        for report in fresh_reports(case, name):
             line = report.event.line
             if line <= start or (end is not None and line >= end) or report.problem is not None:
                 continue
-            if report.retained or any(schema.agrees(report.value, value) for value in allowed):
+            if any(schema.agrees(report.value, value) for value in allowed):
                 continue
             text = (
                 f"after the power cut the network tells {name} = {json_text(report.value)}, neither {shown}"
