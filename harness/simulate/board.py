@@ -36,12 +36,17 @@ class BoardHabits:
     memory: Callable[[int], int] = lambda free: free
     firmware: str | None = None  # another version than the profile's
     forgets_credentials: bool = True
+    clears_broker: bool = True  # a factory reset takes back what the broker keeps of the device
+    clock_at_start: float | None = None  # a time of its own, before the network tells it; None: it knows none
     sets_clock: bool = True  # from the network, whenever it is there
     obeys: Callable[[SerialCommand], bool] = lambda command: True
 
 
 class Machine(Protocol):
     """The device around the board."""
+
+    async def clear_broker(self) -> None:
+        """Take back what the broker keeps of it."""
 
     async def reboot(self) -> None:
         """Go down in order and come up again."""
@@ -65,6 +70,7 @@ class Board:
         self._machine = machine
         self._asked = 0
         self._clock_offset: float | None = None  # None: it knows no time
+        self._network_clock: float | None = None  # ahead of the loop's
         self._doing: asyncio.Task[None] | None = None
 
     def bend(self, **habits: Any) -> None:
@@ -73,13 +79,19 @@ class Board:
 
     def powered_up(self) -> None:
         """It has no battery for its clock; the network tells the time."""
-        self._clock_offset = None
+        start = self.habits.clock_at_start
+        self._clock_offset = None if start is None else start - asyncio.get_running_loop().time()
 
     def joined(self) -> None:
         """The network is there, and with it the time."""
         if self.habits.sets_clock:
-            # One look at the wall clock; from there the loop's clock goes on.
-            self._clock_offset = time.time() - asyncio.get_running_loop().time()
+            self._clock_offset = self._network_offset()
+
+    def _network_offset(self) -> float:
+        """The time of its network: one look at the wall clock, from there the loop's clock goes on."""
+        if self._network_clock is None:
+            self._network_clock = time.time() - asyncio.get_running_loop().time()
+        return self._network_clock
 
     def do(self, command: SerialCommand, name: str | None = None, value: Value = None) -> Value | Refusal:
         """Carry out a command; what takes longer than the answer goes on behind it."""
@@ -97,7 +109,7 @@ class Board:
             case SerialCommand.REBOOT:
                 self._later(self._machine.reboot)
             case SerialCommand.FACTORY_RESET:
-                self._later(self._reset)
+                self._later(self._reset, before=self._clear_broker)
             case SerialCommand.FIRMWARE_VERSION:
                 return self.habits.firmware or self._profile.firmware or "0.0.0"
             case SerialCommand.MEMORY:
@@ -152,6 +164,12 @@ class Board:
         self._asked += 1
         return self.habits.memory(FREE_MEMORY - BUSY_MEMORY * (self._asked % 3))
 
+    @property
+    def _can_be_joined(self) -> bool:
+        """Whether it is joined to its network by a command; one on a cable just is on it."""
+        binding = self._profile.bindings.serial
+        return binding is None or binding.knows(SerialCommand.PROVISION)
+
     def _credentials(self) -> str:
         if not self.provisioned and self.habits.forgets_credentials:
             return "none"
@@ -164,17 +182,26 @@ class Board:
 
     async def _reset(self) -> None:
         self._core.factory_reset()
-        if self.habits.forgets_credentials:
+        if self.habits.forgets_credentials and self._can_be_joined:
             self.provisioned = False
         await self._machine.reboot()
 
-    def _later(self, act: Callable[[], Awaitable[None]]) -> None:
-        before, self._doing = self._doing, None
+    async def _clear_broker(self) -> None:
+        if self.habits.clears_broker:
+            await self._machine.clear_broker()
+
+    def _later(
+        self, act: Callable[[], Awaitable[None]], before: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Give up what is under way and do something else; ``before`` that, while it still goes on."""
+        doing, self._doing = self._doing, None
 
         async def one_after_the_other() -> None:
-            if before is not None and not before.done():
-                before.cancel()
-                await asyncio.gather(before, return_exceptions=True)
+            if before is not None:
+                await before()
+            if doing is not None and not doing.done():
+                doing.cancel()
+                await asyncio.gather(doing, return_exceptions=True)
             await act()
 
         self._doing = asyncio.get_running_loop().create_task(one_after_the_other())

@@ -22,11 +22,13 @@ Bytes = Callable[[bytes], Iterable[bytes]]
 class ConsoleHabits:
     """Each default conforms.
 
-    ``wire`` turns bytes into those that really travel, piece by piece; ``ending`` is what ends its lines.
-    ``checksum`` turns the frame or message that is sent into another one.
+    ``incoming`` turns what comes over the line into what the firmware gets of it. ``wire`` turns bytes into
+    those that really travel, piece by piece; ``ending`` is what ends its lines. ``message`` turns the
+    frame or message that is sent into another one.
     """
 
     mute: bool = False
+    incoming: Callable[[bytes], bytes] = lambda data: data
     logs: bool = True
     ending: bytes = b"\r\n"
     wire: Bytes = lambda data: (data,)
@@ -146,7 +148,7 @@ class Console:
 
     def _received(self, data: bytes) -> None:
         if self.listens and not self.habits.mute:
-            self._language.received(data)
+            self._language.received(self.habits.incoming(data))
 
     def _note_change(self, change: Change) -> None:
         if self.listens:

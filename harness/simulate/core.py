@@ -130,6 +130,7 @@ class Core:
         """A command from the network to make property ``name`` be ``value``."""
         refusal = self._refusal(name, value)
         if refusal is not None:
+            self.habits.refuses(name, value)
             return refusal
         schema = self.profile.properties[name]
         legal = canonical(schema, nearest_legal(schema, value) if self.habits.checks_range else value)

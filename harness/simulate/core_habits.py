@@ -22,9 +22,10 @@ class CoreHabits:
 
     ``ignores`` tells which rules the device does not keep. ``distort`` turns the true value of a property
     into the one it reports. ``executes`` turns a legal command for a property into what is done, or
-    :data:`LOST`. ``report`` passes a change on, given its origin: at once, later, never or twice. ``boots``
-    turns what the device remembers from before a loss of power into what it starts with; ``forgets`` what it
-    holds, and what it held when it was new, into what is left after a factory reset.
+    :data:`LOST`; ``refuses`` is told what is refused. ``report`` passes a change on, given its origin: at
+    once, later, never or twice. ``boots`` turns what the device remembers from before a loss of power into
+    what it starts with; ``forgets`` what it holds, and what it held when it was new, into what is left after
+    a factory reset.
     """
 
     checks_range: bool = True
@@ -37,6 +38,7 @@ class CoreHabits:
     ignores: Callable[[Rule], bool] = lambda rule: False
     distort: Callable[[str, Value], Value] = lambda name, value: value
     executes: Callable[[str, Value], Value] = lambda name, value: value
+    refuses: Callable[[str, Value], None] = lambda name, value: None
     report: Reporting = lambda change, origin, tell: tell(change)
     boots: Callable[[Memory], Memory] = lambda memory: memory
     forgets: Callable[[Memory, Memory], Memory] = lambda memory, new: new

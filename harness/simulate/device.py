@@ -126,7 +126,16 @@ class SimulatedDevice:
         """The firmware crashes: it says so on its console, is gone at once, and starts anew."""
         if self.console is not None:
             self.console.crash(kind)
+        self.restart()
+
+    def restart(self) -> None:
+        """The firmware starts anew without a word."""
         self.board.later(self._restart)
+
+    async def clear_broker(self) -> None:
+        """Takes back what the broker keeps of it."""
+        if self.mqtt is not None:
+            await self.mqtt.clear()
 
     async def network_off(self) -> None:
         """Leaves the network without a word; the firmware runs on."""

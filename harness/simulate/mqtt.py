@@ -104,6 +104,16 @@ class MqttFront:
             await self._leave(self._client)
         await self.kill()
 
+    async def clear(self) -> None:
+        """Takes back the states that the broker keeps of it; that it is there is not one of them."""
+        if self._client is None or not self.ready:
+            return
+        kept = [report for report in self._reports.all_states() if report.retain]
+        sent = [self._send(self._client, report.topic, b"", report.qos, True) for report in kept]
+        with contextlib.suppress(MqttError, TimeoutError):
+            async with asyncio.timeout(FAREWELL_WAIT):
+                await asyncio.gather(*sent)
+
     async def kill(self) -> None:
         """Loses its power: the connection is gone without a word."""
         await self._end_task()

@@ -16,12 +16,14 @@ from harness.model.crashes import tells_boot, tells_ready
 from harness.model.profile import Profile
 from harness.model.requirement import Need
 from harness.model.serial import SerialBinding, SerialCommand
+from harness.trace import mdns
 from harness.trace.events import (
     Act,
     Connection,
     ConnectionChange,
     Direction,
     Event,
+    MdnsPacket,
     Point,
     SerialAnswer,
     SerialData,
@@ -78,28 +80,28 @@ async def reboot(bench: Bench, *, within: float | None = None) -> int:
 
 
 async def hear_boot(bench: Bench, since: int, *, within: float | None = None) -> None:
-    """Wait until the board has gone down since a mark, and takes commands again.
+    """Wait until the board has started anew since a mark, and takes commands again.
 
-    It says that it is ready, or, where the profile has no pattern for that, answers. Raises
-    CannotStimulateError.
+    It says that it is ready. Where the profile has no pattern for that, a new connection to the broker shows
+    it, or the boot time is waited out. Raises CannotStimulateError when it does not come up.
     """
-    limit = max(bench.profile.behaviour.boot, bench.profile.behaviour.reconnect) if within is None else within
-    binding, deadline = binding_of(bench.profile), bench.now + limit
-    if not await bench.until(
-        lambda event: _is_down(binding, event), within=limit, since=since, what="the board to go down"
-    ):
-        raise CannotStimulateError("nothing shows that the board went down")
-    remaining = max(deadline - bench.now, 0.0)
+    behaviour, binding = bench.profile.behaviour, binding_of(bench.profile)
+    limit = max(behaviour.boot, behaviour.reconnect) if within is None else within
     if binding.patterns.ready:
-        if await bench.serial.line(lambda line: tells_ready(binding, line), within=remaining, since=since):
-            return
-        raise CannotStimulateError("the board did not say that it is ready")
-    while bench.now < deadline:
-        telling = first_telling(bench.profile)
-        if telling is None or (await bench.serial.command(*telling)).problem is None:
-            return
-        await bench.until(lambda _: False, within=0.25, what="the board to answer")
-    raise CannotStimulateError("the board did not answer after its start")
+        if not await bench.serial.line(lambda line: tells_ready(binding, line), within=limit, since=since):
+            raise CannotStimulateError("the board did not say that it is ready")
+        return
+    await bench.until(
+        is_opened,
+        within=behaviour.boot,
+        since=since,
+        imposed_by="profile: behaviour.boot",
+        what="the board to be up again; nothing on its line tells",
+    )
+    telling, deadline = first_telling(bench.profile), bench.now + limit
+    while telling is not None and (await bench.serial.command(*telling)).problem is not None:
+        if bench.now >= deadline:
+            raise CannotStimulateError("the board did not answer after its start")
 
 
 def first_telling(profile: Profile) -> tuple[SerialCommand, str | None] | None:
@@ -112,13 +114,10 @@ def first_telling(profile: Profile) -> tuple[SerialCommand, str | None] | None:
     return (SerialCommand.READ_STATE, readable[0]) if readable else None
 
 
-def _is_down(binding: SerialBinding, event: Event) -> bool:
-    """Whether an event shows that the board went down: it starts, or its connection ended."""
+def is_opened(event: Event) -> bool:
+    """Whether the device opened a connection, as seen at the tap."""
     body = event.body
-    if isinstance(body, Connection):
-        return body.point is Point.TAP and body.change is not ConnectionChange.OPENED
-    line = line_of(event)
-    return line is not None and tells_boot(binding, line)
+    return isinstance(body, Connection) and body.point is Point.TAP and body.change is ConnectionChange.OPENED
 
 
 async def until_reported(bench: Bench, name: str, value: Value, transport: Transport, since: int) -> bool:
@@ -207,6 +206,32 @@ def line_of(event: Event) -> str | None:
     if isinstance(body, SerialData) and body.direction is Direction.FROM_DUT:
         return body.line
     return None
+
+
+def shown_start(case: Case, events: Sequence[Event], line: int) -> Event | None:
+    """What shows that the board really started anew after a line: its word, a connection, a probe of names.
+
+    A board that says that it reboots, and does not, would keep everything.
+    """
+    binding = binding_of(case.profile)
+    for event in events:
+        if event.line <= line:
+            continue
+        text = line_of(event)
+        if text is not None and (tells_boot(binding, text) or tells_ready(binding, text)):
+            return event
+        if is_opened(event) or _is_probe(event):
+            return event
+    return None
+
+
+def _is_probe(event: Event) -> bool:
+    """Whether the device asks for its own names, which it does when it starts (RFC 6762, 8.1)."""
+    body = event.body
+    if not isinstance(body, MdnsPacket) or body.direction is not Direction.FROM_DUT:
+        return False
+    message = mdns.decode(body.raw)
+    return not message.response and bool(message.authorities)
 
 
 def starts_board(act: Stimulus) -> bool:

@@ -21,7 +21,8 @@ from harness.checks.serial.board import (
     fresh_reports,
     good,
     hear_boot,
-    line_of,
+    is_opened,
+    shown_start,
 )
 from harness.checks.serial.watching import search
 from harness.model.requirement import Area, Basis, Level, Need
@@ -59,6 +60,8 @@ class AfterReset(Check):
         act = first(run.acts(Act.FACTORY_RESET))
         if act is None:
             return inconclusive("the board was not reset to the state of the factory")
+        if shown_start(run, run.window, act.line) is None:
+            return inconclusive("nothing shows that the board really started anew", act)
         joined = first(run.acts(Act.CONSOLE), lambda seen: seen.line > act.line and is_provision(seen.what))
         end = joined.line if joined is not None else run.window[-1].line
         bare = [event for event in run.window if act.line < event.line < end]
@@ -240,7 +243,7 @@ class OldNetworkLeft(AfterReset):
             ),
         )
         after = [event for event in bare if gone is not None and event.line > gone.line]
-        back = first(after, lambda event: is_opened(event.body))
+        back = first(after, is_opened)
         if gone is None:
             return inconclusive("the device's connection did not end with the reset", act)
         if back is not None:
@@ -249,11 +252,6 @@ class OldNetworkLeft(AfterReset):
         if watched < run.profile.behaviour.reconnect:
             return inconclusive("the device was not watched for as long as it may take to reconnect", act)
         return passed(f"no connection in {watched:.3g} s after the reset", act, gone, bare[-1])
-
-
-def is_opened(body: object) -> bool:
-    """Whether the device opened a connection, as seen at the tap."""
-    return isinstance(body, Connection) and body.point is Point.TAP and body.change is ConnectionChange.OPENED
 
 
 @requirement(
@@ -317,10 +315,6 @@ class SecretsForgotten(AfterReset):
     """Whoever buys it used has all the time in the world to look."""
 
     def judge_reset(self, run: Case, act: Seen[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
-        # What the board still says while it obeys is not what it knows afterwards.
-        first_line = first(bare, lambda event: line_of(event) is not None)
-        if first_line is None:
-            return inconclusive("the board printed nothing after the reset", act)
         return search(run, bare, "came over the console after the factory reset")
 
 

@@ -21,6 +21,7 @@ from harness.checks.serial.board import (
     hear_boot,
     line_of,
     reboot,
+    shown_start,
     starts_board,
     value_of,
 )
@@ -203,6 +204,8 @@ class RebootKeepsState(Check):
         )
         if on_network.verdict == "fail" or not evidence:
             return on_network
+        if shown_start(case, case.window, act.line) is None:
+            return inconclusive("nothing shows that the board really started anew", act)
         return passed(f"{len(evidence) // 2} settings are as declared after a reboot", act, evidence)
 
 
@@ -268,7 +271,7 @@ def _signs_of_life(case: Case, line: int) -> dict[str, Event]:
         subacks = case.mqtt(mqtt.Suback, direction=Direction.TO_DUT)
         subscribed = first(subacks, lambda seen: seen.line > connect.line)
         found["MQTT"] = subscribed.event if subscribed is not None else connect.event
-    started = first(boots(case, case.window), lambda event: event.line > line)
+    started = shown_start(case, case.window, line)
     if started is not None and case.offers(Need.COAP):
         answer = first(case.coap(), lambda seen: seen.line > started.line)
         if answer is not None:

@@ -85,6 +85,7 @@ class Mask:
     core: Core
     origins: tuple[Origin, ...]
     seconds: float | None
+    when: Callable[[], bool] = lambda: True
     _shown: dict[str, Value] = field(default_factory=dict)  # hidden properties, and what is shown of them
     _last: dict[str, Value] = field(default_factory=dict)
 
@@ -93,7 +94,7 @@ class Mask:
         earlier_report, earlier_distort = self.core.habits.report, self.core.habits.distort
 
         def report(change: Change, origin: Origin, tell: Callable[[Change], None]) -> None:
-            if origin in self.origins and change.changed:
+            if origin in self.origins and change.changed and self.when():
                 self._hide(change.name, tell)
             else:
                 self._last[change.name] = change.value

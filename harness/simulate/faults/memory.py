@@ -71,7 +71,7 @@ def counter_lost_at_power_cut(device: SimulatedDevice) -> None:
 @fault(
     name="settings-lost-at-power-cut",
     title="settings are not what the profile says after a loss of power",
-    breaks=("DEV-14",),
+    breaks=("DEV-14", "SERIAL-08"),
     seen_as="F-DEV-20",
     applies=any_property(lambda schema: schema.writable and schema.power_up is PowerUp.PREVIOUS),
 )

@@ -93,7 +93,7 @@ def stale_report(device: SimulatedDevice) -> None:
 @fault(
     name="local-change-unreported",
     title="what is switched at the device itself is not reported",
-    breaks=("DEV-08",),
+    breaks=("DEV-08", "SERIAL-01", "SERIAL-05"),
     seen_as="F-DEV-26",
     applies=lambda profile: any(
         effect.property_ for control in profile.controls.values() for effect in control.effects
@@ -107,7 +107,7 @@ def local_change_unreported(device: SimulatedDevice) -> None:
 @fault(
     name="sensor-change-unreported",
     title="what its sensors see is reported once at power-on and never again",
-    breaks=("DEV-11",),
+    breaks=("DEV-11", "SERIAL-03"),
     applies=any_property(measured),
 )
 def sensor_change_unreported(device: SimulatedDevice) -> None:
