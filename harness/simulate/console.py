@@ -61,6 +61,7 @@ class Console:
         self.binding: SerialBinding = profile.bindings.serial
         self.listens = False  # the firmware runs and reads its line
         self.on_power: list[Callable[[bool], None]] = []  # for faults that go on by themselves
+        self.on_ready: list[Callable[[], None]] = []
         self._core = core
         self._terminal: PseudoTerminal | None = None
         self._language = _language(profile, core, board, self)
@@ -113,6 +114,8 @@ class Console:
         """Everything is up."""
         for line in ready_lines(self.binding):
             self.print(line)
+        for told in self.on_ready:
+            told()
 
     def powered_down(self) -> None:
         """The firmware runs no more."""

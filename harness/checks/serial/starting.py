@@ -27,7 +27,7 @@ from harness.checks.serial.board import (
 )
 from harness.model.affordance import PowerUp
 from harness.model.base import Value
-from harness.model.crashes import tells_ready
+from harness.model.crashes import tells_boot, tells_ready
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.serial import SerialCommand
@@ -301,7 +301,15 @@ class RebootReboots(Check):
         binding, since = binding_of(bench.profile), bench.mark()
         await ask(bench, SerialCommand.REBOOT)
         limit = bench.profile.behaviour.boot
-        await bench.serial.line(lambda line: tells_ready(binding, line), within=limit, since=since)
+        ready = await bench.serial.line(lambda line: tells_ready(binding, line), within=limit, since=since)
+        if ready is not None:
+            await bench.until(
+                lambda event: tells_boot(binding, line_of(event) or ""),
+                within=limit,
+                since=ready.line,
+                imposed_by="profile: behaviour.boot",
+                what="no second start",
+            )
         await bench.ready()
 
     def judge(self, case: Case) -> Outcome:

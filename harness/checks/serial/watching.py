@@ -127,7 +127,7 @@ def _reason_for(events: Sequence[Event], after: int, start: Event) -> Event | No
             is_before_checks = False
         if event.line > after and isinstance(event.body, Stimulus) and starts_board(event.body):
             reason = event
-    return reason or (events[0] if is_before_checks else None)
+    return reason or (events[0] if is_before_checks and after == 0 else None)
 
 
 @requirement(

@@ -34,6 +34,12 @@ def has_both_sides(profile: Profile) -> bool:
     return tells(SerialCommand.READ_STATE)(profile) and any_property(writable)(profile)
 
 
+def tells_ready_and_boots(profile: Profile) -> bool:
+    """A profile whose board says that it starts, and that it is ready."""
+    serial = profile.bindings.serial
+    return serial is not None and bool(serial.patterns.boot) and bool(serial.patterns.ready)
+
+
 @fault(
     name="command-stops-at-module",
     title="the network module confirms commands that never reach the main board",
@@ -173,21 +179,30 @@ def crashes_when_asked(device: SimulatedDevice) -> None:
 
 
 @fault(
-    name="restarts-by-itself",
-    title="starts anew by itself, without a word about the reason",
-    breaks=("SERIAL-12",),
-    applies=lambda profile: has_both_sides(profile) and tells(SerialCommand.WRITE_PROPERTY)(profile),
+    name="starts-twice",
+    title="starts a second time by itself as soon as it is ready",
+    breaks=("SERIAL-10", "SERIAL-12"),
+    applies=tells_ready_and_boots,
 )
-def restarts_by_itself(device: SimulatedDevice) -> None:
-    """The supply breaks down when the relay pulls: each setting at the board is too much for it."""
-    earlier = device.core.habits.report
+def starts_twice(device: SimulatedDevice) -> None:
+    """The watchdog of the boot loader is never fed by the firmware, and bites once."""
+    console = device.console
+    bites, is_bitten = False, False
 
-    def report(change: Change, origin: Origin, tell: Callable[[Change], None]) -> None:
-        earlier(change, origin, tell)
-        if origin is Origin.LOCAL:
+    def started(on: bool) -> None:
+        nonlocal bites, is_bitten
+        if on:
+            is_bitten, bites = bites, False
+
+    def bite() -> None:
+        nonlocal bites
+        bites = not is_bitten
+        if bites:
             device.restart()
 
-    device.core.bend(report=report)
+    if console is not None:
+        console.on_power.append(started)
+        console.on_ready.append(bite)
 
 
 @fault(

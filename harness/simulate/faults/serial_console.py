@@ -106,12 +106,19 @@ def console_believes_checksums(device: SimulatedDevice) -> None:
     codec = FrameCodec(console.binding.frames)
 
     def mended(data: bytes) -> bytes:
-        for last in range(256):
-            if codec.decode(data[:-1] + bytes([last])) is not None:
-                return data[:-1] + bytes([last])
-        return data
+        done = b""
+        while data:
+            size = codec.size(data) or 1
+            done, data = done + _mended(codec, data[:size]), data[size:]
+        return done
 
     console.bend(incoming=mended)
+
+
+def _mended(codec: FrameCodec, raw: bytes) -> bytes:
+    """A frame with the last byte that makes it a good one, where there is one."""
+    candidates = (raw[:-1] + bytes([last]) for last in range(256))
+    return next((each for each in candidates if codec.decode(each) is not None), raw)
 
 
 def _crashing(device: SimulatedDevice, wrong: Callable[[bytes], bool], kind: CrashKind) -> None:
