@@ -17,7 +17,17 @@ from harness.model.profile import Profile
 from harness.model.requirement import Need
 from harness.model.schema import DataSchema
 from harness.trace import coap, mqtt
-from harness.trace.events import CoapDatagram, Direction, Event, Fate, MqttPacket, Point, RunStarted
+from harness.trace.events import (
+    Act,
+    CoapDatagram,
+    Direction,
+    Event,
+    Fate,
+    MqttPacket,
+    Point,
+    RunStarted,
+    Stimulus,
+)
 
 
 class Transport(StrEnum):
@@ -94,6 +104,7 @@ class ReportReader:
         self._fixed = point
         self._point = point or Point.CLIENT
         self._requests = CoapRequests()
+        self._forgets = False  # it was reset to the state of the factory, and is not set up again
 
     def read(self, event: Event) -> Iterator[Report]:
         """The reports in the next event."""
@@ -101,13 +112,26 @@ class ReportReader:
         if event.device != self._device:
             return
         if isinstance(body, MqttPacket):
-            if bindings.mqtt and body.point is self._point:
+            if bindings.mqtt and body.point is self._point and not (self._forgets and _takes_back(body)):
                 yield from mqtt_reports(bindings.mqtt, event, body)
         elif isinstance(body, CoapDatagram):
             if bindings.coap:
                 yield from self._requests.reports(self._profile, event, body)
         elif isinstance(body, RunStarted) and self._fixed is None:
             self._point = Point.TAP if Need.TAP in body.needs_met else Point.CLIENT
+        elif isinstance(body, Stimulus):
+            if body.act is Act.FACTORY_RESET:
+                self._forgets = True
+            elif body.act in (Act.CONSOLE, Act.START):
+                self._forgets = False
+
+
+def _takes_back(body: MqttPacket) -> bool:
+    """Whether an empty message removes what the broker keeps (MQTT 3.1.1, 3.3.1.3), which tells no value."""
+    if body.raw[0] >> 4 != mqtt.PacketType.PUBLISH:
+        return False
+    packet = mqtt.decode(body.raw, body.level)
+    return isinstance(packet, mqtt.Publish) and not packet.payload
 
 
 def mqtt_reports(binding: MqttBinding, event: Event, body: MqttPacket) -> Iterator[Report]:

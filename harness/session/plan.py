@@ -19,6 +19,7 @@ MISSING = {
     Need.RESTART: "the DUT's broker is not ours to restart",
     Need.COAP: "the DUT's CoAP address is not known; use --coap URL",
     Need.MDNS: "multicast DNS on the DUT's link is not watched; use --mdns NAME",
+    Need.SERIAL: "the DUT's serial line is not connected; use --serial PORT",
     Need.LOCAL: "nothing here can operate the DUT by hand: no buttons, no sensors; use --hands HOW",
     Need.POWER: "nothing here can stop and start the DUT; use --power HOW",
 }
