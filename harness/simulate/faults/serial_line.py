@@ -137,7 +137,12 @@ def cable_vanishes(device: SimulatedDevice) -> None:
     _while_powered(console, pull, PLUGGED)
 
 
-@fault(name="console-mute", breaks=(), title="says nothing on its serial line", applies=has_line)
+@fault(
+    name="console-mute",
+    breaks=("SERIAL-14",),
+    title="says nothing on its serial line",
+    applies=has_line,
+)
 def console_mute(device: SimulatedDevice) -> None:
     """TX is not connected."""
     if device.console is not None:
@@ -146,7 +151,7 @@ def console_mute(device: SimulatedDevice) -> None:
 
 @fault(
     name="console-wrong-checksum",
-    breaks=(),
+    breaks=("SERIAL-14",),
     title="sends frames with a wrong checksum on its serial line",
     applies=has_checksum,
 )
@@ -156,7 +161,12 @@ def console_wrong_checksum(device: SimulatedDevice) -> None:
         device.console.bend(message=lambda raw: raw[:-1] + bytes([raw[-1] ^ 0xFF]))
 
 
-@fault(name="console-wrong-baud", breaks=(), title="its serial line runs at another speed", applies=has_line)
+@fault(
+    name="console-wrong-baud",
+    breaks=("SERIAL-14",),
+    title="its serial line runs at another speed",
+    applies=has_line,
+)
 def console_wrong_baud(device: SimulatedDevice) -> None:
     """The crystal is another one than the firmware was built for: everything is three quarters as fast."""
     if device.console is not None:

@@ -237,6 +237,9 @@ def test_a_fault_shows_over_mqtt(name: str, scene: OverMqtt, sound: Any, faulty:
 # The registry
 
 STRESS = {"floods", "hangs"}  # what they break depends on when they strike
+# What a serial line has to stand, and a board that crashes at a time of its own.
+STRESS |= {"console-noise", "console-half-lines", "console-line-feeds", "console-floods", "cable-vanishes"}
+STRESS |= {"crashes"}
 
 
 def test_every_fault_fits_a_profile_and_says_what_it_breaks() -> None:
