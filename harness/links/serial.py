@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from harness.links.serial_binary import FrameTalk
 from harness.links.serial_opening import SerialError
 from harness.links.serial_port import SerialPort
-from harness.links.serial_registers import ModbusTalk
 from harness.links.serial_talk import Exchange, Piece, Talk, Told
 from harness.links.serial_text import TextTalk
 from harness.model.base import Value
@@ -55,6 +54,7 @@ class SerialLink:
         self._waiting: tuple[Exchange, asyncio.Future[Told]] | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._complained = False
+        self._heard_at = 0.0  # when the last byte came, on the loop's clock
         self._port = SerialPort(url, binding.line, on_data=self._received, on_change=self._changed)
 
     @property
@@ -132,7 +132,9 @@ class SerialLink:
         if not exchange.awaits:
             self._send(exchange.raw, exchange.text)
             return Told()
-        answered: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._heard_at + self._talk.gap - loop.time())
+        answered: asyncio.Future[Told] = loop.create_future()
         self._waiting = (exchange, answered)
         try:
             self._send(exchange.raw, exchange.text)
@@ -152,6 +154,7 @@ class SerialLink:
         )
 
     def _received(self, data: bytes) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
         self._stop_pause()
         self._take(self._talk.split(data))
         if self._talk.unfinished or self._waiting is not None:
@@ -207,4 +210,6 @@ def talk_of(binding: SerialBinding, profile: Profile) -> Talk:
     if binding.frames is not None:
         return FrameTalk(binding.frames, binding.line, profile)
     assert binding.modbus is not None, "validated: one of the three"
+    from harness.links.serial_registers import ModbusTalk  # with pymodbus, which few lines need
+
     return ModbusTalk(binding.modbus, binding.line, profile)

@@ -12,6 +12,7 @@ from harness.model.profile import Profile
 from harness.model.schema import DataSchema
 from harness.model.serial import (
     TELLING,
+    FrameField,
     FrameMessage,
     FrameProperty,
     FrameProtocol,
@@ -29,6 +30,8 @@ ENOUGH = 64  # bytes outside of frames from which on something may be said about
 
 class FrameTalk:
     """Implements :class:`harness.links.serial_talk.Talk`."""
+
+    gap = 0.0
 
     def __init__(self, protocol: FrameProtocol, line: LineSettings, profile: Profile) -> None:
         self._protocol = protocol
@@ -107,6 +110,7 @@ class FrameExchange:
         self._bound = protocol.properties.get(name or "")
         self._answer = declared.answer
         self._expected = protocol.version.received if protocol.version else None
+        self._sequence = sequence if FrameField.SEQUENCE in protocol.order else None
         arguments = self._arguments(protocol, name)
         if value is not None:
             arguments["value"] = self._written(value)
@@ -134,6 +138,9 @@ class FrameExchange:
             return None
         if self._expected is not None and frame.version != self._expected:
             self.instead = f"a frame of version {frame.version} came, not of {self._expected}"
+            return None
+        if frame.sequence != self._sequence:
+            self.instead = f"a frame with sequence number {frame.sequence} came, not with {self._sequence}"
             return None
         self._found = self._understood(self._answer, frame) or self._found
         self._missing = {tag for tag in self._missing if tag not in frame.payload}
@@ -208,11 +215,11 @@ def payload_expression(
     arguments = dict(known)
     parts, told = [], False
     for argument, digits, _, _ in _TOKEN.findall(template):
-        if argument == "value" and not told:
+        if argument in arguments:
+            parts.append(re.escape(arguments[argument]))
+        elif argument == "value" and not told:
             told = True
             parts.append(b"(?P<value>.{%d})" % width if width else b"(?P<value>.*?)")
-        elif argument in arguments:
-            parts.append(re.escape(arguments[argument]))
         elif argument:
             parts.append(b".*?")
         else:

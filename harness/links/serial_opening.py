@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import getpass
 import os
-import termios
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,11 @@ from serial.tools import list_ports
 
 from harness.links.errors import LinkError
 from harness.model.serial import FlowControl, LineSettings, Parity
+
+try:
+    from termios import error as TerminalError
+except ImportError:  # Windows
+    TerminalError = OSError  # type: ignore[misc,assignment]
 
 _PARITIES = {
     Parity.NONE: serial.PARITY_NONE,
@@ -51,7 +55,7 @@ def open_port(port: str, settings: LineSettings) -> Any:
         if settings.rts is not None:
             opened.rts = settings.rts
         opened.open()
-    except (OSError, ValueError, termios.error) as problem:
+    except (OSError, ValueError, TerminalError) as problem:
         raise SerialError(_explained(port, settings, problem)) from problem
     return opened
 
@@ -114,11 +118,11 @@ def _choice() -> str:
 
 def _group_of(port: str) -> str | None:
     """The group that may use the port: ``dialout`` or ``uucp`` as a rule."""
-    import grp
-
     try:
+        import grp
+
         return grp.getgrgid(Path(port).stat().st_gid).gr_name
-    except (OSError, KeyError):
+    except (ImportError, OSError, KeyError):
         return None
 
 

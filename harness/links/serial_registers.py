@@ -41,6 +41,9 @@ READING = {
     ModbusTable.INPUT: ReadInputRegistersRequest,
 }
 
+SILENT_CHARACTERS = 3.5  # between two messages (MODBUS over Serial Line 1.02, 2.5.1.1)
+BITS_OF_CHARACTER = 11
+LEAST_GAP = 0.00175  # seconds, at 19200 bits/s and above
 ENOUGH = 16  # bytes that are no message from which on something may be said about the line
 
 EXCEPTIONS = {
@@ -124,6 +127,7 @@ class ModbusTalk:
         self._protocol = protocol
         self._line = line
         self._profile = profile
+        self.gap = max(LEAST_GAP, SILENT_CHARACTERS * BITS_OF_CHARACTER / line.baud_rate)
         self._finder = ModbusFinder(protocol.address, requests=False)
         self._cutter = Cutter()
         self._messages = 0

@@ -57,6 +57,10 @@ class Exchange(Protocol):
 class Talk(Protocol):
     """One kind of protocol, on one line."""
 
+    @property
+    def gap(self) -> float:
+        """Seconds of silence that have to come before a command."""
+
     def greeting(self) -> tuple[bytes, str] | None:
         """What is sent when the port is opened, so that the board begins a command anew; the same as text."""
 

@@ -22,6 +22,7 @@ class TextTalk:
     """Implements :class:`harness.links.serial_talk.Talk`."""
 
     unfinished = False
+    gap = 0.0
 
     def __init__(self, console: TextConsole, line: LineSettings, profile: Profile) -> None:
         self._console = console

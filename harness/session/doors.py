@@ -240,12 +240,21 @@ _ACTS = {
 """How commands that change the device stand in the trace; the others only ask."""
 
 
+_BACK: dict[SerialCommand, SerialCommand | None] = {
+    SerialCommand.NETWORK_OFF: SerialCommand.NETWORK_ON,
+    SerialCommand.FACTORY_RESET: SerialCommand.PROVISION,
+    SerialCommand.NETWORK_ON: None,
+    SerialCommand.PROVISION: None,
+}
+
+
 class SerialDoors:
     """Implements :class:`harness.checks.bench.SerialDoor`."""
 
     def __init__(self, link: SerialLink, binding: SerialBinding, recorder: Recorder) -> None:
         self._link = link
         self._recorder = recorder
+        self._left: SerialCommand | None = None  # what brings the board back to its network
         self.knows = binding.knows
         self.line = link.line
 
@@ -273,6 +282,7 @@ class SerialDoors:
             told = name if act is Act.LOCAL else command.value
             text = None if value is None else json_text(value)
             self._recorder.record(Stimulus(act, told, text, transport="serial"))
+            self._left = _BACK.get(command, self._left)
         try:
             reply = await self._link.command(command, name, value, within=within)
         except SerialError as problem:
@@ -287,3 +297,9 @@ class SerialDoors:
         except SerialError as problem:
             raise CannotStimulateError(str(problem)) from problem
         return stimulus
+
+    async def tidy(self) -> None:
+        """After a check: the board is on its network again."""
+        back, self._left = self._left, None
+        if back is not None and self.knows(back) and self.present:
+            await self.command(back)

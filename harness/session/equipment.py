@@ -171,6 +171,8 @@ class Equipment:
         self._own_endpoint = None
         if isinstance(self.power_door, LabPower):
             await self.power_door.tidy()
+        if self.serial_door:
+            await self.serial_door.tidy()
         if self.tap_door:
             self.tap_door.tidy()
         if self._coap:

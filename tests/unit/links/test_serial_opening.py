@@ -99,6 +99,14 @@ async def opened(
         await link.close()
 
 
+async def changed_to(recorder: Recorder, change: PortChange) -> bool:
+    """Wait until that has happened to the port."""
+    event = await recorder.wait_for(
+        lambda event: isinstance(event.body, SerialPort) and event.body.change is change, within=20, since=0
+    )
+    return event is not None
+
+
 async def answer_lines(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while line := await reader.readline():
         if line.strip().startswith(b"get level"):
@@ -117,12 +125,7 @@ def test_a_socket_is_a_port_too_and_comes_back_when_its_server_does() -> None:
             # Python before 3.13 keeps the connections of a closed server: cut them from our side.
             link._port._wire._lose("cut")  # type: ignore[union-attr]
             server = await asyncio.start_server(answer_lines, "127.0.0.1", port)
-            returned = await recorder.wait_for(
-                lambda event: isinstance(event.body, SerialPort) and event.body.change is PortChange.RETURNED,
-                within=10,
-                since=0,
-            )
-            assert returned is not None
+            assert await changed_to(recorder, PortChange.RETURNED)
             assert (await link.command(READ, "level")).value == 11
         server.close()
 
@@ -148,7 +151,8 @@ def test_ser2net_serves_a_port_over_rfc_2217(tmp_path: Path) -> None:
         )
         program = shutil.which("ser2net")
         assert program is not None
-        process = await asyncio.create_subprocess_exec(program, "-n", "-d", "-c", str(config))
+        command = (program, "-n", "-d", "-c", str(config))
+        process = await asyncio.create_subprocess_exec(*command)
         try:
             url = f"rfc2217://127.0.0.1:{port}?ign_set_control"  # a pty has no control lines
             async with asyncio.timeout(20):
@@ -163,6 +167,12 @@ def test_ser2net_serves_a_port_over_rfc_2217(tmp_path: Path) -> None:
                 for _ in range(3):
                     assert (await link.command(READ, "level", within=10)).value == 17
                 assert b"level=17\r\n" in heard(recorder)
+                process.kill()
+                await process.wait()
+                assert await changed_to(recorder, PortChange.VANISHED)
+                process = await asyncio.create_subprocess_exec(*command)
+                assert await changed_to(recorder, PortChange.RETURNED)
+                assert (await link.command(READ, "level", within=10)).value == 17
             finally:
                 await context.__aexit__(None, None, None)
         finally:
