@@ -107,6 +107,9 @@ def _parser() -> argparse.ArgumentParser:
         default="all",
         help="observe all pairs, or so many that everything occurs at least once (default: all)",
     )
+    matrix.add_argument(
+        "--processes", type=int, metavar="N", help="observe in N processes (default: one for each core)"
+    )
     matrix.add_argument("--report", metavar="DIR", help="write matrix.html, JSON and JUnit XML there")
     matrix.add_argument("--seed", type=int, default=1, metavar="N", help="of all random choices")
 

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import harness
-from harness.compat.matrix import predicted, read_entry
+from harness.compat.matrix import Entry, Meeting, OrderedPair, covering, meetings, predicted, read_entry
+from harness.compat.observation import Agreement, Comparison, Observation, compared
+from harness.model.verdict import ExitStatus
 from harness.patterns import expanded
 from harness.report.console import terminal
-from harness.report.matrix import Row, matrix_of
+from harness.report.matrix import Row, Selection, matrix_of
+from harness.report.matrix_progress import MatrixProgress
 from harness.report.matrix_terminal import print_matrix
+from harness.report.matrix_words import AGREEMENTS
 from harness.report.matrix_write import write_matrix
 from harness.report.text import lane_names
+from harness.report.write import trace_path
 from harness.session.target import UsageError
+from harness.session.together.couples import Couple
+from harness.session.together.many import AT_ONCE, Observed, cores, observe_all
+from harness.session.together.observing import couples_of, observations, observations_of
+
+PAIRS = "pairs"
+"""The folder of the traces, in that of the report."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -22,19 +36,98 @@ def run(arguments: argparse.Namespace) -> int:
     paths = [Path(name) for name in expanded(arguments.profiles)]
     if not paths:
         raise UsageError("matrix of what? name profiles, such as profiles/*.yaml")
+    folder = Path(arguments.report) if arguments.report else None
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    entries = [
-        read_entry(name, path)
-        for name, path in zip(lane_names([path.stem for path in paths]), paths, strict=True)
-    ]
+    names = lane_names([path.stem for path in paths])
+    entries = [read_entry(name, path) for name, path in zip(names, paths, strict=True)]
     pairs = predicted(entries)
+    seen = _observed(arguments, entries, pairs, folder) if arguments.observe else _Seen()
     matrix = matrix_of(
         [Row(entry.name, entry.device.profile, str(entry.path)) for entry in entries],
         pairs,
+        seen.observations,
         tool_version=harness.__version__,
         started=started,
         seed=arguments.seed,
+        selection=seen.selection,
     )
-    page = write_matrix(Path(arguments.report), matrix) if arguments.report else None
+    page = write_matrix(folder, matrix) if folder else None
     print_matrix(terminal(), matrix, page=page)
-    return matrix.status
+    return ExitStatus.UNDECIDED if seen.interrupted and matrix.status == ExitStatus.OK else matrix.status
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    observations: dict[tuple[str, str], Observation] = field(default_factory=dict)
+    selection: Selection | None = None
+    interrupted: bool = False
+
+
+def _observed(
+    arguments: argparse.Namespace, entries: Sequence[Entry], pairs: Sequence[OrderedPair], folder: Path | None
+) -> _Seen:
+    """Observe what was selected; what is known when somebody interrupts is reported all the same."""
+    every = meetings(pairs)
+    chosen = covering(every) if arguments.pairs == "covering" else every
+
+    def trace(meeting: Meeting) -> Path:
+        assert folder is not None
+        return trace_path(folder / PAIRS, f"{meeting.first}+{meeting.second}", 2)
+
+    couples = couples_of(chosen, entries, seed=arguments.seed, trace=trace if folder else None)
+    processes = max(1, min(arguments.processes or cores(), len(couples)))
+    watch = _Watch(MatrixProgress(terminal(), len(couples)), couples)
+    found: dict[Couple, Observed] = {}
+    interrupted, seconds = False, 0.0
+
+    async def observe() -> None:
+        nonlocal seconds
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        try:
+            await observe_all(list(couples), found, watch, processes=processes)
+        finally:
+            seconds = loop.time() - begin
+
+    try:
+        asyncio.run(observe())
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        watch.progress.finished()
+    seen = observations(couples, found, folder)
+    selection = Selection(
+        pairs=arguments.pairs,
+        observed=len(seen),
+        left_out=len(pairs) - len(seen),
+        runs=len(found),
+        at_once=max(1, min(processes * AT_ONCE, len(found))),
+        processes=processes,
+        seconds=round(seconds, 3),
+        slowest_seconds=round(max((each.seconds for each in found.values()), default=0.0), 3),
+        interrupted=interrupted,
+    )
+    return _Seen(seen, selection, interrupted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Tells the progress what came of each couple, against what was predicted."""
+
+    progress: MatrixProgress
+    couples: dict[Couple, Meeting]
+
+    def started(self, couple: Couple) -> None:
+        """Two devices are being brought together."""
+        self.progress.started(couple.name)
+
+    def ended(self, couple: Couple, observed: Observed) -> None:
+        """They are done."""
+        meeting = self.couples[couple]
+        seen = dict(observations_of(couple, meeting, observed, None))
+        found = [compared(pair.prediction, seen[pair.offerer, pair.needer]) for pair in meeting.pairs]
+        order = list(Agreement)
+        worst: Comparison = max(found, key=lambda each: order.index(each.agreement))
+        told = AGREEMENTS[worst.agreement] + (f": {worst.why}" if worst.why else "")
+        amiss = worst.agreement in (Agreement.DIFFERS, Agreement.UNDECIDED)
+        self.progress.ended(couple.name, observed.seconds, told, amiss=amiss)

@@ -172,6 +172,8 @@ def _of_both(prediction: Prediction, checks: Sequence[ObservedCheck]) -> Iterato
         for finding in prediction.blocking
         if not finding.need and finding.kind not in _SHOWN_BY_CHECKS
     ]
+    if not off_the_wire and not prediction.needs and prediction.plugs is not None:
+        yield Comparison(Agreement.UNSHOWN, "that one gets its power from the other is not in messages")
     if off_the_wire:
         kinds = _listed(each.kind for each in off_the_wire)
         yield Comparison(Agreement.UNSHOWN, f"what blocks the two is not in messages: {kinds}")

@@ -177,6 +177,8 @@ class Selection(_Record):
     """real ones for all runs"""
     slowest_seconds: float
     """of the run that took longest"""
+    interrupted: bool = False
+    """whether somebody stopped it before all were observed"""
 
     @property
     def ratio(self) -> float:

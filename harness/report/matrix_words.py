@@ -70,13 +70,15 @@ def conclusion_of_matrix(matrix: Matrix) -> Conclusion:
         )
     observed = plural(matrix.selection.observed, "pair")
     rest = f" {plural(undecided, 'pair')} could not be decided." if undecided else ""
+    if matrix.selection.interrupted:
+        rest += " It was interrupted before all were observed."
     if differ:
         return Conclusion(
             Verdict.FAIL,
             "Prediction and observation differ",
             f"{differ} of {observed} that ran did not behave as the profiles promise.{rest}",
         )
-    if undecided:
+    if undecided or matrix.selection.interrupted:
         return Conclusion(Verdict.INCONCLUSIVE, "Not every observed pair could be decided", rest.strip())
     return Conclusion(
         Verdict.PASS, "Observed as predicted", f"All of {observed} that ran behaved as the profiles promise."

@@ -40,6 +40,7 @@ OVERLOAD = predicted(Outcome.BLOCKED, finding(FindingKind.CURRENT, Severity.BLOC
 COLLISION = predicted(
     Outcome.BLOCKED, finding(FindingKind.CLIENT_ID, Severity.BLOCKS, ""), need=Outcome.WORKS
 )
+PLUGGED = Prediction("plug", "fridge", Outcome.WORKS, plugs=Outcome.WORKS)
 UNRELATED = Prediction("lamp", "stone", Outcome.UNRELATED)
 
 
@@ -67,6 +68,8 @@ UNRELATED = Prediction("lamp", "stone", Outcome.UNRELATED)
         (OVERLOAD, seen(FAIL), Agreement.DIFFERS),
         (COLLISION, seen(PASS, None, shared("COMPAT-10", FAIL)), Agreement.AGREES),
         (COLLISION, seen(PASS, None, shared("COMPAT-10", PASS)), Agreement.DIFFERS),
+        (PLUGGED, Observation((shared("COMPAT-10", PASS),), "", 0.1), Agreement.UNSHOWN),
+        (PLUGGED, Observation((shared("COMPAT-10", FAIL),), "", 0.1), Agreement.DIFFERS),
         (UNRELATED, Observation((shared("COMPAT-10", PASS),), "", 0.1), Agreement.AGREES),
         (UNRELATED, Observation((shared("COMPAT-10", FAIL),), "", 0.1), Agreement.DIFFERS),
     ],
