@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.compat.containment import Aspect, Gap
-from harness.compat.delivery import Meeting, common_transports, delivery_clashes
+from harness.compat.delivery import delivery_clashes
 from harness.compat.device import Clash, Device
 from harness.compat.ends import link_of
+from harness.compat.meeting import Meeting, common_transports
 from harness.compat.prediction import FindingKind, Link, Severity
 from harness.compat.routes import Part, Route, routes
 from harness.compat.telling import told_part, waits_in_vain

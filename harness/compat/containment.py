@@ -262,17 +262,16 @@ def range_text(numbers: Numbers) -> str:
         return f"among {_shown_numbers(sorted(numbers.members))}"
     if numbers.low is None and numbers.high is None:
         return "anywhere"
-    low = (
-        "" if numbers.low is None else f"{'above' if numbers.low_open else 'from'} {number_text(numbers.low)}"
-    )
-    high = (
-        ""
-        if numbers.high is None
-        else f"{'below' if numbers.high_open else 'to'} {number_text(numbers.high)}"
-    )
-    if not low:
-        return high.replace("to ", "up to ")
-    return f"{low} {high}".strip() if high else low + " on"
+    if numbers.low is None:
+        return f"{'below' if numbers.high_open else 'up to'} {_bound(numbers.high)}"
+    low = f"{'above' if numbers.low_open else 'from'} {number_text(numbers.low)}"
+    if numbers.high is None:
+        return low if numbers.low_open else f"{low} on"
+    return f"{low} {'and below' if numbers.high_open else 'to'} {_bound(numbers.high)}"
+
+
+def _bound(number: Fraction | None) -> str:
+    return "" if number is None else number_text(number)
 
 
 def _step_text(inner: Numbers, outer: Numbers) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.compat.delivery import Meeting
+from harness.compat.meeting import Meeting
 from harness.compat.prediction import UNCHANGED, AffordanceKind, End, Flow, Link, ValueConversion, Via
 from harness.compat.routes import Part
 from harness.model.capability import Need, Transport

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from harness.compat.binding import badness, meaning_clashes, offers_for, parts_of
 from harness.compat.coexistence import claims_of, collisions
-from harness.compat.delivery import ASPECTS, Meeting, common_transports
+from harness.compat.delivery import ASPECTS
 from harness.compat.device import Clash, Device
 from harness.compat.electric import plugged
+from harness.compat.meeting import Meeting, common_transports
 from harness.compat.predict import reckon
 from harness.compat.prediction import FindingKind, Outcome, Severity
 from harness.compat.routes import routes

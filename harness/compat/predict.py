@@ -58,7 +58,7 @@ def predict(offerer: Device, needer: Device) -> Prediction:
         worst(shared),
         bool(ways),
     )
-    findings = [*_findings(offerer, needer, assessments, reckoning.milder)]
+    findings = _once([*_findings(offerer, needer, assessments, reckoning.milder)])
     findings += [clash.between(offerer, needer) for clash in (*power, *shared)]
     findings.sort(key=lambda finding: _ORDER.index(finding.severity))
     links = tuple(link for each in assessments for link in each.links if each.worst is not Severity.BLOCKS)
@@ -77,6 +77,14 @@ def _need_outcome(found: Assessment) -> NeedOutcome:
     need = found.needed.need
     outcome = outcome_of([clash.severity for clash in found.clashes], related=True)
     return NeedOutcome(found.needed.name, found.needed.term.path, need.title or "", need.optional, outcome)
+
+
+def _once(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings without those that say of one need what was said of another one already."""
+    kept: dict[tuple[object, ...], Finding] = {}
+    for each in findings:
+        kept.setdefault((each.kind, each.severity, each.what, each.right), each)
+    return list(kept.values())
 
 
 def _findings(

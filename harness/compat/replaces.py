@@ -186,7 +186,9 @@ def _tells_otherwise(pair: _Pair) -> Iterator[Clash]:
         what = f"{use.what} is told in {found.no_conversion[0]} instead of {found.no_conversion[1]}"
         yield use.clash(FindingKind.UNIT, Severity.BLOCKS, what, "unit")
     for gap in found.gaps:
-        milder = Severity.NOTE if gap.aspect is Aspect.STEP else Severity.DEGRADES
+        # What can be set is told beyond the old limits only when somebody sets it so.
+        mild = gap.aspect is Aspect.STEP or pair.writable[0]
+        milder = Severity.NOTE if mild else Severity.DEGRADES
         what = f"{use.new.name} tells what {use.old.name} did not: {use.what} {gap.text}"
         yield use.clash(_kind(gap), Severity.BLOCKS if gap.total else milder, what, _key(gap))
     conversion = found.conversion

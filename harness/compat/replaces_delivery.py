@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.compat.device import Clash, Device
 from harness.compat.prediction import FindingKind, Severity
-from harness.model.binding import CoapProperty, MqttProperty
+from harness.model.binding import Availability, CoapProperty, MqttProperty
 from harness.model.capability import SecurityLevel
 from harness.model.problems import Path
 from harness.model.profile import Profile
@@ -213,6 +213,8 @@ def _less_of_mqtt(old: Device, new: Device) -> Iterator[Clash]:
         what = f"nobody is told any more when {new.name} has gone"
         path: Path = (*base, "availability")
         yield Clash(FindingKind.AVAILABILITY, Severity.DEGRADES, what, path, path, "an availability topic")
+    elif before.availability is not None and after.availability is not None:
+        yield from _told_away_otherwise(old, new, before.availability, after.availability)
     if after.maximum_payload < before.maximum_payload:
         what = f"{new.name} understands {after.maximum_payload} bytes, {old.name} {before.maximum_payload}"
         path = (*base, "maximum_payload")
@@ -221,6 +223,25 @@ def _less_of_mqtt(old: Device, new: Device) -> Iterator[Clash]:
         what = f"{new.name} speaks MQTT {after.version}, {old.name} {before.version}"
         path = (*base, "version")
         yield Clash(FindingKind.MQTT_VERSION, Severity.NOTE, what, path, path, "a broker that speaks both")
+
+
+def _told_away_otherwise(
+    old: Device, new: Device, before: Availability, after: Availability
+) -> Iterator[Clash]:
+    path: Path = ("bindings", "mqtt", "availability")
+    if after.qos < before.qos or (before.retain and not after.retain):
+        what = f"that {new.name} has gone is told with QoS {after.qos}"
+        what += "" if after.retain else ", and not kept by the broker"
+        yield Clash(FindingKind.AVAILABILITY, Severity.DEGRADES, what, path, path, "as it was before")
+    forms = [
+        (_without_unit(each.topic, device.profile), each.online, each.offline)
+        for each, device in ((before, old), (after, new))
+    ]
+    if forms[0] != forms[1]:
+        severity = Severity.BLOCKS if old.name == new.name else Severity.DEGRADES
+        what = f"whether it is there is told by {after.online} and {after.offline} on {after.topic}"
+        proposal = f"{before.online} and {before.offline} on {before.topic}, as before"
+        yield Clash(FindingKind.NAMES, severity, what, path, path, proposal)
 
 
 def _less_secure(old: Device, new: Device) -> Iterator[Clash]:

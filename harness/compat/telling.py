@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from harness.compat.containment import range_text
-from harness.compat.delivery import Meeting
 from harness.compat.device import Clash
+from harness.compat.meeting import Meeting
 from harness.compat.numbers import Numbers, exact
 from harness.compat.prediction import FindingKind, Severity
 from harness.compat.routes import Part
