@@ -16,6 +16,7 @@ from pydantic import Field
 from harness.model.base import Part, Quality, Seconds, Value
 from harness.model.rule import Condition
 from harness.model.schema import DataSchema
+from harness.model.vocabulary import CLUSTERS
 
 # Several parts of one kind in a device are told apart as Matter's endpoints are, by a label of the maker's:
 # the key of a capability is OnOff or OnOff/left.
@@ -99,7 +100,10 @@ class Need(Part):
     """What the device expects of another one."""
 
     title: str | None = Field(None, description="short text for people")
-    uses: str = Field(description="the term that it expects: cluster and name, such as OnOff.OnOff")
+    uses: str = Field(
+        description="the term that it expects: cluster and name, such as OnOff.OnOff",
+        examples=[term.path for cluster in CLUSTERS.values() for term in cluster.terms.values()],
+    )
     access: Access = Field(description="what it does with it")
     optional: bool = Field(False, description="it is of use without it too")
     by: tuple[Cause, ...] = Field((), description="of a command: what makes it send which value")

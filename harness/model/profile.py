@@ -13,6 +13,7 @@ from harness.model.binding import Bindings
 from harness.model.capability import Need, Offer
 from harness.model.ratings import Ratings
 from harness.model.rule import Condition, Rule
+from harness.model.vocabulary import CLUSTERS
 
 
 class InvalidValuePolicy(StrEnum):
@@ -96,6 +97,8 @@ class Profile(Part):
         {},
         description="what it offers to others: clusters of the vocabulary, each with its terms and the own "
         "affordances that mean them",
+        # For editors to complete: what is wrong with a name, the consistency checks say better.
+        json_schema_extra={"propertyNames": {"anyOf": [{"enum": [*CLUSTERS]}, {"pattern": "/"}]}},
     )
     needs: dict[str, Need] = Field({}, description="what it expects of other devices, by names of its own")
     ratings: Ratings = Field(Ratings(), description="what it draws and supplies")

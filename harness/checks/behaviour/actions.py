@@ -14,9 +14,11 @@ from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, Seen, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
+from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.rule import Condition
+from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace import coap, mqtt
 from harness.trace.events import Direction, Event, MqttPacket, Point
@@ -25,7 +27,7 @@ RESET = "reset_"  # an action of this name and a counter's sets the counter to z
 
 
 def results_of(profile: Profile, action: str, state: State | None = None) -> list[Condition]:
-    """The conditions on properties that an action makes true: by the rules, or by the custom of its name.
+    """What an action makes true or makes happen: by the rules, or by the custom of its name.
 
     With a ``state`` only those of the rules that apply in it: what is switched over goes on or off.
     """
@@ -33,7 +35,8 @@ def results_of(profile: Profile, action: str, state: State | None = None) -> lis
         condition
         for rule in profile.behaviour.rules
         if started_by_action(rule, action) and not rule.for_ and (state is None or all_hold(rule.when, state))
-        for condition in lasting(rule.then)
+        for condition in rule.then
+        if condition.action is None
     ]
     counter = action.removeprefix(RESET)
     is_counter = counter in profile.properties and profile.properties[counter].counter
@@ -74,8 +77,10 @@ class ActionHasEffect(Check):
 
         def has_something_to_change(state: State) -> bool:
             results = results_of(profile, action, state)
-            return bool(results) and not any(condition.holds(state) for condition in results)
+            return bool(results) and not any(condition.holds(state) for condition in lasting(results))
 
+        if bench.offers(Need.COAP) and any(each.event for each in results_of(profile, action)):
+            await bench.watch()  # an event is told to those who observe it
         async with arranged(bench, transport) as arranger:
             if results_of(profile, action):
                 names = _names_of(profile, action)
@@ -112,7 +117,7 @@ class ActionHasEffect(Check):
         for condition in results:
             report = _result(case, condition, sent, _limit(case.profile, action))
             if report is None:
-                last = case.known(condition.property_ or "", case.window[-1].line)
+                last = case.known(condition.property_ or condition.event or "", case.window[-1].line)
                 return failed(
                     f"{action} was invoked, but it was not reported that {condition}", evidence, last or sent
                 )
@@ -128,7 +133,7 @@ def _names_of(profile: Profile, action: str) -> set[str]:
     """The properties that decide what an action does, and those that it changes."""
     rules = [rule for rule in profile.behaviour.rules if started_by_action(rule, action)]
     deciding = {name for rule in rules for condition in lasting(rule.when) for name in condition.names}
-    return deciding | {condition.property_ or "" for condition in results_of(profile, action)}
+    return deciding | {condition.property_ or "" for condition in lasting(results_of(profile, action))}
 
 
 def _state_before(case: Case, action: str, sent: Evidence) -> State:
@@ -141,15 +146,24 @@ def _state_before(case: Case, action: str, sent: Evidence) -> State:
 def _limit(profile: Profile, action: str) -> float:
     """Seconds from the invocation to the report of its effect, at most."""
     rules = [rule for rule in profile.behaviour.rules if started_by_action(rule, action)]
-    return profile.behaviour.settle + max((rule.within for rule in rules), default=0.0)
+    return max(profile.behaviour.settle, profile.behaviour.report_local) + max(
+        (rule.within for rule in rules), default=0.0
+    )
+
+
+def _shows(condition: Condition, state: State, value: Value) -> bool:
+    """Whether a value that is told of a property, or with an event, is what a condition asks for."""
+    if condition.event is not None:
+        return condition.data is None or same_value(value, condition.data)
+    return bool(condition.holds({**state, condition.property_ or "": value}))
 
 
 async def _await_result(bench: Bench, state: State, condition: Condition, limit: float, since: int) -> None:
-    name = condition.property_ or ""
+    name = condition.property_ or condition.event or ""
     for transport in open_readers(bench, name)[:1]:
         await bench.reported(
             name,
-            lambda value: bool(condition.holds({**state, name: value})),
+            lambda value: _shows(condition, state, value),
             transport=transport.value,
             within=limit,
             since=since,
@@ -180,14 +194,14 @@ def _invocation(case: Case, action: str, transport: Transport) -> Seen[Any, Any]
 
 def _result(case: Case, condition: Condition, sent: Seen[Any, Any], limit: float) -> Report | None:
     """The report that shows a condition true, in time."""
-    name = condition.property_ or ""
+    name = condition.property_ or condition.event or ""
     state = {other: case.known(other, sent.line) for other in condition.names}
     values = {other: report.value for other, report in state.items() if report is not None}
     for report in case.reports(name):
         if report.event.line < sent.line or report.problem is not None:
             continue
         in_time = report.asked or report.time - sent.time <= limit
-        if in_time and condition.holds({**values, name: report.value}):
+        if in_time and _shows(condition, values, report.value):
             return report
     return None
 

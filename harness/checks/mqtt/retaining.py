@@ -10,8 +10,10 @@ from harness.checks.mqtt.losses import connected, publishes, telling_control
 from harness.checks.mqtt.returning import kept_topics, told_again
 from harness.checks.mqtt.sessions import so_far
 from harness.checks.mqtt.topics import binding_of, late_subscribers, readings, retained, subscribe_late
+from harness.checks.payloads import decode_mqtt
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
 from harness.trace.events import Direction, Event, MqttPacket, Point
@@ -32,15 +34,18 @@ async def change_state(bench: Bench) -> None:
     setting = setting_of(bench.profile)
     if setting is None:
         return
-    topic = setting.bound.state
+    bound = setting.bound
 
     def relayed(event: Event) -> bool:
         body = event.body
         if not isinstance(body, MqttPacket) or body.point is not Point.CLIENT:
             return False
         packet = mqtt.decode(body.raw, body.level)
-        of_the_broker = body.direction is Direction.FROM_DUT
-        return of_the_broker and isinstance(packet, mqtt.Publish) and packet.topic == topic
+        if body.direction is not Direction.FROM_DUT or not isinstance(packet, mqtt.Publish):
+            return False
+        # An earlier state may still be on its way.
+        told = decode_mqtt(packet.payload, bound.member, bound.values)
+        return packet.topic == bound.state and same_value(told, value)
 
     (value,) = setting.others(await present_value(bench, setting), 1)
     since = bench.mark()

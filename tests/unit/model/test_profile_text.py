@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from profile_files import SHIPPED, write
+from profile_files import SHIPPED, load_over_lamp, write
 
 from harness.model.explain import describe
 from harness.model.ics import ics_of
 from harness.model.json_schema import known_keys, profile_schema
 from harness.model.loading import load_profile
+from harness.model.meaning import needed, offered
 from harness.model.problems import ProfileError
 from harness.model.template import new_profile_text
 
@@ -61,7 +62,41 @@ def test_a_profile_in_words_names_everything_in_it(path: Path) -> None:
     paths = [bound.path for bound in coap.properties.values()] if coap else []
     names = [*profile.properties, *profile.actions, *profile.events, *profile.controls]
     rules = [rule.id for rule in profile.behaviour.rules]
-    assert [word for word in (*names, *topics, *paths, *rules, *ics_of(profile)) if word not in text] == []
+    terms = [f".{offer.term.name}: " for offer in offered(profile)] + [need.name for need in needed(profile)]
+    words = (*names, *topics, *paths, *rules, *terms, *ics_of(profile))
+    assert [word for word in words if word not in text] == []
+
+
+def test_capabilities_needs_and_ratings_are_told_as_sentences(tmp_path: Path) -> None:
+    changes = """\
+        capabilities:
+          FanControl/left: { FanMode: { property: mode, values: { High: "on", Low: ["off", eco] } } }
+        needs:
+          room:
+            title: A thermometer
+            uses: TemperatureMeasurement.MeasuredValue
+            access: follow
+            takes: { type: number, unit: Cel, minimum: 0, maximum: 50 }
+            reactions: [{ above: 30, then: [{ property: power, equals: false }], within: 5 }]
+            every: 60
+            retained: true
+            security: login
+        ratings:
+          draws:
+            - connector: CEE 7/7
+              voltage: { minimum: 220, maximum: 240 }
+              frequency: { minimum: 50, maximum: 50 }
+              current: 2
+              earthed: true
+    """
+    text = describe(load_over_lamp(tmp_path, changes))
+    assert "FanControl/left.FanMode: mode (High is on, Low is off or eco), can be set" in text
+    assert (
+        "room: A thermometer: follows TemperatureMeasurement.MeasuredValue (takes number 0 to 50 Cel; when "
+        "it is above 30, then power is false within 5 s; at least every 60 s; retained; "
+        "security login at least)"
+    ) in text
+    assert "draws 220 to 240 V, 50 Hz, up to 2 A (CEE 7/7, earthed)" in text
 
 
 def test_rules_are_told_as_sentences() -> None:
