@@ -75,7 +75,7 @@ def _observed(
         return trace_path(folder / PAIRS, f"{meeting.first}+{meeting.second}", 2)
 
     couples = couples_of(chosen, entries, seed=arguments.seed, trace=trace if folder else None)
-    processes = max(1, min(arguments.processes or cores(), len(couples)))
+    processes = max(1, min(arguments.processes or cores(), -(-len(couples) // AT_ONCE)))
     watch = _Watch(MatrixProgress(terminal(), len(couples)), couples)
     found: dict[Couple, Observed] = {}
     interrupted, seconds = False, 0.0

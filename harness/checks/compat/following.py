@@ -83,7 +83,12 @@ class Follows(_OfBond):
     """What comes about at all. What becomes of each value is for COMPAT-02 to say."""
 
     def patience(self, home: Home, subject: Subject) -> float:
-        return 10 * home.bond(name_of(subject)).within
+        bond = home.bond(name_of(subject))
+        rules = [rule for profile in bond.profiles for rule in profile.behaviour.rules]
+        # What is told may be the end of something: a washing machine is done after an hour, and before it
+        # can be started it may have to end what it is at.
+        longest = max((rule.for_ + rule.within + rule.holds for rule in rules), default=0.0)
+        return 2 * len(causes_of(bond)) * longest + 10 * bond.within
 
     async def stimulate(self, stage: Stage, subject: Subject) -> None:
         bond = stage.home.bond(name_of(subject))

@@ -19,6 +19,9 @@ DEADLINE = 120.0
 """Seconds for one couple, of which most take less than one. Then its process is ended, and it is given up."""
 
 
+_EXIT = 10.0  # seconds for a process that has told everything
+
+
 class Listener(Protocol):
     """Somebody who wants to know how far it is."""
 
@@ -94,15 +97,20 @@ class _Process:
                 limit=2**24,  # of a line: one with all verdicts of a couple
             )
             try:
-                await self._attend(process, order)
+                if await self._attend(process, order):
+                    async with asyncio.timeout(_EXIT):
+                        await process.wait()
+            except TimeoutError:
+                pass  # it has told everything, and only does not go
             finally:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+                if process.returncode is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        process.kill()
+                    await process.wait()
             self._left = tuple(couple for couple in order if couple not in self._found)
 
-    async def _attend(self, process: asyncio.subprocess.Process, order: tuple[Couple, ...]) -> None:
-        """Hear what a process has to tell, until it ends, or a couple takes too long."""
+    async def _attend(self, process: asyncio.subprocess.Process, order: tuple[Couple, ...]) -> bool:
+        """Hear what a process has to tell, until a couple takes too long, or it ends: whether it did."""
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(ORDER.dump_json(Order(order, self._at_once)))
         process.stdin.close()
@@ -114,11 +122,11 @@ class _Process:
                     line = await process.stdout.readline()
             except TimeoutError:
                 self._give_up(f"it came to no end within {self._deadline:g} s", only_overdue=True)
-                return
+                return False
             if not line.endswith(b"\n"):
                 if any(couple not in self._found for couple in order):
                     self._give_up("the process that observed it broke off", only_overdue=False)
-                return
+                return True
             self._take(NEWS.validate_json(line), order)
 
     def _take(self, news: News, order: tuple[Couple, ...]) -> None:
