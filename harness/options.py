@@ -8,7 +8,7 @@ from typing import Any
 SIMULATED_PORT = "pty"  # the value of --serial for the console of a simulated device
 
 
-HOW = "operator, command:PROGRAM {action}, relay:PORT#CHANNEL, line:PORT#TEXT {action}"
+HOW = "console, operator, command:PROGRAM {action}, relay:PORT#CHANNEL, line:PORT#TEXT {action}"
 
 
 def add_options(add: Callable[..., Any]) -> None:

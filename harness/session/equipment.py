@@ -30,9 +30,9 @@ from harness.session.doors import (
     SimulatedPower,
     TapDoors,
 )
-from harness.session.lab_doors import LabHands, LabPower
+from harness.session.lab_doors import ConsoleHands, ConsoleReboot, LabHands, LabPower
 from harness.session.presence import coap_answers
-from harness.session.target import Target, UsageError, needs_met
+from harness.session.target import Target, UsageError, can_reboot, needs_met
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.faults import fault_named
 from harness.trace import coap
@@ -285,12 +285,27 @@ class Equipment:
     async def _open_hands(self) -> None:
         """Whoever switches and operates a real device; it has power afterwards. Raises HelperError."""
         target, name = self.target, self.profile.profile
-        helper = helper_of(target.power) if target.power is not None else self._power_of_place()
-        if helper is not None:
-            self.power_door = LabPower(helper, self.recorder, name, self._answers_still)
+        helper = self._power_of_place()
+        if target.power is not None:
+            helper = None if target.power.is_console else helper_of(target.power)
+        if Need.POWER in self.needs_met:
+            reboot = ConsoleReboot(self._console, self.recorder, self.profile)
+            self.power_door = LabPower(
+                helper,
+                self.recorder,
+                name,
+                self._answers_still,
+                reboot if can_reboot(self.profile, target) else None,
+            )
             await self.power_door.switch_on()  # its serial port may be there only with power
-        if target.hands is not None:
+        if target.hands is not None and not target.hands.is_console:
             self.local_door = LabHands(helper_of(target.hands), self.recorder, name)
+        elif Need.LOCAL in self.needs_met:
+            self.local_door = ConsoleHands(self._console)
+
+    def _console(self) -> SerialDoors:
+        assert self.serial_door is not None, "planned without a serial line"
+        return self.serial_door
 
     async def _take_place(self, place: LabgridPlace) -> None:
         """Have the board for ourselves, and learn which its serial port is. Raises LabgridError."""

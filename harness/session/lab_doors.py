@@ -8,12 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from harness.checks.bench import BeyondBenchError, CannotStimulateError
+from harness.checks.bench import BeyondBenchError, CannotStimulateError, SerialDoor
 from harness.checks.payloads import json_text
 from harness.links.helpers import Deed, Helper, HelperError, Task
 from harness.links.helpers.operator import Operator
 from harness.model.base import Value
-from harness.trace.events import Act, Note, Stimulus
+from harness.model.crashes import tells_boot
+from harness.model.profile import Profile
+from harness.model.serial import SerialCommand
+from harness.trace.events import (
+    Act,
+    Connection,
+    ConnectionChange,
+    Direction,
+    Event,
+    Note,
+    Point,
+    SerialData,
+    Stimulus,
+)
 from harness.trace.recorder import Recorder
 
 
@@ -56,33 +69,97 @@ class LabHands:
         await self._asking.ask(Act.LOCAL, Deed.SENSE, name, value)
 
 
+class ConsoleHands:
+    """Implements :class:`harness.checks.bench.LocalDoor` by the commands of the board's own console."""
+
+    def __init__(self, console: Callable[[], SerialDoor]) -> None:
+        self._console = console
+
+    async def operate(self, control: str) -> None:
+        """Operate a control of the profile."""
+        await self._tell(SerialCommand.PRESS_BUTTON, control)
+
+    async def sense(self, name: str, value: Value) -> None:
+        """Make a sensor see ``value``."""
+        await self._tell(SerialCommand.INJECT_SENSOR, name, value)
+
+    async def _tell(self, command: SerialCommand, name: str, value: Value = None) -> None:
+        console = self._console()
+        if not console.knows(command, name):
+            raise BeyondBenchError(f"the profile declares no {command} for {name} on the serial line")
+        answer = await console.command(command, name, value)
+        if answer.problem is not None:
+            raise CannotStimulateError(f"{command} {name}: {answer.problem}")
+
+
+class ConsoleReboot:
+    """Reboots the board by its console."""
+
+    def __init__(self, console: Callable[[], SerialDoor], recorder: Recorder, profile: Profile) -> None:
+        self._console = console
+        self._recorder = recorder
+        self._profile = profile
+
+    async def __call__(self) -> None:
+        """Returns when the device is down. Raises CannotStimulateError."""
+        since = len(self._recorder.events)
+        answer = await self._console().command(SerialCommand.REBOOT)
+        if answer.problem is not None:
+            raise CannotStimulateError(f"the board does not reboot: {answer.problem}")
+        limit = self._profile.behaviour.boot
+        if not await self._recorder.wait_for(self._shows_end, within=limit, since=since):
+            raise CannotStimulateError(f"nothing shows within {limit:g} s that the board went down to reboot")
+
+    def _shows_end(self, event: Event) -> bool:
+        """Whether the device's connection ended, or its console says that it starts."""
+        body, binding = event.body, self._profile.bindings.serial
+        if isinstance(body, Connection):
+            return body.point is Point.TAP and body.change is not ConnectionChange.OPENED
+        if not isinstance(body, SerialData) or body.line is None or body.direction is not Direction.FROM_DUT:
+            return False
+        return binding is not None and tells_boot(binding, body.line)
+
+
 class LabPower:
     """Implements :class:`harness.checks.bench.PowerDoor` at a real device.
 
-    ``seems_on`` looks whether the device is still there after its power was cut: a switch that switches
-    nothing must not let a check pass.
+    ``helper`` switches the power; without one it cannot be cut. ``reboot`` starts the device anew in order,
+    and returns when it is down; without it nothing stops the device in order. ``seems_on`` looks whether
+    the device is still there after its power was cut: a switch that switches nothing must let no check pass.
     """
 
     def __init__(
         self,
-        helper: Helper,
+        helper: Helper | None,
         recorder: Recorder,
         device: str,
         seems_on: Callable[[], Awaitable[bool]],
+        reboot: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._asking = _Asking(helper, recorder, device)
-        self._seems_on = seems_on
         self._helper = helper
+        self._asking = _Asking(helper, recorder, device) if helper is not None else None
+        self._seems_on = seems_on
+        self._reboot = reboot
         self._recorder = recorder
         self._off = False
-        self.cut_at = 0  # the line of the trace where the power was cut last; 0: its return was seen
+        self.cut_at = 0  # the line of the trace where it went down last; 0: its return was seen
 
     async def stop(self) -> None:
-        """Stopping in order is more than a switch can do. Raises BeyondBenchError."""
-        raise BeyondBenchError("nothing here can stop the DUT in order: its power can only be cut")
+        """Stop it in order, which is more than a switch can do. Raises CannotStimulateError."""
+        if self._reboot is None:
+            raise BeyondBenchError(
+                "nothing here can stop the DUT in order: its power can only be cut; a console can reboot it"
+            )
+        self.cut_at = len(self._recorder.events)
+        self._recorder.record(Stimulus(Act.STOP))
+        await self._reboot()
 
     async def kill(self) -> None:
         """Take its power away without a word. Raises CannotStimulateError, also when it lives on."""
+        if self._asking is None:
+            raise BeyondBenchError(
+                "a reboot by the console is no loss of power; name who can cut it (--power)"
+            )
         self.cut_at = len(self._recorder.events)
         self._off = True  # also when that fails half way: giving power once more does no harm
         await self._asking.ask(Act.KILL, Deed.POWER_OFF)
@@ -93,16 +170,19 @@ class LabPower:
             )
 
     async def start(self) -> None:
-        """Give it power; its return is not awaited."""
+        """Give it power; its return is not awaited. After a reboot it starts by itself."""
+        if self._asking is None or (self._reboot is not None and not self._off):
+            self._recorder.record(Stimulus(Act.START))
+            return
         await self._asking.ask(Act.START, Deed.POWER_ON)
         self._off = False
 
     async def switch_on(self) -> None:
         """Before the run: a device in a rack may have no power yet; people look. Raises HelperError."""
-        if isinstance(self._helper, Operator):
+        if self._asking is None or isinstance(self._helper, Operator):
             return
         try:
-            await self.start()
+            await self._asking.ask(Act.START, Deed.POWER_ON)
         except CannotStimulateError as problem:
             raise HelperError(str(problem)) from problem
 
@@ -116,4 +196,5 @@ class LabPower:
         try:
             await self.tidy()
         finally:
-            await self._helper.close()
+            if self._helper is not None:
+                await self._helper.close()

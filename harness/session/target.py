@@ -11,6 +11,7 @@ from harness.links.helpers.naming import HelperName, parse
 from harness.links.labgrid import LabgridTarget
 from harness.model.profile import Profile
 from harness.model.requirement import Need
+from harness.model.serial import SerialCommand
 
 OWN_BROKERS = ("embedded", "mosquitto")
 
@@ -95,12 +96,29 @@ def needs_met(profile: Profile, target: Target) -> frozenset[Need]:
         met.add(Need.SERIAL)
     if target.simulate:
         met |= {Need.LOCAL, Need.POWER}
-    if target.hands is not None:
+    has_helper = target.hands is not None and not target.hands.is_console
+    if has_helper or (Need.SERIAL in met and has_console_hands(profile)):
         met.add(Need.LOCAL)
     # Where nothing is seen of the device, nobody knows whether it lost its power.
-    if target.has_power and met & {Need.BROKER, Need.COAP, Need.SERIAL}:
+    is_switched = target.has_power and (target.power is None or not target.power.is_console)
+    if is_switched and met & {Need.BROKER, Need.COAP, Need.SERIAL}:
+        met.add(Need.POWER)
+    if target.power is not None and target.power.is_console and can_reboot(profile, target):
         met.add(Need.POWER)
     return frozenset(met)
+
+
+def can_reboot(profile: Profile, target: Target) -> bool:
+    """Whether a real DUT can be told to reboot over its serial line."""
+    binding = profile.bindings.serial
+    return binding is not None and target.has_serial and binding.knows(SerialCommand.REBOOT)
+
+
+def has_console_hands(profile: Profile) -> bool:
+    """Whether its console presses keys or shows things to sensors."""
+    binding = profile.bindings.serial
+    hands = {SerialCommand.PRESS_BUTTON, SerialCommand.INJECT_SENSOR}
+    return binding is not None and bool(hands & binding.commands)
 
 
 def address_in(text: str, option: str) -> tuple[str, int]:

@@ -90,7 +90,7 @@ class KeyAtTheBoard(Check):
     def judge(self, case: Case) -> Outcome:
         control = name_of(case.subject)
         transport = transport_of(readers_of_control(case.profile, control), case.subject)
-        act = _first_act(case, Act.LOCAL, control)
+        act = _judged_press(case, control)
         if act is None:
             return inconclusive(f"{control} was not pressed over the serial line")
         evidence: list[Evidence] = [act]
@@ -120,8 +120,11 @@ def _seen_on_board(profile: Profile, control: str) -> list[str]:
     return [name for name in moved if binding.can_read(name)]
 
 
-def _first_act(case: Case, act: Act, name: str) -> Seen[Stimulus, Stimulus] | None:
-    return first(case.acts(act), lambda seen: seen.what.name == name and seen.what.transport == "serial")
+def _judged_press(case: Case, control: str) -> Seen[Stimulus, Stimulus] | None:
+    """The first press after the board was asked; what comes before arranges things."""
+    asked = answers(case, SerialCommand.READ_STATE)
+    start = asked[0].line if asked else 0
+    return first(case.acts(Act.LOCAL), lambda seen: seen.what.name == control and seen.line > start)
 
 
 @requirement(
@@ -254,8 +257,13 @@ class SensorOnBothSides(Check):
         for act in acts:
             value = value_of(act)
             shown = first(told, lambda each, act=act: each.line > act.line)  # type: ignore[misc]
-            if shown is None or shown.problem is not None:
-                return inconclusive(f"the board was not asked what {name} is, or did not say", act)
+            following = first(acts, lambda other, act=act: other.line > act.line)  # type: ignore[misc]
+            if shown is None or (following is not None and following.line < shown.line):
+                continue  # shown to the sensor for another reason, such as to put it back
+            if shown.problem is not None:
+                return inconclusive(
+                    f"the board did not tell what {name} is: {shown.problem}", act, shown.event
+                )
             if not schema.agrees(shown.value, value):
                 return failed(
                     f"the sensor saw {json_text(value)}, and the board shows {shown.text}", act, shown.event

@@ -39,6 +39,11 @@ class HelperName:
         """Whether it takes as long as people do."""
         return self.kind is Kind.OPERATOR
 
+    @property
+    def is_console(self) -> bool:
+        """Whether the board does it itself, told over its serial line."""
+        return self.kind is Kind.CONSOLE
+
     def __str__(self) -> str:
         where = f"{self.port}#" if self.port else ""
         return self.kind.value if not where and not self.words else f"{self.kind}:{where}{self.words}"
