@@ -19,15 +19,19 @@ from harness.model.yaml_tree import Node
 
 @dataclass(frozen=True)
 class Device:
-    """A profile, and the tree of the file that it came from, if any."""
+    """A profile, and the tree of the file that it came from, if any.
+
+    ``called`` tells it from another version of itself.
+    """
 
     profile: Profile
     tree: Node | None = None
+    called: str = ""
 
     @property
     def name(self) -> str:
         """How it is called in findings."""
-        return self.profile.profile
+        return self.called or self.profile.profile
 
     @cached_property
     def offers(self) -> Mapping[str, tuple[Offered, ...]]:
@@ -58,9 +62,9 @@ class Device:
     def place(self, path: Path) -> KeyPlace:
         """Where a key stands; for one that the profile does not have, the line of what it would belong to."""
         if self.tree is None:
-            return KeyPlace(self.name, dotted(path))
+            return KeyPlace(self.profile.profile, dotted(path))
         place = self.tree.nearest(path).place
-        return KeyPlace(self.name, dotted(path), place.file, place.line)
+        return KeyPlace(self.profile.profile, dotted(path), place.file, place.line)
 
 
 def read_device(file: FilePath, *, unit: str | None = None) -> Device:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.compat.containment import Aspect, Gap
 from harness.compat.device import Clash, Device
@@ -35,6 +35,8 @@ _KINDS = {
 
 def replaces(old: Device, new: Device) -> Replacement:
     """What is lost when ``new`` takes the place of ``old``."""
+    if same_kind(old, new):
+        old, new = _by_version(old), _by_version(new)
     findings = [
         clash.between(old, new, term=term)
         for term, clash in (*_used(old, new), *_controlled(old, new), *_whole(old, new))
@@ -43,7 +45,11 @@ def replaces(old: Device, new: Device) -> Replacement:
         findings += _release(old, new, findings)
     findings.sort(key=lambda finding: _ORDER.index(finding.severity))
     outcome = outcome_of([finding.severity for finding in findings], related=True)
-    return Replacement(old.name, new.name, outcome, tuple(findings))
+    return Replacement(old.profile.profile, new.profile.profile, outcome, tuple(findings))
+
+
+def _by_version(device: Device) -> Device:
+    return replace(device, called=f"{device.profile.profile} {device.profile.version}")
 
 
 def same_kind(old: Device, new: Device) -> bool:
@@ -121,7 +127,7 @@ def _own(old: Device, new: Device, section: str, name: str) -> Iterator[Clash]:
     before, after = getattr(old.profile, section)[name], getattr(new.profile, section).get(name)
     if after is None:
         proposal = f"keep {name}, or tell its users with a new major version"
-        what = f"{name} is not there in {new.name} {new.profile.version}"
+        what = f"{name} is not there in {new.name}"
         yield Clash(FindingKind.ABSENT, Severity.BLOCKS, what, path, (section,), proposal)
         return
     pair = _Pair(
@@ -287,7 +293,7 @@ def _sends_less(before: Needed, after: Needed, new: Device) -> Iterator[Clash]:
 
 def _whole(old: Device, new: Device) -> Iterator[tuple[str, Clash]]:
     yield from (("", clash) for clash in habit_losses(old, new))
-    yield from (("", clash) for clash in rating_losses(old.profile, new.profile))
+    yield from (("", clash) for clash in rating_losses(old, new))
 
 
 def _release(old: Device, new: Device, findings: list[Finding]) -> Iterator[Finding]:

@@ -163,7 +163,7 @@ def _observed(bound: object) -> bool:
 
 def habit_losses(old: Device, new: Device) -> Iterator[Clash]:
     """What is lost of the device as a whole: deadlines, heartbeat, sleep, protection, services."""
-    yield from _slower(old.profile, new.profile)
+    yield from _slower(old, new)
     yield from _seldom(old, new)
     before, after = old.profile.bindings.mqtt, new.profile.bindings.mqtt
     if before is not None and after is not None:
@@ -173,24 +173,24 @@ def habit_losses(old: Device, new: Device) -> Iterator[Clash]:
             yield Clash(FindingKind.SLEEP, Severity.BLOCKS, what, ("bindings", "mqtt"), path, "mains power")
         yield from _less_of_mqtt(old, new)
     yield from _less_secure(old, new)
-    yield from _services(old.profile, new.profile)
+    yield from _services(old, new)
 
 
-def _slower(old: Profile, new: Profile) -> Iterator[Clash]:
+def _slower(old: Device, new: Device) -> Iterator[Clash]:
     for key, what, severity in (
         ("settle", "obeys", Severity.DEGRADES),
         ("report_local", "tells a change", Severity.DEGRADES),
         ("boot", "is ready after power-on", Severity.NOTE),
         ("reconnect", "is back after the broker's return", Severity.NOTE),
     ):
-        before, after = getattr(old.behaviour, key), getattr(new.behaviour, key)
+        before, after = getattr(old.profile.behaviour, key), getattr(new.profile.behaviour, key)
         if after > before:
-            text = f"{new.profile} {what} within {after:g} s, {old.profile} within {before:g} s"
+            text = f"{new.name} {what} within {after:g} s, {old.name} within {before:g} s"
             path: Path = ("behaviour", key)
             yield Clash(FindingKind.DEADLINE, severity, text, path, path, f"{before:g} s, or more patience")
-    if old.behaviour.invalid_value is not new.behaviour.invalid_value:
-        text = f"a value out of range: {new.profile} will {new.behaviour.invalid_value} it, not "
-        text += f"{old.behaviour.invalid_value} it as {old.profile} does"
+    if old.profile.behaviour.invalid_value is not new.profile.behaviour.invalid_value:
+        text = f"a value out of range: {new.name} will {new.profile.behaviour.invalid_value} it, not "
+        text += f"{old.profile.behaviour.invalid_value} it as {old.name} does"
         path = ("behaviour", "invalid_value")
         yield Clash(FindingKind.POLICY, Severity.NOTE, text, path, path, "the same habit")
 
@@ -238,7 +238,7 @@ def _told_away_otherwise(
         for each, device in ((before, old), (after, new))
     ]
     if forms[0] != forms[1]:
-        severity = Severity.BLOCKS if old.name == new.name else Severity.DEGRADES
+        severity = Severity.BLOCKS if old.profile.profile == new.profile.profile else Severity.DEGRADES
         what = f"whether it is there is told by {after.online} and {after.offline} on {after.topic}"
         proposal = f"{before.online} and {before.offline} on {before.topic}, as before"
         yield Clash(FindingKind.NAMES, severity, what, path, path, proposal)
@@ -257,11 +257,19 @@ def _less_secure(old: Device, new: Device) -> Iterator[Clash]:
         yield Clash(FindingKind.SECURITY, Severity.NOTE, what, path, path, "credentials for the new device")
 
 
-def _services(old: Profile, new: Profile) -> Iterator[Clash]:
-    before = {service.type for service in old.bindings.mdns.services} if old.bindings.mdns else set()
-    after = {service.type for service in new.bindings.mdns.services} if new.bindings.mdns else set()
+def _services(old: Device, new: Device) -> Iterator[Clash]:
+    before = (
+        {service.type for service in old.profile.bindings.mdns.services}
+        if old.profile.bindings.mdns
+        else set()
+    )
+    after = (
+        {service.type for service in new.profile.bindings.mdns.services}
+        if new.profile.bindings.mdns
+        else set()
+    )
     if before - after:
         lost = ", ".join(sorted(before - after))
-        what = f"{new.profile} does not announce {lost}: who looks for that finds nothing"
+        what = f"{new.name} does not announce {lost}: who looks for that finds nothing"
         path: Path = ("bindings", "mdns", "services")
         yield Clash(FindingKind.DISCOVERY, Severity.DEGRADES, what, path, path, "the same services")

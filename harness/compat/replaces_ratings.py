@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.compat.device import Clash
+from harness.compat.device import Clash, Device
 from harness.compat.prediction import FindingKind, Severity
 from harness.model.problems import Path
-from harness.model.profile import Profile
 from harness.model.ratings import Connector, Rating, Span
 
 
-def rating_losses(old: Profile, new: Profile) -> Iterator[Clash]:
+def rating_losses(old: Device, new: Device) -> Iterator[Clash]:
     """What is lost of the old one's ratings. Outlets and inlets are compared in their order."""
-    for index, before in enumerate(old.ratings.supplies):
+    for index, before in enumerate(old.profile.ratings.supplies):
         path: Path = ("ratings", "supplies", index)
-        if index >= len(new.ratings.supplies):
-            what = f"{old.profile} supplies {before.connector}, {new.profile} has nothing in its place"
+        if index >= len(new.profile.ratings.supplies):
+            what = f"{old.name} supplies {before.connector}, {new.name} has nothing in its place"
             gone = ("ratings",)
             yield Clash(FindingKind.CONNECTOR, Severity.BLOCKS, what, path, gone, "a device with that outlet")
         else:
-            yield from _supplies_less(before, new.ratings.supplies[index], new.profile, path)
-    for index, after in enumerate(new.ratings.draws):
+            yield from _supplies_less(before, new.profile.ratings.supplies[index], new.name, path)
+    for index, after in enumerate(new.profile.ratings.draws):
         path = ("ratings", "draws", index)
-        if index < len(old.ratings.draws):
-            yield from _draws_more(old.ratings.draws[index], after, new.profile, path)
+        if index < len(old.profile.ratings.draws):
+            yield from _draws_more(old.profile.ratings.draws[index], after, new.name, path)
         else:
-            what = f"{new.profile} has to be plugged in by {after.connector}, {old.profile} had no such plug"
+            what = f"{new.name} has to be plugged in by {after.connector}, {old.name} had no such plug"
             there: Path = ("ratings",)
             yield Clash(FindingKind.CONNECTOR, Severity.DEGRADES, what, there, path, "a socket for it")
 
