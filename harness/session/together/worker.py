@@ -14,6 +14,7 @@ from harness.compat.matrix import Entry, read_entry
 from harness.links.clock import run
 from harness.links.endpoint import BrokerError
 from harness.links.errors import LinkError
+from harness.model.problems import ProfileError
 from harness.session.limits import allow_sockets
 from harness.session.result import RunResult
 from harness.session.target import Target, UsageError
@@ -45,22 +46,26 @@ async def observe(order: Order) -> None:
 
 async def _outcome(couple: Couple) -> Outcome:
     """Never raises: what goes wrong with one couple is told of it, and the others go on."""
+    try:
+        first, second = _players(couple)
+        trace = Path(couple.trace) if couple.trace else None
+        found = await observe_pair(first, second, seed=couple.seed, trace=trace)
+    except (LinkError, BrokerError, UsageError, ProfileError) as problem:
+        return Outcome((), str(problem))
+    except Exception as problem:  # a mistake of ours
+        told = f"{type(problem).__name__}: {problem}"
+        return Outcome((), f"the harness itself failed, please report it: {told}")
+    return Outcome(_seen(found.run), found.run.ended)
+
+
+def _players(couple: Couple) -> tuple[Player, Player]:
     entries = [_entry(path) for path in couple.paths]
     devices = [entries[0].device, entries[1].twin if couple.twins else entries[1].device]
     first, second = (
         Player(role, device.profile, path, Target(simulate=True))
         for role, device, path in zip(couple.roles, devices, couple.paths, strict=True)
     )
-    trace = Path(couple.trace) if couple.trace else None
-    try:
-        found = await observe_pair(first, second, seed=couple.seed, trace=trace)
-    except (LinkError, BrokerError, UsageError) as problem:
-        return Outcome((), str(problem))
-    except Exception as problem:  # a mistake of ours
-        return Outcome(
-            (), f"the harness itself failed, please report it: {type(problem).__name__}: {problem}"
-        )
-    return Outcome(_seen(found.run), found.run.ended)
+    return first, second
 
 
 def _seen(run: RunResult) -> tuple[Seen, ...]:

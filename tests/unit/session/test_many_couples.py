@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from harness.model.verdict import Verdict
+from harness.session.together.couples import Couple, Outcome, Seen
+from harness.session.together.many import Observed, observe_all
+
+PROFILES = Path(__file__).parent.parent.parent.parent / "profiles"
+PLUG, REMOTE = PROFILES / "smart-plug.yaml", PROFILES / "remote-control.yaml"
+
+
+class Heard:
+    """What the listener was told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def started(self, couple: Couple) -> None:
+        self.told.append(f"started {couple.name}")
+
+    def ended(self, couple: Couple, observed: Observed) -> None:
+        self.told.append(f"ended {couple.name}")
+
+
+def couple(first: Path, second: Path, trace: Path | None = None, *, twins: bool = False) -> Couple:
+    roles = (first.stem, second.stem + ("-2" if twins else ""))
+    return Couple(roles, (str(first), str(second)), str(trace) if trace else None, 1, twins)
+
+
+def observed(couples: list[Couple], **settings: float) -> tuple[dict[Couple, Observed], Heard]:
+    found: dict[Couple, Observed] = {}
+    heard = Heard()
+    asyncio.run(observe_all(couples, found, heard, processes=1, **settings))  # type: ignore[arg-type]
+    return found, heard
+
+
+def test_couples_are_observed_in_another_process_with_a_trace_for_each(tmp_path: Path) -> None:
+    couples = [
+        couple(PLUG, REMOTE, tmp_path / "one.jsonl"),
+        couple(REMOTE, REMOTE, tmp_path / "two.jsonl", twins=True),
+    ]
+    found, heard = observed(couples)
+    assert [found[each].outcome.ended for each in couples] == ["complete", "complete"]
+    assert sorted(heard.told) == sorted(
+        f"{word} {each.name}" for each in couples for word in ("started", "ended")
+    )
+    for each in couples:
+        assert each.trace is not None
+        assert '"RunEnded"' in Path(each.trace).read_text(encoding="utf-8").splitlines()[-1]
+    told = found[couples[0]].outcome.direction("smart-plug", "remote-control", trace="", seconds=1)
+    follows = [check for check in told.checks if check.check == "COMPAT-01"]
+    assert [(check.need, check.verdict) for check in follows] == [("switched", Verdict.PASS)]
+
+
+def test_a_couple_that_cannot_be_observed_does_not_keep_the_others_from_it(tmp_path: Path) -> None:
+    gone = couple(tmp_path / "gone.yaml", REMOTE)
+    found, _ = observed([gone, couple(PLUG, REMOTE)])
+    assert "gone.yaml" in found[gone].outcome.ended
+    assert found[couple(PLUG, REMOTE)].outcome.ended == "complete"
+
+
+def test_a_couple_that_comes_to_no_end_is_given_up() -> None:
+    couples = [couple(PLUG, REMOTE), couple(PLUG, PLUG, twins=True)]
+    found, _ = observed(couples, deadline=0.0)
+    assert all(found[each].outcome.ended == "it came to no end within 0 s" for each in couples)
+
+
+def test_the_two_directions_of_a_couple_have_the_verdicts_of_their_needs_and_share_the_others() -> None:
+    seen = [
+        Seen("COMPAT-01", "a.light/b", Verdict.PASS, "", (1,)),
+        Seen("COMPAT-01", "b.heat/a", Verdict.FAIL, "", (1,)),
+        Seen("COMPAT-10", "", Verdict.PASS, "", (1,)),
+    ]
+    outcome = Outcome(tuple(seen))
+    told = outcome.direction("b", "a", trace="", seconds=1).checks
+    assert [(check.check, check.need) for check in told] == [("COMPAT-01", "light"), ("COMPAT-10", "")]
+    told = outcome.direction("a", "b", trace="", seconds=1).checks
+    assert [(check.check, check.need) for check in told] == [("COMPAT-01", "heat"), ("COMPAT-10", "")]
