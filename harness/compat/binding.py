@@ -11,6 +11,7 @@ from harness.compat.device import Clash, Device
 from harness.compat.ends import link_of
 from harness.compat.meeting import Meeting, common_transports
 from harness.compat.prediction import FindingKind, Link, Severity
+from harness.compat.refusals import refusal_clashes
 from harness.compat.routes import Part, Route, routes
 from harness.compat.telling import told_part, waits_in_vain
 from harness.model.capability import Transport
@@ -122,6 +123,7 @@ def meaning_clashes(meeting: Meeting, parts: Sequence[Part]) -> Iterator[Clash]:
     """Everything about what is said, however it gets there."""
     yield from _access_clashes(meeting)
     yield from _value_clashes(meeting, parts)
+    yield from refusal_clashes(meeting, parts)
     if not meeting.commands:
         yield from waits_in_vain(meeting)
 

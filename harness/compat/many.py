@@ -21,6 +21,7 @@ from harness.compat.electric import plugged
 from harness.compat.meeting import Meeting, common_transports
 from harness.compat.predict import reckon
 from harness.compat.prediction import FindingKind, Outcome, Severity
+from harness.compat.refusals import refusing_rules
 from harness.compat.routes import routes
 from harness.model.capability import Transport
 from harness.model.meaning import Needed, Offered
@@ -141,7 +142,8 @@ class _Comparisons:
         aspects = tuple(
             tuple(self._intern(aspect.offers(offerer, each)) for aspect in ASPECTS) for each in offers
         )
-        return _OfferFacts(offerer, offers, self._intern("\n".join(map(_offer_text, offers))), aspects)
+        meaning = self._intern("\n".join(_offer_text(offerer, each) for each in offers))
+        return _OfferFacts(offerer, offers, meaning, aspects)
 
     def score(self, need: _NeedFacts, facts: _OfferFacts) -> Score | None:
         """How far the need is met; None where nothing of the kind is offered."""
@@ -236,13 +238,14 @@ def _need_text(needed: Needed) -> str:
     )
 
 
-def _offer_text(offered: Offered) -> str:
+def _offer_text(offerer: Device, offered: Offered) -> str:
     """The same, of an offer."""
     offer = offered.offer
+    rules = [rule.model_dump_json() for _, rule in refusing_rules(offerer.profile, offer.property_ or "")]
     kind = "property" if offer.property_ is not None else "action" if offer.action is not None else "event"
     return (
         f"{offered.term.path} {offered.label} {kind} {offer.availability} {offer.data!r} {offer.values!r} "
-        f"{offered.writable} {offered.readable} {_schema_text(offered.schema)}"
+        f"{offered.writable} {offered.readable} {_schema_text(offered.schema)} {rules}"
     )
 
 

@@ -53,6 +53,7 @@ class FindingKind(StrEnum):
     UNDECIDED = "undecided"
     UNIT = "unit"
     CONVERSION = "conversion"
+    REFUSAL = "refusal"
     # How it travels
     TRANSPORT = "transport"
     BRIDGE = "bridge"
@@ -86,6 +87,7 @@ class FindingKind(StrEnum):
     ACCURACY = "accuracy"
     NEEDS = "needs"
     POLICY = "policy"
+    RULES = "rules"
     RELEASE = "release"
 
 

@@ -15,6 +15,7 @@ from harness.compat.device import Clash, Device
 from harness.compat.prediction import Finding, FindingKind, Outcome, Replacement, Severity, outcome_of
 from harness.compat.replaces_delivery import Use, delivery_losses, habit_losses
 from harness.compat.replaces_ratings import rating_losses
+from harness.compat.replaces_rules import rule_losses
 from harness.compat.values import Side, fit
 from harness.model.affordance import Property
 from harness.model.meaning import Needed, Offered
@@ -42,6 +43,7 @@ def replaces(old: Device, new: Device) -> Replacement:
         for term, clash in (*_used(old, new), *_controlled(old, new), *_whole(old, new))
     ]
     if same_kind(old, new):
+        findings += [clash.between(old, new) for clash in rule_losses(old, new)]
         findings += _release(old, new, findings)
     findings.sort(key=lambda finding: _ORDER.index(finding.severity))
     outcome = outcome_of([finding.severity for finding in findings], related=True)

@@ -23,7 +23,7 @@ def test_a_pair_that_works_is_told_with_what_binds_it() -> None:
     assert done.returncode == 0, done.stderr
     assert "remote-control uses smart-plug: works" in done.stdout
     assert "remote-control key on → smart-plug relay true" in done.stdout
-    assert done.stdout.splitlines()[-1] == "smart-plug and remote-control: works (no findings)"
+    assert done.stdout.splitlines()[-1] == "smart-plug and remote-control: works (1 note)"
 
 
 def test_a_pair_that_is_blocked_ends_with_1_and_names_the_lines_of_both(tmp_path: Path) -> None:

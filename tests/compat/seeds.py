@@ -246,6 +246,25 @@ SEEDS: tuple[Seed, ...] = (
         _property("target", unit="[degF]", minimum=41, maximum=86, multipleOf=1, default=68),
         on_wire=True,
     ),
+    Seed(
+        "refused-at-times",
+        K.REFUSAL,
+        NOTE,
+        "behaviour.rules[0]",
+        {
+            "behaviour": {
+                "rules": [
+                    {
+                        "id": "eco-stays-cool",
+                        "purpose": "ensure that no high target is accepted while saving",
+                        "while": [{"property": "mode", "equals": "eco"}],
+                        "refuse": [{"property": "target", "above": 22}],
+                    }
+                ]
+            }
+        },
+        on_wire=True,
+    ),
     # How it travels
     Seed(
         "not-bound",
@@ -484,6 +503,21 @@ COMPATIBLE: dict[str, tuple[Change, Change]] = {
     ),
     "kilowatts": (_property("load", unit="kW", maximum=4, multipleOf=0.001, default=0.9), {}),
     "over CoAP": (_ON_COAP, _FOLLOWS_ON_COAP),
+    "refuses what nobody sends": (
+        {
+            "behaviour": {
+                "rules": [
+                    {
+                        "id": "eco-stays-cool",
+                        "purpose": "ensure that no high target is accepted while saving",
+                        "while": [{"property": "mode", "equals": "eco"}],
+                        "refuse": [{"property": "target", "above": 25}],
+                    }
+                ]
+            }
+        },
+        {},
+    ),
     "faster": ({"behaviour": {"settle": 0.1, "report_local": 0.1, "heartbeat": 10}}, {}),
     "QoS 2": (_mqtt(properties={"output": {"command_qos": 2}}, events={"tripped": {"qos": 2}}), {}),
     "a longer text": ({"actions": {"show": {"input": {"maxLength": 200}}}}, {}),

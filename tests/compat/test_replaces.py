@@ -245,3 +245,44 @@ def test_every_shipped_device_can_take_its_own_place(path: Path) -> None:
 
     found = replaces(read_device(path), read_device(path, unit="ffee01"))
     assert found.findings == ()
+
+
+RULE = {
+    "id": "trips",
+    "purpose": "ensure that it trips",
+    "when": [{"property": "load", "above": 3680}],
+    "then": [{"property": "output", "equals": False}],
+    "within": 1,
+}
+REFUSAL = {
+    "id": "stays-off",
+    "purpose": "ensure that it stays off",
+    "while": [{"property": "load", "above": 3680}],
+    "refuse": [{"property": "output", "equals": True}],
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "text"),
+    [
+        ([RULE], [], "the rule trips is gone"),
+        ([RULE], [{**RULE, "within": 5}], "within 5 s, it was 1 s"),
+        ([RULE], [{**RULE, "for": 5}], "after 5 s, it was 0 s"),
+        ([{**RULE, "holds": 5}], [RULE], "for 0 s, it was 5 s"),
+        ([RULE], [{**RULE, "then": [{"event": "tripped"}]}], "other conditions"),
+        ([], [REFUSAL], "refuses commands after which output is true; they were obeyed"),
+        ([RULE], [{**RULE, "within": 0.5}], ""),
+        ([], [RULE], ""),
+        ([REFUSAL], [REFUSAL], ""),
+    ],
+)
+def test_a_release_may_not_weaken_the_rules_that_users_rely_on(
+    before: list[Change], after: list[Change], text: str
+) -> None:
+    device, _ = base()
+    old = changed(device, {"behaviour": {"rules": before}})
+    new = changed(device, {"version": "1.1.0", "behaviour": {"rules": after}})
+    found = replaces(old, new)
+    assert found.outcome is (Outcome.DEGRADED if text else Outcome.WORKS)
+    assert [text in each.what for each in found.findings if each.kind is K.RULES] == ([True] if text else [])
+    assert replaces(old, changed(new, {"profile": "another-plug"})).outcome is Outcome.WORKS

@@ -6,7 +6,7 @@ import pytest
 
 from harness.compat.device import Device
 from harness.compat.predict import predict
-from harness.compat.prediction import Finding, Outcome, Severity
+from harness.compat.prediction import Finding, FindingKind, Outcome, Severity
 from tests.compat.seeds import COMPATIBLE, NEEDER, OFFERER, SEEDS, Change, Seed, base, changed
 
 OUTCOMES = {
@@ -40,6 +40,7 @@ def test_nothing_is_held_against_pairs_that_work(name: str) -> None:
     offers, needs = COMPATIBLE[name]
     prediction = predict(changed(one, offers), changed(other, needs))
     assert prediction.outcome is Outcome.WORKS, prediction.findings
+    assert FindingKind.REFUSAL not in {each.kind for each in prediction.findings}
     assert {each.outcome for each in prediction.needs} == {Outcome.WORKS}
     assert prediction.plugs is Outcome.WORKS
 
