@@ -42,6 +42,12 @@ def _parser() -> argparse.ArgumentParser:
     add_run_options(check.add_argument)
     check.add_argument("-q", "--quiet", action="store_true", help="say only what did not pass")
     check.add_argument(
+        "--together",
+        action="store_true",
+        help="bring the devices up on one bus, and see what they do together",
+    )
+    _add_dut(check)
+    check.add_argument(
         "--pytest",
         nargs=argparse.REMAINDER,
         default=[],
@@ -74,6 +80,27 @@ def _parser() -> argparse.ArgumentParser:
     simulate.add_argument("--host", metavar="ADDRESS", help="their address (default: loopback)")
     simulate.add_argument("--unit", metavar="ID", help="what {unit} stands for in the profile")
     simulate.add_argument("--seed", type=int, default=1, metavar="N", help="of all random choices")
+
+    scene = commands.add_parser("scene", help="play a scene of a home with a cast of devices", epilog=EPILOG)
+    scene.add_argument("scene", metavar="SCENE", help="the scene, a YAML file")
+    scene.add_argument(
+        "--cast",
+        action="append",
+        default=[],
+        metavar="ROLE=PROFILE",
+        help="who plays a role; without it, the roles are told",
+    )
+    scene.add_argument("--simulate", action="store_true", help="simulate those that no --dut says more of")
+    _add_dut(scene)
+    scene.add_argument("--fault", action="append", default=[], metavar="ROLE=NAME", help="give it a fault")
+    scene.add_argument("--real-time", action="store_true", help="do not let the clock jump over waits")
+    scene.add_argument("--broker", default="embedded", metavar="WHICH", help="embedded, mosquitto, or a URL")
+    scene.add_argument("--ca", metavar="FILE", help="certificates to trust for mqtts://")
+    scene.add_argument("--interface", metavar="ADDRESS", help="our address on the devices' network")
+    scene.add_argument("--select", action="append", default=[], metavar="PATTERN", help="check ids")
+    scene.add_argument("--seed", type=int, default=1, metavar="N", help="of all random choices (default 1)")
+    scene.add_argument("--report", metavar="DIR", help="write trace, JSON, JUnit XML and HTML there")
+    scene.add_argument("-q", "--quiet", action="store_true", help="say only what did not pass")
 
     judge = commands.add_parser("judge", help="recompute every verdict of a recorded run", epilog=EPILOG)
     judge.add_argument("trace", metavar="TRACE", help="trace.jsonl of a run")
@@ -124,6 +151,17 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("--kind", default="plug", metavar="CATEGORY", help="what kind of device it is")
     new.add_argument("--output", metavar="FILE", help="where to write it (default: NAME.yaml)")
     return parser
+
+
+def _add_dut(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dut",
+        action="append",
+        default=[],
+        metavar="ROLE=HOW",
+        help="how one of several devices is reached: simulate, listen:HOST:PORT, mqtt://…, coap://…, "
+        "mdns:NAME, power:HOW, hands:HOW, parted by commas",
+    )
 
 
 if __name__ == "__main__":

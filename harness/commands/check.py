@@ -23,6 +23,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Check the devices; returns the exit status."""
     if not arguments.profiles and not arguments.bench:
         raise UsageError("check what? name a profile, such as profiles/smart-plug.yaml, or --bench FILE")
+    if arguments.together:
+        from harness.commands import together
+
+        return together.run(arguments)
+    if arguments.dut:
+        raise UsageError("--dut is for several devices; add --together")
     console = terminal()
     front = _Front(Progress(console, quiet=arguments.quiet))
     if arguments.listen:

@@ -74,7 +74,8 @@ class Deed(Part):
 class Step(Part):
     """Something is done, or time passes, and then something is to follow.
 
-    ``within`` counts from the last deed; of a step without deeds, from the end of the step before it.
+    Times count from the last deed; of a step without deeds, from the moment at which the step before it was
+    done.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the step in reports")
@@ -84,12 +85,16 @@ class Step(Part):
     then: tuple[Condition, ...] = Field((), description="what follows")
     agree: tuple[TermOfRole, ...] = Field((), description="states that are the same in the end")
     within: Seconds = Field(2.0, description="by when it has to follow")
+    not_before: Seconds = Field(0.0, description="it may not follow earlier than that")
     holds: Seconds = Field(0.0, description="how long it stays so at least")
+    kept: bool = Field(False, description="it is so already, and is to stay so whatever is done")
 
     @model_validator(mode="after")
     def _something_follows(self) -> Step:
         if not self.then and len(self.agree) < 2:
             raise ValueError("a step has `then`, or at least two states that `agree`")
+        if self.kept and not self.holds:
+            raise ValueError("`kept` goes with `holds`: how long it is to stay so")
         if self.holds and any(condition.is_happening for condition in self.then):
             raise ValueError("`holds` goes with states; events happen and are over")
         return self

@@ -17,7 +17,7 @@ from harness.checks.compat.traffic import (
     pairs,
     published_topics,
 )
-from harness.model.requirement import Level, Need
+from harness.model.requirement import Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
 
@@ -99,6 +99,7 @@ class ClientIdentifiers(_OnOneBroker):
     standard="MQTT 3.1.1 and the profiles",
     clause="4.7; profile: bindings.mqtt",
     level=Level.MUST,
+    basis=Basis.PROFILE,
     purpose="ensure that no device publishes where another one does, or where another one takes commands",
     stimulus="None: what the devices do by themselves is enough",
     expect="No topic that a device publishes to, its will included, is one of another device",
@@ -140,6 +141,7 @@ class Topics(_OnOneBroker):
     standard="MQTT 3.1.1 and the profiles",
     clause="4.7; profile: bindings.mqtt",
     level=Level.MUST,
+    basis=Basis.PROFILE,
     purpose="ensure that no device takes commands that are meant for another one",
     stimulus="None: what the devices subscribe to by themselves is enough",
     expect="No filter that a device subscribes to covers a command topic of another device",

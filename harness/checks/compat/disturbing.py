@@ -17,7 +17,7 @@ from harness.checks.compat.life import life_after, show_life
 from harness.checks.compat.stage import Stage
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
-from harness.model.requirement import Level, Need
+from harness.model.requirement import Basis, Level, Need
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, ConnectionChange, Event, Stimulus
@@ -46,6 +46,7 @@ def followers(home: Home, role: str) -> dict[str, set[str]]:
     standard="the profiles",
     clause="profile: bindings",
     level=Level.MUST,
+    basis=Basis.PROFILE,
     purpose="ensure that a device stays as it is when another one is commanded",
     stimulus="Command one device to be something else; then let each other one tell its state",
     expect="What the others can be set to is what it was before, except where it is meant to follow",
@@ -147,6 +148,7 @@ def _closed(case: Case, since: int) -> Event | None:
     standard="the profiles",
     clause="profile: behaviour.boot",
     level=Level.MUST,
+    basis=Basis.PROFILE,
     purpose="ensure that a device goes on when another one loses its power and comes back",
     stimulus="Take the power of one device away, give it back, wait until it is there; then let each tell "
     "something",
@@ -200,6 +202,7 @@ class SurvivesRestart(TogetherCheck):
     standard="the profiles",
     clause="profile: bindings.mqtt.reconnect, behaviour.reconnect",
     level=Level.MUST,
+    basis=Basis.PROFILE,
     purpose="ensure that all devices come back when the broker was away",
     stimulus="Restart the broker, without what it had stored; wait until the devices are back; then let each "
     "tell something",

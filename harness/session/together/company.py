@@ -19,7 +19,7 @@ from harness.session.addresses import address_for
 from harness.session.bench import LabBench
 from harness.session.budget import opening_allowance
 from harness.session.equipment import Bus, Equipment
-from harness.session.target import Target, UsageError
+from harness.session.target import Target, UsageError, needs_met
 from harness.trace.events import Act, Event, Note, RunEnded, RunStarted, Stimulus, TogetherStarted
 from harness.trace.recorder import DeviceRecorder, Recorder
 
@@ -54,6 +54,14 @@ class Attendant:
     equipment: Equipment
     bench: LabBench
     absent: str | None = None
+
+
+def facts_of(players: Sequence[Player]) -> tuple[dict[str, Profile], dict[str, frozenset[Need]]]:
+    """What is known of players before anything is opened: profiles, and what their benches will offer."""
+    profiles = {player.role: player.profile for player in players}
+    return profiles, {
+        player.role: needs_met(player.profile, player.target) for player in _on_one_broker(players)
+    }
 
 
 class Company:

@@ -14,8 +14,7 @@ from harness.checks.compat.bonds import Bond
 from harness.checks.compat.home import Home
 from harness.model.verdict import Verdict
 from harness.session.result import Judgement, RunResult
-from harness.session.target import needs_met
-from harness.session.together.company import Company, Player, Purpose
+from harness.session.together.company import Company, Player, Purpose, facts_of
 from harness.session.together.homes import home_of_pair
 from harness.session.together.planning import plan_together
 from harness.session.together.programs import BondProgram
@@ -74,24 +73,48 @@ async def observe_pair(
     ``trace`` is where the trace is written. Raises the links' errors (LinkError, BrokerError, UsageError),
     whose messages are for people, where the devices cannot be brought up at all.
     """
-    profiles = {player.role: player.profile for player in (a, b)}
-    company = Company([a, b], Purpose("pair"), seed=seed, trace=trace)
-    met = {player.role: needs_met(player.profile, player.target) for player in company.players}
-    home = home_of_pair(profiles, met)
+    home, run = await _observed([a, b], seed, trace, select, both, on_started, on_result)
+    return _result(home, run)
+
+
+async def observe_together(
+    players: Sequence[Player],
+    *,
+    seed: int = 1,
+    trace: Path | None = None,
+    select: Sequence[str] = (),
+    on_started: Callable[[str], None] = lambda check: None,
+    on_result: Callable[[Judgement], None] = lambda judgement: None,
+) -> RunResult:
+    """The same for two devices or more, in every direction, with no more than the verdicts."""
+    _, run = await _observed(players, seed, trace, select, True, on_started, on_result)
+    return run
+
+
+async def _observed(
+    players: Sequence[Player],
+    seed: int,
+    trace: Path | None,
+    select: Sequence[str],
+    both: bool,
+    on_started: Callable[[str], None],
+    on_result: Callable[[Judgement], None],
+) -> tuple[Home, RunResult]:
+    company = Company(players, Purpose("pair"), seed=seed, trace=trace)
+    home = home_of_pair(*facts_of(players))
     if not both:
-        home = replace(home, bonds=tuple(bond for bond in home.bonds if bond.needer == a.role))
-    plan = plan_together(home, select)
+        home = replace(home, bonds=tuple(bond for bond in home.bonds if bond.needer == players[0].role))
     run = TogetherRun(home, company, BondProgram(home))
     await run.open()
     try:
-        for planned in plan:
+        for planned in plan_together(home, select):
             on_started(planned.id)
             on_result(await run.run(planned))
     except BaseException:
         await run.close("interrupted")
         raise
     await run.close()
-    return _result(home, run.result())
+    return home, run.result()
 
 
 def _result(home: Home, run: RunResult) -> PairResult:

@@ -16,6 +16,7 @@ from harness.session.together.company import Company
 from harness.session.together.hub import Hub, Program
 from harness.session.together.judging import TogetherJudge, dut_text, tested_of
 from harness.session.together.planning import PlannedTogether
+from harness.session.together.wiring import Wiring
 from harness.trace.events import CheckEnded, CheckStarted, Event, Judged, Note, TogetherStarted, Wait
 
 CHECK_LIMIT = 600.0  # seconds for one check, above what its own waits take by the profiles or the scene
@@ -89,6 +90,7 @@ class TogetherRun:
     program: Program
     judgements: list[Judgement] = field(default_factory=list)
     _hub: Hub | None = None
+    _wiring: Wiring | None = None
     _judge: TogetherJudge | None = None
 
     async def open(self) -> None:
@@ -97,6 +99,8 @@ class TogetherRun:
         await self.company.open()
         self._hub = Hub(self.company, self.program)
         await self._hub.start()
+        self._wiring = Wiring(self.company, self.home.scene.wiring if self.home.scene is not None else ())
+        await self._wiring.start()
 
     async def run(self, planned: PlannedTogether) -> Judgement:
         """Run one planned check and judge it. Never raises for what the devices do."""
@@ -106,9 +110,9 @@ class TogetherRun:
 
     async def close(self, ended: str = "complete") -> None:
         """Stop the hub, close everything."""
-        hub, self._hub = self._hub, None
-        if hub is not None:
-            await hub.stop()
+        for part in (self._wiring, self._hub):
+            if part is not None:
+                await part.stop()
         await self.company.close(ended)
 
     def result(self) -> RunResult:
@@ -153,7 +157,8 @@ class TogetherRun:
         problem, harness_fault, beyond_bench = await self._absence(), False, False
         try:
             if problem is None:
-                async with asyncio.timeout(CHECK_LIMIT + planned.check.patience(self.home, planned.subject)):
+                seconds = CHECK_LIMIT + planned.check.patience(self.home, planned.subject)
+                async with asyncio.timeout(seconds):
                     await planned.check.stimulate(CompanyStage(self.home, self.company), planned.subject)
         except CannotStimulateError as reason:
             problem, beyond_bench = str(reason), isinstance(reason, BeyondBenchError)

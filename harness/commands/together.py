@@ -1,0 +1,102 @@
+"""``harness check A B --together``, and what it has in common with ``harness scene``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.links.clock import run as run_loop
+from harness.model.verdict import ExitStatus
+from harness.report.console import terminal
+from harness.report.progress import Progress
+from harness.report.terminal import print_summary
+from harness.report.write import trace_path, write_report
+from harness.session.limits import allow_sockets
+from harness.session.result import Judgement, RunResult, run_status
+from harness.session.setup import SOCKETS_OF_A_LANE
+from harness.session.target import UsageError
+from harness.session.together.company import Player, facts_of
+from harness.session.together.homes import home_of_pair
+from harness.session.together.pair import observe_together
+from harness.session.together.planning import plan_together
+from harness.session.together.setup import Reach, players_of, roles_of, runs_virtually
+
+Listener = Callable[[str], None]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Bring the devices up on one bus and observe them; returns the exit status."""
+    if len(arguments.profiles) < 2:
+        raise UsageError("--together: with whom? name at least two profiles")
+    for name in ("listen", "mqtt", "coap", "mdns", "serial", "power", "hands", "bench"):
+        if getattr(arguments, name):
+            raise UsageError(f"--{name} is for a single device; with --together say --dut ROLE=… instead")
+    players = players_of(roles_of(arguments.profiles), reach_of(arguments))
+
+    def play(trace: Path | None, started: Listener, told: Callable[[Judgement], None]) -> Any:
+        return observe_together(
+            players,
+            seed=arguments.seed,
+            trace=trace,
+            select=arguments.select,
+            on_started=started,
+            on_result=told,
+        )
+
+    name = "+".join(player.role for player in players)
+    total = len(plan_together(home_of_pair(*facts_of(players)), arguments.select))
+    return run_together(arguments, players, name, total, play)
+
+
+def reach_of(arguments: argparse.Namespace) -> Reach:
+    """How the devices are reached, by the options."""
+    return Reach(
+        simulate=arguments.simulate,
+        duts=arguments.dut,
+        faults=arguments.fault,
+        broker=arguments.broker,
+        ca=arguments.ca,
+        interface=arguments.interface,
+    )
+
+
+def run_together(
+    arguments: argparse.Namespace,
+    players: Sequence[Player],
+    name: str,
+    total: int,
+    play: Callable[[Path | None, Listener, Callable[[Judgement], None]], Coroutine[Any, Any, RunResult]],
+) -> int:
+    """Run what ``play`` makes of a trace and two listeners, and report it; returns the exit status.
+
+    ``total`` is how many verdicts are to come.
+    """
+    allow_sockets(SOCKETS_OF_A_LANE * len(players))
+    console = terminal()
+    progress = Progress(console, quiet=arguments.quiet)
+    for player in players:
+        if player.target.listen is not None:
+            host, port = player.target.listen
+            console.print(f"listening: {host}:{port} is what {player.role} has to have as its MQTT broker")
+    folder = Path(arguments.report) if arguments.report else None
+    trace = trace_path(folder, name, 1) if folder is not None else None
+    progress.started({name: total})
+    try:
+        result = run_loop(
+            play(
+                trace,
+                lambda check: progress.check_started(name, check),
+                lambda judgement: progress.result(name, judgement),
+            ),
+            virtual=runs_virtually(players, real_time=arguments.real_time),
+        )
+    finally:
+        progress.finished()
+    page = write_report(folder, [result], lanes=[name]) if folder is not None else None
+    print_summary(console, [result], page=page, lanes=[name])
+    if not result.judgements:
+        console.print("harness: no check is selected, or none applies to these devices")
+        return ExitStatus.USAGE
+    return run_status(result.judgements)
