@@ -194,13 +194,13 @@ class SimulatedPower:
         if self._starting is not None:
             # A device that has just told everybody that it is there has a moment to find out itself.
             await asyncio.wait({self._starting}, timeout=NEARLY_UP)
-        await self._settle_start()
+        await self.settle()
         await self._device.stop()
 
     async def kill(self) -> None:
         """Take its power away without a word."""
         self._recorder.record(Stimulus(Act.KILL))
-        await self._settle_start()
+        await self.settle()
         await self._device.kill()
 
     async def start(self) -> None:
@@ -218,7 +218,7 @@ class SimulatedPower:
             starting.result()
         return bool(done)
 
-    async def _settle_start(self) -> None:
+    async def settle(self) -> None:
         """A start that is still under way is given up."""
         if self._starting is not None:
             self._starting.cancel()

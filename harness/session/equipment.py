@@ -181,6 +181,7 @@ class Equipment:
     async def close(self) -> None:
         """Close everything; each part is closed even if another one fails to."""
         closers = [
+            self.power_door.settle if isinstance(self.power_door, SimulatedPower) else None,
             self._serial.close if self._serial else None,
             self.power_door.close if isinstance(self.power_door, LabPower) else None,
             self.local_door.close if isinstance(self.local_door, LabHands) else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.checks.case import failed, inconclusive, passed
+from harness.checks.case import Evidence, failed, inconclusive, passed
 from harness.checks.compat.catalogue import TogetherCase, TogetherCheck, together
 from harness.checks.compat.home import Home
 from harness.checks.compat.traffic import (
@@ -157,7 +157,7 @@ class Subscriptions(_OnOneBroker):
         return super().missing(home, subject)
 
     def judge(self, case: TogetherCase) -> Outcome:
-        evidence = []
+        evidence: list[Evidence] = []
         commands = {role: command_topics(case.home.profiles[role]) for role in case.home.roles}
         for role in tapped(case.home):
             own = set(commands[role])
@@ -167,9 +167,10 @@ class Subscriptions(_OnOneBroker):
                     return failed(
                         f"{role} subscribes to {filter}, and so gets what is sent to {other} on {topic}", line
                     )
-            evidence += case.of(role).mqtt(mqtt.Subscribe)
-        if not evidence:
-            return inconclusive("no device subscribed to anything")
+            connected = connects(case.of(role))
+            if not connected:
+                return inconclusive(f"{role} did not connect")
+            evidence += [connected[0], *case.of(role).mqtt(mqtt.Subscribe)]
         return passed("no subscription covers a command topic of another device", evidence)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from harness.checks.behaviour.arranging import Arranger, arranged
 from harness.checks.behaviour.planning import Move, MoveKind
@@ -20,7 +21,14 @@ from harness.checks.compat.bonds import AVAILABILITY, Bond, Effect, order_for, s
 from harness.checks.compat.catalogue import TogetherCase, TogetherCheck, together
 from harness.checks.compat.home import Home
 from harness.checks.compat.occasions import Fate, Occasion, causes_in, occasions_of
-from harness.checks.compat.setting_off import Cause, another_value, causes_of, set_aside, set_off
+from harness.checks.compat.setting_off import (
+    Cause,
+    another_value,
+    causes_of,
+    is_never_set_off,
+    set_aside,
+    set_off,
+)
 from harness.checks.compat.stage import Stage
 from harness.checks.payloads import json_text
 from harness.compat.prediction import AffordanceKind
@@ -46,6 +54,8 @@ class _OfBond(TogetherCheck):
             if reason is not None:
                 return reason
         causes = causes_of(bond)
+        if is_never_set_off(bond):
+            return f"nothing that {bond.source} ever tells makes {bond.target} do anything"
         if not causes:
             return f"nothing can be made to happen at {bond.source} that {bond.target} is to follow"
         effects = [each for cause in causes for each in bond.effects_of(cause.name, cause.value)]
@@ -155,6 +165,68 @@ class Agrees(_OfBond):
             f"{bond.target} became what {bond.source} means, each of {len(good)} times",
             [line for each in good for line in _lines(each)],
         )
+
+
+@together(
+    "COMPAT-03",
+    standard="the profiles",
+    clause="profile: needs, every",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that a device is told as often as it needs to be told, whether something changes or not",
+    stimulus="None: the devices are left alone for as long as the need allows between two messages",
+    expect="The other device tells the state again before the one that needs it takes it for lost",
+    usual_cause="A device that tells its state only when it changes, or saves its battery for hours.",
+)
+class ToldOften(TogetherCheck):
+    """Two periods: from one message to the next, and to the one after it."""
+
+    def subjects(self, home: Home) -> Iterable[Subject]:
+        return [Subject(bond.name) for bond in home.bonds if bond.need.every is not None and bond.links]
+
+    def missing(self, home: Home, subject: Subject) -> str | None:
+        bond = home.bond(name_of(subject))
+        return _unseen(home, bond.source, bond.source_names)
+
+    def patience(self, home: Home, subject: Subject) -> float:
+        return 4 * (home.bond(name_of(subject)).need.every or 0.0)
+
+    async def stimulate(self, stage: Stage, subject: Subject) -> None:
+        bond = stage.home.bond(name_of(subject))
+        every = bond.need.every or 0.0
+        bench = stage.bench(bond.source)
+        for name in sorted(bond.source_names):
+            for transport in open_readers(bench, name)[:1]:
+                for _ in range(2):
+                    told = await bench.reported(
+                        name,
+                        lambda _: True,
+                        transport=transport.value,
+                        within=every * SLACK,
+                        since=stage.mark(),
+                        imposed_by=f"profile: needs.{bond.need_name}.every of {bond.needer}",
+                    )
+                    if told is None:
+                        return
+
+    def judge(self, case: TogetherCase) -> Outcome:
+        bond = case.home.bond(name_of(case.subject))
+        every = bond.need.every or 0.0
+        begin = case.window[0]
+        reports = [
+            report
+            for report in case.of(bond.source).all_reports
+            if report.name in bond.source_names and not report.asked and not report.is_stored
+        ]
+        times = [begin.time, *(report.time for report in reports), case.window[-1].time]
+        longest = max(later - earlier for earlier, later in pairwise(times))
+        if longest > every:
+            told = f"{bond.source} told nothing for {longest:.1f} s"
+            text = f"{told}; {bond.needer} takes it for lost after {every:g} s"
+            return failed(text, begin, reports[:2], case.window[-1])
+        if len(reports) < 2:
+            return inconclusive(f"{bond.source} was not watched for long enough", begin)
+        return passed(f"{bond.source} tells at least every {longest:.1f} s", reports)
 
 
 async def _try(stage: Stage, bond: Bond, cause: Cause, source: Arranger, target: Arranger) -> None:

@@ -76,6 +76,18 @@ def _values(profile: Profile, name: str, bond: Bond) -> list[Value]:
     return wanted[:MOST]
 
 
+def is_never_set_off(bond: Bond) -> bool:
+    """Whether nothing that the source can ever tell makes the target do anything."""
+    profile = bond.source_profile
+    if bond.problem is not None or not bond.links:
+        return True
+    return all(
+        name in profile.properties
+        and not any(bond.effects_of(name, value) for value in limits(profile.properties[name]))
+        for name in bond.source_names
+    )
+
+
 async def set_off(stage: Stage, role: str, cause: Cause, arranger: Arranger) -> None:
     """Make it happen, and wait for nothing else. Raises CannotStimulateError."""
     bench = stage.bench(role)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness.checks.compat.bonds import Bond
 from harness.checks.compat.home import Home
+from harness.checks.compat.setting_off import is_never_set_off
 from harness.model.verdict import Verdict
 from harness.session.result import Judgement, RunResult
 from harness.session.together.company import Company, Player, Purpose, facts_of
@@ -39,7 +40,7 @@ class Harm(StrEnum):
     BLOCKS = "blocks"
 
 
-OF_NEEDS = ("COMPAT-01", "COMPAT-02")
+OF_NEEDS = ("COMPAT-01", "COMPAT-02", "COMPAT-03")
 """The checks of what one device needs of the other; all others are about both being in one home."""
 
 FATAL = frozenset({"COMPAT-10", "COMPAT-11"})
@@ -144,16 +145,24 @@ def _result(home: Home, run: RunResult) -> PairResult:
         outcome = Observed.WORKS if home.bonds else Observed.UNRELATED
     broken = [each for each in run.judgements if each.result.outcome.verdict in (Verdict.FAIL, Verdict.WARN)]
     reasons = [f"{each.result.id}: {each.result.outcome.message}" for each in broken or open_ones]
-    reasons += [f"{bond.name}: {bond.problem}" for bond in home.bonds if bond.problem is not None]
+    for bond in home.bonds:
+        if bond.problem is not None:
+            reasons.append(f"{bond.name}: {bond.problem}")
+        elif is_never_set_off(bond):
+            reasons.append(
+                f"{bond.name}: nothing that {bond.source} ever tells makes {bond.target} do anything"
+            )
     one, other = home.roles
     return PairResult((one, other), outcome, tuple(reasons), run)
 
 
 def _harm(bond: Bond, outcomes: Mapping[str, Judgement]) -> Harm:
     """What was seen of one need."""
-    if bond.problem is not None:
+    if bond.problem is not None or is_never_set_off(bond):
         return Harm.BLOCKS
-    follows, agrees = (outcomes.get(f"{check}[{bond.name}]") for check in OF_NEEDS)
+    follows, agrees, often = (outcomes.get(f"{check}[{bond.name}]") for check in OF_NEEDS)
+    if often is not None and often.result.outcome.verdict is Verdict.FAIL:
+        return Harm.BLOCKS
     if follows is not None and follows.result.outcome.verdict is Verdict.FAIL:
         return Harm.BLOCKS
     if agrees is not None and agrees.result.outcome.verdict is Verdict.FAIL:
