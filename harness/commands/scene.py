@@ -70,7 +70,9 @@ def _description(scene: Scene) -> Iterator[str]:
     yield "roles, to be cast with --cast ROLE=PROFILE:"
     for role, wanted in scene.roles.items():
         title = f" ({wanted.title})" if wanted.title else ""
-        yield f"  {role}{title}: offers {', '.join(wanted.offers)}"
+        offers = [f"offers {', '.join(wanted.offers)}"] if wanted.offers else []
+        commands = [f"commands {', '.join(wanted.commands)}"] if wanted.commands else []
+        yield f"  {role}{title}: {'; '.join([*offers, *commands])}"
     for kind, entries in (("the hub", scene.automations), ("rules", scene.rules)):
         if entries:
             yield f"{kind}:"

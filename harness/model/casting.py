@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from harness.model.base import Value
 from harness.model.capability import Transport
-from harness.model.meaning import UntranslatableError, as_list
+from harness.model.meaning import Sending, UntranslatableError, as_list, needed
 from harness.model.profile import Effect, Profile
 from harness.model.scene import Deed, Scene, commanded, split_term
-from harness.model.schema import same_value
+from harness.model.schema import DataSchema, DataType, same_value
 from harness.model.vocabulary import TermKind
 from harness.model.words import UnofferedError, Words, term_of
 
@@ -29,6 +30,9 @@ def _lacking(scene: Scene, role: str, profile: Profile) -> Iterator[str]:
             yield f"it does not offer {path}"
         elif found is not None and path in told and not found.transports:
             yield f"it offers {path}, but over no transport"
+    for path in scene.roles[role].commands:
+        if not any(need.commands and need.term.path == term_path(path) for need in needed(profile)):
+            yield f"it has no need to command {path}"
     for name, value in commanded(scene):
         own, path = split_term(name)
         if own == role:
@@ -66,7 +70,10 @@ def _not_commanded(words: Words, path: str, value: Value) -> Iterator[str]:
 
 def _not_done(words: Words, deed: Deed, path: str) -> Iterator[str]:
     found = words.find(path)
-    if deed.invoke is not None:
+    if deed.command is not None:
+        if not any(True for _ in ways_to_command(words.profile, path, deed.to)):
+            yield f"nothing that a person does to it makes it command {path}{_value_text(deed.to)}"
+    elif deed.invoke is not None:
         yield from _not_commanded(words, path, deed.given)
     elif found is None:
         return  # told already
@@ -102,6 +109,58 @@ def control_that_sets(profile: Profile, name: str, value: Value, present: Value)
             if toggled or (not effect.toggle and same_value(effect.value, value)):
                 return control
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandWay:
+    """How a controller is made to command something: a control, or a property that becomes ``value``."""
+
+    control: str | None = None
+    property_: str | None = None
+    value: Value = None
+
+
+def ways_to_command(profile: Profile, path: str, value: Value) -> Iterator[CommandWay]:
+    """The ways in which a person makes a controller command ``path`` to be ``value``."""
+    for need in needed(profile):
+        if not need.commands or need.term.path != term_path(path):
+            continue
+        for sending in need.sendings:
+            cause = sending.cause
+            if cause.event is not None:
+                for name, control in profile.controls.items():
+                    for effect in control.effects:
+                        if effect.event == cause.event and _sends(sending, effect.data, value):
+                            yield CommandWay(control=name)
+            elif cause.property_ is not None:
+                for own in values_of(profile.properties[cause.property_]):
+                    if _sends(sending, own, value):
+                        yield CommandWay(property_=cause.property_, value=own)
+
+
+def values_of(schema: DataSchema) -> tuple[Value, ...]:
+    """The values of a schema that can be listed."""
+    if schema.type is DataType.BOOLEAN:
+        return (False, True)
+    return schema.enum or ()
+
+
+def term_path(path: str) -> str:
+    """A path without its label."""
+    term = term_of(path)
+    return term.path if term is not None else path
+
+
+def _sends(sending: Sending, own: Value, value: Value) -> bool:
+    cause = sending.cause
+    if cause.data is not None and not any(same_value(own, one) for one in as_list(cause.data)):
+        return False
+    if cause.sends is not None:
+        return value is None or same_value(cause.sends, value)
+    try:
+        return value is None or same_value(sending.translation.to_common(own), value)
+    except UntranslatableError:
+        return False
 
 
 def _tells(words: Words, effect: Effect, path: str, data: Value) -> bool:

@@ -23,7 +23,10 @@ class Role(Part):
 
     title: str | None = Field(None, description="short text for people")
     offers: tuple[str, ...] = Field(
-        description="terms of the vocabulary that its profile has to offer, such as OnOff.OnOff"
+        (), description="terms of the vocabulary that its profile has to offer, such as OnOff.OnOff"
+    )
+    commands: tuple[str, ...] = Field(
+        (), description="terms that it has to command at others: its profile has a need for them"
     )
 
 
@@ -32,6 +35,14 @@ class Wire(Part):
 
     feeds: str = Field(description="the role that gets its power here")
     through: TermOfRole = Field(description="the state that lets it through, such as plug.OnOff.OnOff")
+
+
+class Pairing(Part):
+    """A controller and what it controls: what its need sends goes there, through the hub where it has to."""
+
+    controller: str = Field(description="the role whose need it is")
+    controls: str = Field(description="the role that it commands")
+    term: str = Field(description="the term that the need uses, such as OnOff.OnOff")
 
 
 class Deed(Part):
@@ -47,11 +58,15 @@ class Deed(Part):
     data: Value = Field(None, description="what is told with it")
     invoke: TermOfRole | None = Field(None, description="the command that is given over the network")
     given: Value = Field(None, description="what comes with the command")
+    command: TermOfRole | None = Field(
+        None, description="what a controller is made to command, by whoever operates it; `to` is the value"
+    )
 
     @model_validator(mode="after")
     def _one_deed(self) -> Deed:
-        if sum(name is not None for name in (self.set, self.happen, self.invoke)) != 1:
-            raise ValueError("a deed has exactly one of set, happen and invoke")
+        names = (self.set, self.happen, self.invoke, self.command)
+        if sum(name is not None for name in names) != 1:
+            raise ValueError("a deed has exactly one of set, happen, invoke and command")
         if self.set is not None and self.to is None:
             raise ValueError("`set` needs `to`: what it becomes")
         return self
@@ -59,15 +74,17 @@ class Deed(Part):
     @property
     def term(self) -> TermOfRole:
         """What it is done to."""
-        return self.set or self.happen or self.invoke or ""
+        return self.set or self.happen or self.invoke or self.command or ""
 
     @property
     def value(self) -> Value:
         """The value that goes with it."""
-        return self.to if self.set is not None else self.data if self.happen is not None else self.given
+        if self.happen is not None:
+            return self.data
+        return self.given if self.invoke is not None else self.to
 
     def __str__(self) -> str:
-        verb = "set" if self.set else "happen" if self.happen else "invoke"
+        verb = next(name for name in ("set", "happen", "invoke", "command") if getattr(self, name))
         return f"{verb} {self.term}" + (f" = {self.value}" if self.value is not None else "")
 
 
@@ -108,6 +125,7 @@ class Scene(Part):
     description: str | None = Field(None, description="longer text for people")
     roles: dict[str, Role] = Field(min_length=1, description="the devices that play, by their roles")
     wiring: tuple[Wire, ...] = Field((), description="who gets power through whom")
+    pairings: tuple[Pairing, ...] = Field((), description="which controller controls what")
     start: tuple[Deed, ...] = Field((), description="how things stand at first; brought about beforehand")
     automations: tuple[Rule, ...] = Field(
         (), description="what the hub of the home does, unless the devices do it among themselves"
@@ -128,6 +146,11 @@ class Scene(Part):
             if rule.id == rule_id:
                 return rule
         raise KeyError(rule_id)
+
+
+def played_terms(role: Role) -> tuple[str, ...]:
+    """Every term that a role has to do with."""
+    return (*role.offers, *role.commands)
 
 
 def split_term(term: TermOfRole) -> tuple[str, str]:

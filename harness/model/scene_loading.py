@@ -15,7 +15,7 @@ from harness.model.consistency.mistake import Mistake
 from harness.model.json_schema import Schema, schema_for_people
 from harness.model.problems import Path, Problem, ProfileError
 from harness.model.rule import Condition, Rule
-from harness.model.scene import Deed, Scene, split_term, terms_of
+from harness.model.scene import Deed, Scene, played_terms, split_term, terms_of
 from harness.model.validation import explain, problem_at
 from harness.model.vocabulary import CLUSTERS, Term, TermKind
 from harness.model.words import term_of
@@ -82,6 +82,7 @@ def _mistakes(scene: Scene) -> Iterator[Mistake]:
     """Mistakes that no schema can see: names that nothing has, values that a term does not have."""
     yield from _of_roles(scene)
     yield from _of_wiring(scene)
+    yield from _of_pairings(scene)
     for index, deed in enumerate(scene.start):
         yield from _of_deed(scene, deed, ("start", index))
     for key, rules in (("automations", scene.automations), ("rules", scene.rules)):
@@ -109,8 +110,11 @@ def _of_roles(scene: Scene) -> Iterator[Mistake]:
     for role, wanted in scene.roles.items():
         if "." in role:
             yield Mistake(("roles", role), "has a dot, which parts a role from a term", role)
-        for index, path in enumerate(wanted.offers):
-            yield from _of_term(path, ("roles", role, "offers", index))
+        for key, paths in (("offers", wanted.offers), ("commands", wanted.commands)):
+            for index, path in enumerate(paths):
+                yield from _of_term(path, ("roles", role, key, index))
+        if not played_terms(wanted):
+            yield Mistake(("roles", role), "has nothing to do", None, "offers or commands")
 
 
 def _of_wiring(scene: Scene) -> Iterator[Mistake]:
@@ -118,6 +122,19 @@ def _of_wiring(scene: Scene) -> Iterator[Mistake]:
         if wire.feeds not in scene.roles:
             yield Mistake(("wiring", index, "feeds"), "is no role", wire.feeds, ", ".join(scene.roles))
         yield from _of_name(scene, wire.through, TermKind.ATTRIBUTE, ("wiring", index, "through"))
+
+
+def _of_pairings(scene: Scene) -> Iterator[Mistake]:
+    for index, pairing in enumerate(scene.pairings):
+        path: Path = ("pairings", index)
+        for key, role in (("controller", pairing.controller), ("controls", pairing.controls)):
+            if role not in scene.roles:
+                yield Mistake((*path, key), "is no role", role, ", ".join(scene.roles))
+        yield from _of_term(pairing.term, (*path, "term"))
+        known = scene.roles.get(pairing.controller)
+        if known is not None and pairing.term not in known.commands:
+            message = f"is not among what {pairing.controller} has to command"
+            yield Mistake((*path, "term"), message, pairing.term, ", ".join(known.commands) or "nothing")
 
 
 def _of_term(path: str, where: Path) -> Iterator[Mistake]:
@@ -195,9 +212,25 @@ def _of_deed(scene: Scene, deed: Deed, path: Path) -> Iterator[Mistake]:
     elif deed.happen is not None:
         yield from _of_name(scene, deed.happen, TermKind.EVENT, (*path, "happen"))
         yield from _of_value(deed.happen, deed.data, (*path, "data"))
+    elif deed.command is not None:
+        yield from _of_command(scene, deed.command, (*path, "command"))
+        yield from _of_value(deed.command, deed.to, (*path, "to"))
     elif deed.invoke is not None:
         yield from _of_name(scene, deed.invoke, TermKind.COMMAND, (*path, "invoke"))
         yield from _of_value(deed.invoke, deed.given, (*path, "given"))
+
+
+def _of_command(scene: Scene, name: str, where: Path) -> Iterator[Mistake]:
+    """Mistakes in what a controller is made to command."""
+    role, path = split_term(name)
+    if role not in scene.roles:
+        yield Mistake(where, "begins with no role of the scene", name, ", ".join(scene.roles))
+        return
+    wrong = list(_of_term(path, where))
+    yield from wrong
+    if not wrong and path not in scene.roles[role].commands:
+        message = f"is not among what {role} has to command; name it there"
+        yield Mistake(where, message, path, ", ".join(scene.roles[role].commands) or "nothing")
 
 
 def _of_value(name: str, value: Value, path: Path) -> Iterator[Mistake]:

@@ -74,6 +74,7 @@ class TogetherCheck:
     """
 
     requirement: Requirement
+    needs_all = True  # every device has to be there when it begins, and is given its power anew if it is not
 
     def subjects(self, home: Home) -> Iterable[Subject]:
         """What to run the check on, one by one; none where the home has nothing that it is about."""

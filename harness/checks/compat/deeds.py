@@ -8,7 +8,7 @@ from harness.checks.behaviour.reach import open_writers
 from harness.checks.bench import Bench, BeyondBenchError, CannotStimulateError
 from harness.checks.compat.stage import Stage
 from harness.model.base import Value
-from harness.model.casting import control_that_sets, control_that_tells
+from harness.model.casting import control_that_sets, control_that_tells, ways_to_command
 from harness.model.meaning import UntranslatableError
 from harness.model.requirement import Need
 from harness.model.scene import Deed, split_term
@@ -23,6 +23,8 @@ async def do(stage: Stage, deed: Deed) -> None:
     try:
         if deed.happen is not None:
             await _operate(bench, role, control_that_tells(words, path, deed.data), deed)
+        elif deed.command is not None:
+            await _command(bench, role, path, deed)
         elif deed.invoke is not None:
             await _order(bench, words, path, deed.given, deed)
         else:
@@ -51,6 +53,31 @@ async def _set(bench: Bench, role: str, words: Words, path: str, deed: Deed) -> 
         await bench.local.sense(name, value)
     else:
         raise BeyondBenchError(f"{deed}: nothing here can stimulate the sensors of {role}")
+
+
+async def _command(bench: Bench, role: str, path: str, deed: Deed) -> None:
+    """Operate a controller so that it commands something."""
+    for way in ways_to_command(bench.profile, path, deed.to):
+        if way.control is not None:
+            await _operate(bench, role, way.control, deed)
+            return
+        name = way.property_ or ""
+        arranger = Arranger(bench)
+        await arranger.look([name])
+        control = control_that_sets(bench.profile, name, way.value, arranger.state.get(name))
+        if control is not None:
+            await _operate(bench, role, control, deed)
+        elif bench.profile.properties[name].writable:
+            transports = open_writers(bench, name)
+            if not transports:
+                raise BeyondBenchError(f"{deed}: this bench has no transport to command {name} of {role}")
+            await bench.write(name, way.value, transport=transports[0].value)
+        elif bench.offers(Need.LOCAL):
+            await bench.local.sense(name, way.value)
+        else:
+            raise BeyondBenchError(f"{deed}: nothing here can stimulate the sensors of {role}")
+        return
+    raise CannotStimulateError(f"{deed}: nothing that a person does to {role} makes it command that")
 
 
 async def _operate(bench: Bench, role: str, control: str | None, deed: Deed) -> None:

@@ -15,7 +15,7 @@ from harness.session.target import UsageError
 from harness.session.together.company import Company, Player, Purpose, facts_of
 from harness.session.together.homes import home_of_scene
 from harness.session.together.planning import plan_together
-from harness.session.together.programs import SceneProgram
+from harness.session.together.programs import BondProgram, Programs, SceneProgram
 from harness.session.together.running import TogetherRun
 
 OF_SCENES = ("COMPAT-1[0-4]", "COMPAT-3*")
@@ -44,7 +44,7 @@ async def play_scene(
     profiles, met = facts_of(in_order)
     _require_power(scene, met)
     home = home_of_scene(scene, profiles, met)
-    run = TogetherRun(home, company, SceneProgram(home))
+    run = TogetherRun(home, company, Programs(SceneProgram(home), BondProgram(home)))
     await run.open()
     try:
         for planned in plan_together(home, select):

@@ -11,11 +11,12 @@ from harness.checks.compat.world import Interpreter, Meaning, News, happened
 from harness.checks.observations import Report
 from harness.compat.prediction import AffordanceKind
 from harness.model.base import Value
-from harness.model.meaning import UntranslatableError
+from harness.model.casting import term_path
+from harness.model.meaning import UntranslatableError, split_use
 from harness.model.rule import Condition, Rule
 from harness.model.scene import conditions_of, split_term, terms_of
 from harness.model.words import UnofferedError, Words
-from harness.session.together.hub import Errand
+from harness.session.together.hub import Errand, Program
 from harness.trace.events import Event
 
 
@@ -24,7 +25,7 @@ class BondProgram:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._bonds = [bond for bond in home.bonds if bond.is_passed_on]
+        self._bonds = [bond for bond in home.bonds if bond.is_passed_on and _is_wanted(home, bond)]
 
     def watched(self) -> frozenset[tuple[str, str]]:
         """The sources of all bonds."""
@@ -56,6 +57,48 @@ class BondProgram:
             if order is not None:
                 is_action = order.kind is AffordanceKind.ACTION
                 yield Errand(bond.name, bond.target, order.name, order.value, is_action)
+
+
+def _is_wanted(home: Home, bond: Bond) -> bool:
+    """Whether the two are bound: in a scene, only those are that it pairs."""
+    if home.scene is None:
+        return True
+    term = split_use(bond.need.uses)[0]
+    return any(
+        (pairing.controller, pairing.controls) == (bond.source, bond.target)
+        and term_path(pairing.term) == term
+        for pairing in home.scene.pairings
+    )
+
+
+class Programs:
+    """Several programs as one."""
+
+    def __init__(self, *programs: Program) -> None:
+        self._programs = programs
+
+    def watched(self) -> frozenset[tuple[str, str]]:
+        """What any of them watches."""
+        return frozenset(each for program in self._programs for each in program.watched())
+
+    def heard(self, role: str, report: Report, changed: bool) -> Iterator[Errand]:
+        """What all of them make of something that was told."""
+        for program in self._programs:
+            yield from program.heard(role, report, changed)
+
+    def availability(self, role: str, there: bool, event: Event) -> Iterator[Errand]:
+        """What all of them make of a device that comes or goes."""
+        for program in self._programs:
+            yield from program.availability(role, there, event)
+
+    def due(self, now: float) -> Iterator[Errand]:
+        """What any of them does because time has passed."""
+        for program in self._programs:
+            yield from program.due(now)
+
+    def next_due(self) -> float | None:
+        """When the first of them is to be asked."""
+        return min((due for each in self._programs if (due := each.next_due()) is not None), default=None)
 
 
 @dataclass(slots=True)

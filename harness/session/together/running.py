@@ -154,7 +154,7 @@ class TogetherRun:
         recorder = self.company.recorder
         names = _names(planned.check.requirement.id, planned.subject)
         recorder.record(CheckStarted(*names))
-        problem, harness_fault, beyond_bench = await self._absence(), False, False
+        problem, harness_fault, beyond_bench = await self._absence(planned.check.needs_all), False, False
         try:
             if problem is None:
                 seconds = CHECK_LIMIT + planned.check.patience(self.home, planned.subject)
@@ -169,13 +169,13 @@ class TogetherRun:
         finally:
             recorder.record(CheckEnded(*names, problem, harness_fault, beyond_bench))
 
-    async def _absence(self) -> str | None:
-        """Why the check cannot be begun: a device that is not there, even after its power was cycled."""
+    async def _absence(self, needs_all: bool) -> str | None:
+        """Why the check cannot be begun: a device never came, or is not there after its power was cycled."""
         for role in self.company.roles:
             attendant = self.company.attendants[role]
             if attendant.absent is not None:
                 return f"{role}: {attendant.absent}"
-            if await self.company.ready(role):
+            if not needs_all or await self.company.ready(role):
                 continue
             if self.company.offers(Need.POWER, role):
                 self.company.recorder.record(
