@@ -214,15 +214,15 @@ def shown_start(case: Case, events: Sequence[Event], line: int) -> Event | None:
     A board that says that it reboots, and does not, would keep everything.
     """
     binding = binding_of(case.profile)
-    for event in events:
-        if event.line <= line:
-            continue
-        text = line_of(event)
-        if text is not None and (tells_boot(binding, text) or tells_ready(binding, text)):
-            return event
-        if is_opened(event) or _is_probe(event):
-            return event
-    return None
+    return next((event for event in events if event.line > line and is_start(binding, event)), None)
+
+
+def is_start(binding: SerialBinding, event: Event) -> bool:
+    """Whether an event shows that the device started a moment ago."""
+    text = line_of(event)
+    if text is not None and (tells_boot(binding, text) or tells_ready(binding, text)):
+        return True
+    return is_opened(event) or _is_probe(event)
 
 
 def _is_probe(event: Event) -> bool:
