@@ -17,6 +17,8 @@ PEOPLE_TAKE = 900.0
 
 EVENT_LIMIT = 250_000
 """Events in the trace of one lane: tens of times what a whole run makes. Beyond, the device floods."""
+LINE_LIMIT = 500_000
+"""Events of the serial line beside those: a board that logs at 115200 bits/s takes 40 minutes for them."""
 
 
 def opening_allowance(profile: Profile) -> float:

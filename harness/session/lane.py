@@ -17,13 +17,22 @@ from harness.model.requirement import Need
 from harness.model.verdict import Verdict
 from harness.session.addresses import address_for
 from harness.session.bench import LabBench
-from harness.session.budget import EVENT_LIMIT, PEOPLE_TAKE, longest_rule
+from harness.session.budget import EVENT_LIMIT, LINE_LIMIT, PEOPLE_TAKE, longest_rule
 from harness.session.equipment import Equipment
 from harness.session.judging import judge
 from harness.session.plan import PlannedCheck
 from harness.session.result import Judgement, RunResult
 from harness.session.target import Target
-from harness.trace.events import CheckEnded, CheckStarted, Event, Judged, Note, RunEnded, RunStarted
+from harness.trace.events import (
+    CheckEnded,
+    CheckStarted,
+    Event,
+    Judged,
+    Note,
+    RunEnded,
+    RunStarted,
+    SerialData,
+)
 from harness.trace.recorder import Recorder
 
 CHECK_LIMIT = 120.0  # seconds for one check, above all that its own waits may take
@@ -121,7 +130,14 @@ class Lane:
         return self._judge(planned)
 
     def _flooded(self) -> None:
-        self.over = f"the device floods: {EVENT_LIMIT} events are in the trace"
+        """So many events are in the trace that one kind of them may be too many."""
+        lines = sum(isinstance(event.body, SerialData) for event in self.events)
+        left = min(EVENT_LIMIT - (len(self.events) - lines), LINE_LIMIT - lines)
+        if left > 0:
+            self._recorder.call_at(len(self.events) + left, self._flooded)
+            return
+        where = f"{lines} of them from its serial line" if lines >= LINE_LIMIT else "most over the network"
+        self.over = f"the device floods: {len(self.events)} events are in the trace, {where}"
         self.give_up()
 
     def _judge(self, planned: PlannedCheck) -> Judgement:

@@ -139,3 +139,24 @@ def test_items_follow_from_the_profile(
         *("DEV.ACTUATOR", "DEV.SENSOR", "DEV.RANGE", "DEV.EVENTS"),
     }
     assert ics_of(load_over_lamp(tmp_path, changes)) == (before | gained) - lost
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "missing"),
+    [
+        (
+            "air-conditioner",
+            {"SERIAL.LINE", "SERIAL.READ", "SERIAL.WRITE", "SERIAL.PRESS", "SERIAL.SENSE", "SERIAL.READY"},
+            set(),
+        ),
+        ("smart-plug", {"SERIAL.LINE", "SERIAL.LOG", "SERIAL.MEMORY"}, {"SERIAL.CLOCK", "SERIAL.READY"}),
+        ("refrigerator", {"SERIAL.LINE", "SERIAL.RESET", "SEC.RESET"}, {"SERIAL.LOG", "SERIAL.NETWORK"}),
+        ("remote-control", set(), {"SERIAL.LINE"}),
+    ],
+)
+def test_what_a_board_can_be_told_follows_from_its_serial_line(
+    profiles: Path, name: str, there: set[str], missing: set[str]
+) -> None:
+    items = ics_of(load_profile(profiles / f"{name}.yaml"))
+    assert there <= items
+    assert not missing & items

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,24 @@ def test_a_lane_whose_trace_is_full_says_so_and_the_others_go_on(monkeypatch: py
     messages = [item.result.outcome.message for item in results[flooding.name].judgements]
     assert "the device floods" in messages[0]
     assert "the end of the world" in messages[0]
+    assert all("not begun: the device floods" in message for message in messages[1:])
+    assert set(verdicts(results[healthy.name]).values()) <= {"pass", "not-applicable"}
+
+
+def test_a_board_that_floods_its_serial_line_comes_to_an_end_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A chatty log is allowed more events than the network is, and the end says where they came from."""
+    monkeypatch.setattr(lane, "EVENT_LIMIT", 1500)
+    monkeypatch.setattr(lane, "LINE_LIMIT", 8000)
+    flooding, healthy = (
+        replace(spec, target=replace(spec.target, serial="pty"))
+        for spec in lanes(CONDITIONER, "console-floods", None)
+    )
+    work = {flooding.name: endless(3), healthy.name: planned_for([healthy], ["MQTT-DEV-00*"])["1"]}
+    results = run([flooding, healthy], work)
+    messages = [item.result.outcome.message for item in results[flooding.name].judgements]
+    assert "8000 of them from its serial line" in messages[0]
     assert all("not begun: the device floods" in message for message in messages[1:])
     assert set(verdicts(results[healthy.name]).values()) <= {"pass", "not-applicable"}
 
