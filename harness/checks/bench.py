@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 from harness.model.base import Value
@@ -18,7 +17,7 @@ from harness.model.profile import Profile
 from harness.model.requirement import Need
 from harness.model.serial import SerialCommand
 from harness.trace import coap, mqtt
-from harness.trace.events import Act, Direction, Event, TcpProbe
+from harness.trace.events import Act, Direction, Event, Refusal, TcpProbe
 
 
 class CannotStimulateError(Exception):
@@ -27,15 +26,6 @@ class CannotStimulateError(Exception):
 
 class BeyondBenchError(CannotStimulateError):
     """This bench cannot do what the check needs, whatever the device does. Ends ``not-applicable``."""
-
-
-class Refusal(StrEnum):
-    """How the tap turns the device's connections away."""
-
-    RESET = "reset"  # accepted and reset at once
-    CONNACK = "connack"  # CONNECT answered by a refusing return code, then closed
-    SILENT = "silent"  # accepted, and not a byte said
-    KICK = "kick"  # a good CONNACK, then closed at once
 
 
 class Hold(Protocol):

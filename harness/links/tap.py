@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 
 from harness.links.endpoint import Endpoint, listen_failure
 from harness.links.errors import LinkError
-from harness.links.tap_link import CONNECT_LIMIT, FROM_DUT, TO_DUT, Link, Refusal, Rewrite
-from harness.trace.events import Direction, Note
+from harness.links.tap_link import CONNECT_LIMIT, FROM_DUT, TO_DUT, Link, Rewrite
+from harness.trace.events import Direction, Note, Refusal
 from harness.trace.mqtt import Packet
 from harness.trace.recorder import Recorder
 

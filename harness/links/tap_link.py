@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from typing import Protocol
 
 from harness.links.endpoint import Endpoint, reason_of
 from harness.links.tap_answers import Answers
 from harness.links.tap_side import End, Lane, Parcel, Side, opposite
-from harness.trace.events import Connection, ConnectionChange, Direction, Fate, MqttPacket, Note, Point
+from harness.trace.events import (
+    Connection,
+    ConnectionChange,
+    Direction,
+    Fate,
+    MqttPacket,
+    Note,
+    Point,
+    Refusal,
+)
 from harness.trace.mqtt import MQTT_5, Connect, Framer, Packet, PacketType, decode, encode_connack
 from harness.trace.recorder import Recorder
 
@@ -22,15 +30,6 @@ Rewrite = Callable[[bytes], Sequence[bytes]]
 
 # Return codes of 3.1.1 and the reason codes of 5.0 that say the same.
 _REASONS = {1: 0x84, 2: 0x85, 3: 0x88, 4: 0x86, 5: 0x87}
-
-
-class Refusal(StrEnum):
-    """How connections of the DUT are turned away."""
-
-    RESET = "reset"  # accepted and reset at once
-    CONNACK = "connack"  # CONNECT answered by a refusing return code, then closed
-    SILENT = "silent"  # accepted, and not a byte said
-    KICK = "kick"  # a good CONNACK, then closed at once
 
 
 class Keeper(Protocol):

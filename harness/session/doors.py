@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from harness.checks.bench import Answer, CannotStimulateError, Refusal
+from harness.checks.bench import Answer, CannotStimulateError
 from harness.checks.payloads import json_text
 from harness.links.broker import Broker
 from harness.links.coap import CoapLink, Endpoint
 from harness.links.mqtt import MqttController
 from harness.links.serial import SerialError, SerialLink
 from harness.links.tap import HalfOpen, Hold, Tap
-from harness.links.tap import Refusal as TapRefusal
 from harness.model.base import Value
 from harness.model.serial import SerialBinding, SerialCommand
 from harness.simulate.device import SimulatedDevice
 from harness.trace import mqtt
-from harness.trace.events import Act, Direction, Event, Stimulus
+from harness.trace.events import Act, Direction, Event, Refusal, Stimulus
 from harness.trace.recorder import Recorder
 
 NEARLY_UP = 0.1  # seconds
@@ -73,7 +72,7 @@ class TapDoors:
         self._recorder.record(
             Stimulus(Act.REFUSE, how.value, json_text(code) if how is Refusal.CONNACK else None)
         )
-        self._tap.refuse(TapRefusal(how.value), code)
+        self._tap.refuse(how, code)
 
     def accept(self) -> None:
         """Take the DUT's connections again."""

@@ -207,6 +207,15 @@ class SerialAnswer:
     problem: str | None = None
 
 
+class Refusal(StrEnum):
+    """How the tap turns the DUT's connections away; stands in the stimulus :attr:`Act.REFUSE`."""
+
+    RESET = "reset"  # accepted and reset at once
+    CONNACK = "connack"  # CONNECT answered by a refusing return code, then closed
+    SILENT = "silent"  # accepted, and not a byte said
+    KICK = "kick"  # a good CONNACK, then closed at once
+
+
 class Act(StrEnum):
     """What the harness did to the DUT, besides the packets that it sent."""
 

@@ -21,7 +21,7 @@ from harness.checks.behaviour.reach import (
     writers_of,
 )
 from harness.checks.behaviour.repeating import other_value
-from harness.checks.bench import Bench, CannotStimulateError, Refusal
+from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
@@ -33,7 +33,7 @@ from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
-from harness.trace.events import Act, Connection, ConnectionChange, Event, Point, Stimulus
+from harness.trace.events import Act, Connection, ConnectionChange, Event, Point, Refusal, Stimulus
 
 Expected = Callable[[str, Value], Value]
 """What a property should be afterwards, by its name and what it was before."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.checks.bench import Bench, Refusal
+from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.losses import RECONNECT, connected, ensure_loss, is_act, returned, settled, wake
@@ -15,7 +15,7 @@ from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
-from harness.trace.events import Act, Connection, ConnectionChange, Direction, Event, Point, Stimulus
+from harness.trace.events import Act, Connection, ConnectionChange, Direction, Event, Point, Refusal, Stimulus
 
 LONG = 10  # times the first pause, after which a session surely held
 TOLERANCE = 0.5  # seconds that connecting may take, and its way to the tap

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from harness.checks.bench import Bench, CannotStimulateError, Refusal
+from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.commands import Setting, command, commanded, present_value, setting_of, settings
@@ -18,7 +18,7 @@ from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
-from harness.trace.events import Act, Direction, Event, MqttPacket, Point
+from harness.trace.events import Act, Direction, Event, MqttPacket, Point, Refusal
 
 ROUNDING = 1e-3  # seconds
 DELIVERY = 2.0  # seconds for the broker to pass on a message

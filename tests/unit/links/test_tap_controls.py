@@ -20,13 +20,13 @@ from tap_rig import (
 )
 
 from harness.links.paho_client import PahoClient
-from harness.links.tap import Refusal
 from harness.trace.events import (
     Direction,
     Fate,
     MqttPacket,
     Note,
     Point,
+    Refusal,
 )
 from harness.trace.mqtt import (
     Connack,

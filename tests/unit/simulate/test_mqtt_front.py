@@ -6,9 +6,8 @@ import pytest
 from mqtt_bench import Bench, on_bench, profile_with
 
 from harness.links.endpoint import User
-from harness.links.tap import Refusal
 from harness.simulate.core import Happening
-from harness.trace.events import Direction, MqttPacket
+from harness.trace.events import Direction, MqttPacket, Refusal
 from harness.trace.mqtt import (
     Connect,
     Disconnect,
