@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import selectors
 import socket
 import sys
 from asyncio import selector_events
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Executor
+from contextvars import Context
 from typing import Any, TypeVar
 
 from harness.links import foreign_clocks
@@ -28,8 +30,15 @@ from harness.links.terminals import Terminals
 
 Result = TypeVar("Result")
 
-START = 1_000_000.0
+START = float(2**20)
 """First reading of a virtual clock, in seconds. Not 0: paho takes a time of 0 for "never"."""
+
+TICK = 2.0**-24
+"""Seconds, sixteen to a microsecond: every virtual timer is due at a whole number of them.
+
+So the clock never reads anything else, and adding and subtracting times is exact: what a device sees does not
+depend on when, in a run of many devices, its turn came.
+"""
 
 FENCELESS_QUIET = 0.05
 """The same where the fence did not come back: a system that drops packets is under a heavy load."""
@@ -41,10 +50,6 @@ latest when the fence has."""
 
 TERMINAL_LIMIT = 0.25
 """Real seconds for bytes to cross a pseudo-terminal, which takes microseconds; after that they never will."""
-
-RESOLUTION = 1e-6
-"""Seconds by which a timer may fire early. asyncio's own, a nanosecond, is lost in the rounding of a clock
-that has gone on for months: a timer that is due would then never count as due, and the loop would spin."""
 
 
 class _PatientSelector(selectors.DefaultSelector):
@@ -88,13 +93,44 @@ class _Transport(selector_events._SelectorSocketTransport):  # type: ignore[name
     def __init__(self, loop: VirtualLoop, sock: socket.socket, *arguments: Any, **named: Any) -> None:
         self._segments = loop.segments
         self._segments.joined(sock)
+        self._kept = bytearray()
         super().__init__(loop, sock, *arguments, **named)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        """As ever, perhaps at the end of the turn."""
+        is_open = self._sock is not None and not self._conn_lost and not self._eof
+        if is_open and self._segments.has_to_wait(self._sock, self._send_kept):
+            self._kept += data
+        else:
+            super().write(data)
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         """As ever."""
-        if self._sock is not None:  # the connection is not lost
-            self._segments.about_to_write(self._sock)
-        super().write(data)
+        self.write(b"".join(list_of_data))
+
+    def write_eof(self) -> None:
+        """As ever."""
+        self._send_kept()
+        super().write_eof()
+
+    def close(self) -> None:
+        """As ever."""
+        self._send_kept()
+        super().close()
+
+    def abort(self) -> None:
+        """As ever; what the socket takes still goes out."""
+        self._send_kept()
+        super().abort()
+
+    def get_write_buffer_size(self) -> int:
+        """With what waits for the end of the turn."""
+        return int(super().get_write_buffer_size()) + len(self._kept)
+
+    def _send_kept(self) -> None:
+        kept, self._kept = bytes(self._kept), bytearray()
+        if kept and self._sock is not None and not self._conn_lost:
+            super().write(kept)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -108,13 +144,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.segments = selector.segments
         self.terminals = selector.terminals
         super().__init__(selector)
-        self._clock_resolution = RESOLUTION
+        self._clock_resolution = TICK / 2  # asyncio's own is lost in the rounding of such times
         selector.may_jump = lambda: self._jobs == 0
         selector.jump = self._jump
 
     def time(self) -> float:
         """Virtual seconds."""
         return self._now
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As ever, at the next tick; all other timers come this way, too."""
+        return super().call_at(math.ceil(when / TICK) * TICK, callback, *args, context=context)
 
     def disagreement(self) -> str | None:
         """Which library was seen to keep another time than this loop, for people; None for none."""

@@ -23,6 +23,7 @@ import os
 import socket
 import sys
 import weakref
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -30,13 +31,13 @@ FENCE_LIMIT = 1.0
 """Real seconds for a fence to come back, which takes microseconds; a system that loses it is not trusted."""
 
 AT_ONCE = 3
-"""Writes to one socket in one turn of the loop that go out at once, each a segment of its own.
+"""Writes to one socket in one turn of the loop that go out at once, each a segment of its own; further ones
+wait for the end of the turn, and go out together.
 
 No congestion window of Linux is below 10 segments where nothing is lost, and two that were read are
 acknowledged at once: so what two turns write is never held back.
 """
 
-_CORK: int | None = getattr(socket, "TCP_CORK", None)
 _QUICK_ACKNOWLEDGEMENT: int | None = getattr(socket, "TCP_QUICKACK", None)
 _BYTES_NOT_SENT = 0x894B  # SIOCOUTQNSD of Linux
 
@@ -94,6 +95,7 @@ class Segments:
     def __init__(self) -> None:
         # Dictionaries keep the order: sets would be walked in another order in each process.
         self._written: dict[socket.socket, int] = {}  # writes in this turn of the loop
+        self._kept: dict[socket.socket, Callable[[], None]] = {}  # who has gathered something to send
         self._held_back: list[socket.socket] = []
         self._sockets: weakref.WeakValueDictionary[_Ends, socket.socket] = weakref.WeakValueDictionary()
 
@@ -102,25 +104,33 @@ class Segments:
         with contextlib.suppress(OSError):  # it has ended already
             self._sockets[sock.getsockname()[:2], sock.getpeername()[:2]] = sock
 
-    def about_to_write(self, sock: socket.socket) -> None:
-        """Call before each write: beyond :data:`AT_ONCE` of them, the rest waits for the end of the turn."""
-        count = self._written[sock] = self._written.get(sock, 0) + 1
-        if count == AT_ONCE + 1 and _CORK is not None:
-            with contextlib.suppress(OSError):  # a closed socket: whoever writes to it will be told
-                sock.setsockopt(socket.IPPROTO_TCP, _CORK, 1)
+    def has_to_wait(self, sock: socket.socket, send_kept: Callable[[], None]) -> bool:
+        """Call before each write. Whoever has to wait keeps the bytes until ``send_kept`` is called.
 
-    def release(self, sock: socket.socket) -> None:
-        """Send what was gathered for ``sock``; call it before closing."""
-        if self._written.pop(sock, 0) > AT_ONCE and _CORK is not None:
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
+        The kernel could gather them, too (TCP_CORK), but gives up after 200 real milliseconds.
+        """
+        count = self._written[sock] = self._written.get(sock, 0) + 1
+        if count <= AT_ONCE:
+            return False
+        self.keeps(sock, send_kept)
+        return True
+
+    def keeps(self, sock: socket.socket, send_kept: Callable[[], None]) -> None:
+        """Somebody has bytes left to send."""
+        self._kept[sock] = send_kept
+
+    def forget(self, sock: socket.socket) -> None:
+        """Call before closing, with nothing left to send."""
+        self._written.pop(sock, None)
+        self._kept.pop(sock, None)
 
     def turn_ends(self) -> None:
         """Send what was gathered in this turn of the loop."""
-        for sock in list(self._written):
-            self.release(sock)
-            if _not_sent(sock):
-                self._held_back.append(sock)
+        kept, self._kept = self._kept, {}
+        for send_kept in kept.values():
+            send_kept()
+        written, self._written = self._written, {}
+        self._held_back += [sock for sock in written if _not_sent(sock)]
         if self._held_back:
             self._ask_for_acknowledgements()
 

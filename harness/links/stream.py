@@ -17,6 +17,7 @@ from harness.links.clock import segments
 from harness.links.endpoint import reason_of as reason_of  # others take it from here, too
 
 CHUNK = 65536  # bytes asked of the kernel at once
+GATHERED = 8192  # bytes at most that wait for the end of a turn; of more, the owner learns what is taken
 
 
 class Watch(Protocol):
@@ -48,6 +49,7 @@ class Stream:
         self.ending = ""
         self.keep_open = False  # for close(): the owner ends the connection in its own way
         self._watch: Watch | None = None
+        self._kept = bytearray()  # written, and waiting for the end of the turn
         self._segments = segments()
         if self._segments:
             self._segments.joined(sock)
@@ -85,27 +87,52 @@ class Stream:
 
     def send(self, data: bytes | bytearray) -> int:
         """Hand bytes to the kernel; return how many it took."""
-        if self._segments:
-            self._segments.about_to_write(self._socket)
+        if self._has_to_wait(len(data)):
+            self._kept += data
+            taken = len(data)
+        else:
+            self._send_kept()
+            if self._kept:
+                raise BlockingIOError
+            taken = self._send(data)
+        if self._watch:
+            self._watch.sent(bytes(data[:taken]))
+        return taken
+
+    def _has_to_wait(self, size: int) -> bool:
+        if self._segments is None or not self._segments.has_to_wait(self._socket, self._send_kept):
+            return False
+        return len(self._kept) + size <= GATHERED
+
+    def _send(self, data: bytes | bytearray) -> int:
         try:
-            taken = self._socket.send(data)
+            return self._socket.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except OSError as error:
             self.ending = f"the connection broke: {reason_of(error)}"
             raise
-        if self._watch:
-            self._watch.sent(bytes(data[:taken]))
-        return taken
+
+    def _send_kept(self) -> None:
+        """At the end of the turn; what the kernel does not take now waits for the end of the next one."""
+        try:
+            while self._kept:
+                del self._kept[: self._send(self._kept)]
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            if self._segments:
+                self._segments.keeps(self._socket, self._send_kept)
+        except OSError:
+            self._kept.clear()  # reading will tell that the connection is over
 
     def close(self) -> None:
         """Close the socket at once, unless ``keep_open`` was set."""
         if self._watch:
             self._watch.closed()
             self._watch = None
+        self._send_kept()
         if not self.keep_open:
             if self._segments:
-                self._segments.release(self._socket)
+                self._segments.forget(self._socket)
             self._socket.close()
 
     async def close_in_order(self, within: float) -> None:
@@ -115,6 +142,8 @@ class Stream:
         bytes that we sent: the other side would see a broken connection instead of an orderly end.
         """
         loop = asyncio.get_running_loop()
+        if self._segments:
+            self._segments.forget(self._socket)
         family, kind = self._socket.family, self._socket.type
         with socket.socket(family, kind, fileno=self._socket.detach()) as plain:
             plain.setblocking(False)
