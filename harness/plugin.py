@@ -163,7 +163,8 @@ class HarnessRun:
         self.page: Path | None = None
         self._verdicts: list[tuple[str, str]] = []
         self._has_checks = False
-        self._lane: str | None = None  # the last one that had a check
+        self._items: list[CheckItem] = []
+        self._lanes: set[str] = set()  # those that a worker has begun with
         self.paths = {Path(name).resolve() for name in described_by(config)}
         self._worker = hasattr(config, "workerinput")
         self._progress = getattr(config, "harness_progress", None)  # set by `harness check`
@@ -189,11 +190,17 @@ class HarnessRun:
             raise KeyboardInterrupt from None
 
     def _enqueue_here(self, runner: Runner, item: CheckItem) -> None:
-        """A worker of pytest-xdist learns of its items one by one, but gets those of a lane together."""
-        if self._lane is not None and self._lane != item.lane and self.config.option.dist == "loadscope":
-            runner.seal(self._lane)
-        self._lane = item.lane
-        runner.enqueue(item.lane, item.planned)
+        """A worker of pytest-xdist learns of its items one by one, but gets those of a lane together.
+
+        So the lane is given all of them at once, and its checks follow each other as they do without workers.
+        """
+        if item.lane in self._lanes:
+            return
+        self._lanes.add(item.lane)
+        for other in self._items:
+            if other.lane == item.lane:
+                runner.enqueue(other.lane, other.planned)
+        runner.seal(item.lane)
 
     def events(self, lane: str) -> Any:
         """The trace of a lane so far."""
@@ -214,7 +221,7 @@ class HarnessRun:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Start all lanes at once: they go on side by side while results are waited for."""
-        items = [item for item in session.items if isinstance(item, CheckItem)]
+        self._items = items = [item for item in session.items if isinstance(item, CheckItem)]
         self._has_checks = bool(items)
         if session.config.option.collectonly or self._worker or not items:
             return

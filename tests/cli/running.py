@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -16,10 +17,17 @@ def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "harness.cli", *map(str, arguments)]
 
 
-def harness(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def harness(
+    *arguments: str | Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end. No traceback may ever be shown to people."""
     done = subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=LIMIT, cwd=cwd, env=environment()
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        cwd=cwd,
+        env={**environment(), **(environ or {})},
     )
     assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
     return done

@@ -1,0 +1,108 @@
+"""Two runs with one seed are one and the same run: verdicts, order and trace, with all times.
+
+What may differ is short: the wall-clock time at which the run began, and the loopback network that each
+process has for itself (127.N.…), which stands in addresses and in the packets that tell them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.cli.running import LIMIT, ROOT, environment, harness
+
+PROFILES = sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml"))
+ALL = ROOT / "profiles" / "*.yaml"
+WHOLE = tuple(
+    ROOT / "profiles" / f"{name}.yaml" for name in ("air-conditioner", "refrigerator", "smart-plug")
+)
+SOME = ("--select", "MQTT-DEV-00*", "--select", "DEV-0*", "--select", "MDNS-1*", "--select", "COAP-CORE-0*")
+
+
+def without_network(text: str) -> str:
+    """The same text in no network: in addresses, also in hexadecimal, and in the bytes of DNS records."""
+    text = re.sub(r"127\.\d+\.(\d+\.\d+)", r"127.N.\1", text)
+    text = re.sub(r"3132372e(?:3\d){1,3}2e", b"127.N.".hex(), text)
+    # A device lives in an even third part, the harness in an odd one, both counted from 0.
+    return re.sub(r"7f[0-9a-f]{2}(0[0-9a-f][0-9a-f]{2})", r"7f--\1", text)
+
+
+def normalised(trace: Path) -> list[str]:
+    text = re.sub(r'"wall_time":"[^"]*"', "", trace.read_text(encoding="utf-8"), count=1)
+    return without_network(text).splitlines()
+
+
+def first_difference(one: list[str], other: list[str]) -> str | None:
+    for ours, theirs in zip(one, other, strict=False):
+        if ours != theirs:
+            return f"{ours}\n{theirs}"
+    return None if len(one) == len(other) else f"{len(one)} lines, {len(other)} lines"
+
+
+def report_of(folder: Path) -> list[dict[str, Any]]:
+    """The report of a run over several devices, without the time of day."""
+    text = without_network((folder / "report.json").read_text(encoding="utf-8"))
+    reports: list[dict[str, Any]] = json.loads(text)
+    for report in reports:
+        del report["started"]
+    return reports
+
+
+def assert_same(one: Path, other: Path) -> None:
+    lanes = sorted(trace.parent.name for trace in one.glob("*/trace.jsonl"))
+    differences = {
+        lane: first_difference(
+            normalised(one / lane / "trace.jsonl"), normalised(other / lane / "trace.jsonl")
+        )
+        for lane in lanes
+    }
+    assert differences == dict.fromkeys(lanes)
+    assert [report["lane"] for report in report_of(one)] == [report["lane"] for report in report_of(other)]
+    for ours, theirs in zip(report_of(one), report_of(other), strict=True):
+        assert ours == theirs
+    assert without_network((one / "junit.xml").read_text()) == without_network(
+        (other / "junit.xml").read_text()
+    )
+
+
+def test_all_checks_in_other_processes_are_the_same_run(tmp_path: Path) -> None:
+    for name, hash_seed, spread in (("one", "1", ()), ("two", "2", ("--pytest", "-n", "2"))):
+        done = harness(
+            *("check", *WHOLE, "--simulate", "--report", tmp_path / name, *spread),
+            environ={"PYTHONHASHSEED": hash_seed},
+        )
+        assert done.returncode == 0, done.stdout
+    assert_same(tmp_path / "one", tmp_path / "two")
+
+
+def test_any_number_of_workers_in_any_front_gives_the_same_report(tmp_path: Path) -> None:
+    common = ("--simulate", "--seed", "7", *SOME)
+    for workers in ("0", "3"):
+        spread = ("--pytest", "-n", workers)
+        done = harness("check", ALL, *common, "--report", tmp_path / workers, *spread)
+        assert done.returncode == 0, done.stdout
+    front = (sys.executable, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", "--profile", ALL)
+    subprocess.run(
+        [*front, *common, "--report", tmp_path / "pytest"],
+        cwd=tmp_path,
+        env=environment(),
+        check=True,
+        capture_output=True,
+        timeout=LIMIT,
+    )
+    assert [report["lane"] for report in report_of(tmp_path / "0")] == PROFILES
+    assert_same(tmp_path / "0", tmp_path / "3")
+    assert_same(tmp_path / "0", tmp_path / "pytest")
+
+
+def test_another_seed_is_another_run(tmp_path: Path) -> None:
+    for seed in ("1", "2"):
+        done = harness("check", *WHOLE, "--simulate", "--seed", seed, *SOME, "--report", tmp_path / seed)
+        assert done.returncode == 0, done.stdout
+    for path in WHOLE:
+        one, two = (normalised(tmp_path / seed / path.stem / "trace.jsonl")[1:] for seed in ("1", "2"))
+        assert one != two
