@@ -34,6 +34,12 @@ class Dut:
         legal = self.profile.properties[name].accepts(value)
         self._runner.wait(bench.write(name, value, transport=transport or self._transport, legal=legal))
 
+    def invoke(self, name: str, value: Value = None, *, transport: str | None = None) -> None:
+        """Invoke an action. What :meth:`reports` accepts afterwards came after this."""
+        bench = self._lane.bench
+        self._mark = bench.mark()
+        self._runner.wait(bench.invoke(name, value, transport=transport or self._transport))
+
     def read(self, name: str, *, transport: str | None = None) -> Value:
         """The present value of a property: asked over CoAP, the last report over MQTT."""
         return self._runner.wait(self._lane.bench.read(name, transport=transport or self._transport))

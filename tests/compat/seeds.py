@@ -155,27 +155,6 @@ SEEDS: tuple[Seed, ...] = (
         },
     ),
     Seed(
-        "action-without-input",
-        K.TYPE,
-        BLOCKS,
-        "needs.note.by[0]",
-        {"actions": {"show": {"input": None}}},
-        on_wire=True,
-    ),
-    Seed(
-        "action-with-input",
-        K.TYPE,
-        BLOCKS,
-        "actions.up.input.type",
-        {
-            "capabilities": {
-                "OnOff": {"OnOff": None, "On": {"action": "up"}, "Off": {"action": "down"}},
-            },
-            "actions": {"up": {"input": {"type": "integer"}}, "down": {"input": {"type": "integer"}}},
-            **_mqtt(actions={"up": {"command": "tplug-0a1b2c/up"}, "down": {"command": "tplug-0a1b2c/down"}}),
-        },
-    ),
-    Seed(
         "range-narrower",
         K.RANGE,
         DEGRADES,
