@@ -91,4 +91,5 @@ def test_one_connection_is_kept_alive_for_hours() -> None:
             and (event.body.point, event.body.direction) == (Point.TAP, Direction.FROM_DUT)
         ]
         assert len(sent) >= 3 * HOUR / binding.keep_alive - 2
-        assert max(later - earlier for earlier, later in itertools.pairwise(sent)) <= binding.keep_alive
+        longest = max(later - earlier for earlier, later in itertools.pairwise(sent))
+        assert longest <= binding.keep_alive + 0.001
