@@ -13,7 +13,7 @@ from harness.checks.catalogue import check_named
 from harness.checks.security.exposure import CONTROL
 from harness.model.base import Value
 from harness.model.verdict import Outcome, Subject, Verdict
-from harness.trace.events import Act, CheckEnded, Stimulus, TcpProbe
+from harness.trace.events import Act, CheckEnded, ConnectionChange, Stimulus, TcpProbe
 from harness.trace.mqtt import encode_publish
 from tests.checks.mqtt_traces import BASE, FROM, PLUG, TO, Run
 
@@ -327,3 +327,34 @@ def test_a_program_of_this_machine_is_not_the_device() -> None:
 
 def test_without_an_address_of_its_own_the_device_cannot_be_scanned() -> None:
     assert Scene("SEC-01").judged().verdict is Verdict.NOT_APPLICABLE
+
+
+# Controls without the broker
+
+
+def returning_after_an_outage() -> Scene:
+    scene = Scene("DEV-15", "button")
+    scene.run.change(1, ConnectionChange.RESET, TO)
+    scene.at(1).run.change(2, ConnectionChange.OPENED, FROM)
+    scene.at(2).act(Act.LOCAL, "button").at(3).act(Act.ACCEPT, "")
+    scene.at(4).run.session(3)
+    return scene
+
+
+def owed(scene: Scene, word: str) -> Scene:
+    """The device sends once more what was not acknowledged before the outage."""
+    scene.run.tap(
+        FROM, encode_publish(RELAY, word.encode(), 1, packet_id=100, retain=True, dup=True), number=3
+    )
+    return scene
+
+
+def test_what_a_control_did_without_the_broker_is_told_after_the_return() -> None:
+    assert returning_after_an_outage().relay("OFF").judged().verdict is PASS
+    assert returning_after_an_outage().relay("ON").judged().verdict is FAIL
+
+
+def test_what_was_owed_from_before_an_outage_is_not_the_state_after_it() -> None:
+    assert owed(returning_after_an_outage(), "ON").relay("OFF").judged().verdict is PASS
+    assert owed(returning_after_an_outage(), "ON").relay("ON").judged().verdict is FAIL
+    assert owed(returning_after_an_outage(), "OFF").judged().verdict is FAIL

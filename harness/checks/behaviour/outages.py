@@ -364,14 +364,13 @@ class ControlsWithoutBroker(Check):
         if not ends or accepted is None or not noticed:
             return inconclusive(f"the device did not notice an outage before {name} was operated", operated)
         before = case.known(effect.property_, operated.line)
-        # What a kept session still owed from before the outage says nothing of the state after it.
-        after = [
-            r
-            for r in case.reports(effect.property_, Transport.MQTT)
-            if r.event.line > accepted.line and not r.repeated
-        ]
-        if before is None or not after:
+        told = [r for r in case.reports(effect.property_, Transport.MQTT) if r.event.line > accepted.line]
+        if before is None or not told:
             return inconclusive(f"{effect.property_} was not told before or after the outage", operated)
+        # What a kept session still owed from before the outage says nothing of the state after it.
+        after = [report for report in told if not report.repeated]
+        if not after:
+            return failed(f"only what was told before {name} was operated came after the return", told)
         schema = case.profile.properties[effect.property_]
         expected = effect_value(schema, effect, {effect.property_: before.value})
         if same_value(expected, before.value):
