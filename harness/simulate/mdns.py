@@ -103,7 +103,7 @@ class MdnsFront:
             self.habits,
             address=self._host,
             port_of=self._port_of,
-            host=self._host_label,
+            host=self.habits.host or self._host_label,
             instances=self._instances,
         )
 

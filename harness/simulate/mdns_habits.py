@@ -36,6 +36,7 @@ class MdnsHabits:
     host_ttl: int = 120  # of A, SRV and NSEC
     other_ttl: int = 4500  # of PTR and TXT
     address: str | None = None  # announced in place of its own
+    host: str | None = None  # host label in place of the declared one
     srv_port_offset: int = 0
     srv_weight: int = 0
     txt: tuple[bytes, ...] | None = None  # strings in place of the declared ones; () makes empty rdata

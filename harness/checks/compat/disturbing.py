@@ -235,9 +235,10 @@ class ComeBack(TogetherCheck):
         missing = []
         for role in case.home.on_mqtt():
             # Where it was asked for something: it may be connected, and deaf for want of its subscriptions.
-            asked = [event.line for event in acts_on(case, role, Act.WRITE)]
-            since = max([restarts[0].line, *asked[:1]])
-            alive = life_after(case.of(role), since, Transport.MQTT)
+            asked = [event for event in acts_on(case, role, Act.WRITE) if event.line > restarts[0].line]
+            names = {event.body.name for event in asked if isinstance(event.body, Stimulus)}
+            since = asked[0].line if asked else restarts[0].line
+            alive = life_after(case.of(role), since, Transport.MQTT, names)
             missing += [] if alive else [role]
             evidence += [alive] if alive else []
         if missing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from harness.checks.behaviour.commands import command_and_wait
 from harness.checks.behaviour.forecast import obstacles
@@ -78,9 +78,15 @@ def _sensed(bench: Bench, state: dict[str, Value]) -> Iterator[tuple[str, Value]
             yield name, other
 
 
-def life_after(case: Case, line: int, transport: Transport | None = None) -> Report | None:
-    """The first thing that the device itself told after a line of the trace, over that transport or any."""
+def life_after(
+    case: Case, line: int, transport: Transport | None = None, names: Collection[str | None] = ()
+) -> Report | None:
+    """The first thing that the device itself told after a line of the trace.
+
+    Over any transport unless one is given, and of anything unless there are ``names``.
+    """
     for report in case.all_reports:
-        if report.event.line > line and not report.is_stored and transport in (None, report.transport):
+        is_own = report.event.line > line and not report.is_stored
+        if is_own and transport in (None, report.transport) and (not names or report.name in names):
             return report
     return None

@@ -139,7 +139,7 @@ def _fate(
         if report.event.line >= stop:
             break
         if expected and not any(_shows(bond, each, report) for each in expected):
-            if any(each.name == report.name and each.kind is AffordanceKind.PROPERTY for each in expected):
+            if _is_other(case, bond, expected, report, begin):
                 otherwise = report
             continue
         return (Fate.FOLLOWED if report.time <= deadline else Fate.LATE), report
@@ -147,6 +147,17 @@ def _fate(
     if not watched or _line_at(case, deadline) >= stop:
         return Fate.VOID, None
     return (Fate.OTHERWISE, otherwise) if otherwise is not None else (Fate.MISSED, None)
+
+
+def _is_other(
+    case: TogetherCase, bond: Bond, expected: tuple[Effect, ...], report: Report, begin: int
+) -> bool:
+    """Whether a report says that the target became something else: not what it should, nor what it was."""
+    if not any(each.name == report.name and each.kind is AffordanceKind.PROPERTY for each in expected):
+        return False
+    before = case.of(bond.target).known(report.name, begin)
+    schema = bond.target_profile.properties[report.name]
+    return before is None or not schema.agrees(report.value, before.value)
 
 
 def _shows(bond: Bond, effect: Effect, report: Report) -> bool:

@@ -100,6 +100,7 @@ class Watch:
         }
         for event in stage.trace:
             self._take(event)
+        self.seen = stage.mark()
 
     def reached_by(self, event: Event) -> bool:
         """Whether everything is so with one more event."""

@@ -148,14 +148,15 @@ def _beginning(case: TogetherCase, scene: Scene, step: Step, deeds: list[Event])
 async def _bring_about(stage: Stage, scene: Scene) -> None:
     """How things stand at first. Raises CannotStimulateError."""
     for at, deed in enumerate(scene.start):
-        since = stage.mark()
-        await do(stage, deed)
         if deed.set is None:
+            await do(stage, deed)
             continue
         condition = Condition(property_=deed.set, equals=deed.to)
-        watch = Watch(stage, Step(id=f"start-{at}", purpose="at first", then=(condition,)), since)
-        if not watch.progress.reached:
-            await stage.until(watch.reached_by, within=AT_FIRST, what=f"{condition} at first")
+        watch = Watch(stage, Step(id=f"start-{at}", purpose="at first", then=(condition,)), stage.mark())
+        if watch.progress.reached:
+            continue  # what is so already is not commanded: not every device takes that well
+        await do(stage, deed)
+        await stage.until(watch.reached_by, within=AT_FIRST, since=watch.seen, what=f"{condition} at first")
         if not watch.progress.reached:
             raise CannotStimulateError(f"the scene does not begin: {watch.progress.missing()}")
 
