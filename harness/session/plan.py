@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from harness.checks.behaviour.reach import NEED_OF, readers_of, writers_of
 from harness.checks.catalogue import Check, all_checks
+from harness.checks.observations import Transport
 from harness.model.ics import ics_of, satisfies
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import Area, Need
 from harness.model.verdict import Subject
 
 MISSING = {
@@ -57,11 +59,29 @@ def plan(profile: Profile, needs_met: frozenset[str], select: Sequence[str] = ()
         subjects = tuple(check.subjects(profile))
         if not subjects:
             planned.append(PlannedCheck(check, Subject(), "the profile has nothing that this check is about"))
-        planned += [
-            PlannedCheck(check, subject, MISSING[missing] if missing else None) for subject in subjects
-        ]
+        for subject in subjects:
+            lacking = missing or _unwatched(profile, check, subject, needs_met)
+            planned.append(PlannedCheck(check, subject, MISSING[lacking] if lacking else None))
     chosen = [item for item in planned if _selected(item, select)]
     return tuple(sorted(chosen, key=lambda item: item.check.passive))
+
+
+def _unwatched(profile: Profile, check: Check, subject: Subject, needs_met: frozenset[str]) -> Need | None:
+    """The network that a check is about, where nobody watches that; None where somebody does."""
+    area = check.requirement.area
+    if area not in (Area.BEHAVIOUR, Area.SECURITY, Area.SERIAL):
+        return None
+    wanted = list(NEED_OF.values())
+    if subject.transport in list(Transport):
+        wanted = [NEED_OF[Transport(subject.transport)]]
+    elif subject.name in (*profile.properties, *profile.events, *profile.actions):
+        carriers = (*readers_of(profile, subject.name), *writers_of(profile, subject.name))
+        wanted = [NEED_OF[carrier] for carrier in carriers]
+    elif area is Area.SERIAL:
+        return None  # what is done at the board, or to the device as a whole
+    elif area is Area.SECURITY:
+        wanted.append(Need.MDNS)
+    return wanted[0] if wanted and not any(need in needs_met for need in wanted) else None
 
 
 def _selected(item: PlannedCheck, select: Sequence[str]) -> bool:

@@ -16,6 +16,7 @@ from harness.model.base import Value
 from harness.model.requirement import Need
 from harness.model.rule import Rule
 from harness.model.schema import same_value
+from harness.model.serial import SerialCommand
 
 
 class Arranger:
@@ -41,10 +42,22 @@ class Arranger:
                 except CannotStimulateError:
                     continue  # told by another transport, or by none
             else:
-                self.state.pop(name, None)  # nobody knows what became of it
+                await self._ask_board(name)
         if not self._found:
             self._found = dict(self.state)
         return self.state
+
+    async def _ask_board(self, name: str) -> None:
+        """Take the word of the board itself, where no network that is watched tells a property."""
+        binding = self._profile.bindings.serial
+        if not self._bench.offers(Need.SERIAL) or binding is None or not binding.can_read(name):
+            self.state.pop(name, None)  # nobody knows what became of it
+            return
+        answer = await self._bench.serial.command(SerialCommand.READ_STATE, name)
+        if answer.problem is None:
+            self.state[name] = answer.value
+        else:
+            self.state.pop(name, None)
 
     async def bring_about(
         self, goal: Callable[[State], bool], names: Iterable[str], what: str, tries: int = 3
@@ -137,6 +150,8 @@ class Arranger:
         """Make a move, and wait for nothing."""
         bench = self._bench
         match move.kind:
+            case MoveKind.WRITE if not open_writers(bench, move.name) and self._is_set_at_board(move.name):
+                await bench.serial.command(SerialCommand.WRITE_PROPERTY, move.name, move.value)
             case MoveKind.WRITE:
                 transport = self._commander(move.name)
                 await bench.write(move.name, move.value, transport=transport.value)
@@ -149,6 +164,10 @@ class Arranger:
                 await bench.local.sense(move.name, move.value)
             case MoveKind.WAIT:
                 pass  # the waiting is for what the rule does
+
+    def _is_set_at_board(self, name: str) -> bool:
+        binding = self._profile.bindings.serial
+        return self._bench.offers(Need.SERIAL) and binding is not None and binding.can_write(name)
 
     def remember(self, name: str) -> None:
         """Note what a sensor sees, before it is made to see something else."""

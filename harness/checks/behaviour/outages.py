@@ -10,7 +10,7 @@ from harness.checks.behaviour.arranging import Arranger, arranged
 from harness.checks.behaviour.commands import ROUNDING, command_and_wait, described
 from harness.checks.behaviour.forecast import State, obstacles
 from harness.checks.behaviour.locally import unlock
-from harness.checks.behaviour.planning import effect_value
+from harness.checks.behaviour.planning import Move, MoveKind, effect_value
 from harness.checks.behaviour.reach import (
     each,
     name_of,
@@ -54,14 +54,17 @@ def settings(profile: Profile) -> list[str]:
 async def set_unusual(bench: Bench, arranger: Arranger) -> None:
     """Put every setting to another value than it has, as far as rules let that be."""
     for name in settings(bench.profile):
-        for transport in open_writers(bench, name)[:1]:
-            try:
-                value = await other_value(bench, arranger, name)
-            except CannotStimulateError as reason:
-                bench.note(f"{name} stays as it is: {reason}")
-                continue
-            await command_and_wait(bench, name, value, transport)
-            await arranger.look()
+        try:
+            value = await other_value(bench, arranger, name)
+            for transport in open_writers(bench, name)[:1]:
+                await command_and_wait(bench, name, value, transport)
+                break
+            else:
+                await arranger.act(Move(MoveKind.WRITE, name, value))  # at the board, if anywhere
+        except CannotStimulateError as reason:
+            bench.note(f"{name} stays as it is: {reason}")
+            continue
+        await arranger.look()
 
 
 async def lose_connection(bench: Bench) -> None:

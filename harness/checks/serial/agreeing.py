@@ -21,7 +21,16 @@ from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
-from harness.checks.serial.board import Told, answers, ask, binding_of, good, until_reported, value_of
+from harness.checks.serial.board import (
+    Told,
+    answers,
+    ask,
+    binding_of,
+    good,
+    require_network,
+    until_reported,
+    value_of,
+)
 from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.profile import InvalidValuePolicy, Profile
@@ -60,6 +69,7 @@ class SameOnBothSides(Check):
     """Once as it was found, once with the settings changed."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        require_network(bench)
         async with arranged(bench) as arranger:
             await _ask_both(bench)
             await set_unusual(bench, arranger)

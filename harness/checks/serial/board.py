@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.checks.behaviour.reach import readers_of
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, BeyondBenchError, CannotStimulateError
 from harness.checks.case import Case, Seen
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
@@ -50,6 +50,14 @@ async def ask(bench: Bench, command: SerialCommand, name: str | None = None, val
         about = f"{command} {name}" if name else str(command)
         raise CannotStimulateError(f"the board gave no good answer to {about}: {answer.problem}")
     return answer.value
+
+
+def require_network(bench: Bench) -> None:
+    """Raise BeyondBenchError where nothing is seen of the device but its serial line."""
+    if not bench.offers(Need.BROKER) and not bench.offers(Need.COAP):
+        raise BeyondBenchError(
+            "only the serial line of the DUT is watched; use --listen, --mqtt or --coap for its network, too"
+        )
 
 
 async def board_shows(bench: Bench, name: str, wanted: Callable[[Value], bool], *, within: float) -> bool:

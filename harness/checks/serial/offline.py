@@ -12,7 +12,7 @@ from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Transport
-from harness.checks.serial.board import Told, answers, ask, binding_of, fresh_reports, good
+from harness.checks.serial.board import Told, answers, ask, binding_of, fresh_reports, good, require_network
 from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
@@ -156,6 +156,7 @@ class ToldAfterwards(Check):
     """Every setting that the console can set, in one absence."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        require_network(bench)
         names = _settable(bench.profile)
         async with arranged(bench) as arranger:
             values: dict[str, Value] = {}

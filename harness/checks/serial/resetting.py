@@ -22,6 +22,7 @@ from harness.checks.serial.board import (
     good,
     hear_boot,
     is_opened,
+    require_network,
     shown_start,
 )
 from harness.checks.serial.watching import search
@@ -335,6 +336,10 @@ class SecretsForgotten(AfterReset):
 )
 class SetUpAgain(AfterReset):
     """A reset that makes a brick helps nobody."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        require_network(bench)
+        await super().stimulate(bench, subject)
 
     def judge_reset(self, run: Case, act: Seen[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
         joined = first(run.acts(Act.CONSOLE), lambda seen: seen.line > act.line and is_provision(seen.what))

@@ -24,6 +24,7 @@ from harness.checks.serial.board import (
     is_start,
     line_of,
     reboot,
+    require_network,
     shown_start,
     starts_board,
     value_of,
@@ -244,6 +245,7 @@ class BootTime(Check):
     """From the command to the first sign on each network."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        require_network(bench)
         binding, since = binding_of(bench.profile), bench.mark()
         limit = ATTEMPTS * bench.profile.behaviour.boot
         deadline = bench.now + limit

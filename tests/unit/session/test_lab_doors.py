@@ -126,7 +126,7 @@ def test_checks_that_cut_the_power_pass_on_a_real_device() -> None:
 
 def test_checks_that_cut_the_power_find_the_fault_of_a_real_device() -> None:
     judgements, _ = check("DEV-14", faults=["settings-lost-at-power-cut"])
-    assert verdicts(judgements) == {Verdict.WARN}, judgements
+    assert verdicts(judgements) == {Verdict.FAIL}, judgements
 
 
 def test_a_switch_that_switches_nothing_lets_no_check_pass() -> None:
