@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.model.base import Value
-from harness.model.binding import CoapEvent, CoapProperty, MqttEvent, MqttProperty
 from harness.model.capability import Access, Cause, Need, Offer, SecurityLevel, Transport
 from harness.model.profile import Profile
 from harness.model.quantities import conversion
@@ -214,22 +213,6 @@ def schema_of_cause(profile: Profile, cause: Cause) -> DataSchema | None:
 def schema_taken(profile: Profile, need: Need) -> DataSchema | None:
     """The schema of what a need can take; None where it takes anything."""
     return need.takes or (profile.properties.get(need.into) if need.into is not None else None)
-
-
-def mqtt_told(profile: Profile, offered: Offered) -> MqttProperty | MqttEvent | None:
-    """How MQTT tells what is offered, if it does."""
-    mqtt = profile.bindings.mqtt
-    if mqtt is None:
-        return None
-    return mqtt.properties.get(offered.affordance) or mqtt.events.get(offered.affordance)
-
-
-def coap_told(profile: Profile, offered: Offered) -> CoapProperty | CoapEvent | None:
-    """How CoAP tells what is offered, if it does."""
-    coap = profile.bindings.coap
-    if coap is None:
-        return None
-    return coap.properties.get(offered.affordance) or coap.events.get(offered.affordance)
 
 
 def _offered(profile: Profile, key: str, name: str, offer: Offer) -> Offered:

@@ -88,6 +88,13 @@ def conversion(source: str | None, target: str | None) -> Conversion | None:
     here, there = _quantity(source), _quantity(target)
     if here is None or there is None:
         return None
+    try:
+        return _between(here, there)
+    except (ArithmeticError, ValueError):
+        return None  # the logarithm of what has none
+
+
+def _between(here: Any, there: Any) -> Conversion | None:
     if here.dimensionality == there.dimensionality:
         zero, one, hundred = (_converted(value, here, there) for value in (0, 1, 100))
         # Decibels and their like are logarithms, which no straight line converts.
@@ -123,11 +130,12 @@ def _registry() -> Any:
 
 @cache
 def _quantity(code: str) -> Any:
+    from lark.exceptions import LarkError
     from ucumvert.parser import InvalidUcumError
 
     if code.startswith("{") and code.endswith("}"):
         return _registry().Quantity(1, "dimensionless")  # an annotation alone counts as 1
     try:
         return _registry().from_ucum(code)
-    except InvalidUcumError:
-        return None
+    except (InvalidUcumError, LarkError):
+        return None  # no code, or one that says nothing clear, such as a logarithm squared

@@ -62,3 +62,34 @@ def test_ucum_codes_are_known(code: str) -> None:
 @pytest.mark.parametrize("code", ["degC", "°C", "kWh", "percent", "", "a b", "rpm"])
 def test_what_looks_like_a_unit_is_not_taken_for_one(code: str) -> None:
     assert not is_unit(code)
+
+
+UNITS = [
+    "m",
+    "g",
+    "s",
+    "K",
+    "Cel",
+    "[degF]",
+    "%",
+    "W",
+    "V",
+    "lx",
+    "B[W]",
+    "Np",
+    "[pH]",
+    "dB",
+    "bit",
+    "rad",
+    "10*",
+]
+SIGNS = ["{x}", "1", "2", ".", "/", "-1", "k", "(", ")", "10^", "[p'diop]"]
+CODES = st.lists(st.sampled_from([*UNITS, *SIGNS]), max_size=4).map("".join)
+
+
+@given(st.text(max_size=8) | CODES, CODES)
+def test_no_code_is_too_odd(first: str, second: str) -> None:
+    found = conversion(first, second)
+    if found is not None and first != second:
+        assert is_unit(first)
+        assert is_unit(second)
