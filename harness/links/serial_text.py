@@ -33,8 +33,8 @@ class TextTalk:
         self._quality = Quality()
 
     def greeting(self) -> tuple[bytes, str]:
-        """An empty line: it ends whatever half a line stands in the board's input."""
-        return self._console.line_ending.raw, ""
+        """An empty line, after what drops half a command: for whatever stands in the board's input."""
+        return bytes.fromhex(self._console.cancel or "") + self._console.line_ending.raw, ""
 
     def split(self, data: bytes) -> Iterator[Piece]:
         """Lines, and what is left."""

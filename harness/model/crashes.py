@@ -143,7 +143,7 @@ BOOTS: dict[ChipFamily, tuple[str, ...]] = {
     ChipFamily.NRF: (r"<info> app: (.* )?(started|Start)",),
     ChipFamily.REALTEK: (r"^ROM:\[V\d", r"^#calibration_ok:"),
     ChipFamily.BEKEN: (r"^(V:)?BK7231\S*_\d", r"^prvHeapInit-start addr"),
-    ChipFamily.LINUX: (r"Booting Linux on physical CPU", r"^U-Boot (SPL )?20\d\d\.\d\d"),
+    ChipFamily.LINUX: (r"Booting Linux on physical CPU", r"^U-Boot SPL 20\d\d\.\d\d", r"^DRAM:\s+\d"),
 }
 
 

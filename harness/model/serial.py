@@ -145,6 +145,11 @@ class TextConsole(Part):
 
     prompt: str | None = Field(None, description="what the console shows while it waits for a command")
     line_ending: LineEnding = Field(LineEnding.CRLF, description="what ends a line that is typed")
+    cancel: Hex | None = Field(
+        None,
+        description="what drops a half-typed command, such as 03 (Ctrl-C) for a shell, which waits for the "
+        "end of a quotation",
+    )
     echo: bool = Field(True, description="what is typed comes back")
     errors: tuple[Template, ...] = Field(
         (), description="lines that refuse a command; {reason} is the reason, {any} is any text"

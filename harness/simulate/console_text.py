@@ -31,6 +31,9 @@ class TextLanguage:
         self._board = board
         self._console = console
         self._typed = bytearray()
+        self._cancel = bytes.fromhex(text.cancel or "")
+        dropped = b"|" + re.escape(self._cancel) if self._cancel else b""
+        self._ends = re.compile(rb"\r\n?|\n" + dropped)
         self._commands = [(_expression(each.send), command) for command, each in text.commands.items()]
         self._properties = {bound.name or name: name for name, bound in text.properties.items()}
         self._controls = {label: name for name, label in text.controls.items()}
@@ -38,10 +41,11 @@ class TextLanguage:
     def received(self, data: bytes) -> None:
         """Characters are typed."""
         self._typed += data
-        while (match := re.search(rb"\r\n?|\n", self._typed)) is not None:
-            line = bytes(self._typed[: match.start()])
+        while (match := self._ends.search(self._typed)) is not None:
+            line, end = bytes(self._typed[: match.start()]), bytes(match[0])
             del self._typed[: match.end()]
-            self._entered(line.decode("utf-8", "replace"))
+            if end != self._cancel:
+                self._entered(line.decode("utf-8", "replace"))
         del self._typed[LONGEST_LINE:]
 
     def changed(self, change: Change) -> None:

@@ -182,7 +182,7 @@ class SettingsOutliveReconnect(Check):
     purpose="ensure that after a loss of power the IUT comes back by itself, in the declared state",
     stimulus="Put the settings to other values, cut the power, and give it again",
     expect="The device comes back within behaviour.boot; each setting is as power_up declares",
-    ics="DEV.ACTUATOR",
+    ics="DEV.ACTUATOR & (MQTT.CLIENT | COAP.SERVER)",
     needs=(Need.POWER,),
     usual_cause="Settings are written to flash seconds after they change, or never; or the state that is "
     "reported at start is read from flash and the output is not.",

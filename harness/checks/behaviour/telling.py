@@ -68,7 +68,7 @@ def _schema_of(profile: Profile, name: str) -> DataSchema | None:
     purpose="ensure that JSON payloads are JSON: numbers with a point, no NaN, no infinities, UTF-8",
     stimulus="Every report of the run that the profile declares as JSON counts",
     expect="A strict parser takes it; a value that is missing is null or left out",
-    ics="DEV.SENSOR | DEV.ACTUATOR | DEV.EVENTS",
+    ics="(DEV.SENSOR | DEV.ACTUATOR | DEV.EVENTS) & (MQTT.CLIENT | COAP.SERVER)",
     usual_cause="printf() of a number that is not one, or under a locale with a decimal comma: one bad value "
     "spoils the whole object.",
 )

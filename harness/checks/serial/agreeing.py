@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from harness.checks.behaviour.arranging import arranged
 from harness.checks.behaviour.commands import described
 from harness.checks.behaviour.locally import told_in_time
@@ -67,6 +69,9 @@ def _on_both_sides(profile: Profile) -> list[str]:
 )
 class SameOnBothSides(Check):
     """Once as it was found, once with the settings changed."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return (Subject(),) if _on_both_sides(profile) else ()
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         require_network(bench)

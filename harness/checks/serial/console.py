@@ -19,7 +19,7 @@ from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.serial import SerialCommand
 from harness.model.verdict import Outcome, Subject
-from harness.trace.events import Act, Event, SerialAnswer, SerialData, Stimulus
+from harness.trace.events import Act, Direction, Event, SerialAnswer, SerialData, Stimulus
 
 ASKING = (
     SerialCommand.FIRMWARE_VERSION,
@@ -32,6 +32,8 @@ ASKING = (
 SHOWN = 8  # events that a pass names
 LONG = 8192  # characters of a line that nobody types
 NOISE = 512  # bytes
+SILENCE = 0.2  # seconds without a byte after which a board has said all that it had to say
+LONGEST_TALK = 25  # silences that are waited for; a board that logs without end is asked all the same
 PATIENCE = 3
 """So many times it is asked after something odd: what stood in its input may spoil the first command."""
 
@@ -100,6 +102,8 @@ class Unbroken(Check):
         for raw, what in self.oddities(bench):
             await bench.serial.send(raw, what)
             for _ in range(PATIENCE):
+                # Otherwise a late answer to an earlier question would pass for one to the next.
+                await _until_silent(bench)
                 if (await bench.serial.command(*command)).problem is None:
                     break
 
@@ -125,6 +129,20 @@ class Unbroken(Check):
         return passed(f"the board answers as before after {self.odd}", sent, told[-1].event)
 
 
+async def _until_silent(bench: Bench) -> None:
+    """Let a board finish that is behind with what it was sent."""
+    for _ in range(LONGEST_TALK):
+        since = bench.mark()
+        what = "the board to have said all that it had to say"
+        if not await bench.until(_is_said, within=SILENCE, since=since, what=what):
+            return
+
+
+def _is_said(event: Event) -> bool:
+    body = event.body
+    return isinstance(body, SerialData) and body.direction is Direction.FROM_DUT
+
+
 def _broken(case: Case, sent: Sequence[Seen[Stimulus, Stimulus]]) -> Outcome | None:
     """The failure, if the board crashed or started anew after something was sent."""
     binding = binding_of(case.profile)
@@ -143,9 +161,12 @@ def _broken(case: Case, sent: Sequence[Seen[Stimulus, Stimulus]]) -> Outcome | N
 
 
 def _ending(profile: Profile) -> bytes:
-    """What ends a line of the console; nothing where it has no lines."""
+    """What ends a line of the console; nothing where it has no lines.
+
+    A shell may rightly take it for the beginning of something longer, which is dropped then.
+    """
     text = binding_of(profile).text
-    return text.line_ending.raw if text is not None else b""
+    return text.line_ending.raw + bytes.fromhex(text.cancel or "") if text is not None else b""
 
 
 @requirement(

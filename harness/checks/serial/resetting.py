@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.checks.behaviour.arranging import arranged
-from harness.checks.behaviour.outages import hear_again, set_unusual, settings
+from harness.checks.behaviour.outages import hear_again, settings
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
@@ -25,6 +25,7 @@ from harness.checks.serial.board import (
     require_network,
     shown_start,
 )
+from harness.checks.serial.settings import change_settings, shown_settings
 from harness.checks.serial.watching import search
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.schema import same_value
@@ -98,7 +99,7 @@ async def reset(bench: Bench) -> None:
     """Change what can be changed, reset, look at board and network, and set the device up again."""
     profile, binding = bench.profile, binding_of(bench.profile)
     async with arranged(bench) as arranger:
-        await set_unusual(bench, arranger)
+        await change_settings(bench, arranger)
         await _look(bench)
         since = bench.mark()
         await ask(bench, SerialCommand.FACTORY_RESET)
@@ -120,9 +121,8 @@ async def reset(bench: Bench) -> None:
 async def _look(bench: Bench) -> None:
     """What the board tells of its settings and of what it knows of its owner."""
     binding = binding_of(bench.profile)
-    for name in settings(bench.profile):
-        if binding.can_read(name):
-            await ask(bench, SerialCommand.READ_STATE, name)
+    for name in shown_settings(bench.profile):
+        await ask(bench, SerialCommand.READ_STATE, name)
     if binding.knows(SerialCommand.CREDENTIALS):
         await ask(bench, SerialCommand.CREDENTIALS)
 
@@ -157,7 +157,7 @@ class SettingsForgotten(AfterReset):
         earlier = answers_in([e for e in run.window if e.line < act.line], SerialCommand.READ_STATE)
         later = answers_in(bare, SerialCommand.READ_STATE)
         changed = 0
-        for name in settings(run.profile):
+        for name in shown_settings(run.profile):
             default = run.profile.properties[name].default
             before = [each for each in good(earlier) if each.name == name]
             after = first(good(later), lambda each, name=name: each.name == name)  # type: ignore[misc]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from harness.checks.behaviour.arranging import arranged
-from harness.checks.behaviour.outages import compare, cut_power, hear_again, set_unusual, settings
+from harness.checks.behaviour.outages import compare, cut_power, hear_again, settings
 from harness.checks.behaviour.reach import open_writers
 from harness.checks.behaviour.repeating import other_value
 from harness.checks.bench import Bench, CannotStimulateError
@@ -29,6 +29,7 @@ from harness.checks.serial.board import (
     starts_board,
     value_of,
 )
+from harness.checks.serial.settings import change_settings, shown_settings
 from harness.model.affordance import PowerUp
 from harness.model.base import Value
 from harness.model.crashes import tells_boot, tells_ready
@@ -175,12 +176,12 @@ class RebootKeepsState(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         async with arranged(bench) as arranger:
-            await set_unusual(bench, arranger)
-            for name in _read_settings(bench.profile):
+            await change_settings(bench, arranger)
+            for name in shown_settings(bench.profile):
                 await ask(bench, SerialCommand.READ_STATE, name)
             since = await reboot(bench)
             await hear_again(bench, since)
-            for name in _read_settings(bench.profile):
+            for name in shown_settings(bench.profile):
                 await ask(bench, SerialCommand.READ_STATE, name)
 
     def judge(self, case: Case) -> Outcome:
@@ -188,7 +189,7 @@ class RebootKeepsState(Check):
         if act is None:
             return inconclusive("the board was not rebooted")
         evidence: list[Evidence] = []
-        for name in _read_settings(case.profile):
+        for name in shown_settings(case.profile):
             told = good(answers(case, SerialCommand.READ_STATE, name))
             before = [each for each in told if each.line < act.line]
             after = first(told, lambda each: each.line > act.line)
@@ -212,11 +213,6 @@ class RebootKeepsState(Check):
         if shown_start(case, case.window, act.line) is None:
             return inconclusive("nothing shows that the board really started anew", act)
         return passed(f"{len(evidence) // 2} settings are as declared after a reboot", act, evidence)
-
-
-def _read_settings(profile: Profile) -> list[str]:
-    binding = binding_of(profile)
-    return [name for name in settings(profile) if binding.can_read(name)]
 
 
 def after_power(profile: Profile, name: str, before: Value) -> Value:

@@ -81,7 +81,7 @@ class OneVersion(Check):
 def _elsewhere(case: Case) -> Iterator[tuple[str, str, Event]]:
     """The versions that are told over other ways: the name of the way, the text, and the event."""
     keys = MEANINGS["firmware"]
-    for claim in claims(run_so_far(case)):
+    for claim in claims(run_so_far(case)) if case.profile.bindings.mdns is not None else ():
         if claim.key in keys:
             yield f"mDNS ({claim.key})", claim.value, claim.packet.event
     for page in pages_of(case):

@@ -69,10 +69,15 @@ def _of_effect(subject: Subject, effect: Effect, path: Path) -> Iterator[Mistake
 def _unreachable(subject: Subject) -> Iterator[Mistake]:
     profile = subject.profile
     mqtt, coap, mdns = profile.bindings.mqtt, profile.bindings.coap, profile.bindings.mdns
-    if mqtt is None and coap is None and mdns is None:
-        yield Mistake(("bindings",), "the device has no transport", None, "mqtt, coap or mdns, or several")
+    serial = profile.bindings.serial
+    if mqtt is None and coap is None and mdns is None and serial is None:
+        allowed = "mqtt, coap, mdns or serial, or several"
+        yield Mistake(("bindings",), "the device has no transport", None, allowed)
     commanded = {name for name, bound in mqtt.properties.items() if bound.command} if mqtt else set()
     written = commanded | (set(coap.properties) if coap else set())
+    if serial is not None and mqtt is None and coap is None:
+        # A board without a network is written over its line, or not at all.
+        written |= {name for name in profile.properties if serial.can_write(name)}
     for name, schema in profile.properties.items():
         if schema.writable and name not in written:
             message = "no transport can write it: it has no MQTT command topic and no CoAP resource"

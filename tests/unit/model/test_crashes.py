@@ -108,7 +108,8 @@ def test_the_profile_has_the_first_and_the_last_word() -> None:
     [
         (ChipFamily.ESP_IDF, "rst:0x1 (POWERON_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)"),
         (ChipFamily.ZEPHYR, "*** Booting Zephyr OS build v3.6.0 ***"),
-        (ChipFamily.LINUX, "U-Boot 2023.04 (Apr 03 2023 - 14:00:00 +0000)"),
+        (ChipFamily.LINUX, "U-Boot SPL 2023.04 (Apr 03 2023 - 14:00:00 +0000)"),
+        (ChipFamily.LINUX, "DRAM:  64 MiB"),
         (ChipFamily.ESP8266, " ets Jan  8 2013,rst cause:2, boot mode:(3,6)"),
     ],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from profile_files import LAMP, load_over_lamp, problems_of, write
 
+from harness.model.loading import load_profile
 from harness.model.problems import ProfileError
 
 MQTT = "bindings.mqtt"
@@ -309,3 +310,24 @@ def test_a_hold_that_leaves_the_other_rule_no_time_is_a_contradiction(tmp_path: 
                 f"{WORK}, within: 60",
             ),
         )
+
+
+BOARD = """\
+profile: board
+title: A board without a network
+category: lamp
+properties:
+  power: { type: boolean }
+bindings:
+  serial:
+    text:
+      commands:
+        write_property: { send: "set {property} {value}" }
+"""
+
+
+def test_a_board_without_a_network_is_written_over_its_line_or_not_at_all(tmp_path: Path) -> None:
+    known = BOARD + "      properties: { power: {} }\n"
+    assert load_profile(write(tmp_path, known)).properties["power"].writable
+    (problem,) = problems_of(write(tmp_path, BOARD))
+    assert (problem.key, problem.line) == ("properties.power", 5)

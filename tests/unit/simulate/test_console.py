@@ -286,3 +286,16 @@ def test_any_text_is_an_example_of_itself(text: str) -> None:
     import re
 
     assert example_of(re.escape(text)) == text
+
+
+def test_what_is_half_typed_is_dropped_by_what_the_profile_says(profiles: Path, tmp_path: Path) -> None:
+    path = tmp_path / "shell.yaml"
+    parent = (profiles / "air-conditioner.yaml").resolve()
+    path.write_text(f"extends: {parent}\nbindings: {{ serial: {{ text: {{ cancel: '03' }} }} }}\n")
+
+    async def act(desk: Desk) -> None:
+        await desk.link.send(b"xyz")
+        await desk.link.send(b"\x03")
+        assert await desk.done(Command.FIRMWARE_VERSION) == desk.device.profile.firmware
+
+    on_desk(path, act)

@@ -1,0 +1,45 @@
+"""The settings of a board, and how they are put to other values: over the network, or over the line alone."""
+
+from __future__ import annotations
+
+from harness.checks.behaviour.arranging import Arranger
+from harness.checks.behaviour.outages import set_unusual, settings
+from harness.checks.behaviour.reach import writers_of
+from harness.checks.behaviour.values import resting
+from harness.checks.bench import Bench
+from harness.checks.serial.board import ask, binding_of
+from harness.model.profile import Profile
+from harness.model.schema import same_value
+from harness.model.serial import SerialCommand
+
+
+def shown_settings(profile: Profile) -> list[str]:
+    """The properties that somebody sets and the board shows."""
+    binding, on_network = binding_of(profile), settings(profile)
+    on_line = _on_line_alone(profile)
+    return [name for name in profile.properties if binding.can_read(name) and name in {*on_network, *on_line}]
+
+
+async def change_settings(bench: Bench, arranger: Arranger) -> None:
+    """Put every setting to another value than it has. Raises CannotStimulateError."""
+    await set_unusual(bench, arranger)
+    for name in _on_line_alone(bench.profile):
+        present = await ask(bench, SerialCommand.READ_STATE, name)
+        others = [
+            value for value in resting(bench.profile.properties[name]) if not same_value(value, present)
+        ]
+        if others:
+            await ask(bench, SerialCommand.WRITE_PROPERTY, name, others[0])
+
+
+def _on_line_alone(profile: Profile) -> list[str]:
+    """The settings that no network commands, such as all those of a board without a network."""
+    binding = binding_of(profile)
+    return [
+        name
+        for name, schema in profile.properties.items()
+        if schema.writable
+        and not writers_of(profile, name)
+        and binding.can_write(name)
+        and binding.can_read(name)
+    ]
