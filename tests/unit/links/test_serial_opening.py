@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import shutil
 import socket
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -107,27 +106,46 @@ async def changed_to(recorder: Recorder, change: PortChange) -> bool:
     return event is not None
 
 
-async def answer_lines(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while line := await reader.readline():
-        if line.strip().startswith(b"get level"):
-            writer.write(line + b"level=11\r\n")
-    writer.close()
+class LineServer:
+    """Answers lines over TCP, as a serial server with a board behind it."""
+
+    def __init__(self) -> None:
+        self._clients: list[asyncio.StreamWriter] = []
+        self._server: asyncio.Server | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._answer, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for client in self._clients:
+            client.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients.append(writer)
+        while line := await reader.readline():
+            if line.strip().startswith(b"get level"):
+                writer.write(line + b"level=11\r\n")
+        writer.close()
 
 
 def test_a_socket_is_a_port_too_and_comes_back_when_its_server_does() -> None:
     async def main() -> None:
-        server = await asyncio.start_server(answer_lines, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        async with opened(f"socket://127.0.0.1:{port}") as (link, recorder):
+        server = LineServer()
+        await server.start()
+        async with opened(f"socket://127.0.0.1:{server.port}") as (link, recorder):
             assert (await link.command(READ, "level")).value == 11
-            server.close_clients() if sys.version_info >= (3, 13) else None
-            server.close()
-            # Python before 3.13 keeps the connections of a closed server: cut them from our side.
-            link._port._wire._lose("cut")  # type: ignore[union-attr]
-            server = await asyncio.start_server(answer_lines, "127.0.0.1", port)
+            server.stop()
+            assert await changed_to(recorder, PortChange.VANISHED)
+            with pytest.raises(SerialError, match="is away"):
+                await link.command(READ, "level")
+            await server.start()
             assert await changed_to(recorder, PortChange.RETURNED)
             assert (await link.command(READ, "level")).value == 11
-        server.close()
+        server.stop()
 
     run(main())
 
