@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping
 
@@ -29,7 +30,7 @@ class Progress:
     On a terminal: one line for each device with the checks done, the current one and the verdicts so far,
     redrawn in place, and above it what did not pass, as it comes. Elsewhere: a plain line for each result
     that applies (``quiet``: that is no pass), and one for each of several devices that is done. With very
-    many devices one line shows totals, and those that are furthest behind.
+    many devices one line shows totals, and those at work for longest.
     """
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
@@ -42,6 +43,7 @@ class Progress:
         self._total = 0
         self._counts: dict[str, Counter[Verdict]] = {}
         self._current: dict[str, str] = {}
+        self._at_work: dict[str, None] = {}  # lanes that are not done, in the order in which they began
         self._calls = 0
 
     def started(self, totals: Mapping[str, int]) -> None:
@@ -63,6 +65,7 @@ class Progress:
     def check_started(self, lane: str, check: str) -> None:
         """A lane begins with a check; ``check`` is its id, with its subject where it has one."""
         self._current[lane] = check
+        self._at_work.setdefault(lane)
         self._draw()
 
     def result(self, lane: str, judgement: Judgement) -> None:
@@ -71,6 +74,8 @@ class Progress:
         self._counts[lane][verdict] += 1
         if self._current.get(lane) == judgement.result.id:
             del self._current[lane]
+        if self._is_done(lane):
+            self._at_work.pop(lane, None)
         if self._plain:
             if verdict in TOLD or (verdict is Verdict.PASS and not self._quiet):
                 self._console.file.write(self._plain_line(lane, judgement) + "\n")
@@ -129,10 +134,15 @@ class Progress:
     def _where(self) -> str:
         if len(self._totals) <= 1:
             return next(iter(self._current.values()), "")
-        done = {lane: self._counts[lane].total() for lane in self._current}
-        behind = sorted(self._current, key=lambda lane: done[lane])[:_SLOWEST_SHOWN]
-        slowest = ", ".join(f"{lane} ({done[lane]}: {self._current[lane]})" for lane in behind)
-        return f"{plural(len(self._totals), 'device')}, slowest: {slowest}" if slowest else ""
+        done = sum(self._is_done(lane) for lane in self._totals)
+        where = f"{done} of {plural(len(self._totals), 'device')} done"
+        # Many wait for their turn: the slow ones are those that began before the others at work.
+        longest = itertools.islice(self._at_work, _SLOWEST_SHOWN)
+        slowest = ", ".join(
+            f"{lane} ({self._counts[lane].total()}: {self._current.get(lane, 'between checks')})"
+            for lane in longest
+        )
+        return f"{where}, slowest: {slowest}" if slowest else where
 
 
 def _line(counts: Counter[Verdict], total: int, where: str, width: int) -> Text:

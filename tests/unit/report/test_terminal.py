@@ -99,18 +99,22 @@ def test_live_progress_tells_failures_as_they_come_and_no_passes(screen: Console
     assert "CONNECT came first" not in output
 
 
-def test_live_progress_of_many_devices_names_those_behind(screen: Console, run: RunResult) -> None:
+def test_live_progress_of_many_devices_names_the_one_that_goes_on_for_longest(
+    screen: Console, run: RunResult
+) -> None:
     lanes = [f"plug-{number}" for number in range(1, 21)]
     progress = Progress(screen)
     progress.started(dict.fromkeys(lanes, 2))
-    for lane in lanes:
+    for lane in lanes[:-1]:
         progress.check_started(lane, "MQTT-DEV-001")
+        progress.result(lane, run.judgements[0])
+        progress.check_started(lane, "DEV-03")
         if lane != "plug-2":
-            progress.result(lane, run.judgements[0])
-            progress.check_started(lane, "DEV-03")
+            progress.result(lane, run.judgements[1])
+    progress.check_started("plug-20", "MQTT-DEV-001")  # has done less, but has only just begun
     progress.finished()
     shown = written(screen)
-    assert "20 devices, slowest: plug-2 (0: MQTT-DEV-001)" in shown
+    assert "18 of 20 devices done, slowest: plug-2 (1: DEV-03)" in shown
 
 
 def test_live_progress_of_a_bench_is_one_line_for_each_board(screen: Console, run: RunResult) -> None:
