@@ -10,12 +10,13 @@ import pytest
 from tests.cli.running import ROOT, harness
 
 PLUG = ROOT / "profiles" / "smart-plug.yaml"
-SELECT = ("--select", "DEV-0*", "--select", "MQTT-DEV-00*")
+COOLER = ROOT / "profiles" / "air-conditioner.yaml"
+SELECT = [part for name in ("SERIAL-0[24]", "SERIAL-1[1-7]", "DEV-03") for part in ("--select", name)]
 
 
-def bench_file(folder: Path, **boards: str) -> Path:
+def bench_file(folder: Path, profile: Path = PLUG, /, **boards: str) -> Path:
     file = folder / "bench.yaml"
-    lines = [f"  {name}: {{ profile: {PLUG}, {how} }}\n" for name, how in boards.items()]
+    lines = [f"  {name}: {{ profile: {profile}, {how} }}\n" for name, how in boards.items()]
     file.write_text("boards:\n" + "".join(lines))
     return file
 
@@ -29,23 +30,24 @@ def verdicts(folder: Path) -> dict[str, str]:
 
 
 def test_boards_that_hang_crash_or_flood_change_nothing_for_the_other_five(tmp_path: Path) -> None:
-    alone = harness("check", PLUG, "--simulate", *SELECT, "--report", tmp_path / "alone")
+    """Eight boards with their consoles, as many as a rack holds."""
+    alone = harness("check", COOLER, "--simulate", "--serial", *SELECT, "--report", tmp_path / "alone")
     assert alone.returncode == 0, alone.stdout + alone.stderr
-    troubled = {"c-hangs": "hangs", "e-crashes": "malformed-crashes", "g-floods": "floods"}
+    troubled = {"c-hangs": "hangs", "e-crashes": "crashes-when-asked", "g-floods": "console-floods"}
     healthy = ("a", "b", "d", "f", "h")
-    boards = dict.fromkeys(healthy, "simulate: true")
-    boards |= {name: f"simulate: true, faults: [{fault}]" for name, fault in troubled.items()}
-    file = bench_file(tmp_path, **dict(sorted(boards.items())))
+    boards = dict.fromkeys(healthy, "simulate: true, serial: pty")
+    boards |= {name: f"simulate: true, serial: pty, faults: [{fault}]" for name, fault in troubled.items()}
+    file = bench_file(tmp_path, COOLER, **dict(sorted(boards.items())))
     done = harness("check", "--bench", file, *SELECT, "--report", tmp_path / "out")
     assert done.returncode == 1, done.stdout + done.stderr
     expected = verdicts(tmp_path / "alone")
     for name in healthy:
         assert verdicts(tmp_path / "out" / name) == expected, name
     assert "inconclusive" in verdicts(tmp_path / "out" / "c-hangs").values()
-    assert verdicts(tmp_path / "out" / "e-crashes")["DEV-04/relay"] == "fail"
+    assert verdicts(tmp_path / "out" / "e-crashes")["SERIAL-11"] == "fail"
     for name in boards:
         assert f"done  {name}: " in done.stdout
-    assert "e-crashes (simulated with faults malformed-crashes, seed 1)" in done.stdout
+    assert "e-crashes (simulated with faults crashes-when-asked, seed 1)" in done.stdout
     over_all = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [report["lane"] for report in over_all] == sorted(boards)
     page = (tmp_path / "out" / "index.html").read_text()

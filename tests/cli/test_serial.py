@@ -37,10 +37,10 @@ def test_simulated_boards_tell_the_names_of_their_ports() -> None:
     process = start("simulate", COOLER, PLUG, "--serial")
     assert process.stdout is not None
     try:
-        told = ""
+        told, output = "", process.stdout.fileno()  # past the buffer, in which a line may lie unseen
         while "ready; stop" not in told:
-            assert select.select([process.stdout], [], [], LIMIT)[0], told
-            told += process.stdout.readline()
+            assert select.select([output], [], [], LIMIT)[0], told
+            told += os.read(output, 4096).decode()
         ports = re.findall(r"serial (\S+/port)", told)
         assert len(ports) == 2
         with serial.serial_for_url(ports[0], timeout=10) as port:  # as anybody's terminal program would
