@@ -114,6 +114,12 @@ def _parser() -> argparse.ArgumentParser:
     compat.add_argument(
         "--replaces", action="store_true", help="tell whether B can take A's place, or breaks A's users"
     )
+    compat.add_argument(
+        "--observe",
+        action="store_true",
+        help="with --replaces: play the scenes of the old one with the new one, simulated",
+    )
+    compat.add_argument("--scenes", metavar="DIR", help="folder of the scenes (default: scenes beside A)")
     compat.add_argument("--report", metavar="DIR", help="write JSON and JUnit XML there")
 
     export = commands.add_parser("export", help="write a trace as pcapng, for Wireshark and tshark")

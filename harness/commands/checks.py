@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator
 
 from harness.checks.catalogue import Check, UnknownCheckError, all_checks, check_named
+from harness.checks.compat.catalogue import TogetherCheck, together_checks
 from harness.model.verdict import ExitStatus
 from harness.session.target import UsageError
 
@@ -15,38 +16,50 @@ def run(arguments: argparse.Namespace) -> int:
     """List all checks, or explain one."""
     if arguments.id is None:
         print("\n".join(_listing()))
-        return ExitStatus.OK
-    try:
-        check = check_named(arguments.id)
-    except UnknownCheckError as problem:
-        raise UsageError(str(problem)) from None
-    print("\n".join(_explanation(check)))
+    else:
+        print("\n".join(_explanation(_named(arguments.id))))
     return ExitStatus.OK
 
 
+def _named(check_id: str) -> Check | TogetherCheck:
+    for several in together_checks():
+        if several.requirement.id == check_id:
+            return several
+    try:
+        return check_named(check_id)
+    except UnknownCheckError as problem:
+        raise UsageError(str(problem)) from None
+
+
 def _listing() -> Iterator[str]:
-    for check in all_checks():
-        requirement = check.requirement
+    requirements = [check.requirement for check in all_checks()]
+    requirements += [check.requirement for check in together_checks()]
+    for requirement in requirements:
         purpose = requirement.purpose.removeprefix("ensure that ")
         yield f"{requirement.id:<14} {requirement.level:<6} {requirement.basis:<10} {purpose}"
-    yield f"{len(all_checks())} checks; `harness checks ID` explains one"
+    yield f"{len(requirements)} checks, COMPAT-… are of several devices; `harness checks ID` explains one"
 
 
-def _explanation(check: Check) -> Iterator[str]:
+def _explanation(check: Check | TogetherCheck) -> Iterator[str]:
     requirement = check.requirement
     yield f"{requirement.id}  ({requirement.level}, {requirement.basis})"
-    passive = "watches the whole run, drives nothing" if check.passive else "drives the device"
+    together = isinstance(check, TogetherCheck)
+    driven = "devices" if together else "device"
+    kind = "watches the whole run, drives nothing" if check.passive else f"drives the {driven}"
     rows = {
         "standard": f"{requirement.standard}, {requirement.clause}",
         "purpose": requirement.purpose,
         "stimulus": requirement.stimulus,
         "expected": requirement.expect,
         "usual cause": requirement.usual_cause,
-        "applies to": f"profiles that declare {requirement.ics}",
-        "needs": ", ".join(sorted(check.needs)) or "nothing",
-        "kind": passive,
+        "applies to": "devices that are together: harness check A B --together, harness scene"
+        if together
+        else f"profiles that declare {requirement.ics}",
+        "needs": ", ".join(sorted(check.needs)) or "nothing" if isinstance(check, Check) else "",
+        "kind": kind,
         "written in": f"{type(check).__module__}.{type(check).__qualname__}",
         "how": " ".join((type(check).__doc__ or "").split()),
     }
     for label, text in rows.items():
-        yield textwrap.fill(text, 100, initial_indent=f"  {label:<12} ", subsequent_indent=" " * 15)
+        if text:
+            yield textwrap.fill(text, 100, initial_indent=f"  {label:<12} ", subsequent_indent=" " * 15)

@@ -13,13 +13,23 @@ from harness.model.verdict import ExitStatus
 from harness.report.compat_report import write_pair, write_replacement
 from harness.report.compat_text import print_pair, print_replacement
 from harness.report.console import terminal
+from harness.session.target import UsageError
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare two profiles; returns the exit status: 1 where something blocks."""
     first, second = Path(arguments.first), Path(arguments.second)
+    if arguments.observe and not arguments.replaces:
+        raise UsageError(
+            "--observe goes with --replaces; two devices are observed by harness check A B --together"
+        )
     outcome = (_replacement if arguments.replaces else _pair)(first, second, arguments.report)
-    return ExitStatus.FAILED if outcome is Outcome.BLOCKED else ExitStatus.OK
+    status = ExitStatus.FAILED if outcome is Outcome.BLOCKED else ExitStatus.OK
+    if arguments.observe:
+        from harness.commands import replay  # brings brokers and simulated devices with it
+
+        status = max(status, replay.run(arguments))
+    return status
 
 
 def _pair(first: Path, second: Path, report: str | None) -> Outcome:

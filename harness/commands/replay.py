@@ -1,0 +1,75 @@
+"""``harness compat OLD NEW --replaces --observe``: the scenes of the old device, played with the new one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.links.clock import run as run_loop
+from harness.model.loading import load_profile
+from harness.model.problems import ProfileError
+from harness.model.profile import Profile
+from harness.model.scene import Scene
+from harness.model.scene_loading import load_scene
+from harness.model.verdict import ExitStatus
+from harness.report.write import write_report
+from harness.session.target import Target, UsageError
+from harness.session.together.company import Player
+from harness.session.together.replacing import Replay, parts_of, replay
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Replay all scenes that the old device can play; returns 1 where one is lost."""
+    old, new = (_player(Path(name)) for name in (arguments.first, arguments.second))
+    folder = Path(arguments.scenes) if arguments.scenes else Path(arguments.first).parent / "scenes"
+    parts = list(parts_of(old.profile, new.profile, _scenes(folder), _company(Path(arguments.first).parent)))
+    if not parts:
+        print(f"observed: nothing, for {old.profile.profile} plays no role in a scene of {folder}")
+        return ExitStatus.OK
+    replays = [run_loop(replay(part, old, new), virtual=True) for part in parts]
+    for each in replays:
+        print("\n".join(_told(each, old.profile, new.profile)))
+    if arguments.report:
+        _write(Path(arguments.report), replays)
+    return ExitStatus.FAILED if any(each.losses for each in replays) else ExitStatus.OK
+
+
+def _told(each: Replay, old: Profile, new: Profile) -> Sequence[str]:
+    part = each.part
+    cast = ", ".join(f"{role}={profile.profile}" for role, (profile, _) in part.others.items())
+    what = f"observed: scene {part.scene.scene} with {part.role}={new.profile} ({cast})"
+    if not each.was_good:
+        return [f"{what}: left out, it fails with {old.profile} as well"]
+    if not each.losses:
+        return [f"{what}: plays as it did with {old.profile}"]
+    return [f"{what}: LOST, it played with {old.profile}", *(f"  {text}" for text in each.losses)]
+
+
+def _write(folder: Path, replays: Sequence[Replay]) -> None:
+    runs = {f"{each.part.name}-old": each.before for each in replays}
+    runs |= {f"{each.part.name}-new": each.after for each in replays if each.after is not None}
+    write_report(folder / "scenes", list(runs.values()), lanes=list(runs))
+
+
+def _player(path: Path) -> Player:
+    profile = load_profile(path)
+    return Player(profile.profile, profile, str(path), Target(simulate=True))
+
+
+def _scenes(folder: Path) -> list[tuple[Scene, Path]]:
+    paths = sorted(folder.glob("*.yaml"))
+    if not paths:
+        raise UsageError(f"there are no scenes in {folder}; name their folder with --scenes DIR")
+    return [(load_scene(path), path) for path in paths]
+
+
+def _company(folder: Path) -> list[tuple[Profile, Path]]:
+    """The devices beside the old one that can take the other roles; what is no profile is passed over."""
+    found = []
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            found.append((load_profile(path), path))
+        except ProfileError:
+            continue
+    return found
