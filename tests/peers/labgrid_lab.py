@@ -63,13 +63,13 @@ class Lab:
 
 
 @contextlib.asynccontextmanager
-async def lab_in(folder: Path) -> AsyncIterator[Lab]:
-    """Start the lab, with its files in that folder."""
+async def lab_in(folder: Path, board: str | None = None) -> AsyncIterator[Lab]:
+    """Start the lab, with its files in that folder; ``board`` is the port of a board, or it echoes."""
     switched = folder / "switched"
     unbuffered = {"PYTHONUNBUFFERED": "1"}
     # The coordinator keeps its places in the folder that it is started in.
     start = ["env", "-C", str(folder), TOOLS / "labgrid-coordinator", "-l", "127.0.0.1:0"]
-    with echoing_port() as port:
+    with contextlib.nullcontext(board) if board is not None else echoing_port() as port:
         exports = folder / "exports.yaml"
         exports.write_text(f"desk: {{ RawSerialPort: {{ port: {port} }} }}\n")
         async with Program(start, settings=unbuffered) as coordinator:

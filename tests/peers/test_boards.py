@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cli.running import ROOT, command
+from tests.peers.labgrid_lab import lab_in
 from tests.peers.programs import Program, Verdicts, check, output
 
 PEERS = ROOT / "fixtures" / "peers"
@@ -26,6 +27,10 @@ pytestmark = pytest.mark.peer
 needs_micropython = pytest.mark.skipif(
     importlib.util.find_spec("micropython_unix") is None or not MICROPYTHON.exists(),
     reason="MicroPython is not installed (pip install -r fixtures/peers/requirements.txt)",
+)
+needs_labgrid = pytest.mark.skipif(
+    importlib.util.find_spec("labgrid") is None or not shutil.which("ser2net"),
+    reason="no labgrid or no ser2net (pip install -e '.[lab]'; apt install ser2net)",
 )
 needs_u_boot = pytest.mark.skipif(
     not FIRMWARE.exists() or not shutil.which("qemu-system-arm") or not shutil.which("fdtput"),
@@ -110,6 +115,23 @@ def test_a_lamp_that_saves_nothing_is_found_out_by_its_console(tmp_path: Path) -
     verdicts = asyncio.run(checked(board, PROFILES / "repl-lamp.yaml", tmp_path / "lamp", tmp_path, *select))
     assert verdicts.not_passed == {"SERIAL-08": "fail"}
     assert "before the reboot" in verdicts.told
+
+
+@needs_micropython
+@needs_labgrid
+def test_a_board_in_a_lab_is_judged_as_on_the_desk(tmp_path: Path) -> None:
+    """Through ser2net, at the place that labgrid's coordinator has given away for the run."""
+
+    async def run() -> Verdicts:
+        async with on_port(tmp_path, "lamp", *lamp(tmp_path)) as board:
+            terminal = (await board.says("board: ")).split()[-1]
+            async with lab_in(tmp_path, terminal) as lab:
+                lamp_here = PROFILES / "repl-lamp.yaml"
+                return await check(lamp_here, "--labgrid", lab.environment, report=tmp_path / "out")
+
+    verdicts = asyncio.run(run())
+    assert not verdicts.not_passed, verdicts.told
+    assert len(verdicts.passed("serial")) >= 11
 
 
 @needs_u_boot

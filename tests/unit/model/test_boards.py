@@ -93,6 +93,28 @@ def test_two_boards_cannot_be_at_the_same_place(tmp_path: Path) -> None:
     assert "left" in found["boards.right.listen"].message
 
 
+def test_places_of_labgrid_are_files_and_targets_one_for_each_board(tmp_path: Path) -> None:
+    (tmp_path / "lab.yaml").touch()
+    found = mistakes(
+        tmp_path,
+        """boards:
+  one: { profile: plug.yaml, labgrid: lab.yaml }
+  two: { profile: plug.yaml, labgrid: lab.yaml }
+  three: { profile: plug.yaml, labgrid: gone.yaml, target: rack }
+  four: { profile: plug.yaml, mdns: Plug, target: rack }
+  five: { profile: plug.yaml, simulate: true, labgrid: lab.yaml, target: five }
+""",
+    )
+    assert {key: problem.line for key, problem in found.items()} == {
+        "boards.two.labgrid": 3,
+        "boards.three.labgrid": 4,
+        "boards.four.target": 5,
+        "boards.five.labgrid": 6,
+    }
+    one = boards(tmp_path, "boards: { one: { profile: plug.yaml, labgrid: lab.yaml, target: rack } }")["one"]
+    assert (Path(one.labgrid or ""), one.target) == (tmp_path / "lab.yaml", "rack")
+
+
 @pytest.mark.parametrize("text", ["", "[]", "boards: {}", "boards: []", "boards:", "{ a: ", "other: 1"])
 def test_what_is_no_bench_file_is_a_mistake_and_no_crash(tmp_path: Path, text: str) -> None:
     assert mistakes(tmp_path, text)
