@@ -264,21 +264,25 @@ class SurvivesLargeMessages(Check):
         cut = case.acts(Act.DROP_LINK)
         cleared = first(ours, lambda seen: seen.what.retain and not seen.what.payload)
         met = [seen for seen in deliveries(case) if seen.what.payload in (small, large)]
-        again = first(met, lambda seen: seen.what.retain)
-        if alone is None or kept is None or not cut or cleared is None or again is None or len(met) < 3:
-            return inconclusive("the broker did not deliver the large messages each time", met)
-        shown: list[Evidence] = []
         stages = (
-            (alone.line, kept.line, f"after a message of {len(small)} bytes"),
-            (kept.line, cut[0].line, f"after a message of {len(large)} bytes"),
-            (cut[0].line, cleared.line, f"while a message of {len(large)} bytes is retained for it"),
+            (alone, kept, small, f"after a message of {len(small)} bytes"),
+            (kept, cut[0] if cut else None, large, f"after a message of {len(large)} bytes"),
+            (cut[0] if cut else None, cleared, large, f"while {len(large)} bytes are retained for it"),
         )
-        for begin, end, when in stages:
-            obeyed_between = _obeyed_between(case, begin, end)
+        shown: list[Evidence] = []
+        for begin, end, payload, when in stages:
+            if begin is None or end is None or not _is_met(met, begin.line, end.line, payload):
+                return inconclusive("the broker did not deliver the large messages each time", met)
+            obeyed_between = _obeyed_between(case, begin.line, end.line)
             if obeyed_between is None:
                 return failed(f"the device obeys no more {when}", met)
             shown += obeyed_between
         return passed(f"{len(small)} and {len(large)} bytes were survived", met, shown)
+
+
+def _is_met(met: Sequence[Seen[mqtt.Publish, MqttPacket]], begin: int, end: int, payload: bytes) -> bool:
+    """Whether a message with that payload reached the device between two lines."""
+    return any(begin < seen.line < end and seen.what.payload == payload for seen in met)
 
 
 def _too_large(profile: Profile) -> tuple[bytes, bytes]:
