@@ -150,6 +150,11 @@ class PairEntry(_Record):
         """Whether it was observed in vain."""
         return self.observed is not None and self.observed.agreement is Agreement.UNDECIDED
 
+    @property
+    def unshown(self) -> bool:
+        """Whether it was observed, but not what was predicted of it."""
+        return self.observed is not None and self.observed.agreement is Agreement.UNSHOWN
+
 
 class ProfileEntry(_Record):
     """A device of the matrix."""

@@ -9,6 +9,7 @@ from functools import cache
 from jinja2 import Environment
 
 from harness.compat.prediction import FindingKind, Severity
+from harness.model.verdict import Verdict
 from harness.report.matrix import Matrix, PairEntry, ProfileEntry, State
 from harness.report.matrix_words import (
     AGREEMENTS,
@@ -78,6 +79,7 @@ def matrix_page(matrix: Matrix) -> str:
             conclusion=conclusion_of_matrix(matrix),
             selection=selection_text(matrix),
             lines=_lines(matrix, anchors) if len(matrix.profiles) <= MOST_DRAWN else [],
+            marks=list(_marks(matrix)),
             told=[pair for pair in matrix.pairs if (pair.offerer, pair.needer) in anchors],
             obstacles=list(_obstacles(matrix)),
             standings=[_standing(matrix, profile) for profile in matrix.profiles],
@@ -85,6 +87,16 @@ def matrix_page(matrix: Matrix) -> str:
             anchor_of=lambda offerer, needer: anchors.get((offerer, needer)),
         )
     )
+
+
+def _marks(matrix: Matrix) -> Iterator[tuple[str, int, str]]:
+    """What else a cell can show of an observation: its name, how often, and what it means."""
+    unshown = sum(pair.unshown for pair in matrix.pairs)
+    undecided = sum(pair.undecided for pair in matrix.pairs)
+    if unshown:
+        yield "unshown", unshown, "Observed, but what is predicted does not show in messages, as with power."
+    if undecided:
+        yield "undecided", undecided, "Observed in vain: it could not be decided."
 
 
 def _anchors(matrix: Matrix) -> dict[tuple[str, str], str]:
@@ -151,6 +163,12 @@ def _standing(matrix: Matrix, profile: ProfileEntry) -> Standing:
 def _environment() -> Environment:
     made = environment(("style.css", "matrix.css"), ("script.js", "matrix.js"))
     made.globals.update(
-        STATES=STATES, SEVERITIES=SEVERITIES, AGREEMENTS=AGREEMENTS, FLOWS=FLOWS, VIAS=VIAS, State=State
+        GOOD=(Verdict.PASS, Verdict.NOT_APPLICABLE),
+        STATES=STATES,
+        SEVERITIES=SEVERITIES,
+        AGREEMENTS=AGREEMENTS,
+        FLOWS=FLOWS,
+        VIAS=VIAS,
+        State=State,
     )
     return made

@@ -62,6 +62,7 @@ def conclusion_of_matrix(matrix: Matrix) -> Conclusion:
     """What the matrix comes to, in a headline and a sentence."""
     differ = len(matrix.of(State.DIFFERS))
     undecided = sum(pair.undecided for pair in matrix.pairs)
+    unshown = sum(pair.unshown for pair in matrix.pairs)
     if matrix.selection is None:
         return Conclusion(
             Verdict.NOT_APPLICABLE,
@@ -80,9 +81,10 @@ def conclusion_of_matrix(matrix: Matrix) -> Conclusion:
         )
     if undecided or matrix.selection.interrupted:
         return Conclusion(Verdict.INCONCLUSIVE, "Not every observed pair could be decided", rest.strip())
-    return Conclusion(
-        Verdict.PASS, "Observed as predicted", f"All of {observed} that ran behaved as the profiles promise."
-    )
+    text = f"Nothing that was seen of {observed} speaks against the prediction."
+    if unshown:
+        text += f" Of {plural(unshown, 'pair')} what is predicted does not show on this bench."
+    return Conclusion(Verdict.PASS, "Observed as predicted", text)
 
 
 def selection_text(matrix: Matrix) -> str:
