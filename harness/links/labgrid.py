@@ -90,7 +90,7 @@ class LabgridPlace:
         process.stdin.close()
         try:
             async with asyncio.timeout(END_LIMIT):
-                await process.communicate()
+                rest, _ = await process.communicate()
         except TimeoutError:
             process.kill()
             await process.wait()
@@ -98,6 +98,9 @@ class LabgridPlace:
                 f"labgrid, target {self._target}: did not let go of the place within {END_LIMIT:g} s; "
                 "look with labgrid-client who holds it"
             ) from None
+        for line in rest.splitlines():
+            if isinstance(last := from_line(line), Problem):
+                raise LabgridError(f"labgrid, target {self._target}, letting go of the place: {last.text}")
 
     async def _answer(self) -> Message:
         assert self._process is not None and self._process.stdout is not None

@@ -146,6 +146,17 @@ def test_however_a_run_ends_the_place_can_be_taken_again(tmp_path: Path, blow: s
     in_a_lab(tmp_path, test)
 
 
+def test_a_coordinator_that_is_gone_in_the_end_is_told(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with lab_in(tmp_path) as lab:
+            place = place_of(lab)
+            await place.open()
+        with pytest.raises(LabgridError, match="letting go of the place"):
+            await place.close()
+
+    asyncio.run(run())
+
+
 def test_a_place_whose_run_was_killed_with_all_its_processes_is_taken_over(tmp_path: Path) -> None:
     async def test(lab: Lab) -> None:
         run = place_of(lab)
