@@ -54,6 +54,9 @@ class SerialLink:
         self._waiting: tuple[Exchange, asyncio.Future[Told]] | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._complained = False
+        # Whether half a line may stand in the board's input. Nothing is typed before there is something to
+        # say: a key that is pressed while a board starts keeps many a boot loader from going on.
+        self._unsure = True
         self._heard_at = 0.0  # when the last byte came, on the loop's clock
         self._port = SerialPort(url, binding.line, on_data=self._received, on_change=self._changed)
 
@@ -129,6 +132,9 @@ class SerialLink:
         return await self._recorder.wait_for(accepted, within=within, since=since)
 
     async def _exchange(self, exchange: Exchange, within: float) -> Told:
+        if self._unsure and (greeting := self._talk.greeting()) is not None:
+            self._send(*greeting)
+        self._unsure = False
         if not exchange.awaits:
             self._send(exchange.raw, exchange.text)
             return Told()
@@ -141,6 +147,7 @@ class SerialLink:
             async with asyncio.timeout(within):
                 return await answered
         except TimeoutError:
+            self._unsure = True
             why = self.complaint or exchange.instead
             return Told(problem=f"no answer within {within:g} s" + (f"; {why}" if why else ""))
         finally:
@@ -190,12 +197,7 @@ class SerialLink:
                 problem = f"the serial port {self.url} vanished: {detail}"
                 self._answered(self._waiting[1], Told(problem=problem))
         elif change in (PortChange.OPENED, PortChange.RETURNED):
-            self._greet()
-
-    def _greet(self) -> None:
-        greeting = self._talk.greeting()
-        if greeting is not None:
-            self._send(*greeting)
+            self._unsure = True
 
     def _stop_pause(self) -> None:
         if self._pause is not None:

@@ -62,7 +62,7 @@ class Talk(Protocol):
         """Seconds of silence that have to come before a command."""
 
     def greeting(self) -> tuple[bytes, str] | None:
-        """What is sent when the port is opened, so that the board begins a command anew; the same as text."""
+        """What is sent before a command where half of another one may have come; the same as text."""
 
     def split(self, data: bytes) -> Iterable[Piece]:
         """The pieces of what has come; all bytes are in them."""

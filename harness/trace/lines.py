@@ -114,20 +114,20 @@ def read(path: Path) -> Iterator[Event]:
     the lines do not count from 1 on, for verdicts name the lines that prove them.
     """
     try:
-        data = path.read_bytes()
+        file = path.open("rb")
     except OSError as problem:
         raise TraceError(f"{path}: cannot be read as a trace: {problem}") from problem
-    # Only "\n" ends a line: text in it may hold other characters that Python takes for line ends.
-    *lines, rest = data.split(b"\n")
-    for number, line in enumerate([*lines, rest] if rest else lines, start=1):
-        try:
-            event = from_line(line)
-        except (ValueError, KeyError, TypeError, RecursionError) as problem:
-            if number > len(lines):
-                return
-            raise TraceError(f"{path}:{number}: not an event of a trace ({problem!r})") from problem
-        if event.line != number:
-            raise TraceError(
-                f"{path}:{number}: says that it is line {event.line}; lines are missing or moved"
-            )
-        yield event
+    with file:
+        # Only "\n" ends a line: text in it may hold other characters that Python takes for line ends.
+        for number, line in enumerate(file, start=1):
+            try:
+                event = from_line(line)
+            except (ValueError, KeyError, TypeError, RecursionError) as problem:
+                if not line.endswith(b"\n"):
+                    return
+                raise TraceError(f"{path}:{number}: not an event of a trace ({problem!r})") from problem
+            if event.line != number:
+                raise TraceError(
+                    f"{path}:{number}: says that it is line {event.line}; lines are missing or moved"
+                )
+            yield event

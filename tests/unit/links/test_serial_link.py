@@ -215,6 +215,33 @@ def test_a_port_that_vanishes_is_waited_for() -> None:
     run(main(), virtual=True)
 
 
+def test_nothing_is_typed_before_there_is_something_to_say() -> None:
+    """A key that is pressed while a board starts keeps many a boot loader from going on."""
+
+    async def main() -> None:
+        typed = bytearray()
+        board = Typist()
+        board.terminal._on_data = typed.extend
+
+        async def typed_for(command: SerialCommand) -> bytes:
+            typed.clear()
+            await link.command(command, "level" if command is READ else None, within=0.1)
+            await asyncio.sleep(0.1)
+            return bytes(typed)
+
+        async with linked(board) as (link, _):
+            board.say(b"Hit any key to stop autoboot:  2\r\n")
+            await asyncio.sleep(5)
+            assert typed == b""
+            # Half a line may stand in the board's input, of whoever had the port before: it is ended first.
+            assert await typed_for(SerialCommand.REBOOT) == b"\r\nreboot\r\n"
+            assert await typed_for(SerialCommand.REBOOT) == b"reboot\r\n"
+            assert await typed_for(READ) == b"get level\r\n"  # in vain: perhaps it was torn
+            assert await typed_for(SerialCommand.REBOOT) == b"\r\nreboot\r\n"
+
+    run(main(), virtual=True)
+
+
 def test_a_link_whose_port_is_away_can_be_closed() -> None:
     async def main() -> None:
         board = Typist()
