@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from harness.trace.events import (
     MdnsPacket,
     MqttPacket,
     Point,
+    RunStarted,
     SerialAnswer,
     SerialData,
     SerialPort,
@@ -32,6 +34,9 @@ _DECODED_LENGTH = 4000
 _HEX_BYTES = 512
 _CONTEXT = 3
 _MARKED = 12
+_HEAD = 20  # events among which those that begin the runs of all devices are
+_SECRET = "(a declared secret, not shown here)"
+_NOT_SHOWN = "not shown here: these bytes hold a password in clear; the trace has them"
 
 
 class Protocol(StrEnum):
@@ -94,6 +99,7 @@ class Trace:
         self._events = events
         self._index = {event.line: index for index, event in enumerate(events)}
         self._summaries: dict[int, str] = {}
+        self._secrets = tuple(_secrets_of(events))
         self._conversations: dict[frozenset[Protocol], list[int]] = {}
 
     def event(self, line: int) -> Event | None:
@@ -105,9 +111,21 @@ class Trace:
         """The event in one line for people."""
         known = self._summaries.get(event.line)
         if known is None:
-            known = shortened(one_line(readable.summary_of(event)), _SUMMARY_LENGTH)
+            known = shortened(one_line(self._without_secrets(event)), _SUMMARY_LENGTH)
             self._summaries[event.line] = known
         return known
+
+    def _without_secrets(self, event: Event) -> str:
+        """What is typed to join a board to its network, or what a wrong board prints, is not passed on."""
+        text = readable.summary_of(event)
+        if isinstance(event.body, SerialData):
+            for secret in self._secrets:
+                text = text.replace(secret, _SECRET)
+        return text
+
+    def _holds_secret(self, event: Event) -> bool:
+        body = event.body
+        return isinstance(body, SerialData) and any(secret.encode() in body.raw for secret in self._secrets)
 
     def timeline(self, lines: Sequence[int]) -> Timeline:
         """The events at ``lines``, with some of the same conversation before and after each."""
@@ -160,8 +178,17 @@ class Trace:
             remark=_remark(event),
             marked=marked,
             decoded=_decoded(event),
-            hexadecimal=_hexadecimal(event),
+            hexadecimal=_NOT_SHOWN if self._holds_secret(event) else _hexadecimal(event),
         )
+
+
+def _secrets_of(events: Sequence[Event]) -> Iterator[str]:
+    """The texts that the profiles of the trace declare to be secret."""
+    for event in events[:_HEAD]:
+        if isinstance(event.body, RunStarted):
+            with contextlib.suppress(ValueError, AttributeError):  # a trace that somebody else has made
+                secrets = json.loads(event.body.profile).get("security", {}).get("secrets", ())
+                yield from (secret for secret in secrets if isinstance(secret, str) and secret)
 
 
 def protocol_of(event: Event) -> Protocol:
@@ -236,7 +263,7 @@ def _hexadecimal(event: Event) -> str | None:
         case TcpProbe(answer=raw):
             return _dump(raw) if raw else None
         case MqttPacket(raw=raw, level=level) if _holds_password(raw, level):
-            return "not shown here: these bytes hold a password in clear; the trace has them"
+            return _NOT_SHOWN
         case MqttPacket(raw=raw) | CoapDatagram(raw=raw) | MdnsPacket(raw=raw) | SerialData(raw=raw):
             return _dump(raw)
     return None

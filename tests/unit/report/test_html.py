@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from page_structure import ATTACK, Page
-from sample_run import EVENTS, PROFILE, judgement, publish, requirement, tapped
+from sample_run import EVENTS, PROFILE, STARTED, judgement, publish, requirement, tapped
 
 from harness.model.requirement import Area, Basis
 from harness.model.verdict import Verdict
 from harness.report.html import overview_page, report_page
 from harness.report.json_report import report_of
 from harness.session.result import RunResult
-from harness.trace.events import Direction, Event
+from harness.trace.events import Direction, Event, PortChange, SerialAnswer, SerialData, SerialPort
 
 
 def page_of(run: RunResult) -> Page:
@@ -121,6 +121,34 @@ def test_no_password_on_the_page(run: RunResult) -> None:
     assert "these bytes hold a password" in text
     assert "hunter" not in text
     assert b"hunter".hex(" ") not in text
+
+
+def test_no_declared_secret_of_the_serial_line_on_the_page(run: RunResult) -> None:
+    started = replace(STARTED, profile='{"security": {"secrets": ["hunter-2"]}}')
+    typed = SerialData(Direction.TO_DUT, b"wifi join bench hunter-2\r\n", "wifi join bench hunter-2")
+    events = [Event(1, 0.0, started), *EVENTS[1:2], Event(3, 0.2, typed), *EVENTS[3:]]
+    failed = judgement(requirement("X", Area.SERIAL), Verdict.FAIL, "m", [3])
+    of_board = replace(run, events=events, judgements=(failed,))
+    text = report_page(of_board, report_of(of_board))
+    assert "wifi join bench (a declared secret, not shown here)" in text
+    assert "hunter-2" not in text
+    assert b"hunter".hex(" ") not in text
+
+
+def test_the_serial_conversation_is_shown_around_its_evidence(run: RunResult) -> None:
+    bodies = [
+        SerialPort(PortChange.OPENED, "/dev/ttyUSB0"),
+        SerialData(Direction.TO_DUT, b"get power\r\n", "get power"),
+        SerialData(Direction.FROM_DUT, b"power = off\r\n", "power = off"),
+        SerialAnswer("read_state", "power", "false"),
+    ]
+    events = [*EVENTS[:2], *(Event(3 + n, 1.0 + n, body) for n, body in enumerate(bodies))]
+    failed = judgement(requirement("X", Area.SERIAL), Verdict.FAIL, "m", [6])
+    of_board = replace(run, events=events, judgements=(failed,))
+    text = report_page(of_board, report_of(of_board))
+    for shown in ("serial port /dev/ttyUSB0 opened", "get power", "power = off", "read_state power: false"):
+        assert shown in text
+    assert b"power = off".hex(" ") in text
 
 
 def test_each_verdict_has_its_place_and_its_meaning(run: RunResult) -> None:
