@@ -10,10 +10,11 @@ import json
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from tests.cli.running import LIMIT, ROOT, environment, harness
+from tests.cli.running import LIMIT, PLUG, ROOT, environment, harness
 
 PROFILES = sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml"))
 ALL = ROOT / "profiles" / "*.yaml"
@@ -106,3 +107,30 @@ def test_another_seed_is_another_run(tmp_path: Path) -> None:
     for path in WHOLE:
         one, two = (normalised(tmp_path / seed / path.stem / "trace.jsonl")[1:] for seed in ("1", "2"))
         assert one != two
+
+
+def acts_and_answers(trace: Path) -> dict[str, list[str]]:
+    """What the test did, and what the device sent on each of its MQTT connections, each in its order."""
+    told: dict[str, list[str]] = defaultdict(list)
+    for line in trace.read_text(encoding="utf-8").splitlines():
+        event = json.loads(line)
+        match event:
+            case {"kind": "MqttPacket", "point": "tap", "direction": "from-dut", "raw": raw}:
+                told[f"connection {event['connection']}"].append(raw)
+            case {"kind": "Stimulus", "act": act, "name": name, "value": value}:
+                told["acts"].append(f"{act} {name} {value}")
+            case {"kind": "Judged", "check": check, "subject": subject, "verdict": verdict}:
+                told["verdicts"].append(f"{check} {subject} {verdict}")
+    return told
+
+
+def test_real_time_has_the_same_verdicts_and_the_same_order(tmp_path: Path) -> None:
+    select = [part for check in ("MQTT-DEV-001", "DEV-01", "DEV-03") for part in ("--select", check)]
+    for clock in ("real", "virtual"):
+        done = harness(
+            *("check", PLUG, "--simulate", f"--{clock}-time", *select, "--report", tmp_path / clock)
+        )
+        assert done.returncode == 0, done.stdout
+    real, virtual = (acts_and_answers(tmp_path / clock / "trace.jsonl") for clock in ("real", "virtual"))
+    assert len(real["verdicts"]) >= 5
+    assert real == virtual
