@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
+import itertools
 import math
 import selectors
 import socket
@@ -133,6 +135,23 @@ class _Transport(selector_events._SelectorSocketTransport):  # type: ignore[name
             super().write(kept)
 
 
+class _Timer(asyncio.TimerHandle):
+    """A timer that comes after those that were set before it for the same time.
+
+    asyncio leaves that to chance: the order would depend on the timers of all other devices.
+    """
+
+    __slots__ = ("number",)
+    number: int
+    _when: float
+    _scheduled: bool
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, _Timer):
+            return NotImplemented
+        return (self._when, self.number) < (other._when, other.number)
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """A loop over real sockets whose clock jumps to the next timer when nothing is ready."""
 
@@ -140,6 +159,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         selector = _PatientSelector()
         self._now = START
         self._jobs = 0  # calls in executor threads that have not returned
+        self._timers = itertools.count()
         self._disagreement: str | None = None
         self.segments = selector.segments
         self.terminals = selector.terminals
@@ -156,7 +176,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As ever, at the next tick; all other timers come this way, too."""
-        return super().call_at(math.ceil(when / TICK) * TICK, callback, *args, context=context)
+        self._check_closed()  # type: ignore[attr-defined]
+        timer = _Timer(math.ceil(when / TICK) * TICK, callback, args, self, context)
+        timer.number = next(self._timers)
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer._scheduled = True
+        return timer
 
     def disagreement(self) -> str | None:
         """Which library was seen to keep another time than this loop, for people; None for none."""

@@ -72,6 +72,24 @@ def test_timers_fire_on_time_and_in_order(delays: list[float]) -> None:
         assert at == pytest.approx(delay, abs=1e-5)
 
 
+@given(st.lists(st.integers(0, 3), max_size=30), st.integers(0, 30))
+@settings(max_examples=50, deadline=None)
+def test_timers_for_the_same_time_fire_in_the_order_in_which_they_were_set(
+    delays: list[int], others: int
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        fired: list[tuple[int, int]] = []
+        for number, delay in enumerate(delays):
+            loop.call_later(delay, fired.append, (delay, number))
+            for other in range(others):  # those of other devices
+                loop.call_later(other / 10, lambda: None)
+        await asyncio.sleep(10)
+        assert fired == sorted(fired)
+
+    run(main(), virtual=True)
+
+
 def test_two_runs_are_alike() -> None:
     async def main() -> list[float]:
         times = []
