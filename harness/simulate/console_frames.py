@@ -111,8 +111,9 @@ class FrameLanguage:
     def _written(self, name: str, bound: FrameProperty, value: Value) -> bytes:
         if bound.bytes is None:
             return str(value).encode()
-        number = _number(bound, value)
-        return number.to_bytes(bound.bytes, bound.order.literal, signed=bound.signed)
+        # A value that a fault let through may not fit: what is too much is lost, as in a microcontroller.
+        number = _number(bound, value) % (1 << 8 * bound.bytes)
+        return number.to_bytes(bound.bytes, bound.order.literal)
 
     def _read(self, name: str, bound: FrameProperty, raw: bytes) -> Value:
         if bound.bytes is None:

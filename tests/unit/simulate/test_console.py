@@ -18,6 +18,7 @@ from harness.model.loading import load_profile
 from harness.model.serial import SerialCommand as Command
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.example_text import example_of
+from harness.simulate.faults import fault_named
 from harness.trace.recorder import Recorder
 from tests.unit.links.serial_peers import lines_of
 
@@ -100,6 +101,17 @@ def test_what_is_written_there_is_the_state_everywhere(profiles: Path, kind: str
             assert await desk.done(Command.READ_STATE, name) == value
 
     on_desk(profiles / f"{kind}.yaml", act)
+
+
+def test_a_value_that_does_not_fit_into_a_frame_loses_what_is_too_much(profiles: Path) -> None:
+    """As in a microcontroller: firmware that checks no range tells nonsense, and lives."""
+
+    async def act(desk: Desk) -> None:
+        fault_named("range-unchecked").bend(desk.device)
+        desk.device.core.command("led_brightness", -1)
+        assert await desk.done(Command.READ_STATE, "led_brightness") == 2**32 - 1
+
+    on_desk(profiles / "smart-plug.yaml", act)
 
 
 @pytest.mark.parametrize(("kind", "name", "value"), [("air-conditioner", "mode", "hover")])
