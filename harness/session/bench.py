@@ -10,6 +10,7 @@ from typing import TypeVar
 from harness.checks.bench import CannotStimulateError, LocalDoor, PowerDoor
 from harness.checks.observations import Readings, Transport
 from harness.checks.payloads import encode_coap, encode_mqtt, json_text
+from harness.checks.serial.board import first_telling
 from harness.links import tcp
 from harness.links.coap import Endpoint
 from harness.links.mdns import MdnsLink
@@ -26,6 +27,7 @@ from harness.trace.events import Act, Event, MqttPacket, Note, Stimulus, TcpProb
 
 Door = TypeVar("Door")
 
+ENOUGH_NOISE = 3  # questions answered by noise, after which it will not get better
 PING_LIMIT = 2.0  # seconds for the answer to a CoAP ping, before the device is asked again
 DEREGISTER_LIMIT = 2.0  # seconds for the answer to a deregistration
 
@@ -285,6 +287,24 @@ class LabBench:
             return False
         if self.offers(Need.COAP):
             return await self._coap_alive(deadline)
+        if not watched and self.offers(Need.SERIAL):
+            return await self._board_answers(deadline)
+        return True
+
+    async def _board_answers(self, deadline: float) -> bool:
+        """Where nothing else is seen of the device: whether it answers on its serial line."""
+        telling, tries = first_telling(self.profile), 0
+        while telling is not None:
+            tries += 1
+            self.waiting_for = "the board to answer on its serial line"
+            try:
+                if (await self.serial.command(*telling)).good:
+                    return True
+            except CannotStimulateError:  # the port is away, and may come back
+                await self.until(lambda _: False, within=PING_LIMIT, what=self.waiting_for)
+            is_noise = self._equipment.serial_complaint is not None and tries >= ENOUGH_NOISE
+            if is_noise or self._recorder.now >= deadline:
+                return False
         return True
 
     async def _on_mqtt(self, limit: float, *, fully: bool) -> bool:

@@ -151,6 +151,11 @@ class Equipment:
         return f"the device is not there: waited for {waited_for}, in vain; {advice}"
 
     @property
+    def serial_complaint(self) -> str | None:
+        """What seems to be wrong with the serial line, such as its baud rate; for people."""
+        return self._serial.complaint if self._serial is not None else None
+
+    @property
     def _is_private(self) -> bool:
         """Whether the simulated DUT and the harness have addresses, and so a link, for themselves.
 

@@ -77,6 +77,9 @@ def _unwatched(profile: Profile, check: Check, subject: Subject, needs_met: froz
     elif subject.name in (*profile.properties, *profile.events, *profile.actions):
         carriers = (*readers_of(profile, subject.name), *writers_of(profile, subject.name))
         wanted = [NEED_OF[carrier] for carrier in carriers]
+    elif area is Area.BEHAVIOUR and subject.name in profile.controls:
+        moved = [effect.property_ or effect.event or "" for effect in profile.controls[subject.name].effects]
+        wanted = [NEED_OF[carrier] for name in moved for carrier in readers_of(profile, name)]
     elif area is Area.SERIAL:
         return None  # what is done at the board, or to the device as a whole
     elif area is Area.SECURITY:

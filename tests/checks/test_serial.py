@@ -171,6 +171,22 @@ def test_a_run_without_a_crash_passes_and_one_without_lines_does_not() -> None:
     assert Desk("SERIAL-11").judged().verdict is INCONCLUSIVE
 
 
+def noise(desk: Desk, lines: int = 20) -> Desk:
+    """What comes at the wrong baud rate."""
+    raw = bytes.fromhex("cc4b17bce78b9737b70734fe0a")
+    for _ in range(lines):
+        desk.add(SerialData(FROM, raw, raw[:-1].decode("utf-8", "replace")))
+    return desk
+
+
+@pytest.mark.parametrize("check", ["SERIAL-11", "SERIAL-12", "SERIAL-13"])
+def test_a_line_that_cannot_be_read_shows_nothing(check: str) -> None:
+    assert noise(Desk(check)).judged().verdict is INCONCLUSIVE
+    # One good answer shows that the line is read as it should be; a board may print binary data, too.
+    answered = Desk(check).board(SerialCommand.FIRMWARE_VERSION, None, "3.2.0")
+    assert noise(answered).judged().verdict is PASS
+
+
 def test_a_crash_between_two_checks_is_told_as_such() -> None:
     desk = Desk("SERIAL-11").begin("DEV-01").end("DEV-01").prints("assert failed: x.c:1")
     assert "after DEV-01" in desk.judged().message

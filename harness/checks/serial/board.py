@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness.checks.behaviour.reach import readers_of
+from harness.checks.behaviour.reach import NEED_OF, readers_of
 from harness.checks.bench import Bench, BeyondBenchError, CannotStimulateError
 from harness.checks.case import Case, Seen
 from harness.checks.observations import Report, Transport
@@ -29,6 +29,7 @@ from harness.trace.events import (
     SerialData,
     Stimulus,
 )
+from harness.trace.serial_lines import Quality
 
 REPORT_LOCAL = "profile: behaviour.report_local"
 ANSWER = "profile: bindings.serial"
@@ -58,6 +59,12 @@ def require_network(bench: Bench) -> None:
         raise BeyondBenchError(
             "only the serial line of the DUT is watched; use --listen, --mqtt or --coap for its network, too"
         )
+
+
+def require_transport(bench: Bench, transport: Transport) -> None:
+    """Raise BeyondBenchError where nobody watches what the device tells over a transport."""
+    if not bench.offers(NEED_OF[transport]):
+        raise BeyondBenchError(f"what the DUT tells over {transport} is not watched here")
 
 
 async def board_shows(bench: Bench, name: str, wanted: Callable[[Value], bool], *, within: float) -> bool:
@@ -201,6 +208,28 @@ def answers_in(events: Sequence[Event], command: SerialCommand | None = None) ->
 def good(told: Sequence[Told]) -> list[Told]:
     """Those that say something."""
     return [each for each in told if each.problem is None]
+
+
+def is_understood(case: Case) -> bool:
+    """Whether what came over the line in the window can be read at all: at another speed, it is noise.
+
+    What cannot be read must not be taken for a board that prints nothing wrong.
+    """
+    binding, quality = binding_of(case.profile), Quality()
+    has_line = False
+    for event in case.window:
+        body, line = event.body, line_of(event)
+        if isinstance(body, SerialAnswer) and body.problem is None:
+            return True
+        if line is not None and (tells_boot(binding, line) or tells_ready(binding, line)):
+            return True
+        if isinstance(body, SerialData) and body.direction is Direction.FROM_DUT:
+            quality.feed(body.raw)
+            has_line = has_line or line is not None
+    return binding.text is not None and has_line and not quality.is_bad
+
+
+UNREADABLE = "what came over the serial line cannot be read; look at bindings.serial.line, and at the cable"
 
 
 def printed(events: Sequence[Event]) -> list[Event]:

@@ -33,6 +33,7 @@ from harness.checks.serial.board import (
     binding_of,
     board_shows,
     good,
+    require_transport,
     until_reported,
     value_of,
 )
@@ -74,6 +75,7 @@ class KeyAtTheBoard(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         control = name_of(subject)
         transport = transport_of(readers_of_control(bench.profile, control), subject)
+        require_transport(bench, transport)
         if transport is Transport.COAP:
             await bench.watch()
         async with arranged(bench, transport) as arranger:

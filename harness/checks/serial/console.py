@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.checks.bench import Bench, CannotStimulateError
-from harness.checks.case import Case, Seen, failed, first, inconclusive, passed
+from harness.checks.case import Case, Seen, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.serial.board import (
     answers_in,
@@ -67,8 +67,9 @@ class AnswersAsDeclared(Check):
 
     def judge(self, case: Case) -> Outcome:
         told = answers_in(case.window)
-        bad = first(told, lambda each: each.problem is not None)
-        if bad is not None:
+        problems = [each for each in told if each.problem is not None]
+        if problems:
+            bad = max(problems, key=lambda each: len(each.problem or ""))  # the one that says most
             body = bad.event.body
             assert isinstance(body, SerialAnswer)
             about = f"{body.command} {body.name}" if body.name else body.command

@@ -13,6 +13,7 @@ from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusiv
 from harness.checks.catalogue import Check, requirement
 from harness.checks.payloads import json_text
 from harness.checks.serial.board import (
+    UNREADABLE,
     Told,
     answers,
     ask,
@@ -22,6 +23,7 @@ from harness.checks.serial.board import (
     good,
     hear_boot,
     is_start,
+    is_understood,
     line_of,
     reboot,
     require_network,
@@ -353,6 +355,8 @@ class RebootReboots(Check):
         if ready is None:
             if case.window[-1].time - act.time < limit:
                 return inconclusive("the board was not watched for its boot time", act)
+            if not is_understood(case):
+                return inconclusive(UNREADABLE, act)
             return failed(f"the board did not say within {limit:g} s that it is ready", act, starts)
         if ready.time - act.time > limit:
             return failed(

@@ -12,7 +12,7 @@ from harness.checks.behaviour.outages import settings
 from harness.checks.behaviour.reach import open_writers
 from harness.checks.behaviour.repeating import other_value
 from harness.checks.bench import Bench, CannotStimulateError
-from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
+from harness.checks.case import Case, Evidence, failed, first, inconclusive, not_applicable, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.cross.identity import MEANINGS, claims, pages_of, read_resources
 from harness.checks.mdns.asking import resolve
@@ -66,7 +66,7 @@ class OneVersion(Check):
         if not told:
             return inconclusive("the board did not tell its version")
         version, evidence = str(told[0].value).strip(), list[Evidence]([told[0].event])
-        declared = case.profile.firmware
+        declared = case.profile.firmware or None  # an empty one is none
         if declared is not None and version != declared:
             return failed(f"the board says {version}, the profile {declared}", told[0].event)
         for where, text, event in _elsewhere(case):
@@ -74,16 +74,19 @@ class OneVersion(Check):
                 return failed(f"the board says {version}, {where} says {text}", told[0].event, event)
             evidence.append(event)
         if len(evidence) == 1 and declared is None:
-            return inconclusive("nothing else tells a version to compare with", told[0].event)
-        return passed(f"version {version} on {len(evidence)} ways, as declared", evidence)
+            return not_applicable("neither the profile nor anything else of the device tells a version")
+        others = len(evidence) - 1
+        ways = f"the board and {others} other places" if others else "the board, as the profile declares"
+        return passed(f"version {version}, says {ways}", evidence)
 
 
 def _elsewhere(case: Case) -> Iterator[tuple[str, str, Event]]:
     """The versions that are told over other ways: the name of the way, the text, and the event."""
     keys = MEANINGS["firmware"]
-    for claim in claims(run_so_far(case)) if case.profile.bindings.mdns is not None else ():
-        if claim.key in keys:
-            yield f"mDNS ({claim.key})", claim.value, claim.packet.event
+    if case.profile.bindings.mdns is not None:
+        for claim in claims(run_so_far(case)):
+            if claim.key in keys:
+                yield f"mDNS ({claim.key})", claim.value, claim.packet.event
     for page in pages_of(case):
         for key, value in page.members.items():
             if key.lower() in keys:

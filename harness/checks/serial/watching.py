@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.security.exposure import forms_of
-from harness.checks.serial.board import binding_of, boots, line_of, printed, starts_board
+from harness.checks.serial.board import (
+    UNREADABLE,
+    binding_of,
+    boots,
+    is_understood,
+    line_of,
+    printed,
+    starts_board,
+)
 from harness.model.crashes import crash_in
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome
@@ -53,6 +61,8 @@ class NoCrash(Check):
             )
         if not lines:
             return inconclusive("the board printed no line")
+        if not is_understood(case):
+            return inconclusive(UNREADABLE, lines[-SHOWN:])
         return passed(f"none of {len(lines)} lines tells a crash", lines[-SHOWN:])
 
 
@@ -112,6 +122,8 @@ class NoUnexpectedStart(Check):
         lines = printed(case.window)
         if not lines:
             return inconclusive("the board printed no line")
+        if not is_understood(case):
+            return inconclusive(UNREADABLE, lines[-SHOWN:])
         if not explained:
             return passed(f"no start of the board in {len(lines)} lines", lines[-SHOWN:])
         return passed(f"{len(starts)} starts of the board, each on command", explained[-2 * SHOWN :])
@@ -169,6 +181,8 @@ def search(case: Case, events: Sequence[Event], what: str) -> Outcome:
             if at >= 0:
                 index = max(i for i, start in enumerate(starts) if start <= at)
                 return failed(f"a declared secret {what}", sent[index])
+    if not is_understood(case):
+        return inconclusive(UNREADABLE, sent[-SHOWN:])
     return passed(f"none of {len(stream)} bytes of the board holds a declared secret", sent[-SHOWN:])
 
 
