@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.cli.running import PLUG, ROOT, harness
+from tests.cli.running import LIMIT, PLUG, ROOT, harness, start
 
 PROFILES = ROOT / "profiles"
 SCENES = PROFILES / "scenes"
@@ -45,6 +46,26 @@ def test_a_fault_of_one_fails_the_pair(tmp_path: Path) -> None:
     assert "smart-plug-2 does not come back after the broker was restarted" in done.stdout
     assert json.loads((tmp_path / "report.json").read_text())["faults"] == ["smart-plug-2=never-reconnects"]
     assert harness("judge", tmp_path / "trace.jsonl").returncode == 1
+
+
+def test_a_simulated_and_a_real_device_are_observed_together() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    checking = start(
+        "check", REMOTE, LIGHT, "--together", "--dut", "remote-control=simulate",
+        "--dut", f"light=listen:{address}", "--select", "COMPAT-0*",
+    )  # fmt: skip
+    assert checking.stdout is not None
+    assert f"{address} is what light has to have as its MQTT broker" in checking.stdout.readline()
+    lamp = start("simulate", LIGHT, "--broker", f"mqtt://{address}")  # another process, as a real lamp is
+    try:
+        told, _ = checking.communicate(timeout=LIMIT)
+    finally:
+        lamp.terminate()
+        lamp.communicate(timeout=LIMIT)
+    assert checking.returncode == 0, told
+    assert "COMPAT-02[remote-control.switched/light]" in told
+    assert f"remote-control: simulated; light: tap {address}" in told
 
 
 def test_what_cannot_be_is_said(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from harness.checks.bench import Bench, BeyondBenchError, CannotStimulateError
 from harness.checks.compat.home import Home
 from harness.model.requirement import Need
 from harness.model.verdict import Subject
+from harness.session.budget import EVENT_LIMIT
 from harness.session.result import Judgement, RunResult
 from harness.session.together.company import Company
 from harness.session.together.hub import Hub, Program
@@ -91,11 +92,14 @@ class TogetherRun:
     judgements: list[Judgement] = field(default_factory=list)
     _hub: Hub | None = None
     _wiring: Wiring | None = None
+    _over: str | None = None  # why no further check is begun
+    _give_up: Callable[[], None] = lambda: None  # ends the check that is being run
     _judge: TogetherJudge | None = None
 
     async def open(self) -> None:
         """Open everything and start the hub. Raises the links' errors."""
         self._judge = TogetherJudge(self.home, self.company.events)
+        self.company.recorder.call_at(EVENT_LIMIT, self._flooded)
         await self.company.open()
         self._hub = Hub(self.company, self.program)
         await self._hub.start()
@@ -107,6 +111,10 @@ class TogetherRun:
         if planned.not_applicable is None and not planned.check.passive:
             await self._stimulate(planned)
         return self._verdict(planned)
+
+    def _flooded(self) -> None:
+        self._over = f"the devices flood: {EVENT_LIMIT} events are in the trace"
+        self._give_up()
 
     async def close(self, ended: str = "complete") -> None:
         """Stop the hub, close everything."""
@@ -154,23 +162,28 @@ class TogetherRun:
         recorder = self.company.recorder
         names = _names(planned.check.requirement.id, planned.subject)
         recorder.record(CheckStarted(*names))
-        problem, harness_fault, beyond_bench = await self._absence(planned.check.needs_all), False, False
+        problem, harness_fault, beyond_bench = None, False, False
         try:
+            problem = await self._absence(planned.check.needs_all)
             if problem is None:
                 seconds = CHECK_LIMIT + planned.check.patience(self.home, planned.subject)
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(seconds) as limit:
+                    self._give_up = lambda: limit.reschedule(asyncio.get_running_loop().time())
                     await planned.check.stimulate(CompanyStage(self.home, self.company), planned.subject)
         except CannotStimulateError as reason:
             problem, beyond_bench = str(reason), isinstance(reason, BeyondBenchError)
         except TimeoutError:
-            problem = "it took too long"
+            problem = self._over or "it took too long"
         except Exception as reason:  # the harness's own mistake: reported as such, the run goes on
             problem, harness_fault = f"the harness failed: {type(reason).__name__}: {reason}", True
         finally:
+            self._give_up = lambda: None
             recorder.record(CheckEnded(*names, problem, harness_fault, beyond_bench))
 
     async def _absence(self, needs_all: bool) -> str | None:
         """Why the check cannot be begun: a device never came, or is not there after its power was cycled."""
+        if self._over is not None:
+            return f"not begun: {self._over}"
         for role in self.company.roles:
             attendant = self.company.attendants[role]
             if attendant.absent is not None:

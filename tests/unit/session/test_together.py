@@ -1,0 +1,165 @@
+"""Several devices on one bus: side by side, ended early, judged again, never passed for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.links.clock import run
+from harness.model.verdict import Verdict
+from harness.session.result import RunResult
+from harness.session.target import Target, UsageError
+from harness.session.together.company import Company, Player, Purpose
+from harness.session.together.judging import result_of_together_trace
+from harness.session.together.pair import Observed, PairResult, observe_pair, observe_together
+from harness.session.together.setup import Reach, players_of, roles_of
+from harness.trace import mqtt
+from harness.trace.events import Act, Event, MqttPacket, Point, RunEnded, Stimulus
+from harness.trace.lines import read
+
+PROFILES = Path(__file__).parents[3] / "profiles"
+FOLLOWS = "COMPAT-01[remote-control.switched/smart-plug]"
+AGREES = FOLLOWS.replace("-01", "-02")
+
+
+def players(*names: str, faults: tuple[str, ...] = ()) -> tuple[Player, ...]:
+    cast = roles_of([str(PROFILES / f"{name}.yaml") for name in names])
+    return players_of(cast, Reach(simulate=True, faults=faults))
+
+
+def verdicts(result: RunResult) -> dict[str, str]:
+    return {each.result.id: each.result.outcome.verdict.value for each in result.judgements}
+
+
+PAIRS = [
+    (("remote-control", "smart-plug"), Observed.WORKS),
+    (("remote-control", "smart-plug-nord"), Observed.WORKS),  # by a bridge from MQTT to CoAP
+    (("wall-thermostat", "air-conditioner-us"), Observed.DEGRADED),  # there is no heating in it
+    (("motion-sensor", "refrigerator"), Observed.UNRELATED),
+    (("curtain", "motion-sensor"), Observed.BLOCKED),  # it is told of the light too seldom
+]
+
+
+def test_pairs_side_by_side_are_seen_as_they_are_alone() -> None:
+    async def both_ways() -> tuple[list[PairResult], list[PairResult]]:
+        alone = [await observe_pair(*players(*names), both=False) for names, _ in PAIRS]
+        together = await asyncio.gather(*(observe_pair(*players(*names), both=False) for names, _ in PAIRS))
+        return alone, list(together)
+
+    alone, together = run(both_ways(), virtual=True)
+    assert [pair.outcome for pair in alone] == [outcome for _, outcome in PAIRS], alone
+    for one, other in zip(alone, together, strict=True):
+        assert one.outcome is other.outcome
+        assert verdicts(one.run) == verdicts(other.run)
+
+
+@pytest.fixture(scope="module")
+def trace() -> list[Event]:
+    result = run(
+        observe_together(players("remote-control", "smart-plug"), select=["COMPAT-0*"]), virtual=True
+    )
+    assert set(verdicts(result).values()) == {"pass"}
+    return list(result.events)
+
+
+def judged(events: list[Event]) -> dict[str, Verdict]:
+    result = result_of_together_trace(events, Path("trace.jsonl"))
+    return {each.result.id: each.result.outcome.verdict for each in result.judgements}
+
+
+def without(events: list[Event], unwanted: Callable[[Event], bool]) -> list[Event]:
+    """The trace without some events, its lines counted anew."""
+    kept = [event for event in events if not unwanted(event)]
+    return [replace(event, line=line) for line, event in enumerate(kept, start=1)]
+
+
+def tells_the_relay(event: Event) -> bool:
+    body = event.body
+    if event.device != "smart-plug" or not isinstance(body, MqttPacket) or body.point is not Point.TAP:
+        return False
+    packet = mqtt.decode(body.raw, body.level)
+    return isinstance(packet, mqtt.Publish) and packet.topic.endswith("/relay/state")
+
+
+def test_what_was_recorded_is_judged_again_in_the_same_way(trace: list[Event]) -> None:
+    assert set(judged(trace).values()) == {Verdict.PASS}
+
+
+def test_a_device_that_reports_nothing_has_not_followed(trace: list[Event]) -> None:
+    found = judged(without(trace, tells_the_relay))
+    assert found[FOLLOWS] is not Verdict.PASS
+    assert found[AGREES] is not Verdict.PASS
+
+
+def test_a_key_that_is_not_pressed_shows_nothing(trace: list[Event]) -> None:
+    def tells_the_key(event: Event) -> bool:
+        body = event.body
+        return event.device == "remote-control" and isinstance(body, MqttPacket) and body.raw[0] >> 4 == 3
+
+    def pressed(event: Event) -> bool:
+        return isinstance(event.body, Stimulus) and event.body.act is Act.LOCAL
+
+    assert judged(without(trace, tells_the_key))[FOLLOWS] is Verdict.FAIL
+    silent = without(trace, lambda event: tells_the_key(event) or pressed(event))
+    assert judged(silent)[FOLLOWS] is Verdict.INCONCLUSIVE
+
+
+def test_a_report_that_comes_too_late_fails(trace: list[Event]) -> None:
+    late = 2.5  # the remote's need gives two seconds
+    delayed = [replace(event, time=event.time + late) if tells_the_relay(event) else event for event in trace]
+    end = delayed[-1].time + late
+    delayed = [replace(event, time=end) if isinstance(event.body, RunEnded) else event for event in delayed]
+    assert judged(delayed)[FOLLOWS] is Verdict.FAIL
+
+
+def test_a_run_that_is_interrupted_leaves_its_trace(tmp_path: Path) -> None:
+    path = tmp_path / "trace.jsonl"
+
+    async def interrupted() -> None:
+        task = asyncio.create_task(
+            observe_together(
+                players("remote-control", "smart-plug"),
+                trace=path,
+                on_result=lambda _: task.cancel(),
+            )
+        )
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(interrupted(), virtual=True)
+    events = list(read(path))
+    assert isinstance(events[-1].body, RunEnded)
+    assert events[-1].body.reason == "interrupted"
+    assert judged(events)[FOLLOWS] is Verdict.PASS
+
+
+def test_all_come_back_to_one_broker_that_was_away() -> None:
+    async def restarted() -> tuple[bool, set[str | None]]:
+        company = Company(players("smart-plug", "light", "air-conditioner"), Purpose("pair"), seed=1)
+        await company.open()
+        mark = len(company.events)
+        await company.restart_broker(wipe=True)
+        back = await company.ready()
+        told = {event.device for event in company.events[mark:] if isinstance(event.body, MqttPacket)}
+        await company.close()
+        return back, told
+
+    assert run(restarted(), virtual=True) == (True, {"smart-plug", "light", "air-conditioner"})
+
+
+def test_devices_on_two_brokers_share_no_bus() -> None:
+    plug, light = players("smart-plug", "light")
+    apart = [
+        replace(plug, target=Target(mqtt="mqtt://192.0.2.1")),
+        replace(light, target=Target(mqtt="mqtt://192.0.2.2")),
+    ]
+
+    async def opened() -> None:
+        Company(apart, Purpose("pair"), seed=1)
+
+    with pytest.raises(UsageError, match="share one broker"):
+        run(opened(), virtual=True)
