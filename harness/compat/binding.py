@@ -110,7 +110,7 @@ def _by_transport(
     meeting = Meeting(needer, needed, offerer, route.offered)
     parts = parts_of(meeting, route)
     clashes = [*delivery_clashes(meeting, transport), *meaning_clashes(meeting, parts)]
-    links = tuple(link_of(meeting, part, transport) for part in parts if part.fit.through)
+    links = tuple(link_of(meeting, part, transport) for part in parts if part.fit.sendable)
     return Assessment(needed, tuple(clashes), links)
 
 

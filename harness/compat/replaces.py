@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from harness.compat.containment import Aspect, Gap
 from harness.compat.device import Clash, Device
 from harness.compat.prediction import Finding, FindingKind, Outcome, Replacement, Severity, outcome_of
+from harness.compat.replaces_counterpart import counterpart, other_way, set_otherwise
 from harness.compat.replaces_delivery import Use, delivery_losses, habit_losses
 from harness.compat.replaces_ratings import rating_losses
 from harness.compat.replaces_rules import rule_losses
@@ -68,25 +69,32 @@ class _Pair:
     new: Side
     writable: tuple[bool, bool]
     readable: tuple[bool, bool]
+    before: Offered | None = None
+    after: Offered | None = None
 
 
 def _used(old: Device, new: Device) -> Iterator[tuple[str, Clash]]:
     """What is lost of the old one's capabilities, and of its own affordances where those count."""
-    named: set[str] = set()
+    named: set[Path] = set()
     for offers in old.offers.values():
         for offered in offers:
-            named.add(offered.affordance)
-            found = _counterpart(offered, new)
-            if found is None:
-                yield offered.term.path, _gone(offered.term.path, offered.key, new)
+            named.add(_section(offered))
+            found = counterpart(offered, offers, new)
+            if found is not None:
+                yield from ((offered.term.path, each) for each in _losses(_pair_of(old, offered, new, found)))
             else:
-                for clash in _losses(_pair_of(old, offered, new, found)):
-                    yield offered.term.path, clash
+                yield offered.term.path, other_way(offered, new) or _gone(offered.term.path, offered.key, new)
     if same_kind(old, new):
         for section in ("properties", "actions", "events"):
             for name in getattr(old.profile, section):
-                if name not in named:
+                if (section, name) not in named:
                     yield from (("", clash) for clash in _own(old, new, section, name))
+
+
+def _section(offered: Offered) -> Path:
+    offer = offered.offer
+    section = "properties" if offer.property_ is not None else "actions" if offer.action else "events"
+    return section, offered.affordance
 
 
 def _gone(what: str, key: str, new: Device) -> Clash:
@@ -99,11 +107,6 @@ def _gone(what: str, key: str, new: Device) -> Clash:
         ("capabilities", cluster),
         f"offer {what} at {new.name}; who used it finds nothing",
     )
-
-
-def _counterpart(offered: Offered, new: Device) -> Offered | None:
-    same = [each for each in new.offers.get(offered.term.cluster, ()) if each.term.path == offered.term.path]
-    return next((each for each in same if each.label == offered.label), next(iter(same), None))
 
 
 def _pair_of(old: Device, before: Offered, new: Device, after: Offered) -> _Pair:
@@ -121,6 +124,8 @@ def _pair_of(old: Device, before: Offered, new: Device, after: Offered) -> _Pair
             after.writable or after.offer.action is not None,
         ),
         (before.readable or before.offer.event is not None, after.readable or after.offer.event is not None),
+        before,
+        after,
     )
 
 
@@ -158,7 +163,14 @@ def _readable(affordance: object) -> bool:
 
 def _losses(pair: _Pair) -> Iterator[Clash]:
     use = pair.use
-    if pair.writable[0] and not pair.writable[1]:
+    if pair.before is not None and pair.after is not None and pair.before.label != pair.after.label:
+        labels = [each.label or "no label" for each in (pair.before, pair.after)]
+        what = f"{use.what} has {labels[1]} instead of {labels[0]}: who asks for that part has to be told"
+        yield use.clash(FindingKind.NAMES, Severity.DEGRADES, what)
+    if pair.writable[0] and not pair.writable[1] and pair.before and set_otherwise(pair.before, use.new):
+        what = f"{use.what} is set by commands of its cluster at {use.new.name}"
+        yield use.clash(FindingKind.NAMES, Severity.DEGRADES, what, "readOnly")
+    elif pair.writable[0] and not pair.writable[1]:
         what = f"{use.what} could be set, at {use.new.name} it cannot"
         yield use.clash(FindingKind.READ_ONLY, Severity.BLOCKS, what, "readOnly")
     elif pair.writable[0]:

@@ -42,7 +42,7 @@ class Route:
     def parts(self, needed: Needed) -> tuple[Part, ...]:
         """What becomes of everything that the needer commands."""
         return tuple(
-            part
+            replace(part, fit=_with_input(part))
             for index, sending in enumerate(needed.sendings)
             for part in self._parts(needed, sending, index)
         )
@@ -110,6 +110,17 @@ def _one_fit(needed: Needed, sending: Sending, offered: Offered) -> Fit:
             return Fit()
         return _as_constant(_constant_fit(sending.cause.sends, needed, offered))
     return fit(_side(needed, sending), _target(offered))
+
+
+def _with_input(part: Part) -> Fit:
+    """An action that takes nothing loses a value, and one that wants something gets none."""
+    offered = part.offered
+    if offered.offer.action is None or (offered.schema is None) is (offered.term.schema is None):
+        return part.fit
+    text = "carries a value, the action takes none"
+    if offered.schema is not None:
+        text = f"carries no value, the action wants one of type {offered.schema.type}"
+    return Fit((Gap(Aspect.TYPE, text, total=True),))
 
 
 def _constant_fit(value: Value, needed: Needed, offered: Offered) -> Fit:

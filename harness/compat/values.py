@@ -71,6 +71,13 @@ class Fit:
         """Whether any value gets through."""
         return self.no_conversion is None and not any(gap.total for gap in self.gaps)
 
+    @property
+    def sendable(self) -> bool:
+        """Whether anything can be sent at all, were it only to be refused."""
+        lost = (Aspect.TYPE, Aspect.VALUES, Aspect.MEMBERS)
+        unsaid = any(gap.total and gap.aspect in lost for gap in self.gaps)
+        return self.no_conversion is None and not unsaid
+
 
 def fit(source: Side, target: Side) -> Fit:
     """Whether everything that ``source`` sends means something to ``target``."""

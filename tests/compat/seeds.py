@@ -29,8 +29,9 @@ K, BLOCKS, DEGRADES, NOTE = FindingKind, Severity.BLOCKS, Severity.DEGRADES, Sev
 class Seed:
     """One incompatibility: what prediction has to find, and where.
 
-    ``on_wire`` is whether it shows when the two are brought together. ``key`` is the key in the profile of
-    the offerer, or, where it begins with ``needs`` or ``needer:``, in that of the needer.
+    ``key`` is the key in the profile of the offerer, or, where it begins with ``needs`` or ``needer:``, in
+    that of the needer. ``shown_by`` is the check that fails when the two are brought together, empty where
+    none does: nothing is sent, a hub mends it on the way, or it shows only when something goes wrong.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Seed:
     key: str
     offerer: Change = field(default_factory=dict)
     needer: Change = field(default_factory=dict)
-    on_wire: bool = False
+    shown_by: str = ""
 
     def pair(self) -> tuple[Device, Device]:
         """Offerer and needer with the change in them."""
@@ -124,15 +125,13 @@ SEEDS: tuple[Seed, ...] = (
         BLOCKS,
         "capabilities.Thermostat",
         {"capabilities": {"Thermostat": {"SystemMode": None}}},
-        on_wire=True,
     ),
     Seed(
         "read-only",
         K.READ_ONLY,
         BLOCKS,
         "properties.target.readOnly",
-        _property("target", readOnly=True),
-        on_wire=True,
+        {**_property("target", readOnly=True), **_mqtt(properties={"target": {"command": None}})},
     ),
     Seed("write-only", K.WRITE_ONLY, BLOCKS, "properties.room.writeOnly", _property("room", writeOnly=True)),
     Seed(
@@ -155,12 +154,37 @@ SEEDS: tuple[Seed, ...] = (
         },
     ),
     Seed(
+        "action-without-input",
+        K.TYPE,
+        BLOCKS,
+        "needs.note.by[0]",
+        {"actions": {"show": {"input": None}}},
+    ),
+    Seed(
+        "action-with-input",
+        K.TYPE,
+        BLOCKS,
+        "actions.up.input.type",
+        {
+            "capabilities": {
+                "OnOff": {"OnOff": None, "On": {"action": "up"}, "Off": {"action": "down"}},
+            },
+            "actions": {"up": {"input": {"type": "integer"}}, "down": {"input": {"type": "integer"}}},
+            **_mqtt(
+                actions={
+                    "up": {"command": "home/tplug-0a1b2c/up"},
+                    "down": {"command": "home/tplug-0a1b2c/down"},
+                }
+            ),
+        },
+    ),
+    Seed(
         "range-narrower",
         K.RANGE,
         DEGRADES,
         "properties.target.maximum",
         _property("target", maximum=20),
-        on_wire=True,
+        shown_by="COMPAT-02",
     ),
     Seed(
         "range-elsewhere",
@@ -168,7 +192,7 @@ SEEDS: tuple[Seed, ...] = (
         BLOCKS,
         "properties.target.minimum",
         _property("target", minimum=26, default=26),
-        on_wire=True,
+        shown_by="COMPAT-01",
     ),
     Seed(
         "range-of-reports",
@@ -176,7 +200,7 @@ SEEDS: tuple[Seed, ...] = (
         DEGRADES,
         "needs.temperature.into",
         needer=_property("shown_temperature", maximum=30),
-        on_wire=True,
+        shown_by="COMPAT-02",
     ),
     Seed(
         "reaction-out-of-range",
@@ -191,7 +215,6 @@ SEEDS: tuple[Seed, ...] = (
         DEGRADES,
         "properties.target.multipleOf",
         _property("target", multipleOf=2),
-        on_wire=True,
     ),
     Seed(
         "value-missing",
@@ -202,7 +225,6 @@ SEEDS: tuple[Seed, ...] = (
             "properties": {"mode": {"enum": ["heat", "auto"]}},
             "capabilities": {"Thermostat": {"SystemMode": {"values": {"Sleep": None}}}},
         },
-        on_wire=True,
     ),
     Seed(
         "reaction-never-told",
@@ -210,10 +232,10 @@ SEEDS: tuple[Seed, ...] = (
         BLOCKS,
         "needs.overload.reactions[0]",
         {
+            "controls": {"overload": {"effects": [{"event": "tripped", "data": "short"}]}},
             "events": {"tripped": {"data": {"enum": ["short"]}}},
             "capabilities": {"ElectricalProtectionAlarm": {"Notify": {"values": {"OverLoadFault": None}}}},
         },
-        on_wire=True,
     ),
     Seed(
         "text-too-long",
@@ -221,6 +243,7 @@ SEEDS: tuple[Seed, ...] = (
         DEGRADES,
         "actions.show.input.maxLength",
         {"actions": {"show": {"input": {"maxLength": 8}}}},
+        shown_by="COMPAT-01",
     ),
     Seed(
         "text-of-other-form",
@@ -228,6 +251,7 @@ SEEDS: tuple[Seed, ...] = (
         DEGRADES,
         "actions.show.input.pattern",
         {"actions": {"show": {"input": {"pattern": "^[A-Z ]*$"}}}},
+        shown_by="COMPAT-01",
     ),
     Seed(
         "patterns-undecided",
@@ -244,7 +268,6 @@ SEEDS: tuple[Seed, ...] = (
         DEGRADES,
         "properties.target.unit",
         _property("target", unit="[degF]", minimum=41, maximum=86, multipleOf=1, default=68),
-        on_wire=True,
     ),
     Seed(
         "refused-at-times",
@@ -263,7 +286,6 @@ SEEDS: tuple[Seed, ...] = (
                 ]
             }
         },
-        on_wire=True,
     ),
     # How it travels
     Seed(
@@ -272,7 +294,6 @@ SEEDS: tuple[Seed, ...] = (
         BLOCKS,
         "capabilities.Thermostat.OccupiedHeatingSetpoint",
         _mqtt(properties={"target": None}),
-        on_wire=True,
     ),
     Seed(
         "other-transport",
@@ -280,7 +301,6 @@ SEEDS: tuple[Seed, ...] = (
         DEGRADES,
         "needs.warmth.transports",
         needer=_need("warmth", transports=["coap"]),
-        on_wire=True,
     ),
     Seed("mqtt-version", K.MQTT_VERSION, NOTE, "bindings.mqtt.version", _mqtt(version="5.0")),
     Seed(
@@ -289,7 +309,6 @@ SEEDS: tuple[Seed, ...] = (
         DEGRADES,
         "bindings.mqtt.events.tripped.qos",
         _mqtt(events={"tripped": {"qos": 0}}),
-        on_wire=True,
     ),
     Seed(
         "qos-of-commands",
@@ -297,7 +316,6 @@ SEEDS: tuple[Seed, ...] = (
         DEGRADES,
         "bindings.mqtt.properties.output.command_qos",
         _mqtt(properties={"output": {"command_qos": 0}}),
-        on_wire=True,
     ),
     Seed(
         "not-retained",
@@ -305,7 +323,6 @@ SEEDS: tuple[Seed, ...] = (
         DEGRADES,
         "bindings.mqtt.properties.room.retain",
         _mqtt(properties={"room": {"retain": False}}),
-        on_wire=True,
     ),
     Seed(
         "neither-retained-nor-repeated",
@@ -314,7 +331,6 @@ SEEDS: tuple[Seed, ...] = (
         "bindings.mqtt.properties.load.retain",
         _mqtt(properties={"load": {"retain": False}}) | {"behaviour": {"heartbeat": None}},
         _need("temperature", every=None),
-        on_wire=True,
     ),
     Seed(
         "event-retained",
@@ -322,7 +338,6 @@ SEEDS: tuple[Seed, ...] = (
         DEGRADES,
         "bindings.mqtt.events.tripped.retain",
         _mqtt(events={"tripped": {"retain": True}}),
-        on_wire=True,
     ),
     Seed(
         "no-availability",
@@ -335,7 +350,6 @@ SEEDS: tuple[Seed, ...] = (
                 "BasicInformation": {"Reachable": {"availability": False, "property": "output"}}
             },
         },
-        on_wire=True,
     ),
     Seed(
         "payload-too-large",
@@ -343,6 +357,7 @@ SEEDS: tuple[Seed, ...] = (
         DEGRADES,
         "bindings.mqtt.maximum_payload",
         _mqtt(maximum_payload=20),
+        shown_by="COMPAT-01",
     ),
     Seed(
         "not-observable",
@@ -356,19 +371,15 @@ SEEDS: tuple[Seed, ...] = (
             }
         },
         _FOLLOWS_ON_COAP,
-        on_wire=True,
     ),
     # When it arrives
-    Seed(
-        "obeys-too-late", K.DEADLINE, DEGRADES, "behaviour.settle", {"behaviour": {"settle": 5}}, on_wire=True
-    ),
+    Seed("obeys-too-late", K.DEADLINE, DEGRADES, "behaviour.settle", {"behaviour": {"settle": 5}}),
     Seed(
         "tells-too-late",
         K.DEADLINE,
         DEGRADES,
         "behaviour.report_local",
         {"behaviour": {"report_local": 10}},
-        on_wire=True,
     ),
     Seed(
         "tells-too-seldom",
@@ -376,15 +387,14 @@ SEEDS: tuple[Seed, ...] = (
         BLOCKS,
         "behaviour.heartbeat",
         {"behaviour": {"heartbeat": 300}},
-        on_wire=True,
+        shown_by="COMPAT-03",
     ),
     Seed(
         "sleeps-through-commands",
         K.SLEEP,
         BLOCKS,
         "bindings.mqtt.sleep",
-        _mqtt(sleep={"awake": 2, "wakes_every": 30}),
-        on_wire=True,
+        {**_mqtt(sleep={"awake": 2, "wakes_every": 30}), "behaviour": {"heartbeat": None}},
     ),
     Seed(
         "sleeps-through-events",
@@ -392,17 +402,16 @@ SEEDS: tuple[Seed, ...] = (
         BLOCKS,
         "needer:bindings.mqtt.sleep",
         needer=_mqtt(sleep={"awake": 2, "wakes_every": 30}),
-        on_wire=True,
+        shown_by="COMPAT-01",
     ),
     # How they find and trust each other
-    Seed("not-announced", K.DISCOVERY, BLOCKS, "bindings", {"bindings": {"mdns": None}}, on_wire=True),
+    Seed("not-announced", K.DISCOVERY, BLOCKS, "bindings", {"bindings": {"mdns": None}}),
     Seed(
         "announced-otherwise",
         K.DISCOVERY,
         BLOCKS,
         "needs.output.discovery",
         needer=_need("output", discovery="_matter._tcp"),
-        on_wire=True,
     ),
     Seed(
         "no-encryption", K.SECURITY, BLOCKS, "needs.output.security", needer=_need("output", security="tls")
@@ -448,16 +457,16 @@ SEEDS: tuple[Seed, ...] = (
         "bindings.mqtt.client_id",
         _mqtt(client_id="esp-device"),
         _mqtt(client_id="esp-device"),
-        on_wire=True,
+        shown_by="COMPAT-10",
     ),
     Seed(
         "one-topic",
         K.TOPIC,
         BLOCKS,
-        "bindings.mqtt.properties.load.state",
-        _mqtt(properties={"load": {"state": "home/load"}}),
-        _mqtt(properties={"shown_load": {"state": "home/load"}}),
-        on_wire=True,
+        "bindings.mqtt.properties.mode.state",
+        _mqtt(properties={"mode": {"state": "home/state"}}),
+        _mqtt(properties={"warning": {"state": "home/state"}}),
+        shown_by="COMPAT-11",
     ),
     Seed(
         "one-command-topic",
@@ -466,7 +475,6 @@ SEEDS: tuple[Seed, ...] = (
         "bindings.mqtt.properties.output.command",
         _mqtt(properties={"output": {"command": "home/set"}}),
         _mqtt(properties={"warning": {"command": "home/set"}}),
-        on_wire=True,
     ),
     Seed(
         "one-host-name",
@@ -474,8 +482,16 @@ SEEDS: tuple[Seed, ...] = (
         DEGRADES,
         "bindings.mdns.host",
         {"bindings": {"mdns": {"host": "esp-device"}}},
-        {"bindings": {"mdns": {"host": "esp-device", "services": []}}},
-        on_wire=True,
+        {
+            "bindings": {
+                "mdns": {
+                    "host": "esp-device",
+                    "services": [
+                        {"type": "_http._tcp", "instance": "Panel", "port": 80, "speaks": "http", "txt": {}}
+                    ],
+                }
+            }
+        },
     ),
 )
 
@@ -489,7 +505,12 @@ COMPATIBLE: dict[str, tuple[Change, Change]] = {
         {
             "capabilities": {"OnOff": {"OnOff": None, "On": {"action": "up"}, "Off": {"action": "down"}}},
             "actions": {"up": {}, "down": {}},
-            **_mqtt(actions={"up": {"command": "tplug-0a1b2c/up"}, "down": {"command": "tplug-0a1b2c/down"}}),
+            **_mqtt(
+                actions={
+                    "up": {"command": "home/tplug-0a1b2c/up"},
+                    "down": {"command": "home/tplug-0a1b2c/down"},
+                }
+            ),
         },
         {},
     ),

@@ -121,7 +121,7 @@ LOSSES: dict[str, tuple[Change, FindingKind, Severity, str]] = {
     ),
     "no outlet": ({"ratings": {"supplies": []}}, K.CONNECTOR, BLOCKS, "ratings.supplies[0]"),
     "other topic": (
-        mqtt(properties={"output": {"state": "tplug-0a1b2c/on"}}),
+        mqtt(properties={"output": {"state": "home/tplug-0a1b2c/on"}}),
         K.NAMES,
         DEGRADES,
         "properties.output",
@@ -190,7 +190,7 @@ def test_nor_against_a_new_version_of_it(name: str) -> None:
 
 def test_a_release_breaks_users_by_renaming_what_another_maker_may_name_as_he_likes() -> None:
     old, _ = base()
-    renamed = mqtt(properties={"output": {"state": "tplug-0a1b2c/on"}})
+    renamed = mqtt(properties={"output": {"state": "home/tplug-0a1b2c/on"}})
     assert replaces(old, changed(old, {"profile": "another-plug", **renamed})).outcome is Outcome.DEGRADED
     found = replaces(old, changed(old, {"version": "1.1.0", **renamed}))
     assert found.outcome is Outcome.BLOCKED
@@ -286,3 +286,54 @@ def test_a_release_may_not_weaken_the_rules_that_users_rely_on(
     assert found.outcome is (Outcome.DEGRADED if text else Outcome.WORKS)
     assert [text in each.what for each in found.findings if each.kind is K.RULES] == ([True] if text else [])
     assert replaces(old, changed(new, {"profile": "another-plug"})).outcome is Outcome.WORKS
+
+
+COMMANDS: Change = {
+    "actions": {"up": {}, "down": {}},
+    **mqtt(actions={"up": {"command": "home/tplug-0a1b2c/up"}, "down": {"command": "tplug-0a1b2c/down"}}),
+}
+ON_OFF = {"On": {"action": "up"}, "Off": {"action": "down"}}
+
+
+def test_commands_and_the_attribute_that_they_set_stand_for_each_other() -> None:
+    device, _ = base()
+    both = {"capabilities": {"OnOff": ON_OFF}, **prop("output", readOnly=True), **COMMANDS}
+    found = replaces(device, changed(device, {"profile": "another-plug", **both}))
+    assert [each.kind for each in found.findings if each.severity is DEGRADES] == [K.NAMES]
+    assert found.outcome is Outcome.DEGRADED
+    only = {"capabilities": {"OnOff": {"OnOff": None, **ON_OFF}}, **COMMANDS}
+    old = changed(device, only)
+    found = replaces(old, changed(device, {"profile": "another-plug"}))
+    assert found.outcome is Outcome.DEGRADED
+    assert {each.kind for each in found.findings} == {K.NAMES}
+    one_of_two = {
+        "capabilities": {"OnOff": {"On": {"action": "up"}}},
+        **prop("output", readOnly=True),
+        **COMMANDS,
+    }
+    found = replaces(device, changed(device, {"profile": "another-plug", **one_of_two}))
+    assert found.outcome is Outcome.BLOCKED
+
+
+def thermometers(*labels: str) -> Change:
+    offers = {f"TemperatureMeasurement/{label}": {"MeasuredValue": {"property": "room"}} for label in labels}
+    return {"capabilities": offers}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outcome"),
+    [
+        (("fridge", "freezer"), ("freezer", "fridge"), Outcome.WORKS),
+        (("fridge", "freezer"), ("fridge",), Outcome.BLOCKED),
+        (("fridge", "freezer"), ("fridge", "drawer"), Outcome.BLOCKED),
+        (("fridge", "freezer"), ("upper", "lower"), Outcome.DEGRADED),
+        (("fridge",), ("fridge", "freezer"), Outcome.WORKS),
+    ],
+)
+def test_one_part_does_not_stand_for_another(
+    before: tuple[str, ...], after: tuple[str, ...], outcome: Outcome
+) -> None:
+    device, _ = base()
+    old = changed(device, thermometers(*before))
+    new = changed(device, {"profile": "another-plug", **thermometers(*after)})
+    assert replaces(old, new).outcome is outcome

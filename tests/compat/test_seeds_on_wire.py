@@ -1,0 +1,35 @@
+"""Seeded incompatibilities that show when the two devices are brought together, on one broker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from harness.compat.device import Device
+from harness.links.clock import run
+from harness.model.verdict import Verdict
+from harness.session.target import Target
+from harness.session.together.company import Player
+from harness.session.together.pair import observe_together
+from tests.compat.seeds import SEEDS, Seed, base
+
+SHOWN = [seed for seed in SEEDS if seed.shown_by]
+
+
+def verdicts(devices: Sequence[Device], check: str) -> set[Verdict]:
+    players = [Player(each.name, each.profile, "", Target(simulate=True)) for each in devices]
+    result = run(observe_together(players, select=(check,)), virtual=True)
+    return {judgement.result.outcome.verdict for judgement in result.judgements}
+
+
+@pytest.mark.parametrize("check", sorted({seed.shown_by for seed in SHOWN}))
+def test_the_pair_as_it_works_passes(check: str) -> None:
+    # COMPAT-02 looks at what COMPAT-01 saw.
+    assert verdicts(base(), "COMPAT-0*" if check == "COMPAT-02" else check) == {Verdict.PASS}
+
+
+@pytest.mark.parametrize("seed", SHOWN, ids=lambda seed: seed.name)
+def test_a_seeded_incompatibility_shows_on_the_wire(seed: Seed) -> None:
+    select = "COMPAT-0[12]" if seed.shown_by == "COMPAT-02" else seed.shown_by
+    assert Verdict.FAIL in verdicts(seed.pair(), select)
