@@ -74,6 +74,35 @@ def _merged(data: Change, change: Change) -> Change:
     return merged
 
 
+def _rules(*rules: Change) -> Change:
+    """Rules beside the one that the plug has."""
+    shows = {
+        "id": "a-text-is-shown",
+        "purpose": "ensure that a text is shown, and that this is told",
+        "when": [{"action": "show"}],
+        "then": [{"event": "shown"}],
+    }
+    return {"behaviour": {"rules": [*rules, shows]}}
+
+
+def _stays_cool(above: float) -> Change:
+    return {
+        "id": "eco-stays-cool",
+        "purpose": "ensure that no high target is accepted while saving",
+        "while": [{"property": "mode", "equals": "eco"}],
+        "refuse": [{"property": "target", "above": above}],
+    }
+
+
+def _switches(action: str, on: bool) -> Change:
+    return {
+        "id": f"{action}-switches",
+        "purpose": "ensure that the output follows",
+        "when": [{"action": action}],
+        "then": [{"property": "output", "equals": on}],
+    }
+
+
 def _property(name: str, **keys: Any) -> Change:
     return {"properties": {name: keys}}
 
@@ -274,18 +303,7 @@ SEEDS: tuple[Seed, ...] = (
         K.REFUSAL,
         NOTE,
         "behaviour.rules[0]",
-        {
-            "behaviour": {
-                "rules": [
-                    {
-                        "id": "eco-stays-cool",
-                        "purpose": "ensure that no high target is accepted while saving",
-                        "while": [{"property": "mode", "equals": "eco"}],
-                        "refuse": [{"property": "target", "above": 22}],
-                    }
-                ]
-            }
-        },
+        _rules(_stays_cool(22)),
     ),
     # How it travels
     Seed(
@@ -505,6 +523,7 @@ COMPATIBLE: dict[str, tuple[Change, Change]] = {
         {
             "capabilities": {"OnOff": {"OnOff": None, "On": {"action": "up"}, "Off": {"action": "down"}}},
             "actions": {"up": {}, "down": {}},
+            **_rules(_switches("up", True), _switches("down", False)),
             **_mqtt(
                 actions={
                     "up": {"command": "home/tplug-0a1b2c/up"},
@@ -525,18 +544,7 @@ COMPATIBLE: dict[str, tuple[Change, Change]] = {
     "kilowatts": (_property("load", unit="kW", maximum=4, multipleOf=0.001, default=0.9), {}),
     "over CoAP": (_ON_COAP, _FOLLOWS_ON_COAP),
     "refuses what nobody sends": (
-        {
-            "behaviour": {
-                "rules": [
-                    {
-                        "id": "eco-stays-cool",
-                        "purpose": "ensure that no high target is accepted while saving",
-                        "while": [{"property": "mode", "equals": "eco"}],
-                        "refuse": [{"property": "target", "above": 25}],
-                    }
-                ]
-            }
-        },
+        _rules(_stays_cool(25)),
         {},
     ),
     "faster": ({"behaviour": {"settle": 0.1, "report_local": 0.1, "heartbeat": 10}}, {}),

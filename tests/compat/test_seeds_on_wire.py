@@ -12,7 +12,7 @@ from harness.model.verdict import Verdict
 from harness.session.target import Target
 from harness.session.together.company import Player
 from harness.session.together.pair import observe_together
-from tests.compat.seeds import SEEDS, Seed, base
+from tests.compat.seeds import COMPATIBLE, SEEDS, Seed, base, changed
 
 SHOWN = [seed for seed in SEEDS if seed.shown_by]
 
@@ -33,3 +33,14 @@ def test_the_pair_as_it_works_passes(check: str) -> None:
 def test_a_seeded_incompatibility_shows_on_the_wire(seed: Seed) -> None:
     select = "COMPAT-0[12]" if seed.shown_by == "COMPAT-02" else seed.shown_by
     assert Verdict.FAIL in verdicts(seed.pair(), select)
+
+
+# The embedded broker speaks MQTT 3.1.1 only; and an action that changes nothing (what is on is switched on)
+# shows nothing.
+@pytest.mark.parametrize("name", sorted(COMPATIBLE.keys() - {"MQTT 5 both", "other names"}))
+def test_pairs_that_are_predicted_to_work_follow_each_other(name: str) -> None:
+    one, other = base()
+    offers, needs = COMPATIBLE[name]
+    found = verdicts((changed(one, offers), changed(other, needs)), "COMPAT-0[12]")
+    assert Verdict.PASS in found
+    assert Verdict.FAIL not in found
