@@ -32,8 +32,8 @@ ASKING = (
 SHOWN = 8  # events that a pass names
 LONG = 8192  # characters of a line that nobody types
 NOISE = 512  # bytes
-SILENCE = 0.2  # seconds without a byte after which a board has said all that it had to say
-LONGEST_TALK = 25  # silences that are waited for; a board that logs without end is asked all the same
+SILENCE = 0.5  # seconds without a byte after which a board has said all that it had to say
+LONGEST_TALK = 3.0  # seconds that it may go on; a board that logs without end is asked all the same
 PATIENCE = 3
 """So many times it is asked after something odd: what stood in its input may spoil the first command."""
 
@@ -132,7 +132,8 @@ class Unbroken(Check):
 
 async def _until_silent(bench: Bench) -> None:
     """Let a board finish that is behind with what it was sent."""
-    for _ in range(LONGEST_TALK):
+    deadline = bench.now + LONGEST_TALK
+    while bench.now < deadline:
         since = bench.mark()
         what = "the board to have said all that it had to say"
         if not await bench.until(_is_said, within=SILENCE, since=since, what=what):
