@@ -100,7 +100,7 @@ def _run(
         phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    with _random_state_kept():
+    with _random_state_kept(), _only_the_seed_counts():
         try:
             hypothesis.find(strategy, predicate, settings=settings, random=random.Random(seed))
         except NoSuchExample:
@@ -115,6 +115,25 @@ def _random_state_kept() -> Iterator[None]:
         yield
     finally:
         random.setstate(state)
+
+
+@contextmanager
+def _only_the_seed_counts() -> Iterator[None]:
+    """Hypothesis also draws constants that it finds in the loaded modules: those differ between processes."""
+    from hypothesis.internal.conjecture import providers
+
+    own = getattr(providers, "_get_local_constants", None)
+    if own is None:  # a version that does not
+        yield
+        return
+    nothing = type(own())()
+    providers._get_local_constants = lambda: nothing
+    providers.CONSTANTS_CACHE.cache.clear()
+    try:
+        yield
+    finally:
+        providers._get_local_constants = own
+        providers.CONSTANTS_CACHE.cache.clear()
 
 
 def legal_values(schema: DataSchema) -> SearchStrategy[Value]:
