@@ -6,7 +6,6 @@ The board is a simulated one in a process of its own, which the harness takes fo
 from __future__ import annotations
 
 import re
-import select
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -43,7 +42,7 @@ def board(profile: Path, *arguments: str) -> Iterator[str]:
     try:
         told = ""
         while "ready; stop" not in told:
-            assert select.select([process.stdout], [], [], LIMIT)[0], told
+            assert process.poll() is None, told
             told += process.stdout.readline()
         (port,) = re.findall(r"serial (\S+/port)", told)
         yield port
