@@ -104,7 +104,8 @@ class Follows(_OfBond):
         bond = stage.home.bond(name_of(subject))
         causes = causes_of(bond)
         reasons: list[CannotStimulateError] = []
-        async with arranged(stage.bench(bond.source)) as source, arranged(stage.bench(bond.target)) as target:
+        # What follows when the source is put back is put back after it.
+        async with arranged(stage.bench(bond.target)) as target, arranged(stage.bench(bond.source)) as source:
             for cause in causes:
                 try:
                     await _try(stage, bond, cause, source, target)
@@ -233,8 +234,8 @@ async def _try(stage: Stage, bond: Bond, cause: Cause, source: Arranger, target:
     """One value: both are put aside, it happens at the source, and the target has its time."""
     since = stage.mark()
     await source.look()
-    await set_aside(source, cause)
-    await _wait(stage, bond, _moved(source, bond, cause), since)  # what was put aside may be followed as well
+    if await set_aside(source, cause):
+        await _wait(stage, bond, _moved(source, bond, cause), since)  # that may be followed as well
     effects = bond.effects_of(cause.name, cause.value)
     await target.look()
     for effect in effects:

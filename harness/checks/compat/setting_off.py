@@ -113,18 +113,22 @@ async def set_off(stage: Stage, role: str, cause: Cause, arranger: Arranger) -> 
     )
 
 
-async def set_aside(arranger: Arranger, cause: Cause) -> None:
-    """Bring about that the source is something else than it is going to be. Raises CannotStimulateError."""
+async def set_aside(arranger: Arranger, cause: Cause) -> bool:
+    """Bring about that the source is something else than it is going to be; whether that took anything.
+
+    Raises CannotStimulateError.
+    """
     name = cause.name
     if cause.control is not None or cause.rule is not None or name == AVAILABILITY:
-        return
+        return False
     if name in arranger.state and not same_value(arranger.state[name], cause.value):
-        return
+        return False
     await arranger.bring_about(
         lambda state: name in state and not same_value(state[name], cause.value),
         [name],
         f"{name} is something else than {cause.value}",
     )
+    return True
 
 
 def another_value(profile: Profile, name: str, value: Value) -> Value:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,6 +68,7 @@ class Hub:
         self._known: dict[tuple[str, str], Value] = {}
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._errands: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._unlisten: Callable[[], None] = lambda: None
 
@@ -92,9 +93,21 @@ class Hub:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def idle(self) -> None:
+        """Wait until the hub has done everything that it has heard of up to now."""
+        await self._queue.join()
+        while errands := list(self._errands):
+            await asyncio.gather(*errands, return_exceptions=True)
+
     async def _listen(self) -> None:
         while True:
-            self._take(await self._queue.get(), acting=True)
+            event = await self._queue.get()
+            try:
+                self._take(event, acting=True)
+            except Exception as problem:  # the harness's own fault; the home goes on
+                self._company.recorder.record(Note(f"the hub failed: {type(problem).__name__}: {problem}"))
+            finally:
+                self._queue.task_done()
 
     def _take(self, event: Event, *, acting: bool) -> None:
         role = event.device
@@ -153,7 +166,9 @@ class Hub:
 
     def _run(self, errands: list[Errand]) -> None:
         for errand in errands:
-            self._spawn(self._do(errand))
+            task = self._spawn(self._do(errand))
+            self._errands.add(task)
+            task.add_done_callback(self._errands.discard)
         self._set_timer()
 
     async def _do(self, errand: Errand) -> None:
@@ -174,10 +189,11 @@ class Hub:
         except LinkError as problem:
             recorder.record(Note(f"{errand.why}: {problem}"), errand.role)
 
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -170,6 +170,7 @@ class TogetherRun:
                 async with asyncio.timeout(seconds) as limit:
                     self._give_up = lambda: limit.reschedule(asyncio.get_running_loop().time())
                     await planned.check.stimulate(CompanyStage(self.home, self.company), planned.subject)
+                    await self._quiet()
         except CannotStimulateError as reason:
             problem, beyond_bench = str(reason), isinstance(reason, BeyondBenchError)
         except TimeoutError:
@@ -179,6 +180,11 @@ class TogetherRun:
         finally:
             self._give_up = lambda: None
             recorder.record(CheckEnded(*names, problem, harness_fault, beyond_bench))
+
+    async def _quiet(self) -> None:
+        """Let the hub finish: what it does later belongs to the next check."""
+        if self._hub is not None:
+            await self._hub.idle()
 
     async def _absence(self, needs_all: bool) -> str | None:
         """Why the check cannot be begun: a device never came, or is not there after its power was cycled."""

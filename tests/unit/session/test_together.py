@@ -163,3 +163,35 @@ def test_devices_on_two_brokers_share_no_bus() -> None:
 
     with pytest.raises(UsageError, match="share one broker"):
         run(opened(), virtual=True)
+
+
+def test_devices_with_an_address_in_common_are_left_to_themselves() -> None:
+    remote, plug = players("remote-control", "smart-plug")
+    mqtt_of = remote.profile.bindings.mqtt
+    assert mqtt_of is not None and plug.profile.bindings.mqtt is not None
+    command = plug.profile.bindings.mqtt.properties["relay"].command
+    assert command is not None
+    spoken = mqtt_of.events["key"].model_copy(
+        update={"topic": command, "member": None, "values": {"ON": "on", "OFF": "off"}}
+    )
+    bindings = remote.profile.bindings.model_copy(
+        update={"mqtt": mqtt_of.model_copy(update={"events": {"key": spoken}})}
+    )
+    remote = replace(remote, profile=remote.profile.model_copy(update={"bindings": bindings}))
+    result = run(observe_together([remote, plug], select=["COMPAT-0*", "COMPAT-11"]), virtual=True)
+    found = verdicts(result)
+    assert found[FOLLOWS] == found[AGREES] == "pass", found
+    assert found["COMPAT-11"] == "pass", "that topic is meant to be shared"
+    assert not [event for event in result.events if _is_the_hub(event) and event.device == "smart-plug"]
+
+
+def _is_the_hub(event: Event) -> bool:
+    return isinstance(event.body, Stimulus) and event.body.act is Act.AUTOMATE
+
+
+def test_of_two_devices_with_one_name_the_second_gives_way() -> None:
+    (plug,) = players("smart-plug")
+    twin = replace(plug, role="twin")
+    found = verdicts(run(observe_together([plug, twin], select=["COMPAT-1[0-4]"]), virtual=True))
+    assert found["COMPAT-10"] == found["COMPAT-11"] == "fail"
+    assert found["COMPAT-13"] == "pass"  # RFC 6762, 9: it takes another name
