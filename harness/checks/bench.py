@@ -179,6 +179,13 @@ class LocalDoor(Protocol):
     async def sense(self, name: str, value: Value) -> None:
         """Make a sensor see ``value``."""
 
+    async def attach(self, what: str, plugged_in: bool) -> None:
+        """Plug something in or unplug it; ``NETWORK`` is what the device has to its network."""
+
+
+NETWORK = "network"
+"""A cable, an antenna, the power of its access point: what is unplugged to take a device off its network."""
+
 
 class PowerDoor(Protocol):
     """The DUT's power and orderly stop (``Need.POWER``)."""

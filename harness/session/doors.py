@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from harness.checks.bench import Answer, CannotStimulateError
+from harness.checks.bench import NETWORK, Answer, BeyondBenchError, CannotStimulateError
 from harness.checks.payloads import json_text
 from harness.links.broker import Broker
 from harness.links.coap import CoapLink, Endpoint
@@ -177,6 +177,13 @@ class SimulatedHands:
         """Make a sensor see ``value``."""
         self._recorder.record(Stimulus(Act.LOCAL, name, json_text(value)))
         self._device.core.sense(name, value)
+
+    async def attach(self, what: str, plugged_in: bool) -> None:
+        """Plug its network in or unplug it. Raises BeyondBenchError for anything else."""
+        if what != NETWORK:
+            raise BeyondBenchError(f"a simulated device has no {what} that could be unplugged")
+        self._recorder.record(Stimulus(Act.NETWORK_ON if plugged_in else Act.NETWORK_OFF, what))
+        await self._device.plug_network(plugged_in)
 
 
 class SimulatedPower:

@@ -68,6 +68,11 @@ class LabHands:
         """Make a sensor see ``value``."""
         await self._asking.ask(Act.LOCAL, Deed.SENSE, name, value)
 
+    async def attach(self, what: str, plugged_in: bool) -> None:
+        """Plug something in or unplug it."""
+        act = Act.NETWORK_ON if plugged_in else Act.NETWORK_OFF
+        await self._asking.ask(act, Deed.ATTACH if plugged_in else Deed.DETACH, what)
+
 
 class ConsoleHands:
     """Implements :class:`harness.checks.bench.LocalDoor` by the commands of the board's own console."""
@@ -82,6 +87,10 @@ class ConsoleHands:
     async def sense(self, name: str, value: Value) -> None:
         """Make a sensor see ``value``."""
         await self._tell(SerialCommand.INJECT_SENSOR, name, value)
+
+    async def attach(self, what: str, plugged_in: bool) -> None:
+        """A console unplugs nothing. Raises BeyondBenchError."""
+        raise BeyondBenchError(f"nothing here can unplug the {what} of the DUT")
 
     async def _tell(self, command: SerialCommand, name: str, value: Value = None) -> None:
         console = self._console()

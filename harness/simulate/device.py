@@ -137,6 +137,12 @@ class SimulatedDevice:
         if self.mqtt is not None:
             await self.mqtt.clear()
 
+    async def plug_network(self, plugged_in: bool) -> None:
+        """Somebody takes its network away, or gives it back; the firmware runs on."""
+        await self.board.settle()
+        self.board.networked = plugged_in
+        await (self.network_on() if plugged_in else self.network_off())
+
     async def network_off(self) -> None:
         """Leaves the network without a word; the firmware runs on."""
         await self._leave()

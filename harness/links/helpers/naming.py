@@ -8,7 +8,7 @@ from enum import StrEnum
 from harness.links.helpers import Helper, HelperError
 from harness.links.helpers.command import CommandHelper
 from harness.links.helpers.operator import the_operator
-from harness.links.helpers.relay import LineRelay, RelayBoard, channels_of
+from harness.links.helpers.relay import LineRelay, RelayBoard, channels_of, line_at
 
 HOW = (
     "console, operator, command:PROGRAM WITH {action} AND {name}, relay:PORT#CHANNEL, "
@@ -80,8 +80,8 @@ def helper_of(name: HelperName) -> Helper:
         case Kind.COMMAND:
             return CommandHelper(name.words)
         case Kind.RELAY:
-            return RelayBoard(name.port, channels_of(name.words))
+            return RelayBoard(line_at(name.port), channels_of(name.words))
         case Kind.LINE:
-            return LineRelay(name.port, name.words)
+            return LineRelay(line_at(name.port), name.words)
         case Kind.CONSOLE:
             raise HelperError("the console of the board is no equipment of its own")

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import serial
 
@@ -59,8 +60,8 @@ def frame(channel: int, closed: bool) -> bytes:
 class RelayBoard:
     """A board that takes frames (``A0 01 01 A2`` closes the first relay). It tells nothing back."""
 
-    def __init__(self, port: str, channels: Mapping[str, Channel]) -> None:
-        self._line = RelayLine(port)
+    def __init__(self, line: RelayLine, channels: Mapping[str, Channel]) -> None:
+        self._line = line
         self._channels = channels
 
     @property
@@ -87,7 +88,7 @@ class RelayBoard:
 
     async def close(self) -> None:
         """Let go of the port; the relays stay as they are."""
-        await self._line.close()
+        await self._line.leave()
 
     async def _set(self, channel: Channel, on: bool) -> str:
         raw = frame(channel.number, on is not channel.inverted)
@@ -98,14 +99,14 @@ class RelayBoard:
 class LineRelay:
     """A board that takes lines of text (``relay on 0``); ``{action}`` and ``{name}`` are filled in."""
 
-    def __init__(self, port: str, template: str) -> None:
+    def __init__(self, line: RelayLine, template: str) -> None:
         try:
             template.format(action="", name="", value="")
         except (KeyError, IndexError, ValueError):
             raise HelperError(
                 f"the line {template!r} for the relay board may hold {{action}}, {{name}} and {{value}} only"
             ) from None
-        self._line = RelayLine(port)
+        self._line = line
         self._template = template
 
     @property
@@ -123,34 +124,65 @@ class LineRelay:
 
     async def close(self) -> None:
         """Let go of the port; the relays stay as they are."""
-        await self._line.close()
+        await self._line.leave()
 
 
 class RelayLine:
-    """The serial port of a board: opened when it is first needed, and kept: some boards drop out with it."""
+    """The serial port of a board: opened when it is first needed, and kept: some boards drop out with it.
+
+    All who use the relays of one board share its port; the last one closes it.
+    """
 
     def __init__(self, port: str, baud_rate: int = 9600) -> None:
         self.port = port
+        self.users = 1
         self._baud_rate = baud_rate
+        self._turn = asyncio.Lock()
         self._serial: serial.SerialBase | None = None
 
     async def send(self, raw: bytes) -> None:
         """Send bytes, and return when the system has taken them all. Raises HelperError."""
         try:
-            if self._serial is None:
-                self._serial = serial.serial_for_url(
-                    self.port, baudrate=self._baud_rate, timeout=0, write_timeout=WRITE_LIMIT
-                )
-            # A handful of bytes, into the buffer of an idle port: this does not wait.
-            self._serial.write(raw)
+            async with self._turn:
+                if self._serial is None:
+                    # A URL is connected to, for which pyserial would hold up the loop.
+                    is_url = "://" in self.port
+                    self._serial = await asyncio.to_thread(self._open) if is_url else self._open()
+                assert self._serial is not None
+                # A handful of bytes, into the buffer of an idle port: this does not wait.
+                self._serial.write(raw)
         except (serial.SerialException, OSError, ValueError) as problem:
             await self.close()
             raise HelperError(
                 f"the relay board at {self.port} cannot be told anything: {problem}"
             ) from problem
 
+    def _open(self) -> serial.SerialBase:
+        return serial.serial_for_url(
+            self.port, baudrate=self._baud_rate, timeout=0, write_timeout=WRITE_LIMIT
+        )
+
+    async def leave(self) -> None:
+        """One user less."""
+        self.users -= 1
+        if self.users <= 0:
+            await self.close()
+
     async def close(self) -> None:
         """Close the port."""
         if self._serial is not None:
             port, self._serial = self._serial, None
             port.close()
+
+
+_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, RelayLine]] = WeakKeyDictionary()
+
+
+def line_at(port: str) -> RelayLine:
+    """The line to the board at a port, whoever uses its relays besides."""
+    lines = _lines.setdefault(asyncio.get_running_loop(), {})
+    if port in lines and lines[port].users > 0:
+        lines[port].users += 1
+    else:
+        lines[port] = RelayLine(port)
+    return lines[port]

@@ -19,7 +19,7 @@ from harness.links.helpers import Deed, HelperError, Task
 from harness.links.helpers.command import CommandHelper
 from harness.links.helpers.naming import Kind, helper_of, parse
 from harness.links.helpers.operator import Operator
-from harness.links.helpers.relay import LineRelay, RelayBoard, channels_of, frame
+from harness.links.helpers.relay import LineRelay, RelayBoard, RelayLine, channels_of, frame
 
 OFF = Task(Deed.POWER_OFF, "plug")
 ON = Task(Deed.POWER_ON, "plug")
@@ -63,7 +63,7 @@ def test_the_frame_of_the_first_relay_is_the_one_in_the_boards_manual() -> None:
 
 def test_a_board_switches_the_power() -> None:
     with board() as (name, end):
-        relay = RelayBoard(name, channels_of("2"))
+        relay = RelayBoard(RelayLine(name), channels_of("2"))
 
         async def main() -> None:
             await relay.perform(OFF)
@@ -74,11 +74,25 @@ def test_a_board_switches_the_power() -> None:
         assert received(end, frame(2, False) + frame(2, True))
 
 
+def test_devices_share_a_board_at_one_port() -> None:
+    with board() as (name, end):
+
+        async def main() -> None:
+            one, other = (helper_of(parse(f"relay:{name}#{channel}")) for channel in (1, 2))
+            await asyncio.gather(one.perform(OFF), other.perform(OFF))
+            await one.close()
+            await other.perform(ON)  # the port is there as long as somebody needs it
+            await other.close()
+
+        run(main())
+        assert received(end, frame(1, False) + frame(2, False) + frame(2, True))
+
+
 def test_an_inverted_relay_is_closed_to_switch_off() -> None:
     with board() as (name, end):
 
         async def main() -> None:
-            relay = RelayBoard(name, channels_of("!1"))
+            relay = RelayBoard(RelayLine(name), channels_of("!1"))
             await relay.perform(OFF)
             await relay.close()
 
@@ -90,7 +104,7 @@ def test_a_key_is_pressed_and_let_go() -> None:
     with board() as (name, end):
 
         async def main() -> str:
-            relay = RelayBoard(name, channels_of("start=3, button=4"))
+            relay = RelayBoard(RelayLine(name), channels_of("start=3, button=4"))
             done = await relay.perform(PRESS)
             await relay.close()
             return done
@@ -101,7 +115,7 @@ def test_a_key_is_pressed_and_let_go() -> None:
 
 
 def test_a_key_without_a_relay_is_told() -> None:
-    relay = RelayBoard("unused", channels_of("start=3"))
+    relay = RelayBoard(RelayLine("unused"), channels_of("start=3"))
     with pytest.raises(HelperError, match="no relay is there to operate button of plug"):
         run(relay.perform(PRESS))
     assert Deed.POWER_OFF not in relay.can
@@ -111,7 +125,7 @@ def test_a_line_relay_sends_its_line() -> None:
     with board() as (name, end):
 
         async def main() -> None:
-            relay = LineRelay(name, "relay {action} 0")
+            relay = LineRelay(RelayLine(name), "relay {action} 0")
             await relay.perform(OFF)
             await relay.close()
 
@@ -120,7 +134,7 @@ def test_a_line_relay_sends_its_line() -> None:
 
 
 def test_a_board_that_is_not_there_is_told_with_its_port() -> None:
-    relay = RelayBoard("/dev/no-such-port", channels_of("1"))
+    relay = RelayBoard(RelayLine("/dev/no-such-port"), channels_of("1"))
     with pytest.raises(HelperError, match="/dev/no-such-port"):
         run(relay.perform(ON))
 

@@ -27,6 +27,7 @@ from harness.simulate.faults import fault_named
 from harness.trace.events import Act, Stimulus
 
 PLUG = Path(__file__).parent.parent.parent.parent / "profiles" / "smart-plug.yaml"
+COOLER = PLUG.with_name("air-conditioner.yaml")
 POWER, BUTTON = 1, 2
 FRAME = 4  # bytes
 
@@ -150,3 +151,49 @@ def test_what_a_relay_cannot_do_is_not_applicable() -> None:
 def test_a_switch_stops_no_device_in_order() -> None:
     judgements, _ = check("MQTT-DEV-051")
     assert verdicts(judgements) == {Verdict.NOT_APPLICABLE}
+
+
+# The board's own console
+
+
+async def check_with_console(*select: str, power: str | None = "console") -> dict[str, Judgement]:
+    """A cooler on its serial line and through the tap; its console presses its keys, and reboots it."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = probe.getsockname()[:2]
+    profile = load_profile(COOLER)
+    device = SimulatedDevice(profile, broker=address, login=("ac", "ac"), console=True)
+    device.coap = device.mdns = device.http = None
+    assert device.console is not None
+    device.console.open()
+    starting = asyncio.create_task(device.start())
+    target = Target(listen=address, serial=device.console.name, power=None if power is None else parse(power))
+    met = needs_met(profile, target)
+    lane = Lane(profile, COOLER, target, seed=1)
+    try:
+        await lane.open()
+        found = [await lane.run(planned) for planned in plan(profile, frozenset(met), select)]
+        await lane.close()
+    finally:
+        starting.cancel()
+        await asyncio.wait({starting})
+        await device.kill()
+        device.console.close()
+    return {item.result.id: item for item in found}
+
+
+def test_a_console_presses_keys_and_reboots() -> None:
+    found = run(check_with_console("DEV-08[panel_power/mqtt]", "MQTT-DEV-051", "SERIAL-01[panel_power/mqtt]"))
+    assert verdicts(list(found.values())) == {Verdict.PASS}, found
+    assert len(found) == 3
+
+
+def test_a_reboot_is_no_loss_of_power() -> None:
+    (judged,) = run(check_with_console("DEV-14")).values()
+    assert judged.result.outcome.verdict is Verdict.NOT_APPLICABLE
+    assert "a reboot by the console is no loss of power" in judged.result.outcome.message
+
+
+def test_a_console_does_not_switch_unless_it_is_asked_to() -> None:
+    (judged,) = run(check_with_console("MQTT-DEV-051", power=None)).values()
+    assert judged.result.outcome.verdict is Verdict.NOT_APPLICABLE
+    assert "use --power HOW" in judged.result.outcome.message
