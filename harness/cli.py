@@ -166,7 +166,7 @@ def _add_dut(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="ROLE=HOW",
         help="how one of several devices is reached: simulate, listen:HOST:PORT, mqtt://…, coap://…, "
-        "mdns:NAME, power:HOW, hands:HOW, parted by commas",
+        "mdns:NAME, power:HOW, hands:HOW, unit:ID, parted by commas",
     )
 
 

@@ -33,6 +33,11 @@ def run(arguments: argparse.Namespace) -> int:
     for name in ("listen", "mqtt", "coap", "mdns", "serial", "power", "hands", "bench"):
         if getattr(arguments, name):
             raise UsageError(f"--{name} is for a single device; with --together say --dut ROLE=… instead")
+    if arguments.unit or arguments.count != 1:
+        raise UsageError(
+            "--unit and --count are for a single device; name the profile once for each device, "
+            "and say --dut ROLE=unit:ID where it matters which one it is"
+        )
     players = players_of(roles_of(arguments.profiles), reach_of(arguments))
 
     def play(trace: Path | None, started: Listener, told: Callable[[Judgement], None]) -> Any:

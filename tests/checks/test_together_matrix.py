@@ -222,3 +222,30 @@ def test_who_is_told_often_enough_takes_nobody_for_lost() -> None:
     (told,) = found.values()
     assert told.result.outcome.verdict is Verdict.PASS, told.result
     MATRIX.passed.add(told.result.check)
+
+
+def test_what_was_so_before_proves_nothing(tmp_path: Path) -> None:
+    text = (SCENES / "coming-home.yaml").read_text()
+    path = tmp_path / "lit.yaml"
+    path.write_text(
+        text.replace("{ set: light.OnOff.OnOff, to: false }", "{ set: light.OnOff.OnOff, to: true }")
+    )
+    lit = path.read_text().replace("      - { property: door.DoorLock.LockState, equals: Unlocked }\n", "", 1)
+    path.write_text(lit)
+    roles = [(role, PROFILES / f"{name}.yaml") for role, name in CASTS["coming-home"][0].items()]
+    devices = players_of(roles, Reach(simulate=True))
+    result = run(play_scene(load_scene(path), devices), virtual=True)
+    outcomes = {each.result.id: each.result.outcome for each in result.judgements}
+    assert outcomes["COMPAT-30[unlock]"].verdict is Verdict.INCONCLUSIVE
+    assert "it was so before anything was done" in outcomes["COMPAT-30[unlock]"].message
+    assert outcomes["COMPAT-30[cool]"].verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_call_that_comes_too_early_fails(tmp_path: Path) -> None:
+    path = tmp_path / "hasty.yaml"
+    path.write_text((SCENES / "elder-care.yaml").read_text().replace("for: 14400", "for: 600"))
+    roles = [(role, PROFILES / f"{name}.yaml") for role, name in CASTS["elder-care"][0].items()]
+    result = run(play_scene(load_scene(path), players_of(roles, Reach(simulate=True))), virtual=True)
+    outcomes = {each.result.id: each.result.outcome for each in result.judgements}
+    assert outcomes["COMPAT-30[somebody-is-told]"].verdict is Verdict.FAIL
+    assert "not before 14390 s" in outcomes["COMPAT-30[somebody-is-told]"].message

@@ -129,7 +129,7 @@ class Watch:
 class Played:
     """What a step came to: since when all is so, by which lines, and what ended that too early, if it did.
 
-    ``was_so`` tells that it was so before anything was done.
+    ``was_so`` tells that it was so before anything was done, and has been ever since.
     """
 
     progress: Progress
@@ -156,6 +156,7 @@ def played(case: TogetherCase, step: Step, since: int, start: float) -> Played:
         if each.line <= since:
             continue
         progress.take(each, counts=True)
+        was_so = was_so and progress.reached
         if progress.reached and reached is None:
             reached, lines = each.time, progress.evidence()
         elif reached is not None and not progress.stays:

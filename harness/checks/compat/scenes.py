@@ -83,7 +83,7 @@ class StepFollows(TogetherCheck):
                 return inconclusive(f"it was not watched for {step.within:g} s", base)
             text = f"step {step.id}: {found.progress.missing()} after {step.within:g} s"
             return failed(text, base, found.progress.evidence())
-        if found.was_so and deeds and not step.kept and not _came_anew(found.reached, start):
+        if found.was_so and not step.kept:
             return inconclusive(
                 "it was so before anything was done; `start` has to bring about otherwise", base
             )
@@ -119,11 +119,6 @@ async def _observe(stage: Stage, step: Step, watch: Watch) -> None:
         lost = await stage.until(watch.lost_by, within=limit, imposed_by=why, what=what)
         if lost is None or stage.now >= deadline:
             return
-
-
-def _came_anew(reached: float, start: float) -> bool:
-    """Whether what was so before had gone in between: then it came because of what was done."""
-    return reached > start
 
 
 def _deeds_of(case: TogetherCase, step: Step) -> list[Event]:

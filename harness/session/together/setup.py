@@ -18,9 +18,10 @@ from harness.session.together.company import Player
 from harness.simulate.faults import UnknownFault, fault_named
 
 SIMULATE = "simulate"
+UNIT = "unit:"
 WAYS = (
-    "simulate, listen:HOST:PORT, mqtt://HOST, coap://HOST, mdns:NAME, power:HOW, hands:HOW; several are "
-    "parted by commas"
+    "simulate, listen:HOST:PORT, mqtt://HOST, coap://HOST, mdns:NAME, power:HOW, hands:HOW, and unit:ID for "
+    "what {unit} stands for; several are parted by commas"
 )
 
 
@@ -55,8 +56,14 @@ def players_of(cast: Sequence[tuple[str, Path]], reach: Reach) -> tuple[Player, 
     faults = _faults(reach.faults, [role for role, _ in cast])
     players: list[Player] = []
     for role, path in cast:
-        profile = _another_unit(_load(path), path, [player.profile for player in players])
-        target = _target(role, ways.get(role, []), faults.get(role, ()), reach)
+        parts = [part for way in ways.get(role, []) for part in way.split(",")]
+        units = [part.removeprefix(UNIT) for part in parts if part.startswith(UNIT)]
+        parts = [part for part in parts if not part.startswith(UNIT)]
+        if units:
+            profile = _load(path, units[-1])
+        else:
+            profile = _another_unit(_load(path), path, [player.profile for player in players])
+        target = _target(role, parts, faults.get(role, ()), reach)
         players.append(Player(role, profile, str(path), target))
     return tuple(players)
 
@@ -67,18 +74,17 @@ def runs_virtually(players: Iterable[Player], *, real_time: bool) -> bool:
     return all_ours and not real_time
 
 
-def _target(role: str, ways: Sequence[str], faults: tuple[str, ...], reach: Reach) -> Target:
+def _target(role: str, parts: Sequence[str], faults: tuple[str, ...], reach: Reach) -> Target:
     common = Target(broker=reach.broker, ca=Path(reach.ca) if reach.ca else None, interface=reach.interface)
     if reach.broker not in OWN_BROKERS:
         _url(reach.broker, "--broker")
-    if not ways and not reach.simulate:
+    if not parts and not reach.simulate:
         raise UsageError(
             f"how is {role} reached? --simulate for simulated devices; for a real one --dut {role}=HOW, "
             f"where HOW is {WAYS}"
         )
-    parts = [part for way in ways for part in way.split(",")] or [SIMULATE]
     target = common
-    for part in parts:
+    for part in parts or [SIMULATE]:
         target = _with(target, role, part)
     if target.simulate and len(parts) > 1:
         raise UsageError(f"--dut {role}: a simulated device is reached by nothing else")
@@ -146,9 +152,9 @@ def _another_unit(profile: Profile, path: Path, others: Sequence[Profile]) -> Pr
     return load_units(path, numbered_units(profile.unit, len(same)))[-1]
 
 
-def _load(path: Path) -> Profile:
+def _load(path: Path, unit: str | None = None) -> Profile:
     try:
-        return load_profile(path)
+        return load_profile(path, unit=unit)
     except ProfileError as problem:
         raise UsageError(str(problem)) from None
 

@@ -195,3 +195,14 @@ def test_of_two_devices_with_one_name_the_second_gives_way() -> None:
     found = verdicts(run(observe_together([plug, twin], select=["COMPAT-1[0-4]"]), virtual=True))
     assert found["COMPAT-10"] == found["COMPAT-11"] == "fail"
     assert found["COMPAT-13"] == "pass"  # RFC 6762, 9: it takes another name
+
+
+def test_a_profile_named_twice_stands_for_two_units_unless_they_are_named() -> None:
+    first, second = players("smart-plug", "smart-plug")
+    assert (first.role, second.role) == ("smart-plug", "smart-plug-2")
+    assert first.profile.unit != second.profile.unit
+    cast = roles_of([str(PROFILES / "smart-plug.yaml")] * 2)
+    named = players_of(cast, Reach(simulate=True, duts=["smart-plug-2=simulate,unit:b5d013"]))
+    assert [player.profile.unit for player in named] == ["a4cf12", "b5d013"]
+    assert named[1].profile.bindings.mqtt is not None
+    assert named[1].profile.bindings.mqtt.client_id == "plug-b5d013"
