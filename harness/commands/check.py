@@ -86,9 +86,10 @@ class _Front:
 
 
 def _pytest_arguments(arguments: argparse.Namespace) -> list[str]:
-    # Nothing of the folder that we are called in (its pytest settings, its conftest files) has a say here, and
-    # no test of anybody's whose assertions pytest would have to rewrite, with all modules of ours.
-    given = ["-p", "no:terminal", "--assert=plain", "-c", os.devnull, "--rootdir", str(Path.cwd()), "--noconftest"]
+    # Nothing of the folder that we are called in (its pytest settings, its conftest files) has a say here.
+    given = ["-p", "no:terminal", "-c", os.devnull, "--rootdir", str(Path.cwd()), "--noconftest"]
+    # There is no test whose assertions would have to be rewritten; that costs as much as half of the checks.
+    given.append("--assert=plain")
     given += ["-p", "no:cacheprovider"] if not arguments.pytest else []
     given += ["-p", "no:labgrid"]  # its plugin for pytest, where it is installed
     given.append("--capture=no")  # what our display writes is for the person who waits, while it happens
