@@ -8,17 +8,30 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.links.clock import run
+from harness.model.scene_loading import load_scene
 from harness.model.verdict import Verdict
 from harness.session.result import RunResult
 from harness.session.target import Target, UsageError
 from harness.session.together.company import Company, Player, Purpose
 from harness.session.together.judging import result_of_together_trace
 from harness.session.together.pair import Observed, PairResult, observe_pair, observe_together
+from harness.session.together.playing import play_scene
 from harness.session.together.setup import Reach, players_of, roles_of
 from harness.trace import mqtt
-from harness.trace.events import Act, Event, MqttPacket, Point, RunEnded, Stimulus
+from harness.trace.events import (
+    Act,
+    Event,
+    MqttPacket,
+    Point,
+    RunEnded,
+    RunStarted,
+    Stimulus,
+    TogetherStarted,
+)
 from harness.trace.lines import read
 
 PROFILES = Path(__file__).parents[3] / "profiles"
@@ -114,6 +127,44 @@ def test_a_report_that_comes_too_late_fails(trace: list[Event]) -> None:
     end = delayed[-1].time + late
     delayed = [replace(event, time=end) if isinstance(event.body, RunEnded) else event for event in delayed]
     assert judged(delayed)[FOLLOWS] is Verdict.FAIL
+
+
+@pytest.fixture(scope="module")
+def played() -> list[Event]:
+    cast = [("door", "door-lock"), ("light", "light"), ("climate", "air-conditioner-us")]
+    devices = players_of([(role, PROFILES / f"{name}.yaml") for role, name in cast], Reach(simulate=True))
+    scene = load_scene(PROFILES / "scenes" / "coming-home.yaml")
+    return list(run(play_scene(scene, devices), virtual=True).events)
+
+
+def is_frame(event: Event) -> bool:
+    return isinstance(event.body, TogetherStarted | RunStarted | RunEnded)
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_trace_makes_a_judge_fail_itself(
+    trace: list[Event], played: list[Event], data: st.DataObject
+) -> None:
+    events = data.draw(st.sampled_from([trace, played]))
+    begin = data.draw(st.integers(0, len(events)))
+    lost = range(begin, begin + data.draw(st.integers(0, 60)))
+    every = data.draw(st.sampled_from([1, 2, 5]))
+    found = judged(without(events, lambda event: event.line in lost[::every] and not is_frame(event)))
+    assert Verdict.ERROR not in found.values()
+
+
+def test_a_light_that_tells_nothing_lets_no_step_pass(played: list[Event]) -> None:
+    assert set(judged(played).values()) == {Verdict.PASS}
+
+    def tells(event: Event) -> bool:
+        body = event.body
+        is_publish = isinstance(body, MqttPacket) and body.point is Point.TAP and body.raw[0] >> 4 == 3
+        return event.device == "light" and is_publish
+
+    found = judged(without(played, tells))
+    assert found["COMPAT-30[unlock]"] is Verdict.INCONCLUSIVE  # the run went on at once, and did not wait
+    assert found["COMPAT-31[no-dark-hall]"] is Verdict.INCONCLUSIVE
 
 
 def test_a_run_that_is_interrupted_leaves_its_trace(tmp_path: Path) -> None:
