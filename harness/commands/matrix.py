@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import datetime
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,19 +78,9 @@ def _observed(
     processes = max(1, min(arguments.processes or cores(), -(-len(couples) // AT_ONCE)))
     watch = _Watch(MatrixProgress(terminal(), len(couples)), couples)
     found: dict[Couple, Observed] = {}
-    interrupted, seconds = False, 0.0
-
-    async def observe() -> None:
-        nonlocal seconds
-        loop = asyncio.get_running_loop()
-        begin = loop.time()
-        try:
-            await observe_all(list(couples), found, watch, processes=processes)
-        finally:
-            seconds = loop.time() - begin
-
+    interrupted = False
     try:
-        asyncio.run(observe())
+        asyncio.run(watch.over(observe_all(list(couples), found, watch, processes=processes)))
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -103,22 +93,37 @@ def _observed(
         runs=len(found),
         at_once=max(1, min(processes * AT_ONCE, len(found))),
         processes=processes,
-        seconds=round(seconds, 3),
+        seconds=round(watch.ended_at - watch.begun_at, 3),
+        starting_seconds=round((watch.first_at or watch.ended_at) - watch.begun_at, 3),
         slowest_seconds=round(max((each.seconds for each in found.values()), default=0.0), 3),
         interrupted=interrupted,
     )
     return _Seen(seen, selection, interrupted)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Watch:
-    """Tells the progress what came of each couple, against what was predicted."""
+    """Tells the progress what came of each couple, against what was predicted, and takes the time."""
 
     progress: MatrixProgress
     couples: dict[Couple, Meeting]
+    begun_at: float = 0.0
+    first_at: float | None = None
+    ended_at: float = 0.0
+
+    async def over(self, observation: Coroutine[None, None, None]) -> None:
+        """Take the time of the whole."""
+        clock = asyncio.get_running_loop().time
+        self.begun_at = clock()
+        try:
+            await observation
+        finally:
+            self.ended_at = clock()
 
     def started(self, couple: Couple) -> None:
         """Two devices are being brought together."""
+        if self.first_at is None:
+            self.first_at = asyncio.get_running_loop().time()
         self.progress.started(couple.name)
 
     def ended(self, couple: Couple, observed: Observed) -> None:

@@ -15,6 +15,12 @@ FOLLOWS = "COMPAT-01"
 AGREES = "COMPAT-02"
 """The check that tells whether each value arrives as what it means."""
 
+OFTEN = "COMPAT-03"
+"""The check that tells whether a state is told as often as it is needed."""
+
+OF_NEEDS = (FOLLOWS, AGREES, OFTEN)
+"""The checks of one need; all others are about both being in one home."""
+
 _SHOWN_BY_FOLLOWING = {
     FindingKind.ABSENT,
     FindingKind.READ_ONLY,
@@ -111,10 +117,12 @@ def compared(prediction: Prediction, observation: Observation) -> Comparison:
 def _of_needs(prediction: Prediction, checks: Sequence[ObservedCheck]) -> Iterator[Comparison]:
     for need in prediction.needs:
         about = {check.check: check for check in checks if check.need == need.need}
-        follows, agrees = about.get(FOLLOWS), about.get(AGREES)
+        follows, agrees, often = (about.get(name) for name in OF_NEEDS)
         if need.outcome is Outcome.BLOCKED:
-            yield _blocked(prediction, need.need, follows)
+            yield _blocked(prediction, need.need, follows, often)
             continue
+        if often is not None and often.verdict is not Verdict.PASS:
+            yield _not_passed(often, need.need, may_fail=False)
         if follows is None:
             continue  # the needer only knows, and nothing shows
         if follows.verdict is Verdict.PASS and agrees is not None and agrees.verdict is not Verdict.PASS:
@@ -123,16 +131,21 @@ def _of_needs(prediction: Prediction, checks: Sequence[ObservedCheck]) -> Iterat
             yield _not_passed(follows, need.need, may_fail=False)
 
 
-def _blocked(prediction: Prediction, need: str, follows: ObservedCheck | None) -> Comparison:
-    if follows is None or follows.verdict is not Verdict.PASS:
+def _blocked(
+    prediction: Prediction, need: str, follows: ObservedCheck | None, often: ObservedCheck | None
+) -> Comparison:
+    """A need that is predicted to be blocked. In an optional one, what blocks it only degrades the pair."""
+    told = [check for check in (follows, often) if check is not None]
+    if not told or any(check.verdict is not Verdict.PASS for check in told):
         return Comparison(Agreement.AGREES)
     blocking = [
         each for each in prediction.findings if each.need == need and each.severity is not Severity.NOTE
     ]
-    shown = [each for each in blocking if each.kind in _SHOWN_BY_FOLLOWING]
-    if shown:
-        text = f"{need} is predicted to be blocked ({shown[0].what}), but {_said(follows)}"
-        return Comparison(Agreement.DIFFERS, text)
+    for check, shown in ((follows, _SHOWN_BY_FOLLOWING), (often, {FindingKind.DEADLINE})):
+        finding = next((each for each in blocking if each.kind in shown), None)
+        if check is not None and finding is not None:
+            text = f"{need} is predicted to be blocked ({finding.what}), but {_said(check)}"
+            return Comparison(Agreement.DIFFERS, text)
     kinds = _listed(each.kind for each in blocking)
     return Comparison(
         Agreement.UNSHOWN, f"{need} comes about in messages; what blocks it is not in them: {kinds}"

@@ -180,6 +180,8 @@ class Selection(_Record):
     processes: int
     seconds: float
     """real ones for all runs"""
+    starting_seconds: float
+    """of these, until the first run began: its process had to start"""
     slowest_seconds: float
     """of the run that took longest"""
     interrupted: bool = False
@@ -190,7 +192,7 @@ class Selection(_Record):
         """The time of all runs against that of the slowest one for each of the turns that they take."""
         turns = self.runs / self.at_once if self.at_once else 0
         allowed = turns * self.slowest_seconds
-        return self.seconds / allowed if allowed else 0.0
+        return (self.seconds - self.starting_seconds) / allowed if allowed else 0.0
 
 
 class Matrix(_Record):

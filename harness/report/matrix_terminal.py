@@ -103,6 +103,8 @@ def _closing(matrix: Matrix) -> Iterator[Text]:
     if chosen:
         yield Text(f"  {selection_text(matrix)}")
         yield Text(
-            f"  {seconds_text(chosen.seconds)}; the slowest run took {seconds_text(chosen.slowest_seconds)}: "
-            f"{chosen.ratio:.2f} × that for each turn of {chosen.at_once} runs"
+            f"  {seconds_text(chosen.seconds)}, {seconds_text(chosen.starting_seconds)} of them to start "
+            f"{plural(chosen.processes, 'process', 'processes')}; the slowest run took "
+            f"{seconds_text(chosen.slowest_seconds)}: {chosen.ratio:.2f} × that for each turn of "
+            f"{chosen.at_once} runs"
         )

@@ -2,9 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from harness.compat.observation import AGREES, FOLLOWS, Agreement, Observation, ObservedCheck, compared
+from harness.compat.observation import (
+    AGREES,
+    FOLLOWS,
+    OF_NEEDS,
+    OFTEN,
+    Agreement,
+    Observation,
+    ObservedCheck,
+    compared,
+)
 from harness.compat.prediction import Finding, FindingKind, NeedOutcome, Outcome, Prediction, Severity
 from harness.model.verdict import Verdict
+from harness.session.together import pair
 
 
 def predicted(outcome: Outcome, *findings: Finding, need: Outcome | None = None) -> Prediction:
@@ -31,6 +41,10 @@ def shared(name: str, verdict: Verdict) -> ObservedCheck:
     return ObservedCheck(name, "", verdict, "message", (1,))
 
 
+def often(verdict: Verdict) -> ObservedCheck:
+    return ObservedCheck(OFTEN, "switch.switched/lamp", verdict, "message", (1,), "switched")
+
+
 PASS, FAIL = Verdict.PASS, Verdict.FAIL
 WORKS = predicted(Outcome.WORKS)
 BLOCKED = predicted(Outcome.BLOCKED, finding(FindingKind.RANGE, Severity.BLOCKS))
@@ -41,6 +55,7 @@ COLLISION = predicted(
     Outcome.BLOCKED, finding(FindingKind.CLIENT_ID, Severity.BLOCKS, ""), need=Outcome.WORKS
 )
 PLUGGED = Prediction("plug", "fridge", Outcome.WORKS, plugs=Outcome.WORKS)
+RARE = predicted(Outcome.BLOCKED, finding(FindingKind.DEADLINE, Severity.BLOCKS))
 UNRELATED = Prediction("lamp", "stone", Outcome.UNRELATED)
 
 
@@ -64,6 +79,12 @@ UNRELATED = Prediction("lamp", "stone", Outcome.UNRELATED)
         (DEGRADED, seen(PASS), Agreement.AGREES),
         (DEGRADED, seen(PASS, FAIL), Agreement.AGREES),
         (DEGRADED, seen(FAIL), Agreement.DIFFERS),
+        (WORKS, seen(PASS, None, often(PASS)), Agreement.AGREES),
+        (WORKS, seen(PASS, None, often(FAIL)), Agreement.DIFFERS),
+        (DEGRADED, seen(PASS, None, often(FAIL)), Agreement.DIFFERS),
+        (RARE, seen(PASS, None, often(FAIL)), Agreement.AGREES),
+        (RARE, seen(PASS, None, often(PASS)), Agreement.DIFFERS),
+        (BLOCKED, seen(FAIL, None, often(PASS)), Agreement.AGREES),
         (OVERLOAD, seen(PASS), Agreement.UNSHOWN),
         (OVERLOAD, seen(FAIL), Agreement.DIFFERS),
         (COLLISION, seen(PASS, None, shared("COMPAT-10", FAIL)), Agreement.AGREES),
@@ -80,3 +101,7 @@ def test_a_difference_is_what_no_finding_foretold(
     comparison = compared(prediction, observation)
     assert comparison.agreement is agreement
     assert bool(comparison.why) == (agreement is not Agreement.AGREES)
+
+
+def test_the_checks_of_a_need_are_those_that_there_are() -> None:
+    assert OF_NEEDS == pair.OF_NEEDS

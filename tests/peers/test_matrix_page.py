@@ -59,7 +59,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 seen[one, other] = Observation((check,), "pairs/a/trace.jsonl", 0.1)
     selection = Selection(
         pairs="covering", observed=len(seen), left_out=400 - len(seen), runs=1, at_once=1, processes=1,
-        seconds=1, slowest_seconds=1,
+        seconds=1, starting_seconds=0, slowest_seconds=1,
     )  # fmt: skip
     rows = [Row(name, profile, "profiles/x.yaml") for name in NAMES]
     matrix = matrix_of(rows, pairs, seen, tool_version="1", started="", seed=1, selection=selection)

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from harness.compat.observation import AGREES, FOLLOWS, Observation, ObservedCheck
+from harness.compat.observation import OF_NEEDS, Observation, ObservedCheck
 from harness.model.verdict import Verdict
-
-_OF_NEEDS = (FOLLOWS, AGREES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ class Outcome:
         checks = []
         for each in self.seen:
             need = ""
-            if each.check in _OF_NEEDS:
+            if each.check in OF_NEEDS:
                 if not (each.subject.startswith(f"{needer}.") and each.subject.endswith(f"/{offerer}")):
                     continue
                 need = each.subject.removeprefix(f"{needer}.").removesuffix(f"/{offerer}")

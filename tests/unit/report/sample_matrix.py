@@ -91,7 +91,8 @@ SELECTION = Selection(
     runs=4,
     at_once=2,
     processes=1,
-    seconds=0.75,
+    seconds=0.85,
+    starting_seconds=0.1,
     slowest_seconds=0.25,
 )
 ROWS = tuple(Row(name, PROFILE, f"profiles/{name}.yaml") for name in NAMES)
