@@ -41,18 +41,21 @@ def test_simulated_boards_tell_the_names_of_their_ports() -> None:
         while "ready; stop" not in told:
             assert select.select([output], [], [], LIMIT)[0], told
             told += os.read(output, 4096).decode()
-        ports = re.findall(r"serial (\S+/port)", told)
-        assert len(ports) == 2
-        with serial.serial_for_url(ports[0], timeout=10) as port:  # as anybody's terminal program would
+        # They are told as they come up, in no order.
+        ports = dict(re.findall(r"^(\S+) \(unit.*; serial (\S+/port)$", told, re.MULTILINE))
+        assert ports.keys() == {"air-conditioner", "smart-plug"}
+        with serial.serial_for_url(
+            ports["air-conditioner"], timeout=LIMIT
+        ) as port:  # as anybody's terminal program would
             port.write(b"version\r\n")
             assert port.read_until(b"firmware 3.2.0\r\n").endswith(b"firmware 3.2.0\r\n")
-        with serial.serial_for_url(ports[1], timeout=10) as port:
+        with serial.serial_for_url(ports["smart-plug"], timeout=LIMIT) as port:
             port.write(bytes.fromhex("55 AA 00 08 00 00 07"))
             assert port.read(12) == bytes.fromhex("55 AA 03 07 00 05 01 01 00 01 01 12")
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(LIMIT)
-    assert not any(Path(port).exists() for port in ports)
+    assert not any(Path(port).exists() for port in ports.values())
 
 
 @pytest.mark.parametrize(
@@ -93,7 +96,7 @@ def test_a_harness_that_is_killed_leaves_its_trace_and_lets_the_port_go(tmp_path
         assert any(isinstance(body, SerialData) for body in bodies)
         last = trace.read_bytes().rpartition(b"\n")[0].rpartition(b"\n")[2]
         assert json.loads(last)["n"] == len(bodies)
-        with serial.serial_for_url(port, exclusive=True, timeout=10) as again:
+        with serial.serial_for_url(port, exclusive=True, timeout=LIMIT) as again:
             again.write(b"\r\nversion\r\n")
             assert b"firmware 3.2.0" in again.read_until(b"firmware 3.2.0\r\n")
     finally:
