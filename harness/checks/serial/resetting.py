@@ -62,12 +62,16 @@ class AfterReset(Check):
         act = first(run.acts(Act.FACTORY_RESET))
         if act is None:
             return inconclusive("the board was not reset to the state of the factory")
-        if shown_start(run, run.window, act.line) is None:
+        if not self.took_effect(run, act):
             return inconclusive("nothing shows that the board really started anew", act)
         joined = first(run.acts(Act.CONSOLE), lambda seen: seen.line > act.line and is_provision(seen.what))
         end = joined.line if joined is not None else run.window[-1].line
         bare = [event for event in run.window if act.line < event.line < end]
         return self.judge_reset(run, act, bare)
+
+    def took_effect(self, run: Case, act: Seen[Stimulus, Stimulus]) -> bool:
+        """Whether it shows that the reset was more than a word."""
+        return shown_start(run, run.window, act.line) is not None
 
     def judge_reset(self, run: Case, act: Seen[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
         """Decide by the run, the reset, and the events between it and the device's next set-up."""
@@ -340,6 +344,16 @@ class SetUpAgain(AfterReset):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         require_network(bench)
         await super().stimulate(bench, subject)
+
+    def took_effect(self, run: Case, act: Seen[Stimulus, Stimulus]) -> bool:
+        """That it left the network is enough: one that never comes back shows no start."""
+        left = any(
+            seen.line > act.line
+            and seen.what.by is Direction.FROM_DUT
+            and seen.what.change is not ConnectionChange.OPENED
+            for seen in run.connections()
+        )
+        return left or super().took_effect(run, act)
 
     def judge_reset(self, run: Case, act: Seen[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
         joined = first(run.acts(Act.CONSOLE), lambda seen: seen.line > act.line and is_provision(seen.what))
