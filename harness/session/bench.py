@@ -10,7 +10,6 @@ from typing import TypeVar
 from harness.checks.bench import CannotStimulateError, LocalDoor, PowerDoor
 from harness.checks.observations import Readings, Transport
 from harness.checks.payloads import encode_coap, encode_mqtt, json_text
-from harness.checks.serial.board import first_telling
 from harness.links import tcp
 from harness.links.coap import Endpoint
 from harness.links.mdns import MdnsLink
@@ -18,6 +17,7 @@ from harness.model.base import Value
 from harness.model.binding import CoapBinding
 from harness.model.profile import Profile
 from harness.model.requirement import Need
+from harness.session.board_care import board_answers, port_returns, rejoin
 from harness.session.doors import CoapDoors, MqttDoors, SerialDoors, TapDoors
 from harness.session.equipment import Equipment
 from harness.session.lab_doors import LabPower
@@ -27,7 +27,6 @@ from harness.trace.events import Act, Event, MqttPacket, Note, Stimulus, TcpProb
 
 Door = TypeVar("Door")
 
-ENOUGH_NOISE = 3  # questions answered by noise, after which it will not get better
 PING_LIMIT = 2.0  # seconds for the answer to a CoAP ping, before the device is asked again
 DEREGISTER_LIMIT = 2.0  # seconds for the answer to a deregistration
 
@@ -38,6 +37,7 @@ class LabBench:
     def __init__(self, profile: Profile, equipment: Equipment, readings: Readings, seed: int) -> None:
         self.profile = profile
         self.random = random.Random(seed)
+        self._begun = 0  # the end of the trace when the check began
         self.waiting_for = ""  # said when a check takes too long
         self._equipment = equipment
         self._recorder = equipment.recorder
@@ -86,6 +86,7 @@ class LabBench:
         """A check begins: its random values depend on the run's seed and on itself alone."""
         self.random = random.Random(seed)
         self.waiting_for = ""
+        self._begun = self.mark()
 
     def offers(self, need: Need) -> bool:
         """Whether the door of that need is there."""
@@ -282,29 +283,16 @@ class LabBench:
         limit = max(behaviour.boot, behaviour.reconnect) if within is None else within
         deadline = self._recorder.now + limit
         binding = self.profile.bindings.mqtt
+        if self.offers(Need.SERIAL):
+            await port_returns(self, limit)
         watched = binding and binding.sleep is None and self._equipment.target.watches_mqtt
         if watched and not await self._on_mqtt(limit, fully=within is None):
             return False
         if self.offers(Need.COAP):
             return await self._coap_alive(deadline)
         if not watched and self.offers(Need.SERIAL):
-            return await self._board_answers(deadline)
-        return True
-
-    async def _board_answers(self, deadline: float) -> bool:
-        """Where nothing else is seen of the device: whether it answers on its serial line."""
-        telling, tries = first_telling(self.profile), 0
-        while telling is not None:
-            tries += 1
             self.waiting_for = "the board to answer on its serial line"
-            try:
-                if (await self.serial.command(*telling)).good:
-                    return True
-            except CannotStimulateError:  # the port is away, and may come back
-                await self.until(lambda _: False, within=PING_LIMIT, what=self.waiting_for)
-            is_noise = self._equipment.serial_complaint is not None and tries >= ENOUGH_NOISE
-            if is_noise or self._recorder.now >= deadline:
-                return False
+            return await board_answers(self, deadline, lambda: bool(self._equipment.serial_complaint))
         return True
 
     async def _on_mqtt(self, limit: float, *, fully: bool) -> bool:
@@ -341,6 +329,8 @@ class LabBench:
 
     async def tidy(self) -> None:
         """After a check: undo what it left behind."""
+        if self._equipment.serial_door is not None:
+            await rejoin(self, self._begun)
         await self._stop_watching()
         await self._equipment.tidy()
 

@@ -12,7 +12,7 @@ from harness.checks.serial.framing import damaged
 from harness.model.base import Value
 from harness.model.serial import SerialCommand
 from harness.model.verdict import Outcome, Verdict
-from harness.trace.events import Act, ConnectionChange, SerialData
+from harness.trace.events import Act, ConnectionChange, PortChange, SerialData, SerialPort
 from harness.trace.serial_frames import Frame as SerialFrame
 from harness.trace.serial_frames import FrameCodec
 from tests.checks.mqtt_traces import PLUG
@@ -185,6 +185,23 @@ def test_a_line_that_cannot_be_read_shows_nothing(check: str) -> None:
     # One good answer shows that the line is read as it should be; a board may print binary data, too.
     answered = Desk(check).board(SerialCommand.FIRMWARE_VERSION, None, "3.2.0")
     assert noise(answered).judged().verdict is PASS
+
+
+def away(at: float, until: float | None, *, rebooted: bool = False) -> Verdict:
+    """What is said of a run in which the port was away."""
+    desk = Desk("SERIAL-11").act(Act.START).boots().ready().at(at)
+    if rebooted:
+        desk.act(Act.REBOOT, "reboot")
+    desk.add(SerialPort(PortChange.VANISHED, "/dev/ttyACM0"))
+    if until is not None:
+        desk.at(until).add(SerialPort(PortChange.RETURNED, "/dev/ttyACM0"))
+    return desk.at(100).ready().judged().verdict
+
+
+def test_while_the_port_is_away_nobody_sees_a_crash() -> None:
+    assert away(50, 53) is INCONCLUSIVE
+    assert away(50, None) is INCONCLUSIVE
+    assert away(50, 53, rebooted=True) is PASS  # a board with its own USB takes the port along
 
 
 def test_a_crash_between_two_checks_is_told_as_such() -> None:

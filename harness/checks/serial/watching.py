@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from harness.checks.case import Case, failed, inconclusive, passed
@@ -19,7 +20,16 @@ from harness.checks.serial.board import (
 from harness.model.crashes import crash_in
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome
-from harness.trace.events import CheckEnded, CheckStarted, Direction, Event, SerialData, Stimulus
+from harness.trace.events import (
+    CheckEnded,
+    CheckStarted,
+    Direction,
+    Event,
+    PortChange,
+    SerialData,
+    SerialPort,
+    Stimulus,
+)
 
 SHOWN = 8  # events that a pass names
 LAST_WORDS = 5  # lines before a crash that are kept as evidence
@@ -61,9 +71,26 @@ class NoCrash(Check):
             )
         if not lines:
             return inconclusive("the board printed no line")
-        if not is_understood(case):
-            return inconclusive(UNREADABLE, lines[-SHOWN:])
+        if (blind := not_watched(case)) is not None:
+            return blind
         return passed(f"none of {len(lines)} lines tells a crash", lines[-SHOWN:])
+
+
+def not_watched(case: Case) -> Outcome | None:
+    """Why it cannot be said that the line showed nothing wrong: it was not there, or could not be read."""
+    if not is_understood(case):
+        return inconclusive(UNREADABLE)
+    boot, started, gone = case.profile.behaviour.boot, -math.inf, None
+    for event in case.window:
+        body = event.body
+        if isinstance(body, Stimulus) and starts_board(body):
+            started = event.time
+        if isinstance(body, SerialPort) and body.change is PortChange.VANISHED:
+            # A board may take its port along when it starts, for as long as that may take.
+            gone = None if event.time - started <= boot else event
+        if isinstance(body, SerialPort) and body.change is PortChange.RETURNED and gone is not None:
+            return inconclusive(f"the serial port was away for {event.time - gone.time:.3g} s", gone, event)
+    return inconclusive("the serial port vanished and did not return", gone) if gone is not None else None
 
 
 def _during(events: Sequence[Event], at: Event) -> str:
@@ -122,8 +149,8 @@ class NoUnexpectedStart(Check):
         lines = printed(case.window)
         if not lines:
             return inconclusive("the board printed no line")
-        if not is_understood(case):
-            return inconclusive(UNREADABLE, lines[-SHOWN:])
+        if (blind := not_watched(case)) is not None:
+            return blind
         if not explained:
             return passed(f"no start of the board in {len(lines)} lines", lines[-SHOWN:])
         return passed(f"{len(starts)} starts of the board, each on command", explained[-2 * SHOWN :])
@@ -181,8 +208,8 @@ def search(case: Case, events: Sequence[Event], what: str) -> Outcome:
             if at >= 0:
                 index = max(i for i, start in enumerate(starts) if start <= at)
                 return failed(f"a declared secret {what}", sent[index])
-    if not is_understood(case):
-        return inconclusive(UNREADABLE, sent[-SHOWN:])
+    if (blind := not_watched(case)) is not None:
+        return blind
     return passed(f"none of {len(stream)} bytes of the board holds a declared secret", sent[-SHOWN:])
 
 
