@@ -50,6 +50,19 @@ def resets(profile: Profile, action: str, name: str) -> bool:
     return any(condition.property_ == name for condition in results_of(profile, action))
 
 
+def has_something_to_change(profile: Profile, action: str, state: State) -> bool:
+    """Whether an action that is invoked in a state can be seen to have an effect."""
+    results = results_of(profile, action, state)
+    return bool(results) and not any(condition.holds(state) for condition in lasting(results))
+
+
+def names_around(profile: Profile, action: str) -> set[str]:
+    """The properties that decide what an action does, and those that it changes."""
+    rules = [rule for rule in profile.behaviour.rules if started_by_action(rule, action)]
+    deciding = {name for rule in rules for condition in lasting(rule.when) for name in condition.names}
+    return deciding | {condition.property_ or "" for condition in lasting(results_of(profile, action))}
+
+
 @requirement(
     "PROFILE-62",
     area=Area.BEHAVIOUR,
@@ -75,17 +88,14 @@ class ActionHasEffect(Check):
         profile = bench.profile
         transport = transport_of(writers_of(profile, action), subject)
 
-        def has_something_to_change(state: State) -> bool:
-            results = results_of(profile, action, state)
-            return bool(results) and not any(condition.holds(state) for condition in lasting(results))
-
         if bench.offers(Need.COAP) and any(each.event for each in results_of(profile, action)):
             await bench.watch()  # an event is told to those who observe it
         async with arranged(bench, transport) as arranger:
             if results_of(profile, action):
-                names = _names_of(profile, action)
                 await arranger.bring_about(
-                    has_something_to_change, names, f"{action} has something to change"
+                    lambda state: has_something_to_change(profile, action, state),
+                    names_around(profile, action),
+                    f"{action} has something to change",
                 )
             since, state = bench.mark(), dict(arranger.state)
             results = results_of(profile, action, state)
@@ -129,17 +139,10 @@ class ActionHasEffect(Check):
         return _acknowledged(case, action, sent)
 
 
-def _names_of(profile: Profile, action: str) -> set[str]:
-    """The properties that decide what an action does, and those that it changes."""
-    rules = [rule for rule in profile.behaviour.rules if started_by_action(rule, action)]
-    deciding = {name for rule in rules for condition in lasting(rule.when) for name in condition.names}
-    return deciding | {condition.property_ or "" for condition in lasting(results_of(profile, action))}
-
-
 def _state_before(case: Case, action: str, sent: Evidence) -> State:
     """What was known, when an action was invoked, of the properties that decide what it does."""
     line = sent.line if isinstance(sent, Seen) else 0
-    known = {name: case.known(name, line) for name in _names_of(case.profile, action)}
+    known = {name: case.known(name, line) for name in names_around(case.profile, action)}
     return {name: report.value for name, report in known.items() if report is not None}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
+from harness.checks.behaviour.actions import has_something_to_change, names_around, results_of
 from harness.checks.behaviour.arranging import Arranger, arranged
 from harness.checks.behaviour.planning import Move, MoveKind
 from harness.checks.behaviour.reach import (
@@ -30,9 +31,11 @@ from harness.checks.compat.setting_off import (
     set_off,
 )
 from harness.checks.compat.stage import Stage
+from harness.checks.compat.traffic import published_topics
 from harness.checks.payloads import json_text
 from harness.compat.prediction import AffordanceKind
 from harness.model.base import Value
+from harness.model.capability import Transport
 from harness.model.requirement import Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 
@@ -58,10 +61,21 @@ class _OfBond(TogetherCheck):
             return f"nothing that {bond.source} ever tells makes {bond.target} do anything"
         if not causes:
             return f"nothing can be made to happen at {bond.source} that {bond.target} is to follow"
+        if not _visible(bond, causes):
+            return f"nothing that {bond.target} tells shows whether it did what it is asked to"
         effects = [each for cause in causes for each in bond.effects_of(cause.name, cause.value)]
         if bond.is_passed_on and not any(order_for(bond.target_profile, effect) for effect in effects):
             return f"only {bond.target} itself could follow: nothing that it takes over its network does that"
         return None
+
+
+def _visible(bond: Bond, causes: Iterable[Cause]) -> tuple[Cause, ...]:
+    """The causes of which the target would show that it followed."""
+    return tuple(
+        cause
+        for cause in causes
+        if any(shown_by(bond.target_profile, each) for each in bond.effects_of(cause.name, cause.value))
+    )
 
 
 def _unseen(home: Home, role: str, names: frozenset[str]) -> str | None:
@@ -102,7 +116,7 @@ class Follows(_OfBond):
 
     async def stimulate(self, stage: Stage, subject: Subject) -> None:
         bond = stage.home.bond(name_of(subject))
-        causes = causes_of(bond)
+        causes = _visible(bond, causes_of(bond))
         reasons: list[CannotStimulateError] = []
         # What follows when the source is put back is put back after it.
         async with arranged(stage.bench(bond.target)) as target, arranged(stage.bench(bond.source)) as source:
@@ -117,6 +131,9 @@ class Follows(_OfBond):
 
     def judge(self, case: TogetherCase) -> Outcome:
         bond = case.home.bond(name_of(case.subject))
+        blurred = _blurred(case, bond)
+        if blurred is not None:
+            return blurred
         found = [each for each in occasions_of(case, bond) if each.fate is not Fate.VOID]
         if not found:
             return _without_occasion(case, bond)
@@ -150,6 +167,9 @@ class Agrees(_OfBond):
         observed = case.window_of(Follows.requirement.id, case.subject)
         if observed is None:
             return inconclusive("what the two do was not observed")
+        blurred = _blurred(case, bond)
+        if blurred is not None:
+            return blurred
         found = [each for each in occasions_of(observed, bond) if each.fate is not Fate.VOID]
         good = [each for each in found if each.fate is Fate.FOLLOWED]
         bad = [each for each in found if each.fate is not Fate.FOLLOWED]
@@ -253,6 +273,8 @@ def _moved(source: Arranger, bond: Bond, cause: Cause) -> tuple[Effect, ...]:
 
 async def _put_aside(stage: Stage, bond: Bond, effect: Effect, target: Arranger) -> None:
     """Bring about that the target is something else, and that it may become what is to follow."""
+    if effect.kind is AffordanceKind.ACTION:
+        await _put_results_aside(stage, bond, effect.name, target)
     if effect.kind is not AffordanceKind.PROPERTY or effect.value is None:
         return
     name, bench = effect.name, stage.bench(bond.target)
@@ -268,6 +290,21 @@ async def _put_aside(stage: Stage, bond: Bond, effect: Effect, target: Arranger)
             await target.make_room_for(name, effect.value)
         except CannotStimulateError as reason:
             stage.note(f"{bond.target} is left as it is: {reason}")
+
+
+async def _put_results_aside(stage: Stage, bond: Bond, action: str, target: Arranger) -> None:
+    """Bring about that an action has something to change, where it changes a state at all."""
+    profile = bond.target_profile
+    if not results_of(profile, action):
+        return
+    try:
+        await target.bring_about(
+            lambda state: has_something_to_change(profile, action, state),
+            names_around(profile, action),
+            f"{action} has something to change",
+        )
+    except CannotStimulateError as reason:
+        stage.note(f"{bond.target} is left as it is: {reason}")
 
 
 async def _wait(stage: Stage, bond: Bond, effects: tuple[Effect, ...], since: int) -> None:
@@ -297,10 +334,24 @@ async def _wait(stage: Stage, bond: Bond, effects: tuple[Effect, ...], since: in
             break
 
 
+def _blurred(case: TogetherCase, bond: Bond) -> Outcome | None:
+    """What is to be said where nobody can tell which of the two spoke; None where it can be told."""
+    if not bond.is_passed_on:
+        return None
+    theirs = published_topics(case.of(bond.target))
+    for link in bond.links:
+        if link.source.transport is Transport.MQTT and link.source.address in theirs:
+            topic = link.source.address
+            text = f"{bond.source} and {bond.target} both publish to {topic}, and nobody can tell them apart"
+            return inconclusive(f"{text} (see COMPAT-11)", theirs[topic])
+    return None
+
+
 def _without_occasion(case: TogetherCase, bond: Bond) -> Outcome:
     acts = causes_in(case, bond.source)
     told = [report for report in case.of(bond.source).all_reports if report.name in bond.source_names]
-    if acts and not told:
+    waited = bool(acts) and case.window[-1].time - acts[0].time >= bond.within
+    if waited and not told:
         names = ", ".join(sorted(bond.source_names)) or "its going"
         return failed(f"{bond.source} told nothing of {names} when it was set off", acts[:3])
     return inconclusive(

@@ -116,29 +116,36 @@ def _occasion(
     stop = _interference(case, bond, telling.line, following)
     shown, fates, took = [], [], 0.0
     for effect in effects:
-        if _is_so_already(case, bond, effect, begin):
-            return Occasion(telling, cause, effects, Fate.VOID)
-        fate, report = _fate(case, bond, effect, begin, deadline, stop)
+        expected = _to_be_shown(case, bond, effect, begin)
+        if not expected:
+            continue  # whether that follows cannot be seen
+        fate, report = _fate(case, bond, expected, begin, deadline, stop)
         fates.append(fate)
         if report is not None:
             shown.append(report)
             took = max(took, report.time - start)
+    if not fates:
+        return Occasion(telling, cause, effects, Fate.VOID)
     order = (Fate.VOID, Fate.MISSED, Fate.OTHERWISE, Fate.LATE, Fate.FOLLOWED)
     return Occasion(telling, cause, effects, min(fates, key=order.index), tuple(shown), took)
 
 
 def _fate(
-    case: TogetherCase, bond: Bond, effect: Effect, begin: int, deadline: float, stop: int
+    case: TogetherCase,
+    bond: Bond,
+    expected: tuple[Effect, ...],
+    begin: int,
+    deadline: float,
+    stop: int,
 ) -> tuple[Fate, Report | None]:
-    """What became of one effect, and the report that shows it."""
-    expected = shown_by(bond.target_profile, effect)
+    """What became of one effect, of which any of ``expected`` is the sign, and the report that shows it."""
     otherwise: Report | None = None
     for report in case.of(bond.target).all_reports:
         if report.event.line <= begin or report.problem is not None or report.is_stored:
             continue
         if report.event.line >= stop:
             break
-        if expected and not any(_shows(bond, each, report) for each in expected):
+        if not any(_shows(bond, each, report) for each in expected):
             if _is_other(case, bond, expected, report, begin):
                 otherwise = report
             continue
@@ -168,6 +175,15 @@ def _shows(bond: Bond, effect: Effect, report: Report) -> bool:
     if effect.kind is AffordanceKind.PROPERTY:
         return bond.target_profile.properties[effect.name].agrees(report.value, effect.value)
     return same_value(report.value, effect.value)
+
+
+def _to_be_shown(case: TogetherCase, bond: Bond, effect: Effect, line: int) -> tuple[Effect, ...]:
+    """What the target would tell if an effect came about, except what it was before."""
+    return tuple(
+        shown
+        for shown in shown_by(bond.target_profile, effect)
+        if not _is_so_already(case, bond, shown, line)
+    )
 
 
 def _is_so_already(case: TogetherCase, bond: Bond, effect: Effect, line: int) -> bool:

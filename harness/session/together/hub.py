@@ -20,6 +20,7 @@ from harness.checks.payloads import json_text
 from harness.links.errors import LinkError
 from harness.model.base import Value
 from harness.model.schema import same_value
+from harness.session.together.circles import MOST_ROUNDS, Circles
 from harness.session.together.company import Company
 from harness.trace.events import Act, Event, Note, Point, Stimulus
 
@@ -65,6 +66,7 @@ class Hub:
         self._readers = {
             role: ReportReader(company.profile(role), role, Point.CLIENT) for role in company.roles
         }
+        self._circles = Circles()
         self._known: dict[tuple[str, str], Value] = {}
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -111,6 +113,8 @@ class Hub:
 
     def _take(self, event: Event, *, acting: bool) -> None:
         role = event.device
+        if isinstance(event.body, Stimulus) and event.body.act is not Act.AUTOMATE:
+            self._circles.disturbed()
         if role is None:
             return
         errands: list[Errand] = []
@@ -166,10 +170,18 @@ class Hub:
 
     def _run(self, errands: list[Errand]) -> None:
         for errand in errands:
+            if self._circles.closes(errand.why, self._company.recorder.now):
+                self._tell_of_circle(errand)
+                continue
             task = self._spawn(self._do(errand))
             self._errands.add(task)
             task.add_done_callback(self._errands.discard)
         self._set_timer()
+
+    def _tell_of_circle(self, errand: Errand) -> None:
+        if self._circles.is_new(errand.why):
+            text = f"the hub was about to answer itself after {MOST_ROUNDS} rounds, and stopped"
+            self._company.recorder.record(Note(f"{errand.why}: {text}"), errand.role)
 
     async def _do(self, errand: Errand) -> None:
         bench = self._company.bench(errand.role)
