@@ -413,6 +413,7 @@ SEEDS: tuple[Seed, ...] = (
         BLOCKS,
         "bindings.mqtt.sleep",
         {**_mqtt(sleep={"awake": 2, "wakes_every": 30}), "behaviour": {"heartbeat": None}},
+        shown_by="COMPAT-01",
     ),
     Seed(
         "sleeps-through-events",

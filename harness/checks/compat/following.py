@@ -30,6 +30,7 @@ from harness.checks.compat.setting_off import (
     set_aside,
     set_off,
 )
+from harness.checks.compat.sleeping import asleep_for, until_asleep
 from harness.checks.compat.stage import Stage
 from harness.checks.compat.traffic import published_topics
 from harness.checks.payloads import json_text
@@ -112,7 +113,8 @@ class Follows(_OfBond):
         # What is told may be the end of something: a washing machine is done after an hour, and before it
         # can be started it may have to end what it is at.
         longest = max((rule.for_ + rule.within + rule.holds for rule in rules), default=0.0)
-        return 2 * len(causes_of(bond)) * longest + 10 * bond.within
+        sleep = asleep_for(bond.target_profile)
+        return len(causes_of(bond)) * (2 * longest + sleep) + 10 * bond.within
 
     async def stimulate(self, stage: Stage, subject: Subject) -> None:
         bond = stage.home.bond(name_of(subject))
@@ -260,6 +262,7 @@ async def _try(stage: Stage, bond: Bond, cause: Cause, source: Arranger, target:
     await target.look()
     for effect in effects:
         await _put_aside(stage, bond, effect, target)
+    await until_asleep(stage, bond.target)
     since = stage.mark()
     await set_off(stage, bond.source, cause, source)
     await _wait(stage, bond, effects, since)
