@@ -14,6 +14,9 @@ USAGE = 2
 EPILOG = """exit status: 0 nothing failed; 1 at least one fail; 2 wrong usage or a wrong profile;
 3 no fail, but an error, or a MUST that stayed inconclusive"""
 
+MATRIX_EPILOG = """exit status: 0 nothing that was seen speaks against a prediction, whatever is blocked;
+1 prediction and observation differ; 2 wrong usage or a wrong profile; 3 a pair could not be decided"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
@@ -129,7 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     checks = commands.add_parser("checks", help="list the catalogue, or explain one check")
     checks.add_argument("id", nargs="?", metavar="ID", help="check to explain")
 
-    matrix = commands.add_parser("matrix", help="tell which of many devices work with which", epilog=EPILOG)
+    matrix = commands.add_parser(
+        "matrix", help="tell which of many devices work with which", epilog=MATRIX_EPILOG
+    )
     matrix.add_argument("profiles", nargs="*", metavar="PROFILE", help="profiles of the devices, YAML files")
     matrix.add_argument(
         "--observe", action="store_true", help="bring simulated pairs together and see if that is so"
