@@ -19,9 +19,11 @@ from harness.session.setup import SOCKETS_OF_A_LANE
 from harness.session.target import UsageError
 from harness.session.together.company import Player, facts_of
 from harness.session.together.homes import home_of_pair
+from harness.session.together.judging import result_of_together_trace
 from harness.session.together.pair import observe_together
 from harness.session.together.planning import plan_together
 from harness.session.together.setup import Reach, players_of, roles_of, runs_virtually
+from harness.trace.lines import read
 
 Listener = Callable[[str], None]
 
@@ -97,6 +99,10 @@ def run_together(
             ),
             virtual=runs_virtually(players, real_time=arguments.real_time),
         )
+    except KeyboardInterrupt:
+        if trace is None:
+            raise
+        result = result_of_together_trace(list(read(trace)), trace)  # what there is of it
     finally:
         progress.finished()
     page = write_report(folder, [result], lanes=[name]) if folder is not None else None

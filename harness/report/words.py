@@ -140,7 +140,9 @@ def _conclusion(judged: Sequence[CheckVerdict]) -> Conclusion:
     undecided = _undecided_text(applied)
     if failed:
         text = f"{len(failed)} of {plural(len(applied), 'check')} failed{_whose(failed)} {undecided}"
-        return Conclusion(Verdict.FAIL, "The device does not conform", text.rstrip())
+        several = all(each.area is Area.COMPAT for each in applied)
+        headline = "The devices do not get on" if several else "The device does not conform"
+        return Conclusion(Verdict.FAIL, headline, text.rstrip())
     if undecided:
         headline = "Nothing failed, but not everything could be decided"
         return Conclusion(Verdict.INCONCLUSIVE, headline, f"{undecided} Until then this is not a pass.")
@@ -178,4 +180,6 @@ def _whose(failed: Sequence[CheckVerdict]) -> str:
         return (
             f": {of_standard} against a standard, {others} against the profile, convention or good practice."
         )
+    if all(each.area is Area.COMPAT for each in failed):
+        return ", but none against a standard: what the profiles or the scene say does not come about."
     return ", but none against a standard: the device breaks its own profile, a convention or good practice."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 from pathlib import Path
 from xml.etree import ElementTree
@@ -107,6 +108,26 @@ def test_a_scene_is_told_and_played(tmp_path: Path) -> None:
     broken = harness("scene", SCENES / "coming-home.yaml", *cast, *climate, "--fault", "light=no-feedback")
     assert broken.returncode == 1
     assert "step unlock: it is not so that light.OnOff.OnOff is true" in broken.stdout
+    assert "The devices do not get on" in broken.stdout
+
+
+def test_a_scene_that_is_interrupted_is_reported_as_far_as_it_came(tmp_path: Path) -> None:
+    cast = {"fridge": "refrigerator", "motion": "motion-sensor", "phone": "phone-app"}
+    given = [text for role, name in cast.items() for text in ("--cast", f"{role}={of(name)}")]
+    playing = start("scene", SCENES / "elder-care.yaml", *given, "--real-time", "--report", tmp_path)
+    assert playing.stdout is not None
+    told = ""
+    while "COMPAT-30[goes-back-to-bed]" not in told:  # now it would take four hours
+        told = playing.stdout.readline()
+        assert told, "the scene ended before"
+    playing.send_signal(signal.SIGINT)
+    rest, _ = playing.communicate(timeout=LIMIT)
+    assert playing.returncode == 3, rest
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["ended"] == "interrupted"
+    verdicts = {each["subject"]: each["verdict"] for each in report["verdicts"]}
+    assert verdicts["goes-back-to-bed"] == "pass"
+    assert verdicts["somebody-is-told"] == "inconclusive"
 
 
 def test_a_wrong_cast_is_told_with_what_is_missing() -> None:
