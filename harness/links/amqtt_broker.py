@@ -98,6 +98,11 @@ class Reader(StreamReaderAdapter):  # type: ignore[misc]  # amqtt is untyped
 class Writer(StreamWriterAdapter):  # type: ignore[misc]
     """A writer whose close does not wait for a peer that takes nothing any more."""
 
+    def write(self, data: bytes) -> None:
+        """Answers to a client that is gone go nowhere."""
+        if not self._writer.is_closing():
+            super().write(data)
+
     async def close(self) -> None:
         """Close; what is in the buffer still goes out if the peer takes it."""
         self.is_closed = True
