@@ -142,7 +142,6 @@ def _parser() -> argparse.ArgumentParser:
     matrix.add_argument(
         "--pairs",
         choices=("all", "covering"),
-        default="all",
         help="observe all pairs, or so many that everything occurs at least once (default: all)",
     )
     matrix.add_argument(

@@ -36,6 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
     paths = [Path(name) for name in expanded(arguments.profiles)]
     if not paths:
         raise UsageError("matrix of what? name profiles, such as profiles/*.yaml")
+    if arguments.processes is not None and arguments.processes < 1:
+        raise UsageError(f"--processes {arguments.processes}: at least 1")
+    if not arguments.observe and (arguments.pairs or arguments.processes):
+        raise UsageError("--pairs and --processes are about what is observed: add --observe")
     folder = Path(arguments.report) if arguments.report else None
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     names = lane_names([path.stem for path in paths])
@@ -87,7 +91,7 @@ def _observed(
         watch.progress.finished()
     seen = observations(couples, found, folder)
     selection = Selection(
-        pairs=arguments.pairs,
+        pairs=arguments.pairs or "all",
         observed=len(seen),
         left_out=len(pairs) - len(seen),
         runs=len(found),

@@ -23,6 +23,10 @@ def test_the_matrix_of_two_profiles_is_predicted_and_reported(tmp_path: Path) ->
 def test_what_is_wrong_is_said_in_one_message(tmp_path: Path) -> None:
     none = harness("matrix")
     assert (none.returncode, "name profiles" in none.stderr) == (2, True)
+    for options in (["--processes", "0", "--observe"], ["--pairs", "covering"], ["--processes", "2"]):
+        wrong = harness("matrix", PLUG, *options)
+        assert (wrong.returncode, wrong.stdout) == (2, ""), options
+        assert options[0] in wrong.stderr
     missing = harness("matrix", tmp_path / "none.yaml")
     assert (missing.returncode, "none.yaml" in missing.stderr) == (2, True)
 
