@@ -494,6 +494,7 @@ SEEDS: tuple[Seed, ...] = (
         "bindings.mqtt.properties.output.command",
         _mqtt(properties={"output": {"command": "home/set"}}),
         _mqtt(properties={"warning": {"command": "home/set"}}),
+        shown_by="COMPAT-12",
     ),
     Seed(
         "one-host-name",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import permutations
 
-from harness.checks.case import Evidence, failed, inconclusive, passed
+from harness.checks.case import Evidence, failed, inconclusive, passed, warned
 from harness.checks.compat.catalogue import TogetherCase, TogetherCheck, together
 from harness.checks.compat.home import Home
 from harness.checks.compat.traffic import (
@@ -15,8 +16,10 @@ from harness.checks.compat.traffic import (
     declared_topics,
     overheard,
     pairs,
+    probes_for,
     published_topics,
 )
+from harness.checks.mdns.names import declared_names
 from harness.model.requirement import Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
@@ -144,7 +147,8 @@ class Topics(_OnOneBroker):
     basis=Basis.PROFILE,
     purpose="ensure that no device takes commands that are meant for another one",
     stimulus="None: what the devices subscribe to by themselves is enough",
-    expect="No filter that a device subscribes to covers a command topic of another device",
+    expect="No filter that a device subscribes to covers a command topic of another device, except where a "
+    "third one commands both on one topic",
     usual_cause="A wildcard stands where the identifier of the unit belongs, or the device subscribes to # "
     "and sorts out by itself.",
 )
@@ -160,9 +164,10 @@ class Subscriptions(_OnOneBroker):
         evidence: list[Evidence] = []
         commands = {role: command_topics(case.home.profiles[role]) for role in case.home.roles}
         for role in tapped(case.home):
-            own = set(commands[role])
             for other in case.home.others(role):
-                wanted = tuple(topic for topic in commands[other] if topic not in own)
+                wanted = tuple(
+                    topic for topic in commands[other] if not _is_of_a_group(case.home, topic, role, other)
+                )
                 for filter, topic, line in overheard(case.of(role), wanted):
                     return failed(
                         f"{role} subscribes to {filter}, and so gets what is sent to {other} on {topic}", line
@@ -174,6 +179,17 @@ class Subscriptions(_OnOneBroker):
         return passed("no subscription covers a command topic of another device", evidence)
 
 
+def _is_of_a_group(home: Home, topic: str, *roles: str) -> bool:
+    """Whether another device commands all of these on that topic, so that they belong together."""
+    commanded = {
+        (bond.source, bond.target)
+        for bond in home.bonds
+        for link in bond.links
+        if not bond.is_passed_on and link.target.address == topic
+    }
+    return any(all((source, role) in commanded for role in roles) for source in home.roles)
+
+
 @together(
     "COMPAT-13",
     standard="RFC 6762",
@@ -181,11 +197,16 @@ class Subscriptions(_OnOneBroker):
     level=Level.MUST,
     purpose="ensure that no two devices answer to the same name on the link",
     stimulus="None: what the devices announce by themselves is enough",
-    expect="A host or instance name that one device announces as its own is announced by no other one",
+    expect="A host or instance name that one device announces as its own is announced by no other one; and "
+    "none has to give way by taking another name than its profile says (recommended)",
     usual_cause="The name is a constant of the firmware, and the responder does not ask whether it is free.",
 )
 class LinkNames(_OnOneLink):
-    """Compares the names of unique records; a device that gives way never announces the disputed one."""
+    """Compares the names of unique records; a device that gives way never announces the disputed one.
+
+    Giving way is what RFC 6762 asks for. Still nobody finds a device by the name in its profile that
+    another one has got, and which of the two has it depends on who was there first.
+    """
 
     def judge(self, case: TogetherCase) -> Outcome:
         names = {role: claimed_names(case.of(role)) for role in announced(case.home)}
@@ -198,6 +219,17 @@ class LinkNames(_OnOneLink):
         silent = [role for role, found in names.items() if not found]
         if silent:
             return inconclusive(f"{', '.join(silent)} announced no name")
+        for role, other in permutations(announced(case.home), 2):
+            for promised in declared_names(case.home.profiles[role]).unique:
+                if promised.lower() in names[role] or promised.lower() not in names[other]:
+                    continue
+                taken = names[other][promised.lower()]
+                return warned(
+                    f"{role} does not have the name {promised} that its profile says: {other} has it",
+                    probes_for(case.of(role), promised)[:1],
+                    taken.line,
+                    [claim.line for claim in names[role].values()],
+                )
         return passed(
             "each device has names of its own",
             [claim.line for found in names.values() for claim in list(found.values())[:3]],

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from harness.checks.behaviour.actions import results_of
 from harness.checks.behaviour.arranging import arranged
-from harness.checks.behaviour.forecast import obstacles
+from harness.checks.behaviour.forecast import obstacles, related
 from harness.checks.behaviour.planning import Move, MoveKind
 from harness.checks.behaviour.reach import name_of
 from harness.checks.behaviour.values import resting
@@ -32,13 +33,21 @@ def acts_on(case: TogetherCase, role: str | None, *acts: Act) -> list[Event]:
     ]
 
 
-def followers(home: Home, role: str) -> dict[str, set[str]]:
-    """The properties of the others that are meant to follow this device, by their roles."""
-    found: dict[str, set[str]] = {}
-    for bond in home.bonds:
-        if bond.source == role:
-            found.setdefault(bond.target, set()).update(bond.target_names)
-    return found
+def _led(case: TogetherCase, role: str, other: str, since: int, until: int) -> set[str]:
+    """The properties of ``other`` that were meant to change because of what ``role`` told in between."""
+    profile, led = case.home.profiles[other], set()
+    for event in acts_on(case, other, Act.AUTOMATE):
+        name = event.body.name if isinstance(event.body, Stimulus) else None
+        if name is not None and since < event.line < until:
+            led |= {name, *(result.property_ or "" for result in results_of(profile, name))}
+    for bond in case.home.bonds:
+        if (bond.source, bond.target) == (role, other) and not bond.is_passed_on:
+            told = any(
+                report.name in bond.source_names and since < report.event.line < until
+                for report in case.of(role).all_reports
+            )
+            led |= bond.target_names if told else set()
+    return led
 
 
 @together(
@@ -48,7 +57,8 @@ def followers(home: Home, role: str) -> dict[str, set[str]]:
     level=Level.MUST,
     basis=Basis.PROFILE,
     purpose="ensure that a device stays as it is when another one is commanded",
-    stimulus="Command one device to be something else; then let each other one tell its state",
+    stimulus="Command one device to be something else, and again what it was; after each let every other one "
+    "tell its state",
     expect="What the others can be set to is what it was before, except where it is meant to follow",
     usual_cause="Topics of commands with a wildcard in place of the unit; groups and scenes in the firmware "
     "that nobody asked for.",
@@ -70,8 +80,7 @@ class Undisturbed(TogetherCheck):
         role = name_of(subject)
         bench = stage.bench(role)
         async with arranged(bench) as arranger:
-            for other in stage.home.others(role):
-                await show_life(stage.bench(other))
+            await self._let_tell(stage, role)
             sources = {name for bond in stage.home.bonds if bond.source == role for name in bond.source_names}
             names = sorted(stage.home.writable(role), key=lambda name: name in sources)
             for name in names:
@@ -80,10 +89,20 @@ class Undisturbed(TogetherCheck):
                     if same_value(value, present) or obstacles(bench.profile, arranger.state, name, value):
                         continue
                     await arranger.perform(Move(MoveKind.WRITE, name, value))
-                    for other in stage.home.others(role):
-                        await show_life(stage.bench(other))
+                    await self._let_tell(stage, role)
+                    # Another device that obeys as well may have been what was commanded already.
+                    schema = bench.profile.properties[name]
+                    if schema.accepts(present) and not obstacles(
+                        bench.profile, arranger.state, name, present
+                    ):
+                        await arranger.perform(Move(MoveKind.WRITE, name, present))
+                        await self._let_tell(stage, role)
                     return
         raise CannotStimulateError(f"{role} has nothing that could be changed in its present state")
+
+    async def _let_tell(self, stage: Stage, role: str) -> None:
+        for other in stage.home.others(role):
+            await show_life(stage.bench(other))
 
     def judge(self, case: TogetherCase) -> Outcome:
         role = name_of(case.subject)
@@ -111,12 +130,11 @@ class Undisturbed(TogetherCheck):
 def _moved(case: TogetherCase, role: str, other: str, line: int) -> tuple[Report, Report] | None:
     """A setting of ``other`` that changed after a line, though nobody asked for it: before and after."""
     own, profile = case.of(other), case.home.profiles[other]
-    meant = followers(case.home, role).get(other, set())
-    asked = {
-        (event.body.name, event.body.value)
+    asked = [
+        (event.line, event.body.name, event.body.value)
         for event in acts_on(case, other, Act.WRITE, Act.AUTOMATE)
         if isinstance(event.body, Stimulus)
-    }
+    ]
     by_hand = [event.line for event in acts_on(case, other, Act.LOCAL) if event.line > line]
     for report in own.all_reports:
         schema = profile.properties.get(report.name)
@@ -125,9 +143,13 @@ def _moved(case: TogetherCase, role: str, other: str, line: int) -> tuple[Report
         if by_hand and report.event.line > by_hand[0]:
             return None  # from here on it may be anything
         before = own.known(report.name, line)
-        if before is None or schema.agrees(report.value, before.value) or report.name in meant:
+        if before is None or schema.agrees(report.value, before.value):
             continue
-        if (report.name, json_text(report.value)) not in asked:
+        if related(profile, [report.name]) & _led(case, role, other, line, report.event.line):
+            continue
+        told = (report.name, json_text(report.value))
+        # Only what was asked for before: to show that it is alive it is told to be what it is by then.
+        if not any(at < report.event.line and told == (name, value) for at, name, value in asked):
             return before, report
     return None
 

@@ -73,6 +73,15 @@ def claimed_names(case: Case) -> dict[str, Claim]:
     return found
 
 
+def probes_for(case: Case, name: str) -> list[int]:
+    """The lines where a device asks whether a name is free."""
+    return [
+        seen.line
+        for seen in case.mdns()
+        if not seen.what.response and any(mdns.same_name(each.name, name) for each in seen.what.questions)
+    ]
+
+
 def claimed_places(case: Case) -> dict[tuple[str, int], Claim]:
     """The addresses and ports at which a device says that its services are."""
     addresses: dict[str, set[str]] = {}
