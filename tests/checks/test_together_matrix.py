@@ -249,3 +249,40 @@ def test_a_call_that_comes_too_early_fails(tmp_path: Path) -> None:
     outcomes = {each.result.id: each.result.outcome for each in result.judgements}
     assert outcomes["COMPAT-30[somebody-is-told]"].verdict is Verdict.FAIL
     assert "not before 14390 s" in outcomes["COMPAT-30[somebody-is-told]"].message
+
+
+RULES = """
+rules:
+  - id: told-when-tripped
+    purpose: ensure that the phone is told when the plug trips
+    when: [{ event: plug.ElectricalProtectionAlarm.Notify, data: OverLoadFault }]
+    then: [{ property: plug.OnOff.OnOff, equals: false }, { event: phone.Messages.MessagePresented }]
+    within: 10
+  - id: dead-without-power
+    purpose: ensure that the appliance is dead when its plug has been off for a second
+    when: [{ property: plug.OnOff.OnOff, equals: false }]
+    for: 1
+    then: [{ property: appliance.BasicInformation.Reachable, equals: false }]
+    within: 5
+"""
+
+
+def test_rules_of_a_scene_are_kept_or_broken(tmp_path: Path) -> None:
+    path = tmp_path / "overload.yaml"
+    lost = "then: [{ property: appliance.BasicInformation.Reachable, equals: false }]\n"
+    text = (SCENES / "overload.yaml").read_text()
+    assert lost in text
+    # The power stays away for a while, so that what has to last for a second can.
+    path.write_text(text.replace(lost, f"{lost}    holds: 3\n") + RULES)
+    roles = [(role, PROFILES / f"{name}.yaml") for role, name in CASTS["overload"][0].items()]
+
+    def judged(*faults: str) -> dict[str, Verdict]:
+        devices = players_of(roles, Reach(simulate=True, faults=faults))
+        result = run(play_scene(load_scene(path), devices), virtual=True)
+        return {each.result.id: each.result.outcome.verdict for each in result.judgements}
+
+    good = judged()
+    assert good["COMPAT-31[told-when-tripped]"] is Verdict.PASS, good
+    assert good["COMPAT-31[dead-without-power]"] is Verdict.PASS, good
+    assert judged("phone=event-lost")["COMPAT-31[told-when-tripped]"] is Verdict.FAIL
+    assert judged("appliance=will-missing")["COMPAT-31[dead-without-power]"] is Verdict.FAIL

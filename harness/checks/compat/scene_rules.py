@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from harness.checks.behaviour.reach import name_of
 from harness.checks.case import failed, inconclusive, passed
@@ -25,8 +25,9 @@ class _Episode:
     line: int
     begin: float
     end: float | None = None
+    happened: set[int] = field(default_factory=set)  # the events of ``then`` that have happened
     kept: News | None = None  # what made it so
-    lost: News | None = None  # what made it not so any more, after the time it had
+    lost: News | None = None  # what made it not so any more
     late: bool = False
 
 
@@ -75,48 +76,75 @@ def _wanted(rule: Rule) -> str:
     return " and ".join(map(str, rule.then))
 
 
-def _episodes(case: TogetherCase, rule: Rule) -> Iterator[_Episode]:
+def _episodes(case: TogetherCase, rule: Rule) -> list[_Episode]:
     """The times during which a rule demands something, with what became of each."""
-    meaning = Meaning(case.home.profiles)
-    state: dict[str, Value] = {}
-    causes = rule.when or rule.while_
-    events = [condition for condition in causes if condition.is_happening]
-    was_true = False
-    pending: _Episode | None = None  # true, but not yet for as long as `for` says
-    current: _Episode | None = None
+    follower = _Follower(rule, Meaning(case.home.profiles))
     for news in news_of(case):
-        if pending is not None and news.time >= pending.begin:
-            current, pending = pending, None
+        follower.take(news)
+    follower.pass_time(case.window[-1].time)
+    return follower.episodes
+
+
+class _Follower:
+    """Follows what is told, and keeps the episodes of one rule."""
+
+    def __init__(self, rule: Rule, meaning: Meaning) -> None:
+        self.episodes: list[_Episode] = []
+        self._rule = rule
+        self._meaning = meaning
+        self._state: dict[str, Value] = {}
+        self._causes = rule.when or rule.while_
+        self._events = [condition for condition in self._causes if condition.is_happening]
+        self._was_true = False
+        self._pending: _Episode | None = None  # true, but not yet for as long as `for` says
+        self._last: News | None = None
+
+    def take(self, news: News) -> None:
+        """Something was told."""
+        self.pass_time(news.time)
         if not news.is_event:
-            state[news.name] = news.value
-        is_true = meaning.all_hold(causes, state) and all(happened(each, news) for each in events)
-        if is_true and (events or not was_true):
-            if current is not None:
-                yield current
-                current = None
-            pending = _Episode(news.line, news.time + rule.for_)
-            if not rule.for_:
-                current, pending = pending, None
-        elif not is_true and not events:
-            pending = None
-            if current is not None and (rule.while_ or current.kept is not None):
-                current.end = news.time
-                yield current
-                current = None
-        was_true = is_true and not events
-        if current is not None:
-            _look(current, rule, meaning, state, news)
-    if current is not None:
-        yield current
+            self._state[news.name] = news.value
+        self._last = news
+        is_true = self._meaning.all_hold(self._causes, self._state)
+        is_true = is_true and all(happened(each, news) for each in self._events)
+        if is_true and (self._events or not self._was_true):
+            self._pending = _Episode(news.line, news.time + self._rule.for_)
+            self.pass_time(news.time)
+        elif not is_true and not self._events:
+            self._pending = None
+            self._end_what_lasts(news)
+        self._was_true = is_true and not self._events
+        for episode in self.episodes:
+            if episode.end is None:
+                self._look(episode, news)
 
+    def pass_time(self, now: float) -> None:
+        """It is so late; what has been true for long enough begins to demand something."""
+        if self._pending is None or now < self._pending.begin - ROUNDING:
+            return
+        episode, self._pending = self._pending, None
+        self.episodes.append(episode)
+        if self._last is not None and self._lasts() and not any(c.is_happening for c in self._rule.then):
+            episode.kept = self._last  # it is so already
 
-def _look(episode: _Episode, rule: Rule, meaning: Meaning, state: dict[str, Value], news: News) -> None:
-    """What one more piece of news means for an episode."""
-    lasting = [condition for condition in rule.then if not condition.is_happening]
-    events = [condition for condition in rule.then if condition.is_happening]
-    holds = meaning.all_hold(lasting, state) and all(happened(condition, news) for condition in events)
-    if episode.kept is None and holds:
-        episode.kept = news
-        episode.late = news.time > episode.begin + rule.within + ROUNDING
-    elif episode.kept is not None and rule.while_ and not meaning.all_hold(lasting, state):
-        episode.lost = episode.lost or news
+    def _end_what_lasts(self, news: News) -> None:
+        """What ``while`` demands ends with it; what ``when`` has set off has to come all the same."""
+        for episode in self.episodes:
+            if self._rule.while_ and episode.end is None:
+                episode.end = news.time
+
+    def _lasts(self) -> bool:
+        return self._meaning.all_hold(self._rule.then, self._state)
+
+    def _look(self, episode: _Episode, news: News) -> None:
+        """What one more piece of news means for an episode."""
+        conditions = self._rule.then
+        for at, condition in enumerate(conditions):
+            if condition.is_happening and happened(condition, news):
+                episode.happened.add(at)
+        wanted = {at for at, condition in enumerate(conditions) if condition.is_happening}
+        if episode.kept is None and self._lasts() and wanted <= episode.happened:
+            episode.kept = news
+            episode.late = news.time > episode.begin + self._rule.within + ROUNDING
+        elif episode.kept is not None and self._rule.while_ and not self._lasts():
+            episode.lost = episode.lost or news
