@@ -106,13 +106,15 @@ class Core:
 
         The device starts with that when it gets power the next time, and goes on as it was until then.
         """
+        present = self._rules.actual if self.powered else self._kept
         new = {
-            name: self._rules.actual[name]
-            if is_measured(schema)
-            else canonical(schema, default_value(schema))
+            name: present[name] if is_measured(schema) else canonical(schema, default_value(schema))
             for name, schema in self.profile.properties.items()
         }
-        self._after_reset = self.habits.forgets(dict(self._rules.wanted), new)
+        if self.powered:
+            self._after_reset = self.habits.forgets(dict(self._rules.wanted), new)
+        else:
+            self._kept = self.habits.forgets(self._kept, new)
 
     # Doors
 

@@ -449,3 +449,24 @@ def test_a_clock_goes_on_or_is_set_again_or_knows_that_it_knows_nothing() -> Non
     assert clock(NOW + DAY, (6, 1_700_000_000), (9, NOW + 9)) is FAIL  # the time of the build
     assert clock(NOW + DAY, (6, 6), (9, NOW + 9)) is FAIL  # 1970
     assert clock(NOW + DAY, (6, 0), (9, 0), known=False) is INCONCLUSIVE  # no network here tells the time
+
+
+# Done by hand
+
+
+def by_hand(report_at: float) -> Verdict:
+    """A person is asked at 1 s to press a key, and says at 9 s that it is done."""
+    desk = Desk("DEV-08", "panel_power", "mqtt").tells("power", True).at(1).begin()
+    desk.act(Act.LOCAL, "panel_power")
+    if report_at < 9:
+        desk.at(report_at).tells("power", False)
+    desk.at(9).act(Act.DONE, "panel_power")
+    if report_at >= 9:
+        desk.at(report_at).tells("power", False)
+    return desk.at(20).judged().verdict
+
+
+def test_what_a_person_does_happens_before_it_is_said_to_be_done() -> None:
+    assert by_hand(5) is PASS  # told before the person had time to say so
+    assert by_hand(9.5) is PASS
+    assert by_hand(11) is FAIL  # behaviour.report_local is 1 s

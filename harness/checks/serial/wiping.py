@@ -1,6 +1,7 @@
 """Factory reset: what a device that changes hands must have forgotten.
 
 One reset serves all these checks: the first that is run carries it out, and the others judge the same.
+They come last of what drives the board: one that cannot be joined to its network again is lost to the others.
 """
 
 from __future__ import annotations
