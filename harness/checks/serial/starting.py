@@ -37,6 +37,7 @@ from harness.model.base import Value
 from harness.model.crashes import tells_boot, tells_ready
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.schema import same_value
 from harness.model.serial import SerialCommand
 from harness.model.verdict import Outcome, Subject
 from harness.trace import coap, mqtt
@@ -191,6 +192,7 @@ class RebootKeepsState(Check):
         if act is None:
             return inconclusive("the board was not rebooted")
         evidence: list[Evidence] = []
+        fell_back = False  # to a default, which only a start does
         for name in shown_settings(case.profile):
             told = good(answers(case, SerialCommand.READ_STATE, name))
             before = [each for each in told if each.line < act.line]
@@ -207,12 +209,13 @@ class RebootKeepsState(Check):
                     after.event,
                 )
             evidence += [before[-1].event, after.event]
+            fell_back = fell_back or not same_value(before[-1].value, after.value)
         on_network = compare(
             case, act.line, act.line, lambda name, value: after_power(case.profile, name, value), "the reboot"
         )
         if on_network.verdict == "fail" or not evidence:
             return on_network
-        if shown_start(case, case.window, act.line) is None:
+        if not fell_back and shown_start(case, case.window, act.line) is None:
             return inconclusive("nothing shows that the board really started anew", act)
         return passed(f"{len(evidence) // 2} settings are as declared after a reboot", act, evidence)
 
