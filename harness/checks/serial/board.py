@@ -122,11 +122,11 @@ async def hear_boot(bench: Bench, since: int, *, within: float | None = None) ->
 def first_telling(profile: Profile) -> tuple[SerialCommand, str | None] | None:
     """A command that does no harm, to see whether the board answers; None where it has none."""
     binding = binding_of(profile)
-    for command in (SerialCommand.FIRMWARE_VERSION, SerialCommand.MEMORY, SerialCommand.READ_CLOCK):
-        if binding.knows(command):
-            return command, None
-    readable = [name for name in profile.properties if binding.can_read(name)]
-    return (SerialCommand.READ_STATE, readable[0]) if readable else None
+    readable = next((name for name in profile.properties if binding.can_read(name)), None)
+    if readable is not None:
+        return SerialCommand.READ_STATE, readable
+    asking = (SerialCommand.READ_CLOCK, SerialCommand.MEMORY, SerialCommand.FIRMWARE_VERSION)
+    return next(((command, None) for command in asking if binding.knows(command)), None)
 
 
 def is_opened(event: Event) -> bool:
