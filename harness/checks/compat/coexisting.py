@@ -18,6 +18,7 @@ from harness.checks.compat.traffic import (
     pairs,
     probes_for,
     published_topics,
+    told_topics,
 )
 from harness.checks.mdns.names import declared_names
 from harness.model.requirement import Basis, Level, Need
@@ -85,7 +86,7 @@ class ClientIdentifiers(_OnOneBroker):
         for one, other in pairs(case, tapped(case.home)):
             mine = {seen.what.client_id: seen for seen in connects(case.of(one))}
             for seen in connects(case.of(other)):
-                if seen.what.client_id in mine:
+                if seen.what.client_id and seen.what.client_id in mine:  # an empty one lets the broker choose
                     return failed(
                         f"{one} and {other} both connect as {seen.what.client_id!r}: the broker throws out "
                         "one when the other comes",
@@ -125,6 +126,11 @@ class Topics(_OnOneBroker):
         silent = [role for role, topics in used.items() if not topics]
         if silent:
             return inconclusive(f"{', '.join(silent)} published nothing")
+        for one, other in pairs(case, case.home.roles):
+            for topic in told_topics(case.home.profiles[one]) & told_topics(case.home.profiles[other]):
+                return inconclusive(
+                    f"{one} and {other} both have {topic} for what they tell, and told nothing there"
+                )
         return passed(
             "no device publishes to a topic of another one",
             [line for topics in used.values() for line in list(topics.values())[:5]],
@@ -162,6 +168,7 @@ class Subscriptions(_OnOneBroker):
 
     def judge(self, case: TogetherCase) -> Outcome:
         evidence: list[Evidence] = []
+        unseen: list[str] = []
         commands = {role: command_topics(case.home.profiles[role]) for role in case.home.roles}
         for role in tapped(case.home):
             for other in case.home.others(role):
@@ -172,10 +179,14 @@ class Subscriptions(_OnOneBroker):
                     return failed(
                         f"{role} subscribes to {filter}, and so gets what is sent to {other} on {topic}", line
                     )
-            connected = connects(case.of(role))
-            if not connected:
-                return inconclusive(f"{role} did not connect")
-            evidence += [connected[0], *case.of(role).mqtt(mqtt.Subscribe)]
+            subscriptions = case.of(role).mqtt(mqtt.Subscribe)
+            if not connects(case.of(role)):
+                unseen.append(f"{role} did not connect")
+            elif not subscriptions and commands[role]:
+                unseen.append(f"{role} was not seen to subscribe to anything")
+            evidence += [*connects(case.of(role))[:1], *subscriptions]
+        if unseen:
+            return inconclusive("; ".join(unseen), evidence)
         return passed("no subscription covers a command topic of another device", evidence)
 
 
@@ -250,9 +261,18 @@ class LinkNames(_OnOneLink):
 class Places(_OnOneLink):
     """Puts SRV and address records together."""
 
+    def subjects(self, home: Home) -> Iterable[Subject]:
+        return (Subject(),) if len(self._serving(home)) > 1 else ()
+
+    @staticmethod
+    def _serving(home: Home) -> list[str]:
+        bindings = {role: profile.bindings.mdns for role, profile in home.profiles.items()}
+        return [role for role, mdns in bindings.items() if mdns is not None and mdns.services]
+
     def judge(self, case: TogetherCase) -> Outcome:
-        places = {role: claimed_places(case.of(role)) for role in announced(case.home)}
-        for one, other in pairs(case, announced(case.home)):
+        roles = tuple(role for role in announced(case.home) if role in self._serving(case.home))
+        places = {role: claimed_places(case.of(role)) for role in roles}
+        for one, other in pairs(case, roles):
             for place in places[one].keys() & places[other].keys():
                 first, second = places[one][place], places[other][place]
                 return failed(f"{first.what} is also that of {second.what}", first.line, second.line)

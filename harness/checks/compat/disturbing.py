@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.checks.behaviour.actions import results_of
-from harness.checks.behaviour.arranging import arranged
+from harness.checks.behaviour.arranging import Arranger, arranged
 from harness.checks.behaviour.forecast import obstacles, related
 from harness.checks.behaviour.planning import Move, MoveKind
 from harness.checks.behaviour.reach import name_of
@@ -16,6 +16,7 @@ from harness.checks.compat.catalogue import TogetherCase, TogetherCheck, togethe
 from harness.checks.compat.home import Home
 from harness.checks.compat.life import life_after, show_life
 from harness.checks.compat.stage import Stage
+from harness.checks.compat.traffic import connects
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.model.requirement import Basis, Level, Need
@@ -90,15 +91,22 @@ class Undisturbed(TogetherCheck):
                         continue
                     await arranger.perform(Move(MoveKind.WRITE, name, value))
                     await self._let_tell(stage, role)
-                    # Another device that obeys as well may have been what was commanded already.
-                    schema = bench.profile.properties[name]
-                    if schema.accepts(present) and not obstacles(
-                        bench.profile, arranger.state, name, present
-                    ):
-                        await arranger.perform(Move(MoveKind.WRITE, name, present))
-                        await self._let_tell(stage, role)
+                    await self._command_back(stage, role, arranger, Move(MoveKind.WRITE, name, present))
                     return
         raise CannotStimulateError(f"{role} has nothing that could be changed in its present state")
+
+    async def _command_back(self, stage: Stage, role: str, arranger: Arranger, move: Move) -> None:
+        """Another device that obeys as well may have been what was commanded at first."""
+        profile = stage.bench(role).profile
+        if not profile.properties[move.name].accepts(move.value):
+            return
+        if obstacles(profile, arranger.state, move.name, move.value):
+            return
+        try:
+            await arranger.perform(move)
+        except CannotStimulateError as reason:  # what the others told may have been followed in between
+            stage.note(f"{role} is not commanded back: {reason}")
+        await self._let_tell(stage, role)
 
     async def _let_tell(self, stage: Stage, role: str) -> None:
         for other in stage.home.others(role):
@@ -192,6 +200,8 @@ class SurvivesRestart(TogetherCheck):
     async def stimulate(self, stage: Stage, subject: Subject) -> None:
         role = name_of(subject)
         bench = stage.bench(role)
+        for each in stage.home.roles:  # who can be made to tell something at all
+            await show_life(stage.bench(each))
         await bench.power.kill()
         await bench.power.start()
         await stage.ready(role)
@@ -211,12 +221,34 @@ class SurvivesRestart(TogetherCheck):
             if lost is not None:
                 return failed(f"{other} lost its connection when {role} was restarted", cut, lost)
             alive = life_after(case.of(other), back.event.line if back else start.line)
-            if alive is None:
+            if alive is None and _told_before(case, other, cut.line):
                 return failed(f"{other} tells nothing any more since {role} was restarted", cut, start)
+            if alive is None:
+                return inconclusive(f"{other} could not be made to tell anything, before and after", cut)
             evidence.append(alive)
-        if back is None:
-            return failed(f"{role} did not come back beside the others", cut, start)
-        return passed(f"{role} is back, and the others went on", *evidence, back)
+        if back is not None:
+            return passed(f"{role} is back, and the others went on", *evidence, back)
+        return _unheard(case, role, cut.line, start)
+
+
+def _told_before(case: TogetherCase, role: str, line: int) -> bool:
+    """Whether a device told something in the window before a line."""
+    begin = case.window[0].line
+    return any(
+        begin < report.event.line < line and not report.is_stored for report in case.of(role).all_reports
+    )
+
+
+def _unheard(case: TogetherCase, role: str, cut: int, start: Event) -> Outcome:
+    """A device that told nothing since it was started again."""
+    mqtt = case.home.profiles[role].bindings.mqtt
+    again = [seen for seen in connects(case.of(role)) if seen.line > start.line]
+    watched = mqtt is not None and mqtt.sleep is None and case.home.offers(Need.TAP, role)
+    if _told_before(case, role, cut) or (watched and not again):
+        return failed(f"{role} did not come back beside the others", cut, start, again[:1])
+    if again:
+        return passed(f"{role} is back on the broker, and the others went on", start, again[0])
+    return inconclusive(f"{role} could not be made to tell anything, before and after", start)
 
 
 @together(
@@ -244,6 +276,8 @@ class ComeBack(TogetherCheck):
         return "the devices' broker is not ours to restart"
 
     async def stimulate(self, stage: Stage, subject: Subject) -> None:
+        for role in stage.home.on_mqtt():  # who can be made to tell something at all
+            await show_life(stage.bench(role))
         await stage.restart_broker(wipe=True)
         await stage.ready(*stage.home.on_mqtt())
         for role in stage.home.on_mqtt():
@@ -254,17 +288,27 @@ class ComeBack(TogetherCheck):
         if not restarts:
             return inconclusive("the broker was not restarted")
         evidence: list[Evidence] = [restarts[0]]
-        missing = []
+        missing: list[str] = []
+        unheard: list[str] = []
         for role in case.home.on_mqtt():
             # Where it was asked for something: it may be connected, and deaf for want of its subscriptions.
             asked = [event for event in acts_on(case, role, Act.WRITE) if event.line > restarts[0].line]
             names = {event.body.name for event in asked if isinstance(event.body, Stimulus)}
             since = asked[0].line if asked else restarts[0].line
             alive = life_after(case.of(role), since, Transport.MQTT, names)
-            missing += [] if alive else [role]
-            evidence += [alive] if alive else []
+            if alive is not None:
+                evidence.append(alive)
+                continue
+            if asked or _told_before(case, role, restarts[0].line):
+                missing.append(role)
+                continue
+            again = [seen for seen in connects(case.of(role)) if seen.line > restarts[0].line]
+            evidence += again[:1]
+            unheard += [] if again else [role]
         if missing:
             verb = "does" if len(missing) == 1 else "do"
             text = f"{' and '.join(missing)} {verb} not come back after the broker was restarted"
             return failed(text, *evidence)
+        if unheard:
+            return inconclusive(f"{' and '.join(unheard)} could not be made to tell anything", *evidence)
         return passed("all devices are back on the broker", *evidence)

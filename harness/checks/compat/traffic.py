@@ -42,6 +42,13 @@ def declared_topics(profile: Profile) -> dict[str, str]:
     return told | {topic: "commands to it" for topic in topics.commands(profile)}
 
 
+def told_topics(profile: Profile) -> set[str]:
+    """The topics at which a device tells something, by its profile."""
+    if profile.bindings.mqtt is None:
+        return set()
+    return {reading.topic for reading in topics.readings(profile)}
+
+
 def command_topics(profile: Profile) -> tuple[str, ...]:
     """The topics on which a device takes commands."""
     return tuple(topics.commands(profile)) if profile.bindings.mqtt is not None else ()
@@ -68,7 +75,7 @@ def claimed_names(case: Case) -> dict[str, Claim]:
     """The names that a device says are its alone, by their lower-case form."""
     found: dict[str, Claim] = {}
     for record, line in _told(case):
-        if record.type in _NAMED and record.cache_flush:
+        if record.type in _NAMED:  # with the cache-flush bit, as it should be, or without
             found.setdefault(record.name.lower(), Claim(record.name, line))
     return found
 
