@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from harness.compat.device import Device
 from harness.links.clock import run
@@ -12,10 +16,14 @@ from harness.session.result import RunResult
 from harness.session.target import Target
 from harness.session.together.circles import MOST_ROUNDS
 from harness.session.together.company import Player
+from harness.session.together.judging import result_of_together_trace
 from harness.session.together.pair import observe_together
-from harness.trace.events import Act, Note, Stimulus
+from harness.session.together.setup import Reach, players_of, roles_of
+from harness.trace import mqtt
+from harness.trace.events import Act, CheckStarted, Event, MqttPacket, Note, Point, Stimulus
 from tests.compat.seeds import COMPATIBLE, OFFERER, SEEDS, Change, base, changed
 
+PROFILES = Path(__file__).parents[2] / "profiles"
 FOLLOWS = "COMPAT-01[room-panel.{}/thermostat-plug]"
 AGREES = "COMPAT-02[room-panel.{}/thermostat-plug]"
 
@@ -142,3 +150,98 @@ def test_names_of_their_own_pass() -> None:
     services = [{"type": "_http._tcp", "instance": "Panel", "port": 80, "speaks": "http", "txt": {}}]
     own: Change = {"bindings": {"mdns": {"host": "panel", "services": services}}}
     assert outcomes(observed(pair(panel=own), "COMPAT-13"))["COMPAT-13"].verdict is Verdict.PASS
+
+
+def test_an_empty_client_identifier_is_nobodys() -> None:
+    empty: Change = {"bindings": {"mqtt": {"client_id": ""}}}
+    found = outcomes(observed(pair(empty, empty), "COMPAT-10"))
+    assert found["COMPAT-10"].verdict is Verdict.PASS, found
+
+
+def test_a_topic_that_both_have_and_nobody_used_is_not_passed() -> None:
+    topic = "home/alarm"
+    plug: Change = {"bindings": {"mqtt": {"events": {"tripped": {"topic": topic}}}}}
+    panel: Change = {"bindings": {"mqtt": {"events": {"knob": {"topic": topic}}}}}
+    found = outcomes(observed(pair(plug, panel), "COMPAT-11"))
+    assert found["COMPAT-11"].verdict is Verdict.INCONCLUSIVE
+    assert topic in found["COMPAT-11"].message
+
+
+def sent(event: Event, role: str, kind: mqtt.PacketType) -> bool:
+    body = event.body
+    is_its = event.device == role and isinstance(body, MqttPacket) and body.point is Point.TAP
+    return is_its and isinstance(body, MqttPacket) and body.raw[0] >> 4 == kind
+
+
+def judged_without(result: RunResult, unwanted: Callable[[Event], bool]) -> dict[str, Outcome]:
+    """The verdicts on a run of which the trace lacks some events."""
+    kept = [event for event in result.events if not unwanted(event)]
+    trace = [replace(event, line=line) for line, event in enumerate(kept, start=1)]
+    return outcomes(result_of_together_trace(trace, Path("trace.jsonl")))
+
+
+def test_subscriptions_that_nobody_saw_are_not_passed() -> None:
+    result = observed(pair(), "COMPAT-12")
+    assert outcomes(result)["COMPAT-12"].verdict is Verdict.PASS
+    found = judged_without(result, lambda event: sent(event, "thermostat-plug", mqtt.PacketType.SUBSCRIBE))
+    assert found["COMPAT-12"].verdict is Verdict.INCONCLUSIVE
+    assert "thermostat-plug was not seen to subscribe" in found["COMPAT-12"].message
+
+
+REMOTE = "remote-control"
+
+
+@pytest.fixture(scope="module")
+def restarts() -> RunResult:
+    """A remote control, which only tells events, beside a plug: each restarted, and the broker."""
+    cast = roles_of([str(PROFILES / f"{name}.yaml") for name in (REMOTE, "smart-plug")])
+    players = players_of(cast, Reach(simulate=True))
+    result = run(observe_together(players, select=["COMPAT-1[67]"]), virtual=True)
+    assert {each.verdict for each in outcomes(result).values()} == {Verdict.PASS}
+    return result
+
+
+OF_REMOTE = (f"COMPAT-16[{REMOTE}]", "COMPAT-17")
+
+
+def is_told(event: Event, role: str = REMOTE) -> bool:
+    body = event.body
+    return event.device == role and isinstance(body, MqttPacket) and body.raw[0] >> 4 == 3
+
+
+def test_who_tells_nothing_before_or_after_is_back_when_it_connects(restarts: RunResult) -> None:
+    found = judged_without(restarts, is_told)
+    assert [found[check].verdict for check in OF_REMOTE] == [Verdict.PASS, Verdict.PASS]
+    others = found["COMPAT-16[smart-plug]"]
+    assert others.verdict is Verdict.INCONCLUSIVE, "nothing shows that the remote went on"
+
+
+@pytest.mark.parametrize(
+    ("role", "verdict"),
+    [("smart-plug", Verdict.FAIL), (REMOTE, Verdict.INCONCLUSIVE)],  # the remote may be asleep
+)
+def test_who_does_not_connect_again_is_not_back(role: str, verdict: Verdict, restarts: RunResult) -> None:
+    first = next(event.line for event in restarts.events if isinstance(event.body, CheckStarted))
+
+    def is_life(event: Event) -> bool:
+        again = event.line > first and sent(event, role, mqtt.PacketType.CONNECT)
+        return is_told(event, role) or again
+
+    found = judged_without(restarts, is_life)
+    assert found[f"COMPAT-16[{role}]"].verdict is verdict
+    assert found["COMPAT-17"].verdict is verdict
+
+
+def test_who_told_something_before_and_nothing_after_is_not_back(restarts: RunResult) -> None:
+    ends = [
+        e.line
+        for e in restarts.events
+        if isinstance(e.body, Stimulus) and e.body.act in (Act.KILL, Act.RESTART_BROKER)
+    ]
+    starts = [e.line for e in restarts.events if isinstance(e.body, CheckStarted)]
+    silent = [(end, next((s for s in starts if s > end), len(restarts.events))) for end in ends]
+    found = judged_without(
+        restarts, lambda event: is_told(event) and any(a < event.line < b for a, b in silent)
+    )
+    assert [found[check].verdict for check in OF_REMOTE] == [Verdict.FAIL, Verdict.FAIL]
+    assert found["COMPAT-16[smart-plug]"].verdict is Verdict.FAIL

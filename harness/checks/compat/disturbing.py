@@ -21,7 +21,7 @@ from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.model.requirement import Basis, Level, Need
 from harness.model.schema import same_value
-from harness.model.verdict import Outcome, Subject
+from harness.model.verdict import Outcome, Subject, Verdict
 from harness.trace.events import Act, ConnectionChange, Event, Stimulus
 
 
@@ -240,14 +240,14 @@ def _told_before(case: TogetherCase, role: str, line: int) -> bool:
 
 
 def _unheard(case: TogetherCase, role: str, cut: int, start: Event) -> Outcome:
-    """A device that told nothing since it was started again."""
+    """What is to be said of a device that told nothing since ``start``, and was cut off at line ``cut``."""
     mqtt = case.home.profiles[role].bindings.mqtt
-    again = [seen for seen in connects(case.of(role)) if seen.line > start.line]
+    again = [seen for seen in connects(case.of(role)) if seen.line > start.line][:1]
     watched = mqtt is not None and mqtt.sleep is None and case.home.offers(Need.TAP, role)
     if _told_before(case, role, cut) or (watched and not again):
-        return failed(f"{role} did not come back beside the others", cut, start, again[:1])
+        return failed(f"{role} did not come back", cut, start, again)
     if again:
-        return passed(f"{role} is back on the broker, and the others went on", start, again[0])
+        return passed(f"{role} is connected again", start, again)
     return inconclusive(f"{role} could not be made to tell anything, before and after", start)
 
 
@@ -299,12 +299,15 @@ class ComeBack(TogetherCheck):
             if alive is not None:
                 evidence.append(alive)
                 continue
-            if asked or _told_before(case, role, restarts[0].line):
-                missing.append(role)
-                continue
-            again = [seen for seen in connects(case.of(role)) if seen.line > restarts[0].line]
-            evidence += again[:1]
-            unheard += [] if again else [role]
+            outcome = _unheard(case, role, restarts[0].line, restarts[0])
+            match outcome.verdict:
+                case Verdict.FAIL:
+                    missing.append(role)
+                case Verdict.INCONCLUSIVE:
+                    unheard.append(role)
+                case _ if asked:
+                    missing.append(role)  # connected, but deaf
+            evidence += outcome.events
         if missing:
             verb = "does" if len(missing) == 1 else "do"
             text = f"{' and '.join(missing)} {verb} not come back after the broker was restarted"
