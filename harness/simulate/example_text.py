@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from re import _constants as sre  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
+from importlib import import_module
 from typing import Any
+
+# Python's own parser of expressions. Type checkers do not agree on whether they know these modules.
+sre: Any = import_module("re._constants")
+parser: Any = import_module("re._parser")
 
 _OF_CATEGORY: dict[Any, str] = {
     sre.CATEGORY_DIGIT: "0",
