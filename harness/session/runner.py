@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from harness.checks.behaviour.drawing import prepare
 from harness.links.clock import new_loop, use_loop_clock
 from harness.links.endpoint import BrokerError
 from harness.links.errors import LinkError
@@ -103,6 +104,8 @@ class Runner:
         self._stack.callback(self._loop.close)
         if virtual:
             self._stack.enter_context(use_loop_clock(self._loop))
+        else:
+            prepare()  # no device has to wait for what could have been loaded before
         self._on_started = on_started
         self._on_result = on_result
         self._waiting: asyncio.Future[object] | None = None

@@ -53,6 +53,13 @@ async def search(
                 return
 
 
+def prepare() -> None:
+    """Load hypothesis now. That takes a second of processor time, in which no device is listened to."""
+    from hypothesis import strategies
+
+    drawn(strategies.booleans(), seed=1, count=1)
+
+
 def drawn(strategy: SearchStrategy[Value], seed: int, count: int = DRAWN) -> list[Value]:
     """The first values that a search with that seed comes to."""
     found: list[Value] = []
