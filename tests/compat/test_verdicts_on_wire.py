@@ -73,6 +73,14 @@ def test_an_action_that_does_nothing_fails() -> None:
     assert found[FOLLOWS.format("output")].verdict is Verdict.FAIL
 
 
+def test_a_sensor_that_does_not_tell_what_it_sees_fails() -> None:
+    found = outcomes(observed(pair(), "COMPAT-01", faults=["sensor-change-unreported"]))
+    for need in ("temperature", "load"):
+        assert found[FOLLOWS.format(need)].verdict is Verdict.FAIL
+        assert "told nothing of" in found[FOLLOWS.format(need)].message
+    assert found[FOLLOWS.format("output")].verdict is Verdict.PASS
+
+
 def test_a_topic_of_both_is_told_by_compat_11_and_ends_no_run() -> None:
     topic = "home/tplug-0a1b2c/target"
     result = observed(pair(panel={"bindings": {"mqtt": {"events": {"knob": {"topic": topic}}}}}))

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
-from harness.checks.behaviour.actions import has_something_to_change, names_around, results_of
 from harness.checks.behaviour.arranging import Arranger, arranged
-from harness.checks.behaviour.planning import Move, MoveKind
 from harness.checks.behaviour.reach import (
     NEED_OF,
     name_of,
     open_readers,
-    open_writers,
     readers_of,
     writers_of,
 )
@@ -24,9 +21,9 @@ from harness.checks.compat.home import Home
 from harness.checks.compat.occasions import Fate, Occasion, causes_in, occasions_of
 from harness.checks.compat.setting_off import (
     Cause,
-    another_value,
     causes_of,
     is_never_set_off,
+    put_aside,
     set_aside,
     set_off,
 )
@@ -39,6 +36,7 @@ from harness.model.base import Value
 from harness.model.capability import Transport
 from harness.model.requirement import Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Stimulus
 
 SLACK = 1.05  # what is missing is waited for a little longer than allowed, so that it is missing for certain
 
@@ -261,53 +259,30 @@ async def _try(stage: Stage, bond: Bond, cause: Cause, source: Arranger, target:
     effects = bond.effects_of(cause.name, cause.value)
     await target.look()
     for effect in effects:
-        await _put_aside(stage, bond, effect, target)
+        await put_aside(stage, bond, effect, target)
     await until_asleep(stage, bond.target)
     since = stage.mark()
-    await set_off(stage, bond.source, cause, source)
+    try:
+        await set_off(stage, bond.source, cause, source)
+    except CannotStimulateError:
+        if not _is_done(stage, bond.source, cause, since):
+            raise
+        # That it does not tell what was done to it is for the judge to say.
     await _wait(stage, bond, effects, since)
+
+
+def _is_done(stage: Stage, role: str, cause: Cause, since: int) -> bool:
+    """Whether something was done to the very affordance that is to tell."""
+    return any(
+        event.device == role and isinstance(event.body, Stimulus) and event.body.name == cause.name
+        for event in stage.trace[since:]
+    )
 
 
 def _moved(source: Arranger, bond: Bond, cause: Cause) -> tuple[Effect, ...]:
     if cause.name not in source.state:
         return ()
     return bond.effects_of(cause.name, source.state[cause.name])
-
-
-async def _put_aside(stage: Stage, bond: Bond, effect: Effect, target: Arranger) -> None:
-    """Bring about that the target is something else, and that it may become what is to follow."""
-    if effect.kind is AffordanceKind.ACTION:
-        await _put_results_aside(stage, bond, effect.name, target)
-    if effect.kind is not AffordanceKind.PROPERTY or effect.value is None:
-        return
-    name, bench = effect.name, stage.bench(bond.target)
-    schema = bench.profile.properties[name]
-    present = target.state.get(name)
-    if present is not None and schema.agrees(present, effect.value):
-        other: Value = another_value(bench.profile, name, effect.value)
-        if other is not None and open_writers(bench, name):
-            await target.make_room_for(name, other)
-            await target.perform(Move(MoveKind.WRITE, name, other))
-    if schema.accepts(effect.value):
-        try:
-            await target.make_room_for(name, effect.value)
-        except CannotStimulateError as reason:
-            stage.note(f"{bond.target} is left as it is: {reason}")
-
-
-async def _put_results_aside(stage: Stage, bond: Bond, action: str, target: Arranger) -> None:
-    """Bring about that an action has something to change, where it changes a state at all."""
-    profile = bond.target_profile
-    if not results_of(profile, action):
-        return
-    try:
-        await target.bring_about(
-            lambda state: has_something_to_change(profile, action, state),
-            names_around(profile, action),
-            f"{action} has something to change",
-        )
-    except CannotStimulateError as reason:
-        stage.note(f"{bond.target} is left as it is: {reason}")
 
 
 async def _wait(stage: Stage, bond: Bond, effects: tuple[Effect, ...], since: int) -> None:
@@ -352,7 +327,11 @@ def _blurred(case: TogetherCase, bond: Bond) -> Outcome | None:
 
 def _without_occasion(case: TogetherCase, bond: Bond) -> Outcome:
     acts = causes_in(case, bond.source)
-    told = [report for report in case.of(bond.source).all_reports if report.name in bond.source_names]
+    told = [
+        report
+        for report in case.of(bond.source).all_reports
+        if acts and report.name in bond.source_names and report.event.line > acts[0].line
+    ]
     waited = bool(acts) and case.window[-1].time - acts[0].time >= bond.within
     if waited and not told:
         names = ", ".join(sorted(bond.source_names)) or "its going"

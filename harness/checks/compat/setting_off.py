@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.checks.behaviour.actions import has_something_to_change, names_around, results_of
 from harness.checks.behaviour.arranging import Arranger
 from harness.checks.behaviour.locally import unlock
+from harness.checks.behaviour.planning import Move, MoveKind
+from harness.checks.behaviour.reach import open_writers
 from harness.checks.behaviour.setting_off import stimulate_rule
 from harness.checks.behaviour.values import is_one_of, limits
 from harness.checks.bench import BeyondBenchError, CannotStimulateError
-from harness.checks.compat.bonds import AVAILABILITY, Bond
+from harness.checks.compat.bonds import AVAILABILITY, Bond, Effect
 from harness.checks.compat.stage import Stage
+from harness.compat.prediction import AffordanceKind
 from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.requirement import Need
@@ -131,6 +135,42 @@ async def set_aside(arranger: Arranger, cause: Cause) -> bool:
     return True
 
 
+async def put_aside(stage: Stage, bond: Bond, effect: Effect, target: Arranger) -> None:
+    """Bring about that the target is something else, and that it may become what is to follow."""
+    if effect.kind is AffordanceKind.ACTION:
+        await _put_results_aside(stage, bond, effect.name, target)
+    if effect.kind is not AffordanceKind.PROPERTY or effect.value is None:
+        return
+    name, bench = effect.name, stage.bench(bond.target)
+    schema = bench.profile.properties[name]
+    present = target.state.get(name)
+    if present is not None and schema.agrees(present, effect.value):
+        other: Value = another_value(bench.profile, name, effect.value)
+        if other is not None and open_writers(bench, name):
+            await target.make_room_for(name, other)
+            await target.perform(Move(MoveKind.WRITE, name, other))
+    if schema.accepts(effect.value):
+        try:
+            await target.make_room_for(name, effect.value)
+        except CannotStimulateError as reason:
+            stage.note(f"{bond.target} is left as it is: {reason}")
+
+
+async def _put_results_aside(stage: Stage, bond: Bond, action: str, target: Arranger) -> None:
+    """Bring about that an action has something to change, where it changes a state at all."""
+    profile = bond.target_profile
+    if not results_of(profile, action):
+        return
+    try:
+        await target.bring_about(
+            lambda state: has_something_to_change(profile, action, state),
+            names_around(profile, action),
+            f"{action} has something to change",
+        )
+    except CannotStimulateError as reason:
+        stage.note(f"{bond.target} is left as it is: {reason}")
+
+
 def another_value(profile: Profile, name: str, value: Value) -> Value:
     """A legal value of a property that is not ``value``; None where there is none. Raises KeyError."""
     schema = profile.properties[name]
@@ -140,4 +180,4 @@ def another_value(profile: Profile, name: str, value: Value) -> Value:
     return None
 
 
-__all__ = ["CannotStimulateError", "Cause", "another_value", "causes_of", "set_aside", "set_off"]
+__all__ = ["CannotStimulateError", "Cause", "another_value", "causes_of", "put_aside", "set_aside", "set_off"]
