@@ -89,3 +89,10 @@ def test_there_are_at_least_25_kinds(capsys: pytest.CaptureFixture[str]) -> None
         print(f"{len(SEEDS)} seeds of {len(kinds)} kinds, {shown} show on a wire")
     assert len(kinds) >= 25
     assert len({seed.name for seed in SEEDS}) == len(SEEDS)
+
+
+def test_what_concerns_several_needs_alike_is_told_once() -> None:
+    offerer, needer = base()
+    prediction = predict(changed(offerer, {"bindings": {"mqtt": {"login": True}}}), needer)
+    assert len([need for need in prediction.needs if need.outcome is not Outcome.BLOCKED]) > 1
+    assert [each.kind for each in prediction.findings].count(FindingKind.SECURITY) == 1

@@ -17,7 +17,7 @@ from harness.session.target import Target
 from harness.session.together.circles import MOST_ROUNDS
 from harness.session.together.company import Player
 from harness.session.together.judging import result_of_together_trace
-from harness.session.together.pair import observe_together
+from harness.session.together.pair import Observed, observe_pair, observe_together
 from harness.session.together.setup import Reach, players_of, roles_of
 from harness.trace import mqtt
 from harness.trace.events import Act, CheckStarted, Event, MqttPacket, Note, Point, Stimulus
@@ -59,6 +59,14 @@ def test_what_an_action_does_unseen_is_not_judged() -> None:
         assert note.verdict is Verdict.NOT_APPLICABLE
         assert "shows whether it did" in note.message
     assert {each.verdict for each in found.values()} == {Verdict.PASS}
+
+
+def test_a_pair_of_which_nothing_is_seen_is_undecided() -> None:
+    others = {name: None for name in base()[1].profile.needs if name != "note"}
+    devices = pair({"behaviour": {"rules": []}}, {"needs": others})
+    players = [Player(each.name, each.profile, "", Target(simulate=True)) for each in devices]
+    found = run(observe_pair(*players, select=["COMPAT-0*"], both=False), virtual=True)
+    assert found.outcome is Observed.UNDECIDED
 
 
 def test_an_action_is_invoked_when_it_has_something_to_change() -> None:

@@ -135,9 +135,13 @@ def _result(home: Home, run: RunResult) -> PairResult:
         if each.result.outcome.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR)
         and not (each.requirement.id == "COMPAT-02" and _follows_not(each, outcomes))
     ]
+    follows = [outcomes.get(f"COMPAT-01[{bond.name}]") for bond in home.bonds]
+    unseen = bool(follows) and all(
+        each is not None and each.result.outcome.verdict is Verdict.NOT_APPLICABLE for each in follows
+    )
     if Harm.BLOCKS in harms:
         outcome = Observed.BLOCKED
-    elif open_ones or not run.complete:
+    elif open_ones or unseen or not run.complete:
         outcome = Observed.UNDECIDED
     elif Harm.DEGRADES in harms:
         outcome = Observed.DEGRADED
