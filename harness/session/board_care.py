@@ -18,8 +18,10 @@ BACK = {Act.NETWORK_OFF: SerialCommand.NETWORK_ON, Act.FACTORY_RESET: SerialComm
 
 async def port_returns(bench: Bench, limit: float) -> None:
     """Wait for a port that vanished, as it does when a board takes its USB along; not for ever."""
+    if bench.serial.present:
+        return
     gone = next((event for event in reversed(bench.trace) if isinstance(event.body, SerialPort)), None)
-    if gone is not None and not bench.serial.present:
+    if gone is not None:
         await bench.until(
             lambda event: isinstance(event.body, SerialPort),
             within=max(gone.time + limit - bench.now, 0.0),
