@@ -41,6 +41,7 @@ def needs(program: str) -> pytest.MarkDecorator:
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests with peers come first, one after the other: they wait in real time, often for a quiet machine.
 

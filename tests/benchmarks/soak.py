@@ -123,7 +123,7 @@ def main() -> int:
     runs: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     processor, verdicts = 0.0, 0
-    with ProcessPoolExecutor(known.jobs, max_tasks_per_child=50) as pool:
+    with ProcessPoolExecutor(known.jobs) as pool:
         for done, outcome in enumerate(pool.map(carried_out, jobs), start=1):
             runs[outcome.job.name] += 1
             wrong[outcome.job.name] += bool(outcome.wrong)
