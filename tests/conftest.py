@@ -41,13 +41,9 @@ def needs(program: str) -> pytest.MarkDecorator:
     )
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests with peers come first, one after the other: they wait in real time, often for a quiet machine.
 
-    With ``--dist loadgroup`` one process runs them, while the others use the processor.
+    With ``--dist worksteal`` the first process begins with them, while the others use the processor.
     """
     items.sort(key=lambda item: item.get_closest_marker("peer") is None)
-    for item in items:
-        if item.get_closest_marker("peer") is not None:
-            item.add_marker(pytest.mark.xdist_group("peers"))
