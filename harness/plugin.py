@@ -94,6 +94,8 @@ class NotPassed(Exception):
 class CheckItem(pytest.Item):
     """One check on one subject of one device."""
 
+    fixturenames: tuple[str, ...] = ()  # none; other plugins, such as labgrid's, ask every item for them
+
     def __init__(self, *, planned: PlannedCheck, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.planned = planned
