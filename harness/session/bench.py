@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from harness.checks.bench import CannotStimulateError, LocalDoor, PowerDoor
-from harness.checks.observations import Readings, Transport
+from harness.checks.observations import Readings, Report, Transport
 from harness.checks.payloads import encode_coap, encode_mqtt, json_text
 from harness.links import tcp
 from harness.links.coap import Endpoint
@@ -215,18 +215,32 @@ class LabBench:
         await self.watch()
 
     async def read(self, name: str, *, transport: str) -> Value:
-        """The present value of a property: a GET over CoAP, the last report over MQTT."""
+        """The present value of a property: a GET over CoAP, the last report over MQTT.
+
+        A device that has told nothing yet over MQTT may be about to: it is waited for as after a change.
+        """
         since = self.mark()
         if transport == Transport.COAP and self.profile.bindings.coap:
             await self._request(coap_messages.Code.GET, self.profile.bindings.coap.properties[name].path)
+            told = self._last_told(name, transport, since)
         else:
-            since = 0
+            told = self._last_told(name, transport, 0)
+            if told is None:
+                within = self.profile.settle(name)
+                await self.reported(name, lambda _: True, transport=transport, within=within, since=since)
+                told = self._last_told(name, transport, 0)
+        if told is None:
+            raise CannotStimulateError(f"the device tells no value of {name} over {transport}")
+        return told.value
+
+    def _last_told(self, name: str, transport: str, since: int) -> Report | None:
+        """What the device last told of a property after a mark; None where it told nothing."""
         for report in reversed(self.readings.until(self.mark())):
             if report.event.line <= since:
                 break
             if report.name == name and report.transport == transport and report.problem is None:
-                return report.value
-        raise CannotStimulateError(f"the device tells no value of {name} over {transport}")
+                return report
+        return None
 
     async def reported(
         self,

@@ -17,6 +17,7 @@ from harness.model.schema import DataSchema
 # The world: numbers on a fine grid around the bounds that schemas have, short texts of two letters.
 GRID = [number / 20 for number in range(-400, 401)]
 TEXTS = ["".join(letters) for length in range(5) for letters in product("ab", repeat=length)]
+TEXTS += ["c" * length for length in range(1, 5)]  # with no letter that a pattern is about
 BOUNDS = st.none() | st.sampled_from([-3, -1.25, -1, 0, 0.1, 0.5, 1, 2, 3, 4.5])
 STEPS = st.none() | st.sampled_from([0.1, 0.25, 0.3, 0.5, 1, 1.5, 2, 3])
 LENGTHS = st.none() | st.integers(0, 3)
