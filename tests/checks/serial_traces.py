@@ -9,6 +9,7 @@ from harness.checks.case import Case
 from harness.checks.catalogue import check_named
 from harness.model.base import Value
 from harness.model.loading import load_profile, profile_to_json
+from harness.model.profile import Profile
 from harness.model.requirement import Need
 from harness.model.serial import SerialCommand
 from harness.model.verdict import Outcome, Subject
@@ -57,10 +58,11 @@ class Desk:
     now: float = 0.0
     events: list[Event] = field(default_factory=list)
     begun: int = 0
+    profile: Profile = COOLER
 
     def __post_init__(self) -> None:
         met = tuple(need.value for need in MET)
-        self.add(RunStarted(profile_to_json(COOLER), "ac.yaml", "by hand", 1, "0", STARTED, met))
+        self.add(RunStarted(profile_to_json(self.profile), "ac.yaml", "by hand", 1, "0", STARTED, met))
 
     def add(self, body: Body) -> Desk:
         self.events.append(Event(len(self.events) + 1, self.now, body))
@@ -127,6 +129,6 @@ class Desk:
         check = check_named(self.check)
         subject = Subject(self.subject, self.transport)
         if check.passive:
-            return check.judge(Case(COOLER, subject, self.events, self.events))
+            return check.judge(Case(self.profile, subject, self.events, self.events))
         self.add(CheckEnded(self.check, self.subject, self.transport))
-        return check.judge(Case(COOLER, subject, self.events, self.events[self.begun :]))
+        return check.judge(Case(self.profile, subject, self.events, self.events[self.begun :]))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.checks.serial.framing import damaged
+from harness.model.affordance import PowerUp
 from harness.model.base import Value
 from harness.model.serial import SerialCommand
 from harness.model.verdict import Outcome, Verdict
@@ -16,7 +17,7 @@ from harness.trace.events import Act, ConnectionChange, PortChange, SerialData, 
 from harness.trace.serial_frames import Frame as SerialFrame
 from harness.trace.serial_frames import FrameCodec
 from tests.checks.mqtt_traces import PLUG
-from tests.checks.serial_traces import FROM, Desk
+from tests.checks.serial_traces import COOLER, FROM, Desk
 
 PASS, FAIL, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
 SECRET = "bench-passphrase-7b19d0"
@@ -129,6 +130,23 @@ def test_a_reboot_keeps_settings() -> None:
     assert rebooted(21) is PASS
     assert rebooted(24) is FAIL
     assert rebooted(21, starts=False) is INCONCLUSIVE  # it kept everything because nothing happened
+
+
+def rebooted_in_silence(before: Value, after: Value, **declared: object) -> Verdict:
+    schema = COOLER.properties["target_temperature"].model_copy(update=declared)
+    properties = {**COOLER.properties, "target_temperature": schema}
+    desk = Desk("SERIAL-08", profile=COOLER.model_copy(update={"properties": properties}))
+    desk.tells("target_temperature", before).at(1).begin().shows("target_temperature", before)
+    desk.act(Act.REBOOT, "reboot").at(2).shows("target_temperature", after)
+    return desk.tells("target_temperature", after).judged().verdict
+
+
+def test_a_setting_that_fell_back_to_its_default_shows_that_the_board_started() -> None:
+    assert rebooted_in_silence(21, 24, power_up=PowerUp.DEFAULT) is PASS
+    assert rebooted_in_silence(21, 21, power_up=PowerUp.DEFAULT) is FAIL
+    assert rebooted_in_silence(24, 24, power_up=PowerUp.DEFAULT) is INCONCLUSIVE  # it was there before
+    assert rebooted_in_silence(24, 24.2, power_up=PowerUp.DEFAULT, tolerance=0.5) is INCONCLUSIVE
+    assert rebooted_in_silence(21, 21.2, tolerance=0.5) is INCONCLUSIVE  # it has moved a bit, as it may
 
 
 def started(*times: float, ready: float | None = 2.0, until: float = 40.0) -> Verdict:

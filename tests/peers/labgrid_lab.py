@@ -53,13 +53,17 @@ class Lab:
         shown = await self.client("-p", PLACE, "show")
         return next(line.split(": ")[1] for line in shown.splitlines() if "acquired: " in line)
 
-    async def is_held(self, held: bool) -> str:
-        """Wait until the place is held, or is not; returns by whom."""
+    async def is_free(self) -> None:
+        """Wait until nobody has the place."""
         async with asyncio.timeout(CHANGE_LIMIT):
-            while True:  # as often as the client can be asked
-                holder = await self.holder()
-                if (holder != "None") == held:
-                    return holder
+            while await self.holder() != "None":  # as often as the client can be asked
+                pass
+
+    async def is_switched(self, word: str) -> None:
+        """Wait until the power is switched so."""
+        self.switched.touch()
+        async with Program(["tail", "--follow", "--lines=+1", self.switched]) as lines:
+            await lines.says(word, within=CHANGE_LIMIT)
 
 
 @contextlib.asynccontextmanager

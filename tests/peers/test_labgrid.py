@@ -130,10 +130,11 @@ def test_however_a_run_ends_the_place_can_be_taken_again(tmp_path: Path, blow: s
         options = ("--listen", "127.0.0.1:0", "--labgrid", lab.environment, "--report", tmp_path / "out")
         run = start("check", PLUG, *options)
         try:
-            assert "-harness-" in await lab.is_held(True)
+            await lab.is_switched("on")  # not before has it all that it takes
+            assert "-harness-" in await lab.holder()
             run.send_signal(blow)
             await asyncio.to_thread(run.communicate, timeout=60)
-            await lab.is_held(False)
+            await lab.is_free()
         finally:
             run.kill()
         place = place_of(lab)

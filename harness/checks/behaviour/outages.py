@@ -51,11 +51,18 @@ def settings(profile: Profile) -> list[str]:
     ]
 
 
-async def set_unusual(bench: Bench, arranger: Arranger) -> None:
-    """Put every setting to another value than it has, as far as rules let that be."""
+async def set_unusual(bench: Bench, arranger: Arranger, *, leave_defaults: bool = False) -> None:
+    """Put every setting to another value than it has, as far as rules let that be.
+
+    With ``leave_defaults``, one that is away from its default already stays, and none is put to it.
+    """
     for name in settings(bench.profile):
+        schema = bench.profile.properties[name]
+        not_these = [schema.default] if leave_defaults and schema.default is not None else []
+        if not_these and name in arranger.state and not schema.agrees(arranger.state[name], schema.default):
+            continue
         try:
-            value = await other_value(bench, arranger, name)
+            value = await other_value(bench, arranger, name, *not_these)
             for transport in open_writers(bench, name)[:1]:
                 await command_and_wait(bench, name, value, transport)
                 break

@@ -8,6 +8,8 @@ from harness.checks.behaviour.reach import writers_of
 from harness.checks.behaviour.values import resting
 from harness.checks.bench import Bench
 from harness.checks.serial.board import ask, binding_of
+from harness.model.affordance import Property
+from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.schema import same_value
 from harness.model.serial import SerialCommand
@@ -21,15 +23,39 @@ def shown_settings(profile: Profile) -> list[str]:
 
 
 async def change_settings(bench: Bench, arranger: Arranger) -> None:
-    """Put every setting to another value than it has. Raises CannotStimulateError."""
+    """Put every setting to another value than it has, rather not to its default: what is lost shows then.
+
+    Raises CannotStimulateError.
+    """
     await set_unusual(bench, arranger)
     for name in _on_line_alone(bench.profile):
+        schema = bench.profile.properties[name]
         present = await ask(bench, SerialCommand.READ_STATE, name)
-        others = [
-            value for value in resting(bench.profile.properties[name]) if not same_value(value, present)
-        ]
+        others = [value for value in resting(schema) if not same_value(value, present)]
+        others.sort(key=lambda value, schema=schema: is_default(schema, value))  # type: ignore[misc]
         if others:
             await ask(bench, SerialCommand.WRITE_PROPERTY, name, others[0])
+
+
+async def leave_defaults(bench: Bench, arranger: Arranger) -> None:
+    """Put every setting that is at its default to another value: what goes back to it shows then.
+
+    One that is away from it already stays, such as a switch that an earlier check has put to its only other
+    value. Raises CannotStimulateError.
+    """
+    await set_unusual(bench, arranger, leave_defaults=True)
+    for name in _on_line_alone(bench.profile):
+        schema = bench.profile.properties[name]
+        if not is_default(schema, await ask(bench, SerialCommand.READ_STATE, name)):
+            continue
+        others = [value for value in resting(schema) if not is_default(schema, value)]
+        if others:
+            await ask(bench, SerialCommand.WRITE_PROPERTY, name, others[0])
+
+
+def is_default(schema: Property, value: Value) -> bool:
+    """Whether a value is the default that the profile declares."""
+    return schema.default is not None and schema.agrees(value, schema.default)
 
 
 def _on_line_alone(profile: Profile) -> list[str]:

@@ -37,7 +37,6 @@ from harness.model.base import Value
 from harness.model.crashes import tells_boot, tells_ready
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
-from harness.model.schema import same_value
 from harness.model.serial import SerialCommand
 from harness.model.verdict import Outcome, Subject
 from harness.trace import coap, mqtt
@@ -209,7 +208,7 @@ class RebootKeepsState(Check):
                     after.event,
                 )
             evidence += [before[-1].event, after.event]
-            fell_back = fell_back or not same_value(before[-1].value, after.value)
+            fell_back = fell_back or not case.profile.properties[name].agrees(before[-1].value, expected)
         on_network = compare(
             case, act.line, act.line, lambda name, value: after_power(case.profile, name, value), "the reboot"
         )

@@ -26,7 +26,7 @@ from harness.checks.serial.board import (
     require_network,
     shown_start,
 )
-from harness.checks.serial.settings import change_settings, shown_settings
+from harness.checks.serial.settings import leave_defaults, shown_settings
 from harness.checks.serial.watching import search
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.schema import same_value
@@ -101,10 +101,10 @@ def _is_act(event: Event, act: Act) -> bool:
 
 
 async def reset(bench: Bench) -> None:
-    """Change what can be changed, reset, look at board and network, and set the device up again."""
+    """Put the settings away from their defaults, reset, look at board and network, and set it up again."""
     profile, binding = bench.profile, binding_of(bench.profile)
     async with arranged(bench) as arranger:
-        await change_settings(bench, arranger)
+        await leave_defaults(bench, arranger)
         await _look(bench)
         since = bench.mark()
         await ask(bench, SerialCommand.FACTORY_RESET)
@@ -147,7 +147,8 @@ async def _look_at_broker(bench: Bench) -> None:
     level=Level.MUST,
     basis=Basis.DERIVED,
     purpose="ensure that a factory reset puts every setting of the user back to its default",
-    stimulus="Put the settings to other values, reset to the state of the factory, and ask the board",
+    stimulus="Put the settings to other values than their defaults, reset to the state of the factory, and "
+    "ask the board",
     expect="Each setting that has a default is at it",
     ics="SERIAL.RESET & SERIAL.READ & DEV.ACTUATOR",
     needs=(Need.SERIAL,),
