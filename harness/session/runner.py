@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 EXPECTED = (LinkError, BrokerError, UsageError)  # what people and networks get wrong, said in their words
 
-AT_ONCE_VIRTUAL = 16
+AT_ONCE_VIRTUAL = 4
 """Lanes at work at the same time in virtual time, where nobody ever waits: more would only need memory."""
 
 AT_ONCE_REAL = 32

@@ -15,6 +15,7 @@ from harness.checks.mqtt.commands import (
     effect_of_packet,
     last_report,
     obeyed,
+    patience,
     present_value,
     setting_of,
     the_setting,
@@ -31,7 +32,7 @@ from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
-from harness.trace.events import Act, Direction, Fate, MqttPacket, Point
+from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point
 
 ODD = 3  # kinds of messages whose size is out of the ordinary
 REMAINING_LENGTHS = (127, 128, 16383, 16384)  # the last of one and the first of the next number of bytes
@@ -66,13 +67,13 @@ class ByteStream(Check):
         raw = _packets(bench, setting, one)[0]
         since = bench.mark()
         bench.tap.inject(raw, segments=[1] * len(raw), what="a command byte by byte")
-        await obeyed(bench, setting, one[0], since=since)
+        await _taken(bench, setting, one[0], [raw], since)
         await self._behind_suback(bench, setting, setting.others(one[0], 1))
 
     async def _send(self, bench: Bench, setting: Setting, values: list[Value], what: str) -> None:
-        since = bench.mark()
-        bench.tap.inject(b"".join(_packets(bench, setting, values)), what=what)
-        await obeyed(bench, setting, values[-1], since=since)
+        since, raws = bench.mark(), _packets(bench, setting, values)
+        bench.tap.inject(b"".join(raws), what=what)
+        await _taken(bench, setting, values[-1], raws, since)
 
     async def _behind_suback(self, bench: Bench, setting: Setting, values: list[Value]) -> None:
         """Cut the connection, and glue a command to the SUBACK of the next one."""
@@ -95,9 +96,9 @@ class ByteStream(Check):
         else:
             hold.discard()
             assert isinstance(granted.body, MqttPacket)
-            glued = granted.body.raw + _packets(bench, setting, values)[0]
-            bench.tap.inject(glued, what="SUBACK and a command in one segment")
-            await obeyed(bench, setting, values[0], since=since)
+            raw = _packets(bench, setting, values)[0]
+            bench.tap.inject(granted.body.raw + raw, what="SUBACK and a command in one segment")
+            await _taken(bench, setting, values[0], [raw], since)
         await returned(bench)
 
     def judge(self, case: Case) -> Outcome:
@@ -123,6 +124,26 @@ class ByteStream(Check):
         if len(groups) < 2:
             return inconclusive("the commands were not sent")
         return passed(f"{len(groups)} ways of cutting the stream, each read to its end", shown)
+
+
+async def _taken(bench: Bench, setting: Setting, value: Value, raws: Sequence[bytes], since: int) -> None:
+    """Wait until the last of the commands shows its effect, and each is acknowledged if its QoS asks for it.
+
+    Many devices tell the new state first: a connection that is cut by then loses the acknowledgement.
+    """
+    await obeyed(bench, setting, value, since=since)
+    sent = [mqtt.decode(raw, binding_of(bench.profile).level) for raw in raws]
+    missing = {packet.packet_id for packet in sent if isinstance(packet, mqtt.Publish) and packet.packet_id}
+
+    def complete(event: Event) -> bool:
+        packet = tapped(event, Direction.FROM_DUT, mqtt.PacketType.PUBACK)
+        if isinstance(packet, mqtt.Ack):
+            missing.discard(packet.packet_id)
+        return not missing
+
+    if missing:
+        limit = patience(bench.profile, setting)
+        await bench.until(complete, within=limit, since=since, what="PUBACK for each command")
 
 
 def _packets(bench: Bench, setting: Setting, values: Sequence[Value]) -> list[bytes]:
