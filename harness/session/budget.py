@@ -27,6 +27,12 @@ def opening_allowance(profile: Profile) -> float:
     return _OPENING + behaviour.boot + behaviour.reconnect
 
 
+def dead_link_allowance(profile: Profile) -> float:
+    """Seconds for what is done once in a run: a link goes dead, and both of its ends have to notice."""
+    mqtt = profile.bindings.mqtt
+    return 8 * mqtt.keep_alive + 4 * (profile.behaviour.heartbeat or 0.0) if mqtt else 0.0
+
+
 def allowance(profile: Profile, planned: PlannedCheck) -> float:
     """Seconds that a check adds to the time of its lane."""
     if planned.not_applicable is not None:

@@ -17,7 +17,7 @@ from harness.model.requirement import Need
 from harness.model.verdict import Verdict
 from harness.session.addresses import address_for
 from harness.session.bench import LabBench
-from harness.session.budget import EVENT_LIMIT, LINE_LIMIT, PEOPLE_TAKE, longest_rule
+from harness.session.budget import EVENT_LIMIT, LINE_LIMIT, PEOPLE_TAKE, dead_link_allowance, longest_rule
 from harness.session.equipment import Equipment
 from harness.session.judging import judge
 from harness.session.plan import PlannedCheck
@@ -268,6 +268,5 @@ class Lane:
 
     def _longest_promise(self) -> float:
         """The longest time that a profile's own rule may make a check wait."""
-        binding = self.profile.bindings.mqtt
         patience = PEOPLE_TAKE if self.target.asks_people else 0.0
-        return 4 * longest_rule(self.profile) + (8 * binding.keep_alive if binding else 0) + patience
+        return 4 * longest_rule(self.profile) + dead_link_allowance(self.profile) + patience

@@ -22,7 +22,7 @@ from harness.links.endpoint import BrokerError
 from harness.links.errors import LinkError
 from harness.model.profile import Profile
 from harness.model.verdict import Outcome, Verdict
-from harness.session.budget import PEOPLE_TAKE, allowance, opening_allowance
+from harness.session.budget import PEOPLE_TAKE, allowance, dead_link_allowance, opening_allowance
 from harness.session.judging import judgement
 from harness.session.lane import Lane
 from harness.session.plan import PlannedCheck
@@ -224,7 +224,7 @@ class Runner:
 
     def _new_lane(self, work: _Work) -> Lane:
         spec = work.spec
-        work.allowed += opening_allowance(spec.profile)
+        work.allowed += opening_allowance(spec.profile) + dead_link_allowance(spec.profile)
         return Lane(
             spec.profile,
             spec.profile_path,

@@ -1,10 +1,11 @@
 """Run after run in virtual time: conforming devices get no bad verdict, a fault always breaks its check.
 
-    python tests/benchmarks/soak.py [--runs N] [--faults N] [--jobs N] [PROFILE ...]
+    python tests/benchmarks/soak.py [--runs N] [--faults N] [--everywhere] [--jobs N] [PROFILE ...]
 
 ``--runs``: whole runs of every shipped profile, each with a seed of its own, all checks. ``--faults``: runs
-under each fault, with the checks that it names. Nothing is tried again: what is not as it should be is
-printed with the seed that brings it back, and makes the exit status 1.
+under each fault, with the checks that it names; on the first profile to which those apply, or with
+``--everywhere`` on all of them. Nothing is tried again: what is not as it should be is printed with the seed
+that brings it back, and makes the exit status 1.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -23,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from harness.checks.catalogue import check_named
 from harness.model.ics import ics_of, satisfies
 from harness.model.loading import load_profile
+from harness.model.profile import Profile
 from harness.model.verdict import Verdict
 from harness.simulate.faults import Fault, all_faults
 from tests.checks.driving import FURTHER, SHIPPED, check_simulated
@@ -88,25 +91,37 @@ def conforming_jobs(paths: list[Path], runs: int) -> Iterator[Job]:
             yield Job(path, seed)
 
 
-def fault_jobs(paths: list[Path], runs: int) -> Iterator[Job]:
-    """Every fault with the checks that it names, each on the first profile to which it applies."""
-    chosen = [job for fault in all_faults() for job in _jobs_of(fault, paths)]
+def fault_jobs(paths: list[Path], runs: int, *, everywhere: bool) -> Iterator[Job]:
+    """Every fault with the checks that it names, where those apply."""
+    chosen = [job for fault in all_faults() for job in _jobs_of(fault, paths, everywhere)]
     for seed in range(1, runs + 1):
         for job in chosen:
             yield Job(job.path, seed, job.fault, job.select)
 
 
-def _jobs_of(fault: Fault, paths: list[Path]) -> Iterator[Job]:
+def _jobs_of(fault: Fault, paths: list[Path], everywhere: bool) -> Iterator[Job]:
     checks: dict[Path, list[str]] = defaultdict(list)
     for name in fault.breaks:
         for path in paths:
-            profile, check = load_profile(path), check_named(name)
-            applies = satisfies(check.requirement.ics, ics_of(profile))
-            if fault.applies(profile) and applies and any(True for _ in check.subjects(profile)):
+            if fault.applies(_profile(path)) and _is_checked(path, name):
                 checks[path].append(name)
-                break
+                if not everywhere:
+                    break
     for path, names in checks.items():
         yield Job(path, 0, fault.name, tuple(names))
+
+
+@cache
+def _profile(path: Path) -> Profile:
+    return load_profile(path)
+
+
+@cache
+def _is_checked(path: Path, name: str) -> bool:
+    """Whether a device of that profile gives the check anything to do."""
+    profile, check = _profile(path), check_named(name)
+    applies = satisfies(check.requirement.ics, ics_of(profile))
+    return applies and any(True for _ in check.subjects(profile))
 
 
 def main() -> int:
@@ -115,10 +130,14 @@ def main() -> int:
     parser.add_argument("profiles", nargs="*", type=Path, help="default: all that are shipped")
     parser.add_argument("--runs", type=int, default=200, help="conforming runs of each profile")
     parser.add_argument("--faults", type=int, default=0, help="runs under each fault")
+    parser.add_argument(
+        "--everywhere", action="store_true", help="each fault on every profile that can have it"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     known = parser.parse_args()
     paths = known.profiles or SHIPPED
-    jobs = [*conforming_jobs(paths, known.runs), *fault_jobs([*paths, *FURTHER], known.faults)]
+    faulty = fault_jobs([*paths, *FURTHER], known.faults, everywhere=known.everywhere)
+    jobs = [*conforming_jobs(paths, known.runs), *faulty]
     begin = time.monotonic()
     runs: Counter[str] = Counter()
     wrong: Counter[str] = Counter()

@@ -9,7 +9,7 @@ from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.commands import setting_of
-from harness.checks.mqtt.losses import closed_by_device, connected, is_act, returned
+from harness.checks.mqtt.losses import closed_by_device, connected, is_act, is_closed_by_device, returned
 from harness.checks.mqtt.sessions import Session, sessions, so_far, tapped
 from harness.checks.mqtt.topics import binding_of
 from harness.model.profile import Profile
@@ -20,6 +20,7 @@ from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point
 
 TOLERANCE = 0.5  # seconds by which packets may be delayed on their way to the tap
 PARTS = 4  # of a keep-alive, after each of which the idle device is sent something
+REPORTS = 3  # of the device's own, which may come before it is idle for long enough to ping
 KEEP_ALIVE = "MQTT 3.1.1 [MQTT-3.1.2-23]"
 EVERYTHING = "everything"  # what the tap says that it withholds when it freezes a link
 NOISE = b"{"  # means nothing to anybody
@@ -52,9 +53,7 @@ async def ensure_silence(bench: Bench) -> None:
             what="the will",
         )
         await bench.mqtt.late_subscriber(binding.availability.topic)
-    await closed_by_device(
-        bench, since=frozen, within=2 * binding.keep_alive, imposed_by="MQTT 3.1.1 + 5.0 3.1.2.10"
-    )
+    await _closing(bench, since=frozen)
     bench.tap.thaw()
     await returned(bench)
 
@@ -62,16 +61,19 @@ async def ensure_silence(bench: Bench) -> None:
 async def _idle(bench: Bench) -> None:
     """Wait for the device to ping, and send it something meaningless from time to time.
 
-    What it receives may not keep it from pinging. It is waited for somewhat longer than it may take.
+    What it receives may not keep it from pinging. It is waited for somewhat longer than it may take; one
+    that reports by itself, less often than it has to ping, gets some of its reports off before.
     """
     binding = binding_of(bench.profile)
     setting = setting_of(bench.profile)
-    for _ in range(PARTS + 1):
+    patience = _clearly_late(binding.keep_alive)
+    end = bench.now + patience + REPORTS * _report_period(bench.profile)
+    while bench.now < min(end, _last_sent(bench) + patience):
         since = bench.mark()
         if setting is not None and bench.tap.connected:
             bench.tap.inject(setting.packet(NOISE, binding.level), what="a message that means nothing")
         pinged = await bench.until(
-            lambda event: tapped(event, Direction.FROM_DUT, mqtt.PacketType.PINGREQ) is not None,
+            _is_ping,
             within=binding.keep_alive / PARTS,
             since=since,
             imposed_by=KEEP_ALIVE,
@@ -79,6 +81,54 @@ async def _idle(bench: Bench) -> None:
         )
         if pinged:
             return
+
+
+async def _closing(bench: Bench, *, since: int) -> None:
+    """Wait for the device to close the dead connection, two keep-alives from its unanswered ping on."""
+    keep_alive = binding_of(bench.profile).keep_alive
+    ping = await bench.until(
+        lambda event: _is_ping(event) or is_closed_by_device(event),
+        within=_clearly_late(keep_alive) + _report_period(bench.profile),
+        since=since,
+        imposed_by=KEEP_ALIVE,
+        what="the device to ping",
+    )
+    if ping is not None:
+        await closed_by_device(
+            bench,
+            since=since,
+            within=ping.time + 2 * keep_alive + TOLERANCE - bench.now,
+            imposed_by="MQTT 3.1.1 + 5.0 3.1.2.10",
+        )
+
+
+def _report_period(profile: Profile) -> float:
+    """Seconds between two reports that the device makes by itself; 0 where those do not put off a ping.
+
+    One that reports at least as often as it would have to ping need not ever ping.
+    """
+    heartbeat = profile.behaviour.heartbeat or 0.0
+    return heartbeat if heartbeat > binding_of(profile).keep_alive else 0.0
+
+
+def _clearly_late(keep_alive: float) -> float:
+    """Seconds without a packet of the device, after which it has let more than its keep-alive pass."""
+    return max(1.25 * keep_alive, keep_alive + 2 * TOLERANCE)
+
+
+def _last_sent(bench: Bench) -> float:
+    """When the device sent its last packet; now, if it has sent none."""
+    sent = (event.time for event in reversed(bench.trace) if _is_sent(event))
+    return next(sent, bench.now)
+
+
+def _is_sent(event: Event) -> bool:
+    body = event.body
+    return isinstance(body, MqttPacket) and body.point is Point.TAP and body.direction is Direction.FROM_DUT
+
+
+def _is_ping(event: Event) -> bool:
+    return tapped(event, Direction.FROM_DUT, mqtt.PacketType.PINGREQ) is not None
 
 
 def noticed_within(profile: Profile) -> float:

@@ -123,16 +123,22 @@ async def closed_by_device(
 ) -> Event | None:
     """Wait for the device to end its connection."""
     return await bench.until(
-        lambda event: (
-            isinstance(event.body, Connection)
-            and event.body.point is Point.TAP
-            and event.body.change is not ConnectionChange.OPENED
-            and event.body.by is Direction.FROM_DUT
-        ),
+        is_closed_by_device,
         within=within,
         since=since,
         imposed_by=imposed_by,
         what="the device to close its connection",
+    )
+
+
+def is_closed_by_device(event: Event) -> bool:
+    """Whether the device ends a connection."""
+    body = event.body
+    return (
+        isinstance(body, Connection)
+        and body.point is Point.TAP
+        and body.change is not ConnectionChange.OPENED
+        and body.by is Direction.FROM_DUT
     )
 
 

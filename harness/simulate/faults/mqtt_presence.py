@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.model.profile import Profile
 from harness.simulate.faults import fault
 from harness.simulate.faults.rewriting import binding, front, speaks_mqtt, takes_commands
 
@@ -14,12 +15,18 @@ if TYPE_CHECKING:
 stays_connected = binding(lambda mqtt: mqtt.sleep is None and mqtt.keep_alive)
 
 
+def has_to_ping(profile: Profile) -> bool:
+    """A device that stays connected, and does not report so often by itself that it need not ping."""
+    heartbeat, mqtt = profile.behaviour.heartbeat, profile.bindings.mqtt
+    return stays_connected(profile) and (heartbeat is None or mqtt is None or heartbeat > mqtt.keep_alive)
+
+
 @fault(
     name="pings-late",
     title="pings later than its keep-alive asks for",
     breaks=("MQTT-DEV-018",),
     seen_as="F-MQTT-11",
-    applies=stays_connected,
+    applies=has_to_ping,
 )
 def pings_late(device: SimulatedDevice) -> None:
     """The timer has some slack, on the wrong side."""
@@ -31,7 +38,7 @@ def pings_late(device: SimulatedDevice) -> None:
     title="never pings",
     breaks=("MQTT-DEV-018",),
     seen_as="F-MQTT-11",
-    applies=stays_connected,
+    applies=has_to_ping,
 )
 def pings_missing(device: SimulatedDevice) -> None:
     """Nobody calls the client library's loop while there is nothing to send."""
@@ -66,7 +73,7 @@ def subscribes_once(device: SimulatedDevice) -> None:
     title="publishes its states only at the first connection",
     breaks=("DEV-16", "PROFILE-05"),
     seen_as="F-MQTT-25",
-    applies=speaks_mqtt,
+    applies=binding(lambda mqtt: any(bound.retain for bound in mqtt.properties.values())),
 )
 def states_told_once(device: SimulatedDevice) -> None:
     """After a restart of the broker everybody waits for the next change."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
 
 STALE_AFTER = 0.3  # seconds
+OFFSET = 10.0  # watts of a meter that measures nothing
 PROTOCOL_LEVEL = 4  # MQTT 3.1.1
 
 
@@ -192,7 +193,8 @@ def power_when_off(device: SimulatedDevice) -> None:
     """The offset of its meter is not taken off."""
 
     def offset(schema: Property, value: Value) -> Value:
-        return canonical(schema, nearest_legal(schema, 10.0)) if value == 0 else value
+        rests = isinstance(value, int | float) and value < OFFSET
+        return canonical(schema, nearest_legal(schema, OFFSET)) if rests else value
 
     distort(device.core, lambda schema: measured(schema) and schema.unit == "W", offset)
 
