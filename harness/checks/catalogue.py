@@ -30,8 +30,8 @@ class Check:
     """The test of one requirement.
 
     ``stimulate`` drives the device through the bench, everything it does is recorded; ``judge`` decides
-    from the trace alone. A check without ``stimulate`` is passive: it judges the whole run, and may ask
-    for a longer observation by ``patience``.
+    from the trace alone. A check without ``stimulate`` is passive: it judges the whole run. Where that has
+    left it undecided, it may read the device by ``ask``, and have a longer observation by ``patience``.
     """
 
     requirement: Requirement
@@ -48,6 +48,12 @@ class Check:
         """Decide from the trace. Pure: no I/O, no clock, the same answer for the same case."""
         raise NotImplementedError
 
+    async def ask(self, bench: Bench, subject: Subject) -> None:
+        """For a passive check that the run leaves undecided: read what the device tells only when asked.
+
+        May raise CannotStimulateError; the check is judged on what there is then.
+        """
+
     def patience(self, profile: Profile) -> float:
         """For a passive check: how many seconds the run may be prolonged to make it conclusive."""
         return 0.0
@@ -60,6 +66,11 @@ class Check:
     def passive(self) -> bool:
         """Whether it only watches."""
         return type(self).stimulate is Check.stimulate
+
+    @property
+    def asks(self) -> bool:
+        """Whether it has something to ask."""
+        return type(self).ask is not Check.ask
 
 
 _registered: dict[str, Check] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -231,16 +232,20 @@ class Lane:
                 self._recorder.record(Note(f"after {names[0]}, things were not put back: {reason}"))
 
     async def _observe(self, planned: PlannedCheck, bench: LabBench) -> None:
-        """Prolong the run while a passive check is not yet conclusive and may still become so."""
+        """Ask, and prolong the run, while a passive check is not conclusive and may still become so."""
         patience = planned.check.patience(self.profile)
-        if patience <= 0 or self._dead:
+        if self._dead or (patience <= 0 and not planned.check.asks):
             return
 
         def decided(_: Event | None = None) -> bool:
             judged = judge(self.profile, self.events, planned, self._readings)
             return judged.result.outcome.verdict is not Verdict.INCONCLUSIVE
 
-        if not decided():
+        if planned.check.asks and not decided():
+            with contextlib.suppress(CannotStimulateError, TimeoutError):
+                async with asyncio.timeout(CHECK_LIMIT):
+                    await planned.check.ask(bench, planned.subject)
+        if patience > 0 and not decided():
             await bench.until(
                 decided,
                 within=patience,

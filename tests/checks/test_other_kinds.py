@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from harness.model.verdict import Verdict
-from tests.checks.driving import ROOT, check_simulated
+from harness.session.judging import result_of_trace
+from harness.trace.events import CheckEnded, CoapDatagram
+from tests.checks.driving import FURTHER, SHIPPED, check_simulated
 
 SEEN = [
     # Its session is kept: what crashed it once is waiting for it each time that it comes back.
@@ -26,11 +28,56 @@ SEEN = [
     ("motion-sensor", "responses-missing", "PROFILE-61"),
     # The words of its payloads are its own values in other letters.
     ("washing-machine", "range-unchecked", "DEV-03"),
+    # The setting that a message may change has two values: the other one is commanded next.
+    ("curtain", "cuts-off-payload", "PROFILE-08"),
+    ("phone-app", "cuts-off-payload", "PROFILE-08"),
+    ("curtain", "empty-payload-is-zero", "PROFILE-08"),
+    ("phone-app", "empty-payload-is-zero", "PROFILE-08"),
+    # The setting by which commands are tried cannot be 0; another one is false, 0 or the first of a list.
+    ("charger", "empty-payload-is-zero", "PROFILE-08"),
+    ("light", "empty-payload-is-zero", "PROFILE-08"),
+    ("wall-thermostat", "empty-payload-is-zero", "PROFILE-08"),
+    ("washing-machine", "empty-payload-is-zero", "PROFILE-08"),
+    # It tells only what it is asked for, and nothing else in the run asks.
+    ("refrigerator", "spelling-changes", "DEV-09"),
+    ("smart-plug-nord", "spelling-changes", "DEV-09"),
+    ("door-chime", "spelling-changes", "DEV-09"),
+    ("garden-light", "spelling-changes", "DEV-09"),
+    # Its least value is 0.
+    ("curtain", "reports-outside-range", "DEV-09"),
+    # A byte holds all of its values.
+    ("ha-lamp", "rounding-drift", "DEV-24"),
+    ("ha-lamp", "rounding-drift", "DEV-01"),
 ]
+PATHS = {path.stem: path for path in (*SHIPPED, *FURTHER)}
 
 
 @pytest.mark.parametrize(("device", "fault", "check"), SEEN, ids=" ".join)
 def test_a_fault_shows_on_it(device: str, fault: str, check: str) -> None:
-    result = check_simulated(ROOT / "profiles" / f"{device}.yaml", faults=[fault], select=[check])
+    result = check_simulated(PATHS[device], faults=[fault], select=[check])
     verdicts = {item.result.outcome.verdict for item in result.judgements}
     assert verdicts & {Verdict.FAIL, Verdict.WARN}
+
+
+def test_what_a_register_of_sixteen_bits_does_not_hold_wraps_in_one_of_thirty_two() -> None:
+    """Only a meter that sends back tells something negative: another check lets it."""
+    result = check_simulated(PATHS["energy-meter"], faults=["negative-wraps"], select=["DEV-09", "DEV-11"])
+    failed = {item.result.id for item in result.judgements if item.result.outcome.verdict is Verdict.FAIL}
+    assert failed == {"DEV-09[power]", "DEV-11[power]"}
+
+
+def test_a_device_that_tells_no_state_twice_passes_the_check_that_commands_one_twice() -> None:
+    result = check_simulated(PATHS["curtain"], faults=["states-told-once"], select=["PROFILE-08"])
+    assert [item.result.outcome.verdict for item in result.judgements] == [Verdict.PASS]
+
+
+def test_what_the_run_has_read_is_not_asked_for_again() -> None:
+    """And what was asked for is in the trace, so that another judges the same."""
+    path = PATHS["refrigerator"]
+    read = check_simulated(path, select=["DEV-01[fridge_setpoint]", "DEV-09[fridge_setpoint]"])
+    for result in (read, check_simulated(path, select=["DEV-09", "DEV-10"])):
+        again = result_of_trace(result.events, path)
+        assert [item.result for item in again.judgements] == [item.result for item in result.judgements]
+    asked = [type(event.body) for event in read.events]
+    assert CoapDatagram in asked
+    assert CoapDatagram not in asked[asked.index(CheckEnded) :]

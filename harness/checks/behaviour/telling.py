@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from harness.checks.behaviour.commands import described
 from harness.checks.behaviour.reach import each, name_of, readers_of, transport_of
+from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, failed, inconclusive, not_applicable, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.observations import Report
+from harness.checks.observations import Report, Transport
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level
+from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.schema import DataSchema
 from harness.model.verdict import Outcome, Subject
 
@@ -23,7 +26,8 @@ SHOWN = 5  # reports that a pass names
     level=Level.MUST,
     basis=Basis.DERIVED,
     purpose="ensure that every reported value lies in its declared range, step and enumeration",
-    stimulus="Every report of the run counts, whatever brought it about",
+    stimulus="Every report of the run counts, whatever brought it about; over CoAP, a property that "
+    "nothing else has read is read",
     expect="Valid against the data schema, in the declared spelling",
     ics="DEV.SENSOR | DEV.ACTUATOR | DEV.EVENTS",
     usual_cause="A sensor's error code sent as a value (85.0, -128, 65535), a negative number in an unsigned "
@@ -35,6 +39,11 @@ class ValidReports(Check):
     def subjects(self, profile: Profile) -> list[Subject]:
         readable = [name for name, schema in profile.properties.items() if not schema.write_only]
         return each([*readable, *profile.events], lambda name: readers_of(profile, name))
+
+    async def ask(self, bench: Bench, subject: Subject) -> None:
+        name = name_of(subject)
+        if transport_of(readers_of(bench.profile, name), subject) is Transport.COAP:
+            await _read(bench, name)
 
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
@@ -54,6 +63,16 @@ class ValidReports(Check):
         return passed(f"{len(reports)} reports of {name} over {transport} are valid", reports[:SHOWN])
 
 
+async def _read(bench: Bench, name: str) -> None:
+    """A GET, where CoAP tells the property. Whether the answer can be read is for the judge to say."""
+    coap = bench.profile.bindings.coap
+    if coap is None or name not in coap.properties or not bench.offers(Need.COAP):
+        return
+    if await bench.ready():
+        with contextlib.suppress(CannotStimulateError):
+            await bench.read(name, transport=Transport.COAP)
+
+
 def _schema_of(profile: Profile, name: str) -> DataSchema | None:
     return profile.properties[name] if name in profile.properties else profile.events[name].data
 
@@ -66,7 +85,8 @@ def _schema_of(profile: Profile, name: str) -> DataSchema | None:
     level=Level.MUST,
     basis=Basis.DERIVED,
     purpose="ensure that JSON payloads are JSON: numbers with a point, no NaN, no infinities, UTF-8",
-    stimulus="Every report of the run that the profile declares as JSON counts",
+    stimulus="Every report of the run that the profile declares as JSON counts; where there is none, the "
+    "resources of all properties are read over CoAP",
     expect="A strict parser takes it; a value that is missing is null or left out",
     ics="(DEV.SENSOR | DEV.ACTUATOR | DEV.EVENTS) & (MQTT.CLIENT | COAP.SERVER)",
     usual_cause="printf() of a number that is not one, or under a locale with a decimal comma: one bad value "
@@ -74,6 +94,11 @@ def _schema_of(profile: Profile, name: str) -> DataSchema | None:
 )
 class WellFormedJson(Check):
     """Passive: syntax only."""
+
+    async def ask(self, bench: Bench, subject: Subject) -> None:
+        for name, schema in bench.profile.properties.items():
+            if not schema.write_only:
+                await _read(bench, name)
 
     def judge(self, case: Case) -> Outcome:
         for report in case.all_reports:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -77,15 +77,22 @@ class Setting:
         return mqtt.encode_publish(self.topic, payload, qos, packet_id=packet_id, dup=dup, level=level)
 
 
-def setting_of(profile: Profile, *, json: bool = False, qos: int = 0) -> Setting | None:
+def setting_of(
+    profile: Profile,
+    *,
+    json: bool = False,
+    qos: int = 0,
+    wanted: Callable[[Setting], bool] = lambda _: True,
+) -> Setting | None:
     """The property whose commands disturb least: one in no rule, with many values; None without any.
 
-    ``json``: only one whose commands are JSON; ``qos``: only one that is subscribed with so much at least.
+    ``json``: only one whose commands are JSON; ``qos``: only one that is subscribed with so much at least;
+    ``wanted``: only one that it accepts.
     """
     found = [
         setting
         for setting in settings(profile)
-        if (setting.is_json or not json) and setting.bound.command_qos >= qos
+        if (setting.is_json or not json) and setting.bound.command_qos >= qos and wanted(setting)
     ]
     entangled = _in_rules(profile)
     return min(
@@ -93,6 +100,11 @@ def setting_of(profile: Profile, *, json: bool = False, qos: int = 0) -> Setting
         key=lambda each: (each.name in entangled, not each.is_json, -min(3, len(each.values))),
         default=None,
     )
+
+
+def setting_named(profile: Profile, name: str | None) -> Setting:
+    """The setting of that name, which is there because a command for it is in the trace."""
+    return next(setting for setting in settings(profile) if setting.name == name)
 
 
 def commanded(profile: Profile, *, json: bool = False, qos: int = 0) -> Iterable[Subject]:

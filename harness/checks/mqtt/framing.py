@@ -11,17 +11,18 @@ from harness.checks.mqtt.commands import (
     Setting,
     command,
     commanded,
-    effect_of,
     effect_of_packet,
     last_report,
     obeyed,
     patience,
     present_value,
+    setting_named,
     setting_of,
     the_setting,
     written,
 )
 from harness.checks.mqtt.delivering import answers, deliveries
+from harness.checks.mqtt.fences import leave_nothing, nothing_of, obeys_at_last, obeys_between
 from harness.checks.mqtt.losses import returned, settled
 from harness.checks.mqtt.sessions import breaches, so_far, tapped
 from harness.checks.mqtt.topics import binding_of
@@ -34,7 +35,6 @@ from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
 from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point
 
-ODD = 3  # kinds of messages whose size is out of the ordinary
 REMAINING_LENGTHS = (127, 128, 16383, 16384)  # the last of one and the first of the next number of bytes
 
 
@@ -264,14 +264,14 @@ class SurvivesLargeMessages(Check):
         setting = the_setting(bench)
         small, large = _too_large(bench.profile)
         await bench.mqtt.publish(setting.topic, small, qos=setting.qos)
-        await _obeys_at_last(bench, setting)
+        await obeys_at_last(bench, setting)
         try:
             await bench.mqtt.publish(setting.topic, large, qos=setting.qos, retain=True)
-            await _obeys_at_last(bench, setting)
+            await obeys_at_last(bench, setting)
             await settled(bench)
             bench.tap.drop()
             await returned(bench)
-            await _obeys_at_last(bench, setting)
+            await obeys_at_last(bench, setting)
         finally:
             # An empty message makes the broker forget the retained one (3.3.1.3).
             await bench.mqtt.publish(setting.topic, b"", qos=setting.qos, retain=True)
@@ -294,7 +294,7 @@ class SurvivesLargeMessages(Check):
         for begin, end, payload, when in stages:
             if begin is None or end is None or not _is_met(met, begin.line, end.line, payload):
                 return inconclusive("the broker did not deliver the large messages each time", met)
-            obeyed_between = _obeyed_between(case, begin.line, end.line)
+            obeyed_between = obeys_between(case, begin.line, end.line)
             if obeyed_between is None:
                 return failed(f"the device obeys no more {when}", met)
             shown += obeyed_between
@@ -312,33 +312,6 @@ def _too_large(profile: Profile) -> tuple[bytes, bytes]:
     return b"x" * max(4096, limit + 1), b"x" * max(65536, 2 * limit)
 
 
-async def _obeys_at_last(bench: Bench, setting: Setting) -> None:
-    """Command the device; once more when it had to come back first."""
-    for _ in range(2):
-        present = await present_value(bench, setting)
-        others = [value for value in setting.values if not same_value(value, present)]
-        # Not what a device makes of nothing, if there is a choice: the one would pass for the other.
-        telling = [value for value in others if not _like_nothing(bench.profile, setting, value)]
-        if await command(bench, setting, (telling or others)[0]):
-            return
-        await returned(bench)
-
-
-def _like_nothing(profile: Profile, setting: Setting, value: Value) -> bool:
-    """Whether it is what memory full of zeros means: 0, false, no text, the first of a list."""
-    members = profile.properties[setting.name].enum
-    return not value or (members is not None and same_value(value, members[0]))
-
-
-def _obeyed_between(case: Case, begin: int, end: int) -> tuple[Evidence, Evidence] | None:
-    """A command and its effect between two lines of the trace."""
-    for write in case.acts(Act.WRITE):
-        effect = effect_of(case, write)
-        if effect is not None and begin < write.line and effect.event.line < end:
-            return write, effect
-    return None
-
-
 @requirement(
     "PROFILE-08",
     area=Area.MQTT,
@@ -349,7 +322,8 @@ def _obeyed_between(case: Case, begin: int, end: int) -> tuple[Evidence, Evidenc
     purpose="ensure that messages whose size is out of the ordinary change nothing in the IUT and do not "
     "silence it",
     stimulus="Send a command behind whose legal beginning more follows than the declared maximum, an empty "
-    "payload to a command topic, and a message with a topic of 60 kB; command the DUT after each",
+    "payload to a command topic (also to one where zero, false or the first of a list is legal), and a "
+    "message with a topic of 60 kB; command the DUT after each, a setting of two values back first",
     expect="No state changes but by the commands in between, all of which are obeyed",
     ics="MQTT.SUB",
     needs=(Need.TAP, Need.BROKER),
@@ -357,7 +331,7 @@ def _obeyed_between(case: Case, begin: int, end: int) -> tuple[Evidence, Evidenc
     "one is turned into the number 0.",
 )
 class SizesOutOfTheOrdinary(Check):
-    """The command after each message is the fence: what it reports first would be what it took for one."""
+    """The commands after each message are the fence: what was reported before them, it took for one."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return commanded(profile)
@@ -365,44 +339,60 @@ class SizesOutOfTheOrdinary(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         setting, level = the_setting(bench), binding_of(bench.profile).level
         limit = binding_of(bench.profile).maximum_payload
-        if _like_nothing(bench.profile, setting, await present_value(bench, setting)):
-            await _obeys_at_last(bench, setting)  # from there an empty payload would change nothing
-        present = await present_value(bench, setting)
-        first_other, second_other = setting.others(present, 2)
-        # Not what is commanded next, unless there are only two values.
-        hidden = first_other if same_value(second_other, present) else second_other
+        await leave_nothing(bench, setting)
+        hidden = await _hidden(bench, setting)
         cut_off = setting.payload(hidden).ljust(limit) + b"x" * 64
+        what = f"{len(cut_off)} bytes that begin like a command"
+        await self._send(bench, setting, setting.packet(cut_off, level), what)
+        for each in _given_nothing(bench.profile):
+            await leave_nothing(bench, each)  # from there an empty payload would change nothing
+            await self._send(bench, each, each.packet(b"", level), "an empty payload")
         far = f"{binding_of(bench.profile).base}/{'x' * 60_000}"
-        odd = {
-            f"{len(cut_off)} bytes that begin like a command": setting.packet(cut_off, level),
-            "an empty payload": setting.packet(b"", level),
-            "a topic of 60 kB": mqtt.encode_publish(far, b"1", level=level),
-        }
-        for what, packet in odd.items():
-            bench.tap.inject(packet, what=what)
-            await _obeys_at_last(bench, setting)
+        await self._send(bench, setting, mqtt.encode_publish(far, b"1", level=level), "a topic of 60 kB")
+
+    async def _send(self, bench: Bench, setting: Setting, packet: bytes, what: str) -> None:
+        present = await present_value(bench, setting)
+        bench.tap.inject(packet, what=what)
+        if len(setting.values) == 2:
+            # What is commanded next would be what the message may have hidden: first back to where it was.
+            await command(bench, setting, present)
+        await obeys_at_last(bench, setting)
 
     def judge(self, case: Case) -> Outcome:
-        setting = setting_of(case.profile)
-        assert setting is not None
         shown: list[Evidence] = []
         acts = case.acts(Act.RAW)
         for index, act in enumerate(acts):
             end = acts[index + 1].line if index + 1 < len(acts) else case.window[-1].line
-            obeyed_between = _obeyed_between(case, act.line, end)
+            writes = [write for write in case.acts(Act.WRITE) if act.line < write.line < end]
+            if not writes:
+                return inconclusive(f"nothing was commanded after {act.what.name}", act)
+            setting = setting_named(case.profile, writes[0].what.name)
+            before = last_report(case, setting, act.line)
+            obeyed_between = obeys_between(case, act.line, end, but=before)
             if obeyed_between is None:
                 return failed(f"after {act.what.name} the device obeys no more", act)
-            before = last_report(case, setting, act.line)
-            commanded_since = [
-                written(write) for write in case.acts(Act.WRITE) if act.line < write.line < end
-            ]
             for report in case.reports(setting.name, Transport.MQTT):
-                known = [before.value, *commanded_since] if before else commanded_since
-                if act.line < report.event.line < end and not any(
-                    same_value(report.value, value) for value in known
-                ):
+                line = report.event.line
+                known = [written(write) for write in writes if write.line < line]
+                known += [before.value] if before else []
+                fresh = act.line < line < end and not report.repeated
+                if fresh and not any(same_value(report.value, value) for value in known):
                     return failed(f"{act.what.name} changed {setting.name}", act, report)
             shown += [act, *obeyed_between]
-        if len(acts) < ODD:
+        if len(acts) < 2 + len(_given_nothing(case.profile)):
             return inconclusive("the messages were not sent", acts)
         return passed(f"{len(acts)} messages out of the ordinary changed nothing", shown)
+
+
+async def _hidden(bench: Bench, setting: Setting) -> Value:
+    """A value to command behind white space and more: not what is commanded next, if there is a choice."""
+    present = await present_value(bench, setting)
+    first_other, second_other = setting.others(present, 2)
+    return first_other if same_value(second_other, present) else second_other
+
+
+def _given_nothing(profile: Profile) -> list[Setting]:
+    """The settings to send an empty payload to: the usual one, and one that has what it may be taken for."""
+    usual = setting_of(profile)
+    telling = setting_of(profile, wanted=lambda each: nothing_of(profile, each) is not None)
+    return [each for each in (usual, telling if telling != usual else None) if each is not None]

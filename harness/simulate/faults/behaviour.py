@@ -10,6 +10,7 @@ from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.rule import RuleKind
 from harness.model.schema import same_value
+from harness.simulate.core import RESET_PREFIX
 from harness.simulate.core_habits import LOST
 from harness.simulate.faults import fault
 from harness.simulate.faults.bending import (
@@ -127,25 +128,38 @@ def repeated_command_toggles(device: SimulatedDevice) -> None:
     applies=any_property(writable_number),
 )
 def rounding_drift(device: SimulatedDevice) -> None:
-    """50 percent set, 49 reported; fed back it walks down."""
+    """50 percent set, 49 reported; fed back it walks down. Where a byte holds all values, percent do not."""
 
     def round_down(name: str, schema: Property, value: Value) -> Value:
         low, high = schema.minimum or 0.0, schema.maximum or 0.0
         step = float(step_of(schema) or 0)
         if same_value(value, low) or same_value(value, high) or high == low:
             return value
-        kept = low + int((value - low) / (high - low) * 255) / 255 * (high - low)
+        levels = 255 if not step or 255 % round((high - low) / step) else 100
+        kept = low + int((value - low) / (high - low) * levels) / levels * (high - low)
         # Half a step lower before rounding to the nearest is rounding down.
         return canonical(schema, nearest_legal(schema, max(low, kept - 0.49 * step)))
 
     execute(device.core, writable_number, round_down)
 
 
+def _has_telling_actions(profile: Profile) -> bool:
+    """Whether an action shows: it resets a counter by its name, or a rule tells what comes of it."""
+    started = {
+        condition.action
+        for rule in profile.behaviour.rules
+        for condition in rule.when
+        if any(told.action is None for told in rule.then)
+    }
+    resets = {f"{RESET_PREFIX}{name}" for name, schema in profile.properties.items() if schema.counter}
+    return not (started | resets).isdisjoint(profile.actions)
+
+
 @fault(
     name="action-ignored",
     title="accepts actions and does nothing",
     breaks=("PROFILE-62",),
-    applies=lambda profile: bool(profile.actions),
+    applies=_has_telling_actions,
 )
 def action_ignored(device: SimulatedDevice) -> None:
     """The answer is friendly, the effect missing."""

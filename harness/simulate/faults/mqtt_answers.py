@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.binding import MqttBinding
+from harness.model.profile import InvalidValuePolicy, Profile
 from harness.simulate.faults import fault
 from harness.simulate.faults.rewriting import (
     binding,
@@ -22,6 +24,7 @@ from harness.simulate.faults.rewriting import (
     with_body,
 )
 from harness.simulate.payloads import encode_mqtt, encode_mqtt_members
+from harness.simulate.values import nearest_legal
 from harness.trace.mqtt import PacketType, encode_ack, encode_publish
 from harness.trace.mqtt_fields import string
 
@@ -255,11 +258,30 @@ def cuts_off_payload(device: SimulatedDevice) -> None:
     front(device).incoming.append(only(PacketType.PUBLISH, cut))
 
 
+def _zero_of(schema: Property) -> Value:
+    """What memory that was set to zero means for a property."""
+    if schema.enum:
+        return schema.enum[0]
+    return {"boolean": False, "string": ""}.get(schema.type, 0)
+
+
+def _has_a_legal_zero(profile: Profile) -> bool:
+    """Whether there is a setting that zero, or what becomes of it, is legal for; others refuse it."""
+    mqtt = profile.bindings.mqtt
+    clamps = profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP
+    for name, bound in mqtt.properties.items() if mqtt else ():
+        schema = profile.properties[name]
+        zero = _zero_of(schema)
+        if bound.command and schema.accepts(nearest_legal(schema, zero) if clamps else zero):
+            return True
+    return False
+
+
 @fault(
     name="empty-payload-is-zero",
     title="takes an empty payload for the number 0",
     breaks=("PROFILE-08",),
-    applies=binding(takes_commands),
+    applies=_has_a_legal_zero,
 )
 def empty_payload_is_zero(device: SimulatedDevice) -> None:
     """atoi("") is 0, and memory that was set to zero means the first of a list."""
@@ -269,9 +291,9 @@ def empty_payload_is_zero(device: SimulatedDevice) -> None:
     members: dict[bytes, dict[str, tuple[Value, Mapping[str, Value] | None]]] = {}
     for name, bound in mqtt.properties.items():
         schema = device.profile.properties[name]
-        zero = schema.enum[0] if schema.enum else False if schema.type == "boolean" else 0
         if bound.command is None:
             continue
+        zero = _zero_of(schema)
         topic = bound.command.encode()
         if bound.command_member is None:
             zeros[topic] = encode_mqtt(zero, bound.values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -140,10 +141,11 @@ def wrong_scale(device: SimulatedDevice) -> None:
     applies=any_property(writable_number),
 )
 def reports_outside_range(device: SimulatedDevice) -> None:
-    """The description says 100, the register 254."""
+    """The description says 100, the register 254, and the least that it knows is beyond that."""
 
     def stretched(schema: Property, value: Value) -> Value:
-        return canonical(schema, value * 2.54 + (schema.maximum or 0))
+        low, high = schema.minimum or 0, schema.maximum or 0
+        return canonical(schema, (value - low) * 2.54 + high + float(step_of(schema) or 1))
 
     distort(device.core, writable_number, stretched)
 
@@ -156,10 +158,13 @@ def reports_outside_range(device: SimulatedDevice) -> None:
     applies=any_property(lambda schema: number(schema) and (schema.minimum or 0) < 0),
 )
 def negative_wraps(device: SimulatedDevice) -> None:
-    """Sixteen bits, read without their sign."""
+    """As many bits as the range needs, read without their sign."""
 
     def unsigned(schema: Property, value: Value) -> Value:
-        return value if value >= 0 else canonical(schema, value + 65536 * float(step_of(schema) or 1))
+        step = float(step_of(schema) or 1)
+        span = max(-(schema.minimum or -math.inf), schema.maximum or math.inf) / step
+        register = 2**16 if span < 2**15 else 2**32
+        return value if value >= 0 else canonical(schema, value + register * step)
 
     distort(device.core, number, unsigned)
 

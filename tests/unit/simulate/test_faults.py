@@ -154,7 +154,7 @@ CASES: list[tuple[str, str, Scene, Any, Any]] = [
     ),
     ("sensor-change-unreported", "smart-plug", sensed, 500, 42.0),
     ("wrong-scale", "smart-plug", sensed, 500, 50),
-    ("reports-outside-range", "smart-plug", half, 33, 183),
+    ("reports-outside-range", "smart-plug", half, 33, 184),
     ("negative-wraps", "refrigerator", frozen, -18.2, pytest.approx(6535.4)),
     ("spelling-changes", "smart-plug", switched, (False, "switch"), ("off", "SWITCH")),
     ("power-when-off", "smart-plug", off, 0, 10),
@@ -280,6 +280,32 @@ def test_faults_are_offered_where_they_make_sense() -> None:
     assert "wrong-scale" in names
     assert names.isdisjoint({"range-unchecked", "no-feedback", "event-lost", "negative-wraps"})
     assert "partial-command-resets-rest" in {known.name for known in faults_for(profile_with())}
+
+
+def test_an_action_without_any_effect_cannot_be_seen_to_have_none() -> None:
+    ignoring = {name for name, profile in SHIPPED.items() if fault_named("action-ignored").applies(profile)}
+    assert "light" not in ignoring  # it breathes when it is to be found, and tells nothing of that
+    assert {"smart-plug", "refrigerator", "phone-app", "curtain", "washing-machine"} <= ignoring
+
+
+def test_an_empty_payload_is_zero_where_zero_is_legal() -> None:
+    bound = {"level": {"state": "level", "command": "level/set"}}
+
+    def applies(policy: str, **schema: Any) -> bool:
+        dimmer = {
+            "profile": "dimmer",
+            "title": "A dimmer",
+            "category": "light",
+            "properties": {"level": schema},
+            "bindings": {"mqtt": {"base": "dev", "client_id": "dev", "keep_alive": 60, "properties": bound}},
+            "behaviour": {"invalid_value": policy},
+        }
+        return fault_named("empty-payload-is-zero").applies(Profile.model_validate(dimmer))
+
+    assert applies("refuse", type="integer", minimum=0, maximum=9)
+    assert not applies("refuse", type="integer", minimum=1, maximum=9)
+    assert applies("clamp", type="integer", minimum=1, maximum=9)
+    assert applies("refuse", type="string", enum=["low", "high"])
 
 
 # Stress

@@ -1,0 +1,69 @@
+"""Commands as fences: when one has its effect, whatever was sent before it is behind the device."""
+
+from __future__ import annotations
+
+from harness.checks.behaviour.values import NUMERIC, limits
+from harness.checks.bench import Bench
+from harness.checks.case import Case, Evidence
+from harness.checks.mqtt.commands import Setting, command, effect_of, present_value, written
+from harness.checks.mqtt.losses import returned
+from harness.checks.observations import Report
+from harness.model.base import Value
+from harness.model.profile import InvalidValuePolicy, Profile
+from harness.model.schema import DataType, same_value
+from harness.trace.events import Act
+
+_ZEROS: dict[DataType, Value] = {
+    DataType.BOOLEAN: False,
+    DataType.INTEGER: 0,
+    DataType.NUMBER: 0,
+    DataType.STRING: "",
+}
+
+
+async def obeys_at_last(bench: Bench, setting: Setting) -> None:
+    """Command the device; once more when it had to come back first."""
+    for _ in range(2):
+        present = await present_value(bench, setting)
+        others = [value for value in setting.values if not same_value(value, present)]
+        # Not what a device makes of nothing, if there is a choice: the one would pass for the other.
+        telling = [value for value in others if not _is_nothing(bench.profile, setting, value)]
+        if await command(bench, setting, (telling or others)[0]):
+            return
+        await returned(bench)
+
+
+def obeys_between(
+    case: Case, begin: int, end: int, *, but: Report | None = None
+) -> tuple[Evidence, Evidence] | None:
+    """A command and its effect between two lines; not one for what had been reported before, in ``but``."""
+    for write in case.acts(Act.WRITE):
+        effect = effect_of(case, write)
+        known = but is not None and same_value(but.value, written(write))
+        if effect is not None and begin < write.line and effect.event.line < end and not known:
+            return write, effect
+    return None
+
+
+async def leave_nothing(bench: Bench, setting: Setting) -> None:
+    """Command another value where the present one is what a device may take nothing for."""
+    if _is_nothing(bench.profile, setting, await present_value(bench, setting)):
+        await obeys_at_last(bench, setting)
+
+
+def nothing_of(profile: Profile, setting: Setting) -> Value:
+    """The legal value that memory full of zeros means: 0, false, no text, the first of a list; None without.
+
+    Where values out of range become the nearest legal one, zero does, too.
+    """
+    schema = setting.schema
+    zero = schema.enum[0] if schema.enum else _ZEROS.get(schema.type)
+    if schema.accepts(zero):
+        return zero
+    clamps = profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP
+    return min(limits(schema), key=abs) if clamps and schema.type in NUMERIC else None
+
+
+def _is_nothing(profile: Profile, setting: Setting, value: Value) -> bool:
+    nothing = nothing_of(profile, setting)
+    return nothing is not None and same_value(value, nothing)
