@@ -36,6 +36,7 @@ class Check:
 
     requirement: Requirement
     needs: frozenset[Need]
+    tries_absent = False  # whether it is run on a DUT that was never seen to be there: it may show why
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         """What to run the check on, one by one; by default the device as a whole."""

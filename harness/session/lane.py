@@ -113,7 +113,7 @@ class Lane:
     async def run(self, planned: PlannedCheck) -> Judgement:
         """Run one planned check and judge it. Never raises for what the device does."""
         if planned.not_applicable is None and self._bench is not None:
-            if self._absent:
+            if self._absent and not planned.check.tries_absent:
                 if not self._shows_failure(planned):
                     self._skip(planned, self._absent)
             elif planned.check.passive:
@@ -208,7 +208,7 @@ class Lane:
     async def _stimulate(self, planned: PlannedCheck, bench: LabBench) -> None:
         check, subject = planned.check, planned.subject
         names = (check.requirement.id, subject.name, subject.transport)
-        not_ready = await self._not_ready(bench)
+        not_ready = None if self._absent else await self._not_ready(bench)
         if not_ready:
             self._skip(planned, not_ready)
             return

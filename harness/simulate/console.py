@@ -24,7 +24,7 @@ class ConsoleHabits:
 
     ``incoming`` turns what comes over the line into what the firmware gets of it. ``wire`` turns bytes into
     those that really travel, piece by piece; ``ending`` is what ends its lines. ``message`` turns the
-    frame or message that is sent into another one.
+    answer, frame or message that is sent into another one.
     """
 
     mute: bool = False
@@ -139,7 +139,7 @@ class Console:
             self.print(f"[{asyncio.get_running_loop().time():.3f}] {what}")
 
     def send_message(self, raw: bytes) -> None:
-        """A frame or message."""
+        """An answer, a frame or a message."""
         self.send(self.habits.message(raw))
 
     def send(self, data: bytes) -> None:

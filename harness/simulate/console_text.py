@@ -62,7 +62,7 @@ class TextLanguage:
         if line.strip():
             answer = self._answer(line.strip())
             if answer is not None:
-                self._console.send(answer.encode() + ending)
+                self._console.send_message(answer.encode() + ending)
         if self._text.prompt:
             self._console.send(self._text.prompt.encode())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from harness.model.binding import MdnsService, Speaks
@@ -63,6 +63,7 @@ class SimulatedDevice:
         self.http: HttpFront | None = None
         self.mdns: MdnsFront | None = None
         self.further: list[Server] = []  # servers that no profile declares
+        self.before_joining: list[Callable[[], Awaitable[None]]] = []  # what its network has to wait for
         self.board = Board(profile, self.core, self)
         self.console: Console | None = None
         if bindings.serial is not None and console:
@@ -173,8 +174,10 @@ class SimulatedDevice:
     async def _join(self) -> None:
         if not (self.board.provisioned and self.board.networked and self.core.powered):
             return
-        self.board.joined()
         try:
+            for waited_for in self.before_joining:
+                await waited_for()
+            self.board.joined()
             # The ports come first: what is announced must be there.
             for server in (self.http, self.coap, *self.further):
                 if server is not None:

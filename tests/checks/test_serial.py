@@ -308,6 +308,25 @@ def test_an_answer_that_is_missing_fails() -> None:
     assert desk.judged().verdict is FAIL
 
 
+def unanswered(desk: Desk, *came: bytes) -> Verdict:
+    """What is said of a board from which that came, after one question each, and never an answer."""
+    desk.begin()
+    for raw in came:
+        desk.types("memory")
+        if raw:
+            desk.add(SerialData(FROM, raw))
+        desk.silent(SerialCommand.MEMORY)
+    return desk.judged().verdict
+
+
+def test_a_board_that_answers_nothing_fails_where_something_shows_that_it_is_there() -> None:
+    assert unanswered(Desk("SERIAL-14"), b"", b"") is INCONCLUSIVE
+    assert unanswered(Desk("SERIAL-14").tells("power", True), b"", b"") is FAIL
+    assert unanswered(Desk("SERIAL-14").boots(), b"", b"") is FAIL
+    assert unanswered(Desk("SERIAL-14"), b"\xf3\x80", b"\xf3\x81") is FAIL
+    assert unanswered(Desk("SERIAL-14"), b"\xf3\x80", b"") is INCONCLUSIVE  # a cable that ends in the air
+
+
 CODEC = FrameCodec(PLUG.bindings.serial.frames)  # type: ignore[union-attr, arg-type]
 
 

@@ -70,7 +70,7 @@ def test_five_steps_lead_to_the_first_verdict(lamp: Path, tmp_path: Path) -> Non
 def test_a_wrong_baud_rate_is_recognised_and_said(lamp: Path) -> None:
     with board(lamp, "--fault", "console-wrong-baud") as port:
         done = harness("check", lamp, "--serial", port)
-    assert done.returncode == 3
+    assert done.returncode == 1  # it is there, and answers nothing that can be read
     told = " ".join(done.stdout.split())
     assert "115200 bits/s, or parity none, is probably not what the board has" in told
     assert "pass  " not in done.stdout

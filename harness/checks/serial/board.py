@@ -19,11 +19,13 @@ from harness.model.serial import SerialBinding, SerialCommand
 from harness.trace import mdns
 from harness.trace.events import (
     Act,
+    CoapDatagram,
     Connection,
     ConnectionChange,
     Direction,
     Event,
     MdnsPacket,
+    MqttPacket,
     Point,
     SerialAnswer,
     SerialData,
@@ -269,6 +271,17 @@ def _is_probe(event: Event) -> bool:
         return False
     message = mdns.decode(body.raw)
     return not message.response and bool(message.authorities)
+
+
+def is_from_network(event: Event) -> bool:
+    """Whether an event is something that the device itself did on a network."""
+    body = event.body
+    if isinstance(body, Connection):
+        return is_opened(event)
+    if isinstance(body, MqttPacket) and body.point is not Point.TAP:
+        return False  # it comes from the broker
+    is_packet = isinstance(body, MqttPacket | CoapDatagram | MdnsPacket)
+    return is_packet and body.direction is Direction.FROM_DUT
 
 
 def starts_board(act: Stimulus) -> bool:

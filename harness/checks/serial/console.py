@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, Seen, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.mdns.reading import run_so_far
 from harness.checks.serial.board import (
     answers_in,
     binding_of,
     boots,
     first_telling,
+    is_from_network,
+    is_understood,
     line_of,
 )
 from harness.model.crashes import crash_in
@@ -47,14 +50,20 @@ PATIENCE = 3
     basis=Basis.PROFILE,
     purpose="ensure that what the board is asked over the serial line is answered as declared, and in time",
     stimulus="Give each command that only asks",
-    expect="Each has the declared answer within answer_within",
+    expect="Each has the declared answer within answer_within; a board of which nothing is seen is left undecided",
     ics="SERIAL.LINE",
     needs=(Need.SERIAL,),
     usual_cause="The log is printed into the middle of an answer; or the task of the console has the lowest "
     "priority, and waits for the network.",
 )
 class AnswersAsDeclared(Check):
-    """What all other checks of this area rely on."""
+    """What all other checks of this area rely on.
+
+    A board of which nothing but its line is seen is not taken to be there before it answers. This check asks
+    it all the same: one that answers wrongly is there.
+    """
+
+    tries_absent = True
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         binding = binding_of(bench.profile)
@@ -67,18 +76,43 @@ class AnswersAsDeclared(Check):
 
     def judge(self, case: Case) -> Outcome:
         told = answers_in(case.window)
+        if not told:
+            return inconclusive("nothing was asked over the serial line")
         problems = [each for each in told if each.problem is not None]
+        if len(problems) == len(told) and not is_alive(case):
+            return inconclusive(
+                "the board answers nothing, and nothing else shows that it is there", problems[-1].event
+            )
         if problems:
             bad = max(problems, key=lambda each: len(each.problem or ""))  # the one that says most
             body = bad.event.body
             assert isinstance(body, SerialAnswer)
             about = f"{body.command} {body.name}" if body.name else body.command
             return failed(f"{about}: {bad.text}", bad.event, _bytes_before(case.window, bad.event))
-        if not told:
-            return inconclusive("nothing was asked over the serial line")
         return passed(
             f"{len(told)} commands were answered as declared", [each.event for each in told[:SHOWN]]
         )
+
+
+def is_alive(case: Case) -> bool:
+    """Whether something shows that there is a device: it is on a network, or says something on its line.
+
+    Bytes that cannot be read may come from a cable that ends in the air, unless they follow each question.
+    """
+    run = run_so_far(case)
+    is_heard = any(not report.retained for report in case.history)
+    if is_heard or any(is_from_network(event) for event in run.window) or is_understood(run):
+        return True
+    came = False  # something, since the last question
+    for event in case.window:
+        body = event.body
+        if isinstance(body, SerialData):
+            came = body.direction is Direction.FROM_DUT
+        elif isinstance(body, SerialAnswer):
+            if not came:
+                return False
+            came = False
+    return True
 
 
 def _bytes_before(events: Sequence[Event], at: Event) -> list[Event]:

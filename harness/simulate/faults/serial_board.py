@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.model.base import Value
@@ -141,23 +142,7 @@ def _third(profile: Profile, name: str, old: Value, new: Value) -> Value:
 )
 def boots_slowly(device: SimulatedDevice) -> None:
     """It waits for a time server before it opens anything."""
-    device.further.append(_Slow(1.5 * device.profile.behaviour.boot))
-
-
-class _Slow:
-    """Something that the start waits for."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-
-    async def start(self) -> None:
-        await asyncio.sleep(self._seconds)
-
-    async def stop(self) -> None:
-        pass
-
-    async def kill(self) -> None:
-        pass
+    device.before_joining.append(partial(asyncio.sleep, 1.5 * device.profile.behaviour.boot))
 
 
 @fault(

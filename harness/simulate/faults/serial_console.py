@@ -79,13 +79,11 @@ def log_in_answers(device: SimulatedDevice) -> None:
     if console is None:
         return
 
-    def torn(data: bytes) -> Iterable[bytes]:
-        if b" = " not in data:
-            return (data,)
-        head, _, tail = data.partition(b" = ")
-        return (head, b"wifi: beacon lost\r\n", b" = ", tail)
+    def torn(answer: bytes) -> bytes:
+        middle = len(answer.rstrip()) // 2
+        return answer[:middle] + b"wifi: beacon lost" + console.habits.ending + answer[middle:]
 
-    console.bend(wire=torn)
+    console.bend(message=torn)
 
 
 @fault(

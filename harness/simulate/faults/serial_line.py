@@ -27,6 +27,12 @@ def has_line(profile: Profile) -> bool:
     return profile.bindings.serial is not None
 
 
+def has_line_and_network(profile: Profile) -> bool:
+    """… and a network: a mute board without one might as well not be there."""
+    bindings = profile.bindings
+    return has_line(profile) and (bindings.mqtt is not None or bindings.coap is not None)
+
+
 def has_text(profile: Profile) -> bool:
     """A profile whose serial line has room for lines of text."""
     return profile.bindings.serial is not None and profile.bindings.serial.modbus is None
@@ -141,7 +147,7 @@ def cable_vanishes(device: SimulatedDevice) -> None:
     name="console-mute",
     breaks=("SERIAL-14",),
     title="says nothing on its serial line",
-    applies=has_line,
+    applies=has_line_and_network,
 )
 def console_mute(device: SimulatedDevice) -> None:
     """TX is not connected."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.model.affordance import PowerUp
 from harness.model.profile import Profile
 from harness.model.serial import SerialCommand
 from harness.simulate.faults import fault
@@ -18,6 +19,19 @@ def can_be_reset(profile: Profile) -> bool:
     return serial is not None and SerialCommand.FACTORY_RESET in serial.commands
 
 
+def keeps_settings(profile: Profile) -> bool:
+    """… and tells settings there that a start alone does not put back to their defaults."""
+    serial = profile.bindings.serial
+    return can_be_reset(profile) and any(
+        schema.writable
+        and schema.default is not None
+        and schema.power_up is not PowerUp.DEFAULT
+        and serial is not None
+        and serial.can_read(name)
+        for name, schema in profile.properties.items()
+    )
+
+
 def can_be_joined(profile: Profile) -> bool:
     """… and joined to its network there."""
     serial = profile.bindings.serial
@@ -28,7 +42,7 @@ def can_be_joined(profile: Profile) -> bool:
     name="reset-keeps-settings",
     title="a factory reset leaves the settings of the user as they were",
     breaks=("SERIAL-18",),
-    applies=can_be_reset,
+    applies=keeps_settings,
 )
 def reset_keeps_settings(device: SimulatedDevice) -> None:
     """They lie in a second partition, which was added later."""
