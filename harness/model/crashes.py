@@ -169,6 +169,11 @@ def tells_boot(binding: SerialBinding, line: str) -> bool:
     return any(_found(expression, line) for expression in [*binding.patterns.boot, *known])
 
 
+def knows_boot(binding: SerialBinding) -> bool:
+    """Whether the profile says what a start looks like, by patterns or by the chip."""
+    return bool(binding.patterns.boot) or any(family in BOOTS for family in binding.chips)
+
+
 def tells_ready(binding: SerialBinding, line: str) -> bool:
     """Whether the line says that the board is ready for commands."""
     line = _without_prompt(binding, line)

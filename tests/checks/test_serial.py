@@ -11,15 +11,17 @@ from hypothesis import strategies as st
 from harness.checks.serial.framing import damaged
 from harness.model.affordance import PowerUp
 from harness.model.base import Value
+from harness.model.profile import Profile
 from harness.model.serial import SerialCommand
 from harness.model.verdict import Outcome, Verdict
-from harness.trace.events import Act, ConnectionChange, PortChange, SerialData, SerialPort
+from harness.trace.events import Act, Connection, ConnectionChange, Point, PortChange, SerialData, SerialPort
 from harness.trace.serial_frames import Frame as SerialFrame
 from harness.trace.serial_frames import FrameCodec
 from tests.checks.mqtt_traces import PLUG
 from tests.checks.serial_traces import COOLER, FROM, Desk
 
 PASS, FAIL, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
+NOT_APPLICABLE = Verdict.NOT_APPLICABLE
 SECRET = "bench-passphrase-7b19d0"
 
 
@@ -47,6 +49,17 @@ def test_a_key_is_judged_by_what_the_board_shows() -> None:
     assert pressed(None) is FAIL
     assert pressed(0.5, told=True) is FAIL
     assert pressed(None, shown=True) is INCONCLUSIVE  # the key did nothing at the board either
+
+
+def test_a_key_that_brings_about_what_the_network_told_already_shows_nothing() -> None:
+    desk = Desk("SERIAL-01", "panel_power", "mqtt").tells("power", False).at(1).begin()
+    desk.shows("power", True).act(Act.LOCAL, "panel_power").shows("power", False).tells("power", False)
+    assert desk.judged().verdict is INCONCLUSIVE
+    desk.at(2).shows("power", False).act(Act.LOCAL, "panel_power").shows("power", True)
+    assert desk.at(9).judged().verdict is FAIL
+    assert desk.tells("power", True).judged().verdict is FAIL  # late
+    desk.at(10).act(Act.LOCAL, "panel_power").shows("power", False)  # puts things back
+    assert desk.judged().verdict is FAIL
 
 
 def commanded(*shown: tuple[float, Value]) -> Verdict:
@@ -239,6 +252,35 @@ def test_each_start_needs_a_reason() -> None:
 def test_one_reason_does_not_explain_two_starts() -> None:
     desk = Desk("SERIAL-12").act(Act.START).boots().ready().at(3).boots()
     assert desk.judged().verdict is FAIL
+
+
+def test_a_crash_and_a_return_to_the_network_are_a_start() -> None:
+    def after_crash(line: str, change: ConnectionChange, *, dropped: bool = False, at: float = 5) -> Verdict:
+        desk = Desk("SERIAL-12").act(Act.START).boots().ready().begin("DEV-01").at(3).prints(line)
+        if dropped:
+            desk.act(Act.DROP_LINK)
+        return desk.at(at).add(Connection(Point.TAP, 7, change, FROM)).judged().verdict
+
+    crash, opened = "assert failed: x.c:1", ConnectionChange.OPENED
+    assert after_crash(crash, opened) is FAIL
+    assert after_crash(crash, ConnectionChange.CLOSED) is PASS
+    assert after_crash(crash, opened, dropped=True) is PASS
+    assert after_crash(crash, opened, at=90) is PASS
+    assert after_crash("E (81) task_wdt: Task watchdog got triggered.", opened) is PASS  # it may go on
+
+
+def test_no_start_is_seen_where_a_start_prints_nothing_that_is_known() -> None:
+    def silent_start(profile: Profile) -> tuple[Verdict, Verdict]:
+        desk = Desk("SERIAL-12", profile=profile).begin("DEV-01").prints("[0.1] relay is now true")
+        before = desk.board(SerialCommand.MEMORY, None, 100).judged().verdict
+        desk.act(Act.REBOOT, "reboot").add(Connection(Point.TAP, 7, ConnectionChange.OPENED, FROM))
+        return before, desk.judged().verdict
+
+    assert silent_start(COOLER) == (PASS, INCONCLUSIVE)
+    assert silent_start(PLUG) == (
+        NOT_APPLICABLE,
+        NOT_APPLICABLE,
+    )  # it says nothing of what a start looks like
 
 
 def test_a_board_may_start_when_its_port_is_opened() -> None:

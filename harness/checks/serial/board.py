@@ -280,8 +280,7 @@ def is_from_network(event: Event) -> bool:
         return is_opened(event)
     if isinstance(body, MqttPacket) and body.point is not Point.TAP:
         return False  # it comes from the broker
-    is_packet = isinstance(body, MqttPacket | CoapDatagram | MdnsPacket)
-    return is_packet and body.direction is Direction.FROM_DUT
+    return isinstance(body, MqttPacket | CoapDatagram | MdnsPacket) and body.direction is Direction.FROM_DUT
 
 
 def starts_board(act: Stimulus) -> bool:

@@ -50,7 +50,8 @@ PATIENCE = 3
     basis=Basis.PROFILE,
     purpose="ensure that what the board is asked over the serial line is answered as declared, and in time",
     stimulus="Give each command that only asks",
-    expect="Each has the declared answer within answer_within; a board of which nothing is seen is left undecided",
+    expect="Each has the declared answer within answer_within (a board of which nothing at all is seen is "
+    "left undecided)",
     ics="SERIAL.LINE",
     needs=(Need.SERIAL,),
     usual_cause="The log is printed into the middle of an answer; or the task of the console has the lowest "

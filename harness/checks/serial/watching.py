@@ -5,22 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.case import Case, failed, first, inconclusive, not_applicable, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.security.exposure import forms_of
 from harness.checks.serial.board import (
     UNREADABLE,
     binding_of,
     boots,
+    is_start,
     is_understood,
     line_of,
     printed,
+    shown_start,
     starts_board,
 )
-from harness.model.crashes import crash_in
+from harness.model.crashes import CrashKind, crash_in, knows_boot
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome
 from harness.trace.events import (
+    Act,
     CheckEnded,
     CheckStarted,
     Direction,
@@ -34,6 +37,24 @@ from harness.trace.events import (
 SHOWN = 8  # events that a pass names
 LAST_WORDS = 5  # lines before a crash that are kept as evidence
 PREVIEW = 120  # characters of a line
+
+SURVIVED = (CrashKind.WATCHDOG, CrashKind.MEMORY)
+"""Firmware may go on after these: a task that hung, or got no memory, was all that there was."""
+
+UPHEAVALS = (
+    *(
+        Act.START,
+        Act.STOP,
+        Act.KILL,
+        Act.REBOOT,
+        Act.FACTORY_RESET,
+        Act.NETWORK_OFF,
+        Act.NETWORK_ON,
+        Act.CONSOLE,
+    ),
+    *(Act.DROP_LINK, Act.REFUSE, Act.ACCEPT, Act.WITHHOLD, Act.RELEASE, Act.RESTART_BROKER),
+)
+"""After these a device may come back to its network without having crashed."""
 
 
 @requirement(
@@ -127,14 +148,18 @@ def _shown(text: str | None) -> str:
     basis=Basis.DERIVED,
     purpose="ensure that the board never starts anew by itself",
     stimulus="Every line that the board prints in the run counts",
-    expect="Each start follows a loss of power, or a command to reboot, to reset, or to join the network",
+    expect="Each start follows a loss of power, or a command to reboot, to reset, or to join the network; a "
+    "crash that is told, and the board back on its network after it, is a start, too",
     ics="SERIAL.LOG",
     needs=(Need.SERIAL,),
     usual_cause="A watchdog that bites when the network is away, a supply that breaks down when the relay "
     "pulls, an update check that restarts on failure.",
 )
 class NoUnexpectedStart(Check):
-    """Passive. A start is explained by an act of the harness since the one before."""
+    """Passive. A start is explained by an act of the harness since the one before.
+
+    A board that prints nothing known when it starts shows none of them, so that it is not said to have none.
+    """
 
     def judge(self, case: Case) -> Outcome:
         starts = boots(case, case.window)
@@ -146,14 +171,51 @@ class NoUnexpectedStart(Check):
                 return failed(f'the board started by itself {where}: "{_shown(line_of(start))}"', start)
             explained += [act, start]
             last_start = start.line
+        if (crash := _crash_and_start(case)) is not None:
+            line, back = crash
+            return failed(f'the board crashed and started anew: "{_shown(line_of(line))}"', line, back)
         lines = printed(case.window)
         if not lines:
             return inconclusive("the board printed no line")
         if (blind := not_watched(case)) is not None:
             return blind
+        if not explained and (silent := _starts_in_silence(case)) is not None:
+            return silent
         if not explained:
             return passed(f"no start of the board in {len(lines)} lines", lines[-SHOWN:])
         return passed(f"{len(starts)} starts of the board, each on command", explained[-2 * SHOWN :])
+
+
+def _crash_and_start(case: Case) -> tuple[Event, Event] | None:
+    """A crash that the board told, and what shows that it had started anew within its boot time.
+
+    That it comes back to its network shows it where it prints nothing known when it starts; unless something
+    was done to its power or its network since the crash, which brings it back there as well.
+    """
+    binding, crash = binding_of(case.profile), None
+    for event in case.window:
+        told = crash_in(binding, line) if (line := line_of(event)) is not None else None
+        if told is not None and told.kind not in SURVIVED:
+            crash = event
+        elif crash is None:
+            continue
+        elif isinstance(event.body, Stimulus) and event.body.act in UPHEAVALS:
+            crash = None
+        elif event.time - crash.time <= case.profile.behaviour.boot and is_start(binding, event):
+            return crash, event
+    return None
+
+
+def _starts_in_silence(case: Case) -> Outcome | None:
+    """Why no start in the log means nothing: the board would print nothing that is known to tell one."""
+    binding = binding_of(case.profile)
+    act = first(case.acts(), lambda seen: starts_board(seen.what))
+    if act is not None and shown_start(case, case.window, act.line) is not None:
+        message = (
+            "the board was started, and printed nothing that tells a start (bindings.serial.patterns.boot)"
+        )
+        return inconclusive(message, act) if knows_boot(binding) else not_applicable(message)
+    return None if knows_boot(binding) else not_applicable("the profile does not say what a start looks like")
 
 
 def _reason_for(events: Sequence[Event], after: int, start: Event) -> Event | None:
