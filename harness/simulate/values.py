@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.rule import Condition
-from harness.model.schema import DataSchema, DataType
+from harness.model.schema import DataSchema, DataType, same_value
 
 _NUMERIC = (DataType.INTEGER, DataType.NUMBER)
 
@@ -67,6 +67,22 @@ def nearest_legal(schema: DataSchema, value: Value) -> Value:
     low = -math.inf if schema.minimum is None else schema.minimum
     high = math.inf if schema.maximum is None else schema.maximum
     return _on_step(schema, min(max(value, low), high), low, high)
+
+
+def another(schema: DataSchema, present: Value) -> Value:
+    """A legal value that is not ``present``; ``present`` itself where none comes to mind."""
+    text = "x" * (schema.min_length or 1)
+    candidates = (
+        *(schema.enum or ()),
+        False,
+        True,
+        schema.maximum,
+        schema.minimum,
+        nearest_legal(schema, 0),
+        text,
+    )
+    fitting = (value for value in candidates if value is not None and schema.accepts(value))
+    return next((value for value in fitting if not same_value(value, present)), present)
 
 
 def _on_step(schema: DataSchema, value: float, low: float, high: float) -> Value:

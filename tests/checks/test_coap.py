@@ -195,6 +195,32 @@ def test_a_repeated_datagram_is_no_second_notification() -> None:
     assert talk.judged().verdict is Verdict.PASS
 
 
+# Registrations
+
+
+def registered_again(*, first: bool = True, second: int | None) -> Verdict:
+    """The verdict where a client registers a second time; ``second`` is the Observe option that it gets."""
+    talk = Conversation("COAP-OBS-10")
+    witness, client = talk.get(observe=0, local="w"), talk.get(observe=0, local="a")
+    talk.came(response(witness, observe=1), "w")
+    talk.came(response(client, observe=2 if first else None), "a")
+    again = talk.get(observe=0, token=client.token, local="a")
+    talk.came(response(again, observe=second), "a")
+    for number in (4, 5):
+        talk.stimulus(Act.WRITE, "fridge_setpoint", "5")
+        for asked, local in ((witness, "w"), (client, "a")):
+            talk.acknowledge(talk.notify(asked, number, local, payload=b"5"), local)
+    return talk.judged().verdict
+
+
+def test_who_registers_again_takes_no_further_place() -> None:
+    assert registered_again(second=3) is Verdict.PASS
+    assert registered_again(second=None) is Verdict.FAIL
+    assert (
+        registered_again(first=False, second=None) is Verdict.INCONCLUSIVE
+    )  # there was no place from the start
+
+
 # Ends of observations
 
 

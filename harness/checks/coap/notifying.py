@@ -7,7 +7,7 @@ from itertools import pairwise
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed, warned
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import arrives, deadline, fence, find_levers, observe, observing
+from harness.checks.coap.asking import arrives, cancel, deadline, fence, find_levers, observe, observing
 from harness.checks.coap.registrations import admitted, after, moves, registrations
 from harness.checks.coap.resources import binding_of
 from harness.checks.coap.silence import (
@@ -41,6 +41,23 @@ def room(value: int) -> int:
     return min((1 << bits) - value for bits in (8, 16, 24, 32) if value < 1 << bits)
 
 
+async def use_up(bench: Bench, path: str, last: int) -> int:
+    """Register another client until few values are left; returns the last one that was given away.
+
+    Many devices count responses to registrations and notifications alike; with others this does nothing.
+    """
+    endpoint, deadline = await bench.coap.endpoint(), bench.now + LONGEST
+    while room(last) > FEW and bench.now < deadline:
+        other = await observe(bench, path, endpoint=endpoint)
+        if other.response is None or (given := other.response.observe) is None:
+            break
+        await cancel(bench, other)
+        if given <= last:
+            break
+        last = given
+    return last
+
+
 @requirement(
     "COAP-OBS-05",
     area=Area.COAP,
@@ -49,7 +66,7 @@ def room(value: int) -> int:
     level=Level.MUST,
     purpose="ensure that the values of Observe strictly increase, the first response included",
     stimulus="Observe; change the state 5 times, and up to 300 times where the value nears the end of one, "
-    "two or three bytes",
+    "two or three bytes; where it may not notify so often, another client uses up values by registering",
     expect="Each value is newer than the one before by the rule of 3.4; at most three bytes",
     ics="COAP.OBSERVE",
     needs=(Need.COAP,),
@@ -75,6 +92,8 @@ class IncreasingObserve(Check):
                 late = bench.now - begin > LONGEST
                 if turn >= FEW and (late or room(last) > MANY - turn):
                     break
+                if turn == FEW and room(last) * (bench.now - begin) / turn > LONGEST:
+                    last = await use_up(bench, lever.setting.path, last)
             if turn % 2:
                 await lever.show(bench, 0, client)
 

@@ -107,7 +107,8 @@ class PromisedNotification(Check):
     level=Level.MUST,
     purpose="ensure that a registration with the same token replaces the earlier one",
     stimulus="Register twice with one token; change the state, which another observer sees, too",
-    expect="As many notifications as the other observer gets: one for each change",
+    expect="It is accepted, for it takes no further place; as many notifications as the other observer "
+    "gets: one for each change",
     ics="COAP.OBSERVE",
     needs=(Need.COAP,),
     usual_cause="Each registration is appended to the list of observers without a look for the same client "
@@ -127,6 +128,13 @@ class RepeatedRegistration(Check):
 
     def judge(self, case: Case) -> Outcome:
         witness, first, second = registrations(case)
+        is_refused = second.answered(coap.Code.CONTENT) and not admitted(second)
+        if admitted(witness) and admitted(first) and is_refused:
+            return failed(
+                "a client that observes already was refused as if it wanted a further place",
+                first.evidence[:2],
+                second.evidence[:2],
+            )
         if not all(map(admitted, (witness, first, second))):
             return inconclusive("a registration was not accepted", *second.evidence)
         told, reference = second.notifications, witness.notifications

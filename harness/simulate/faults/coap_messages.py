@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from harness.model.base import Value
 from harness.simulate.coap_habits import Duplicates
 from harness.simulate.faults import fault
 from harness.simulate.faults.coap_rewriting import (
@@ -22,7 +23,7 @@ from harness.simulate.faults.coap_rewriting import (
     token_of,
     with_type,
 )
-from harness.simulate.values import default_value
+from harness.simulate.values import another
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
@@ -262,14 +263,16 @@ def malformed_hangs(device: SimulatedDevice) -> None:
     applies=has_setting,
 )
 def buffer_overrun(device: SimulatedDevice) -> None:
-    """What lies behind the buffer is the state."""
+    """What lies behind the buffer is the state, and becomes the same each time."""
+    left: dict[str, Value] = {}
 
     def overrun(datagram: bytes) -> list[bytes]:
         if len(datagram) > LONGEST_MESSAGE:
             for name, schema in device.profile.properties.items():
-                if schema.writable:
-                    other = not device.core.truth(name) if schema.type == "boolean" else schema.maximum
-                    device.core.command(name, other if other is not None else default_value(schema))
+                if schema.writable and name not in left:
+                    left[name] = another(schema, device.core.truth(name))
+            for name, value in left.items():
+                device.core.command(name, value)
         return [datagram]
 
     front(device).incoming.append(overrun)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -98,19 +99,53 @@ def link_missing(device: SimulatedDevice) -> None:
     front(device).bend(bend_link=lambda link: None if link.target == last else link)
 
 
+def has_unobserved_setting(profile: Profile) -> bool:
+    """A device with a property or an action that the profile declares not to be observed."""
+    binding = profile.bindings.coap
+    return binding is not None and bool(
+        binding.actions or any(not bound.observe for bound in binding.properties.values())
+    )
+
+
+def has_resources(profile: Profile) -> bool:
+    """A device with resources of which the profile does not say whether they can be observed."""
+    return profile.bindings.coap is not None and bool(profile.bindings.coap.resources)
+
+
 @fault(
     name="coap-links-claim-observation",
-    title="lists every resource as observable",
+    title="lists every property and action as observable",
     breaks=("PROFILE-20", "COAP-LINK-04"),
     seen_as="F-COAP-30",
-    applies=has_coap,
+    applies=has_unobserved_setting,
 )
 def links_claim_observation(device: SimulatedDevice) -> None:
     """Copied from the first line to all others."""
+    binding = device.profile.bindings.coap
+    assert binding is not None
+    paths = {bound.path for bound in binding.properties.values()}
+    _claim_observation(device, paths | {action.path for action in binding.actions.values()})
 
+
+@fault(
+    name="coap-files-claim-observation",
+    title="lists its files, which never change, as observable",
+    breaks=("COAP-LINK-04",),
+    seen_as="F-COAP-30",
+    applies=has_resources,
+)
+def files_claim_observation(device: SimulatedDevice) -> None:
+    """The attribute is a default of the framework."""
+    binding = device.profile.bindings.coap
+    assert binding is not None
+    _claim_observation(device, {resource.path for resource in binding.resources})
+
+
+def _claim_observation(device: SimulatedDevice, paths: Collection[str]) -> None:
     def claimed(link: Link) -> Link:
-        kept = tuple(each for each in link.attributes if each[0] != "obs")
-        return replace(link, attributes=(*kept, ("obs", None)))
+        if link.target not in paths or ("obs", None) in link.attributes:
+            return link
+        return replace(link, attributes=(*link.attributes, ("obs", None)))
 
     front(device).bend(bend_link=claimed)
 
