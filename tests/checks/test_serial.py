@@ -263,7 +263,8 @@ def test_a_crash_and_a_return_to_the_network_are_a_start() -> None:
 
     crash, opened = "assert failed: x.c:1", ConnectionChange.OPENED
     assert after_crash(crash, opened) is FAIL
-    assert after_crash(crash, ConnectionChange.CLOSED) is PASS
+    assert after_crash(crash, ConnectionChange.CLOSED) is INCONCLUSIVE  # it may still come
+    assert after_crash(crash, ConnectionChange.CLOSED, at=90) is PASS
     assert after_crash(crash, opened, dropped=True) is PASS
     assert after_crash(crash, opened, at=90) is PASS
     assert after_crash("E (81) task_wdt: Task watchdog got triggered.", opened) is PASS  # it may go on

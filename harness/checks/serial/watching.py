@@ -20,6 +20,7 @@ from harness.checks.serial.board import (
     starts_board,
 )
 from harness.model.crashes import CrashKind, crash_in, knows_boot
+from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome
 from harness.trace.events import (
@@ -159,7 +160,14 @@ class NoUnexpectedStart(Check):
     """Passive. A start is explained by an act of the harness since the one before.
 
     A board that prints nothing known when it starts shows none of them, so that it is not said to have none.
+    One that has just crashed is waited for.
     """
+
+    def patience(self, profile: Profile) -> float:
+        return profile.behaviour.boot
+
+    def patience_imposed_by(self, profile: Profile) -> str:
+        return "profile: behaviour.boot"
 
     def judge(self, case: Case) -> Outcome:
         starts = boots(case, case.window)
@@ -171,9 +179,11 @@ class NoUnexpectedStart(Check):
                 return failed(f'the board started by itself {where}: "{_shown(line_of(start))}"', start)
             explained += [act, start]
             last_start = start.line
-        if (crash := _crash_and_start(case)) is not None:
-            line, back = crash
-            return failed(f'the board crashed and started anew: "{_shown(line_of(line))}"', line, back)
+        crash, back = _crash_and_start(case)
+        if crash is not None and back is not None:
+            return failed(f'the board crashed and started anew: "{_shown(line_of(crash))}"', crash, back)
+        if crash is not None and case.window[-1].time - crash.time < case.profile.behaviour.boot:
+            return inconclusive("the board has crashed, and had no time yet to start anew", crash)
         lines = printed(case.window)
         if not lines:
             return inconclusive("the board printed no line")
@@ -186,8 +196,10 @@ class NoUnexpectedStart(Check):
         return passed(f"{len(starts)} starts of the board, each on command", explained[-2 * SHOWN :])
 
 
-def _crash_and_start(case: Case) -> tuple[Event, Event] | None:
+def _crash_and_start(case: Case) -> tuple[Event | None, Event | None]:
     """A crash that the board told, and what shows that it had started anew within its boot time.
+
+    The newest crash alone, where nothing does.
 
     That it comes back to its network shows it where it prints nothing known when it starts; unless something
     was done to its power or its network since the crash, which brings it back there as well.
@@ -203,7 +215,7 @@ def _crash_and_start(case: Case) -> tuple[Event, Event] | None:
             crash = None
         elif event.time - crash.time <= case.profile.behaviour.boot and is_start(binding, event):
             return crash, event
-    return None
+    return crash, None
 
 
 def _starts_in_silence(case: Case) -> Outcome | None:
