@@ -146,14 +146,16 @@ class MqttFront:
 
     async def _live(self) -> None:
         failures = attempts = 0  # attempts that failed since the last session
+        held = True  # the last session was long enough for telling all
         while True:
-            if self._binding.sleep is not None and not failures:
+            if self._binding.sleep is not None and held:
                 await self._sleep(self._binding.sleep.wakes_every)
             lasted = await self._session()
             if lasted is None:
-                failures = attempts = 0
+                failures, attempts, held = 0, 0, True
                 continue  # it ended the session by itself, to sleep
-            stable = lasted >= self._binding.reconnect.first or not self.habits.minds_short_sessions
+            held = lasted >= self._binding.reconnect.first
+            stable = held or not self.habits.minds_short_sessions
             failures = 0 if lasted > 0 and stable else failures + 1
             attempts = 0 if lasted > 0 else attempts + 1
             limit = self.habits.reconnects

@@ -282,6 +282,8 @@ def turned_away(*pauses: float, back: bool = True) -> Run:
         ((0.9, 0.2, 3.0), "pass"),  # full jitter: each between nothing and a growing limit
         ((5.0, 5.0, 5.0), "fail"),  # long, but not growing
         ((15.0, 14.0, 16.0), "pass"),  # as long as the profile allows
+        ((0.1, 1.0, 1.0), "fail"),  # at once, and from then on always the same
+        ((0.1, 1.0, 2.0), "pass"),
     ],
 )
 def test_growth_is_told_from_chance(pauses: tuple[float, ...], verdict: str) -> None:
@@ -290,6 +292,17 @@ def test_growth_is_told_from_chance(pauses: tuple[float, ...], verdict: str) -> 
 
 def test_who_gives_up_is_found() -> None:
     assert turned_away(1.0, 2.0, 4.0, back=False).judged().verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("before", "after", "verdict"), [(0.0, 30.0, "fail"), (30.0, 0.5, "pass")])
+def test_a_pause_counts_until_somebody_operates_the_device(before: float, after: float, verdict: str) -> None:
+    """One that sleeps comes when it is woken, and says nothing of its pauses by that."""
+    run = turned_away(1.0, 1.0, 0.0, back=False)
+    run.now += before
+    run.act(Act.LOCAL, "door")
+    run.now += after
+    run.session(4)
+    assert run.judged().verdict == verdict
 
 
 def test_a_series_ends_when_the_device_was_let_in() -> None:

@@ -69,6 +69,7 @@ class ComesBackInTime(Check):
         return passed(f"{len(shown) // 2} times it tried to come back in time", shown)
 
 
+AT_ONCE = 0.5  # seconds within which an attempt was made without a pause
 ROUNDS = (2, 4)  # connections turned away; the second round only where the first does not show growth
 GROWTH = 2.0  # by this factor a later pause has to be longer than the first …
 FULL_GROWN = 0.5  # share of the declared maximum from which on no further growth is asked for
@@ -80,40 +81,44 @@ class Series:
     """Attempts of the device while it was turned away, and the one by which it was let in."""
 
     how: str | None  # the first way in which it was turned away
-    pauses: Sequence[float]  # seconds from the end of a connection to the next attempt
+    pauses: Sequence[float]  # seconds from the end of a connection to the next attempt, or to being operated
     events: Sequence[Event]  # the openings and ends of the connections
 
     def grows(self, profile: Profile) -> bool:
         """Whether the pauses grow, chance allowed for, or are as long as they may become."""
         declared = binding_of(profile).reconnect
-        if not self.pauses:
+        if max(self.pauses[1:], default=0.0) >= FULL_GROWN * declared.maximum:
+            return True
+        # The first attempt may be made at once: the pause after it is not yet one that has grown.
+        grown = self.pauses[1:] if self.pauses and self.pauses[0] < AT_ONCE else self.pauses
+        if len(grown) < 2:
             return False
-        beginning, longest = self.pauses[0], max(self.pauses[1:], default=0.0)
-        beyond = BEYOND_FIRST * declared.first
-        return (
-            longest >= GROWTH * beginning
-            or beginning <= beyond < longest
-            or longest >= FULL_GROWN * declared.maximum
-        )
+        beginning, longest = grown[0], max(grown[1:])
+        return longest >= GROWTH * beginning or beginning <= BEYOND_FIRST * declared.first < longest
 
     @property
     def text(self) -> str:
-        """The pauses for people."""
-        return ", ".join(f"{pause:.1f}" for pause in self.pauses) + " s"
+        """The pauses for people, without those that were none."""
+        shown = [f"{pause:.1f}" for pause in self.pauses if pause >= 0.05] or ["0.0"]
+        return ", ".join(shown) + " s"
 
 
-async def turn_away(bench: Bench, *how: tuple[Refusal, int]) -> None:
+async def turn_away(bench: Bench, *how: tuple[Refusal, int]) -> bool:
     """Cut the connection, turn the next ones away in these ways in turn, then take the device again.
 
-    Where its pauses do not grow, once more and longer: random pauses may hide growth for a while.
+    Where its pauses do not grow, once more and longer: random pauses may hide growth for a while. Returns
+    whether the device came back each time.
     """
     for attempts in ROUNDS:
         await connected(bench)
         await settled(bench)
         begin = bench.mark()
         is_back = await _turn_away(bench, [how[index % len(how)] for index in range(attempts)])
-        if not is_back or any(series.grows(bench.profile) for series in series_of(bench.trace[begin:])):
-            return
+        if not is_back:
+            return False
+        if any(series.grows(bench.profile) for series in series_of(bench.trace[begin:])):
+            break
+    return True
 
 
 async def _turn_away(bench: Bench, how: Sequence[tuple[Refusal, int]]) -> bool:
@@ -141,27 +146,33 @@ async def _turn_away(bench: Bench, how: Sequence[tuple[Refusal, int]]) -> bool:
 
 
 def series_of(events: Sequence[Event]) -> list[Series]:
-    """The series of attempts, each from the first refusal on until the device was let in."""
+    """The series of attempts, each from the first refusal on until the device was let in.
+
+    A sleeping device is operated, to wake it: its own pause ends there, however soon it comes.
+    """
     found: list[Series] = []
     pauses: list[float] = []
     shown: list[Event] = []
     ended: Event | None = None
+    operated: float | None = None  # when, since the last connection ended
     refusing = inside = False
     for event in events:
         body = event.body
         if isinstance(body, Stimulus) and body.act is Act.REFUSE:
             if not inside:
-                ended, pauses, shown = None, [], []
+                ended, operated, pauses, shown = None, None, [], []
                 found.append(Series(body.name, pauses, shown))
             refusing = inside = True
         elif is_act(event, Act.ACCEPT):
             refusing = False
+        elif is_act(event, Act.LOCAL) and operated is None:
+            operated = event.time
         elif inside and isinstance(body, Connection) and body.point is Point.TAP:
             if body.change is not ConnectionChange.OPENED:
-                ended = event
+                ended, operated = event, None
                 continue
             if ended is not None:
-                pauses.append(event.time - ended.time)
+                pauses.append((event.time if operated is None else operated) - ended.time)
                 shown += [ended, event]
             inside = refusing
     return found
@@ -219,7 +230,7 @@ def _words(how: str | None) -> str:
     purpose="ensure that the IUT, when its CONNECT is refused, neither hammers the broker nor goes on as if "
     "it were connected",
     stimulus="Answer the next CONNECT packets with the return codes 3 (server unavailable) and 5 (not "
-    "authorized) in turn, then let the DUT in",
+    "authorized) in turn, then let the DUT in; one that sleeps is operated",
     expect="Nothing but CONNECT on a refused connection; growing pauses between the attempts; it comes back",
     ics="MQTT.CLIENT",
     needs=(Need.TAP,),
@@ -252,7 +263,7 @@ class RefusedConnection(Check):
     purpose="ensure that the IUT comes back with growing, random pauses after it has lost the broker, also "
     "when each session is ended at once",
     stimulus="Reset the next connections, then let the DUT in; later accept the next ones, but end them at "
-    "once",
+    "once; a DUT that sleeps is operated before and after",
     expect="Growing pauses between the attempts; the DUT comes back when it is let in",
     ics="MQTT.CLIENT",
     needs=(Need.TAP,),
@@ -263,8 +274,8 @@ class BacksOff(Check):
     """Turns the device away in two ways, one after the other."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        await turn_away(bench, (Refusal.RESET, 0))
-        await turn_away(bench, (Refusal.KICK, 0))
+        if await turn_away(bench, (Refusal.RESET, 0)):
+            await turn_away(bench, (Refusal.KICK, 0))
 
     def judge(self, case: Case) -> Outcome:
         return backed_off(case)

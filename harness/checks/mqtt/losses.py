@@ -58,24 +58,45 @@ async def ensure_restart(bench: Bench) -> None:
 async def connected(bench: Bench) -> None:
     """See to it that the device is connected: a sleeping one is woken by operating it.
 
-    Raises CannotStimulateError when it cannot be woken.
+    One that stays away has its power cycled: what an earlier check brought it to is not for this one to
+    judge. Raises CannotStimulateError when it cannot be woken.
     """
-    if binding_of(bench.profile).sleep is None or bench.tap.connected:
-        return
+    if binding_of(bench.profile).sleep is not None and not await _woken(bench):
+        await _power_cycled(bench)
+
+
+async def _woken(bench: Bench) -> bool:
+    """Operate a sleeping device, if it is not connected anyway. Returns whether it connected."""
+    if bench.tap.connected:
+        return True
     since = bench.mark()
     await wake(bench)
+    return await _connects(bench, since)
+
+
+async def _power_cycled(bench: Bench) -> None:
+    """Cut the power of a device that does not connect when it is operated, and have it connect."""
+    if bench.offers(Need.POWER):
+        bench.note("the device does not connect when it is operated: its power is cycled")
+        since = bench.mark()
+        await bench.power.kill()
+        await bench.power.start()
+        if await _connects(bench, since):
+            return
+    raise CannotStimulateError("the device did not connect when it was operated")
+
+
+async def _connects(bench: Bench, since: int) -> bool:
+    """Wait until a device that was woken or started has connected."""
     behaviour = bench.profile.behaviour
-    limit = behaviour.report_local + max(behaviour.boot, behaviour.reconnect)
-    woken = await bench.until(
+    accepted = await bench.until(
         is_accepted,
-        within=limit,
+        within=behaviour.report_local + max(behaviour.boot, behaviour.reconnect),
         what="the device to wake and connect",
         since=since,
         imposed_by=RECONNECT,
     )
-    if woken:
-        return
-    raise CannotStimulateError("the device did not connect when it was operated")
+    return accepted is not None
 
 
 async def wake(bench: Bench) -> None:
@@ -101,8 +122,7 @@ async def returned(bench: Bench) -> bool:
     """Wait until the device is back after a loss. A sleeping one comes back when it is operated."""
     if binding_of(bench.profile).sleep is None:
         return await bench.ready()
-    await connected(bench)
-    return True
+    return await _woken(bench)
 
 
 async def settled(bench: Bench) -> None:
@@ -140,6 +160,12 @@ def is_closed_by_device(event: Event) -> bool:
         and body.change is not ConnectionChange.OPENED
         and body.by is Direction.FROM_DUT
     )
+
+
+def is_opened(event: Event) -> bool:
+    """Whether the device opens a connection."""
+    body = event.body
+    return isinstance(body, Connection) and body.point is Point.TAP and body.change is ConnectionChange.OPENED
 
 
 def is_accepted(event: Event) -> bool:
