@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from harness.checks.behaviour.values import NUMERIC, limits
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence
@@ -21,26 +23,37 @@ _ZEROS: dict[DataType, Value] = {
 }
 
 
-async def obeys_at_last(bench: Bench, setting: Setting) -> None:
-    """Command the device; once more when it had to come back first."""
+async def obeys_at_last(bench: Bench, setting: Setting) -> bool:
+    """Command the device; once more when it had to come back first. Returns whether it obeyed."""
     for _ in range(2):
-        present = await present_value(bench, setting)
-        others = [value for value in setting.values if not same_value(value, present)]
-        # Not what a device makes of nothing, if there is a choice: the one would pass for the other.
-        telling = [value for value in others if not _is_nothing(bench.profile, setting, value)]
-        if await command(bench, setting, (telling or others)[0]):
-            return
+        if await obeys(bench, setting):
+            return True
         await returned(bench)
+    return False
+
+
+async def obeys(bench: Bench, setting: Setting) -> bool:
+    """Command something else than there is. Returns whether the device obeyed while that was awaited."""
+    present = await present_value(bench, setting)
+    others = [value for value in setting.values if not same_value(value, present)]
+    # Not what a device makes of nothing, if there is a choice: the one would pass for the other.
+    telling = [value for value in others if not _is_nothing(bench.profile, setting, value)]
+    return await command(bench, setting, (telling or others)[0]) is not None
 
 
 def obeys_between(
-    case: Case, begin: int, end: int, *, but: Report | None = None
+    case: Case, begin: int, end: int, *, but: Report | None = None, within: float = inf
 ) -> tuple[Evidence, Evidence] | None:
-    """A command and its effect between two lines; not one for what had been reported before, in ``but``."""
+    """A command and its effect between two lines, no later than ``within`` seconds.
+
+    Not one for what had been reported before, in ``but``.
+    """
     for write in case.acts(Act.WRITE):
         effect = effect_of(case, write)
         known = but is not None and same_value(but.value, written(write))
-        if effect is not None and begin < write.line and effect.event.line < end and not known:
+        if effect is None or known or not begin < write.line < effect.event.line < end:
+            continue
+        if effect.time <= write.event.time + within:
             return write, effect
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.case import Case, Evidence, Seen, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.commands import (
     Setting,
@@ -21,7 +21,7 @@ from harness.checks.mqtt.commands import (
     the_setting,
     written,
 )
-from harness.checks.mqtt.delivering import answers, deliveries
+from harness.checks.mqtt.delivering import answers
 from harness.checks.mqtt.fences import leave_nothing, nothing_of, obeys_at_last, obeys_between
 from harness.checks.mqtt.losses import returned, settled
 from harness.checks.mqtt.sessions import breaches, so_far, tapped
@@ -33,7 +33,7 @@ from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
-from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point
+from harness.trace.events import Act, Direction, Event, Fate, MqttPacket
 
 REMAINING_LENGTHS = (127, 128, 16383, 16384)  # the last of one and the first of the next number of bytes
 
@@ -235,81 +235,6 @@ def _lengths(profile: Profile) -> list[int]:
 def _overhead(setting: Setting, level: int) -> int:
     """Bytes of a command's Remaining Length that are not payload: topic, packet identifier, properties."""
     return 2 + len(setting.topic.encode()) + 2 * setting.qos + (level == mqtt.MQTT_5)
-
-
-@requirement(
-    "MQTT-DEV-017",
-    area=Area.MQTT,
-    standard="MQTT 3.1.1 + 5.0, EN 303 645",
-    clause="3.1.1: 2.2.3; 5.0: [MQTT-3.1.2-24]; EN 303 645: 5.13-1",
-    level=Level.SHOULD,
-    basis=Basis.DERIVED,
-    purpose="ensure that the IUT survives a message larger than it can hold",
-    stimulus="Publish 4 kB to a command topic, then 64 kB that are retained; cut the connection, so that the "
-    "retained message meets the DUT on its return; command it each time",
-    expect="The DUT drops the message, or disconnects; it obeys afterwards, also while the retained message "
-    "is there",
-    ics="MQTT.SUB",
-    needs=(Need.TAP, Need.BROKER),
-    usual_cause="The packet is copied into a fixed buffer without looking at its length; if the message is "
-    "retained, the device meets it again after each restart, for ever.",
-)
-class SurvivesLargeMessages(Check):
-    """A legal command after each large message shows that the device is alive."""
-
-    def subjects(self, profile: Profile) -> Iterable[Subject]:
-        return commanded(profile)
-
-    async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        setting = the_setting(bench)
-        small, large = _too_large(bench.profile)
-        await bench.mqtt.publish(setting.topic, small, qos=setting.qos)
-        await obeys_at_last(bench, setting)
-        try:
-            await bench.mqtt.publish(setting.topic, large, qos=setting.qos, retain=True)
-            await obeys_at_last(bench, setting)
-            await settled(bench)
-            bench.tap.drop()
-            await returned(bench)
-            await obeys_at_last(bench, setting)
-        finally:
-            # An empty message makes the broker forget the retained one (3.3.1.3).
-            await bench.mqtt.publish(setting.topic, b"", qos=setting.qos, retain=True)
-            await returned(bench)
-
-    def judge(self, case: Case) -> Outcome:
-        small, large = _too_large(case.profile)
-        ours = case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, point=Point.CLIENT)
-        alone = first(ours, lambda seen: seen.what.payload == small)
-        kept = first(ours, lambda seen: seen.what.payload == large)
-        cut = case.acts(Act.DROP_LINK)
-        cleared = first(ours, lambda seen: seen.what.retain and not seen.what.payload)
-        met = [seen for seen in deliveries(case) if seen.what.payload in (small, large)]
-        stages = (
-            (alone, kept, small, f"after a message of {len(small)} bytes"),
-            (kept, cut[0] if cut else None, large, f"after a message of {len(large)} bytes"),
-            (cut[0] if cut else None, cleared, large, f"while {len(large)} bytes are retained for it"),
-        )
-        shown: list[Evidence] = []
-        for begin, end, payload, when in stages:
-            if begin is None or end is None or not _is_met(met, begin.line, end.line, payload):
-                return inconclusive("the broker did not deliver the large messages each time", met)
-            obeyed_between = obeys_between(case, begin.line, end.line)
-            if obeyed_between is None:
-                return failed(f"the device obeys no more {when}", met)
-            shown += obeyed_between
-        return passed(f"{len(small)} and {len(large)} bytes were survived", met, shown)
-
-
-def _is_met(met: Sequence[Seen[mqtt.Publish, MqttPacket]], begin: int, end: int, payload: bytes) -> bool:
-    """Whether a message with that payload reached the device between two lines."""
-    return any(begin < seen.line < end and seen.what.payload == payload for seen in met)
-
-
-def _too_large(profile: Profile) -> tuple[bytes, bytes]:
-    """Two payloads larger than the profile declares, neither of which commands anything."""
-    limit = binding_of(profile).maximum_payload
-    return b"x" * max(4096, limit + 1), b"x" * max(65536, 2 * limit)
 
 
 @requirement(

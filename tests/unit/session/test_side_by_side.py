@@ -134,6 +134,23 @@ def test_a_lane_whose_time_is_over_says_what_it_waited_for_and_the_others_go_on(
     assert set(verdicts(results[healthy.name]).values()) <= {"pass", "not-applicable"}
 
 
+def test_a_device_that_crashes_again_and_again_is_judged_before_its_time_is_over() -> None:
+    """A check that has seen it twice does not wait for it a third time."""
+    (spec,) = lanes(PROFILES / "door-lock.yaml", "large-message-crashes")
+    profile, mqtt = spec.profile, spec.profile.bindings.mqtt
+    assert mqtt is not None
+    slow = mqtt.model_copy(
+        update={"keep_alive": 5, "reconnect": mqtt.reconnect.model_copy(update={"maximum": 60})}
+    )
+    late = profile.model_copy(
+        update={
+            "bindings": profile.bindings.model_copy(update={"mqtt": slow}),
+            "behaviour": profile.behaviour.model_copy(update={"reconnect": 60}),
+        }
+    )
+    assert alone(replace(spec, profile=late), ["MQTT-DEV-017"]) == {"MQTT-DEV-017": "warn"}
+
+
 def test_a_lane_whose_trace_is_full_says_so_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "EVENT_LIMIT", 1500)
     flooding, healthy = specs = lanes(PLUG, "floods", None)
