@@ -21,6 +21,16 @@ def has_to_ping(profile: Profile) -> bool:
     return stays_connected(profile) and (heartbeat is None or mqtt is None or heartbeat > mqtt.keep_alive)
 
 
+def shows_untold_states(profile: Profile) -> bool:
+    """A device with retained states that no heartbeat tells in the time that it has for coming back."""
+    behaviour = profile.behaviour
+    retains = binding(lambda mqtt: any(bound.retain for bound in mqtt.properties.values()))
+    # The first beat may come after half a period.
+    return retains(profile) and (
+        behaviour.heartbeat is None or behaviour.heartbeat / 2 >= behaviour.reconnect
+    )
+
+
 @fault(
     name="pings-late",
     title="pings later than its keep-alive asks for",
@@ -73,7 +83,7 @@ def subscribes_once(device: SimulatedDevice) -> None:
     title="publishes its states only at the first connection",
     breaks=("DEV-16", "PROFILE-05"),
     seen_as="F-MQTT-25",
-    applies=binding(lambda mqtt: any(bound.retain for bound in mqtt.properties.values())),
+    applies=shows_untold_states,
 )
 def states_told_once(device: SimulatedDevice) -> None:
     """After a restart of the broker everybody waits for the next change."""
