@@ -254,16 +254,21 @@ class Lane:
             )
 
     async def _not_ready(self, bench: LabBench) -> str | None:
-        """Why the DUT cannot be checked now; None when it can. A dead one is power-cycled once."""
+        """Why the DUT cannot be checked now; None when it can. What helps a dead one is tried once."""
         if self._dead:
             return self._dead
         if await bench.ready():
             return None
-        if bench.offers(Need.POWER):
-            self._recorder.record(Note("the device does not come back by itself: its power is cycled"))
+        for need, what, help_it in (
+            (Need.POWER, "its power is cycled", _cycle_power),
+            # What the broker keeps for it may be what it does not survive.
+            (Need.RESTART, "the broker is restarted without all that it kept", _wipe_broker),
+        ):
+            if not bench.offers(need):
+                continue
+            self._recorder.record(Note(f"the device does not come back by itself: {what}"))
             try:
-                await bench.power.kill()
-                await bench.power.start()
+                await help_it(bench)
             except CannotStimulateError as reason:
                 self._recorder.record(Note(str(reason)))
             if await bench.ready():
@@ -275,3 +280,12 @@ class Lane:
         """The longest time that a profile's own rule may make a check wait."""
         patience = PEOPLE_TAKE if self.target.asks_people else 0.0
         return 4 * longest_rule(self.profile) + dead_link_allowance(self.profile) + patience
+
+
+async def _cycle_power(bench: LabBench) -> None:
+    await bench.power.kill()
+    await bench.power.start()
+
+
+async def _wipe_broker(bench: LabBench) -> None:
+    await bench.mqtt.restart_broker(wipe=True)

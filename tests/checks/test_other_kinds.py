@@ -6,7 +6,7 @@ import pytest
 
 from harness.model.verdict import Verdict
 from harness.session.judging import result_of_trace
-from harness.trace.events import CheckEnded, CoapDatagram
+from harness.trace.events import Act, CheckEnded, CoapDatagram, Stimulus
 from tests.checks.driving import FURTHER, SHIPPED, check_simulated
 
 SEEN = [
@@ -71,6 +71,17 @@ SEEN = [
     ("garden-light", "coap-registrations-pile-up", "COAP-OBS-10"),
     # Its keys have been used before, and the network knows nothing of it.
     ("refrigerator", "local-change-unreported", "DEV-08 SERIAL-01 SERIAL-05"),
+    # It sleeps, and is operated in vain when it has given up.
+    ("contact-sensor", "gives-up-reconnecting", "MQTT-DEV-022"),
+    ("motion-sensor", "gives-up-reconnecting", "MQTT-DEV-022"),
+    ("remote-control", "gives-up-reconnecting", "MQTT-DEV-022"),
+    ("contact-sensor", "gives-up-reconnecting", "MQTT-DEV-023"),
+    # It sleeps, and is woken: the pause that this ends is not its own.
+    ("contact-sensor", "short-sessions-forgotten", "MQTT-DEV-023"),
+    ("motion-sensor", "short-sessions-forgotten", "MQTT-DEV-023"),
+    ("remote-control", "short-sessions-forgotten", "MQTT-DEV-023"),
+    # Its session is kept: between two crashes it obeys what was commanded while it was away.
+    ("pill-dispenser", "large-message-crashes", "MQTT-DEV-017"),
 ]
 PATHS = {path.stem: path for path in (*SHIPPED, *FURTHER)}
 
@@ -105,3 +116,20 @@ def test_what_the_run_has_read_is_not_asked_for_again() -> None:
     asked = [type(event.body) for event in read.events]
     assert CoapDatagram in asked
     assert CoapDatagram not in asked[asked.index(CheckEnded) :]
+
+
+def test_a_sleeping_device_that_gave_up_in_one_check_is_there_for_the_next() -> None:
+    """Only a loss of power brings it back: each check says what it saw, not what the one before had done."""
+    selected = ["MQTT-DEV-022", "MQTT-DEV-023"]
+    result = check_simulated(PATHS["motion-sensor"], faults=["gives-up-reconnecting"], select=selected)
+    verdicts = {item.result.check: item.result.outcome.verdict for item in result.judgements}
+    assert verdicts == {"MQTT-DEV-022": Verdict.WARN, "MQTT-DEV-023": Verdict.WARN}
+
+
+def test_what_the_broker_keeps_for_a_device_that_it_kills_does_not_hide_what_else_there_is() -> None:
+    """Its session is kept: the payload that crashed it once comes again as soon as it is back."""
+    result = check_simulated(PATHS["door-lock"], faults=["malformed-crashes"], select=["DEV-04", "SEC-10"])
+    failed = {item.result.id for item in result.judgements if item.result.outcome.verdict is Verdict.FAIL}
+    assert failed == {"DEV-04[locked]", "DEV-04[volume]", "SEC-10[payloads/mqtt]"}
+    acts = [event.body.act for event in result.events if isinstance(event.body, Stimulus)]
+    assert Act.RESTART_BROKER in acts
