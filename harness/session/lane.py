@@ -69,6 +69,7 @@ class Lane:
         self._dead: str | None = None  # why no further check can be run
         self._started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         self._ended: str | None = None  # None: not closed yet
+        self._watched_since: float | None = None  # when the window began that passive checks share
 
     @property
     def bench(self) -> LabBench:
@@ -207,6 +208,7 @@ class Lane:
 
     async def _stimulate(self, planned: PlannedCheck, bench: LabBench) -> None:
         check, subject = planned.check, planned.subject
+        self._watched_since = None
         names = (check.requirement.id, subject.name, subject.transport)
         not_ready = None if self._absent else await self._not_ready(bench)
         if not_ready:
@@ -232,7 +234,12 @@ class Lane:
                 self._recorder.record(Note(f"after {names[0]}, things were not put back: {reason}"))
 
     async def _observe(self, planned: PlannedCheck, bench: LabBench) -> None:
-        """Ask, and prolong the run, while a passive check is not conclusive and may still become so."""
+        """Ask, and prolong the run, while a passive check is not conclusive and may still become so.
+
+        All passive checks in a row look at the same time: what one of them has waited is over for the others.
+        """
+        if self._watched_since is None:
+            self._watched_since = self._recorder.now
         patience = planned.check.patience(self.profile)
         if self._dead or (patience <= 0 and not planned.check.asks):
             return
@@ -245,10 +252,11 @@ class Lane:
             with contextlib.suppress(CannotStimulateError, TimeoutError):
                 async with asyncio.timeout(CHECK_LIMIT):
                     await planned.check.ask(bench, planned.subject)
-        if patience > 0 and not decided():
+        remaining = self._watched_since + patience - self._recorder.now
+        if remaining > 0 and not decided():
             await bench.until(
                 decided,
-                within=patience,
+                within=remaining,
                 imposed_by=planned.check.patience_imposed_by(self.profile),
                 what=f"{planned.id} to be decided by what the device does by itself",
             )

@@ -21,7 +21,7 @@ from harness.session.plan import PlannedCheck, plan
 from harness.session.result import RunResult
 from harness.session.runner import LaneSpec, Runner
 from harness.session.target import Target, needs_met
-from harness.trace.events import RunEnded
+from harness.trace.events import Judged, RunEnded, Wait
 
 PROFILES = Path(__file__).parents[3] / "profiles"
 PLUG = PROFILES / "smart-plug.yaml"
@@ -196,6 +196,51 @@ class Broken(Endless):
     @property
     def passive(self) -> bool:
         return True
+
+
+class Undecided(Endless):
+    """Waits for what the device might do by itself, and never sees it."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+
+    def judge(self, case: Case) -> Outcome:
+        return inconclusive("it did nothing of the kind")
+
+    def patience(self, profile: Profile) -> float:
+        return self._patience
+
+    @property
+    def passive(self) -> bool:
+        return True
+
+
+def undecided(*patience: float) -> list[PlannedCheck]:
+    return [PlannedCheck(Undecided(each), Subject(f"{number}")) for number, each in enumerate(patience)]
+
+
+def waited(result: RunResult, check: str) -> float:
+    """Seconds for which the run was prolonged for a check, from when the device was there for it."""
+    waits = [event.body for event in result.events if isinstance(event.body, Wait)]
+    return sum(wait.seconds for wait in waits if check in wait.what)
+
+
+def test_all_passive_checks_of_a_device_look_at_the_same_time() -> None:
+    (spec,) = lanes(PLUG, None)
+    work = {spec.name: undecided(7.0, 20.0, 0.0, 13.0, 20.0)}
+    result = run([spec], work)[spec.name]
+    judged = [event.time for event in result.events if isinstance(event.body, Judged)]
+    assert judged[-1] - judged[0] == pytest.approx(20.0 - 7.0)
+    assert waited(result, "DEV-01") == pytest.approx(20.0)
+
+
+def test_passive_checks_look_again_after_the_device_was_made_to_do_something() -> None:
+    (spec,) = lanes(PLUG, None)
+    first, second = undecided(10.0, 10.0)
+    (between,) = planned_for([spec], ["MQTT-DEV-030"])[spec.name]
+    result = run([spec], {spec.name: [first, between, second]})[spec.name]
+    assert verdicts(result)["MQTT-DEV-030"] == "pass"
+    assert waited(result, "DEV-01") == pytest.approx(20.0)
 
 
 def test_a_mistake_of_the_harness_is_an_error_of_that_check_alone() -> None:
