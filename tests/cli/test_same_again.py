@@ -84,7 +84,7 @@ def test_all_checks_in_other_processes_are_the_same_run(tmp_path: Path) -> None:
 
 def test_any_number_of_workers_in_any_front_gives_the_same_report(tmp_path: Path) -> None:
     common = ("--simulate", "--seed", "7", *SOME)
-    for workers in ("0", "3"):
+    for workers in ("0", "1"):
         spread = ("--pytest", "-n", workers)
         done = harness("check", *SEVERAL, *common, "--report", tmp_path / workers, *spread)
         assert done.returncode == 0, done.stdout
@@ -98,7 +98,7 @@ def test_any_number_of_workers_in_any_front_gives_the_same_report(tmp_path: Path
         timeout=LIMIT,
     )
     assert [report["lane"] for report in report_of(tmp_path / "0")] == [path.stem for path in SEVERAL]
-    assert_same(tmp_path / "0", tmp_path / "3")
+    assert_same(tmp_path / "0", tmp_path / "1")
     assert_same(tmp_path / "0", tmp_path / "pytest")
 
 
