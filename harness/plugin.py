@@ -7,9 +7,11 @@ the fixture ``dut``.
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +102,7 @@ class CheckItem(pytest.Item):
         super().__init__(**kwargs)
         self.planned = planned
         self.lane = self.parent.name if self.parent else ""
-        self.add_marker(planned.check.requirement.area.value)
+        self.add_marker(_marker(planned.check.requirement.area.value))
         self.judgement: Judgement | None = None
 
     def runtest(self) -> None:
@@ -110,8 +112,8 @@ class CheckItem(pytest.Item):
         run = _run_of(self.config)
         self.judgement = run.result(self)
         outcome = self.judgement.result.outcome
-        self.user_properties.append(("verdict", outcome.verdict.value))
-        self.user_properties.append(("level", self.judgement.requirement.level.value))
+        self.user_properties.append(_property("verdict", outcome.verdict.value))
+        self.user_properties.append(_property("level", self.judgement.requirement.level.value))
         if outcome.verdict in (Verdict.NOT_APPLICABLE, Verdict.INCONCLUSIVE):
             pytest.skip(f"{outcome.verdict}: {outcome.message}")
         if outcome.verdict in (Verdict.FAIL, Verdict.ERROR):
@@ -129,6 +131,17 @@ class CheckItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, None, str]:
         """Where it comes from, for pytest's listings."""
         return self.path, None, f"{self.lane}::{self.name}"
+
+
+# Items are many, and differ little: what they have in common is made once.
+@cache
+def _marker(name: str) -> pytest.MarkDecorator:
+    return getattr(pytest.mark, name)  # type: ignore[no-any-return]
+
+
+@cache
+def _property(name: str, value: str) -> tuple[str, str]:
+    return name, value
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -153,6 +166,7 @@ class HarnessRun:
     """The state of one run of ours inside pytest: lanes, runner, results."""
 
     def __init__(self, config: pytest.Config) -> None:
+        from harness.checks.catalogue import all_checks
         from harness.session.setup import Options, Setup
         from harness.session.target import UsageError
 
@@ -161,6 +175,8 @@ class HarnessRun:
             self.setup = Setup(Options(**{f.name: getattr(config.option, f.name) for f in fields(Options)}))
         except UsageError as problem:
             raise pytest.UsageError(str(problem)) from None
+        all_checks()
+        gc.freeze()  # what is loaded by now stays: it need not be looked through for garbage again and again
         self.runner: Runner | None = None
         self.page: Path | None = None
         self._verdicts: list[tuple[str, str]] = []
@@ -223,8 +239,10 @@ class HarnessRun:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Start all lanes at once: they go on side by side while results are waited for."""
-        self._items = items = [item for item in session.items if isinstance(item, CheckItem)]
+        items = [item for item in session.items if isinstance(item, CheckItem)]
         self._has_checks = bool(items)
+        if self._worker:
+            self._items = items
         if session.config.option.collectonly or self._worker or not items:
             return
         if self._progress is not None:

@@ -25,6 +25,7 @@ from harness.trace.events import (
     RunStarted,
     Stimulus,
 )
+from harness.trace.trace import bodies
 
 T = TypeVar("T")
 B = TypeVar("B")
@@ -93,11 +94,9 @@ class Case:
     ) -> list[Seen[P, MqttPacket]]:
         """MQTT packets of one kind (``mqtt.Packet``: of any), by default those that the DUT itself sent."""
         found = []
-        for event in self.window:
-            body = event.body
+        for event, body in bodies(self.window, MqttPacket):
             if (
-                isinstance(body, MqttPacket)
-                and body.point is point
+                body.point is point
                 and (direction is None or body.direction is direction)
                 and (fate is None or body.fate is fate)
             ):
@@ -109,9 +108,7 @@ class Case:
     def connections(self, point: Point = Point.TAP) -> list[Seen[Connection, Connection]]:
         """Connections of the window that were opened and closed."""
         return [
-            Seen(event, event.body, event.body)
-            for event in self.window
-            if isinstance(event.body, Connection) and event.body.point is point
+            Seen(event, body, body) for event, body in bodies(self.window, Connection) if body.point is point
         ]
 
     def coap(
@@ -119,33 +116,31 @@ class Case:
     ) -> list[Seen[coap.Message, CoapDatagram]]:
         """CoAP messages of the window, decoded; with ``direction`` None, both ways."""
         return [
-            Seen(event, event.body, _coap(event.body.raw))
-            for event in self.window
-            if isinstance(event.body, CoapDatagram)
-            and (direction is None or event.body.direction is direction)
+            Seen(event, body, _coap(body.raw))
+            for event, body in bodies(self.window, CoapDatagram)
+            if direction is None or body.direction is direction
         ]
 
     def mdns(self, direction: Direction | None = Direction.FROM_DUT) -> list[Seen[mdns.Message, MdnsPacket]]:
         """mDNS messages of the window, decoded; with ``direction`` None, all on the link."""
         return [
-            Seen(event, event.body, _mdns(event.body.raw))
-            for event in self.window
-            if isinstance(event.body, MdnsPacket) and direction in (None, event.body.direction)
+            Seen(event, body, _mdns(body.raw))
+            for event, body in bodies(self.window, MdnsPacket)
+            if direction is None or body.direction is direction
         ]
 
     def acts(self, *acts: Act) -> list[Seen[Stimulus, Stimulus]]:
         """What the harness did in the window."""
         return [
-            Seen(event, event.body, event.body)
-            for event in self.window
-            if isinstance(event.body, Stimulus) and (not acts or event.body.act in acts)
+            Seen(event, body, body)
+            for event, body in bodies(self.window, Stimulus)
+            if not acts or body.act in acts
         ]
 
     def over(self, act: Seen[Stimulus, Stimulus]) -> float:
         """When an act was over: at once, or as soon as whoever had to do it by hand said so."""
-        for event in self.window:
-            body = event.body
-            if event.line > act.line and isinstance(body, Stimulus):
+        for event, body in bodies(self.window, Stimulus):
+            if event.line > act.line:
                 return event.time if body.act is Act.DONE and body.name == act.what.name else act.time
         return act.time
 

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dut:
         raise UsageError("--dut is for several devices; add --together")
     console = terminal()
-    front = _Front(Progress(console, quiet=arguments.quiet))
+    front = _Front(Progress(console, quiet=arguments.quiet), lets_go=not arguments.pytest)
     if arguments.listen:
         console.print(f"listening: {arguments.listen} is what the device has to have as its MQTT broker")
     status = pytest.main(_pytest_arguments(arguments), plugins=[front])
@@ -49,12 +49,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 OPERATOR = "operator"
 
+_UNUSED = ("cacheprovider", "doctest", "logging", "stepwise", "tmpdir", "unittest")
+"""Plugins of pytest that do something for each item, and nothing for ours; left there with --pytest."""
+
 
 class _Front:
     """Puts our display in the place of pytest's."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, *, lets_go: bool) -> None:
         self._progress = progress
+        self._lets_go = lets_go  # of items that are done
+        self._session: pytest.Session | None = None
+        self._done = 0
         self.run: plugin.HarnessRun | None = None
         self.failed_itself = False
 
@@ -78,11 +84,17 @@ class _Front:
         self.failed_itself = True
         print(f"harness: the harness itself failed, please report it: {what}", file=sys.stderr)
 
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Let go of the item: those of hundreds of devices would need more memory than their traces."""
+        if self._lets_go and self._session is not None:
+            self._session.items[self._done] = None  # type: ignore[call-overload]
+            self._done += 1
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         run = session.config.pluginmanager.get_plugin(plugin.RUN)
         assert isinstance(run, plugin.HarnessRun)
-        self.run = run
+        self.run, self._session = run, session
 
 
 def _pytest_arguments(arguments: argparse.Namespace) -> list[str]:
@@ -90,7 +102,7 @@ def _pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     given = ["-p", "no:terminal", "-c", os.devnull, "--rootdir", str(Path.cwd()), "--noconftest"]
     # There is no test whose assertions would have to be rewritten; that costs as much as half of the checks.
     given.append("--assert=plain")
-    given += ["-p", "no:cacheprovider"] if not arguments.pytest else []
+    given += [part for name in _UNUSED for part in ("-p", f"no:{name}")] if not arguments.pytest else []
     given += ["-p", "no:labgrid"]  # its plugin for pytest, where it is installed
     given.append("--assert=plain")  # there are no assertions of ours to explain, and rewriting takes time
     given.append("--capture=no")  # what our display writes is for the person who waits, while it happens

@@ -92,7 +92,7 @@ class Timeline:
     left_out: int = 0
 
 
-class Trace:
+class ShownTrace:
     """The events of a run, for reports."""
 
     def __init__(self, events: Sequence[Event]) -> None:

@@ -10,7 +10,7 @@ from functools import cache
 from jinja2 import Environment
 
 from harness.model.verdict import Verdict
-from harness.report.evidence import Row, Timeline, Trace
+from harness.report.evidence import Row, ShownTrace, Timeline
 from harness.report.json_report import CheckVerdict, EvidenceLine, Report, evidence_lines
 from harness.report.templating import environment
 from harness.report.words import AREAS, VERDICTS, conclusion_of
@@ -97,7 +97,7 @@ def overview_page(reports: Sequence[Report]) -> str:
 
 
 def _cards(run: RunResult, report: Report) -> list[Card]:
-    trace, spent, cards = Trace(run.events), 0, []
+    trace, spent, cards = ShownTrace(run.events), 0, []
     for number, verdict in enumerate(report.verdicts, start=1):
         told = verdict.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)
         timeline = trace.timeline(verdict.events) if told and verdict.events else None

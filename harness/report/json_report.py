@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from harness.model.requirement import Area, Basis, Level
 from harness.model.verdict import Verdict
-from harness.report.evidence import Trace
+from harness.report.evidence import ShownTrace
 from harness.report.text import showable, without_password
 from harness.report.timing import CheckKey, stimulus_seconds, timing_of
 from harness.session.result import Judgement, RunResult
@@ -146,7 +146,7 @@ class Report(_Record):
 def report_of(run: RunResult, *, lane: str | None = None, trace: str = TRACE_NAME) -> Report:
     """Make the report of a run. ``trace`` is the path of its trace file, relative to the report."""
     about = run.about
-    evidence = Trace(run.events)
+    evidence = ShownTrace(run.events)
     took = stimulus_seconds(run.events)
     verdicts = tuple(_verdict(judgement, evidence, took) for judgement in run.judgements)
     counted = [verdict.verdict for verdict in verdicts]
@@ -194,7 +194,7 @@ def schema() -> str:
     return json.dumps(head | generated, indent=2, ensure_ascii=False) + "\n"
 
 
-def _verdict(judgement: Judgement, trace: Trace, took: dict[CheckKey, float]) -> CheckVerdict:
+def _verdict(judgement: Judgement, trace: ShownTrace, took: dict[CheckKey, float]) -> CheckVerdict:
     requirement, result = judgement.requirement, judgement.result
     outcome, subject = result.outcome, result.subject
     told = outcome.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)
@@ -219,7 +219,7 @@ def _verdict(judgement: Judgement, trace: Trace, took: dict[CheckKey, float]) ->
     )
 
 
-def evidence_lines(trace: Trace, lines: Sequence[int]) -> tuple[EvidenceLine, ...]:
+def evidence_lines(trace: ShownTrace, lines: Sequence[int]) -> tuple[EvidenceLine, ...]:
     """These lines of the trace in readable form; lines that it lacks are left out."""
     found = [(event, trace.summary(event)) for event in map(trace.event, lines) if event]
     return tuple(EvidenceLine(line=event.line, time=event.time, summary=text) for event, text in found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from harness.model.verdict import Verdict
 from harness.report.console import STYLES, TOLD, is_plain, terminal
-from harness.report.evidence import Trace
+from harness.report.evidence import ShownTrace
 from harness.report.json_report import CheckVerdict, Report, evidence_lines, report_of
 from harness.report.progress import Progress
 from harness.report.text import lane_names, line_numbers, one_line, plural, seconds_text
@@ -40,11 +41,12 @@ def print_summary(
     if is_plain(console):
         console.file.writelines(f"{line}\n" for line in summary_lines(runs, page=page, lanes=lanes))
         return
-    reports = _reports(runs, lanes)
-    for report in reports:
+    closing = _Closing(len(runs), signs=True)
+    for report in _reports(runs, lanes):
         if told := _told(report):
             console.print(_table(report, told))
-    for line in _closing(reports, signs=True):
+        closing.add(report)
+    for line in closing.lines():
         console.print(line)
     for text in _page_lines(page):
         console.print(Text(text), soft_wrap=True)
@@ -54,38 +56,53 @@ def summary_lines(
     runs: Sequence[RunResult], *, page: Path | None = None, lanes: Sequence[str] | None = None
 ) -> list[str]:
     """The end of a run as plain lines, for logs and for pytest's terminal summary."""
-    reports = _reports(runs, lanes)
+    closing = _Closing(len(runs), signs=False)
     lines: list[str] = []
-    for report in reports:
+    for report in _reports(runs, lanes):
         for told in _told(report):
             lines += [*_told_lines(report, told), ""]
-    return [*lines, *(line.plain for line in _closing(reports)), *_page_lines(page)]
+        closing.add(report)
+    return [*lines, *(line.plain for line in closing.lines()), *_page_lines(page)]
 
 
-def _reports(runs: Sequence[RunResult], lanes: Sequence[str] | None) -> list[Report]:
+def _reports(runs: Sequence[RunResult], lanes: Sequence[str] | None) -> Iterator[Report]:
+    """One after the other: those of hundreds of devices are large."""
     names = lanes or lane_names([run.about.name for run in runs])
-    return [report_of(run, lane=lane) for run, lane in zip(runs, names, strict=True)]
+    return (report_of(run, lane=lane) for run, lane in zip(runs, names, strict=True))
 
 
-def _closing(reports: Sequence[Report], *, signs: bool = False) -> Iterator[Text]:
+class _Closing:
     """The result of each device. Of many devices, those in which nothing was found share a line."""
-    many = len(reports) > _DEVICES_TOLD
-    silent = 0
-    for report in reports:
+
+    def __init__(self, devices: int, *, signs: bool) -> None:
+        self._devices = devices
+        self._signs = signs
+        self._told: list[Text] = []
+        self._silent = 0
+        self._counts: Counter[Verdict] = Counter()
+
+    def add(self, report: Report) -> None:
+        """Take the next device."""
+        counts = Counter({verdict: report.counts.of(verdict) for verdict in Verdict})
+        self._counts += counts
         conclusion = conclusion_of(report)
-        if many and conclusion.verdict is Verdict.PASS:
-            silent += 1
-            continue
-        yield Text(f"{_named(report)}: {conclusion.headline}", style=STYLES[conclusion.verdict])
-        yield Text(f"  {conclusion.text}")
-        yield _counts([report], signs=signs)
-        yield Text(f"  {timing_line(report)}", style="dim")
-    if silent:
-        style = STYLES[Verdict.PASS]
-        yield Text(f"{plural(silent, 'device')} of {len(reports)}: No violation found", style=style)
-    if len(reports) > 1:
-        yield Text(f"all {plural(len(reports), 'device')} together")
-        yield _counts(reports, signs=signs)
+        if self._devices > _DEVICES_TOLD and conclusion.verdict is Verdict.PASS:
+            self._silent += 1
+            return
+        self._told.append(Text(f"{_named(report)}: {conclusion.headline}", style=STYLES[conclusion.verdict]))
+        self._told.append(Text(f"  {conclusion.text}"))
+        self._told.append(_counted(counts, signs=self._signs))
+        self._told.append(Text(f"  {timing_line(report)}", style="dim"))
+
+    def lines(self) -> Iterator[Text]:
+        """All of it, when the last device was taken."""
+        yield from self._told
+        if self._silent:
+            silent = f"{plural(self._silent, 'device')} of {self._devices}: No violation found"
+            yield Text(silent, style=STYLES[Verdict.PASS])
+        if self._devices > 1:
+            yield Text(f"all {plural(self._devices, 'device')} together")
+            yield _counted(self._counts, signs=self._signs)
 
 
 def failure_text(judgement: Judgement, events: Sequence[Event]) -> str:
@@ -95,7 +112,7 @@ def failure_text(judgement: Judgement, events: Sequence[Event]) -> str:
         f"{outcome.verdict.upper()}  {judgement.result.id}  {one_line(outcome.message)}",
         f"  {one_line(f'{requirement.standard} {requirement.clause}')} ({requirement.level})",
     ]
-    for evidence in evidence_lines(Trace(events), outcome.events[:_EVIDENCE_SHOWN]):
+    for evidence in evidence_lines(ShownTrace(events), outcome.events[:_EVIDENCE_SHOWN]):
         lines.append(f"  line {evidence.line}, {evidence.time:.3f} s: {evidence.summary}")
     if outcome.verdict is Verdict.FAIL:
         lines.append(f"  usual cause: {requirement.usual_cause}")
@@ -175,14 +192,13 @@ def _table(report: Report, told: Sequence[_Told]) -> Table:
     return table
 
 
-def _counts(reports: Sequence[Report], *, signs: bool) -> Text:
+def _counted(counts: Counter[Verdict], *, signs: bool) -> Text:
     """The verdicts counted: ``2 failed, 61 passed, 4 not applicable``."""
     parts = []
     for verdict, words in VERDICTS.items():
-        count = sum(report.counts.of(verdict) for report in reports)
-        if count:
+        if counts[verdict]:
             sign = f"{words.sign} " if signs else ""
-            parts.append(Text(sign + words.counted(count), style=STYLES[verdict]))
+            parts.append(Text(sign + words.counted(counts[verdict]), style=STYLES[verdict]))
     return Text("  ").append_text(Text(", ").join(parts)) if parts else Text("  no checks")
 
 

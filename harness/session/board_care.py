@@ -8,6 +8,7 @@ from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.serial.board import first_telling
 from harness.model.serial import SerialCommand
 from harness.trace.events import Act, Event, SerialPort, Stimulus
+from harness.trace.trace import backwards, bodies
 
 PAUSE = 2.0  # seconds until a board whose port is away is asked again
 ENOUGH_NOISE = 3  # questions answered by noise, after which it will not get better
@@ -20,7 +21,7 @@ async def port_returns(bench: Bench, limit: float) -> None:
     """Wait for a port that vanished, as it does when a board takes its USB along; not for ever."""
     if bench.serial.present:
         return
-    gone = next((event for event in reversed(bench.trace) if isinstance(event.body, SerialPort)), None)
+    gone = next((event for event, _ in backwards(bench.trace, SerialPort)), None)
     if gone is not None:
         await bench.until(
             lambda event: isinstance(event.body, SerialPort),
@@ -61,10 +62,7 @@ async def rejoin(bench: Bench, since: int) -> None:
 def _taken_off(events: Sequence[Event]) -> Act | None:
     """The act that took the board off its network last, where nothing has brought it back."""
     taken = None
-    for event in events:
-        body = event.body
-        if not isinstance(body, Stimulus):
-            continue
+    for _, body in bodies(events, Stimulus):
         if body.act in BACK:
             taken = body.act
         elif body.act is Act.NETWORK_ON or (body.act, body.name) == (Act.CONSOLE, SerialCommand.PROVISION):

@@ -20,6 +20,7 @@ from harness.session.plan import PlannedCheck, plan
 from harness.session.result import Judgement, RunResult
 from harness.trace.events import CheckEnded, CheckStarted, Event, Judged, RunEnded, RunStarted
 from harness.trace.lines import TraceError
+from harness.trace.trace import Trace, backwards, bodies
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +80,17 @@ def judgement(profile: Profile, check: Check, subject: Subject, outcome: Outcome
 def window_of(trace: Sequence[Event], check_id: str, subject: Subject) -> Window | None:
     """The last window of a check in a trace; None when it was never started."""
     name = (check_id, subject.name, subject.transport)
-    begin = None
-    for index in range(len(trace) - 1, -1, -1):
-        body = trace[index].body
-        if isinstance(body, CheckStarted) and (body.check, body.subject, body.transport) == name:
-            begin = index
-            break
+    begin = next((event for event, body in backwards(trace, CheckStarted) if _named(body) == name), None)
     if begin is None:
         return None
-    for index in range(begin, len(trace)):
-        body = trace[index].body
-        if isinstance(body, CheckEnded) and (body.check, body.subject, body.transport) == name:
-            return Window(trace[begin : index + 1], body)
-    return Window(trace[begin:], None)
+    for event, body in bodies(trace, CheckEnded):
+        if event.line > begin.line and _named(body) == name:
+            return Window(trace[begin.line - 1 : event.line], body)
+    return Window(trace[begin.line - 1 :], None)
+
+
+def _named(body: CheckStarted | CheckEnded) -> tuple[str, str | None, str | None]:
+    return body.check, body.subject, body.transport
 
 
 def result_of_trace(trace: Sequence[Event], path: Path) -> RunResult:
@@ -99,6 +98,7 @@ def result_of_trace(trace: Sequence[Event], path: Path) -> RunResult:
 
     The checks are those that the run took up, in its order.
     """
+    trace = Trace(trace)
     begin = trace[0].body if trace else None
     if not isinstance(begin, RunStarted):
         raise TraceError(f"{path}: does not begin with the start of a run")

@@ -35,6 +35,7 @@ from harness.trace.events import (
     SerialData,
 )
 from harness.trace.recorder import Recorder
+from harness.trace.trace import bodies
 
 CHECK_LIMIT = 120.0  # seconds for one check, above all that its own waits may take
 
@@ -133,7 +134,7 @@ class Lane:
 
     def _flooded(self) -> None:
         """So many events are in the trace that one kind of them may be too many."""
-        lines = sum(isinstance(event.body, SerialData) for event in self.events)
+        lines = len(bodies(self.events, SerialData))
         left = min(EVENT_LIMIT - (len(self.events) - lines), LINE_LIMIT - lines)
         if left > 0:
             self._recorder.call_at(len(self.events) + left, self._flooded)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from harness.model.binding import MqttBinding
 from harness.trace import coap, mqtt
 from harness.trace.events import Connection, ConnectionChange, Direction, Event, Fate, MqttPacket, Point
+from harness.trace.trace import backwards, bodies
 
 
 def mqtt_present(
@@ -25,12 +26,9 @@ def mqtt_present(
     there, and a connection may outlive that as far as anybody can see. ``device`` is its role in a trace of
     several.
     """
-    newest_first = (event for event in reversed(trace) if event.device == device)
-    return (
-        _present_at_tap(newest_first, binding, silent, since)
-        if tapped
-        else _present_at_client(newest_first, binding, since)
-    )
+    if tapped:
+        return _present_at_tap(trace, binding, silent, since, device)
+    return _present_at_client(trace, binding, since, device)
 
 
 def coap_answers(message: coap.Message, mid: int, token: bytes) -> bool:
@@ -43,54 +41,69 @@ def coap_answers(message: coap.Message, mid: int, token: bytes) -> bool:
     return message.is_response and message.token == token
 
 
-def _present_at_tap(newest_first: Iterable[Event], binding: MqttBinding, silent: bool, since: int) -> bool:
+def _present_at_tap(
+    trace: Sequence[Event], binding: MqttBinding, silent: bool, since: int, device: str | None
+) -> bool:
+    opened = _newest_connection(trace, since, device)
+    if opened is None:
+        return False
     commanded = bool(binding.actions) or any(bound.command for bound in binding.properties.values())
-    ended: set[int] = set()
-    accepted: set[int] = set()
-    subscribed: set[int] = set()
-    told: set[int] = set()
-    for event in newest_first:
-        body = event.body
-        if event.line <= since:
-            return False
-        if isinstance(body, Connection) and body.point is Point.TAP:
-            newest = body.connection
-            if body.change is not ConnectionChange.OPENED:
-                ended.add(newest)  # perhaps of an older one, that took its time
-                continue
-            return (
-                newest not in ended
-                and newest in accepted
-                and (newest in subscribed or not commanded)
-                and (newest in told or silent or binding.availability is None)
-            )
-        if not isinstance(body, MqttPacket) or body.point is not Point.TAP or body.fate is Fate.DROPPED:
-            continue
-        if body.direction is Direction.FROM_DUT:
-            if _says_online(body, binding):
-                told.add(body.connection)
-        elif body.raw[0] >> 4 == mqtt.PacketType.SUBACK:
-            subscribed.add(body.connection)
-        elif body.raw[0] >> 4 == mqtt.PacketType.CONNACK:
-            packet = mqtt.decode(body.raw, body.level)
-            if isinstance(packet, mqtt.Connack) and packet.code == 0:
-                accepted.add(body.connection)
+    missing = {"accepted"}
+    missing |= {"subscribed"} if commanded else set()
+    missing |= {"online"} if binding.availability is not None and not silent else set()
+    for event, body in bodies(trace[opened.line :], MqttPacket):
+        if event.device == device and body.point is Point.TAP and body.connection == _number(opened):
+            missing.discard(_step(body, binding))
+            if not missing:
+                return True
     return False
 
 
-def _present_at_client(newest_first: Iterable[Event], binding: MqttBinding, since: int) -> bool:
+def _newest_connection(trace: Sequence[Event], since: int, device: str | None) -> Event | None:
+    """The opening of the device's newest connection at the tap; None where that has ended."""
+    ended: set[int] = set()
+    for event, body in backwards(trace, Connection):
+        if event.line <= since:
+            return None
+        if event.device != device or body.point is not Point.TAP:
+            continue
+        if body.change is ConnectionChange.OPENED:
+            return None if body.connection in ended else event
+        ended.add(body.connection)  # perhaps of an older one, that took its time
+    return None
+
+
+def _number(opened: Event) -> int:
+    assert isinstance(opened.body, Connection)
+    return opened.body.connection
+
+
+def _step(body: MqttPacket, binding: MqttBinding) -> str:
+    """What a packet at the tap brings about on the way to being there."""
+    if body.fate is Fate.DROPPED:
+        return ""
+    if body.direction is Direction.FROM_DUT:
+        return "online" if _says_online(body, binding) else ""
+    if body.raw[0] >> 4 == mqtt.PacketType.SUBACK:
+        return "subscribed"
+    if body.raw[0] >> 4 == mqtt.PacketType.CONNACK:
+        packet = mqtt.decode(body.raw, body.level)
+        return "accepted" if isinstance(packet, mqtt.Connack) and packet.code == 0 else ""
+    return ""
+
+
+def _present_at_client(trace: Sequence[Event], binding: MqttBinding, since: int, device: str | None) -> bool:
     """The newest availability message decides; without availability, any message of the DUT."""
-    for event in newest_first:
-        body = event.body
+    commands = {bound.command for bound in binding.properties.values()}
+    for event, body in backwards(trace, MqttPacket):
         if event.line <= since:
             return False
-        if not isinstance(body, MqttPacket) or body.point is not Point.CLIENT:
+        if event.device != device or body.point is not Point.CLIENT:
             continue
         if body.direction is not Direction.FROM_DUT or body.raw[0] >> 4 != mqtt.PacketType.PUBLISH:
             continue
         if binding.availability is None:
             packet = mqtt.decode(body.raw, body.level)
-            commands = {bound.command for bound in binding.properties.values()}
             if isinstance(packet, mqtt.Publish) and packet.topic not in commands:
                 return True
         elif _says_online(body, binding):

@@ -83,6 +83,7 @@ class Setup:
         self._logs_in = _user_of(options.broker) is not None
         self._lanes: dict[Path, list[str]] = {}
         self._specs: dict[str, LaneSpec] = {}
+        self._plans: dict[tuple[str, frozenset[str]], tuple[PlannedCheck, ...]] = {}
         if options.bench:
             self._add_bench(Path(options.bench))
         else:
@@ -111,8 +112,11 @@ class Setup:
     def plan_of(self, lane: str) -> tuple[PlannedCheck, ...]:
         """The plan of a lane."""
         spec = self._specs[lane]
-        met = needs_met(spec.profile, spec.target)
-        return plan(spec.profile, frozenset(met), self.options.select)
+        met = frozenset(needs_met(spec.profile, spec.target))
+        # The units of one profile differ in nothing that a plan depends on.
+        if (known := self._plans.get((spec.profile_path, met))) is None:
+            known = self._plans[spec.profile_path, met] = plan(spec.profile, met, self.options.select)
+        return known
 
     def runner(self, progress: Progress | None = None) -> Runner:
         """A runner for all lanes; the report's folders are made."""

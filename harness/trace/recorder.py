@@ -9,6 +9,7 @@ from typing import TextIO
 
 from harness.trace.events import Body, Event
 from harness.trace.lines import to_line
+from harness.trace.trace import Trace
 
 
 class Recorder:
@@ -25,7 +26,7 @@ class Recorder:
     def __init__(self, clock: Callable[[], float], path: Path | None = None) -> None:
         self._clock = clock
         self._zero = clock()
-        self._events: list[Event] = []
+        self._events = Trace()
         self._waiters: list[tuple[Callable[[Event], bool], asyncio.Future[Event]]] = []
         self._unwritten: list[Event] = []
         self._writing = False  # whether the loop will call _write

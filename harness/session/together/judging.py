@@ -17,6 +17,7 @@ from harness.session.together.homes import home_of_pair, home_of_scene
 from harness.session.together.planning import PlannedTogether, plan_together
 from harness.trace.events import CheckStarted, Event, Judged, RunEnded, RunStarted, TogetherStarted
 from harness.trace.lines import TraceError
+from harness.trace.trace import Trace
 
 
 class TogetherJudge:
@@ -77,6 +78,7 @@ def home_of_trace(trace: Sequence[Event], path: Path) -> Home:
 
 def result_of_together_trace(trace: Sequence[Event], path: Path) -> RunResult:
     """The result of a recorded run of several devices, judged again. Raises TraceError."""
+    trace = Trace(trace)
     home = home_of_trace(trace, path)
     begin = trace[0].body
     assert isinstance(begin, TogetherStarted)
