@@ -51,6 +51,11 @@ class Subject:
         parts = [part for part in (self.name, self.transport) if part]
         return "/".join(parts) or None
 
+    def of(self, check: str) -> str:
+        """``CHECK`` or ``CHECK[subject]``, as pytest shows a check on this subject."""
+        label = self.label
+        return f"{check}[{label}]" if label else check
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -62,9 +67,8 @@ class Result:
 
     @property
     def id(self) -> str:
-        """``CHECK`` or ``CHECK[subject]``, as pytest shows it."""
-        label = self.subject.label
-        return f"{self.check}[{label}]" if label else self.check
+        """``CHECK`` or ``CHECK[subject]``."""
+        return self.subject.of(self.check)
 
 
 class ExitStatus:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from harness.checks.behaviour.reach import NEED_OF, readers_of, writers_of
 from harness.checks.catalogue import Check, all_checks
@@ -13,6 +11,7 @@ from harness.model.ics import ics_of, satisfies
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Need
 from harness.model.verdict import Subject
+from harness.session.planned import Planned, in_order
 
 MISSING = {
     Need.TAP: "the DUT is not connected through the tap, so its packets can be neither seen nor changed; "
@@ -27,20 +26,10 @@ MISSING = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedCheck:
-    """One check on one subject; ``not_applicable`` says why it will not be run, if so."""
+class PlannedCheck(Planned[Check]):
+    """One check of a device on one subject."""
 
-    check: Check
-    subject: Subject
-    not_applicable: str | None = None
-
-    @property
-    def id(self) -> str:
-        """``CHECK`` or ``CHECK[subject]``."""
-        label = self.subject.label
-        name = self.check.requirement.id
-        return f"{name}[{label}]" if label else name
+    __slots__ = ()
 
 
 def plan(profile: Profile, needs_met: frozenset[str], select: Sequence[str] = ()) -> tuple[PlannedCheck, ...]:
@@ -62,8 +51,7 @@ def plan(profile: Profile, needs_met: frozenset[str], select: Sequence[str] = ()
         for subject in subjects:
             lacking = missing or _unwatched(profile, check, subject, needs_met)
             planned.append(PlannedCheck(check, subject, MISSING[lacking] if lacking else None))
-    chosen = [item for item in planned if _selected(item, select)]
-    return tuple(sorted(chosen, key=lambda item: item.check.passive))
+    return in_order(planned, select)
 
 
 def _unwatched(profile: Profile, check: Check, subject: Subject, needs_met: frozenset[str]) -> Need | None:
@@ -85,14 +73,3 @@ def _unwatched(profile: Profile, check: Check, subject: Subject, needs_met: froz
     elif area is Area.SECURITY:
         wanted.append(Need.MDNS)
     return wanted[0] if wanted and not any(need in needs_met for need in wanted) else None
-
-
-def _selected(item: PlannedCheck, select: Sequence[str]) -> bool:
-    requirement = item.check.requirement
-    return not select or any(
-        # Brackets in ids are plain text here, not character classes.
-        fnmatchcase(item.id, pattern.replace("[", "[[]"))
-        or fnmatchcase(requirement.id, pattern)
-        or pattern.lower() == requirement.area
-        for pattern in select
-    )

@@ -22,7 +22,7 @@ from harness.checks.serial.board import (
 from harness.model.crashes import CrashKind, crash_in, knows_boot
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
-from harness.model.verdict import Outcome
+from harness.model.verdict import Outcome, Subject
 from harness.trace.events import (
     Act,
     CheckEnded,
@@ -131,8 +131,7 @@ def _during(events: Sequence[Event], at: Event) -> str:
 
 
 def _name(body: CheckStarted | CheckEnded) -> str:
-    label = "/".join(part for part in (body.subject, body.transport) if part)
-    return f"{body.check}[{label}]" if label else body.check
+    return Subject(body.subject, body.transport).of(body.check)
 
 
 def _shown(text: str | None) -> str:

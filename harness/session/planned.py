@@ -1,0 +1,61 @@
+"""A check that is to be run, and the patterns by which people choose some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Generic, Protocol, TypeVar
+
+from harness.model.requirement import Requirement
+from harness.model.verdict import Subject
+
+
+class HasRequirement(Protocol):
+    """A check, of one device or of several."""
+
+    @property
+    def requirement(self) -> Requirement:
+        """What it is about."""
+
+    @property
+    def passive(self) -> bool:
+        """Whether it only looks at what happened."""
+
+
+C = TypeVar("C", bound=HasRequirement, covariant=True)
+P = TypeVar("P", bound="Planned[HasRequirement]")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned(Generic[C]):
+    """One check on one subject; ``not_applicable`` says why it will not be run, if so."""
+
+    check: C
+    subject: Subject
+    not_applicable: str | None = None
+
+    @property
+    def id(self) -> str:
+        """``CHECK`` or ``CHECK[subject]``."""
+        return self.subject.of(self.check.requirement.id)
+
+
+def in_order(planned: Iterable[P], select: Sequence[str]) -> tuple[P, ...]:
+    """Those that ``select`` picks, passive ones last.
+
+    ``select`` holds patterns (``MQTT-*``, ``DEV-01[relay]``, an area such as ``coap``); empty means all.
+    """
+    chosen = [item for item in planned if _is_selected(item, select)]
+    return tuple(sorted(chosen, key=lambda item: item.check.passive))
+
+
+def _is_selected(item: Planned[HasRequirement], select: Sequence[str]) -> bool:
+    requirement = item.check.requirement
+    return not select or any(
+        # Brackets in ids are plain text here, not character classes.
+        fnmatchcase(item.id, pattern.replace("[", "[[]"))
+        or fnmatchcase(requirement.id, pattern)
+        or pattern.lower() == requirement.area
+        for pattern in select
+    )
