@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 EMBEDDED = "embedded"
+ACCEPTING = 3  # steps of the loop from accept to the call that tells of a connection
 
 
 class Broker(Protocol):
@@ -127,7 +128,9 @@ class EmbeddedBroker(LocalBroker):
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from harness.links.amqtt_broker import LISTENER, Reader, Writer
 
-        assert self._core is not None
+        if self._server is None or self._core is None:
+            writer.transport.abort()  # it came in the very moment in which the broker went
+            return
         work = self._core.external_connected(Reader(reader, writer), Writer(writer), LISTENER)
         task = asyncio.get_running_loop().create_task(work)
         self._connections[task] = writer
@@ -138,6 +141,7 @@ class EmbeddedBroker(LocalBroker):
         server, self._server = self._server, None
         if server is None:
             return
+        await _accept_no_more(server)
         server.close()
         writers, tasks = list(self._connections.values()), list(self._connections)
         for writer in writers:
@@ -149,6 +153,19 @@ class EmbeddedBroker(LocalBroker):
             await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
         await server.wait_closed()
+
+
+async def _accept_no_more(server: asyncio.Server) -> None:
+    """Whoever is being accepted at this moment gets through to the server, to be cut off by it.
+
+    asyncio forgets a connection whose server is closed between accept and the first step of its transport:
+    the client would be left hanging.
+    """
+    loop = asyncio.get_running_loop()
+    for sock in server.sockets:
+        loop.remove_reader(sock.fileno())
+    for _ in range(ACCEPTING):
+        await asyncio.sleep(0)
 
 
 class ExternalBroker:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from pathlib import Path
@@ -371,6 +372,26 @@ def test_stopped_broker_can_start_again(kind: Kind) -> None:
         async with broker, await Peer.to(broker) as client:
             assert broker.endpoint.port == port
             assert (await client.connect("client")).code == 0
+
+    run(main())
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_a_client_that_comes_while_the_broker_goes_is_cut_off_without_a_word(steps: int) -> None:
+    async def main() -> None:
+        problems: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: problems.append(str(told)))
+        broker = EmbeddedBroker()
+        await broker.start()
+        where = (broker.endpoint.host, broker.endpoint.port)
+        with socket.create_connection(where) as client:
+            for _ in range(steps):  # of the loop, on the way from a connection to its first packet
+                await asyncio.sleep(0)
+            await broker.stop()
+            client.setblocking(False)
+            with contextlib.suppress(ConnectionError):
+                assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 10) == b""
+        assert problems == []
 
     run(main())
 
