@@ -37,6 +37,7 @@ class Check:
     requirement: Requirement
     needs: frozenset[Need]
     tries_absent = False  # whether it is run on a DUT that was never seen to be there: it may show why
+    goes_first = False  # whether it is run before the rest of its area, which would put it off
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         """What to run the check on, one by one; by default the device as a whole."""
@@ -113,7 +114,10 @@ def requirement(
 
 @cache
 def all_checks() -> tuple[Check, ...]:
-    """Every check, in the order in which a run takes them: by area, then by module, then as written."""
+    """Every check, in the order in which a run takes them: by area, then by module, then as written.
+
+    Those that go first in their area are the exception.
+    """
     for area in Area:
         try:
             package = importlib.import_module(f"harness.checks.{area}")
@@ -122,7 +126,12 @@ def all_checks() -> tuple[Check, ...]:
         for module in sorted(info.name for info in pkgutil.iter_modules(package.__path__)):
             importlib.import_module(f"{package.__name__}.{module}")
     order = list(Area)
-    return tuple(sorted(_registered.values(), key=lambda check: order.index(check.requirement.area)))
+    return tuple(
+        sorted(
+            _registered.values(),
+            key=lambda check: (order.index(check.requirement.area), not check.goes_first),
+        )
+    )
 
 
 def check_named(check_id: str) -> Check:

@@ -18,6 +18,7 @@ from harness.checks.coap.silence import (
     answers_of_ours,
     fall_silent,
     leave,
+    leave_in_silence,
     message_of,
     series_in,
     silent_observers,
@@ -148,6 +149,7 @@ class ResetObservation(Check):
             for to in (0, 1, 0):
                 await lever.show(bench, to, witness)
                 await fence(bench, leaver.endpoint)
+            await cancel(bench, leaver)  # in case that it is still on the list, for the checks that follow
 
     def judge(self, case: Case) -> Outcome:
         witness, leaver = registrations(case)[:2]
@@ -192,13 +194,14 @@ class SilentObserver(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         (lever,) = await find_levers(bench)
-        await fall_silent(bench, lever)
+        silent = await fall_silent(bench, lever)
         newcomers = [
             await observe(bench, lever.setting.path) for _ in range(binding_of(bench.profile).observers)
         ]
         accepted = [each for each in newcomers if each.response and each.response.observe is not None]
         await lever.show(bench, 0, *accepted)
         await leave(bench, accepted)
+        await leave_in_silence(bench, silent)
 
     def judge(self, case: Case) -> Outcome:
         count = binding_of(case.profile).observers

@@ -92,8 +92,8 @@ class PromisedNotification(Check):
                 )
             refused += not admitted(registration)
             shown += [*registration.evidence[:2], *told[:1]]
-        if not shown:
-            return inconclusive("nothing was observed")
+        if not any(map(admitted, registrations(case))):
+            return inconclusive("no registration was accepted, so that no notification was promised", shown)
         return passed(
             f"{refused} registrations were not accepted, and said so; all others were notified", shown
         )

@@ -115,7 +115,7 @@ class Notification(Check):
     clause="3.6, 4.1",
     level=Level.MUST,
     purpose="ensure that GET with Observe 1 ends the observation",
-    stimulus="Observe; deregister with the same token; change the state twice, which another observer sees",
+    stimulus="Observe; deregister with the same token; change the state, which another observer sees",
     expect="2.05 without Observe; no more notifications",
     ics="COAP.OBSERVE",
     needs=(Need.COAP,),
@@ -124,22 +124,26 @@ class Notification(Check):
 class Deregistration(Check):
     """Who has had enough is left alone."""
 
+    # On a device that ignores deregistrations, the clients of other checks fill the list of observers.
+    goes_first = True
+
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         (lever,) = await find_levers(bench)
         path = lever.setting.path
+        # The other observer comes when this one is gone, so that a single free place is enough.
+        leaver = await observe(bench, path)
+        await lever.show(bench, 1, leaver)
+        await cancel(bench, leaver)
         async with observing(bench, path) as witness:
-            leaver = await observe(bench, path)
-            await lever.show(bench, 1, witness, leaver)
-            await cancel(bench, leaver)
             for to in (0, 1, 0):
                 await lever.show(bench, to, witness)
                 await fence(bench, leaver.endpoint)
 
     def judge(self, case: Case) -> Outcome:
-        witness, leaver = registrations(case)[:2]
-        ending = next(
-            each for each in exchanges(case) if each.asked.observe == 1 and each.local == leaver.local
-        )
+        ending = next(each for each in exchanges(case) if each.asked.observe == 1)
+        found = registrations(case)
+        leaver = next(each for each in found if each.local == ending.local)
+        witness = next(each for each in found if each is not leaver)
         if not admitted(leaver) or not leaver.notifications:
             return inconclusive("there was no observation to end", *leaver.evidence)
         if ending.response is None or not ending.answered(coap.Code.CONTENT):

@@ -17,6 +17,7 @@ from harness.checks.coap.silence import (
     MAX_RETRANSMIT,
     Series,
     fall_silent,
+    leave_in_silence,
     leave_unanswered,
     series_in,
 )
@@ -54,8 +55,9 @@ class Retransmission(Check):
             return  # COAP-OBS-08 has just shown it
         if "COAP.OBSERVE_CON" in ics_of(bench.profile):
             (lever,) = await find_levers(bench)
-            await fall_silent(bench, lever)
+            silent = await fall_silent(bench, lever)
             await lever.move(bench, 0)
+            await leave_in_silence(bench, silent)
         else:
             await leave_answers_unacknowledged(bench)
 

@@ -22,10 +22,11 @@ MARGIN = 1.0  # seconds for timers of a device and for the way of a datagram
 RETRANSMISSION = "RFC 7252 4.2, 4.8: ACK_TIMEOUT until the first retransmission"
 
 
-async def fall_silent(bench: Bench, lever: Lever) -> None:
+async def fall_silent(bench: Bench, lever: Lever) -> list[Observation]:
     """Fill the list of observers with clients that acknowledge nothing, and wait until all is over.
 
     Of three and more clients, two give an answer when the notification comes again: one an ACK, one an RST.
+    Returns those that a device may still have on its list if it does not conform.
     """
     path, count = lever.setting.path, binding_of(bench.profile).observers
     clients = [await observe(bench, path) for _ in range(count)]
@@ -34,8 +35,11 @@ async def fall_silent(bench: Bench, lever: Lever) -> None:
     since = await lever.move(bench, 1)
     told = [(client.endpoint, await lever.told(bench, client, 1, since)) for client in clients]
     await leave_unanswered(bench, [(endpoint, event) for endpoint, event in told if event is not None])
-    if count >= 3:
-        await leave(bench, [clients[-2]])
+    if count < 3:
+        return clients
+    acknowledging = clients.pop(-2)
+    await leave(bench, [acknowledging])
+    return clients
 
 
 async def leave_unanswered(bench: Bench, firsts: Sequence[tuple[CoapEndpoint, Event]]) -> None:
@@ -74,6 +78,15 @@ async def leave(bench: Bench, clients: Iterable[Observation]) -> None:
         await cancel(bench, client)
 
 
+async def leave_in_silence(bench: Bench, clients: Iterable[Observation]) -> None:
+    """Deregister those that acknowledge nothing, in case that they are still on the list.
+
+    They go on acknowledging nothing, for the judge knows them by that.
+    """
+    for client in clients:
+        await cancel(bench, client)
+
+
 def message_of(event: Event) -> coap.Message:
     """The message in an event that is a datagram."""
     assert isinstance(event.body, CoapDatagram)
@@ -92,9 +105,12 @@ def answers_of_ours(case: Case, local: str) -> list[Datagram]:
 
 
 def silent_observers(case: Case) -> list[Exchange]:
-    """The registrations whose client was notified and answered none of it."""
+    """The registrations whose client was notified in CON messages and answered none of them."""
     return [
-        each for each in registrations(case) if each.notifications and not answers_of_ours(case, each.local)
+        each
+        for each in registrations(case)
+        if any(seen.what.type is coap.Type.CON for seen in each.notifications)
+        and not answers_of_ours(case, each.local)
     ]
 
 

@@ -1,0 +1,59 @@
+"""CoAP checks in one run, one after the other: what one leaves behind does not put off the next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.model.verdict import Verdict
+from tests.checks.driving import ROOT, check_simulated
+
+
+def profile_named(name: str) -> Path:
+    """A profile of ours, shipped or not."""
+    return next(
+        path for folder in ("profiles", "fixtures/profiles") for path in ROOT.glob(f"{folder}/{name}.yaml")
+    )
+
+
+@pytest.mark.parametrize("name", ["air-conditioner", "garden-light", "light-zeta"])
+def test_ignored_deregistrations_are_seen_before_they_fill_the_list_of_observers(name: str) -> None:
+    others = ("COAP-CORE-26", "COAP-LINK-04", "COAP-OBS-05", "COAP-OBS-07", "COAP-OBS-08")
+    run = check_simulated(
+        profile_named(name), faults=["coap-deregistration-ignored"], select=(*others, "COAP-OBS-03")
+    )
+    (outcome,) = (each.result.outcome for each in run.judgements if each.result.check == "COAP-OBS-03")
+    assert outcome.verdict is Verdict.FAIL
+    assert "after the deregistration" in outcome.message
+
+
+def test_who_is_never_notified_leaves_its_place_to_the_next_check() -> None:
+    run = check_simulated(
+        profile_named("light-zeta"),
+        faults=["coap-changes-not-notified"],
+        select=("COAP-OBS-07", "COAP-OBS-08", "COAP-OBS-02"),
+    )
+    (outcome,) = (each.result.outcome for each in run.judgements if each.result.check == "COAP-OBS-02")
+    assert outcome.verdict is Verdict.FAIL
+    assert "a change not notified" in outcome.message
+
+
+def test_who_is_refused_everywhere_was_promised_nothing() -> None:
+    run = check_simulated(
+        profile_named("garden-light"),
+        faults=["coap-deregistration-ignored"],
+        select=("COAP-CORE-26", "COAP-LINK-04", "COAP-OBS-02"),
+    )
+    (outcome,) = (each.result.outcome for each in run.judgements if each.result.check == "COAP-OBS-02")
+    assert outcome.verdict is Verdict.INCONCLUSIVE
+
+
+def test_notifications_that_ask_for_no_ack_are_told_by_their_type_alone() -> None:
+    run = check_simulated(
+        profile_named("light-zeta"),
+        faults=["coap-notifications-of-other-type"],
+        select=("COAP-OBS-08", "PROFILE-24"),
+    )
+    verdicts = {each.result.check: each.result.outcome.verdict for each in run.judgements}
+    assert verdicts == {"COAP-OBS-08": Verdict.INCONCLUSIVE, "PROFILE-24": Verdict.FAIL}
