@@ -74,6 +74,7 @@ def test_a_command_is_judged_at_the_board() -> None:
     assert commanded((0.2, 24), (0.9, 21)) is PASS
     assert commanded((0.2, 24), (1.0, 24)) is FAIL
     assert commanded((0.2, 24)) is INCONCLUSIVE  # it still had time
+    assert commanded((0.2, 24), (1 - 1e-6, 24)) is FAIL  # times in traces are rounded
     assert commanded() is INCONCLUSIVE
 
 

@@ -32,3 +32,13 @@ def test_a_crash_is_told_with_the_check_that_was_running() -> None:
     told = {item.result.check: item.result.outcome.message for item in result.judgements}
     assert told["SERIAL-11"].startswith("panic during SERIAL-26: ")
     assert "the last line before it" in told["SERIAL-11"]
+
+
+def test_a_board_that_differs_from_its_network_already_is_commanded_what_it_does_not_show() -> None:
+    """Keys that were pressed before leave the switch off at the board, and on for the network."""
+    select = ["SERIAL-01", "SERIAL-02[power/mqtt]", "SERIAL-02[power/coap]"]
+    result = check_simulated(COOLER, faults=["command-stops-at-module"], select=select)
+    judged = {item.result.id: item.result.outcome for item in result.judgements}
+    for item in select[1:]:
+        assert judged[item].verdict is Verdict.FAIL, judged[item]
+        assert "power = true was commanded" in judged[item].message

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from harness.checks.behaviour.arranging import Arranger, arranged
+from harness.checks.behaviour.commands import ROUNDING
 from harness.checks.behaviour.locally import (
     free_sensor,
     is_measured,
@@ -180,7 +181,7 @@ def _judged_presses(case: Case, control: str) -> list[Seen[Stimulus, Stimulus]]:
     level=Level.MUST,
     basis=Basis.PROFILE,
     purpose="ensure that a network command is carried out at the board itself, not just confirmed",
-    stimulus="Command another value over the network, and ask the board by the console",
+    stimulus="Command over the network another value than the board shows, and ask the board by the console",
     expect="The board shows the commanded value within the settle time",
     ics="SERIAL.READ & DEV.ACTUATOR",
     needs=(Need.SERIAL,),
@@ -203,7 +204,7 @@ class CommandAtTheBoard(Check):
         transport = transport_of(writers_of(bench.profile, name), subject)
         schema = bench.profile.properties[name]
         async with arranged(bench, transport) as arranger:
-            value = await other_value(bench, arranger, name)
+            value = await _value_unlike_board(bench, arranger, name)
             await ask(bench, SerialCommand.READ_STATE, name)
             await bench.write(name, value, transport=transport.value)
             await board_shows(
@@ -230,7 +231,7 @@ class CommandAtTheBoard(Check):
         shown = first(after, lambda each: schema.agrees(each.value, value))
         if shown is not None:
             return passed(f"the board shows {name} = {json_text(value)}, as commanded", command, shown.event)
-        if after and after[-1].event.time - command.time >= limit:
+        if after and after[-1].event.time - command.time >= limit - ROUNDING:
             last = after[-1]
             return failed(
                 f"{name} = {json_text(value)} was commanded; after {limit:g} s the board shows {last.text}",
@@ -238,6 +239,19 @@ class CommandAtTheBoard(Check):
                 last.event,
             )
         return inconclusive(f"the board was not asked for {name} until the settle time was over", command)
+
+
+async def _value_unlike_board(bench: Bench, arranger: Arranger, name: str) -> Value:
+    """A value for a command that shows something at the board: another one than the board has.
+
+    Board and network may disagree already. The value is another one than the network's, too, if there is one.
+    """
+    shown = await ask(bench, SerialCommand.READ_STATE, name)
+    try:
+        return await other_value(bench, arranger, name, shown)
+    except CannotStimulateError:
+        arranger.state[name] = shown
+        return await other_value(bench, arranger, name)
 
 
 def _judged_write(case: Case, name: str) -> Seen[Stimulus, Stimulus] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from harness.checks.behaviour.arranging import arranged
+from harness.checks.behaviour.commands import had_time
 from harness.checks.behaviour.outages import compare, cut_power, hear_again, settings
 from harness.checks.behaviour.reach import open_writers
 from harness.checks.behaviour.repeating import other_value
@@ -355,7 +356,7 @@ class RebootReboots(Check):
         )
         limit = case.profile.behaviour.boot
         if ready is None:
-            if case.window[-1].time - act.time < limit:
+            if not had_time(case, act.time, limit):
                 return inconclusive("the board was not watched for its boot time", act)
             if not is_understood(case):
                 return inconclusive(UNREADABLE, act)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from harness.checks.behaviour.commands import had_time
 from harness.checks.case import Case, failed, first, inconclusive, not_applicable, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.security.exposure import forms_of
@@ -181,7 +182,7 @@ class NoUnexpectedStart(Check):
         crash, back = _crash_and_start(case)
         if crash is not None and back is not None:
             return failed(f'the board crashed and started anew: "{_shown(line_of(crash))}"', crash, back)
-        if crash is not None and case.window[-1].time - crash.time < case.profile.behaviour.boot:
+        if crash is not None and not had_time(case, crash.time, case.profile.behaviour.boot):
             return inconclusive("the board has crashed, and had no time yet to start anew", crash)
         lines = printed(case.window)
         if not lines:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.checks.behaviour.arranging import arranged
+from harness.checks.behaviour.commands import had_time
 from harness.checks.behaviour.outages import hear_again, settings
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
@@ -382,7 +383,7 @@ class SetUpAgain(AfterReset):
                 )
             evidence += [told]
         behaviour = run.profile.behaviour
-        if not evidence and run.window[-1].time - joined.time < max(behaviour.boot, behaviour.reconnect):
+        if not evidence and not had_time(run, joined.time, max(behaviour.boot, behaviour.reconnect)):
             return inconclusive("the device was not waited for after it was set up again", joined)
         if not evidence:
             return failed("the device told nothing after it was set up again", act, joined)
