@@ -24,6 +24,7 @@ from harness.trace.serial_lines import LineSplitter
 from harness.trace.serial_values import UnfitError, from_bytes, from_number, to_bytes, to_number
 
 PLAIN_WIDTH = 4  # bytes of a number that belongs to no property: memory, clock
+WIDEST = 8  # bytes of such a number that is told
 TEXTS = (SerialCommand.FIRMWARE_VERSION, SerialCommand.CREDENTIALS)
 ENOUGH = 64  # bytes outside of frames from which on something may be said about the line
 
@@ -190,6 +191,8 @@ class FrameExchange:
             return from_number(bound, self._schema, from_bytes(bound, raw))
         if bound is not None or self._command in TEXTS:
             return raw.decode()
+        if not 1 <= len(raw) <= WIDEST:
+            raise UnfitError(f"{len(raw)} bytes, which are no number")
         return int.from_bytes(raw, "big")
 
 

@@ -14,6 +14,7 @@ from harness.model.serial import SerialCommand
 from harness.simulate.core import Core, Refused
 
 FREE_MEMORY = 183_296  # bytes, once everything is up
+LAST_TIME = 2**32 - 1  # seconds since 1970, as the clock counts them
 BUSY_MEMORY = 640  # bytes that each answer needs for a moment: the figure is never quite the same
 
 
@@ -126,7 +127,14 @@ class Board:
             case SerialCommand.READ_CLOCK:
                 return self._time()
             case SerialCommand.SET_CLOCK:
-                self._clock_offset = float(value) - asyncio.get_running_loop().time()
+                return self._clock_set(value)
+        return None
+
+    def _clock_set(self, value: Value) -> Refusal | None:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not 0 <= value <= LAST_TIME:
+            return Refusal("that is no time")
+        self._clock_offset = value - asyncio.get_running_loop().time()
         return None
 
     async def settle(self) -> None:

@@ -18,6 +18,7 @@ from harness.trace.serial_frames import Frame, FrameCodec, FrameFinder
 if TYPE_CHECKING:
     from harness.simulate.console import Console
 
+WIDEST = 8  # bytes of a number
 _TOKEN = re.compile(r"\{(\w+)\}|([0-9A-Fa-f]{2})")
 
 
@@ -83,7 +84,9 @@ class FrameLanguage:
                 if payload.startswith(head) and ("value" in tokens or not rest):
                     yield name, self._read(name, bound, rest) if "value" in tokens else None
         elif "value" in tokens:
-            yield None, int.from_bytes(payload[len(_payload(message, {"value": b""})) :], "big")
+            rest = payload[len(_payload(message, {"value": b""})) :]
+            if 1 <= len(rest) <= WIDEST:
+                yield None, int.from_bytes(rest, "big")
         elif payload == _payload(message, {}):
             yield None, None
 

@@ -86,7 +86,7 @@ class TextLanguage:
         if "value" in given:
             try:
                 value = self._parsed(name, given["value"])
-            except ValueError:
+            except (ValueError, RecursionError):  # brackets may be nested without end
                 return self._refused(f"bad value {given['value']}")
         told = self._board.do(command, name, value)
         if isinstance(told, Refusal):

@@ -48,6 +48,7 @@ class FrameCodec:
             self._sizes.get(field, 0) for field in protocol.length.counts if field in protocol.order
         )
         self._has_length = has_length
+        self._most = protocol.maximum if FrameField.PAYLOAD in protocol.order else 0
 
     def encode(self, frame: Frame) -> bytes:
         """The bytes of a frame."""
@@ -57,7 +58,7 @@ class FrameCodec:
         parts[FrameField.SEQUENCE] = bytes([frame.sequence or 0])
         parts[FrameField.COMMAND] = bytes([frame.command])
         parts[FrameField.PAYLOAD] = frame.payload
-        length = self._counted + (len(frame.payload) if self._counts_payload else 0)
+        length = self._counted + (len(frame.payload) if self._most else 0)
         parts[FrameField.LENGTH] = length.to_bytes(protocol.length.bytes, self._order)
         parts[FrameField.CHECKSUM] = b""
         parts[FrameField.CHECKSUM] = self._checksum(parts)
@@ -74,11 +75,13 @@ class FrameCodec:
             return None
         width = self._protocol.length.bytes
         counted = int.from_bytes(data[self.head - width : self.head], self._order)
-        payload = counted - self._counted if self._counts_payload else 0
-        return self._fixed + payload if 0 <= payload <= self._protocol.maximum else 0
+        payload = counted - self._counted
+        return self._fixed + payload if 0 <= payload <= self._most else 0
 
     def decode(self, raw: bytes) -> Frame | None:
-        """The frame that is exactly ``raw``; None where the checksum is wrong."""
+        """The frame that is exactly ``raw``; None where it is none, or its checksum is wrong."""
+        if self.size(raw) != len(raw):
+            return None
         payload, offset = len(raw) - self._fixed, 0
         parts: dict[FrameField, bytes] = {}
         for field in self._protocol.order:
@@ -95,10 +98,6 @@ class FrameCodec:
             sequence=sequence[0] if sequence else None,
             raw=raw,
         )
-
-    @property
-    def _counts_payload(self) -> bool:
-        return FrameField.PAYLOAD in self._protocol.length.counts
 
     def _checksum(self, parts: dict[FrameField, bytes]) -> bytes:
         how, order = self._protocol.checksum, self._protocol.order

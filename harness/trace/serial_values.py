@@ -39,7 +39,7 @@ def from_text(schema: DataSchema | None, text: str, values: dict[str, Value] | N
         return text
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # brackets may be nested without end
         raise UnfitError(f"{text!r} is no value of type {schema.type}") from None
     if schema.type is DataType.INTEGER and isinstance(value, float) and value.is_integer():
         return int(value)

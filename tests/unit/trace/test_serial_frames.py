@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from harness.model.serial import ByteOrder, ChecksumKind, FrameChecksum, FrameProtocol
+from harness.links.serial_binary import FrameTalk
+from harness.model.loading import load_profile
+from harness.model.serial import (
+    ARGUMENTS,
+    ByteOrder,
+    ChecksumKind,
+    FrameChecksum,
+    FrameProtocol,
+    SerialCommand,
+)
 from harness.trace.checksums import WIDTHS, checksum, value_of
 from harness.trace.serial_frames import Frame, FrameCodec, FrameFinder
 
@@ -172,3 +183,121 @@ def test_a_damaged_byte_is_noticed(data: st.DataObject) -> None:
     index = data.draw(st.integers(len(codec.header), len(raw) - 1))
     raw[index] ^= data.draw(st.integers(1, 255))
     assert codec.decode(bytes(raw)) is None or codec.size(bytes(raw[: codec.head])) != len(raw)
+
+
+# What a device sends is anything at all
+
+ROOT = Path(__file__).parents[3]
+SHIPPED = {
+    path.stem: profile
+    for path in sorted([*ROOT.glob("profiles/*.yaml"), *ROOT.glob("fixtures/profiles/*.yaml")])
+    if "frames:" in path.read_text()
+    for profile in [load_profile(path)]
+}
+OPTIONAL = ["version", "sequence", "command"]
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> FrameProtocol:
+    """Protocols whose parts stand in any order that a profile may give them."""
+    before = draw(st.permutations([*draw(st.sets(st.sampled_from(OPTIONAL[:2]))), "command"]))
+    length, payload = draw(st.sampled_from([([], []), (["length"], []), (["length"], ["payload"])]))
+    where = draw(st.integers(0, len(before)))
+    body = [*before[:where], *length, *before[where:]]
+    checksum = draw(st.sampled_from([None, *ChecksumKind]))
+    covered = ["header", *body, *payload]
+    return FrameProtocol.model_validate(
+        {
+            "header": draw(st.sampled_from(["55 AA", "AA", "00", "FE FE FE"])),
+            "order": [*covered, *(["checksum"] if checksum else [])],
+            "version": {} if "version" in body else None,
+            "length": {
+                "bytes": draw(st.sampled_from([1, 2])),
+                "counts": [*draw(st.sets(st.sampled_from(covered))), "payload"],
+            },
+            "checksum": {
+                "kind": checksum,
+                "covers": draw(st.none() | st.lists(st.sampled_from(covered), unique=True)),
+            }
+            if checksum
+            else None,
+            "maximum": draw(st.integers(1, 300)),
+        }
+    )
+
+
+any_protocol = st.one_of(
+    protocols,
+    st.sampled_from([each.bindings.serial.frames for each in SHIPPED.values() if each.bindings.serial]),
+    layouts(),
+)
+
+
+@st.composite
+def anything(draw: st.DrawFn, codec: FrameCodec) -> bytes:
+    """Bytes, among them such as frames begin and are made of."""
+    pieces = st.one_of(
+        st.binary(max_size=12), st.just(codec.header), st.binary(max_size=1).map(codec.header.__add__)
+    )
+    return b"".join(draw(st.lists(pieces, max_size=8)))
+
+
+def test_some_profile_that_is_shipped_has_frames() -> None:
+    assert "smart-plug" in SHIPPED
+
+
+@given(st.data())
+def test_whatever_is_taken_for_a_frame_is_one_or_none(data: st.DataObject) -> None:
+    """Cut short, without its header, of another length than it says, or all in order: nothing raises."""
+    codec = FrameCodec(data.draw(any_protocol))
+    raw = data.draw(anything(codec))
+    read = codec.decode(raw)
+    if read is not None:
+        assert codec.encode(read) == raw
+
+
+@given(st.data())
+def test_a_frame_of_any_layout_comes_back_and_no_part_of_it_is_one(data: st.DataObject) -> None:
+    protocol = data.draw(any_protocol)
+    codec = FrameCodec(protocol)
+    payload = st.binary(max_size=8) if "payload" in protocol.order else st.just(b"")
+    raw = codec.encode(Frame(data.draw(bytes_), data.draw(payload)[: protocol.maximum]))
+    assert codec.encode(codec.decode(raw) or Frame(0)) == raw
+    assert [codec.decode(raw[:end]) for end in range(len(raw))] == [None] * len(raw)
+
+
+@given(st.data())
+def test_a_stream_of_any_layout_loses_nothing(data: st.DataObject) -> None:
+    codec = FrameCodec(data.draw(any_protocol))
+    finder, sent, passed = FrameFinder(codec), b"", b""
+    for _ in range(data.draw(st.integers(1, 4))):
+        part = data.draw(anything(codec))
+        sent += part
+        passed += b"".join(item.raw if isinstance(item, Frame) else item for item in finder.feed(part))
+    while finder.unfinished:
+        passed += b"".join(item.raw if isinstance(item, Frame) else item for item in finder.give_up())
+    assert passed == sent
+
+
+@given(st.data())
+def test_no_frame_that_comes_upsets_the_one_who_asked(data: st.DataObject) -> None:
+    """The link's side: any frame is the answer, is none, or is one that says what is wrong with it."""
+    profile = data.draw(st.sampled_from(list(SHIPPED.values())))
+    binding = profile.bindings.serial
+    assert binding is not None and binding.frames is not None
+    frames_, codec = binding.frames, FrameCodec(binding.frames)
+    command = data.draw(st.sampled_from([each for each in SerialCommand if binding.knows(each, "relay")]))
+    name = "relay" if "property" in ARGUMENTS.get(command, ()) else None
+    talk = FrameTalk(frames_, binding.line, profile)
+    exchange = talk.exchange(command, name, True if name else None)
+    answer = frames_.commands[command].answer
+    tags = st.sampled_from([b"", *(bytes.fromhex(bound.tag) for bound in frames_.properties.values())])
+    for _ in range(data.draw(st.integers(1, 3))):
+        payload = data.draw(tags) + data.draw(st.binary(max_size=20))
+        number = data.draw(st.just(answer.command if answer else 0) | bytes_)
+        version = data.draw(st.just(3) | bytes_)
+        stream = data.draw(anything(codec)) + codec.encode(Frame(number, payload, version))
+        for piece in [*talk.split(stream), *talk.stalled()]:
+            told = exchange.offer(piece)
+            assert told is None or isinstance(told.value, bool | int | float | str | None)
+    talk.complaint()
