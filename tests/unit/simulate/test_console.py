@@ -8,18 +8,22 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from harness.links.clock import run
 from harness.links.serial import SerialLink
 from harness.model.crashes import CrashKind, crash_in, tells_boot, tells_ready
 from harness.model.loading import load_profile
+from harness.model.profile import Profile
+from harness.model.serial import ChecksumKind
 from harness.model.serial import SerialCommand as Command
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.example_text import example_of
 from harness.simulate.faults import fault_named
+from harness.trace.checksums import value_of
 from harness.trace.recorder import Recorder
+from harness.trace.serial_frames import Frame, FrameCodec
 from tests.unit.links.serial_peers import lines_of
 
 KINDS = ["air-conditioner", "smart-plug", "refrigerator"]  # a text console, frames, Modbus RTU
@@ -311,3 +315,66 @@ def test_what_is_half_typed_is_dropped_by_what_the_profile_says(profiles: Path, 
         assert await desk.done(Command.FIRMWARE_VERSION) == desk.device.profile.firmware
 
     on_desk(path, act)
+
+
+COMMANDS = ["date", *(f"{verb} {name}" for verb in ("set", "sim") for name in ("target", "power", "room"))]
+STRANGE = ["[" * 2000, "1" * 400, "1e999", "NaN", "-1", "[1]", "{}", '"12"', "null", "true", "%n\x03", "\x00"]
+LINES = st.builds(
+    lambda command, value: f"{command} {value}\r\n".encode(),
+    st.sampled_from(COMMANDS) | st.text(max_size=9),
+    st.sampled_from(STRANGE) | st.text(max_size=9),
+)
+
+
+def frames_of(profile: Profile) -> st.SearchStrategy[bytes]:
+    """Good frames, with anything in them."""
+    serial = profile.bindings.serial
+    assert serial is not None and serial.frames is not None
+    known = serial.frames
+    tags = [b"", *(bytes.fromhex(each.tag) for each in known.properties.values())]
+    numbers = [each.send.command for each in known.commands.values()]
+    return st.builds(
+        lambda number, tag, rest: FrameCodec(known).encode(Frame(number, tag + rest, 0)),
+        st.sampled_from(numbers) | st.integers(0, 255),
+        st.sampled_from(tags),
+        st.binary(max_size=4) | st.binary(min_size=200, max_size=240),
+    )
+
+
+REQUESTS = st.builds(
+    lambda function, start, rest: with_checksum(bytes([1, function, 0, start]) + rest),
+    st.integers(1, 127),
+    st.integers(0, 40),
+    st.binary(min_size=2, max_size=2) | st.binary(max_size=12),
+)
+
+
+def with_checksum(message: bytes) -> bytes:
+    """A message of Modbus RTU."""
+    return message + value_of(ChecksumKind.CRC_16_MODBUS, message).to_bytes(2, "little")
+
+
+@settings(
+    max_examples=15,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_nothing_that_comes_over_its_line_upsets_a_board(
+    profiles: Path, kind: str, data: st.DataObject
+) -> None:
+    path = profiles / f"{kind}.yaml"
+    said = {"air-conditioner": LINES, "refrigerator": REQUESTS}.get(kind) or frames_of(load_profile(path))
+    sent = data.draw(st.lists(said | st.binary(max_size=40), min_size=10, max_size=40))
+    name = {"air-conditioner": "power", "smart-plug": "relay", "refrigerator": "fast_freeze"}[kind]
+    upset: list[object] = []
+
+    async def act(desk: Desk) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: upset.append(context))
+        for raw in sent:
+            await desk.link.send(raw)
+            await desk.link.command(Command.READ_STATE, name)  # answered or not: what came before is read
+
+    on_desk(path, act)
+    assert not upset
