@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.checks.mqtt.backing_off import series_of
-from harness.checks.mqtt.commands import setting_of
+from harness.checks.mqtt.commands import setting_of, settings
+from harness.checks.mqtt.fences import fence_of, hidden_of
 from harness.model.loading import load_profile
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Verdict
@@ -337,6 +338,17 @@ def test_what_is_commanded_is_legal_and_seen_to_change(path: object) -> None:
             assert same_value(setting.value_of(setting.payload(after)), after)
 
     check()
+
+
+@pytest.mark.parametrize("path", [*SHIPPED, *FURTHER], ids=lambda path: path.stem)
+def test_what_a_message_hides_is_not_what_is_commanded_after_it(path: object) -> None:
+    profile = load_profile(path)  # type: ignore[arg-type]
+    for setting in settings(profile):
+        for present in setting.values:
+            fence, hidden = fence_of(profile, setting, present), hidden_of(profile, setting, present)
+            assert not same_value(fence, present)
+            assert not same_value(hidden, present)
+            assert not same_value(hidden, fence) or len(setting.values) == 2
 
 
 def test_the_plug_is_commanded_where_no_rule_interferes() -> None:

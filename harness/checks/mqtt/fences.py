@@ -34,11 +34,23 @@ async def obeys_at_last(bench: Bench, setting: Setting) -> bool:
 
 async def obeys(bench: Bench, setting: Setting) -> bool:
     """Command something else than there is. Returns whether the device obeyed while that was awaited."""
-    present = await present_value(bench, setting)
+    value = fence_of(bench.profile, setting, await present_value(bench, setting))
+    return await command(bench, setting, value) is not None
+
+
+def fence_of(profile: Profile, setting: Setting, present: Value) -> Value:
+    """The value that is commanded where the device has ``present``."""
     others = [value for value in setting.values if not same_value(value, present)]
     # Not what a device makes of nothing, if there is a choice: the one would pass for the other.
-    telling = [value for value in others if not _is_nothing(bench.profile, setting, value)]
-    return await command(bench, setting, (telling or others)[0]) is not None
+    telling = [value for value in others if not _is_nothing(profile, setting, value)]
+    return (telling or others)[0]
+
+
+def hidden_of(profile: Profile, setting: Setting, present: Value) -> Value:
+    """A value to hide in a message before a fence: neither the present one nor the fence, where it can be."""
+    known = (present, fence_of(profile, setting, present))
+    free = [value for value in setting.values if not any(same_value(value, each) for each in known)]
+    return free[0] if free else known[1]
 
 
 def obeys_between(

@@ -22,7 +22,13 @@ from harness.checks.mqtt.commands import (
     written,
 )
 from harness.checks.mqtt.delivering import answers
-from harness.checks.mqtt.fences import leave_nothing, nothing_of, obeys_at_last, obeys_between
+from harness.checks.mqtt.fences import (
+    hidden_of,
+    leave_nothing,
+    nothing_of,
+    obeys_at_last,
+    obeys_between,
+)
 from harness.checks.mqtt.losses import returned, settled
 from harness.checks.mqtt.sessions import breaches, so_far, tapped
 from harness.checks.mqtt.topics import binding_of
@@ -265,7 +271,7 @@ class SizesOutOfTheOrdinary(Check):
         setting, level = the_setting(bench), binding_of(bench.profile).level
         limit = binding_of(bench.profile).maximum_payload
         await leave_nothing(bench, setting)
-        hidden = await _hidden(bench, setting)
+        hidden = hidden_of(bench.profile, setting, await present_value(bench, setting))
         cut_off = setting.payload(hidden).ljust(limit) + b"x" * 64
         what = f"{len(cut_off)} bytes that begin like a command"
         await self._send(bench, setting, setting.packet(cut_off, level), what)
@@ -307,13 +313,6 @@ class SizesOutOfTheOrdinary(Check):
         if len(acts) < 2 + len(_given_nothing(case.profile)):
             return inconclusive("the messages were not sent", acts)
         return passed(f"{len(acts)} messages out of the ordinary changed nothing", shown)
-
-
-async def _hidden(bench: Bench, setting: Setting) -> Value:
-    """A value to command behind white space and more: not what is commanded next, if there is a choice."""
-    present = await present_value(bench, setting)
-    first_other, second_other = setting.others(present, 2)
-    return first_other if same_value(second_other, present) else second_other
 
 
 def _given_nothing(profile: Profile) -> list[Setting]:
