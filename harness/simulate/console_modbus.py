@@ -128,11 +128,13 @@ class ModbusLanguage:
 
     def _read(self, request: ModbusPDU, table: ModbusTable) -> ModbusPDU:
         words: dict[int, int] = {}
-        for cell in self._cells:
-            if cell.register.table is table and cell.read is not None:
-                for offset, word in enumerate(self._words(cell, cell.read())):
-                    words[cell.register.register_ + offset] = word
         wanted = range(request.address, request.address + request.count)
+        for cell in self._cells:
+            start = cell.register.register_
+            is_wanted = start < wanted.stop and wanted.start < start + cell.register.words
+            if is_wanted and cell.register.table is table and cell.read is not None:
+                for offset, word in enumerate(self._words(cell, cell.read())):
+                    words[start + offset] = word
         if any(address not in words for address in wanted):
             return ExceptionResponse(request.function_code, ILLEGAL_ADDRESS)
         values = [words[address] for address in wanted]

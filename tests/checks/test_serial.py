@@ -509,6 +509,7 @@ def test_memory_may_go_up_and_down_but_not_away() -> None:
     assert memory(*range(200_000, 199_987, -1)) is FAIL  # slowly, and in every round
     assert memory(200_000, 190_000, 180_000, *[170_000] * 9) is PASS  # the caches fill
     assert memory(183_000, 183_000) is INCONCLUSIVE
+    assert memory(*[0] * 12) is INCONCLUSIVE  # gone already, or never counted
 
 
 def clock(before: int, *after: tuple[float, int], known: bool = True) -> Verdict:

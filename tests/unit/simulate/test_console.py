@@ -118,6 +118,25 @@ def test_a_value_that_does_not_fit_into_a_frame_loses_what_is_too_much(profiles:
     on_desk(profiles / "smart-plug.yaml", act)
 
 
+MEASURED = {"air-conditioner": "room_temperature", "smart-plug": "power", "refrigerator": "filter_life"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whoever_reads_a_property_asks_the_board_for_nothing_else(profiles: Path, kind: str) -> None:
+    """A board that loses memory whenever it is asked for that would have none left when it is watched."""
+
+    async def act(desk: Desk) -> None:
+        fault_named("memory-leaks").bend(desk.device)
+        before = await desk.done(Command.MEMORY)
+        for _ in range(10):
+            await desk.done(Command.READ_STATE, MEASURED[kind])
+        after = await desk.done(Command.MEMORY)
+        assert isinstance(before, int) and isinstance(after, int)
+        assert before - after < 2 * 4096
+
+    on_desk(profiles / f"{kind}.yaml", act)
+
+
 @pytest.mark.parametrize(("kind", "name", "value"), [("air-conditioner", "mode", "hover")])
 def test_the_harness_cannot_type_what_the_console_has_no_word_for(
     profiles: Path, kind: str, name: str, value: object
