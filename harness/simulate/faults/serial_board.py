@@ -79,8 +79,11 @@ def refused_at_module_only(device: SimulatedDevice) -> None:
 
     def note(name: str, value: Value) -> None:
         schema = device.profile.properties.get(name)
-        if schema is not None and schema.type in ("number", "integer"):
-            shown[name] = canonical(schema, nearest_legal(schema, value))
+        if schema is None or schema.type not in ("number", "integer"):
+            return
+        obeyed = nearest_legal(schema, value)
+        if schema.accepts(obeyed):
+            shown[name] = canonical(schema, obeyed)
 
     device.core.bend(refuses=note)
     device.board.bend(truth=lambda name, value: shown.get(name, value))
