@@ -11,13 +11,13 @@ from harness.checks.bench import CannotStimulateError, LocalDoor, PowerDoor
 from harness.checks.observations import Readings, Report, Transport
 from harness.checks.payloads import encode_coap, encode_mqtt, json_text
 from harness.links import tcp
-from harness.links.coap import Endpoint
 from harness.links.mdns import MdnsLink
 from harness.model.base import Value
 from harness.model.binding import CoapBinding
 from harness.model.profile import Profile
 from harness.model.requirement import Need
 from harness.session.board_care import board_answers, port_returns, rejoin
+from harness.session.coap_watch import CoapWatch
 from harness.session.doors import CoapDoors, MqttDoors, SerialDoors, TapDoors
 from harness.session.equipment import Equipment
 from harness.session.lab_doors import LabPower
@@ -28,7 +28,6 @@ from harness.trace.events import Act, Event, MqttPacket, Note, Stimulus, TcpProb
 Door = TypeVar("Door")
 
 PING_LIMIT = 2.0  # seconds for the answer to a CoAP ping, before the device is asked again
-DEREGISTER_LIMIT = 2.0  # seconds for the answer to a deregistration
 
 
 class LabBench:
@@ -43,9 +42,8 @@ class LabBench:
         self._recorder = equipment.recorder
         self._device = equipment.recorder.device
         self.readings = readings
-        self._observer: Endpoint | None = None
+        self._watch: CoapWatch | None = None
         self._silent = False  # the device was seen not to say that it is online
-        self._observed: list[coap_messages.Message] = []  # the registrations of the observer
 
     @property
     def mqtt(self) -> MqttDoors:
@@ -194,20 +192,10 @@ class LabBench:
     async def watch(self) -> None:
         """Observe every CoAP property and event that can be observed, for the rest of this check."""
         binding = self.profile.bindings.coap
-        if binding is None or self._observer is not None:
+        if binding is None or self._watch is not None:
             return
-        self._observer = await self.coap.endpoint()
-        observed = [bound.path for bound in binding.properties.values() if bound.observe]
-        for path in dict.fromkeys([*observed, *(bound.path for bound in binding.events.values())]):
-            registration = coap_messages.request(
-                coap_messages.Code.GET,
-                path,
-                mid=self.coap.next_mid(),
-                token=self.coap.next_token(),
-                observe=0,
-            )
-            self._observed.append(registration)
-            await self._observer.request(registration)
+        self._watch = CoapWatch(self.coap, binding)
+        await self._watch.begin()
 
     async def watch_anew(self) -> None:
         """Observe once more: a device that was restarted has forgotten its observers."""
@@ -265,8 +253,7 @@ class LabBench:
 
         what = f"{name} to be reported over {transport}"
         binding = self.profile.bindings.coap
-        observed = binding is not None and (name in binding.events or self._observes(binding, name))
-        if transport == Transport.MQTT or observed or binding is None:
+        if transport == Transport.MQTT or binding is None or self._comes_unasked(binding, name):
             return await self.until(accepted, within=within, what=what, since=since, imposed_by=imposed_by)
         deadline = self._recorder.now + within
         pause = 0.0
@@ -349,21 +336,9 @@ class LabBench:
         await self._equipment.tidy()
 
     async def _stop_watching(self) -> None:
-        """Deregister: a device has room for a few observers only (RFC 7641, 3.6 and 4.1)."""
-        observer, self._observer = self._observer, None
-        observed, self._observed = self._observed, []
-        if observer is None or observer.closed:
-            return
-        for registration in observed:
-            leave = coap_messages.request(
-                coap_messages.Code.GET,
-                registration.uri_path,
-                mid=self.coap.next_mid(),
-                token=registration.token,
-                observe=1,
-            )
-            if await observer.request(leave, within=DEREGISTER_LIMIT) is None:
-                return  # it is gone, or does not answer: nothing to be gained by asking on
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            await watch.end()
 
     async def _coap_alive(self, deadline: float) -> bool:
         """Ping; a device that does not know pings (RFC 7252, 4.3) is asked for its list of resources."""
@@ -387,8 +362,16 @@ class LabBench:
         finally:
             endpoint.close()
 
-    def _observes(self, binding: CoapBinding, name: str) -> bool:
-        return self._observer is not None and name in binding.properties and binding.properties[name].observe
+    def _comes_unasked(self, binding: CoapBinding, name: str) -> bool:
+        """Whether the device tells it over CoAP by itself; what it does not has to be asked for.
+
+        Raises CannotStimulateError for an event of which it refuses to tell us.
+        """
+        if (event := binding.events.get(name)) is not None:
+            if self._watch is not None and not self._watch.is_told(event.path):
+                raise CannotStimulateError(f"the device does not take us for an observer of {event.path}")
+            return True
+        return self._watch is not None and self._watch.is_told(binding.properties[name].path)
 
     async def _request(
         self, code: int, path: str, payload: bytes = b"", content_format: int | None = None

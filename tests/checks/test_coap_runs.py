@@ -57,3 +57,14 @@ def test_notifications_that_ask_for_no_ack_are_told_by_their_type_alone() -> Non
     )
     verdicts = {each.result.check: each.result.outcome.verdict for each in run.judgements}
     assert verdicts == {"COAP-OBS-08": Verdict.INCONCLUSIVE, "PROFILE-24": Verdict.FAIL}
+
+
+def test_a_device_that_takes_no_more_observers_is_asked_instead() -> None:
+    run = check_simulated(
+        profile_named("air-conditioner"),
+        faults=["coap-deregistration-ignored"],
+        select=("COAP-OBS-*", "SERIAL-01", "SERIAL-03", "SERIAL-05"),
+    )
+    board = [each.result for each in run.judgements if each.result.check.startswith("SERIAL")]
+    assert len(board) > 3
+    assert {each.outcome.verdict for each in board} == {Verdict.PASS}
