@@ -31,6 +31,11 @@ KEPT_FOREVER = 0xFFFFFFFF  # MQTT 5.0, 3.1.2.11.2: the session does not expire
 FAILURE = 0x80  # MQTT 5.0: reason codes from here on tell of a failure
 
 
+MOST_UNDER_WAY = 5000
+"""Messages that wait for their acknowledgement. With all 65535 packet identifiers taken, a free one would be
+looked for without end; a device has forgotten messages long before."""
+
+
 class LoopedPaho(mqtt.Client):
     """A paho client on a running loop.
 
@@ -48,6 +53,7 @@ class LoopedPaho(mqtt.Client):
             reconnect_on_failure=False,
             manual_ack=manual_ack,
         )
+        self.max_queued_messages_set(MOST_UNDER_WAY)
         self._new_session = clean_session
         self._asyncio: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None

@@ -21,6 +21,7 @@ from harness.links.paho_client import (
     PahoClient,
     Will,
 )
+from harness.links.paho_loop import MOST_UNDER_WAY
 
 Kind = type[LocalBroker]
 both = pytest.mark.parametrize("kind", BROKERS)
@@ -203,6 +204,18 @@ def test_second_connect_is_a_mistake_that_costs_nothing() -> None:
             with pytest.raises(ConnectError, match="already"):
                 await device.to(broker)
             await device.publish("t", b"", 1)
+
+    run(main())
+
+
+def test_more_messages_than_can_wait_for_their_acknowledgement_fail_at_once() -> None:
+    async def main() -> None:
+        device = PahoClient("device", clean_session=False)
+        waiting = [device.publish("t", b"", 1) for _ in range(MOST_UNDER_WAY)]
+        with pytest.raises(ClosedError, match="too many"):
+            await device.publish("t", b"", 1)
+        assert not any(future.done() for future in waiting)
+        device.abort()
 
     run(main())
 
