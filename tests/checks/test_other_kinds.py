@@ -133,3 +133,12 @@ def test_what_the_broker_keeps_for_a_device_that_it_kills_does_not_hide_what_els
     assert failed == {"DEV-04[locked]", "DEV-04[volume]", "SEC-10[payloads/mqtt]"}
     acts = [event.body.act for event in result.events if isinstance(event.body, Stimulus)]
     assert Act.RESTART_BROKER in acts
+
+
+def test_a_loss_after_which_only_switching_it_off_and_on_helped_counts() -> None:
+    path = next(each for each in SHIPPED if each.stem == "air-conditioner-us")
+    select = ["MQTT-DEV-018", "DEV-18", "PROFILE-06"]
+    run = check_simulated(path, faults=["never-reconnects"], select=select)
+    (outcome,) = (each.result.outcome for each in run.judgements if each.result.check == "PROFILE-06")
+    assert outcome.verdict is Verdict.FAIL
+    assert "had not come" in outcome.message

@@ -52,10 +52,14 @@ class ComesBackInTime(Check):
         for index, lost in enumerate(found):
             if lost.ended is None:
                 continue
+            if any(lost.opened.line < down.line < lost.ended.line for down in downs):
+                continue
             following = found[index + 1].opened if index + 1 < len(found) else None
             until = following or seen.window[-1]
-            if any(lost.opened.line < down.line < until.line for down in downs):
-                continue
+            # What came after the power was cut is no attempt; that none came until then counts all the same.
+            cut = next((down for down in downs if lost.ended.line < down.line < until.line), None)
+            if cut is not None:
+                following, until = None, cut.event
             # What ended sooner may count as an attempt that failed, after which the pauses grow.
             held = lost.accepted and lost.ended.time - lost.accepted.time >= LONG * limits.first
             limit, pause = limits.first if held else limits.maximum, until.time - lost.ended.time

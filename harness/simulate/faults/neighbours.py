@@ -47,8 +47,8 @@ def obeys_neighbours(device: SimulatedDevice) -> None:
     def adopted(packet: bytes) -> list[bytes]:
         body = body_of(packet)
         size = int.from_bytes(body[:2], "big")
-        parts = body[2 : 2 + size].decode().split("/")
-        topic = "/".join([*own, *parts[len(own) :]]).encode()
+        parts = body[2 : 2 + size].split(b"/")  # bytes: what is no UTF-8 is adopted as well
+        topic = b"/".join([*map(str.encode, own), *parts[len(own) :]])
         return with_body(packet, len(topic).to_bytes(2, "big") + topic + body[2 + size :])
 
     front(device).incoming.append(only(PacketType.PUBLISH, adopted))
