@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import shutil
 from pathlib import Path
 
@@ -47,3 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     With ``--dist worksteal`` the first process begins with them, while the others use the processor.
     """
     items.sort(key=lambda item: item.get_closest_marker("peer") is None)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded and collected by now stays: it is not looked through for garbage again and again."""
+    gc.freeze()
