@@ -104,7 +104,6 @@ def _pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     given.append("--assert=plain")
     given += [part for name in _UNUSED for part in ("-p", f"no:{name}")] if not arguments.pytest else []
     given += ["-p", "no:labgrid"]  # its plugin for pytest, where it is installed
-    given.append("--assert=plain")  # there are no assertions of ours to explain, and rewriting takes time
     given.append("--capture=no")  # what our display writes is for the person who waits, while it happens
     for profile in arguments.profiles:
         given += ["--profile", profile]

@@ -24,6 +24,7 @@ from harness.checks.behaviour.repeating import other_value
 from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.mqtt.sessions import is_loss, is_opened
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.model.affordance import PowerUp
@@ -33,7 +34,7 @@ from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
-from harness.trace.events import Act, Connection, ConnectionChange, Event, Point, Refusal, Stimulus
+from harness.trace.events import Act, Refusal, Stimulus
 
 Expected = Callable[[str, Value], Value]
 """What a property should be afterwards, by its name and what it was before."""
@@ -130,21 +131,6 @@ def compare(case: Case, before: int, after: int, expected: Expected, loss: str) 
     if not evidence:
         return inconclusive(f"the device told no setting after {loss}")
     return passed(f"{len(evidence) // 2} settings are as they should be after {loss}", evidence)
-
-
-def is_loss(event: Event) -> bool:
-    """Whether a connection of the device ended, as seen at the tap."""
-    body = event.body
-    if not isinstance(body, Connection) or body.point is not Point.TAP:
-        return False
-    return body.change is not ConnectionChange.OPENED
-
-
-def _is_attempt(event: Event) -> bool:
-    body = event.body
-    if not isinstance(body, Connection) or body.point is not Point.TAP:
-        return False
-    return body.change is ConnectionChange.OPENED
 
 
 @requirement(
@@ -341,7 +327,7 @@ class ControlsWithoutBroker(Check):
             bench.tap.refuse(Refusal.RESET)
             await lose_connection(bench)
             await bench.until(
-                _is_attempt,
+                is_opened,
                 within=bench.profile.behaviour.settle,
                 imposed_by="profile: behaviour.settle",
                 what="the device to notice that the broker is away",
@@ -366,7 +352,7 @@ class ControlsWithoutBroker(Check):
         if effect is None or effect.property_ is None or operated is None:
             return inconclusive(f"{name} was not operated")
         ends = [event for event in case.window if is_loss(event) and event.line < operated.line]
-        attempted = any(_is_attempt(event) and event.line < operated.line for event in case.window)
+        attempted = any(is_opened(event) and event.line < operated.line for event in case.window)
         accepted = first(case.acts(Act.ACCEPT))
         noticed = attempted or (
             bool(ends) and operated.time - ends[-1].time >= case.profile.behaviour.settle - ROUNDING

@@ -17,6 +17,7 @@ from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
 from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point
+from harness.trace.trace import backwards
 
 TOLERANCE = 0.5  # seconds by which packets may be delayed on their way to the tap
 PARTS = 4  # of a keep-alive, after each of which the idle device is sent something
@@ -118,13 +119,12 @@ def _clearly_late(keep_alive: float) -> float:
 
 def _last_sent(bench: Bench) -> float:
     """When the device sent its last packet; now, if it has sent none."""
-    sent = (event.time for event in reversed(bench.trace) if _is_sent(event))
+    sent = (
+        event.time
+        for event, body in backwards(bench.trace, MqttPacket)
+        if body.point is Point.TAP and body.direction is Direction.FROM_DUT
+    )
     return next(sent, bench.now)
-
-
-def _is_sent(event: Event) -> bool:
-    body = event.body
-    return isinstance(body, MqttPacket) and body.point is Point.TAP and body.direction is Direction.FROM_DUT
 
 
 def _is_ping(event: Event) -> bool:

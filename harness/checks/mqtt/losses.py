@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.checks.bench import Bench, CannotStimulateError
-from harness.checks.mqtt.sessions import tapped
+from harness.checks.mqtt.sessions import is_loss, tapped
 from harness.checks.mqtt.topics import binding_of
 from harness.model.requirement import Need
 from harness.trace import mqtt
 from harness.trace.events import (
     Act,
     Connection,
-    ConnectionChange,
     Direction,
     Event,
-    Point,
     Stimulus,
 )
 
@@ -154,18 +152,7 @@ async def closed_by_device(
 def is_closed_by_device(event: Event) -> bool:
     """Whether the device ends a connection."""
     body = event.body
-    return (
-        isinstance(body, Connection)
-        and body.point is Point.TAP
-        and body.change is not ConnectionChange.OPENED
-        and body.by is Direction.FROM_DUT
-    )
-
-
-def is_opened(event: Event) -> bool:
-    """Whether the device opens a connection."""
-    body = event.body
-    return isinstance(body, Connection) and body.point is Point.TAP and body.change is ConnectionChange.OPENED
+    return is_loss(event) and isinstance(body, Connection) and body.by is Direction.FROM_DUT
 
 
 def is_accepted(event: Event) -> bool:

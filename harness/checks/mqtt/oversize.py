@@ -17,8 +17,8 @@ from harness.checks.mqtt.commands import (
 )
 from harness.checks.mqtt.delivering import deliveries
 from harness.checks.mqtt.fences import obeys, obeys_at_last, obeys_between
-from harness.checks.mqtt.losses import is_opened, returned, settled
-from harness.checks.mqtt.sessions import sessions, so_far, tapped
+from harness.checks.mqtt.losses import returned, settled
+from harness.checks.mqtt.sessions import is_opened, sessions, so_far, tapped
 from harness.checks.mqtt.topics import binding_of
 from harness.checks.observations import Transport
 from harness.model.profile import Profile
@@ -26,7 +26,8 @@ from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace import mqtt
-from harness.trace.events import Act, Direction, Event, MqttPacket, Point
+from harness.trace.events import Act, Connection, Direction, Event, MqttPacket, Point
+from harness.trace.trace import backwards
 
 Delivered = Seen[mqtt.Publish, MqttPacket]
 
@@ -191,5 +192,5 @@ async def _obeys_behind(bench: Bench, setting: Setting, payload: bytes) -> None:
 
 def _last_opened(bench: Bench) -> int:
     """The line at which the device's newest connection was opened."""
-    opened = (event.line for event in reversed(bench.trace) if is_opened(event))
+    opened = (event.line for event, _ in backwards(bench.trace, Connection) if is_opened(event))
     return next(opened, 0)

@@ -93,6 +93,20 @@ def breaches(
     ]
 
 
+def is_opened(event: Event) -> bool:
+    """Whether the device opened a connection, as seen at the tap."""
+    body = event.body
+    return isinstance(body, Connection) and body.point is Point.TAP and body.change is ConnectionChange.OPENED
+
+
+def is_loss(event: Event) -> bool:
+    """Whether a connection of the device ended, as seen at the tap."""
+    body = event.body
+    if not isinstance(body, Connection) or body.point is not Point.TAP:
+        return False
+    return body.change is not ConnectionChange.OPENED
+
+
 def tapped(event: Event, direction: Direction, kind: mqtt.PacketType) -> mqtt.Packet | None:
     """The packet in an event, if it is one of this kind at the tap, for stimuli that wait for it."""
     body = event.body

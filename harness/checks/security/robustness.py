@@ -16,7 +16,7 @@ from harness.checks.behaviour.commands import (
     told,
 )
 from harness.checks.behaviour.malformed import encoded
-from harness.checks.behaviour.outages import is_loss, settings
+from harness.checks.behaviour.outages import settings
 from harness.checks.behaviour.reach import name_of, readers_of, was_offered, writers_of
 from harness.checks.behaviour.refusing import clamped
 from harness.checks.behaviour.repeating import other_value
@@ -27,6 +27,7 @@ from harness.checks.catalogue import Check, requirement
 from harness.checks.mdns.asking import ask
 from harness.checks.mdns.names import names_of
 from harness.checks.mdns.reading import seen_by
+from harness.checks.mqtt.sessions import is_loss
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import Undecoded, decode_mqtt
 from harness.checks.security import fuzzing

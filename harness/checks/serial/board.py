@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from harness.checks.behaviour.reach import NEED_OF, readers_of
 from harness.checks.bench import Bench, BeyondBenchError, CannotStimulateError
 from harness.checks.case import Case, Seen
+from harness.checks.mqtt.sessions import is_opened
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.model.base import Value
@@ -21,7 +22,6 @@ from harness.trace.events import (
     Act,
     CoapDatagram,
     Connection,
-    ConnectionChange,
     Direction,
     Event,
     MdnsPacket,
@@ -129,12 +129,6 @@ def first_telling(profile: Profile) -> tuple[SerialCommand, str | None] | None:
         return SerialCommand.READ_STATE, readable
     asking = (SerialCommand.READ_CLOCK, SerialCommand.MEMORY, SerialCommand.FIRMWARE_VERSION)
     return next(((command, None) for command in asking if binding.knows(command)), None)
-
-
-def is_opened(event: Event) -> bool:
-    """Whether the device opened a connection, as seen at the tap."""
-    body = event.body
-    return isinstance(body, Connection) and body.point is Point.TAP and body.change is ConnectionChange.OPENED
 
 
 async def until_reported(bench: Bench, name: str, value: Value, transport: Transport, since: int) -> bool:

@@ -15,6 +15,7 @@ from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mdns.reading import run_so_far
+from harness.checks.mqtt.sessions import is_opened
 from harness.checks.payloads import json_text
 from harness.checks.serial.board import (
     answers_in,
@@ -23,7 +24,6 @@ from harness.checks.serial.board import (
     fresh_reports,
     good,
     hear_boot,
-    is_opened,
     require_network,
     shown_start,
 )
