@@ -15,6 +15,7 @@ from functools import cache
 
 from harness.checks.bench import Bench
 from harness.checks.case import Case
+from harness.checks.order import ORDER
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need, Requirement
 from harness.model.verdict import Outcome, Subject
@@ -37,7 +38,6 @@ class Check:
     requirement: Requirement
     needs: frozenset[Need]
     tries_absent = False  # whether it is run on a DUT that was never seen to be there: it may show why
-    goes_first = False  # whether it is run before the rest of its area, which would put it off
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         """What to run the check on, one by one; by default the device as a whole."""
@@ -114,10 +114,7 @@ def requirement(
 
 @cache
 def all_checks() -> tuple[Check, ...]:
-    """Every check, in the order in which a run takes them: by area, then by module, then as written.
-
-    Those that go first in their area are the exception.
-    """
+    """Every check, in the order in which a run takes them (:mod:`harness.checks.order`)."""
     for area in Area:
         try:
             package = importlib.import_module(f"harness.checks.{area}")
@@ -125,13 +122,13 @@ def all_checks() -> tuple[Check, ...]:
             continue
         for module in sorted(info.name for info in pkgutil.iter_modules(package.__path__)):
             importlib.import_module(f"{package.__name__}.{module}")
-    order = list(Area)
-    return tuple(
-        sorted(
-            _registered.values(),
-            key=lambda check: (order.index(check.requirement.area), not check.goes_first),
-        )
-    )
+    return tuple(sorted(_registered.values(), key=_place))
+
+
+def _place(check: Check) -> tuple[int, int]:
+    """Where a check stands: by area, and there as listed; what is not listed comes last in its area."""
+    place = ORDER.index(check.requirement.id) if check.requirement.id in ORDER else len(ORDER)
+    return list(Area).index(check.requirement.area), place
 
 
 def check_named(check_id: str) -> Check:

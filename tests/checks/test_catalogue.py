@@ -8,6 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from harness.checks.catalogue import Check, all_checks
+from harness.checks.order import ORDER
 from harness.model.ics import satisfies
 from harness.simulate.faults import all_faults
 
@@ -54,3 +55,8 @@ def test_faults_known_from_the_field_exist_there() -> None:
         fault.name: fault.seen_as for fault in all_faults() if fault.seen_as not in {None, *FIELD_FAULTS}
     }
     assert unknown == {}
+
+
+def test_checks_are_taken_in_the_order_that_is_written_down() -> None:
+    assert [check.requirement.id for check in all_checks()] == list(ORDER)
+    assert len(set(ORDER)) == len(ORDER)

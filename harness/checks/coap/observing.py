@@ -124,9 +124,6 @@ class Notification(Check):
 class Deregistration(Check):
     """Who has had enough is left alone."""
 
-    # On a device that ignores deregistrations, the clients of other checks fill the list of observers.
-    goes_first = True
-
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         (lever,) = await find_levers(bench)
         path = lever.setting.path
