@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.model.base import Value
+from harness.model.bindings.serial import SerialCommand
 from harness.model.profile import Profile
-from harness.model.serial import SerialCommand
-from harness.session.runner import Runner
+from harness.session.run.runner import Runner
 from harness.trace.events import Act, Event
 
 

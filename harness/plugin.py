@@ -22,9 +22,9 @@ from harness.patterns import expanded
 
 if TYPE_CHECKING:
     from harness.dut import Dut
-    from harness.session.plan import PlannedCheck
     from harness.session.result import Judgement
-    from harness.session.runner import Runner
+    from harness.session.run.plan import PlannedCheck
+    from harness.session.run.runner import Runner
 
 RUN = "harness-run"
 
@@ -123,7 +123,7 @@ class CheckItem(pytest.Item):
         """For a failure: requirement, message and evidence instead of a traceback."""
         if self.judgement is None or not isinstance(excinfo.value, NotPassed):
             return super().repr_failure(excinfo, style)
-        from harness.report.terminal import failure_text
+        from harness.report.run.terminal import failure_text
 
         run = _run_of(self.config)
         return failure_text(self.judgement, run.events(self.lane))
@@ -167,7 +167,10 @@ class HarnessRun:
 
     def __init__(self, config: pytest.Config) -> None:
         from harness.checks.catalogue import all_checks
-        from harness.session.setup import Options, Setup
+        from harness.session.setup.lanes import (
+            Options,
+            Setup,
+        )
         from harness.session.target import UsageError
 
         self.config = config
@@ -197,7 +200,7 @@ class HarnessRun:
 
     def result(self, item: CheckItem) -> Judgement:
         """The verdict of an item; Ctrl-C ends pytest in its own way."""
-        from harness.session.runner import InterruptedRunError
+        from harness.session.run.runner import InterruptedRunError
 
         runner = self.the_runner()
         try:
@@ -226,7 +229,7 @@ class HarnessRun:
 
     def the_runner(self) -> Runner:
         """The runner; made when it is needed first."""
-        from harness.links.clock import ClockError
+        from harness.links.clock.loop import ClockError
         from harness.model.verdict import ExitStatus
 
         if self.runner is None:
@@ -300,7 +303,8 @@ class HarnessRun:
         if folder and self.runner is None:
             self.setup.take_traces()  # the workers of pytest-xdist have left them
         if folder and self.setup.results:
-            from harness.report.write import ReportError, write_report
+            from harness.report.files import ReportError
+            from harness.report.run.write import write_report
 
             try:
                 self.page = write_report(Path(folder), self.setup.results, lanes=self.setup.ran)

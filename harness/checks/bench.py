@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.model.base import Value
+from harness.model.bindings.serial import SerialCommand
 from harness.model.profile import Profile
 from harness.model.requirement import Need
-from harness.model.serial import SerialCommand
-from harness.trace import coap, mqtt
 from harness.trace.events import Act, Direction, Event, Refusal, TcpProbe
+from harness.wire import (
+    coap,
+    mqtt,
+)
 
 
 class CannotStimulateError(Exception):
@@ -247,7 +250,8 @@ class SerialDoor(Protocol):
     ) -> Event | None:
         """Wait for a line of the console that is accepted by ``wanted``; None when none came in time.
 
-        Lines after ``since`` (:meth:`Bench.mark`) count too. See also :mod:`harness.model.crashes`.
+        Lines after ``since`` (:meth:`Bench.mark`) count too. See also
+        :mod:`harness.model.bindings.serial_log`.
         """
 
 

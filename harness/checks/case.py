@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
 
+from harness.checks.bench import Bench
 from harness.checks.observations import Readings, Report
 from harness.model.profile import Profile
 from harness.model.requirement import Need
 from harness.model.verdict import Outcome, Subject, Verdict
-from harness.trace import coap, mdns, mqtt
 from harness.trace.events import (
     Act,
     CoapDatagram,
@@ -26,6 +26,11 @@ from harness.trace.events import (
     Stimulus,
 )
 from harness.trace.trace import bodies
+from harness.wire import (
+    coap,
+    mdns,
+    mqtt,
+)
 
 T = TypeVar("T")
 B = TypeVar("B")
@@ -227,3 +232,14 @@ def _lines(evidence: Iterable[Evidence | Iterable[Evidence]]) -> tuple[int, ...]
         else:
             lines.extend(_lines(item))
     return tuple(dict.fromkeys(lines))
+
+
+def run_so_far(case: Case) -> Case:
+    """The same case with everything in its window that was seen up to the end of the check."""
+    trace = case.trace[: case.window[-1].line] if case.window else ()
+    return Case(case.profile, case.subject, trace, trace)
+
+
+def seen_by(bench: Bench, since: int = 0) -> Case:
+    """What the bench has recorded until now, from line ``since`` + 1 on."""
+    return Case(bench.profile, Subject(), bench.trace, bench.trace[since:])

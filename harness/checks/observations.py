@@ -12,11 +12,15 @@ from enum import StrEnum
 
 from harness.checks.payloads import Undecoded, decode_coap, decode_mqtt
 from harness.model.base import Value
-from harness.model.binding import CoapBinding, CoapEvent, CoapProperty, MqttBinding
+from harness.model.bindings.coap import (
+    CoapBinding,
+    CoapEvent,
+    CoapProperty,
+)
+from harness.model.bindings.mqtt import MqttBinding
 from harness.model.profile import Profile
 from harness.model.requirement import Need
 from harness.model.schema import DataSchema
-from harness.trace import coap, mqtt
 from harness.trace.events import (
     Act,
     CoapDatagram,
@@ -27,6 +31,10 @@ from harness.trace.events import (
     Point,
     RunStarted,
     Stimulus,
+)
+from harness.wire import (
+    coap,
+    mqtt,
 )
 
 

@@ -14,10 +14,10 @@ BROKEN_PIPE = 0
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command that was chosen; what people got wrong becomes one message on standard error."""
-    from harness.links.endpoint import BrokerError
     from harness.links.errors import LinkError
+    from harness.links.mqtt.brokers.address import BrokerError
     from harness.model.problems import ProfileError
-    from harness.report.write import ReportError
+    from harness.report.files import ReportError
     from harness.session.target import UsageError
     from harness.trace.lines import TraceError
 

@@ -13,9 +13,9 @@ import pytest
 from harness import plugin
 from harness.model.verdict import ExitStatus
 from harness.report.console import terminal
-from harness.report.progress import Progress
-from harness.report.terminal import print_summary
-from harness.session.setup import Options
+from harness.report.run.progress import Progress
+from harness.report.run.terminal import print_summary
+from harness.session.setup.lanes import Options
 from harness.session.target import UsageError
 
 

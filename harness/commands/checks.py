@@ -7,7 +7,10 @@ import textwrap
 from collections.abc import Iterator
 
 from harness.checks.catalogue import Check, UnknownCheckError, all_checks, check_named
-from harness.checks.compat.catalogue import TogetherCheck, together_checks
+from harness.checks.support.compat.catalogue import (
+    TogetherCheck,
+    together_checks,
+)
 from harness.model.verdict import ExitStatus
 from harness.session.target import UsageError
 

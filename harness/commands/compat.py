@@ -5,13 +5,28 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.compat.device import Device, read_device
-from harness.compat.pair import pair_of, read_pair
-from harness.compat.prediction import Outcome
-from harness.compat.replaces import replaces, same_kind
 from harness.model.verdict import ExitStatus
-from harness.report.compat_report import write_pair, write_replacement
-from harness.report.compat_text import print_pair, print_replacement
+from harness.prediction.device import (
+    Device,
+    read_device,
+)
+from harness.prediction.findings import Outcome
+from harness.prediction.pair import (
+    pair_of,
+    read_pair,
+)
+from harness.prediction.replacement.predict import (
+    replaces,
+    same_kind,
+)
+from harness.report.compat.report import (
+    write_pair,
+    write_replacement,
+)
+from harness.report.compat.text import (
+    print_pair,
+    print_replacement,
+)
 from harness.report.console import terminal
 from harness.session.target import UsageError
 

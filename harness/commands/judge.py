@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 
 from harness.report.console import terminal
-from harness.report.terminal import print_summary
-from harness.report.write import write_report
-from harness.session.judging import result_of_trace
+from harness.report.run.terminal import print_summary
+from harness.report.run.write import write_report
+from harness.session.compat.judging import result_of_together_trace
 from harness.session.result import run_status
-from harness.session.together.judging import result_of_together_trace
+from harness.session.run.judging import result_of_trace
 from harness.trace.events import TogetherStarted
 from harness.trace.lines import read
 

@@ -10,22 +10,48 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import harness
-from harness.compat.matrix import Entry, Meeting, OrderedPair, covering, meetings, predicted, read_entry
-from harness.compat.observation import Agreement, Comparison, Observation, compared
 from harness.model.verdict import ExitStatus
 from harness.patterns import expanded
+from harness.prediction.comparison import (
+    Agreement,
+    Comparison,
+    Observation,
+    compared,
+)
+from harness.prediction.matrix import (
+    Entry,
+    Meeting,
+    OrderedPair,
+    covering,
+    meetings,
+    predicted,
+    read_entry,
+)
 from harness.report.console import terminal
-from harness.report.matrix import Row, Selection, matrix_of
-from harness.report.matrix_progress import MatrixProgress
-from harness.report.matrix_terminal import print_matrix
-from harness.report.matrix_words import AGREEMENTS
-from harness.report.matrix_write import write_matrix
+from harness.report.matrix.progress import MatrixProgress
+from harness.report.matrix.report import (
+    Row,
+    Selection,
+    matrix_of,
+)
+from harness.report.matrix.terminal import print_matrix
+from harness.report.matrix.words import AGREEMENTS
+from harness.report.matrix.write import write_matrix
+from harness.report.run.write import trace_path
 from harness.report.text import lane_names
-from harness.report.write import trace_path
+from harness.session.compat.jobs import Couple
+from harness.session.compat.matrix_jobs import (
+    couples_of,
+    observations,
+    observations_of,
+)
+from harness.session.compat.pool import (
+    AT_ONCE,
+    Observed,
+    cores,
+    observe_all,
+)
 from harness.session.target import UsageError
-from harness.session.together.couples import Couple
-from harness.session.together.many import AT_ONCE, Observed, cores, observe_all
-from harness.session.together.observing import couples_of, observations, observations_of
 
 PAIRS = "pairs"
 """The folder of the traces, in that of the report."""

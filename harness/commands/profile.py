@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from harness.model.explain import describe
-from harness.model.loading import load_profile
+from harness.model.loading.profiles import load_profile
+from harness.model.loading.template import new_profile_text
 from harness.model.problems import ProfileError
-from harness.model.template import new_profile_text
 from harness.model.verdict import ExitStatus
 from harness.session.target import UsageError
 

@@ -6,17 +6,21 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.links.clock import run as run_loop
-from harness.model.loading import load_profile
+from harness.links.clock.loop import run as run_loop
+from harness.model.loading.profiles import load_profile
+from harness.model.loading.scenes import load_scene
 from harness.model.problems import ProfileError
 from harness.model.profile import Profile
 from harness.model.scene import Scene
-from harness.model.scene_loading import load_scene
 from harness.model.verdict import ExitStatus
-from harness.report.write import write_report
+from harness.report.run.write import write_report
+from harness.session.compat.group_session import Player
+from harness.session.compat.replacement import (
+    Replay,
+    parts_of,
+    replay,
+)
 from harness.session.target import Target, UsageError
-from harness.session.together.company import Player
-from harness.session.together.replacing import Replay, parts_of, replay
 
 
 def run(arguments: argparse.Namespace) -> int:

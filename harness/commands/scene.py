@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from harness.commands.together import Listener, reach_of, run_together
+from harness.model.loading.scenes import load_scene
 from harness.model.scene import Scene
-from harness.model.scene_loading import load_scene
 from harness.model.verdict import ExitStatus
+from harness.session.compat.group_session import facts_of
+from harness.session.compat.plan import home_of_scene, plan_together
+from harness.session.compat.scene import (
+    OF_SCENES,
+    play_scene,
+    require_cast,
+)
+from harness.session.compat.setup import players_of
 from harness.session.result import Judgement
 from harness.session.target import UsageError
-from harness.session.together.company import facts_of
-from harness.session.together.homes import home_of_scene
-from harness.session.together.planning import plan_together
-from harness.session.together.playing import OF_SCENES, play_scene, require_cast
-from harness.session.together.setup import players_of
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,14 +5,24 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.links.clock import run as run_on_loop
-from harness.model.loading import load_profile
+from harness.links.clock.loop import run as run_on_loop
+from harness.model.loading.profiles import load_profile
+from harness.model.loading.units import (
+    load_units,
+    numbered_units,
+)
 from harness.model.profile import Profile
-from harness.model.units import load_units, numbered_units
 from harness.model.verdict import ExitStatus
 from harness.patterns import expanded
-from harness.session.adapting import reporting_every, speaking_only
-from harness.session.simulation import FEW, Simulation, simulate
+from harness.session.setup.profile_overrides import (
+    reporting_every,
+    speaking_only,
+)
+from harness.session.simulation.fleet import (
+    FEW,
+    Simulation,
+    simulate,
+)
 from harness.session.target import UsageError
 from harness.simulate.faults import UnknownFault, all_faults, fault_named
 

@@ -7,22 +7,32 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.links.clock import run as run_loop
+from harness.links.clock.loop import run as run_loop
 from harness.model.verdict import ExitStatus
 from harness.report.console import terminal
-from harness.report.progress import Progress
-from harness.report.terminal import print_summary
-from harness.report.write import trace_path, write_report
-from harness.session.limits import allow_sockets
+from harness.report.run.progress import Progress
+from harness.report.run.terminal import print_summary
+from harness.report.run.write import (
+    trace_path,
+    write_report,
+)
+from harness.session.compat.group_session import (
+    Player,
+    facts_of,
+)
+from harness.session.compat.judging import result_of_together_trace
+from harness.session.compat.pair import observe_together
+from harness.session.compat.plan import home_of_pair, plan_together
+from harness.session.compat.setup import (
+    Reach,
+    players_of,
+    roles_of,
+    runs_virtually,
+)
 from harness.session.result import Judgement, RunResult, run_status
-from harness.session.setup import SOCKETS_OF_A_LANE
+from harness.session.setup.lanes import SOCKETS_OF_A_LANE
+from harness.session.setup.limits import allow_sockets
 from harness.session.target import UsageError
-from harness.session.together.company import Player, facts_of
-from harness.session.together.homes import home_of_pair
-from harness.session.together.judging import result_of_together_trace
-from harness.session.together.pair import observe_together
-from harness.session.together.planning import plan_together
-from harness.session.together.setup import Reach, players_of, roles_of, runs_virtually
 from harness.trace.lines import read
 
 Listener = Callable[[str], None]

@@ -2,7 +2,7 @@
 
 A capability says which of the device's own affordances means a term of the vocabulary. A need says which
 term the device expects of another one, and what for: it commands it, follows it, or reads it. Values and
-units are translated by ``values`` and by the units of the schemas; see ``harness.model.meaning``.
+units are translated by ``values`` and by the units of the schemas; see ``harness.model.semantics.mapping``.
 """
 
 from __future__ import annotations

@@ -6,14 +6,23 @@ from collections.abc import Iterator, Mapping
 
 from harness.model.affordance import Property
 from harness.model.base import Value
-from harness.model.binding import Bindings, CoapBinding, MdnsBinding, MqttBinding
+from harness.model.bindings import Bindings
+from harness.model.bindings.coap import CoapBinding
+from harness.model.bindings.mdns import MdnsBinding
+from harness.model.bindings.mqtt import MqttBinding
 from harness.model.capability import Access, Cause, Reaction, SecurityLevel
 from harness.model.ics import ics_of, known_ics
-from harness.model.meaning import Needed, Offered, as_list, needed, offered
 from harness.model.profile import Control, Effect, Profile
 from harness.model.ratings import Span
 from harness.model.rule import Condition, Rule, RuleKind
 from harness.model.schema import DataSchema
+from harness.model.semantics.mapping import (
+    Needed,
+    Offered,
+    as_list,
+    needed,
+    offered,
+)
 from harness.model.vocabulary import Term
 
 

@@ -12,10 +12,15 @@ from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
 
-from harness.model.binding import CoapBinding, MdnsBinding, MqttBinding
+from harness.model.bindings.coap import CoapBinding
+from harness.model.bindings.mdns import MdnsBinding
+from harness.model.bindings.mqtt import MqttBinding
+from harness.model.bindings.serial import (
+    SerialBinding,
+    SerialCommand,
+)
 from harness.model.profile import Profile
 from harness.model.schema import DataType
-from harness.model.serial import SerialBinding, SerialCommand
 
 ENERGY_UNITS = ("W.h", "kW.h", "MW.h", "J", "kJ", "MJ")
 

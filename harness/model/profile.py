@@ -9,7 +9,7 @@ from pydantic import Field
 
 from harness.model.affordance import Action, Event, Property
 from harness.model.base import Part, Seconds, Value
-from harness.model.binding import Bindings
+from harness.model.bindings import Bindings
 from harness.model.capability import Need, Offer
 from harness.model.ratings import Ratings
 from harness.model.rule import Condition, Rule

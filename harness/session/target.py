@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from harness.links.helpers import HelperError
-from harness.links.helpers.naming import HelperName, parse
-from harness.links.labgrid import LabgridTarget
+from harness.links.actuators import HelperError
+from harness.links.actuators.registry import (
+    HelperName,
+    parse,
+)
+from harness.links.labgrid.place import LabgridTarget
+from harness.model.bindings.serial import SerialCommand
 from harness.model.profile import Profile
 from harness.model.requirement import Need
-from harness.model.serial import SerialCommand
 
 OWN_BROKERS = ("embedded", "mosquitto")
 

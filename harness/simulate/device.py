@@ -7,17 +7,20 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from harness.model.binding import MdnsService, Speaks
-from harness.model.crashes import CrashKind
+from harness.model.bindings.mdns import (
+    MdnsService,
+    Speaks,
+)
+from harness.model.bindings.serial import CrashKind
 from harness.model.profile import Profile
-from harness.simulate.board import Board
-from harness.simulate.coap import CoapFront
-from harness.simulate.console import Console
-from harness.simulate.core import Core
+from harness.simulate.coap.server import CoapFront
 from harness.simulate.faults import Fault
+from harness.simulate.firmware.core import Core
 from harness.simulate.http import HttpFront
-from harness.simulate.mdns import MdnsFront
-from harness.simulate.mqtt import MqttFront
+from harness.simulate.mdns.responder import MdnsFront
+from harness.simulate.mqtt.client import MqttFront
+from harness.simulate.serial.board import Board
+from harness.simulate.serial.console import Console
 
 
 class Server(Protocol):

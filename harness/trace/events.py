@@ -2,7 +2,7 @@
 
 A trace is a list of :class:`Event`. An event is a line number, a time and a body; the body's class says
 what happened. Bodies are immutable and hold the raw bytes; decoded forms are computed from the bytes
-(:func:`harness.trace.mqtt.decode` and its sisters), so that what a judge sees never depends on what a
+(:func:`harness.wire.mqtt.codec.decode` and its sisters), so that what a judge sees never depends on what a
 link thought it saw.
 """
 
@@ -201,7 +201,7 @@ class SerialAnswer:
     themselves are in the SerialData before.
     """
 
-    command: str  # of harness.model.serial.SerialCommand
+    command: str  # of harness.model.bindings.serial.SerialCommand
     name: str | None = None  # the property or control that it is about
     value: str | None = None
     problem: str | None = None

@@ -42,7 +42,13 @@ from harness.trace.events import (
     TogetherStarted,
     Wait,
 )
-from harness.trace.internet import Address, Endpoint, TcpStream, address_of, udp_packet
+from harness.trace.ip_packets import (
+    Address,
+    Endpoint,
+    TcpStream,
+    address_of,
+    udp_packet,
+)
 
 MQTT_PORT = 1883
 COAP_PORT = 5683

@@ -9,7 +9,6 @@ from enum import Enum
 from functools import cache
 from typing import Any, assert_never, cast
 
-from harness.trace import coap, mdns, mqtt
 from harness.trace.events import Body as Body
 from harness.trace.events import (
     CheckEnded,
@@ -33,7 +32,12 @@ from harness.trace.events import (
     TogetherStarted,
     Wait,
 )
-from harness.trace.problem import Problem
+from harness.wire import (
+    coap,
+    mdns,
+    mqtt,
+)
+from harness.wire.problem import Problem
 
 MOST_TEXT = 1000
 """Characters of a payload in the decoded form; the raw bytes have it whole."""

@@ -20,9 +20,12 @@ from pathlib import Path
 import aiocoap
 from aiocoap.resource import Resource, Site
 
-from harness.links.coap import CoapLink, Endpoint
-from harness.trace import coap
+from harness.links.coap.link import (
+    CoapLink,
+    Endpoint,
+)
 from harness.trace.recorder import Recorder
+from harness.wire import coap
 
 TARGET = 0.8
 HOST = "127.0.0.1"

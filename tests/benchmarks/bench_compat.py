@@ -17,8 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from harness.compat.many import predict_all
-from harness.compat.prediction import Outcome
+from harness.prediction.batch import predict_all
+from harness.prediction.findings import Outcome
 from tests.compat.generated import generated
 
 SECONDS = 60.0

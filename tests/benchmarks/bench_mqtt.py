@@ -24,11 +24,17 @@ from socket import IPPROTO_TCP, TCP_NODELAY
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from harness.links.broker import Broker, broker_for
-from harness.links.endpoint import Endpoint
-from harness.links.mqtt import RecordingWatch
-from harness.links.paho_client import Message, PahoClient
-from harness.links.tap import Tap
+from harness.links.mqtt.brokers.address import Endpoint
+from harness.links.mqtt.brokers.broker import (
+    Broker,
+    broker_for,
+)
+from harness.links.mqtt.link import RecordingWatch
+from harness.links.mqtt.paho_client import (
+    Message,
+    PahoClient,
+)
+from harness.links.mqtt.tap.tap import Tap
 from harness.trace.recorder import Recorder
 
 Contender = Callable[[Endpoint, int, int], Awaitable[float]]

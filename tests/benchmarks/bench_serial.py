@@ -27,9 +27,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
-from harness.links.serial import SerialLink
+from harness.links.serial.link import SerialLink
+from harness.model.bindings.serial import SerialCommand
 from harness.model.profile import Profile
-from harness.model.serial import SerialCommand
 from harness.trace.events import Body, Direction, Event, SerialData
 from harness.trace.lines import read
 from harness.trace.recorder import Recorder

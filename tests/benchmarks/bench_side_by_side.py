@@ -25,10 +25,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from harness.model.loading import load_profile
-from harness.model.units import load_units, numbered_units
-from harness.session.plan import plan
-from harness.session.runner import LaneSpec, Runner
+from harness.model.loading.profiles import load_profile
+from harness.model.loading.units import (
+    load_units,
+    numbered_units,
+)
+from harness.session.run.plan import plan
+from harness.session.run.runner import (
+    LaneSpec,
+    Runner,
+)
 from harness.session.target import Target, needs_met
 
 PROFILES = Path(__file__).parents[2] / "profiles"

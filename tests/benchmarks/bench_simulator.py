@@ -27,16 +27,25 @@ from pathlib import Path
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from harness.links.broker import MosquittoBroker
-from harness.links.endpoint import Endpoint
-from harness.links.paho_client import Message, PahoClient
-from harness.model.binding import MqttBinding
-from harness.model.loading import load_profile
+from harness.links.mqtt.brokers.address import Endpoint
+from harness.links.mqtt.brokers.broker import MosquittoBroker
+from harness.links.mqtt.paho_client import (
+    Message,
+    PahoClient,
+)
+from harness.model.bindings.mqtt import MqttBinding
+from harness.model.loading.profiles import load_profile
+from harness.model.loading.units import (
+    load_units,
+    numbered_units,
+)
 from harness.model.profile import Profile
-from harness.model.units import load_units, numbered_units
-from harness.session.limits import allow_sockets
-from harness.simulate.core import Core
-from harness.simulate.mqtt_reports import Report, Reports
+from harness.session.setup.limits import allow_sockets
+from harness.simulate.firmware.core import Core
+from harness.simulate.mqtt.reports import (
+    Report,
+    Reports,
+)
 
 PLUG = Path(__file__).parents[2] / "profiles" / "smart-plug.yaml"
 MEMORY_TARGET = 600  # MiB for 2000 devices

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from harness.checks.catalogue import all_checks, check_named
 from harness.model.ics import ics_of, satisfies
-from harness.model.loading import load_profile
+from harness.model.loading.profiles import load_profile
 from harness.model.profile import Profile
 from harness.model.verdict import Verdict
 from harness.simulate.faults import Fault, all_faults

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 from harness.checks.case import Case
 from harness.checks.catalogue import check_named
-from harness.model.loading import load_profile, profile_to_json
+from harness.model.loading.profiles import (
+    load_profile,
+    profile_to_json,
+)
 from harness.model.verdict import Outcome, Subject
-from harness.trace import coap
 from harness.trace.events import (
     Act,
     Body,
@@ -20,6 +22,7 @@ from harness.trace.events import (
     RunStarted,
     Stimulus,
 )
+from harness.wire import coap
 from tests.checks.driving import ROOT
 
 PROFILE = load_profile(ROOT / "profiles" / "refrigerator.yaml")

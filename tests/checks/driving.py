@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
-from harness.links.clock import run
-from harness.model.loading import load_profile
+from harness.links.clock.loop import run
+from harness.model.loading.profiles import load_profile
 from harness.options import SIMULATED_PORT
-from harness.session.lane import Lane
-from harness.session.plan import plan
 from harness.session.result import RunResult
+from harness.session.run.lane import Lane
+from harness.session.run.plan import plan
 from harness.session.target import Target, needs_met
 
 ROOT = Path(__file__).parent.parent.parent

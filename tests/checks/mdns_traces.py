@@ -6,11 +6,20 @@ from collections.abc import Iterable
 
 from harness.checks.case import Case
 from harness.checks.catalogue import check_named
-from harness.model.loading import load_profile, profile_to_json
+from harness.model.loading.profiles import (
+    load_profile,
+    profile_to_json,
+)
 from harness.model.verdict import Outcome, Subject
-from harness.trace import mdns
 from harness.trace.events import Act, Body, Direction, Event, MdnsPacket, RunStarted, Stimulus
-from harness.trace.mdns import Question, Record, encode_query, encode_response, record
+from harness.wire import mdns
+from harness.wire.mdns.codec import (
+    Question,
+    Record,
+    encode_query,
+    encode_response,
+    record,
+)
 from tests.checks.driving import ROOT
 
 PROFILE = load_profile(ROOT / "fixtures" / "profiles" / "kitchen-light.yaml")

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from harness.checks.case import Case
 from harness.checks.catalogue import check_named
-from harness.model.loading import load_profile, profile_to_json
+from harness.model.loading.profiles import (
+    load_profile,
+    profile_to_json,
+)
 from harness.model.profile import Profile
 from harness.model.requirement import Need
 from harness.model.verdict import Outcome, Subject
@@ -26,7 +29,12 @@ from harness.trace.events import (
     RunStarted,
     Stimulus,
 )
-from harness.trace.mqtt import PacketType, encode_connack, encode_packet, encode_publish
+from harness.wire.mqtt.codec import (
+    PacketType,
+    encode_connack,
+    encode_packet,
+    encode_publish,
+)
 from tests.checks.driving import ROOT
 
 PLUG = load_profile(ROOT / "profiles" / "smart-plug.yaml")

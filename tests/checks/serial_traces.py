@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from harness.checks.case import Case
 from harness.checks.catalogue import check_named
 from harness.model.base import Value
-from harness.model.loading import load_profile, profile_to_json
+from harness.model.bindings.serial import SerialCommand
+from harness.model.loading.profiles import (
+    load_profile,
+    profile_to_json,
+)
 from harness.model.profile import Profile
 from harness.model.requirement import Need
-from harness.model.serial import SerialCommand
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import (
     Act,
@@ -29,7 +32,7 @@ from harness.trace.events import (
     SerialData,
     Stimulus,
 )
-from harness.trace.mqtt import encode_publish
+from harness.wire.mqtt.codec import encode_publish
 from tests.checks.driving import ROOT
 
 COOLER = load_profile(ROOT / "profiles" / "air-conditioner.yaml")

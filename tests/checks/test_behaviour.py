@@ -14,7 +14,7 @@ from harness.checks.security.exposure import CONTROL
 from harness.model.base import Value
 from harness.model.verdict import Outcome, Subject, Verdict
 from harness.trace.events import Act, CheckEnded, ConnectionChange, Stimulus, TcpProbe
-from harness.trace.mqtt import encode_publish
+from harness.wire.mqtt.codec import encode_publish
 from tests.checks.mqtt_traces import BASE, FROM, PLUG, TO, Run
 
 PASS, FAIL, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE

@@ -9,14 +9,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks.behaviour.drawing import drawn, illegal_values, legal_values, search
-from harness.checks.behaviour.episodes import names_of
-from harness.checks.behaviour.forecast import State, obstacles, settled
-from harness.checks.behaviour.planning import Move, MoveKind, Planner
-from harness.checks.behaviour.setting_off import _sets_off, temptation
-from harness.checks.behaviour.values import beside, grid, limits, of_other_types, outside, resting, simplicity
+from harness.checks.support.behaviour.boundary_values import (
+    beside,
+    grid,
+    limits,
+    of_other_types,
+    outside,
+    resting,
+    simplicity,
+)
+from harness.checks.support.behaviour.episodes import names_of
+from harness.checks.support.behaviour.forecast import (
+    State,
+    obstacles,
+    settled,
+)
+from harness.checks.support.behaviour.hypothesis_values import (
+    drawn,
+    illegal_values,
+    legal_values,
+    search,
+)
+from harness.checks.support.behaviour.planner import (
+    Move,
+    MoveKind,
+    Planner,
+)
+from harness.checks.support.behaviour.rule_triggers import (
+    _sets_off,
+    temptation,
+)
 from harness.model.base import Value
-from harness.model.loading import load_profile
+from harness.model.loading.profiles import load_profile
 from harness.model.profile import Profile
 from harness.model.rule import RuleKind
 from harness.model.schema import DataSchema

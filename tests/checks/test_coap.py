@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.checks.catalogue import check_named
-from harness.checks.coap.exchanges import exchanges_in
-from harness.checks.coap.links import matches
-from harness.checks.coap.resources import other_value
+from harness.checks.coap.resource_discovery import matches
+from harness.checks.support.coap.exchanges import exchanges_in
+from harness.checks.support.coap.resources import other_value
 from harness.model.affordance import Property
 from harness.model.verdict import Outcome, Verdict
-from harness.session.judging import judgement
-from harness.trace import coap
+from harness.session.run.judging import judgement
 from harness.trace.events import Act
+from harness.wire import coap
 from tests.checks.coap_traces import PROFILE, Conversation, response
 
 # Exchanges

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from harness.checks.observations import Readings, Report
-from harness.model.loading import load_profile
-from harness.trace import coap
-from harness.trace.coap_options import Block
+from harness.model.loading.profiles import load_profile
 from harness.trace.events import CoapDatagram, Direction, Event
+from harness.wire import coap
+from harness.wire.coap.options import Block
 
 PROFILE = """
 profile: meter

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.model.verdict import Verdict
-from harness.session.judging import result_of_trace
+from harness.session.run.judging import result_of_trace
 from harness.trace.events import Judged
 from harness.trace.lines import read
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.checks.catalogue import all_checks, check_named
 from harness.model.ics import ics_of, satisfies
-from harness.model.loading import load_profile
+from harness.model.loading.profiles import load_profile
 from harness.model.verdict import Verdict
 from harness.simulate.faults import Fault, all_faults
 from tests.checks.conftest import MATRIX

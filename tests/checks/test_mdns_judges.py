@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks.mdns.names import names_of
+from harness.checks.support.mdns.names import names_of
 from harness.model.verdict import Verdict
-from harness.trace import mdns
 from harness.trace.events import Act, Direction, MdnsPacket
-from harness.trace.mdns import Question, RecordType
+from harness.wire import mdns
+from harness.wire.mdns.codec import (
+    Question,
+    RecordType,
+)
 from tests.checks.mdns_traces import (
     DEVICE,
     GROUP,

@@ -6,14 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.checks.mqtt.backing_off import series_of
-from harness.checks.mqtt.commands import setting_of, settings
-from harness.checks.mqtt.fences import fence_of, hidden_of
-from harness.model.loading import load_profile
+from harness.checks.mqtt.reconnect_backoff import series_of
+from harness.checks.support.mqtt.commands import (
+    setting_of,
+    settings,
+)
+from harness.checks.support.mqtt.fences import (
+    fence_of,
+    hidden_of,
+)
+from harness.model.loading.profiles import load_profile
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Verdict
 from harness.trace.events import Act, ConnectionChange, Fate, Stimulus
-from harness.trace.mqtt import PacketType, encode_ack, encode_connack, encode_packet, encode_publish
+from harness.wire.mqtt.codec import (
+    PacketType,
+    encode_ack,
+    encode_connack,
+    encode_packet,
+    encode_publish,
+)
 from tests.checks.driving import FURTHER, ROOT, SHIPPED
 from tests.checks.mqtt_traces import BASE, FROM, PLUG, TO, Run, connect
 

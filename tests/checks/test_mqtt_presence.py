@@ -8,7 +8,7 @@ import pytest
 
 from harness.model.verdict import Verdict
 from harness.trace.events import Act, ConnectionChange, Direction, Fate
-from harness.trace.mqtt import encode_publish
+from harness.wire.mqtt.codec import encode_publish
 from tests.checks.driving import ROOT, check_simulated
 from tests.checks.mqtt_traces import AVAILABILITY, BASE, DISCONNECT, FROM, PLUG, TO, Run
 

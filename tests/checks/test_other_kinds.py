@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.model.verdict import Verdict
-from harness.session.judging import result_of_trace
+from harness.session.run.judging import result_of_trace
 from harness.trace.events import Act, CheckEnded, CoapDatagram, Stimulus
 from tests.checks.driving import FURTHER, SHIPPED, check_simulated
 

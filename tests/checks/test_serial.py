@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from harness.checks.serial.framing import damaged
 from harness.model.affordance import PowerUp
 from harness.model.base import Value
+from harness.model.bindings.serial import SerialCommand
 from harness.model.profile import Profile
-from harness.model.serial import SerialCommand
 from harness.model.verdict import Outcome, Verdict
 from harness.trace.events import Act, Connection, ConnectionChange, Point, PortChange, SerialData, SerialPort
-from harness.trace.serial_frames import Frame as SerialFrame
-from harness.trace.serial_frames import FrameCodec
+from harness.wire.serial.frames import Frame as SerialFrame
+from harness.wire.serial.frames import FrameCodec
 from tests.checks.mqtt_traces import PLUG
 from tests.checks.serial_traces import COOLER, FROM, Desk
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.model.loading import load_profile
+from harness.model.loading.profiles import load_profile
 from harness.model.verdict import Verdict
 from harness.simulate.faults import Fault, faults_for
 from tests.checks.driving import ROOT, check_simulated

@@ -8,16 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from harness.checks.compat.catalogue import together_checks
-from harness.links.clock import run
+from harness.checks.support.compat.catalogue import together_checks
+from harness.links.clock.loop import run
+from harness.model.loading.scenes import load_scene
 from harness.model.profile import Profile
-from harness.model.scene_loading import load_scene
 from harness.model.verdict import Verdict
+from harness.session.compat.group_session import Player
+from harness.session.compat.pair import observe_together
+from harness.session.compat.scene import play_scene
+from harness.session.compat.setup import (
+    Reach,
+    players_of,
+    roles_of,
+)
 from harness.session.result import Judgement, RunResult
-from harness.session.together.company import Player
-from harness.session.together.pair import observe_together
-from harness.session.together.playing import play_scene
-from harness.session.together.setup import Reach, players_of, roles_of
 from tests.checks.conftest import MATRIX
 
 PROFILES = Path(__file__).parents[2] / "profiles"

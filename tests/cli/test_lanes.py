@@ -6,10 +6,14 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
-from harness.trace import coap, mdns, mqtt
 from harness.trace.events import CoapDatagram, Direction, MdnsPacket, MqttPacket, Point
 from harness.trace.lines import read
-from harness.trace.mdns import RecordType
+from harness.wire import (
+    coap,
+    mdns,
+    mqtt,
+)
+from harness.wire.mdns.codec import RecordType
 from tests.cli.running import PLUG, ROOT, harness
 
 QUICK = ("--simulate", "--select", "MQTT-DEV-00*")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from harness.compat.device import Device
 from harness.model.profile import Profile
+from harness.prediction.device import Device
 
 Json = dict[str, Any]
 TEMPERATURES = {"Cel": (1, 0), "[degF]": (1.8, 32)}

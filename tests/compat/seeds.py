@@ -12,9 +12,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.compat.device import Device, read_device
-from harness.compat.prediction import FindingKind, Severity
 from harness.model.profile import Profile
+from harness.prediction.device import (
+    Device,
+    read_device,
+)
+from harness.prediction.findings import (
+    FindingKind,
+    Severity,
+)
 
 FOLDER = Path(__file__).parent / "profiles"
 OFFERER, NEEDER = FOLDER / "thermostat-plug.yaml", FOLDER / "room-panel.yaml"

@@ -10,9 +10,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from harness.compat.containment import NUMERIC, Aspect, Containment, containment, gaps_between
-from harness.compat.numbers import Numbers, exact
 from harness.model.schema import DataSchema
+from harness.prediction.numbers import (
+    Numbers,
+    exact,
+)
+from harness.prediction.values.containment import (
+    NUMERIC,
+    Aspect,
+    Containment,
+    containment,
+    gaps_between,
+)
 
 # The world: numbers on a fine grid around the bounds that schemas have, short texts of two letters.
 GRID = [number / 20 for number in range(-400, 401)]

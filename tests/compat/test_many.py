@@ -8,10 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.compat.device import Device, read_device
-from harness.compat.many import Predictions, predict_all
-from harness.compat.predict import predict
-from harness.compat.prediction import Outcome
+from harness.prediction.batch import (
+    Predictions,
+    predict_all,
+)
+from harness.prediction.device import (
+    Device,
+    read_device,
+)
+from harness.prediction.findings import Outcome
+from harness.prediction.predict import predict
 from tests.compat.generated import generated
 from tests.compat.seeds import COMPATIBLE, SEEDS, base, changed
 

@@ -4,8 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from harness.compat.matrix import OrderedPair, covering, meetings, predicted, read_entry
-from harness.compat.prediction import Finding, FindingKind, Outcome, Prediction, Severity
+from harness.prediction.findings import (
+    Finding,
+    FindingKind,
+    Outcome,
+    Prediction,
+    Severity,
+)
+from harness.prediction.matrix import (
+    OrderedPair,
+    covering,
+    meetings,
+    predicted,
+    read_entry,
+)
 
 PROFILES = sorted((Path(__file__).parent.parent.parent / "profiles").glob("*.yaml"))
 

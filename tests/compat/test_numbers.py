@@ -6,12 +6,12 @@ import ast
 from fractions import Fraction
 from pathlib import Path
 
+import harness.compat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import harness.compat
-from harness.compat.containment import number_gaps
-from harness.compat.numbers import Numbers
+from harness.prediction.numbers import Numbers
+from harness.prediction.values.containment import number_gaps
 
 # A grid finer than every step, wider than every bound: what it does not tell apart, sets do not either.
 GRID = [Fraction(number, 24) for number in range(-12 * 24, 12 * 24 + 1)]
@@ -59,8 +59,8 @@ def test_tightening_changes_bounds_and_no_number(numbers: Numbers) -> None:
 
 
 def test_comparisons_import_nothing_that_does_input_or_output() -> None:
-    folder = Path(harness.compat.__file__).parent
+    folder = Path(harness.prediction.__file__).parent
     for path in folder.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("harness."):
-                assert (node.module or "").startswith(("harness.compat", "harness.model")), path
+                assert (node.module or "").startswith(("harness.prediction", "harness.model")), path

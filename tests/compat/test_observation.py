@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.compat.observation import (
+from harness.model.verdict import Verdict
+from harness.prediction.comparison import (
     AGREES,
     FOLLOWS,
     OF_NEEDS,
@@ -12,9 +13,15 @@ from harness.compat.observation import (
     ObservedCheck,
     compared,
 )
-from harness.compat.prediction import Finding, FindingKind, NeedOutcome, Outcome, Prediction, Severity
-from harness.model.verdict import Verdict
-from harness.session.together import pair
+from harness.prediction.findings import (
+    Finding,
+    FindingKind,
+    NeedOutcome,
+    Outcome,
+    Prediction,
+    Severity,
+)
+from harness.session.compat import pair
 
 
 def predicted(outcome: Outcome, *findings: Finding, need: Outcome | None = None) -> Prediction:

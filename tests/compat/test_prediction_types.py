@@ -4,7 +4,12 @@ from fractions import Fraction
 
 import pytest
 
-from harness.compat.prediction import Outcome, Severity, ValueConversion, outcome_of
+from harness.prediction.findings import (
+    Outcome,
+    Severity,
+    ValueConversion,
+    outcome_of,
+)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.compat.device import read_device
-from harness.compat.prediction import FindingKind, Outcome, Severity
-from harness.compat.replaces import replaces
+from harness.prediction.device import read_device
+from harness.prediction.findings import (
+    FindingKind,
+    Outcome,
+    Severity,
+)
+from harness.prediction.replacement.predict import replaces
 from tests.compat.seeds import Change, base, changed
 
 K, BLOCKS, DEGRADES, NOTE = FindingKind, Severity.BLOCKS, Severity.DEGRADES, Severity.NOTE

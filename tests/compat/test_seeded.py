@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from harness.compat.device import Device
-from harness.compat.predict import predict
-from harness.compat.prediction import Finding, FindingKind, Outcome, Severity
+from harness.prediction.device import Device
+from harness.prediction.findings import (
+    Finding,
+    FindingKind,
+    Outcome,
+    Severity,
+)
+from harness.prediction.predict import predict
 from tests.compat.seeds import COMPATIBLE, NEEDER, OFFERER, SEEDS, Change, Seed, base, changed
 
 OUTCOMES = {

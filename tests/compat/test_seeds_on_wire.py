@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness.compat.device import Device
-from harness.links.clock import run
+from harness.links.clock.loop import run
 from harness.model.verdict import Verdict
+from harness.prediction.device import Device
+from harness.session.compat.group_session import Player
+from harness.session.compat.pair import observe_together
 from harness.session.target import Target
-from harness.session.together.company import Player
-from harness.session.together.pair import observe_together
 from tests.compat.seeds import COMPATIBLE, SEEDS, Seed, base, changed
 
 SHOWN = [seed for seed in SEEDS if seed.shown_by]

@@ -7,8 +7,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.compat.values import Fit, Side, fit
 from harness.model.schema import DataSchema
+from harness.prediction.values.conversion import (
+    Fit,
+    Side,
+    fit,
+)
 
 CELSIUS = DataSchema.model_validate({"type": "number", "unit": "Cel"})
 UNITS = st.sampled_from(["Cel", "[degF]", "K"])

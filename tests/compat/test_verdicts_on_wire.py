@@ -8,19 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from harness.compat.device import Device
-from harness.links.clock import run
-from harness.model.units import load_units
+from harness.links.clock.loop import run
+from harness.model.loading.units import load_units
 from harness.model.verdict import Outcome, Verdict
+from harness.prediction.device import Device
+from harness.session.compat.group_session import Player
+from harness.session.compat.judging import result_of_together_trace
+from harness.session.compat.loop_guard import MOST_ROUNDS
+from harness.session.compat.pair import (
+    Observed,
+    observe_pair,
+    observe_together,
+)
+from harness.session.compat.setup import (
+    Reach,
+    players_of,
+    roles_of,
+)
 from harness.session.result import RunResult
 from harness.session.target import Target
-from harness.session.together.circles import MOST_ROUNDS
-from harness.session.together.company import Player
-from harness.session.together.judging import result_of_together_trace
-from harness.session.together.pair import Observed, observe_pair, observe_together
-from harness.session.together.setup import Reach, players_of, roles_of
-from harness.trace import mqtt
 from harness.trace.events import Act, CheckStarted, Event, MqttPacket, Note, Point, Stimulus
+from harness.wire import mqtt
 from tests.compat.seeds import COMPATIBLE, OFFERER, SEEDS, Change, base, changed
 
 PROFILES = Path(__file__).parents[2] / "profiles"

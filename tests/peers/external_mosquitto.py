@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
 
-from harness.links.mosquitto import find_program
+from harness.links.mqtt.brokers.mosquitto import find_program
 from tests.peers.programs import Program, output, own_address
 
 NAME = "lab"

@@ -12,8 +12,17 @@ from pathlib import Path
 import pytest
 import serial
 
-from harness.links.helpers import Deed, HelperError, Task
-from harness.links.labgrid import LabgridError, LabgridPlace, LabgridTarget, PlacePower
+from harness.links.actuators import (
+    Deed,
+    HelperError,
+    Task,
+)
+from harness.links.labgrid.place import (
+    LabgridError,
+    LabgridPlace,
+    LabgridTarget,
+    PlacePower,
+)
 from tests.cli.running import ROOT, harness, start
 from tests.conftest import needs
 from tests.peers.labgrid_lab import PLACE, Lab, lab_in

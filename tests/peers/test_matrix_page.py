@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.compat.matrix import OrderedPair
-from harness.compat.observation import FOLLOWS, Observation, ObservedCheck
-from harness.compat.prediction import (
+from harness.model.loading.profiles import load_profile
+from harness.model.verdict import Verdict
+from harness.prediction.comparison import (
+    FOLLOWS,
+    Observation,
+    ObservedCheck,
+)
+from harness.prediction.findings import (
     Finding,
     FindingKind,
     KeyPlace,
@@ -18,10 +23,14 @@ from harness.compat.prediction import (
     Prediction,
     Severity,
 )
-from harness.model.loading import load_profile
-from harness.model.verdict import Verdict
-from harness.report.matrix import Row, Selection, State, matrix_of
-from harness.report.matrix_write import write_matrix
+from harness.prediction.matrix import OrderedPair
+from harness.report.matrix.report import (
+    Row,
+    Selection,
+    State,
+    matrix_of,
+)
+from harness.report.matrix.write import write_matrix
 from tests.peers.chromium import PROGRAM, Browser, chromium
 
 pytestmark = [

@@ -5,62 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.checks.behaviour.arranging import arranged
-from harness.checks.behaviour.commands import answer_to, published, requested
-from harness.checks.behaviour.forecast import State, all_hold, lasting
-from harness.checks.behaviour.planning import legal_input, started_by_action
-from harness.checks.behaviour.reach import each, name_of, open_readers, transport_of, writers_of
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, Seen, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
+from harness.checks.support.behaviour.action_effects import has_something_to_change, names_around, results_of
+from harness.checks.support.behaviour.arrange import arranged
+from harness.checks.support.behaviour.commands import (
+    answer_to,
+    published,
+    requested,
+)
+from harness.checks.support.behaviour.forecast import (
+    State,
+)
+from harness.checks.support.behaviour.planner import (
+    legal_input,
+    started_by_action,
+)
+from harness.checks.support.behaviour.transports import (
+    each,
+    name_of,
+    open_readers,
+    transport_of,
+    writers_of,
+)
 from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.rule import Condition
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
-from harness.trace import coap, mqtt
 from harness.trace.events import Direction, Event, MqttPacket, Point
-
-RESET = "reset_"  # an action of this name and a counter's sets the counter to zero, by custom
-
-
-def results_of(profile: Profile, action: str, state: State | None = None) -> list[Condition]:
-    """What an action makes true or makes happen: by the rules, or by the custom of its name.
-
-    With a ``state`` only those of the rules that apply in it: what is switched over goes on or off.
-    """
-    found = [
-        condition
-        for rule in profile.behaviour.rules
-        if started_by_action(rule, action) and not rule.for_ and (state is None or all_hold(rule.when, state))
-        for condition in rule.then
-        if condition.action is None
-    ]
-    counter = action.removeprefix(RESET)
-    is_counter = counter in profile.properties and profile.properties[counter].counter
-    if not found and counter != action and is_counter:
-        found.append(Condition(property_=counter, equals=0))
-    return found
-
-
-def resets(profile: Profile, action: str, name: str) -> bool:
-    """Whether an action may set a property back."""
-    return any(condition.property_ == name for condition in results_of(profile, action))
-
-
-def has_something_to_change(profile: Profile, action: str, state: State) -> bool:
-    """Whether an action that is invoked in a state can be seen to have an effect."""
-    results = results_of(profile, action, state)
-    return bool(results) and not any(condition.holds(state) for condition in lasting(results))
-
-
-def names_around(profile: Profile, action: str) -> set[str]:
-    """The properties that decide what an action does, and those that it changes."""
-    rules = [rule for rule in profile.behaviour.rules if started_by_action(rule, action)]
-    deciding = {name for rule in rules for condition in lasting(rule.when) for name in condition.names}
-    return deciding | {condition.property_ or "" for condition in lasting(results_of(profile, action))}
+from harness.wire import (
+    coap,
+    mqtt,
+)
 
 
 @requirement(

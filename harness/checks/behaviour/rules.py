@@ -4,18 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.checks.behaviour.commands import ROUNDING, Command, commands
-from harness.checks.behaviour.episodes import Episode, Told, episodes, names_of, teller_of, told_of
-from harness.checks.behaviour.forecast import State, all_hold, lasting
-from harness.checks.behaviour.reach import name_of, was_offered, writers_of
-from harness.checks.behaviour.refusing import became_of
-from harness.checks.behaviour.setting_off import stimulate_rule
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence, failed, inconclusive, passed
+from harness.checks.case import Case, Evidence, failed, inconclusive, passed, run_so_far
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mdns.reading import run_so_far
 from harness.checks.observations import Report
 from harness.checks.payloads import json_text
+from harness.checks.support.behaviour.commands import (
+    ROUNDING,
+    Command,
+    commands,
+)
+from harness.checks.support.behaviour.episodes import (
+    Episode,
+    Told,
+    episodes,
+    names_of,
+    teller_of,
+    told_of,
+)
+from harness.checks.support.behaviour.forecast import (
+    State,
+    all_hold,
+    lasting,
+)
+from harness.checks.support.behaviour.refusals import became_of
+from harness.checks.support.behaviour.rule_triggers import stimulate_rule
+from harness.checks.support.behaviour.transports import (
+    name_of,
+    was_offered,
+    writers_of,
+)
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level
 from harness.model.rule import Condition, Rule, RuleKind

@@ -7,8 +7,12 @@ from dataclasses import replace
 from harness.checks.bench import Bench
 from harness.checks.case import Case
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import fence, provoke, provoke_each
-from harness.checks.coap.crafted import (
+from harness.checks.support.coap.client import (
+    fence,
+    provoke,
+    provoke_each,
+)
+from harness.checks.support.coap.crafted import (
     UNREADABLE_OPTIONS,
     crafted_get,
     crafted_wrong,
@@ -18,11 +22,11 @@ from harness.checks.coap.crafted import (
     judge_unchanged,
     with_version,
 )
-from harness.checks.coap.exchanges import exchanges
-from harness.checks.coap.resources import free_settings
+from harness.checks.support.coap.exchanges import exchanges
+from harness.checks.support.coap.resources import free_settings
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
-from harness.trace import coap
+from harness.wire import coap
 
 UNKNOWN_VERSIONS = (0, 2, 3)
 RESERVED_TOKEN_LENGTHS = (9, 15)

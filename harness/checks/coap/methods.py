@@ -10,9 +10,15 @@ from itertools import pairwise
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import Get, ask, get_all, present_and_other, put
-from harness.checks.coap.exchanges import exchanges
-from harness.checks.coap.resources import (
+from harness.checks.support.coap.client import (
+    Get,
+    ask,
+    get_all,
+    present_and_other,
+    put,
+)
+from harness.checks.support.coap.exchanges import exchanges
+from harness.checks.support.coap.resources import (
     LINKS,
     bound_properties,
     default_of,
@@ -25,8 +31,8 @@ from harness.model.ics import ics_of
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
-from harness.trace import coap
 from harness.trace.events import Act
+from harness.wire import coap
 
 UNKNOWN_METHOD = 0x1F  # 0.31
 FURTHER_METHODS = (coap.Code.FETCH, coap.Code.PATCH, coap.Code.IPATCH)  # RFC 8132

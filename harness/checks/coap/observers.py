@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import (
+from harness.checks.support.coap.client import (
     ask,
     cancel,
     fence,
@@ -17,17 +17,23 @@ from harness.checks.coap.asking import (
     present_and_other,
     put,
 )
-from harness.checks.coap.exchanges import Datagram, exchanges
-from harness.checks.coap.registrations import (
+from harness.checks.support.coap.exchanges import (
+    Datagram,
+    exchanges,
+)
+from harness.checks.support.coap.registrations import (
     admitted,
     moves,
     observe_many,
     registrations,
 )
-from harness.checks.coap.resources import binding_of, settings
+from harness.checks.support.coap.resources import (
+    binding_of,
+    settings,
+)
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
-from harness.trace import coap
+from harness.wire import coap
 
 
 @requirement(

@@ -8,10 +8,20 @@ from typing import Any
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.coap.asking import ask, cancel, fence, observe, present_and_other, put
-from harness.checks.coap.crafted import judge_unchanged
-from harness.checks.coap.exchanges import Exchange, exchanges
-from harness.checks.coap.resources import (
+from harness.checks.support.coap.client import (
+    ask,
+    cancel,
+    fence,
+    observe,
+    present_and_other,
+    put,
+)
+from harness.checks.support.coap.crafted import judge_unchanged
+from harness.checks.support.coap.exchanges import (
+    Exchange,
+    exchanges,
+)
+from harness.checks.support.coap.resources import (
     LINKS,
     bound_properties,
     formats,
@@ -21,7 +31,7 @@ from harness.checks.coap.resources import (
 )
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
-from harness.trace import coap
+from harness.wire import coap
 
 ELECTIVE = coap.Option(65000, b"\x01")  # numbers from 65000 on are for experiments (RFC 7252, 12.2)
 CRITICAL = coap.Option(65001, b"\x01")

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from harness.checks.behaviour.reach import name_of
 from harness.checks.case import failed, inconclusive, passed
-from harness.checks.compat.catalogue import TogetherCase, TogetherCheck, together
-from harness.checks.compat.home import Home
-from harness.checks.compat.world import Meaning, News, happened, news_of
+from harness.checks.support.behaviour.transports import name_of
+from harness.checks.support.compat.catalogue import (
+    TogetherCase,
+    TogetherCheck,
+    together,
+)
+from harness.checks.support.compat.device_group import Home
+from harness.checks.support.compat.home_state import (
+    Meaning,
+    News,
+    happened,
+    news_of,
+)
 from harness.model.base import Value
 from harness.model.requirement import Basis, Level
 from harness.model.rule import Rule

@@ -5,14 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from harness.checks.behaviour.reach import name_of
 from harness.checks.bench import CannotStimulateError
 from harness.checks.case import failed, inconclusive, passed
-from harness.checks.compat.catalogue import TogetherCase, TogetherCheck, together
-from harness.checks.compat.deeds import do
-from harness.checks.compat.home import Home
-from harness.checks.compat.progress import STEP, Watch, chain_begin, played, shown, window_of_step
-from harness.checks.compat.stage import Stage
+from harness.checks.support.behaviour.transports import name_of
+from harness.checks.support.compat.bench import Stage
+from harness.checks.support.compat.catalogue import (
+    TogetherCase,
+    TogetherCheck,
+    together,
+)
+from harness.checks.support.compat.device_group import Home
+from harness.checks.support.compat.scene_actions import do
+from harness.checks.support.compat.step_progress import (
+    STEP,
+    Watch,
+    chain_begin,
+    played,
+    shown,
+    window_of_step,
+)
 from harness.model.requirement import Basis, Level
 from harness.model.rule import Condition
 from harness.model.scene import Scene, Step

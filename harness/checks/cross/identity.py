@@ -2,54 +2,40 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence, failed, first, inconclusive, not_applicable, passed
+from harness.checks.case import (
+    Case,
+    Evidence,
+    failed,
+    first,
+    inconclusive,
+    not_applicable,
+    passed,
+    run_so_far,
+    seen_by,
+)
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mdns.asking import resolve
-from harness.checks.mdns.names import names_of
-from harness.checks.mdns.reading import Packet, run_so_far, seen_by, told
-from harness.model.binding import ContentFormat, MdnsService, Speaks
+from harness.checks.support.identity import _meaning, claims, pages_of, read_resources
+from harness.checks.support.mdns.names import names_of
+from harness.checks.support.mdns.queries import resolve
+from harness.checks.support.mdns.records_seen import (
+    told,
+)
+from harness.model.bindings.mdns import (
+    Speaks,
+)
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject, Verdict
-from harness.trace import coap, mdns, mqtt
-from harness.trace.events import CoapDatagram, Direction, Event, TcpProbe
-from harness.trace.mdns import RecordType
+from harness.wire import (
+    mdns,
+    mqtt,
+)
+from harness.wire.mdns.codec import RecordType
 
 PATIENCE = 2.0  # seconds for an answer over TCP
-
-MEANINGS = {
-    "id": ("id", "serial", "unit"),
-    "model": ("model", "md", "mn", "ty"),
-    "firmware": ("firmware", "fw", "version", "sw", "fw_ver"),
-}
-"""What keys of TXT records and info pages mean, as vendors name them."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One key of a TXT record of the device."""
-
-    service: MdnsService
-    key: str
-    value: str
-    packet: Packet
-
-
-def claims(case: Case) -> Iterator[Claim]:
-    """What the newest TXT records of the device's services say."""
-    for service in names_of(case).services:
-        records = told(case, service.name, RecordType.TXT)
-        data = records[-1].record.data if records else None
-        if isinstance(data, mdns.Txt):
-            for key, value in mdns.txt_pairs(data.strings):
-                text = (value or b"").decode("utf-8", "replace")
-                yield Claim(service.declared, key.lower(), text, records[-1].packet)
 
 
 @requirement(
@@ -209,47 +195,6 @@ class TxtAgreesInBand(Check):
                 "the device tells nothing of itself in JSON, over HTTP or CoAP, to compare with"
             )
         return not_applicable("what the device tells of itself has no key in common with its TXT records")
-
-
-@dataclass(frozen=True)
-class Page:
-    """A JSON object that the device told of itself."""
-
-    members: dict[str, Any]
-    event: Event
-
-
-def pages_of(case: Case) -> Iterator[Page]:
-    """The JSON objects that the device told of itself in the window, over HTTP or CoAP."""
-    for event in case.window:
-        body = event.body
-        text = b""
-        if isinstance(body, TcpProbe):
-            text = body.answer.partition(b"\r\n\r\n")[2]
-        elif isinstance(body, CoapDatagram) and body.direction is Direction.FROM_DUT:
-            text = coap.decode(body.raw).payload
-        try:
-            decoded = json.loads(text)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(decoded, dict):
-            yield Page(decoded, event)
-
-
-async def read_resources(bench: Bench) -> None:
-    """Read the fixed JSON resources of the device over CoAP, where it has any."""
-    binding = bench.profile.bindings.coap
-    if binding is None or not bench.offers(Need.COAP):
-        return
-    endpoint = await bench.coap.endpoint()
-    for resource in binding.resources:
-        if resource.format is ContentFormat.JSON and not resource.takes:
-            mid, token = bench.coap.next_mid(), bench.coap.next_token()
-            await endpoint.request(coap.request(coap.Code.GET, resource.path, mid=mid, token=token))
-
-
-def _meaning(key: str) -> str | None:
-    return next((meaning for meaning, keys in MEANINGS.items() if key.lower() in keys), None)
 
 
 def _agree(meaning: str | None, first_text: str, second: str) -> bool:

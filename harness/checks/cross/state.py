@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from harness.checks.behaviour.arranging import arranged
-from harness.checks.behaviour.commands import Command, commands, described
-from harness.checks.behaviour.reach import name_of, writers_of
-from harness.checks.behaviour.repeating import other_value
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
+from harness.checks.support.behaviour.arrange import arranged
+from harness.checks.support.behaviour.commands import (
+    Command,
+    commands,
+    described,
+)
+from harness.checks.support.behaviour.transports import (
+    name_of,
+    writers_of,
+)
+from harness.checks.support.behaviour.trial_values import other_value
 from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need

@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, failed, first, inconclusive, passed, warned
+from harness.checks.case import (
+    Case,
+    failed,
+    first,
+    inconclusive,
+    passed,
+    run_so_far,
+    seen_by,
+    warned,
+)
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mdns.asking import ask, present, spaced
-from harness.checks.mdns.names import (
+from harness.checks.support.mdns.names import (
     ServiceName,
     binding_of,
     declared_names,
@@ -16,7 +24,12 @@ from harness.checks.mdns.names import (
     is_among,
     names_of,
 )
-from harness.checks.mdns.reading import (
+from harness.checks.support.mdns.queries import (
+    ask,
+    present,
+    spaced,
+)
+from harness.checks.support.mdns.records_seen import (
     ADDRESSES,
     SERVICE_TYPES,
     Section,
@@ -24,16 +37,20 @@ from harness.checks.mdns.reading import (
     distinct,
     queries,
     readable,
-    run_so_far,
-    seen_by,
     target_of,
     told,
 )
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
-from harness.trace import mdns
-from harness.trace.mdns import Question, RecordType, join_name, same_name, split_name
+from harness.wire import mdns
+from harness.wire.mdns.codec import (
+    Question,
+    RecordType,
+    join_name,
+    same_name,
+    split_name,
+)
 
 _AFTER_CONFLICT = re.compile(r"(.*?) ?(?:\(\d+\)|[-#]\d+)", re.DOTALL)
 """How instance names look that were changed because of a conflict (RFC 6763, appendix D)."""

@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 from harness.checks.bench import Bench, CannotStimulateError
-from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.case import (
+    Case,
+    failed,
+    inconclusive,
+    passed,
+    run_so_far,
+    seen_by,
+)
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mdns.asking import ANSWER, answer_to, ask, known_answer_query, present, spaced
-from harness.checks.mdns.names import names_of
-from harness.checks.mdns.reading import (
+from harness.checks.support.mdns.names import names_of
+from harness.checks.support.mdns.queries import (
+    ANSWER,
+    answer_to,
+    ask,
+    known_answer_query,
+    present,
+    spaced,
+)
+from harness.checks.support.mdns.records_seen import (
     Packet,
     distinct,
     foreign_queries,
     may_be_announcement,
     queries,
     readable,
-    run_so_far,
-    seen_by,
     told,
 )
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
-from harness.trace.mdns import Question, RecordType
+from harness.wire.mdns.codec import (
+    Question,
+    RecordType,
+)
 
 _DELAYED = 0.12 + 0.08  # seconds: the longest random delay of an answer, and the way to us
 

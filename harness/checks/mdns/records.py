@@ -6,8 +6,8 @@ import unicodedata
 
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mdns.names import own_names
-from harness.checks.mdns.reading import (
+from harness.checks.support.mdns.names import own_names
+from harness.checks.support.mdns.records_seen import (
     ADDRESSES,
     UNIQUE_TYPES,
     Told,
@@ -18,8 +18,12 @@ from harness.checks.mdns.reading import (
 )
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome
-from harness.trace import mdns
-from harness.trace.mdns import RecordType, split_name, type_name
+from harness.wire import mdns
+from harness.wire.mdns.codec import (
+    RecordType,
+    split_name,
+    type_name,
+)
 
 _HEADERS = 20 + 8  # bytes of IPv4 and UDP, the smallest there are
 _LARGEST = 9000 - _HEADERS  # bytes of a message (RFC 6762, 17)

@@ -5,24 +5,45 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, failed, first, inconclusive, passed
+from harness.checks.case import (
+    Case,
+    failed,
+    first,
+    inconclusive,
+    passed,
+    run_so_far,
+    seen_by,
+)
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mdns.asking import answer_to, ask, present, spaced
-from harness.checks.mdns.names import Names, names_of
-from harness.checks.mdns.reading import (
+from harness.checks.support.mdns.names import (
+    Names,
+    names_of,
+)
+from harness.checks.support.mdns.queries import (
+    answer_to,
+    ask,
+    present,
+    spaced,
+)
+from harness.checks.support.mdns.records_seen import (
     foreign_queries,
     may_be_announcement,
     queries,
     readable,
-    run_so_far,
-    seen_by,
     told,
 )
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act
-from harness.trace.mdns import Message, Question, RecordType, encode, encode_query, type_name
-from harness.trace.mdns_names import encode_name
+from harness.wire.mdns.codec import (
+    Message,
+    Question,
+    RecordType,
+    encode,
+    encode_query,
+    type_name,
+)
+from harness.wire.mdns.names import encode_name
 
 _UPDATE, _NXDOMAIN = 5, 3  # an opcode and a response code of unicast DNS
 _DELAYED = 0.12 + 0.08  # seconds: the longest random delay of an answer, and the way to us

@@ -5,16 +5,29 @@ from __future__ import annotations
 import re
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, failed, inconclusive, passed, warned
+from harness.checks.case import Case, failed, inconclusive, passed, run_so_far, warned
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mdns.asking import resolve
-from harness.checks.mdns.names import ServiceName, is_among, names_of
-from harness.checks.mdns.reading import advertised, distinct, readable, run_so_far, target_of, told
-from harness.model.binding import Speaks
+from harness.checks.support.mdns.names import (
+    ServiceName,
+    is_among,
+    names_of,
+)
+from harness.checks.support.mdns.queries import resolve
+from harness.checks.support.mdns.records_seen import (
+    advertised,
+    distinct,
+    readable,
+    target_of,
+    told,
+)
+from harness.model.bindings.mdns import Speaks
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
-from harness.trace import mdns
-from harness.trace.mdns import RecordType, split_name
+from harness.wire import mdns
+from harness.wire.mdns.codec import (
+    RecordType,
+    split_name,
+)
 
 _SERVICE = re.compile(r"_(?=[^.]*[A-Za-z])[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 _LONGEST_SERVICE = 15  # characters without the underscore (RFC 6335, 5.1)

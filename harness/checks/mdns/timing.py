@@ -5,11 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.case import (
+    Case,
+    failed,
+    inconclusive,
+    passed,
+    run_so_far,
+    seen_by,
+)
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mdns.asking import ATTEMPTS, SPACING, answer_to, ask, present, spaced
-from harness.checks.mdns.names import Names, names_of
-from harness.checks.mdns.reading import (
+from harness.checks.support.mdns.names import (
+    Names,
+    names_of,
+)
+from harness.checks.support.mdns.queries import (
+    ATTEMPTS,
+    SPACING,
+    answer_to,
+    ask,
+    present,
+    spaced,
+)
+from harness.checks.support.mdns.records_seen import (
     Packet,
     Told,
     foreign_queries,
@@ -18,13 +35,16 @@ from harness.checks.mdns.reading import (
     queries,
     readable,
     records_of,
-    run_so_far,
-    seen_by,
     told,
 )
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
-from harness.trace.mdns import Question, RecordType, encode_query, type_name
+from harness.wire.mdns.codec import (
+    Question,
+    RecordType,
+    encode_query,
+    type_name,
+)
 
 _EARLIEST, _LATEST = 0.020, 0.120  # seconds of random delay where others may answer, too
 _TICK = 0.003  # of a device's timer, by which it may be early

@@ -3,15 +3,44 @@
 from __future__ import annotations
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, failed, first, inconclusive, passed, warned
+from harness.checks.case import (
+    Case,
+    failed,
+    first,
+    inconclusive,
+    passed,
+    run_so_far,
+    seen_by,
+    warned,
+)
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mdns.asking import ANSWER, ATTEMPTS, answer_to, ask, present
-from harness.checks.mdns.names import Names, names_of
-from harness.checks.mdns.reading import Packet, queries, readable, responses, run_so_far, seen_by, told
+from harness.checks.support.mdns.names import (
+    Names,
+    names_of,
+)
+from harness.checks.support.mdns.queries import (
+    ANSWER,
+    ATTEMPTS,
+    answer_to,
+    ask,
+    present,
+)
+from harness.checks.support.mdns.records_seen import (
+    Packet,
+    queries,
+    readable,
+    responses,
+    told,
+)
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
-from harness.trace import mdns
-from harness.trace.mdns import Question, RecordType, encode_query, same_name
+from harness.wire import mdns
+from harness.wire.mdns.codec import (
+    Question,
+    RecordType,
+    encode_query,
+    same_name,
+)
 
 _LEGACY_ID = 0x1234
 _LEGACY_TTL = 10  # seconds at most (RFC 6762, 6.7)

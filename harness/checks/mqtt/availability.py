@@ -5,15 +5,27 @@ from __future__ import annotations
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mqtt.keeping_alive import is_will
-from harness.checks.mqtt.losses import connected, returned, settled
-from harness.checks.mqtt.sessions import Session, sessions, so_far
-from harness.checks.mqtt.topics import binding_of, late_subscribers, retained
-from harness.model.binding import Availability
+from harness.checks.mqtt.keep_alive import is_will
+from harness.checks.support.mqtt.disconnects import (
+    connected,
+    returned,
+    settled,
+)
+from harness.checks.support.mqtt.sessions import (
+    Session,
+    sessions,
+    so_far,
+)
+from harness.checks.support.mqtt.topics import (
+    binding_of,
+    late_subscribers,
+    retained,
+)
+from harness.model.bindings.mqtt import Availability
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.verdict import Outcome, Subject
-from harness.trace import mqtt
 from harness.trace.events import Act, Direction, Event, MqttPacket, Point
+from harness.wire import mqtt
 
 RELAY = 2.0  # seconds for the broker to send a will that is due
 

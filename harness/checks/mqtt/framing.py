@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, Seen, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mqtt.commands import (
+from harness.checks.observations import Transport
+from harness.checks.support.mqtt.commands import (
     Setting,
     command,
     commanded,
@@ -21,25 +22,31 @@ from harness.checks.mqtt.commands import (
     the_setting,
     written,
 )
-from harness.checks.mqtt.delivering import answers
-from harness.checks.mqtt.fences import (
+from harness.checks.support.mqtt.deliveries import answers
+from harness.checks.support.mqtt.disconnects import (
+    returned,
+    settled,
+)
+from harness.checks.support.mqtt.fences import (
     hidden_of,
     leave_nothing,
     nothing_of,
     obeys_at_last,
     obeys_between,
 )
-from harness.checks.mqtt.losses import returned, settled
-from harness.checks.mqtt.sessions import breaches, so_far, tapped
-from harness.checks.mqtt.topics import binding_of
-from harness.checks.observations import Transport
+from harness.checks.support.mqtt.sessions import (
+    breaches,
+    so_far,
+    tapped,
+)
+from harness.checks.support.mqtt.topics import binding_of
 from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
-from harness.trace import mqtt
 from harness.trace.events import Act, Direction, Event, Fate, MqttPacket
+from harness.wire import mqtt
 
 REMAINING_LENGTHS = (127, 128, 16383, 16384)  # the last of one and the first of the next number of bytes
 

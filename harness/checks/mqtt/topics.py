@@ -1,100 +1,118 @@
-"""The topics of a profile: what is told there, and how."""
+"""What the device publishes and subscribes to: topics, quality of service, what is retained."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
 
-from harness.checks.bench import Bench
-from harness.checks.case import Case, Seen
-from harness.checks.payloads import Undecoded, decode_mqtt
-from harness.model.base import Value
-from harness.model.binding import MqttBinding
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.support.mqtt.sessions import connects
+from harness.checks.support.mqtt.topics import (
+    binding_of,
+    commands,
+    readings,
+)
 from harness.model.profile import Profile
-from harness.trace import mqtt
-from harness.trace.events import Connection, ConnectionChange, MqttPacket, Point
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.verdict import Outcome
+from harness.wire import mqtt
 
-# Our late subscribers end what they ask for with a message of their own below this topic.
-FENCE = "harness/fence/"
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A topic that the device publishes to: a state, an event, or its availability."""
-
-    topic: str
-    qos: int
-    retain: bool
-    is_event: bool = False
-    member: str | None = None
-    values: Mapping[str, Value] | None = None
-
-    def understands(self, payload: bytes) -> bool:
-        """Whether the payload can be read as the profile says."""
-        value = decode_mqtt(payload, self.member, self.values)
-        return not isinstance(value, Undecoded) or value.absent
+# Where its hub looks for devices, and tells them that it has started.
+HA_DISCOVERY = re.compile(r"homeassistant/(?:\w+/(?:[\w-]+/){1,2}config|status)")
 
 
-def binding_of(profile: Profile) -> MqttBinding:
-    """The MQTT binding of a profile that has one, as the ICS items of its checks say."""
-    assert profile.bindings.mqtt is not None, "planned without MQTT"
-    return profile.bindings.mqtt
+@requirement(
+    "PROFILE-07",
+    area=Area.MQTT,
+    standard="profile",
+    clause="bindings.mqtt.base",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that the IUT publishes and subscribes below its own base topic only",
+    stimulus="Every PUBLISH and SUBSCRIBE of the run counts, and the topic of each will",
+    expect="All topics and filters lie below the base; only the availability topic may lie elsewhere, and "
+    "what Home Assistant's discovery needs, where the profile declares that",
+    ics="MQTT.CLIENT",
+    needs=(Need.TAP,),
+    usual_cause="A subscription to # left over from development, which shows the device everybody's "
+    "messages, or a log topic that all units share.",
+)
+class BelowItsBase(Check):
+    """Passive: compares each topic with the base."""
+
+    def judge(self, case: Case) -> Outcome:
+        published = case.mqtt(mqtt.Publish)
+        for seen in published:
+            if not _is_own(case.profile, seen.what.topic):
+                return failed(f"published to {seen.what.topic}, outside of its base", seen)
+        subscribed = case.mqtt(mqtt.Subscribe)
+        for subscription in subscribed:
+            for wanted in subscription.what.filters:
+                if not _is_own(case.profile, wanted.filter):
+                    return failed(f"subscribed to {wanted.filter}, outside of its base", subscription)
+        for connect in connects(case):
+            if connect.what.will and not _is_own(case.profile, connect.what.will.topic):
+                return failed(f"left a will for {connect.what.will.topic}, outside of its base", connect)
+        if not published and not subscribed:
+            return inconclusive("the device neither published nor subscribed")
+        base = binding_of(case.profile).base
+        found = f"{len(published)} publications and {len(subscribed)} subscriptions lie below {base}"
+        return passed(found, published[:5], subscribed)
 
 
-def readings(profile: Profile) -> Iterator[Reading]:
-    """Every topic that the device publishes to; one that several properties share comes once for each."""
+def _is_own(profile: Profile, topic: str) -> bool:
+    """Whether a topic, or all that a filter covers, belongs to the device."""
     binding = binding_of(profile)
-    there = binding.availability
-    if there is not None:
-        texts: dict[str, Value] = {there.online: True, there.offline: False}
-        yield Reading(there.topic, there.qos, there.retain, values=texts)
-    for name, bound in binding.properties.items():
-        if not profile.properties[name].write_only:
-            yield Reading(bound.state, bound.qos, bound.retain, False, bound.member, bound.values)
-    for event in binding.events.values():
-        yield Reading(event.topic, event.qos, event.retain, True, event.member, event.values)
+    availability = binding.availability.topic if binding.availability else None
+    if "HA.DISCOVERY" in profile.ics and HA_DISCOVERY.fullmatch(topic):
+        return True
+    # The base itself is below it, too: base/# covers it.
+    return topic == availability or topic == binding.base or topic.startswith(f"{binding.base}/")
 
 
-def commands(profile: Profile) -> dict[str, int]:
-    """Every topic that the device has to be subscribed to, with the QoS that the profile declares."""
-    binding = binding_of(profile)
-    wanted: dict[str, int] = {}
-    for bound in binding.properties.values():
-        if bound.command is not None:
-            wanted[bound.command] = max(wanted.get(bound.command, 0), bound.command_qos)
-    for action in binding.actions.values():
-        wanted[action.command] = max(wanted.get(action.command, 0), action.command_qos)
-    return wanted
+@requirement(
+    "MQTT-DEV-050",
+    area=Area.MQTT,
+    standard="profile",
+    clause="bindings.mqtt: qos, command_qos (MQTT 3.1.1 + 5.0: 4.3)",
+    level=Level.SHOULD,
+    basis=Basis.DERIVED,
+    purpose="ensure that the IUT publishes and subscribes with the QoS that its profile declares",
+    stimulus="Every PUBLISH and SUBSCRIBE of the run counts",
+    expect="The QoS of each topic equals the profile's; a lower one is a downgrade",
+    ics="MQTT.CLIENT",
+    needs=(Need.TAP,),
+    usual_cause="The client library can only publish with QoS 0, whatever the settings say.",
+)
+class QosAsDeclared(Check):
+    """Passive: compares the QoS of each publication and subscription with the profile."""
 
-
-async def subscribe_late(bench: Bench) -> None:
-    """Let a new client subscribe to all that the device publishes, to see what the broker keeps of it."""
-    binding = binding_of(bench.profile)
-    await bench.mqtt.late_subscriber(f"{binding.base}/#")
-    there = binding.availability
-    if there is not None and not there.topic.startswith(f"{binding.base}/"):
-        await bench.mqtt.late_subscriber(there.topic)
-
-
-def retained(case: Case) -> dict[str, Seen[mqtt.Publish, MqttPacket]]:
-    """What the broker had kept, by topic, as the clients of the window saw it that subscribed late."""
-    late = {seen.what.connection for seen in late_subscribers(case)}
-    return {
-        seen.what.topic: seen
-        for seen in case.mqtt(mqtt.Publish, point=Point.CLIENT)
-        if seen.body.connection in late and seen.what.retain
-    }
-
-
-def late_subscribers(case: Case) -> list[Seen[Connection, Connection]]:
-    """The clients of the window that subscribed late, and got all that the broker had kept."""
-    complete = {
-        seen.body.connection
-        for seen in case.mqtt(mqtt.Publish, point=Point.CLIENT)
-        if seen.what.topic.startswith(FENCE)
-    }
-    return [
-        seen
-        for seen in case.connections(Point.CLIENT)
-        if seen.what.change is ConnectionChange.OPENED and seen.what.connection in complete
-    ]
+    def judge(self, case: Case) -> Outcome:
+        declared: dict[str, set[int]] = {}
+        for reading in readings(case.profile):
+            declared.setdefault(reading.topic, set()).add(reading.qos)
+        published = [seen for seen in case.mqtt(mqtt.Publish) if seen.what.topic in declared]
+        for seen in published:
+            if seen.what.qos not in declared[seen.what.topic]:
+                wanted = max(declared[seen.what.topic])
+                kind = "a downgrade" if seen.what.qos < wanted else "not what the profile declares"
+                return failed(
+                    f"{seen.what.topic} is published with QoS {seen.what.qos}, {kind}: QoS {wanted}", seen
+                )
+        subscribed = case.mqtt(mqtt.Subscribe)
+        for subscription in subscribed:
+            for asked in subscription.what.filters:
+                covered = {
+                    qos
+                    for topic, qos in commands(case.profile).items()
+                    if mqtt.topic_matches(asked.filter, topic)
+                }
+                if covered and asked.qos != max(covered):
+                    return failed(
+                        f"{asked.filter} is subscribed with QoS {asked.qos}, the profile says {max(covered)}",
+                        subscription,
+                    )
+        if not published:
+            return inconclusive("the device published on none of its topics")
+        topics = {seen.what.topic: seen for seen in published}
+        return passed(f"{len(topics)} topics have their declared QoS", topics.values(), subscribed)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Iterator
-from urllib.parse import quote
 
-from harness.checks.behaviour.commands import point_of
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, not_applicable, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.support.behaviour.commands import point_of
+from harness.checks.support.secrets import forms_of
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Level
 from harness.model.verdict import Outcome, Subject
-from harness.trace import mqtt
 from harness.trace.events import (
     CoapDatagram,
     Direction,
@@ -25,6 +23,7 @@ from harness.trace.events import (
     Point,
     TcpProbe,
 )
+from harness.wire import mqtt
 
 WELL_KNOWN = (
     *(7, 9, 13, 19, 20, 21, 22, 23, 25, 53, 69, 79, 80, 81, 88, 110, 111, 135, 139, 143, 161, 179, 389),
@@ -143,15 +142,6 @@ class SecretsInClear(Check):
             f"none of {len(sent)} packets of the device holds a declared secret",
             [event for event, _ in sent[:SHOWN]],
         )
-
-
-def forms_of(secret: str) -> Iterator[bytes]:
-    """How a text may stand in a packet without being encrypted."""
-    raw = secret.encode()
-    yield raw
-    yield base64.b64encode(raw).rstrip(b"=")
-    yield raw.hex().encode()
-    yield quote(secret, safe="").encode()
 
 
 def _own_topics(case: Case) -> frozenset[str]:

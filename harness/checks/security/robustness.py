@@ -5,8 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from harness.checks.behaviour.arranging import Arranger, arranged
-from harness.checks.behaviour.commands import (
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, first, inconclusive, not_applicable, passed, seen_by
+from harness.checks.catalogue import Check, requirement
+from harness.checks.observations import Report, Transport
+from harness.checks.payloads import Undecoded, decode_mqtt
+from harness.checks.support import fuzzing
+from harness.checks.support.behaviour.arrange import (
+    Arranger,
+    arranged,
+)
+from harness.checks.support.behaviour.boundary_values import limits
+from harness.checks.support.behaviour.commands import (
     Command,
     command_and_wait,
     command_topic,
@@ -15,29 +25,29 @@ from harness.checks.behaviour.commands import (
     had_time,
     told,
 )
-from harness.checks.behaviour.malformed import encoded
-from harness.checks.behaviour.outages import settings
-from harness.checks.behaviour.reach import name_of, readers_of, was_offered, writers_of
-from harness.checks.behaviour.refusing import clamped
-from harness.checks.behaviour.repeating import other_value
-from harness.checks.behaviour.values import limits
-from harness.checks.bench import Bench
-from harness.checks.case import Case, failed, first, inconclusive, not_applicable, passed
-from harness.checks.catalogue import Check, requirement
-from harness.checks.mdns.asking import ask
-from harness.checks.mdns.names import names_of
-from harness.checks.mdns.reading import seen_by
-from harness.checks.mqtt.sessions import is_loss
-from harness.checks.observations import Report, Transport
-from harness.checks.payloads import Undecoded, decode_mqtt
-from harness.checks.security import fuzzing
+from harness.checks.support.behaviour.malformed_payloads import encoded
+from harness.checks.support.behaviour.outages import settings
+from harness.checks.support.behaviour.refusals import clamped
+from harness.checks.support.behaviour.transports import (
+    name_of,
+    readers_of,
+    was_offered,
+    writers_of,
+)
+from harness.checks.support.behaviour.trial_values import other_value
+from harness.checks.support.mdns.names import names_of
+from harness.checks.support.mdns.queries import ask
+from harness.checks.support.mqtt.sessions import is_loss
 from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Level, Need
 from harness.model.verdict import Outcome, Subject
-from harness.trace import coap
 from harness.trace.events import Act, CoapDatagram, Direction
-from harness.trace.mdns import Question, RecordType
+from harness.wire import coap
+from harness.wire.mdns.codec import (
+    Question,
+    RecordType,
+)
 
 BATCHES = 3
 BATCH = 15  # payloads, datagrams or packets

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.checks.bench import Bench, CannotStimulateError
-from harness.checks.case import Case, Seen, failed, inconclusive, passed
+from harness.checks.case import Case, Seen, failed, inconclusive, passed, run_so_far
 from harness.checks.catalogue import Check, requirement
-from harness.checks.mdns.reading import run_so_far
-from harness.checks.serial.board import (
+from harness.checks.support.serial.board import (
     answers_in,
     binding_of,
     boots,
@@ -17,10 +16,10 @@ from harness.checks.serial.board import (
     is_understood,
     line_of,
 )
-from harness.model.crashes import crash_in
+from harness.model.bindings.serial import SerialCommand
+from harness.model.bindings.serial_log import crash_in
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
-from harness.model.serial import SerialCommand
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, SerialAnswer, SerialData, Stimulus
 

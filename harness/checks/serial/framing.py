@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.checks.behaviour.arranging import arranged
-from harness.checks.behaviour.repeating import other_value
 from harness.checks.bench import Bench, CannotStimulateError
 from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.serial.board import answers, ask, binding_of, good
+from harness.checks.support.behaviour.arrange import arranged
+from harness.checks.support.behaviour.trial_values import other_value
+from harness.checks.support.serial.board import (
+    answers,
+    ask,
+    binding_of,
+    good,
+)
+from harness.model.bindings.serial import SerialCommand
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.schema import same_value
-from harness.model.serial import SerialCommand
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, SerialData
 

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from harness.checks.behaviour.arranging import arranged
-from harness.checks.behaviour.commands import described
-from harness.checks.behaviour.locally import moved_by, unlock
-from harness.checks.behaviour.outages import settings
-from harness.checks.behaviour.reach import name_of, open_readers, readers_of
-from harness.checks.behaviour.repeating import other_value
 from harness.checks.bench import NETWORK, Bench, BeyondBenchError, CannotStimulateError
 from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Transport
-from harness.checks.serial.board import Told, answers, ask, binding_of, fresh_reports, good, require_network
+from harness.checks.support.behaviour.arrange import arranged
+from harness.checks.support.behaviour.commands import described
+from harness.checks.support.behaviour.local_operation import (
+    moved_by,
+    unlock,
+)
+from harness.checks.support.behaviour.outages import settings
+from harness.checks.support.behaviour.transports import (
+    name_of,
+    open_readers,
+    readers_of,
+)
+from harness.checks.support.behaviour.trial_values import other_value
+from harness.checks.support.serial.board import (
+    Told,
+    answers,
+    ask,
+    binding_of,
+    fresh_reports,
+    good,
+    require_network,
+)
 from harness.model.base import Value
+from harness.model.bindings.serial import SerialCommand
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level, Need
 from harness.model.schema import same_value
-from harness.model.serial import SerialCommand
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Connection, ConnectionChange, Event, Point, Stimulus
 

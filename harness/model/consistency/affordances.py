@@ -11,8 +11,8 @@ from harness.model.affordance import PowerUp, Property
 from harness.model.consistency.mistake import Mistake, Subject, unknown_name, wrong_value
 from harness.model.ics import ENERGY_UNITS
 from harness.model.problems import Path
-from harness.model.quantities import is_unit
 from harness.model.schema import DataSchema, DataType, same_value
+from harness.model.semantics.quantities import is_unit
 
 NUMBERS = (DataType.INTEGER, DataType.NUMBER)
 

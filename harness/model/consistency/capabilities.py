@@ -9,11 +9,19 @@ from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.capability import LABELLED, Offer
 from harness.model.consistency.mistake import Mistake, Subject, shown, unknown_name, wrong_value
-from harness.model.meaning import Translation, as_list, schema_of_offer, split_label
 from harness.model.problems import Path
 from harness.model.profile import Profile
-from harness.model.quantities import conversion, is_unit
 from harness.model.schema import DataSchema, DataType
+from harness.model.semantics.mapping import (
+    Translation,
+    as_list,
+    schema_of_offer,
+    split_label,
+)
+from harness.model.semantics.quantities import (
+    conversion,
+    is_unit,
+)
 from harness.model.vocabulary import CLUSTERS, Term, TermKind
 
 _NUMBERS = (DataType.INTEGER, DataType.NUMBER)

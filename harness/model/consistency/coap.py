@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.model.binding import CoapBinding, ContentFormat
+from harness.model.bindings.coap import (
+    CoapBinding,
+    ContentFormat,
+)
 from harness.model.consistency.mistake import Mistake, Subject, unknown_name
 from harness.model.problems import Path
 from harness.model.schema import DataSchema, DataType

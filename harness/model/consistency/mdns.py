@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.model.binding import MdnsBinding, MdnsService, Speaks
+from harness.model.bindings.mdns import (
+    MdnsBinding,
+    MdnsService,
+    Speaks,
+)
 from harness.model.consistency.mistake import Mistake, Subject
 from harness.model.problems import Path
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.model.base import Value
-from harness.model.binding import MqttBinding
+from harness.model.bindings.mqtt import MqttBinding
 from harness.model.consistency.mistake import Mistake, Subject, shown, unknown_name, wrong_value
 from harness.model.problems import Path
 from harness.model.schema import DataSchema, DataType, same_value

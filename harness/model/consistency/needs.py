@@ -9,9 +9,14 @@ from harness.model.capability import LABELLED, Access, Cause, Need, Reaction
 from harness.model.consistency.capabilities import of_values, unknown_cluster, unknown_term
 from harness.model.consistency.mistake import Mistake, Subject, unknown_name, wrong_value
 from harness.model.consistency.rules import of_condition
-from harness.model.meaning import schema_of_cause, schema_taken, split_label, transports_of
 from harness.model.problems import Path
 from harness.model.schema import DataSchema
+from harness.model.semantics.mapping import (
+    schema_of_cause,
+    schema_taken,
+    split_label,
+    transports_of,
+)
 from harness.model.vocabulary import CLUSTERS, Term, TermKind
 
 # Keys that say something only with some ways of using a term.

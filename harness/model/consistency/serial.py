@@ -5,11 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.model.consistency.mistake import Mistake, Subject, unknown_name
-from harness.model.consistency.mqtt import of_map
-from harness.model.problems import Path
-from harness.model.schema import DataType
-from harness.model.serial import (
+from harness.model.bindings.serial import (
     ARGUMENTS,
     TELLING,
     FrameField,
@@ -22,6 +18,10 @@ from harness.model.serial import (
     TextConsole,
     WireNumber,
 )
+from harness.model.consistency.mistake import Mistake, Subject, unknown_name
+from harness.model.consistency.mqtt import of_map
+from harness.model.problems import Path
+from harness.model.schema import DataType
 
 _HERE: Path = ("bindings", "serial")
 _PLACE = re.compile(r"\{([^{}]*)\}")

@@ -84,8 +84,8 @@ def fault(
 
 def all_faults() -> tuple[Fault, ...]:
     """Every fault there is, by name."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+    for module in pkgutil.walk_packages(__path__, f"{__name__}."):
+        importlib.import_module(module.name)
     return tuple(_registry[name] for name in sorted(_registry))
 
 

@@ -11,11 +11,20 @@ from dataclasses import replace
 import aiocoap
 from aiocoap.resource import ObservableResource, Resource, Site
 
-from harness.links.coap import CoapLink, Endpoint
-from harness.trace import coap
-from harness.trace.coap import Code, Message, Option, OptionNumber, Type
+from harness.links.coap.link import (
+    CoapLink,
+    Endpoint,
+)
 from harness.trace.events import CoapDatagram, Direction
 from harness.trace.recorder import Recorder
+from harness.wire import coap
+from harness.wire.coap.codec import (
+    Code,
+    Message,
+    Option,
+    OptionNumber,
+    Type,
+)
 
 
 class Prompt(Resource):

@@ -15,11 +15,19 @@ from collections.abc import AsyncIterator
 
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
-from harness.links.mdns import MdnsLink
-from harness.trace import mdns
+from harness.links.mdns.link import MdnsLink
 from harness.trace.events import Direction, Event, MdnsPacket
-from harness.trace.mdns import Address, Ptr, Question, Record, RecordType, Srv, Txt
 from harness.trace.recorder import Recorder
+from harness.wire import mdns
+from harness.wire.mdns.codec import (
+    Address,
+    Ptr,
+    Question,
+    Record,
+    RecordType,
+    Srv,
+    Txt,
+)
 
 GROUP = "224.0.0.251:5353"
 _numbers = itertools.count(1)

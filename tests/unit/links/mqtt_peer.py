@@ -16,8 +16,14 @@ from typing import Any, Self
 
 import pytest
 
-from harness.links.broker import Broker, EmbeddedBroker, MosquittoBroker, TlsFiles, User
-from harness.trace.mqtt import (
+from harness.links.mqtt.brokers.broker import (
+    Broker,
+    EmbeddedBroker,
+    MosquittoBroker,
+    TlsFiles,
+    User,
+)
+from harness.wire.mqtt.codec import (
     Connack,
     Framer,
     Packet,

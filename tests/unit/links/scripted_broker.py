@@ -5,7 +5,13 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
 
-from harness.trace.mqtt import Connect, Framer, Packet, decode, encode_connack
+from harness.wire.mqtt.codec import (
+    Connect,
+    Framer,
+    Packet,
+    decode,
+    encode_connack,
+)
 
 
 class Conversation:

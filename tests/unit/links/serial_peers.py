@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.links.pseudo_terminal import PseudoTerminal
-from harness.links.serial import SerialLink
+from harness.links.serial.link import SerialLink
+from harness.links.serial.pseudo_terminal import PseudoTerminal
 from harness.model.profile import Profile
 from harness.trace.events import Direction, SerialAnswer, SerialData, SerialPort
 from harness.trace.recorder import Recorder

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import pytest
 from mqtt_peer import BROKERS, DEADLINE, Peer
 
-from harness.links.broker import EmbeddedBroker
-from harness.links.endpoint import Endpoint
-from harness.links.local_broker import LocalBroker
-from harness.links.paho_client import Will
-from harness.links.tap import Tap
+from harness.links.mqtt.brokers.address import Endpoint
+from harness.links.mqtt.brokers.broker import EmbeddedBroker
+from harness.links.mqtt.brokers.local import LocalBroker
+from harness.links.mqtt.paho_client import Will
+from harness.links.mqtt.tap.tap import Tap
 from harness.trace.events import (
     Body,
     Connection,
@@ -25,10 +25,8 @@ from harness.trace.events import (
     MqttPacket,
     Point,
 )
-from harness.trace.mqtt import (
-    PacketType,
-)
 from harness.trace.recorder import Recorder
+from harness.wire.mqtt.codec import PacketType
 
 FROM, TO = Direction.FROM_DUT, Direction.TO_DUT
 

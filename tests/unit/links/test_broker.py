@@ -19,7 +19,7 @@ from mqtt_peer import (
     subscribe,
 )
 
-from harness.links.broker import (
+from harness.links.mqtt.brokers.broker import (
     Broker,
     BrokerError,
     EmbeddedBroker,
@@ -29,8 +29,15 @@ from harness.links.broker import (
     User,
     broker_for,
 )
-from harness.links.local_broker import LocalBroker
-from harness.trace.mqtt import Packet, PacketType, Publish, encode_ack, encode_packet, encode_publish
+from harness.links.mqtt.brokers.local import LocalBroker
+from harness.wire.mqtt.codec import (
+    Packet,
+    PacketType,
+    Publish,
+    encode_ack,
+    encode_packet,
+    encode_publish,
+)
 
 Kind = type[LocalBroker]
 ANNA = User("anna", "s3cret: p@ss")

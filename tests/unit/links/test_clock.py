@@ -28,9 +28,17 @@ from zeroconf import (
 )
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-from harness.links import clock, foreign_clocks
-from harness.links.clock import ClockError, run
-from harness.links.foreign_clocks import ForeignClock
+from harness.links.clock import (
+    library_clocks as foreign_clocks,
+)
+from harness.links.clock import (
+    loop as clock,
+)
+from harness.links.clock.library_clocks import ForeignClock
+from harness.links.clock.loop import (
+    ClockError,
+    run,
+)
 
 LOOPBACK = "127.0.0.1"
 MDNS = ("224.0.0.251", 5353)

@@ -11,12 +11,19 @@ import pytest
 from coap_parts import content, get, link_to, notification, sent_by_us, site
 from udp_peers import Device, aiocoap_server, run
 
-from harness.links.coap import CoapLink, Endpoint
+from harness.links.coap.link import (
+    CoapLink,
+    Endpoint,
+)
 from harness.links.errors import LinkError
-from harness.trace import coap
-from harness.trace.coap import Code, Message, Type
 from harness.trace.events import Act, CoapDatagram, Stimulus
 from harness.trace.recorder import Recorder
+from harness.wire import coap
+from harness.wire.coap.codec import (
+    Code,
+    Message,
+    Type,
+)
 
 
 def test_observation_of_a_real_server_is_acknowledged_by_itself() -> None:

@@ -16,12 +16,16 @@ import pytest
 from coap_parts import content, datagrams, get, link_to, site
 from udp_peers import Device, LossyRelay, aiocoap_server, free_port, run
 
-from harness.links.coap import CoapLink
+from harness.links.coap.link import CoapLink
 from harness.links.errors import LinkError
-from harness.trace import coap
-from harness.trace.coap import Code, Message, Type
 from harness.trace.events import CoapDatagram, Direction, Note
 from harness.trace.recorder import Recorder
+from harness.wire import coap
+from harness.wire.coap.codec import (
+    Code,
+    Message,
+    Type,
+)
 
 
 def test_request_is_answered_and_both_datagrams_are_recorded() -> None:

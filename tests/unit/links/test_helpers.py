@@ -14,12 +14,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.links.clock import run
-from harness.links.helpers import Deed, HelperError, Task
-from harness.links.helpers.command import CommandHelper
-from harness.links.helpers.naming import Kind, helper_of, parse
-from harness.links.helpers.operator import Operator
-from harness.links.helpers.relay import LineRelay, RelayBoard, RelayLine, channels_of, frame
+from harness.links.actuators import (
+    Deed,
+    HelperError,
+    Task,
+)
+from harness.links.actuators.command import CommandHelper
+from harness.links.actuators.manual import Operator
+from harness.links.actuators.registry import (
+    Kind,
+    helper_of,
+    parse,
+)
+from harness.links.actuators.relay import (
+    LineRelay,
+    RelayBoard,
+    RelayLine,
+    channels_of,
+    frame,
+)
+from harness.links.clock.loop import run
 
 OFF = Task(Deed.POWER_OFF, "plug")
 ON = Task(Deed.POWER_ON, "plug")

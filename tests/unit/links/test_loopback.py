@@ -9,10 +9,17 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from harness.links.clock import run
-from harness.links.loopback import Fence, own_network
-from harness.links.stream import open_stream
-from harness.links.udp import Address, PortsInTurn, hear_only
+from harness.links.clock.loop import run
+from harness.links.clock.loopback import (
+    Fence,
+    own_network,
+)
+from harness.links.net.stream import open_stream
+from harness.links.net.udp import (
+    Address,
+    PortsInTurn,
+    hear_only,
+)
 
 LOOPBACK = "127.0.0.1"
 MESSAGE = b"x" * 40
@@ -188,7 +195,7 @@ def test_a_socket_can_be_deaf_to_strangers() -> None:
 
 @linux
 def test_processes_have_networks_of_their_own() -> None:
-    script = "from harness.links.loopback import own_network; print(own_network(), flush=True); input()"
+    script = "from harness.links.clock.loopback import own_network; print(own_network(), flush=True); input()"
 
     def another() -> subprocess.Popen[str]:
         return subprocess.Popen(

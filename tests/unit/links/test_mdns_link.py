@@ -9,12 +9,16 @@ from mdns_parts import GROUP, Names, Neighbour, ask, fresh_address, opened, pack
 from udp_peers import run
 
 from harness.links.errors import LinkError
-from harness.links.mdns import MdnsLink
-from harness.links.mdns_search import SERVICE_TYPES
-from harness.trace import mdns
+from harness.links.mdns.link import MdnsLink
+from harness.links.mdns.search import SERVICE_TYPES
 from harness.trace.events import Act, Direction, MdnsPacket, Stimulus
-from harness.trace.mdns import Ptr, Question, RecordType
 from harness.trace.recorder import Recorder
+from harness.wire import mdns
+from harness.wire.mdns.codec import (
+    Ptr,
+    Question,
+    RecordType,
+)
 
 
 def test_packets_of_the_device_are_recorded_from_the_first_probe_to_the_goodbye() -> None:

@@ -12,12 +12,23 @@ from mdns_parts import Names, Neighbour, fresh_address, opened, zeroconf_device
 from udp_peers import run
 
 from harness.links.errors import LinkError
-from harness.links.mdns import MdnsLink
-from harness.links.mdns_search import SERVICE_TYPES, Found, Search, Service
-from harness.trace import mdns
+from harness.links.mdns.link import MdnsLink
+from harness.links.mdns.search import (
+    SERVICE_TYPES,
+    Found,
+    Search,
+    Service,
+)
 from harness.trace.events import Direction
-from harness.trace.mdns import Address, Ptr, Question, Record, RecordType
 from harness.trace.recorder import Recorder
+from harness.wire import mdns
+from harness.wire.mdns.codec import (
+    Address,
+    Ptr,
+    Question,
+    Record,
+    RecordType,
+)
 
 
 @pytest.mark.parametrize("form", ["{label}", "{label}.{type}", "{host}", "{short}"])

@@ -11,17 +11,22 @@ from typing import Any
 import pytest
 from mqtt_peer import BROKERS, certificate, needs_mosquitto, run
 
-from harness.links import clock
-from harness.links.broker import Broker, EmbeddedBroker, MosquittoBroker, User
-from harness.links.local_broker import LocalBroker
-from harness.links.paho_client import (
+from harness.links.clock import loop as clock
+from harness.links.mqtt.brokers.broker import (
+    Broker,
+    EmbeddedBroker,
+    MosquittoBroker,
+    User,
+)
+from harness.links.mqtt.brokers.local import LocalBroker
+from harness.links.mqtt.paho_client import (
     ClosedError,
     ConnectError,
     Message,
     PahoClient,
     Will,
 )
-from harness.links.paho_loop import MOST_UNDER_WAY
+from harness.links.mqtt.paho_loop import MOST_UNDER_WAY
 
 Kind = type[LocalBroker]
 both = pytest.mark.parametrize("kind", BROKERS)

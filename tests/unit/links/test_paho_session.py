@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scripted_broker import Conversation, ScriptedBroker, scripted_broker
 
-from harness.links.clock import run
-from harness.links.paho_client import (
+from harness.links.clock.loop import run
+from harness.links.mqtt.paho_client import (
     ClosedError,
     ConnectError,
     Message,
@@ -18,7 +18,7 @@ from harness.links.paho_client import (
     RefusedError,
     Will,
 )
-from harness.trace.mqtt import (
+from harness.wire.mqtt.codec import (
     Ack,
     Connect,
     Packet,

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from harness.links.clock import run
-from harness.links.pseudo_terminal import PseudoTerminal
-from harness.model.serial import SerialCommand
+from harness.links.clock.loop import run
+from harness.links.serial.pseudo_terminal import PseudoTerminal
+from harness.model.bindings.serial import SerialCommand
 from harness.trace.events import Direction, SerialData
 from tests.unit.links.serial_peers import Typist, linked
 

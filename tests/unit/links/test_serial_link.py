@@ -11,9 +11,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.links.clock import VirtualLoop, run
-from harness.links.serial import SerialError
-from harness.model.serial import SerialCommand
+from harness.links.clock.loop import (
+    VirtualLoop,
+    run,
+)
+from harness.links.serial.link import SerialError
+from harness.model.bindings.serial import SerialCommand
 from harness.trace.events import Note, PortChange, SerialPort
 from tests.unit.links.serial_peers import TEXT, Typist, answers, changes, heard, lines_of, linked
 

@@ -16,10 +16,16 @@ from pymodbus.framer import FramerType
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from harness.links.clock import run
-from harness.links.serial import SerialError, SerialLink
-from harness.links.serial_opening import open_port
-from harness.model.serial import LineSettings, SerialCommand
+from harness.links.clock.loop import run
+from harness.links.serial.link import (
+    SerialError,
+    SerialLink,
+)
+from harness.links.serial.opening import open_port
+from harness.model.bindings.serial import (
+    LineSettings,
+    SerialCommand,
+)
 from harness.trace.events import PortChange, SerialPort
 from harness.trace.recorder import Recorder
 from tests.conftest import needs
@@ -35,11 +41,11 @@ def refusal(port: str, settings: LineSettings | None = None) -> str:
 
 
 def test_a_port_that_is_not_there_is_told_with_those_that_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.links.serial_opening.port_names", lambda: ["/dev/ttyUSB0", "/dev/ttyACM1"])
+    monkeypatch.setattr("harness.links.serial.opening.port_names", lambda: ["/dev/ttyUSB0", "/dev/ttyACM1"])
     assert refusal("/dev/ttyUSB7") == (
         "there is no serial port /dev/ttyUSB7; there are /dev/ttyUSB0, /dev/ttyACM1"
     )
-    monkeypatch.setattr("harness.links.serial_opening.port_names", list)
+    monkeypatch.setattr("harness.links.serial.opening.port_names", list)
     assert refusal("/dev/ttyUSB7").endswith("this machine has none; is the cable plugged in?")
 
 

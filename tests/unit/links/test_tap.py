@@ -26,12 +26,12 @@ from tap_rig import (
     scripted_broker,
 )
 
-from harness.links import clock
-from harness.links.broker import EmbeddedBroker
-from harness.links.endpoint import Endpoint
+from harness.links.clock import loop as clock
 from harness.links.errors import LinkError
-from harness.links.paho_client import PahoClient
-from harness.links.tap import Tap
+from harness.links.mqtt.brokers.address import Endpoint
+from harness.links.mqtt.brokers.broker import EmbeddedBroker
+from harness.links.mqtt.paho_client import PahoClient
+from harness.links.mqtt.tap.tap import Tap
 from harness.trace.events import (
     Connection,
     Fate,
@@ -39,7 +39,8 @@ from harness.trace.events import (
     Note,
     Point,
 )
-from harness.trace.mqtt import (
+from harness.trace.recorder import Recorder
+from harness.wire.mqtt.codec import (
     PacketType,
     Publish,
     Undecodable,
@@ -48,7 +49,6 @@ from harness.trace.mqtt import (
     encode_pingresp,
     encode_publish,
 )
-from harness.trace.recorder import Recorder
 
 
 def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:

@@ -19,7 +19,7 @@ from tap_rig import (
     scripted,
 )
 
-from harness.links.paho_client import PahoClient
+from harness.links.mqtt.paho_client import PahoClient
 from harness.trace.events import (
     Direction,
     Fate,
@@ -28,7 +28,7 @@ from harness.trace.events import (
     Point,
     Refusal,
 )
-from harness.trace.mqtt import (
+from harness.wire.mqtt.codec import (
     Connack,
     Packet,
     PacketType,

@@ -16,14 +16,17 @@ from tap_rig import (
     scripted,
 )
 
-from harness.links.endpoint import Endpoint
 from harness.links.errors import LinkError
-from harness.links.paho_client import PahoClient
-from harness.links.tap import FIRST_PACKET_ID, Tap
+from harness.links.mqtt.brokers.address import Endpoint
+from harness.links.mqtt.paho_client import PahoClient
+from harness.links.mqtt.tap.tap import (
+    FIRST_PACKET_ID,
+    Tap,
+)
 from harness.trace.events import (
     Fate,
 )
-from harness.trace.mqtt import (
+from harness.wire.mqtt.codec import (
     PacketType,
     Publish,
     decode,

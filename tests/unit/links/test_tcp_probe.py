@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from udp_peers import run
 
-from harness.links.tcp import probe
+from harness.links.net.tcp import probe
 from harness.trace.events import TcpProbe
 from harness.trace.recorder import Recorder
 

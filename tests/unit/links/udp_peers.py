@@ -12,10 +12,10 @@ from typing import Any
 import aiocoap
 from aiocoap.resource import Site
 
-from harness.links import clock
-from harness.links.loopback import own_network
-from harness.trace import coap
+from harness.links.clock import loop as clock
+from harness.links.clock.loopback import own_network
 from harness.trace.recorder import Recorder
+from harness.wire import coap
 
 DEADLINE = 60.0  # seconds; only a test that fails waits so long
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent
 
-from harness.model.loading import load_profile
+from harness.model.loading.profiles import load_profile
 from harness.model.problems import Problem, ProfileError
 from harness.model.profile import Profile
 

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.model.boards import Board, load_boards
+from harness.model.loading.bench_files import (
+    Board,
+    load_boards,
+)
 from harness.model.problems import Problem, ProfileError
 
 FAULTS = ("hangs", "floods")

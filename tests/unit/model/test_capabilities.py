@@ -8,15 +8,19 @@ import pytest
 from profile_files import load_over_lamp, problems_of, write
 
 from harness.model.capability import Access, SecurityLevel, Transport
-from harness.model.loading import load_profile, profile_from_json, profile_to_json
-from harness.model.meaning import (
+from harness.model.loading.profiles import (
+    load_profile,
+    profile_from_json,
+    profile_to_json,
+)
+from harness.model.problems import ProfileError
+from harness.model.ratings import Connector
+from harness.model.semantics.mapping import (
     UntranslatableError,
     needed,
     offered,
     security_level,
 )
-from harness.model.problems import ProfileError
-from harness.model.ratings import Connector
 from harness.model.vocabulary import CLUSTERS, TermKind, term_named
 from harness.model.vocabulary.table import vocabulary_table
 

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from harness.model.crashes import ChipFamily, CrashKind, crash_in, tells_boot, tells_ready
-from harness.model.serial import SerialBinding
+from harness.model.bindings.serial import (
+    ChipFamily,
+    CrashKind,
+    SerialBinding,
+)
+from harness.model.bindings.serial_log import (
+    crash_in,
+    tells_boot,
+    tells_ready,
+)
 
 ANY = SerialBinding.model_validate({"text": {"prompt": "esp> "}})
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from profile_files import LAMP, SHIPPED, load_over_lamp, write
 
 from harness.model.ics import ics_of, known_ics, satisfies
-from harness.model.loading import load_profile
+from harness.model.loading.profiles import load_profile
 
 ITEMS = st.sampled_from(sorted(known_ics()))
 EXPRESSIONS = st.recursive(

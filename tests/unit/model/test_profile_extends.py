@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from profile_files import LAMP, load_over_lamp, problems_of, write
 
-from harness.model.loading import load_profile
+from harness.model.loading.profiles import load_profile
 from harness.model.problems import ProfileError
 
 

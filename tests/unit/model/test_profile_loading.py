@@ -7,7 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from profile_files import LAMP, SHIPPED, load_over_lamp, problems_of, write
 
-from harness.model.loading import load_profile, profile_from_json, profile_to_json
+from harness.model.loading.profiles import (
+    load_profile,
+    profile_from_json,
+    profile_to_json,
+)
 from harness.model.problems import ProfileError
 from harness.model.profile import InvalidValuePolicy
 

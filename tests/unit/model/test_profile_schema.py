@@ -7,8 +7,12 @@ import pytest
 from profile_files import LAMP, SHIPPED
 from ruamel.yaml import YAML
 
-from harness.model.json_schema import SCHEMA_FILE, profile_schema, profile_schema_text
-from harness.model.template import new_profile_text
+from harness.model.loading.json_schema import (
+    SCHEMA_FILE,
+    profile_schema,
+    profile_schema_text,
+)
+from harness.model.loading.template import new_profile_text
 
 jsonschema = pytest.importorskip("jsonschema")
 
@@ -22,7 +26,7 @@ def errors(text: str) -> list[str]:
 
 def test_the_schema_that_is_shipped_is_the_one_of_the_model() -> None:
     assert SCHEMA_FILE.read_text(encoding="utf-8") == profile_schema_text(), (
-        "write it anew: python -c 'from harness.model.json_schema import *; "
+        "write it anew: python -c 'from harness.model.loading.json_schema import *; "
         'SCHEMA_FILE.write_text(profile_schema_text(), encoding="utf-8")\''
     )
 

@@ -10,11 +10,17 @@ from profile_files import SHIPPED, load_over_lamp, write
 
 from harness.model.explain import describe
 from harness.model.ics import ics_of
-from harness.model.json_schema import known_keys, profile_schema
-from harness.model.loading import load_profile
-from harness.model.meaning import needed, offered
+from harness.model.loading.json_schema import (
+    known_keys,
+    profile_schema,
+)
+from harness.model.loading.profiles import load_profile
+from harness.model.loading.template import new_profile_text
 from harness.model.problems import ProfileError
-from harness.model.template import new_profile_text
+from harness.model.semantics.mapping import (
+    needed,
+    offered,
+)
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "writing-a-profile.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model.quantities import conversion, is_unit
+from harness.model.semantics.quantities import (
+    conversion,
+    is_unit,
+)
 
 TABLES = {
     ("Cel", "[degF]"): [(0, 32), (30, 86), (-40, -40), (21.5, Fraction("70.7"))],

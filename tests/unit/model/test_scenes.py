@@ -9,18 +9,24 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from harness.model.casting import lacking, ways_to_command
-from harness.model.loading import load_profile
-from harness.model.problems import ProfileError
-from harness.model.scene_loading import (
+from harness.model.loading.profiles import load_profile
+from harness.model.loading.scenes import (
     SCHEMA_FILE,
     load_scene,
     scene_from_json,
     scene_schema_text,
     scene_to_json,
 )
-from harness.model.words import UnofferedError, Words
-from harness.model.yaml_tree import read_tree
+from harness.model.loading.yaml_tree import read_tree
+from harness.model.problems import ProfileError
+from harness.model.semantics.casting import (
+    lacking,
+    ways_to_command,
+)
+from harness.model.semantics.translator import (
+    UnofferedError,
+    Words,
+)
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = sorted((ROOT / "profiles" / "scenes").glob("*.yaml"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from profile_files import LAMP, load_over_lamp, problems_of, write
 
-from harness.model.serial import SerialCommand
+from harness.model.bindings.serial import SerialCommand
 
 SERIAL = "bindings.serial"
 

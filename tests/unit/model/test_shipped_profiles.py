@@ -7,9 +7,13 @@ from profile_files import SHIPPED
 
 from harness.model.affordance import Property
 from harness.model.ics import ics_of
-from harness.model.loading import load_profile
-from harness.model.meaning import Needed, needed, offered
+from harness.model.loading.profiles import load_profile
 from harness.model.profile import Profile
+from harness.model.semantics.mapping import (
+    Needed,
+    needed,
+    offered,
+)
 
 PROFILES = {path.stem: load_profile(path) for path in SHIPPED}
 

@@ -5,8 +5,14 @@ from pathlib import Path
 import pytest
 from profile_files import LAMP, SHIPPED, write
 
-from harness.model.loading import ProfileError, load_profile
-from harness.model.units import load_units, numbered_units
+from harness.model.loading.profiles import (
+    ProfileError,
+    load_profile,
+)
+from harness.model.loading.units import (
+    load_units,
+    numbered_units,
+)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

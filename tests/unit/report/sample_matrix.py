@@ -6,9 +6,14 @@ from pathlib import Path
 
 from sample_run import PROFILE
 
-from harness.compat.matrix import OrderedPair
-from harness.compat.observation import FOLLOWS, Observation, ObservedCheck
-from harness.compat.prediction import (
+from harness.model.capability import Transport
+from harness.model.verdict import Verdict
+from harness.prediction.comparison import (
+    FOLLOWS,
+    Observation,
+    ObservedCheck,
+)
+from harness.prediction.findings import (
     AffordanceKind,
     End,
     Finding,
@@ -22,9 +27,13 @@ from harness.compat.prediction import (
     Severity,
     Via,
 )
-from harness.model.capability import Transport
-from harness.model.verdict import Verdict
-from harness.report.matrix import Matrix, Row, Selection, matrix_of
+from harness.prediction.matrix import OrderedPair
+from harness.report.matrix.report import (
+    Matrix,
+    Row,
+    Selection,
+    matrix_of,
+)
 
 NAMES = ("lamp", "switch", "heater", "meter")
 

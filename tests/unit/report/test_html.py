@@ -12,8 +12,11 @@ from sample_run import EVENTS, PROFILE, STARTED, judgement, publish, requirement
 
 from harness.model.requirement import Area, Basis
 from harness.model.verdict import Verdict
-from harness.report.html import overview_page, report_page
-from harness.report.json_report import report_of
+from harness.report.run.html import (
+    overview_page,
+    report_page,
+)
+from harness.report.run.report import report_of
 from harness.session.result import RunResult
 from harness.trace.events import Direction, Event, PortChange, SerialAnswer, SerialData, SerialPort
 

@@ -10,8 +10,14 @@ from sample_run import judgement, requirement
 
 from harness.model.requirement import Area
 from harness.model.verdict import Verdict
-from harness.report import json_report
-from harness.report.json_report import from_json, report_of, schema, to_json, to_json_list
+from harness.report.run import report as json_report
+from harness.report.run.report import (
+    from_json,
+    report_of,
+    schema,
+    to_json,
+    to_json_list,
+)
 from harness.session.result import RunResult
 
 SCHEMA = Path(json_report.__file__).with_name("report.schema.json")
@@ -101,7 +107,7 @@ def test_no_password_in_the_report(run: RunResult) -> None:
 
 
 def test_schema_file_is_up_to_date() -> None:
-    anew = """python -c 'from harness.report.json_report import schema; print(schema(), end="")'"""
+    anew = """python -c 'from harness.report.run.report import schema; print(schema(), end="")'"""
     assert SCHEMA.read_text(encoding="utf-8") == schema(), f"write it anew: {anew} > {SCHEMA}"
 
 

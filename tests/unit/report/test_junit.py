@@ -10,8 +10,8 @@ from sample_run import RUN, judgement, requirement
 
 from harness.model.requirement import Area
 from harness.model.verdict import Verdict
-from harness.report.json_report import report_of
-from harness.report.junit import junit_xml
+from harness.report.run.junit import junit_xml
+from harness.report.run.report import report_of
 from harness.session.result import RunResult
 
 # The part of Jenkins' junit-10.xsd that CI readers agree on: attributes, and children in this order or any.

@@ -12,13 +12,19 @@ from rich.console import Console
 from sample_matrix import NAMES, OBSERVATIONS, PAIRS, ROWS, matrix
 from sample_run import PROFILE
 
-from harness.compat.prediction import Outcome
-from harness.report import matrix as matrix_module
-from harness.report.matrix import Row, State, matrix_of, schema, to_json
-from harness.report.matrix_html import matrix_page
-from harness.report.matrix_junit import matrix_junit
-from harness.report.matrix_terminal import print_matrix
-from harness.report.matrix_write import write_matrix
+from harness.prediction.findings import Outcome
+from harness.report.matrix import report as matrix_module
+from harness.report.matrix.html import matrix_page
+from harness.report.matrix.junit import matrix_junit
+from harness.report.matrix.report import (
+    Row,
+    State,
+    matrix_of,
+    schema,
+    to_json,
+)
+from harness.report.matrix.terminal import print_matrix
+from harness.report.matrix.write import write_matrix
 
 SCHEMA = Path(matrix_module.__file__).with_name("matrix.schema.json")
 
@@ -43,7 +49,7 @@ def test_the_exit_status_is_about_differences_not_about_blocked_pairs() -> None:
 
 
 def test_json_keeps_to_its_schema_which_ships_with_the_package() -> None:
-    assert SCHEMA.read_text(encoding="utf-8") == schema(), "write harness.report.matrix.schema() to it"
+    assert SCHEMA.read_text(encoding="utf-8") == schema(), "write harness.report.matrix.report.schema() to it"
     jsonschema.validate(json.loads(to_json(matrix())), json.loads(schema()))
 
 

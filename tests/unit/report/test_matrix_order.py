@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report.matrix_order import clustered
+from harness.report.matrix.order import clustered
 
 
 def test_lines_that_are_alike_become_neighbours() -> None:

@@ -11,7 +11,12 @@ from sample_run import judgement, requirement
 
 from harness.model.requirement import Area, Basis
 from harness.model.verdict import Verdict
-from harness.report.terminal import Progress, print_summary, summary_lines, terminal
+from harness.report.run.terminal import (
+    Progress,
+    print_summary,
+    summary_lines,
+    terminal,
+)
 from harness.session.result import Judgement, RunResult
 
 HOSTILE = judgement(

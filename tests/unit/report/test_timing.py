@@ -5,7 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_run import trace
 
-from harness.report.timing import stimulus_seconds, timing_of
+from harness.report.run.timing import (
+    stimulus_seconds,
+    timing_of,
+)
 from harness.trace.events import CheckEnded, CheckStarted, Note, Wait
 
 

@@ -8,7 +8,12 @@ from xml.etree import ElementTree
 import pytest
 from sample_run import STARTED
 
-from harness.report.write import ReportError, lane_names, trace_path, write_report
+from harness.report.files import ReportError
+from harness.report.run.write import (
+    lane_names,
+    trace_path,
+    write_report,
+)
 from harness.session.result import RunResult
 from harness.trace.events import Event
 from harness.trace.lines import read, to_line

@@ -10,13 +10,22 @@ import pytest
 from harness.checks.bench import Bench
 from harness.checks.case import Case, passed
 from harness.checks.catalogue import Check, check_named
-from harness.links.foreign_clocks import FOREIGN_CLOCKS, ForeignClock
-from harness.model.loading import load_profile
+from harness.links.clock.library_clocks import (
+    FOREIGN_CLOCKS,
+    ForeignClock,
+)
+from harness.model.loading.profiles import load_profile
 from harness.model.verdict import ExitStatus, Outcome, Subject, Verdict
-from harness.session.judging import result_of_trace
-from harness.session.plan import PlannedCheck, plan
 from harness.session.result import Judgement, run_status
-from harness.session.runner import LaneSpec, Runner
+from harness.session.run.judging import result_of_trace
+from harness.session.run.plan import (
+    PlannedCheck,
+    plan,
+)
+from harness.session.run.runner import (
+    LaneSpec,
+    Runner,
+)
 from harness.session.target import Target, needs_met
 from harness.trace.lines import read
 

@@ -13,14 +13,14 @@ import tty
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from harness.links.clock import run
-from harness.links.helpers.naming import parse
-from harness.model.loading import load_profile
+from harness.links.actuators.registry import parse
+from harness.links.clock.loop import run
+from harness.model.loading.profiles import load_profile
 from harness.model.requirement import Need
 from harness.model.verdict import Verdict
-from harness.session.lane import Lane
-from harness.session.plan import plan
 from harness.session.result import Judgement
+from harness.session.run.lane import Lane
+from harness.session.run.plan import plan
 from harness.session.target import Target, needs_met
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.faults import fault_named

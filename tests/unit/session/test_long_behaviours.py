@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.dut import Dut
-from harness.model.loading import load_profile
-from harness.session.runner import LaneSpec, Runner
+from harness.model.loading.profiles import load_profile
+from harness.session.run.runner import (
+    LaneSpec,
+    Runner,
+)
 from harness.session.target import Target
 from harness.trace.events import Connection, ConnectionChange, Direction, MqttPacket, Point
 

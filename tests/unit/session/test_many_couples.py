@@ -4,8 +4,15 @@ import asyncio
 from pathlib import Path
 
 from harness.model.verdict import Verdict
-from harness.session.together.couples import Couple, Outcome, Seen
-from harness.session.together.many import Observed, observe_all
+from harness.session.compat.jobs import (
+    Couple,
+    Outcome,
+    Seen,
+)
+from harness.session.compat.pool import (
+    Observed,
+    observe_all,
+)
 
 PROFILES = Path(__file__).parent.parent.parent.parent / "profiles"
 PLUG, REMOTE = PROFILES / "smart-plug.yaml", PROFILES / "remote-control.yaml"

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from itertools import count
 
-from harness.model.binding import Availability, MqttBinding, MqttProperty
-from harness.session.presence import mqtt_present
-from harness.trace import mqtt
+from harness.model.bindings.mqtt import (
+    Availability,
+    MqttBinding,
+    MqttProperty,
+)
+from harness.session.bench.presence import mqtt_present
 from harness.trace.events import (
     Body,
     Connection,
@@ -14,6 +17,7 @@ from harness.trace.events import (
     MqttPacket,
     Point,
 )
+from harness.wire import mqtt
 
 BINDING = MqttBinding(
     base="home/plug",

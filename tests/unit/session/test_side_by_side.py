@@ -12,14 +12,23 @@ import pytest
 from harness.checks.bench import Bench
 from harness.checks.case import Case, inconclusive, passed
 from harness.checks.catalogue import Check, check_named
-from harness.model.loading import load_profile
+from harness.model.loading.profiles import load_profile
+from harness.model.loading.units import (
+    load_units,
+    numbered_units,
+)
 from harness.model.profile import Profile
-from harness.model.units import load_units, numbered_units
 from harness.model.verdict import Outcome, Subject, Verdict
-from harness.session import lane
-from harness.session.plan import PlannedCheck, plan
 from harness.session.result import RunResult
-from harness.session.runner import LaneSpec, Runner
+from harness.session.run import lane
+from harness.session.run.plan import (
+    PlannedCheck,
+    plan,
+)
+from harness.session.run.runner import (
+    LaneSpec,
+    Runner,
+)
 from harness.session.target import Target, needs_met
 from harness.trace.events import Judged, RunEnded, Wait
 

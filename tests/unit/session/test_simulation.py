@@ -9,14 +9,27 @@ from pathlib import Path
 
 import pytest
 
-from harness.links.clock import run
-from harness.links.paho_client import Message, PahoClient
-from harness.model.loading import load_profile
+from harness.links.clock.loop import run
+from harness.links.mqtt.paho_client import (
+    Message,
+    PahoClient,
+)
+from harness.model.loading.profiles import load_profile
+from harness.model.loading.units import (
+    load_units,
+    numbered_units,
+)
 from harness.model.profile import Profile
-from harness.model.units import load_units, numbered_units
 from harness.patterns import expanded
-from harness.session.adapting import reporting_every, speaking_only
-from harness.session.simulation import AT_ONCE, Simulation, simulate
+from harness.session.setup.profile_overrides import (
+    reporting_every,
+    speaking_only,
+)
+from harness.session.simulation.fleet import (
+    AT_ONCE,
+    Simulation,
+    simulate,
+)
 from harness.session.target import UsageError
 
 PROFILES = Path(__file__).parents[3] / "profiles"

@@ -11,17 +11,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.links.clock import run
-from harness.model.scene_loading import load_scene
+from harness.links.clock.loop import run
+from harness.model.loading.scenes import load_scene
 from harness.model.verdict import Verdict
+from harness.session.compat.group_session import (
+    Company,
+    Player,
+    Purpose,
+)
+from harness.session.compat.judging import result_of_together_trace
+from harness.session.compat.pair import (
+    Observed,
+    PairResult,
+    observe_pair,
+    observe_together,
+)
+from harness.session.compat.scene import play_scene
+from harness.session.compat.setup import (
+    Reach,
+    players_of,
+    roles_of,
+)
 from harness.session.result import RunResult
 from harness.session.target import Target, UsageError
-from harness.session.together.company import Company, Player, Purpose
-from harness.session.together.judging import result_of_together_trace
-from harness.session.together.pair import Observed, PairResult, observe_pair, observe_together
-from harness.session.together.playing import play_scene
-from harness.session.together.setup import Reach, players_of, roles_of
-from harness.trace import mqtt
 from harness.trace.events import (
     Act,
     CheckEnded,
@@ -34,6 +46,7 @@ from harness.trace.events import (
     TogetherStarted,
 )
 from harness.trace.lines import read
+from harness.wire import mqtt
 
 PROFILES = Path(__file__).parents[3] / "profiles"
 FOLLOWS = "COMPAT-01[remote-control.switched/smart-plug]"

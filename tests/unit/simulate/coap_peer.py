@@ -8,11 +8,19 @@ import random
 from collections.abc import AsyncIterator
 from typing import Any
 
-from harness.links import clock
+from harness.links.clock import loop as clock
 from harness.model.profile import Profile
-from harness.simulate.coap import CoapFront
-from harness.simulate.core import Core
-from harness.trace.coap import Code, Message, Type, decode, empty, encode, request
+from harness.simulate.coap.server import CoapFront
+from harness.simulate.firmware.core import Core
+from harness.wire.coap.codec import (
+    Code,
+    Message,
+    Type,
+    decode,
+    empty,
+    encode,
+    request,
+)
 
 # An address of this process's own, so that test runs side by side do not take each other's port.
 HOST = f"127.{128 + (os.getpid() >> 16) % 64}.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"

@@ -8,11 +8,21 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from harness.links import clock
+from harness.links.clock import loop as clock
 from harness.model.profile import Profile
-from harness.simulate.mdns import MdnsFront
-from harness.simulate.mdns_link import MdnsLink, Received
-from harness.trace.mdns import Message, Question, Record, decode, encode_query, same_name
+from harness.simulate.mdns.responder import MdnsFront
+from harness.simulate.mdns.sockets import (
+    MdnsLink,
+    Received,
+)
+from harness.wire.mdns.codec import (
+    Message,
+    Question,
+    Record,
+    decode,
+    encode_query,
+    same_name,
+)
 
 # The link is shared with all other test runs on this machine, so addresses and names are this process's own.
 _OWN = os.getpid()

@@ -5,19 +5,27 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.links import clock
-from harness.links.broker import EmbeddedBroker
-from harness.links.endpoint import User
-from harness.links.paho_client import Message, PahoClient
-from harness.links.tap import Tap
+from harness.links.clock import loop as clock
+from harness.links.mqtt.brokers.address import User
+from harness.links.mqtt.brokers.broker import EmbeddedBroker
+from harness.links.mqtt.paho_client import (
+    Message,
+    PahoClient,
+)
+from harness.links.mqtt.tap.tap import Tap
 from harness.model.profile import Profile
-from harness.simulate.core import Core
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.faults import fault_named
-from harness.simulate.mqtt import MqttFront
+from harness.simulate.firmware.core import Core
+from harness.simulate.mqtt.client import MqttFront
 from harness.trace.events import Connection, ConnectionChange, Direction, Event, MqttPacket
-from harness.trace.mqtt import Packet, PacketType, Publish, decode
 from harness.trace.recorder import Recorder
+from harness.wire.mqtt.codec import (
+    Packet,
+    PacketType,
+    Publish,
+    decode,
+)
 
 PROFILE: dict[str, Any] = {
     "profile": "tested",

@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 from harness.model.base import Value
 from harness.model.rule import Condition, Rule, RuleKind
 from harness.model.schema import same_value
-from harness.simulate.core import Accepted, Core, Happening
+from harness.simulate.firmware.core import (
+    Accepted,
+    Core,
+    Happening,
+)
 
 SLACK = 1e-6  # seconds, for the rounding of times
 

@@ -9,10 +9,25 @@ import mdns_peer
 import pytest
 from mdns_peer import AAAA, COAP_INSTANCE, HOST_NAME, INSTANCE, PTR, SRV, TXT, TYPE, A, Peer
 
-from harness.simulate.coap_habits import Duplicates
-from harness.simulate.mdns import MdnsFront
-from harness.trace.coap import Block, Code, Message, Option, Type, empty
-from harness.trace.mdns import Address, Ptr, Question, Srv, Txt, encode_response, record
+from harness.simulate.coap.deviations import Duplicates
+from harness.simulate.mdns.responder import MdnsFront
+from harness.wire.coap.codec import (
+    Block,
+    Code,
+    Message,
+    Option,
+    Type,
+    empty,
+)
+from harness.wire.mdns.codec import (
+    Address,
+    Ptr,
+    Question,
+    Srv,
+    Txt,
+    encode_response,
+    record,
+)
 
 Probe = Callable[[coap_peer.Bench, coap_peer.Client], Awaitable[Any]]
 
@@ -322,7 +337,7 @@ async def plain_dns(_: MdnsFront, peer: Peer) -> Any:
     """What a client on another port gets; the peer only hears what is multicast."""
     import socket
 
-    from harness.trace.mdns import encode_query
+    from harness.wire.mdns.codec import encode_query
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.bind((mdns_peer.PEER, 0))

@@ -10,8 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.model.profile import Profile
-from harness.simulate.coap_habits import Duplicates
-from harness.trace.coap import Code, Option, Type, parse_link_format
+from harness.simulate.coap.deviations import Duplicates
+from harness.wire.coap.codec import (
+    Code,
+    Option,
+    Type,
+    parse_link_format,
+)
 
 
 def option(number: int, value: bytes = b"") -> Option:

@@ -10,7 +10,16 @@ import pytest
 from coap_peer import PROFILE, bench, run
 
 from harness.model.profile import Profile
-from harness.trace.coap import Block, Code, Message, Option, OptionNumber, Type, empty, is_newer
+from harness.wire.coap.codec import (
+    Block,
+    Code,
+    Message,
+    Option,
+    OptionNumber,
+    Type,
+    empty,
+    is_newer,
+)
 
 ETAG = OptionNumber.ETAG
 

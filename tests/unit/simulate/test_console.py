@@ -11,19 +11,26 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from harness.links.clock import run
-from harness.links.serial import SerialLink
-from harness.model.crashes import CrashKind, crash_in, tells_boot, tells_ready
-from harness.model.loading import load_profile
+from harness.links.clock.loop import run
+from harness.links.serial.link import SerialLink
+from harness.model.bindings.serial import ChecksumKind, CrashKind
+from harness.model.bindings.serial import SerialCommand as Command
+from harness.model.bindings.serial_log import (
+    crash_in,
+    tells_boot,
+    tells_ready,
+)
+from harness.model.loading.profiles import load_profile
 from harness.model.profile import Profile
-from harness.model.serial import ChecksumKind
-from harness.model.serial import SerialCommand as Command
 from harness.simulate.device import SimulatedDevice
-from harness.simulate.example_text import example_of
 from harness.simulate.faults import fault_named
-from harness.trace.checksums import value_of
+from harness.simulate.firmware.example_text import example_of
 from harness.trace.recorder import Recorder
-from harness.trace.serial_frames import Frame, FrameCodec
+from harness.wire.serial.checksums import value_of
+from harness.wire.serial.frames import (
+    Frame,
+    FrameCodec,
+)
 from tests.unit.links.serial_peers import lines_of
 
 KINDS = ["air-conditioner", "smart-plug", "refrigerator"]  # a text console, frames, Modbus RTU

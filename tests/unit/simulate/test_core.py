@@ -7,7 +7,14 @@ from timeless import timeless
 
 from harness.model.base import Value
 from harness.model.profile import Profile
-from harness.simulate.core import Accepted, Change, Core, Happening, Reason, Refused
+from harness.simulate.firmware.core import (
+    Accepted,
+    Change,
+    Core,
+    Happening,
+    Reason,
+    Refused,
+)
 
 BASE: dict[str, Any] = {
     "profile": "tested",

@@ -3,10 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.links import clock
-from harness.links.broker import EmbeddedBroker
-from harness.links.paho_client import Message, PahoClient
-from harness.model.loading import load_profile
+from harness.links.clock import loop as clock
+from harness.links.mqtt.brokers.broker import EmbeddedBroker
+from harness.links.mqtt.paho_client import (
+    Message,
+    PahoClient,
+)
+from harness.model.loading.profiles import load_profile
 from harness.simulate.device import SimulatedDevice
 
 PROFILES = Path(__file__).parents[3] / "profiles"

@@ -9,11 +9,16 @@ import pytest
 from mqtt_bench import Bench, on_bench, profile_with
 from timeless import timeless
 
-from harness.model.loading import load_profile
+from harness.model.loading.profiles import load_profile
 from harness.model.profile import Profile
-from harness.simulate.core import Accepted, Change, Core, Happening
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.faults import UnknownFault, all_faults, fault, fault_named, faults_for
+from harness.simulate.firmware.core import (
+    Accepted,
+    Change,
+    Core,
+    Happening,
+)
 
 PROFILES = Path(__file__).parents[3] / "profiles"
 SHIPPED = {path.stem: load_profile(path) for path in sorted(PROFILES.glob("*.yaml"))}

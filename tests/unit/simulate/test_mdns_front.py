@@ -37,7 +37,7 @@ from mdns_peer import (
 )
 
 from harness.model.profile import Profile
-from harness.trace.mdns import (
+from harness.wire.mdns.codec import (
     Address,
     Nsec,
     Ptr,

@@ -5,10 +5,10 @@ import json
 import pytest
 from mqtt_bench import Bench, on_bench, profile_with
 
-from harness.links.endpoint import User
-from harness.simulate.core import Happening
+from harness.links.mqtt.brokers.address import User
+from harness.simulate.firmware.core import Happening
 from harness.trace.events import Direction, MqttPacket, Refusal
-from harness.trace.mqtt import (
+from harness.wire.mqtt.codec import (
     Connect,
     Disconnect,
     PacketType,

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.model.base import Value
-from harness.model.binding import ContentFormat
+from harness.model.bindings.coap import ContentFormat
 from harness.model.schema import DataSchema, DataType, same_value
-from harness.simulate.payloads import (
+from harness.simulate.firmware.payloads import (
     PayloadError,
     decode_content,
     decode_json,

@@ -10,10 +10,17 @@ from rule_monitor import Monitor
 from timeless import timeless
 
 from harness.model.affordance import Property
-from harness.model.loading import load_profile
+from harness.model.loading.profiles import load_profile
 from harness.model.profile import Profile
-from harness.simulate.core import Accepted, Change, Core, Happening, Reason, Refused
-from harness.simulate.rules import RuleConflict
+from harness.simulate.firmware.core import (
+    Accepted,
+    Change,
+    Core,
+    Happening,
+    Reason,
+    Refused,
+)
+from harness.simulate.firmware.rules import RuleConflict
 
 PROFILES = Path(__file__).parents[3] / "profiles"
 SHIPPED = ("smart-plug", "air-conditioner", "refrigerator", "remote-control")

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from harness.links.clock import run
-from harness.links.serial import SerialError, SerialLink
-from harness.model.loading import load_profile
-from harness.model.serial import SerialCommand as Command
+from harness.links.clock.loop import run
+from harness.links.serial.link import (
+    SerialError,
+    SerialLink,
+)
+from harness.model.bindings.serial import SerialCommand as Command
+from harness.model.loading.profiles import load_profile
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.faults import fault_named
-from harness.simulate.faults.serial_line import misread
+from harness.simulate.faults.serial.line import misread
 from harness.trace.recorder import Recorder
-from harness.trace.serial_lines import Quality
+from harness.wire.serial.lines import Quality
 from tests.unit.links.serial_peers import changes, lines_of
 
 KINDS = ["air-conditioner", "smart-plug", "refrigerator"]  # a text console, frames, Modbus RTU

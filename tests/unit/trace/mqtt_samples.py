@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.trace.mqtt import (
+from harness.wire.mqtt.codec import (
     PacketType,
     encode_ack,
     encode_connack,
@@ -12,7 +12,7 @@ from harness.trace.mqtt import (
     encode_suback,
     encode_unsuback,
 )
-from harness.trace.mqtt_fields import string
+from harness.wire.mqtt.fields import string
 
 
 def connect(

@@ -8,8 +8,15 @@ from aiocoap.optiontypes import OpaqueOption
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.trace import coap
-from harness.trace.coap import Block, Code, Message, Option, OptionNumber, Type
+from harness.wire import coap
+from harness.wire.coap.codec import (
+    Block,
+    Code,
+    Message,
+    Option,
+    OptionNumber,
+    Type,
+)
 
 codes = st.sampled_from([code for code in Code if code is not Code.EMPTY])
 mids = st.integers(0, 0xFFFF)

@@ -7,7 +7,11 @@ from aiocoap.util.linkformat import parse as parse_by_aiocoap
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.trace.coap import Link, LinkFormatError, parse_link_format
+from harness.wire.coap.codec import (
+    Link,
+    LinkFormatError,
+    parse_link_format,
+)
 
 targets = st.from_regex(r"/[a-z0-9./?=&-]{0,12}", fullmatch=True)
 names = st.sampled_from(["rt", "if", "sz", "ct", "obs", "title", "x-own"])

@@ -10,8 +10,17 @@ from hypothesis import strategies as st
 from zeroconf import DNSAddress, DNSIncoming, DNSOutgoing, DNSPointer, DNSQuestion, DNSService, DNSText
 from zeroconf.const import _CLASS_IN, _CLASS_UNIQUE, _FLAGS_AA, _FLAGS_QR_QUERY, _FLAGS_QR_RESPONSE
 
-from harness.trace import mdns
-from harness.trace.mdns import Address, Nsec, Ptr, Question, Record, RecordType, Srv, Txt
+from harness.wire import mdns
+from harness.wire.mdns.codec import (
+    Address,
+    Nsec,
+    Ptr,
+    Question,
+    Record,
+    RecordType,
+    Srv,
+    Txt,
+)
 
 labels = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=15)
 names = st.lists(labels, max_size=4).map(lambda parts: mdns.join_name(*parts))

@@ -5,9 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mqtt_samples import LEVEL_4, LEVEL_5, SAMPLES, WILL, connect, subscribe, unsubscribe
 
-from harness.trace import mqtt
-from harness.trace.mqtt import PacketType, encode_packet
-from harness.trace.mqtt_fields import string, variable_integer
+from harness.wire import mqtt
+from harness.wire.mqtt.codec import (
+    PacketType,
+    encode_packet,
+)
+from harness.wire.mqtt.fields import (
+    string,
+    variable_integer,
+)
 
 topics = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0+#"), min_size=1, max_size=40)
 packet_ids = st.integers(1, 0xFFFF)

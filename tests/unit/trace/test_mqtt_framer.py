@@ -6,7 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mqtt_samples import LEVEL_4
 
-from harness.trace.mqtt import Framer, Undecodable, decode, encode_publish
+from harness.wire.mqtt.codec import (
+    Framer,
+    Undecodable,
+    decode,
+    encode_publish,
+)
 
 packets = st.lists(
     st.one_of(

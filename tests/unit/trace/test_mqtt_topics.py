@@ -5,7 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.trace.mqtt import filter_problems, topic_matches, topic_problems
+from harness.wire.mqtt.codec import (
+    filter_problems,
+    topic_matches,
+    topic_problems,
+)
 
 levels = st.sampled_from(["", "a", "b", "$SYS"])
 topics = st.lists(levels, min_size=1, max_size=4).map("/".join).filter(bool)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.trace import coap, mdns
 from harness.trace.events import (
     Act,
     Body,
@@ -31,8 +30,18 @@ from harness.trace.events import (
     TcpProbe,
     TogetherStarted,
 )
-from harness.trace.mqtt import PacketType, encode_ack, encode_connack, encode_pingresp, encode_publish
 from harness.trace.pcapng import ExportError, export
+from harness.wire import (
+    coap,
+    mdns,
+)
+from harness.wire.mqtt.codec import (
+    PacketType,
+    encode_ack,
+    encode_connack,
+    encode_pingresp,
+    encode_publish,
+)
 
 FROM, TO = Direction.FROM_DUT, Direction.TO_DUT
 CONNECT = bytes.fromhex("101500044d5154540402000f0009706c75672d30303031")

@@ -7,8 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mqtt_samples import LEVEL_4, LEVEL_5, SAMPLES
 
-from harness.trace import coap, mdns, mqtt
-from harness.trace.coap import Block, Code, Message, Option, OptionNumber, Type
 from harness.trace.events import (
     Act,
     Body,
@@ -35,6 +33,19 @@ from harness.trace.events import (
     Wait,
 )
 from harness.trace.readable import MOST_TEXT, bytes_text, describe, summary
+from harness.wire import (
+    coap,
+    mdns,
+    mqtt,
+)
+from harness.wire.coap.codec import (
+    Block,
+    Code,
+    Message,
+    Option,
+    OptionNumber,
+    Type,
+)
 
 SERVICE = "_http._tcp.local."
 

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from harness.links.serial_binary import FrameTalk
-from harness.model.loading import load_profile
-from harness.model.serial import (
+from harness.links.serial.frames import FrameTalk
+from harness.model.bindings.serial import (
     ARGUMENTS,
     ByteOrder,
     ChecksumKind,
@@ -18,8 +17,17 @@ from harness.model.serial import (
     FrameProtocol,
     SerialCommand,
 )
-from harness.trace.checksums import WIDTHS, checksum, value_of
-from harness.trace.serial_frames import Frame, FrameCodec, FrameFinder
+from harness.model.loading.profiles import load_profile
+from harness.wire.serial.checksums import (
+    WIDTHS,
+    checksum,
+    value_of,
+)
+from harness.wire.serial.frames import (
+    Frame,
+    FrameCodec,
+    FrameFinder,
+)
 
 TUYA = FrameProtocol.model_validate(
     {

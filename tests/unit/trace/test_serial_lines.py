@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.trace.serial_lines import LONGEST, LineSplitter, Quality, readable_text
+from harness.wire.serial.lines import (
+    LONGEST,
+    LineSplitter,
+    Quality,
+    readable_text,
+)
 
 
 def lines_of(*parts: bytes) -> list[str]:

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.model.bindings.serial import (
+    ByteOrder,
+    WireNumber,
+)
 from harness.model.schema import DataSchema, same_value
-from harness.model.serial import ByteOrder, WireNumber
-from harness.trace.serial_values import (
+from harness.wire.serial.values import (
     UnfitError,
     from_bytes,
     from_number,

@@ -1,0 +1,322 @@
+"""Commands in series: over the whole grid, twice the same, and many at once."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+
+from harness.checks.behaviour.commands_accepted import try_legal
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.case import Case, Evidence, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.observations import Transport
+from harness.checks.payloads import json_text
+from harness.checks.support.behaviour.arrange import (
+    arranged,
+)
+from harness.checks.support.behaviour.boundary_values import (
+    NUMERIC,
+    grid,
+    resting,
+    step_of,
+)
+from harness.checks.support.behaviour.commands import (
+    SETTLE,
+    command_and_wait,
+    commands,
+    confirmed_at,
+    described,
+    mismatch,
+    require_reader,
+    told,
+)
+from harness.checks.support.behaviour.forecast import (
+    State,
+    obstacles,
+    related,
+)
+from harness.checks.support.behaviour.transports import (
+    name_of,
+    transport_of,
+    writable_subjects,
+    writers_of,
+)
+from harness.checks.support.behaviour.trial_values import other_value
+from harness.model.affordance import Property
+from harness.model.base import Value
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level
+from harness.model.schema import same_value
+from harness.model.verdict import Outcome, Subject, Verdict
+
+SAMPLES = 12  # values of a grid
+FED_BACK = 4  # of them are sent once more as they were reported
+BURST = 10  # commands
+
+
+@requirement(
+    "DEV-24",
+    area=Area.BEHAVIOUR,
+    standard="good practice (profile)",
+    clause="Homie v5 Formats; profile: properties.*.multipleOf",
+    level=Level.SHOULD,
+    basis=Basis.PRACTICE,
+    purpose="ensure that what is reported for a setting can be sent back without the setting moving",
+    stimulus="Write values over the whole grid of the property; send some reports back as commands, twice",
+    expect="Each report lies within half a step of the command; what is sent back is reported again",
+    ics="DEV.RANGE",
+    usual_cause="The value is kept in fewer bits than it is reported with, and is cut off instead of "
+    "rounded: a controller that keeps both sides in step makes it walk down.",
+)
+class StableOnGrid(Check):
+    """Samples from the least to the greatest value."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        return writable_subjects(profile, lambda schema: schema.type in NUMERIC and not schema.enum)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        name = name_of(subject)
+        require_reader(bench, name)
+        transport = transport_of(writers_of(bench.profile, name), subject)
+        samples = grid(bench.profile.properties[name], SAMPLES)
+        fed_back = samples[:: max(1, len(samples) // FED_BACK)]
+        async with arranged(bench, transport) as arranger:
+            for value in samples:
+                if await try_legal(bench, arranger, name, value, transport):
+                    break
+                for _ in range(2 if value in fed_back else 0):
+                    await command_and_wait(bench, name, arranger.state[name], transport)
+                    await arranger.look([name])
+
+    def judge(self, case: Case) -> Outcome:
+        name = name_of(case.subject)
+        transport = transport_of(writers_of(case.profile, name), case.subject)
+        schema = case.profile.properties[name]
+        sent = commands(case, name, transport)
+        evidence: list[Evidence] = []
+        for command in sent:
+            if not command.reports:
+                continue
+            # Whatever the old state was, the last word before the next command is what the device made of it.
+            last = command.reports[-1]
+            evidence += [command.sent.event, last]
+            if last.problem is not None or not _within_half_a_step(schema, last.value, command.value):
+                return failed(
+                    f"{json_text(command.value)} was set and {described(last)} reported",
+                    command.sent.event,
+                    last,
+                )
+        if len(evidence) < 4:
+            return inconclusive(f"hardly any command for {name} was followed by a report")
+        return passed(f"{len(evidence) // 2} commands over the grid were reported as they were set", evidence)
+
+
+def _within_half_a_step(schema: Property, reported: Value, commanded: Value) -> bool:
+    step = step_of(schema)
+    allowed = max(schema.tolerance, float(step) / 2 if step is not None else 0.0)
+    if isinstance(reported, bool) or not isinstance(reported, int | float):
+        return False
+    return abs(reported - commanded) < allowed or schema.agrees(reported, commanded)
+
+
+@requirement(
+    "DEV-06",
+    area=Area.BEHAVIOUR,
+    standard="RFC 7252 and good practice (profile)",
+    clause="5.1 (PUT is idempotent); MQTT 4.3 (at least once)",
+    level=Level.SHOULD,
+    basis=Basis.DERIVED,
+    purpose="ensure that a command that is given twice leaves the device in the commanded state",
+    stimulus="Write a value, and the same value again as soon as it is reported",
+    expect="The state stays as commanded; no toggling back",
+    ics="DEV.ACTUATOR",
+    usual_cause="The command handler switches over instead of switching to: two remote controls, or one "
+    "redelivered message, cancel each other out.",
+)
+class Repeatable(Check):
+    """Twice the same is once."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        return writable_subjects(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        name = name_of(subject)
+        require_reader(bench, name)
+        transport = transport_of(writers_of(bench.profile, name), subject)
+        async with arranged(bench, transport) as arranger:
+            value = await other_value(bench, arranger, name)
+            await command_and_wait(bench, name, value, transport)
+            since = bench.mark()
+            await bench.write(name, value, transport=transport.value)
+            # Any report tells what the device made of the second command; silence may mean the same.
+            await bench.reported(
+                name,
+                lambda _: True,
+                transport=transport.value,
+                within=bench.profile.settle(name),
+                since=since,
+                imposed_by=SETTLE,
+            )
+
+    def judge(self, case: Case) -> Outcome:
+        name = name_of(case.subject)
+        sent = commands(case, name, transport_of(writers_of(case.profile, name), case.subject))
+        pair = next(
+            (
+                (one, two)
+                for one, two in pairwise(sent)
+                if one.problem is None and same_value(one.value, two.value)
+            ),
+            None,
+        )
+        if pair is None:
+            return inconclusive(f"the two commands for {name} did not reach the device one after the other")
+        one, two = pair
+        first = confirmed_at(case, name, one)
+        if first == len(one.reports):
+            return inconclusive("the first command was not reported, so the second proves nothing", one.sent)
+        wrong = mismatch(case, name, [one.value], [*one.reports[first:], *two.reports])
+        if wrong is not None:
+            return failed(
+                f"{name} = {json_text(one.value)} was commanded twice, then {described(wrong)} was reported",
+                one.sent,
+                two.sent,
+                wrong,
+            )
+        return passed(
+            f"{name} = {json_text(one.value)} stayed when it was commanded again",
+            one.sent,
+            one.reports[first],
+            two.sent,
+            two.reports,
+        )
+
+
+@requirement(
+    "DEV-07",
+    area=Area.BEHAVIOUR,
+    standard="good practice (profile)",
+    clause="MQTT [MQTT-4.6.0-6] (order of messages)",
+    level=Level.SHOULD,
+    basis=Basis.PRACTICE,
+    purpose="ensure that after a burst of commands the last one is the state",
+    stimulus=f"Send {BURST} commands that alternate between two values without waiting for reports, with "
+    "commands for a second property between them where there is one",
+    expect="The last report of each property is the last command",
+    ics="DEV.ACTUATOR",
+    usual_cause="A queue for a single command that drops what comes while the actuator moves.",
+)
+class LastOfBurst(Check):
+    """Two properties interleaved, on one transport."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        return writable_subjects(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        name = name_of(subject)
+        require_reader(bench, name)
+        transport = transport_of(writers_of(bench.profile, name), subject)
+        async with arranged(bench, transport) as arranger:
+            last = await other_value(bench, arranger, name)
+            first = _second_value(bench.profile, arranger.state, name, last)
+            beside = companion(bench.profile, name, transport)
+            others = resting(bench.profile.properties[beside])[:2] if beside else []
+            since = bench.mark()
+            await _burst(
+                bench, transport, {name: (first, last)} | ({beside: tuple(others)} if beside else {})
+            )
+            await _all_told(bench, name, last, transport, since)
+            if beside:
+                await _all_told(bench, beside, others[1], transport, since)
+
+    def judge(self, case: Case) -> Outcome:
+        name = name_of(case.subject)
+        transport = transport_of(writers_of(case.profile, name), case.subject)
+        outcome = _judge_burst(case, name, transport)
+        beside = companion(case.profile, name, transport)
+        if beside is None or outcome.verdict is not Verdict.PASS:
+            return outcome
+        second = _judge_burst(case, beside, transport)
+        return second if second.verdict is not Verdict.PASS else outcome
+
+
+def _judge_burst(case: Case, name: str, transport: Transport) -> Outcome:
+    sent = commands(case, name, transport)
+    burst = sent[:BURST]
+    if len(burst) < BURST:
+        return inconclusive(f"only {len(burst)} of {BURST} commands for {name} reached the device")
+    if burst[-1].time - burst[0].time > case.profile.settle(name):
+        return inconclusive("the commands were passed on too slowly to be a burst", burst[0].sent)
+    begin, end = burst[0].sent.line, sent[BURST].sent.line if len(sent) > BURST else case.window[-1].line
+    reports = [r for r in case.reports(name, transport) if begin < r.event.line < end]
+    last = burst[-1].value
+    evidence = [burst[0].sent.event, burst[-1].sent.event]
+    if not reports:
+        return failed(f"none of {BURST} commands for {name} was reported", evidence)
+    if mismatch(case, name, [last], reports[-1:]):
+        return failed(
+            f"after {BURST} commands, the last of them {name} = {json_text(last)}, "
+            f"{described(reports[-1])} stayed",
+            evidence,
+            reports[-1],
+        )
+    return passed(f"the last of {BURST} commands, {json_text(last)}, is the state", evidence, reports[-1])
+
+
+def companion(profile: Profile, name: str, transport: Transport) -> str | None:
+    """Another property whose commands can go between those of the first, as no rule joins the two."""
+    own = related(profile, [name])
+    for other, schema in profile.properties.items():
+        if schema.writable and not schema.write_only and transport in writers_of(profile, other):
+            apart = not own & related(profile, [other])
+            if apart and not obstacles_anywhere(profile, other) and len(resting(schema)) > 1:
+                return other
+    return None
+
+
+def obstacles_anywhere(profile: Profile, name: str) -> bool:
+    """Whether any rule has a say in what a property may be."""
+    return any(
+        condition.property_ == name
+        for rule in profile.behaviour.rules
+        for condition in (*rule.then, *rule.refuse)
+    )
+
+
+def _second_value(profile: Profile, state: State, name: str, last: Value) -> Value:
+    """A legal value besides ``last`` that is possible in the same state. Raises CannotStimulateError."""
+    for value in resting(profile.properties[name]):
+        if not same_value(value, last) and not obstacles(profile, state, name, value):
+            return value
+    raise CannotStimulateError(f"{name} has no two values that are legal at the same time")
+
+
+async def _burst(bench: Bench, transport: Transport, pairs: dict[str, tuple[Value, ...]]) -> None:
+    """Alternate between two values, as fast as may be: over CoAP one by one (RFC 7252, 4.7), else at once."""
+    turns = [(name, values[turn % 2]) for turn in range(BURST) for name, values in pairs.items()]
+    if transport is Transport.COAP:
+        for name, value in turns:
+            await bench.write(name, value, transport=transport.value)
+        return
+    await asyncio.gather(*(bench.write(name, value, transport=transport.value) for name, value in turns))
+
+
+async def _all_told(bench: Bench, name: str, last: Value, transport: Transport, since: int) -> None:
+    """Wait until the last value is told, and as often as was commanded; for the settle time at most."""
+    if not await told(bench, name, last, transport, since) or transport is Transport.COAP:
+        return  # what is read after the last response is the state
+    left = BURST
+
+    def counted(_: Value) -> bool:
+        nonlocal left
+        left -= 1
+        return left <= 0
+
+    await bench.reported(
+        name,
+        counted,
+        transport=transport.value,
+        within=bench.profile.settle(name),
+        since=since,
+        imposed_by=SETTLE,
+    )

@@ -1,0 +1,216 @@
+"""Legal commands: accepted, reported back, stable, repeatable, and none lost in a burst."""
+
+from __future__ import annotations
+
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.case import Case, Evidence, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.observations import Report, Transport
+from harness.checks.payloads import json_text
+from harness.checks.support.behaviour.arrange import (
+    Arranger,
+    arranged,
+)
+from harness.checks.support.behaviour.boundary_values import (
+    limits,
+    resting,
+    simplicity,
+)
+from harness.checks.support.behaviour.commands import (
+    SETTLE,
+    Command,
+    command_and_wait,
+    commands,
+    confirmed_at,
+    described,
+    mismatch,
+    requested,
+    require_reader,
+)
+from harness.checks.support.behaviour.forecast import related
+from harness.checks.support.behaviour.hypothesis_values import (
+    legal_values,
+    search,
+)
+from harness.checks.support.behaviour.transports import (
+    name_of,
+    transport_of,
+    writable_subjects,
+    writers_of,
+)
+from harness.model.base import Value
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level
+from harness.model.schema import same_value
+from harness.model.verdict import Outcome, Subject
+from harness.wire import coap
+
+
+def fails_to_obey(case: Case, name: str, command: Command, following: Command | None) -> Outcome | None:
+    """What is wrong about how a legal command was taken; None if nothing is.
+
+    ``following`` is the next command: once it was executed, its value is the state.
+    """
+    text, evidence = f"{name} = {json_text(command.value)}", [command.sent.event]
+    if command.transport is Transport.COAP:
+        if command.answer is None:
+            return failed(f"the command {text} was never answered", evidence)
+        if command.answer.what.code >> 5 != 2:
+            code = coap.code_text(command.answer.what.code)
+            return failed(
+                f"{text} is legal, but the command was answered {code}", evidence, command.answer.event
+            )
+    schema, settle = case.profile.properties[name], case.profile.settle(name)
+    confirming = [r for r in command.reports if r.problem is None and schema.agrees(r.value, command.value)]
+    if not confirming:
+        others = command.reports[-1:]
+        instead = f"; it reported {described(others[0])}" if others else ""
+        return failed(f"{text} was not reported within {settle:g} s{instead}", evidence, others)
+    first = confirming[0]
+    late = _lateness(case, name, command, first)
+    if late is not None:
+        return failed(f"{text} was not reported within {settle:g} s, but after {late:.3g} s", evidence, first)
+    return _relapse(case, name, command, first, following)
+
+
+def _lateness(case: Case, name: str, command: Command, first: Report) -> float | None:
+    """How long the device took for its first right report, if that is too long; None if it is not."""
+    accepted = command.answer.time if command.answer is not None else command.time
+    late = first.time - accepted
+    if late <= case.profile.settle(name):
+        return None
+    if not first.asked:
+        return late
+    # What is read tells when it was asked for: it is late only where the old state was read after the time.
+    deadline = accepted + case.profile.settle(name)
+    old = [r for r in command.reports if deadline < r.time < first.time]
+    return late if mismatch(case, name, [command.value], old) else None
+
+
+def _relapse(
+    case: Case, name: str, command: Command, first: Report, following: Command | None
+) -> Outcome | None:
+    """Whether the device told another state again after it had told the commanded one."""
+    later = [report for report in command.reports if report.event.line > first.event.line]
+    wrong = mismatch(case, name, [command.value], later)
+    succeeds = following is not None and following.sent.line == command.end
+    if wrong is None and succeeds and following is not None and following.problem is None:
+        upto = following.reports[: confirmed_at(case, name, following)]
+        wrong = mismatch(case, name, [command.value, following.value], upto)
+    if wrong is None:
+        return None
+    return failed(
+        f"{name} = {json_text(command.value)} was reported, but then {described(wrong)} again",
+        command.sent.event,
+        first,
+        wrong,
+    )
+
+
+def was_asked_for(case: Case, name: str, command: Command) -> bool:
+    """Whether the device had cause to tell the state after a command: over CoAP only if it was asked."""
+    binding = case.profile.bindings.coap
+    if command.transport is Transport.MQTT or binding is None:
+        return True
+    path = binding.properties[name].path
+    asked = requested(case, path, coap.Code.GET)
+    return any(command.sent.line < request.line < command.end for request in asked)
+
+
+def judge_legal_commands(case: Case, subject: Subject) -> Outcome:
+    """Each legal command of the window was executed and reported; the simplest that was not is named."""
+    name = name_of(subject)
+    transport = transport_of(writers_of(case.profile, name), subject)
+    sent = commands(case, name, transport)
+    schema = case.profile.properties[name]
+    failures: list[tuple[Command, Outcome]] = []
+    legal: list[Command] = []
+    for index, command in enumerate(sent):
+        if command.problem is not None or not schema.accepts(command.value):
+            continue
+        if not command.reports and not was_asked_for(case, name, command):
+            continue  # nobody wanted to know: it proves nothing
+        legal.append(command)
+        following = sent[index + 1] if index + 1 < len(sent) else None
+        outcome = fails_to_obey(case, name, command, following)
+        if outcome is not None:
+            failures.append((command, outcome))
+    if failures:
+        return min(failures, key=lambda failure: simplicity(failure[0].value))[1]
+    if not legal:
+        return inconclusive(f"no command for {name} reached the device and was followed up")
+    evidence: list[Evidence] = []
+    for command in legal:
+        evidence += [command.sent.event, *command.reports[:1]]
+    values = sorted({json_text(command.value) for command in legal})
+    return passed(f"{len(values)} values of {name} were executed and reported back", evidence)
+
+
+async def try_legal(bench: Bench, arranger: Arranger, name: str, value: Value, transport: Transport) -> bool:
+    """Command a legal value that is not the present one; whether the device failed to report it in time.
+
+    A value that no reachable state allows counts as not failing.
+    """
+    try:
+        await arranger.make_room_for(name, value)
+        if same_value(arranger.state.get(name), value):
+            await _leave(bench, arranger, name, value, transport)
+    except CannotStimulateError as reason:
+        bench.note(f"{name} = {json_text(value)} is left out: {reason}")
+        return False
+    obeyed = await command_and_wait(bench, name, value, transport)
+    await arranger.look(related(bench.profile, [name]))
+    return not obeyed
+
+
+async def _leave(bench: Bench, arranger: Arranger, name: str, value: Value, transport: Transport) -> None:
+    """Put a property to another value, so that the command of ``value`` makes a difference."""
+    for other in resting(bench.profile.properties[name]):
+        if not same_value(other, value):
+            await arranger.make_room_for(name, other)
+            await command_and_wait(bench, name, other, transport)
+            await arranger.look(related(bench.profile, [name]))
+            await arranger.make_room_for(name, value)
+            return
+
+
+@requirement(
+    "DEV-01",
+    area=Area.BEHAVIOUR,
+    standard="W3C WoT TD 1.1 and the profile",
+    clause="server-data-schema; profile: properties, behaviour.settle",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that after a legal command the reported state equals the commanded one within the settle "
+    "time, and stays",
+    stimulus="Write each limit of the property, values next to it, one in the middle, and drawn ones; look "
+    "for the simplest value that fails",
+    expect="The command is accepted; the value is reported within the settle time and the declared "
+    "tolerance, and no other one after it",
+    ics="DEV.ACTUATOR",
+    usual_cause="The state is published from a poll that does not know of the command, or not at all; or a "
+    "limit is compared with < where <= was meant.",
+)
+class LegalCommands(Check):
+    """Values by hypothesis, shrunk to the simplest that fails."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        return writable_subjects(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        name = name_of(subject)
+        require_reader(bench, name)
+        transport = transport_of(writers_of(bench.profile, name), subject)
+        schema = bench.profile.properties[name]
+        async with arranged(bench, transport) as arranger:
+
+            async def measure(value: Value) -> bool:
+                return await try_legal(bench, arranger, name, value, transport)
+
+            await search(limits(schema), lambda: legal_values(schema), measure, bench.random.getrandbits(32))
+            await bench.quiet(
+                bench.profile.settle(name), imposed_by=SETTLE, what=f"{name} to stay as commanded"
+            )
+
+    def judge(self, case: Case) -> Outcome:
+        return judge_legal_commands(case, case.subject)

@@ -1,0 +1,320 @@
+"""Commands that have to be refused: values outside the schema, and payloads that make no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.case import Case, Evidence, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.observations import Transport
+from harness.checks.payloads import json_text
+from harness.checks.support.behaviour.arrange import (
+    Arranger,
+    arranged,
+)
+from harness.checks.support.behaviour.boundary_values import (
+    outside,
+    resting,
+    simplicity,
+    step_of,
+)
+from harness.checks.support.behaviour.commands import (
+    SETTLE,
+    Command,
+    command_and_wait,
+    commands,
+    passed_on,
+    point_of,
+    require_reader,
+    send_payload,
+)
+from harness.checks.support.behaviour.forecast import obstacles
+from harness.checks.support.behaviour.hypothesis_values import (
+    illegal_values,
+    search,
+)
+from harness.checks.support.behaviour.malformed_payloads import (
+    encoded,
+    malformed,
+    outside_texts,
+)
+from harness.checks.support.behaviour.refusals import became_of
+from harness.checks.support.behaviour.transports import (
+    name_of,
+    transport_of,
+    writable_subjects,
+    writers_of,
+)
+from harness.model.affordance import Property
+from harness.model.base import Value
+from harness.model.profile import InvalidValuePolicy, Profile
+from harness.model.requirement import Area, Level
+from harness.model.schema import same_value
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Connection, ConnectionChange
+
+MOST_OUTSIDE = 9  # values that are sure to be tried
+MOST_TRUSTED = 5  # legal values between the bad ones
+
+
+class BadCommands:
+    """Sends commands that must not be obeyed, each so that the trace shows what became of it.
+
+    Over CoAP the response tells that a command was processed. Over MQTT a fence does: a legal command on
+    the same topic, for a value that the bad one cannot have meant. A property with two values has none to
+    spare; there the settle time is waited out, once for all payloads and each value.
+    """
+
+    def __init__(self, bench: Bench, arranger: Arranger, name: str, transport: Transport) -> None:
+        self._bench = bench
+        self._arranger = arranger
+        self._name = name
+        self._transport = transport
+        self._schema = bench.profile.properties[name]
+        self._trusted: list[Value] = []  # values that the device was seen to take, one right after the other
+
+    @property
+    def fenced(self) -> bool:
+        """Whether each bad command is followed by a legal one."""
+        return self._transport is Transport.MQTT and len(resting(self._schema)) > 2
+
+    async def begin(self) -> None:
+        """Try some legal commands in quick succession, to know that what follows is not about those.
+
+        Raises CannotStimulateError when the device does not follow them.
+        """
+        for value in resting(self._schema):
+            if len(self._trusted) == MOST_TRUSTED:
+                break
+            if obstacles(self._bench.profile, self._arranger.state, self._name, value):
+                continue
+            if not await self._put(value):
+                break
+            self._trusted.append(value)
+        if len(self._trusted) < (3 if self.fenced else 2):
+            raise CannotStimulateError(
+                f"{self._name} does not follow legal commands, so that refusals would show nothing"
+            )
+
+    async def send(self, payload: bytes, what: str, *spared: Value) -> bool:
+        """Send one bad command and its fence; whether the device did wrong.
+
+        ``spared`` are legal values that a careless device might take it for.
+        """
+        bench, name, transport = self._bench, self._name, self._transport
+        before = self._arranger.state.get(name)
+        if any(same_value(before, value) for value in spared):
+            before = self._other_than(*spared)
+            await self._put(before)
+        since = bench.mark()
+        await send_payload(bench, name, payload, what, transport)
+        limited = spared if bench.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP else ()
+        if transport is Transport.COAP:
+            try:
+                after = await bench.read(name, transport=transport.value)
+            except CannotStimulateError:
+                return True  # what it tells makes no sense any more: the trace shows since when
+            self._arranger.state[name] = after
+            return not any(same_value(after, value) for value in (before, *limited))
+        if not self.fenced:
+            return False
+        fence = self._other_than(*spared, before)
+        return not await self._put(fence) or await self._strayed(since, before, fence, *limited)
+
+    async def send_all(self, payloads: Sequence[tuple[bytes, str]]) -> None:
+        """Send bad commands one after the other while the property has each of its values in turn."""
+        for value in self._trusted:
+            if not same_value(self._arranger.state.get(self._name), value) and not await self._put(value):
+                return  # it was alright before: the trace shows what became of it
+            since = self._bench.mark()
+            for payload, what in payloads:
+                if await self.send(payload, what):
+                    return
+            if self._transport is Transport.MQTT:
+                # In order, so when the last one is there, all are.
+                await passed_on(self._bench, self._name, payloads[-1][0], since)
+                await self._bench.quiet(
+                    self._bench.profile.settle(self._name),
+                    imposed_by=SETTLE,
+                    what=f"{self._name} to stay, whatever was commanded",
+                )
+
+    async def _put(self, value: Value) -> bool:
+        self._arranger.state[self._name] = value
+        return await command_and_wait(self._bench, self._name, value, self._transport)
+
+    def _other_than(self, *spared: Value) -> Value:
+        for value in self._trusted:
+            if not any(same_value(value, other) for other in spared):
+                return value
+        raise CannotStimulateError(f"{self._name} has too few legal values to tell a refusal")
+
+    async def _strayed(self, since: int, *expected: Value) -> bool:
+        event = await self._bench.reported(
+            self._name,
+            lambda value: not any(self._schema.agrees(value, other) for other in expected),
+            transport=self._transport.value,
+            within=0,
+            since=since,
+        )
+        return event is not None
+
+
+def judge_bad_commands(case: Case, subject: Subject) -> Outcome:
+    """No command of the window that was not legal had an effect, and the device lived on."""
+    name = name_of(subject)
+    transport = transport_of(writers_of(case.profile, name), subject)
+    schema = case.profile.properties[name]
+    sent = commands(case, name, transport)
+    bad = [at for at, one in enumerate(sent) if one.problem is not None or not schema.accepts(one.value)]
+    if not bad:
+        return inconclusive(f"no command for {name} that has to be refused reached the device")
+    outcomes = [(sent[at], became_of(case, name, sent, at)) for at in bad]
+    wrong = [(command, outcome) for command, outcome in outcomes if outcome is not None]
+    if wrong:
+        definite = [item for item in wrong if item[1].verdict == "fail"] or wrong
+        return min(definite, key=lambda item: (item[0].problem is None, simplicity(item[0].value)))[1]
+    dropped = _dropped_connection(case, sent[bad[0]])
+    if dropped is not None:
+        return failed("the device closed its connection after commands that it should ignore", dropped)
+    evidence: list[Evidence] = []
+    for at in bad:
+        answer = sent[at].answer
+        evidence.append(sent[at].sent)
+        evidence += [answer] if answer else sent[at].reports[:1]
+    evidence += [
+        command.sent for command in sent if command.problem is None and schema.accepts(command.value)
+    ]
+    return passed(f"{len(bad)} commands changed nothing", evidence)
+
+
+def _dropped_connection(case: Case, first_bad: Command) -> Evidence | None:
+    for event in case.window:
+        body = event.body
+        if (
+            isinstance(body, Connection)
+            and body.point is point_of(case)
+            and body.point == "tap"
+            and body.change is not ConnectionChange.OPENED
+            and event.line > first_bad.sent.line
+        ):
+            return event
+    return None
+
+
+@requirement(
+    "DEV-03",
+    area=Area.BEHAVIOUR,
+    standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
+    clause="5.13-1, TC 5.13-1-2; profile: behaviour.invalid_value",
+    level=Level.MUST,
+    purpose="ensure that a value outside its declared set is refused, or limited where the profile says so, "
+    "and is never stored or hidden",
+    stimulus="Write values just outside the range and far outside, off the step, misspelt members, NaN and "
+    "1e400, and drawn ones; look for the simplest that is obeyed",
+    expect="The state stays as it was (over CoAP: an error 4.xx); with invalid_value: clamp, the nearest "
+    "legal value becomes the state and is reported",
+    ics="DEV.ACTUATOR",
+    usual_cause="The limits stand in the description and in the app, but the firmware never compares with "
+    "them.",
+)
+class OutsideValues(Check):
+    """Values by hypothesis, shrunk to the simplest that is obeyed."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        return writable_subjects(profile, lambda schema: bool(outside(schema)))
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        name = name_of(subject)
+        require_reader(bench, name)
+        transport = transport_of(writers_of(bench.profile, name), subject)
+        schema = bench.profile.properties[name]
+        async with arranged(bench, transport) as arranger:
+            trials = BadCommands(bench, arranger, name, transport)
+            await trials.begin()
+            # A misspelt member may be the right word in a payload: COTTON for cotton.
+            legal = {encoded(bench.profile, name, member, transport) for member in schema.enum or ()}
+
+            def is_wrong(value: Value) -> bool:
+                return encoded(bench.profile, name, value, transport) not in legal
+
+            known = _spread([value for value in outside(schema) if is_wrong(value)])
+
+            async def measure(value: Value) -> bool:
+                payload = encoded(bench.profile, name, value, transport)
+                return await trials.send(payload, json_text(value), *_taken_for(schema, value))
+
+            if trials.fenced or transport is Transport.COAP:
+                for text in outside_texts(bench.profile, name, transport):
+                    await trials.send(text, text.decode())
+                seed = bench.random.getrandbits(32)
+                await search(known, lambda: illegal_values(schema, known).filter(is_wrong), measure, seed)
+            else:
+                payloads = [
+                    (encoded(bench.profile, name, each, transport), json_text(each)) for each in known
+                ]
+                await trials.send_all(payloads)
+
+    def judge(self, case: Case) -> Outcome:
+        return judge_bad_commands(case, case.subject)
+
+
+def _spread(values: list[Value]) -> list[Value]:
+    """Some of the values, from the whole list: of an enumeration not only the first member's misspellings."""
+    if len(values) <= MOST_OUTSIDE:
+        return values
+    return [values[round(at * (len(values) - 1) / (MOST_OUTSIDE - 1))] for at in range(MOST_OUTSIDE)]
+
+
+def _taken_for(schema: Property, value: Value) -> list[Value]:
+    """Legal values that a careless device might take an illegal one for."""
+    if isinstance(value, str):
+        members = [member for member in schema.enum or () if isinstance(member, str)]
+        alike = [member for member in members if member.casefold() in value.casefold()]
+        return alike[:1] if len(members) > 2 else []
+    ends = [end for end in (schema.minimum, schema.maximum) if end is not None]
+    step = step_of(schema)
+    if step is not None and ends and min(ends) < value < max(ends):
+        low = value // float(step) * float(step)
+        return [low, low + float(step), *ends]
+    return list(ends)
+
+
+@requirement(
+    "DEV-04",
+    area=Area.BEHAVIOUR,
+    standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
+    clause="5.13-1, TC 5.13-1-2",
+    level=Level.MUST,
+    purpose="ensure that command payloads that make no sense change nothing and do not disturb the device",
+    stimulus="Send commands of wrong types, an empty one, broken JSON, deep nesting, a member twice, a legal "
+    "value with something behind it, bytes that are not UTF-8",
+    expect="State and connection stay as they are; the next legal command is executed",
+    ics="DEV.ACTUATOR",
+    usual_cause="The payload goes to atoi() or to a JSON parser whose errors nobody looks at: nonsense "
+    "counts as zero or false, or stops the firmware.",
+)
+class MalformedCommands(Check):
+    """Payloads that hold no legal value."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        return writable_subjects(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        name = name_of(subject)
+        require_reader(bench, name)
+        transport = transport_of(writers_of(bench.profile, name), subject)
+        payloads = malformed(bench.profile, name, transport)
+        async with arranged(bench, transport) as arranger:
+            trials = BadCommands(bench, arranger, name, transport)
+            await trials.begin()
+            if len(resting(bench.profile.properties[name])) <= 2:
+                await trials.send_all(payloads)
+                return
+            for payload, what in payloads:
+                if await trials.send(payload, what):
+                    break
+
+    def judge(self, case: Case) -> Outcome:
+        return judge_bad_commands(case, case.subject)

@@ -1,0 +1,175 @@
+"""What happens at the device itself: keys pressed, sensors stimulated, and what the network hears of it."""
+
+from __future__ import annotations
+
+import json
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, Evidence, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.observations import Transport
+from harness.checks.payloads import json_text
+from harness.checks.support.behaviour.arrange import (
+    arranged,
+)
+from harness.checks.support.behaviour.forecast import (
+    State,
+)
+from harness.checks.support.behaviour.local_operation import (
+    _result,
+    free_sensor,
+    is_measured,
+    moved_by,
+    operated,
+    points,
+    readers_of_control,
+    told_in_time,
+    unlock,
+)
+from harness.checks.support.behaviour.transports import (
+    each,
+    name_of,
+    readers_of,
+    transport_of,
+)
+from harness.model.profile import Effect, Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.schema import same_value
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Act
+
+
+@requirement(
+    "DEV-08",
+    area=Area.BEHAVIOUR,
+    standard="W3C WoT TD 1.1 and the profile",
+    clause="observeproperty; profile: controls, behaviour.report_local",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that a change that is made at the device itself is reported on every transport",
+    stimulus="Operate each control of the device",
+    expect="The new state is reported within behaviour.report_local, by MQTT, and to who observes or reads",
+    ics="DEV.LOCAL_UI",
+    needs=(Need.LOCAL,),
+    usual_cause="State is published by the handler of network commands; the handler of the button knows only "
+    "the relay.",
+)
+class LocalChange(Check):
+    """Controls that change properties."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        moving = [name for name, control in profile.controls.items() if moved_by(control)]
+        return each(moving, lambda name: readers_of_control(profile, name))
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        name = name_of(subject)
+        transport = transport_of(readers_of_control(bench.profile, name), subject)
+        if transport is Transport.COAP:
+            await bench.watch()
+        async with arranged(bench, transport) as arranger:
+            await unlock(arranger, bench.profile, name)
+            before, since = dict(arranger.state), bench.mark()
+            await bench.local.operate(name)
+            for effect in moved_by(bench.profile.controls[name]):
+                await _await_effect(bench, effect, before, transport, since)
+
+    def judge(self, case: Case) -> Outcome:
+        name = name_of(case.subject)
+        transport = transport_of(readers_of_control(case.profile, name), case.subject)
+        act = operated(case, name)
+        if act is None:
+            return inconclusive(f"{name} was not operated")
+        evidence: list[Evidence] = [act]
+        for effect in moved_by(case.profile.controls[name]):
+            moved = effect.property_ or ""
+            if transport not in readers_of(case.profile, moved):
+                continue
+            before = case.known(moved, act.line)
+            if before is None:
+                return inconclusive(f"the state of {moved} before {name} was operated is not known", act)
+            expected = _result(case.profile, effect, {moved: before.value})
+            if same_value(expected, before.value):
+                return inconclusive(f"{moved} was {json_text(expected)} already", before, act)
+            outcome = told_in_time(case, moved, expected, transport, act)
+            if isinstance(outcome, Outcome):
+                return outcome
+            evidence.append(outcome)
+        return passed(f"what {name} did was reported over {transport}", evidence)
+
+
+async def _await_effect(
+    bench: Bench, effect: Effect, before: State, transport: Transport, since: int
+) -> None:
+    name = effect.property_ or ""
+    if transport not in readers_of(bench.profile, name):
+        return
+    expected = _result(bench.profile, effect, before)
+    schema = bench.profile.properties[name]
+    await bench.reported(
+        name,
+        lambda value: schema.agrees(value, expected),
+        transport=transport.value,
+        within=bench.profile.behaviour.report_local,
+        since=since,
+    )
+
+
+@requirement(
+    "DEV-11",
+    area=Area.BEHAVIOUR,
+    standard="good practice (profile)",
+    clause="profile: properties.*.unit, tolerance; behaviour.report_local",
+    level=Level.MUST,
+    basis=Basis.PRACTICE,
+    purpose="ensure that what is measured is reported in the declared unit and within the declared tolerance",
+    stimulus="Let the sensor see several known values, a negative one and zero among them where it can",
+    expect="Each is reported within behaviour.report_local, within the tolerance",
+    ics="DEV.SENSOR",
+    needs=(Need.LOCAL,),
+    usual_cause="A factor of ten or a thousand between register and unit, a negative value read as unsigned, "
+    "or a measurement that is taken once at power-on.",
+)
+class Measurements(Check):
+    """Several points, because one does not show an error of scale."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        names = [name for name, schema in profile.properties.items() if is_measured(schema)]
+        return each(names, lambda name: readers_of(profile, name))
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        name = name_of(subject)
+        transport = transport_of(readers_of(bench.profile, name), subject)
+        schema = bench.profile.properties[name]
+        if transport is Transport.COAP:
+            await bench.watch()
+        async with arranged(bench, transport) as arranger:
+            await free_sensor(arranger, bench.profile, name)
+            for value in points(bench.profile, name, arranger.state):
+                since = bench.mark()
+                arranger.remember(name)
+                await bench.local.sense(name, value)
+                await bench.reported(
+                    name,
+                    lambda told, value=value: schema.agrees(told, value),  # type: ignore[misc]
+                    transport=transport.value,
+                    within=bench.profile.behaviour.report_local,
+                    since=since,
+                )
+
+    def judge(self, case: Case) -> Outcome:
+        name = name_of(case.subject)
+        transport = transport_of(readers_of(case.profile, name), case.subject)
+        seen = [act for act in case.acts(Act.LOCAL) if act.what.name == name and act.what.value != "null"]
+        evidence: list[Evidence] = []
+        schema = case.profile.properties[name]
+        for act in seen:
+            value, before = json.loads(act.what.value or "null"), case.known(name, act.line, transport)
+            if before is not None and schema.agrees(before.value, value):
+                continue  # nothing new to tell
+            outcome = told_in_time(case, name, value, transport, act)
+            if isinstance(outcome, Outcome):
+                return outcome
+            evidence += [act, outcome]
+        if len(evidence) < 4:
+            return inconclusive(f"the sensor of {name} was shown fewer than two values", seen)
+        return passed(f"{len(evidence) // 2} measured values of {name} were reported as they are", evidence)

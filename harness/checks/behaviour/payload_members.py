@@ -1,0 +1,132 @@
+"""Command objects: members that the device does not know, and members that are left out."""
+
+from __future__ import annotations
+
+import json
+
+from harness.checks.behaviour.read_only import mqtt_binding
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.observations import Report, Transport
+from harness.checks.payloads import Undecoded, decode_json, decode_mqtt, encode_mqtt
+from harness.checks.support.behaviour.arrange import arranged
+from harness.checks.support.behaviour.boundary_values import resting
+from harness.checks.support.behaviour.commands import (
+    SETTLE,
+    command_and_wait,
+    described,
+    published,
+    send_payload,
+    told,
+)
+from harness.checks.support.behaviour.transports import name_of
+from harness.checks.support.behaviour.trial_values import other_value
+from harness.model.base import Value
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.schema import same_value
+from harness.model.verdict import Outcome, Subject
+
+UNKNOWN_MEMBER = "x_unheard_of"
+
+
+@requirement(
+    "DEV-28",
+    area=Area.BEHAVIOUR,
+    standard="W3C WoT TD 1.1 and good practice (profile)",
+    clause="server-data-schema-extras; profile: bindings.mqtt.properties.*.command_member",
+    level=Level.SHOULD,
+    basis=Basis.PRACTICE,
+    purpose="ensure that in a command object unknown members are ignored and missing ones left alone",
+    stimulus="Put the other members of the topic to something else than their defaults; then send an object "
+    "with one known member and an unknown one",
+    expect="The known member is executed; the members that were left out stay as they are",
+    ics="DEV.ACTUATOR",
+    needs=(Need.BROKER,),
+    usual_cause="A strict parser refuses the whole object, so that a newer controller cannot talk to an "
+    "older device; or the object replaces the whole state, and what is left out falls back to its default.",
+)
+class CommandObjects(Check):
+    """Forward compatibility, and partial updates."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        mqtt = profile.bindings.mqtt
+        members = mqtt.properties.items() if mqtt else ()
+        return [Subject(name) for name, bound in members if bound.command and bound.command_member]
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        name = name_of(subject)
+        bound = mqtt_binding(bench.profile, name)
+        async with arranged(bench, Transport.MQTT) as arranger:
+            for other in _neighbours(bench.profile, name):
+                unusual = _unusual(bench.profile, other)
+                await arranger.make_room_for(other, unusual)
+                await command_and_wait(bench, other, unusual, Transport.MQTT)
+                await arranger.look()
+            value = await other_value(bench, arranger, name)
+            command = json.loads(encode_mqtt(value, bound.command_member, bound.values))
+            payload = json.dumps({**command, UNKNOWN_MEMBER: 1}).encode()
+            since = bench.mark()
+            await send_payload(bench, name, payload, "with an unknown member", Transport.MQTT)
+            await told(bench, name, value, Transport.MQTT, since)
+            if _neighbours(bench.profile, name):
+                settle = bench.profile.settle(name)
+                await bench.quiet(settle, imposed_by=SETTLE, what="the members that were left out to stay")
+
+    def judge(self, case: Case) -> Outcome:
+        name = name_of(case.subject)
+        bound = mqtt_binding(case.profile, name)
+        schema = case.profile.properties[name]
+        settle = case.profile.settle(name)
+        sent = published(case, bound.command or "")
+        for at, seen in enumerate(sent):
+            value = decode_mqtt(seen.what.payload, bound.command_member, bound.values)
+            if isinstance(value, Undecoded) or not _has_unknown_member(seen.what.payload):
+                continue
+            # What the next command changes is not this one's doing.
+            end = sent[at + 1].line if at + 1 < len(sent) else case.window[-1].line
+            after = [r for r in case.reports(transport=Transport.MQTT) if seen.line < r.event.line < end]
+            in_time = [r for r in after if r.time <= seen.time + settle]
+            confirming = [r for r in in_time if r.name == name and schema.agrees(r.value, value)]
+            if not confirming:
+                others = [r for r in in_time if r.name == name][-1:]
+                return failed(f"a command for {name} with an unknown member was not executed", seen, others)
+            for other in _neighbours(case.profile, name):
+                moved = _moved(case, other, seen.line, in_time)
+                if moved is not None:
+                    return failed(
+                        f"{other} was left out of the command, and became {described(moved)}", seen, moved
+                    )
+            return passed(
+                f"{name} was set by a command with an unknown member, nothing else", seen, confirming
+            )
+        return inconclusive(f"no command for {name} with an unknown member reached the device")
+
+
+def _neighbours(profile: Profile, name: str) -> list[str]:
+    """The other properties that are commanded on the same topic."""
+    topic = mqtt_binding(profile, name).command
+    mqtt = profile.bindings.mqtt
+    assert mqtt is not None
+    return [other for other, bound in mqtt.properties.items() if other != name and bound.command == topic]
+
+
+def _unusual(profile: Profile, name: str) -> Value:
+    schema = profile.properties[name]
+    values = [value for value in resting(schema) if not same_value(value, schema.default)]
+    return values[0] if values else schema.default
+
+
+def _has_unknown_member(payload: bytes) -> bool:
+    decoded = decode_json(payload)
+    return isinstance(decoded, dict) and UNKNOWN_MEMBER in decoded
+
+
+def _moved(case: Case, name: str, line: int, after: list[Report]) -> Report | None:
+    """The report by which a property that was not commanded changed; None where it stayed or is not told."""
+    before = case.known(name, line, Transport.MQTT)
+    if before is None:
+        return None
+    schema = case.profile.properties[name]
+    return next((r for r in after if r.name == name and not schema.agrees(r.value, before.value)), None)

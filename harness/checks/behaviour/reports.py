@@ -1,0 +1,126 @@
+"""What the device tells of itself: every value within its declared schema, every JSON text well-formed."""
+
+from __future__ import annotations
+
+import contextlib
+
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.case import Case, failed, inconclusive, not_applicable, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.observations import Report, Transport
+from harness.checks.support.behaviour.commands import described
+from harness.checks.support.behaviour.transports import (
+    each,
+    name_of,
+    readers_of,
+    transport_of,
+)
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.schema import DataSchema
+from harness.model.verdict import Outcome, Subject
+
+SHOWN = 5  # reports that a pass names
+
+
+@requirement(
+    "DEV-09",
+    area=Area.BEHAVIOUR,
+    standard="W3C WoT TD 1.1 and the profile",
+    clause="server-data-schema; profile: properties, events",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that every reported value lies in its declared range, step and enumeration",
+    stimulus="Every report of the run counts, whatever brought it about; over CoAP, a property that "
+    "nothing else has read is read",
+    expect="Valid against the data schema, in the declared spelling",
+    ics="DEV.SENSOR | DEV.ACTUATOR | DEV.EVENTS",
+    usual_cause="A sensor's error code sent as a value (85.0, -128, 65535), a negative number in an unsigned "
+    "register, or modes that are spelt one way in commands and another way in reports.",
+)
+class ValidReports(Check):
+    """Passive: values against schemas."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        readable = [name for name, schema in profile.properties.items() if not schema.write_only]
+        return each([*readable, *profile.events], lambda name: readers_of(profile, name))
+
+    async def ask(self, bench: Bench, subject: Subject) -> None:
+        name = name_of(subject)
+        if transport_of(readers_of(bench.profile, name), subject) is Transport.COAP:
+            await _read(bench, name)
+
+    def judge(self, case: Case) -> Outcome:
+        name = name_of(case.subject)
+        transport = transport_of(readers_of(case.profile, name), case.subject)
+        schema = _schema_of(case.profile, name)
+        reports = [r for r in case.reports(name, transport) if not (_is_malformed_json(r) or _is_partial(r))]
+        for report in reports:
+            if report.problem is not None:
+                return failed(f"{name} was reported by a payload that {report.problem}", report)
+            problems = schema.violations(report.value) if schema is not None else []
+            if problems:
+                return failed(f"{described(report)} was reported: {problems[0]}", report)
+        if not reports and name in case.profile.events:
+            return not_applicable(f"{name} did not happen in this run")
+        if not reports:
+            return inconclusive(f"the device never told {name} over {transport} in this run")
+        return passed(f"{len(reports)} reports of {name} over {transport} are valid", reports[:SHOWN])
+
+
+async def _read(bench: Bench, name: str) -> None:
+    """A GET, where CoAP tells the property. Whether the answer can be read is for the judge to say."""
+    coap = bench.profile.bindings.coap
+    if coap is None or name not in coap.properties or not bench.offers(Need.COAP):
+        return
+    if await bench.ready():
+        with contextlib.suppress(CannotStimulateError):
+            await bench.read(name, transport=Transport.COAP)
+
+
+def _schema_of(profile: Profile, name: str) -> DataSchema | None:
+    return profile.properties[name] if name in profile.properties else profile.events[name].data
+
+
+@requirement(
+    "DEV-10",
+    area=Area.BEHAVIOUR,
+    standard="RFC 8259",
+    clause="2, 6, 8.1",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that JSON payloads are JSON: numbers with a point, no NaN, no infinities, UTF-8",
+    stimulus="Every report of the run that the profile declares as JSON counts; where there is none, the "
+    "resources of all properties are read over CoAP",
+    expect="A strict parser takes it; a value that is missing is null or left out",
+    ics="(DEV.SENSOR | DEV.ACTUATOR | DEV.EVENTS) & (MQTT.CLIENT | COAP.SERVER)",
+    usual_cause="printf() of a number that is not one, or under a locale with a decimal comma: one bad value "
+    "spoils the whole object.",
+)
+class WellFormedJson(Check):
+    """Passive: syntax only."""
+
+    async def ask(self, bench: Bench, subject: Subject) -> None:
+        for name, schema in bench.profile.properties.items():
+            if not schema.write_only:
+                await _read(bench, name)
+
+    def judge(self, case: Case) -> Outcome:
+        for report in case.all_reports:
+            if _is_malformed_json(report):
+                return failed(f"the payload that should tell {report.name} {report.problem}", report)
+        readable = [report for report in case.all_reports if report.problem is None]
+        if not readable:
+            return inconclusive("the device reported nothing in this run")
+        return passed(f"{len(readable)} reports could be read", readable[:SHOWN])
+
+
+def _is_malformed_json(report: Report) -> bool:
+    """Whether the text itself is broken, so that nothing can be said of the value."""
+    problem = report.problem or ""
+    return problem.startswith("is not JSON") or "byte order mark" in problem
+
+
+def _is_partial(report: Report) -> bool:
+    """Whether it is only a block of a larger representation."""
+    return report.problem is not None and "one block" in report.problem

@@ -1,0 +1,128 @@
+"""Content formats: what the client accepts and what it sends (RFC 7252, 5.5 and 5.10)."""
+
+from __future__ import annotations
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.support.coap.client import (
+    ask,
+    present_and_other,
+    put,
+)
+from harness.checks.support.coap.crafted import judge_unchanged
+from harness.checks.support.coap.exchanges import exchanges
+from harness.checks.support.coap.resources import (
+    free_settings,
+    plain_path,
+)
+from harness.model.bindings.coap import ContentFormat
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.wire import coap
+
+JSON, CBOR, UNKNOWN_FORMAT = 50, 60, 65535
+BROKEN = {
+    ContentFormat.JSON: b'{"value": ',
+    ContentFormat.CBOR: b"\x5f\x41",  # a byte string that is never closed
+    ContentFormat.TEXT: b"\xff\xfe\xfd",  # no UTF-8
+}
+REFUSALS_OF_PAYLOAD = (coap.Code.BAD_REQUEST, coap.Code.UNPROCESSABLE_ENTITY)
+
+
+@requirement(
+    "COAP-CORE-36",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="5.10.4",
+    level=Level.MUST,
+    purpose="ensure that an Accept that the IUT cannot serve gives 4.06",
+    stimulus="GET with Accept 50 (JSON), 60 (CBOR) and 65535",
+    expect="A representation in the accepted format, or 4.06",
+    ics="COAP.SERVER",
+    needs=(Need.COAP,),
+    usual_cause="Accept is not looked at, since each resource has one format only.",
+)
+class UnservableAccept(Check):
+    """A client is not given what it cannot read."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        endpoint, path = await bench.coap.endpoint(), plain_path(bench.profile)
+        for number in (JSON, CBOR, UNKNOWN_FORMAT):
+            what = f"GET with Accept {number}"
+            await ask(bench, endpoint, coap.Code.GET, path, what=what, accept=number)
+
+    def judge(self, case: Case) -> Outcome:
+        found = exchanges(case)
+        untold = None
+        for each in found:
+            accepted = each.asked.uint(coap.OptionNumber.ACCEPT)
+            if each.answered(coap.Code.NOT_ACCEPTABLE):
+                continue
+            if not each.answered(coap.Code.CONTENT):
+                return failed(f"{each.what} was answered by {each.outcome()}, not by 4.06", *each.evidence)
+            assert each.response
+            told = each.response.what.content_format
+            if accepted == UNKNOWN_FORMAT:
+                return failed(f"{each.what}, which is no format, was served", *each.evidence)
+            if told is not None and told != accepted:
+                return failed(f"{each.what} was answered in Content-Format {told}", *each.evidence)
+            untold = untold or (each if told is None else None)
+        if untold:
+            return inconclusive(f"{untold.what} was answered without a Content-Format", *untold.evidence)
+        shown = "; ".join(f"{each.what}: {each.outcome()}" for each in found)
+        return passed(shown, [seen for each in found for seen in each.evidence])
+
+
+@requirement(
+    "COAP-CORE-37",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="5.9.2.10, 5.10.3",
+    level=Level.SHOULD,
+    basis=Basis.DERIVED,
+    purpose="ensure that an unsupported Content-Format in a request gives 4.15 and a malformed payload 4.00",
+    stimulus="PUT another value with Content-Format 65535; PUT a payload that is not in the declared format; "
+    "read back",
+    expect="4.15; 4.00 (or 4.22); the state is unchanged",
+    ics="COAP.PUT",
+    needs=(Need.COAP,),
+    usual_cause="The payload is always read in the one format that the own app sends, with a parser that "
+    "makes something of everything.",
+)
+class UnsupportedPayload(Check):
+    """What cannot be read is not guessed at."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting = free_settings(bench.profile)[0]
+        present, other = await present_and_other(bench, setting)
+        endpoint = await bench.coap.endpoint()
+        for what, payload, number in (
+            ("PUT with Content-Format 65535", setting.payload(other), UNKNOWN_FORMAT),
+            (f"PUT of broken {setting.bound.format}", BROKEN[setting.bound.format], setting.format),
+        ):
+            await ask(
+                bench,
+                endpoint,
+                coap.Code.PUT,
+                setting.path,
+                what=what,
+                payload=payload,
+                content_format=number,
+            )
+            await ask(bench, endpoint, coap.Code.GET, setting.path)
+        # A server that took one of them may tell it in a format that nobody can read.
+        await put(bench, endpoint, setting, present)
+
+    def judge(self, case: Case) -> Outcome:
+        puts = [each for each in exchanges(case) if each.asked.code == coap.Code.PUT][:-1]
+        for each in puts:
+            unknown = each.asked.content_format == UNKNOWN_FORMAT
+            wanted = (coap.Code.UNSUPPORTED_CONTENT_FORMAT,) if unknown else REFUSALS_OF_PAYLOAD
+            if not each.answered(*wanted):
+                named = coap.code_name(wanted[0])
+                return failed(f"{each.what} was answered by {each.outcome()}, not by {named}", *each.evidence)
+        if not puts:
+            return inconclusive("nothing was written")
+        shown = "; ".join(f"{each.what}: {each.outcome()}" for each in puts)
+        return judge_unchanged(case, puts) or passed(shown, [seen for each in puts for seen in each.evidence])

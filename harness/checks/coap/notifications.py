@@ -1,0 +1,321 @@
+"""Notifications: their order, and when they end (RFC 7641, 3.4, 4.4 and 4.5)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, inconclusive, passed, warned
+from harness.checks.catalogue import Check, requirement
+from harness.checks.support.coap.client import (
+    arrives,
+    cancel,
+    deadline,
+    fence,
+    find_levers,
+    observe,
+    observing,
+)
+from harness.checks.support.coap.registrations import (
+    admitted,
+    after,
+    moves,
+    registrations,
+)
+from harness.checks.support.coap.resources import binding_of
+from harness.checks.support.coap.silence import (
+    ACK_RANDOM_FACTOR,
+    ACK_TIMEOUT,
+    MARGIN,
+    RETRANSMISSION,
+    answers_of_ours,
+    fall_silent,
+    leave,
+    leave_in_silence,
+    message_of,
+    series_in,
+    silent_observers,
+)
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Event
+from harness.wire import coap
+
+FEW, MANY = 5, 300  # notifications: always, and at most
+LONGEST = 40.0  # seconds that a slow device is made to notify
+
+
+def observe_of(event: Event | None) -> int | None:
+    """The value of Observe in the notification that an event is."""
+    return message_of(event).observe if event is not None else None
+
+
+def room(value: int) -> int:
+    """How far it is from a value of Observe to the end of one, two or three bytes."""
+    return min((1 << bits) - value for bits in (8, 16, 24, 32) if value < 1 << bits)
+
+
+async def use_up(bench: Bench, path: str, last: int) -> int:
+    """Register another client until few values are left; returns the last one that was given away.
+
+    Many devices count responses to registrations and notifications alike; with others this does nothing.
+    """
+    endpoint, deadline = await bench.coap.endpoint(), bench.now + LONGEST
+    while room(last) > FEW and bench.now < deadline:
+        other = await observe(bench, path, endpoint=endpoint)
+        if other.response is None or (given := other.response.observe) is None:
+            break
+        await cancel(bench, other)
+        if given <= last:
+            break
+        last = given
+    return last
+
+
+@requirement(
+    "COAP-OBS-05",
+    area=Area.COAP,
+    standard="RFC 7641",
+    clause="3.4, 4.4",
+    level=Level.MUST,
+    purpose="ensure that the values of Observe strictly increase, the first response included",
+    stimulus="Observe; change the state 5 times, and up to 300 times where the value nears the end of one, "
+    "two or three bytes; where it may not notify so often, another client uses up values by registering",
+    expect="Each value is newer than the one before by the rule of 3.4; at most three bytes",
+    ics="COAP.OBSERVE",
+    needs=(Need.COAP,),
+    usual_cause="The counter is raised after sending, so that the first notification repeats the value of "
+    "the response; or it has eight bits.",
+)
+class IncreasingObserve(Check):
+    """A client drops what seems older than what it has."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        (lever,) = await find_levers(bench)
+        begin = bench.now
+        async with observing(bench, lever.setting.path) as client:
+            last = client.response.observe if client.response else None
+            turn = 0
+            while last is not None and turn < MANY:
+                turn += 1
+                event = await lever.told(bench, client, turn % 2, await lever.move(bench, turn % 2))
+                value = observe_of(event)
+                if value is None or value == last:
+                    break
+                last = value
+                late = bench.now - begin > LONGEST
+                if turn >= FEW and (late or room(last) > MANY - turn):
+                    break
+                if turn == FEW and room(last) * (bench.now - begin) / turn > LONGEST:
+                    last = await use_up(bench, lever.setting.path, last)
+            if turn % 2:
+                await lever.show(bench, 0, client)
+
+    def judge(self, case: Case) -> Outcome:
+        registration = registrations(case)[0]
+        if not admitted(registration) or registration.response is None:
+            return inconclusive("the registration was not accepted", *registration.evidence)
+        told = [seen for seen in registration.notifications if seen.what.observe is not None]
+        for earlier, later in pairwise([registration.response, *told]):
+            first, second = earlier.what.observe or 0, later.what.observe or 0
+            if len(later.what.option(coap.OptionNumber.OBSERVE) or b"") > 3:
+                return failed("Observe has more than three bytes", later)
+            if not coap.is_newer(first, second, later.time - earlier.time):
+                return failed(f"Observe {second} came after {first}, and is not newer", earlier, later)
+        if len(told) < FEW:
+            return inconclusive(f"{len(told)} notifications came, {FEW} are needed", *registration.evidence)
+        span = f"{registration.response.what.observe} to {told[-1].what.observe}"
+        return passed(
+            f"Observe rose in {len(told)} notifications, {span}", registration.response, told[:3], told[-1]
+        )
+
+
+@requirement(
+    "COAP-OBS-07",
+    area=Area.COAP,
+    standard="RFC 7641",
+    clause="3.6, 4.5",
+    level=Level.MUST,
+    purpose="ensure that an RST to a notification ends the observation",
+    stimulus="Observe; answer a notification with RST; change the state, which another observer sees",
+    expect="No more notifications (of non-confirmable ones: SHOULD)",
+    ics="COAP.OBSERVE",
+    needs=(Need.COAP,),
+    usual_cause="The Message IDs of notifications are not remembered, so that an RST cannot be told to whom "
+    "it belongs.",
+)
+class ResetObservation(Check):
+    """A client that has forgotten what it asked for can say so."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        (lever,) = await find_levers(bench)
+        path = lever.setting.path
+        async with observing(bench, path) as witness:
+            leaver = await observe(bench, path)
+            leaver.endpoint.acknowledges = False
+            since = await lever.move(bench, 1)
+            event = await lever.told(bench, leaver, 1, since)
+            if event is not None:
+                leaver.endpoint.reset(message_of(event))
+            leaver.endpoint.acknowledges = True
+            await lever.told(bench, witness, 1, since)
+            for to in (0, 1, 0):
+                await lever.show(bench, to, witness)
+                await fence(bench, leaver.endpoint)
+            await cancel(bench, leaver)  # in case that it is still on the list, for the checks that follow
+
+    def judge(self, case: Case) -> Outcome:
+        witness, leaver = registrations(case)[:2]
+        resets = [seen for seen in answers_of_ours(case, leaver.local) if seen.what.type is coap.Type.RST]
+        if not admitted(leaver) or not resets:
+            return inconclusive("there was no notification to be rejected", *leaver.evidence)
+        line = resets[0].line
+        if not after(witness.notifications, line):
+            return inconclusive(
+                "no later change was notified to the other observer either", *witness.evidence
+            )
+        later = after(leaver.notifications, line)
+        if later and any(seen.what.type is coap.Type.CON for seen in leaver.notifications):
+            return failed(
+                "a notification came after RST to an earlier one", leaver.sent[0], resets[0], later[0]
+            )
+        if later:
+            message = "non-confirmable notifications went on after RST"
+            return warned(message, leaver.sent[0], resets[0], later[0])
+        return passed(
+            "the observation ended with RST", leaver.sent[0], resets[0], after(witness.notifications, line)
+        )
+
+
+@requirement(
+    "COAP-OBS-08",
+    area=Area.COAP,
+    standard="RFC 7641",
+    clause="4.5",
+    level=Level.MUST,
+    purpose="ensure that an observer that stops acknowledging is removed",
+    stimulus="As many observers as the device takes; most acknowledge nothing; change the state and wait "
+    "until the retransmissions are over; then as many new observers, and another change",
+    expect="The silent ones get nothing more; there is room for all the new ones",
+    ics="COAP.OBSERVE_CON",
+    needs=(Need.COAP,),
+    usual_cause="Nobody takes an observer off the list when its last retransmission times out, so that "
+    "clients that left in silence fill the list.",
+)
+class SilentObserver(Check):
+    """Displays are unplugged without saying goodbye."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        (lever,) = await find_levers(bench)
+        silent = await fall_silent(bench, lever)
+        newcomers = [
+            await observe(bench, lever.setting.path) for _ in range(binding_of(bench.profile).observers)
+        ]
+        accepted = [each for each in newcomers if each.response and each.response.observe is not None]
+        await lever.show(bench, 0, *accepted)
+        await leave(bench, accepted)
+        await leave_in_silence(bench, silent)
+
+    def judge(self, case: Case) -> Outcome:
+        count = binding_of(case.profile).observers
+        found = registrations(case)
+        silent, newcomers = silent_observers(case), found[count:]
+        if not silent or not newcomers:
+            return inconclusive(
+                "no observer was notified that could fall silent", [each.sent[0] for each in found]
+            )
+        change = moves(case)[1]
+        for each in silent:
+            later = after(each.notifications, change.line)
+            if later:
+                return failed(
+                    "a client that acknowledges nothing is still notified", each.sent[0], change, later[0]
+                )
+        for number, each in enumerate(newcomers, 1):
+            if not admitted(each):
+                message = (
+                    f"new observer {number} of {count} was not accepted, {len(silent)} silent ones are gone"
+                )
+                return failed(message, [each.sent[0] for each in silent], *each.evidence)
+        if not any(each.notifications for each in newcomers):
+            return inconclusive("the last change was notified to nobody", change)
+        return passed(
+            f"{len(silent)} silent observers were removed, {len(newcomers)} new ones accepted",
+            [each.notifications[0] for each in silent],
+            [each.response for each in newcomers if each.response],
+        )
+
+
+@requirement(
+    "COAP-OBS-16",
+    area=Area.COAP,
+    standard="RFC 7641",
+    clause="4.5.1",
+    level=Level.MUST,
+    purpose="ensure that only one confirmable notification to a client is outstanding",
+    stimulus="One client observes two resources and acknowledges nothing; change both; acknowledge once the "
+    "first notification has come again",
+    expect="No second notification before the ACK; then that of the other resource",
+    ics="COAP.OBSERVE_CON",
+    needs=(Need.COAP,),
+    usual_cause="Each observation has its own retransmission, and nobody counts them per client.",
+)
+class OneOutstanding(Check):
+    """NSTART is 1: a slow client is not flooded."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        (lever,) = await find_levers(bench)
+        path, endpoint = lever.setting.path, await bench.coap.endpoint()
+        clients = [await observe(bench, path, endpoint=endpoint) for _ in range(2)]
+        endpoint.acknowledges = False
+        since = await lever.move(bench, 1)
+        first = await bench.until(
+            arrives(endpoint, lambda message: message.is_response and message.observe is not None),
+            within=deadline(bench, lever.setting),
+            what=f"a notification of {lever.setting.name}",
+            since=since,
+        )
+        if first is not None:
+            message = message_of(first)
+            await bench.until(
+                arrives(endpoint, lambda again: again.mid == message.mid),
+                within=ACK_TIMEOUT * ACK_RANDOM_FACTOR + MARGIN,
+                imposed_by=RETRANSMISSION,
+                what="the notification to come again",
+                since=first.line,
+            )
+            endpoint.acknowledges = True
+            endpoint.acknowledge(message)
+        for client in clients:
+            await lever.told(bench, client, 1, since)
+        await lever.show(bench, 0, *clients)
+        await leave(bench, clients)
+
+    def judge(self, case: Case) -> Outcome:
+        found = registrations(case)
+        if len(found) < 2 or not all(map(admitted, found)):
+            return inconclusive("the registrations were not accepted", [each.sent[0] for each in found])
+        series = [each for each in series_in(case.window) if each.transmissions[0].what.observe is not None]
+        if not series or len(series[0].transmissions) < 2:
+            return inconclusive("no notification was repeated", [each.sent[0] for each in found])
+        first, answered = series[0], series[0].answers
+        if not answered:
+            return inconclusive("the notification was not acknowledged", first.transmissions)
+        early = [
+            each.transmissions[0] for each in series[1:] if each.transmissions[0].line < answered[0].line
+        ]
+        if early:
+            return failed(
+                "a second notification came before the first was acknowledged",
+                [each.sent[0] for each in found],
+                first.transmissions[0],
+                early[0],
+            )
+        if len(series) < 2:
+            return inconclusive("only one of two observations was notified", first.transmissions)
+        return passed(
+            "the second notification waited for the ACK to the first",
+            first.transmissions,
+            answered[0],
+            series[1].transmissions[0],
+        )

@@ -1,0 +1,381 @@
+"""The list of resources at /.well-known/core (RFC 6690), and whether it is true."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.support.coap.client import (
+    Get,
+    ask,
+    cancel,
+    get_all,
+    observe,
+)
+from harness.checks.support.coap.exchanges import (
+    Datagram,
+    Exchange,
+    exchanges,
+    whole,
+)
+from harness.checks.support.coap.resources import (
+    LINKS,
+    all_paths,
+    binding_of,
+    formats,
+)
+from harness.checks.support.coap.transfers import (
+    Transfer,
+    read_all,
+    transfers,
+)
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.wire import coap
+
+LINK_FORMAT = 40
+ONCE = ("rt", "if", "sz", "obs")
+LISTS = ("rt", "if", "ct", "rel", "rev")  # attributes whose value is a list, parted by spaces
+ACTUATING = ("oic.if.a", "oic.if.rw", "core.a", "core.p")
+"""Interfaces of what can be written (OCF core specification; interfaces for constrained resources)."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The list as it was read; ``problem`` says why it is none, if so."""
+
+    links: tuple[coap.Link, ...]
+    evidence: list[Datagram]
+    problem: str | None = None
+
+
+async def read_links(bench: Bench) -> None:
+    """GET the list, block by block where it is large."""
+    await read_all(bench, await bench.coap.endpoint(), LINKS)
+
+
+def listing(case: Case) -> Listing:
+    """The list that was read first in this check."""
+    found = [each for each in exchanges(case) if each.asked.uri_path == LINKS and not each.asked.uri_query]
+    if not found:
+        return Listing((), [], "the list of resources was not read")
+    whole = transfers(found)[0]
+    if whole.problem:
+        return Listing((), whole.evidence, whole.problem)
+    try:
+        return Listing(coap.parse_link_format(whole.body.decode("utf-8")), whole.evidence)
+    except UnicodeDecodeError:
+        return Listing((), whole.evidence, "the list is not UTF-8")
+    except coap.LinkFormatError as problem:
+        return Listing((), whole.evidence, f"the list breaks the link format {problem}")
+
+
+def read_in_trace(bench: Bench, since: int) -> tuple[coap.Link, ...]:
+    """The list as a stimulus sees it, to go on with; empty where it cannot be read."""
+    case = Case(bench.profile, Subject(), bench.trace, bench.trace[since:])
+    return listing(case).links
+
+
+NO_ATTRIBUTE = "nonexist="
+
+
+def filters_for(links: Sequence[coap.Link]) -> list[str]:
+    """Query filters that select some of these links, or none."""
+    found = []
+    for name in ("rt", "if"):
+        values = [part for link in links for part in (link.attribute(name) or "").split() if plain(part)]
+        if values:
+            found += [f"{name}={values[0]}", f"{name}={values[0][:-2]}*"]
+    targets = [link.target for link in links if is_resource(link) and plain(link.target)]
+    if targets:
+        found += [f"href={targets[-1]}", f"href={targets[0][:2]}*"]
+    return [*found, f"{NO_ATTRIBUTE}*"]
+
+
+def matches(link: coap.Link, query: str) -> bool:
+    """Whether a filter selects a link (RFC 6690, 4.1); a * at the end stands for any text."""
+    name, _, wanted = query.partition("=")
+    told = [link.target] if name == "href" else [text or "" for key, text in link.attributes if key == name]
+    values = [part for text in told for part in (text.split() if name in LISTS else [text])]
+    if wanted.endswith("*"):
+        return any(value.startswith(wanted[:-1]) for value in values)
+    return wanted in values
+
+
+def plain(text: str) -> bool:
+    """Whether a text can stand in a query as it is."""
+    return bool(re.fullmatch(r"[A-Za-z0-9._~:/-]+", text))
+
+
+def is_resource(link: coap.Link) -> bool:
+    """Whether a link leads to a resource of this server, other than the list itself."""
+    return link.target.startswith("/") and not link.target.startswith("//") and link.target != LINKS
+
+
+def served(link: coap.Link) -> list[int | None]:
+    """The Content-Formats that a link claims; None where it claims none."""
+    numbers = [int(part) for part in (link.attribute("ct") or "").split() if part.isdecimal()]
+    return [*numbers] or [None]
+
+
+def untrue(link: coap.Link, each: Exchange) -> str | None:
+    """What an exchange shows to be wrong about a link, if anything."""
+    if each.response is None:
+        return f"{link.target} is listed, and a GET got {each.outcome()}"
+    answer, accept = each.response.what, each.asked.uint(coap.OptionNumber.ACCEPT)
+    if answer.code == coap.Code.NOT_FOUND:
+        return f"{link.target} is listed, and not there"
+    if answer.code == coap.Code.NOT_ACCEPTABLE and accept is not None:
+        return f"{link.target} is listed with ct={accept}, and refuses it"
+    # Without Content-Format the list is what tells the client how to read it (RFC 7252, 5.5.1).
+    claimed = [None, *(served(link) if accept is None else [accept])]
+    if answer.code == coap.Code.CONTENT and answer.content_format not in claimed and served(link) != [None]:
+        return f"{link.target} is listed with ct={claimed[1]}, and told {answer.content_format}"
+    if each.asked.observe == 0 and answer.code == coap.Code.CONTENT and answer.observe is None:
+        return f"{link.target} is listed with obs, and does not accept an observation"
+    return None
+
+
+def observed_paths(profile: Profile) -> set[str]:
+    """The paths that the profile declares to be observable."""
+    binding = binding_of(profile)
+    found = {bound.path for bound in binding.properties.values() if bound.observe}
+    return found | {bound.path for bound in binding.events.values()}
+
+
+@requirement(
+    "COAP-LINK-01",
+    area=Area.COAP,
+    standard="RFC 6690",
+    clause="2, 4",
+    level=Level.MUST,
+    purpose="ensure that /.well-known/core exists and is valid link format",
+    stimulus="GET /.well-known/core, block by block where it is large",
+    expect="2.05 with Content-Format 40; the document parses by the grammar",
+    ics="COAP.LINK",
+    needs=(Need.COAP,),
+    usual_cause="The list is put together by hand, with spaces or line breaks between the links, or the "
+    "Content-Format is that of plain text.",
+)
+class LinkFormat(Check):
+    """Whoever looks for resources has to be able to read the list."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await read_links(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        found = listing(case)
+        if found.problem:
+            return failed(found.problem, found.evidence)
+        told = found.evidence[1].what.content_format
+        if told != LINK_FORMAT:
+            shown = "no Content-Format" if told is None else f"Content-Format {told}"
+            return failed(f"the list has {shown}, not 40", found.evidence)
+        return passed(f"{len(found.links)} links in link format", found.evidence)
+
+
+@requirement(
+    "COAP-LINK-02",
+    area=Area.COAP,
+    standard="RFC 6690",
+    clause="4.1",
+    level=Level.MUST,
+    purpose="ensure that query filters work, or are ignored as a whole",
+    stimulus="GET the list with ?rt=, ?if= and ?href= of links that are in it, with a * at the end, and with "
+    "an attribute that nothing has",
+    expect="The matching links each time, or the full list each time",
+    ics="COAP.LINK",
+    needs=(Need.COAP,),
+    usual_cause="Filters are compared letter by letter, so that * matches nothing, or an attribute with "
+    "several values is compared as a whole.",
+)
+class LinkFilters(Check):
+    """A filter that is obeyed is obeyed rightly."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        since = bench.mark()
+        await read_links(bench)
+        endpoint = await bench.coap.endpoint()
+        for query in filters_for(read_in_trace(bench, since)):
+            await read_all(bench, endpoint, f"{LINKS}?{query}", what=f"GET with ?{query}")
+
+    def judge(self, case: Case) -> Outcome:
+        full = listing(case)
+        if full.problem:
+            return inconclusive(full.problem, full.evidence)
+        queried = transfers([each for each in exchanges(case) if each.asked.uri_query])
+        if not queried:
+            return inconclusive("no filter was tried", full.evidence)
+        everything = sorted(link.target for link in full.links)
+        obeyed: list[Transfer] = []
+        ignored: list[Transfer] = []
+        for each in queried:
+            query = each.exchanges[0].asked.uri_query
+            wanted = sorted(link.target for link in full.links if matches(link, query))
+            if not wanted and each.exchanges[0].answered(coap.Code.NOT_FOUND):
+                continue  # nothing matches, and the server says it that way
+            if each.problem:
+                return failed(f"?{query}: {each.problem}", each.evidence)
+            try:
+                told = sorted(link.target for link in coap.parse_link_format(each.body.decode("utf-8")))
+            except (UnicodeDecodeError, coap.LinkFormatError) as problem:
+                return failed(f"the answer to ?{query} breaks the link format: {problem}", each.evidence)
+            if told not in (wanted, everything):
+                shown = ", ".join(told) or "nothing"
+                return failed(f"?{query} gave {shown}", full.evidence[:1], each.evidence)
+            if wanted != everything and not query.startswith(NO_ATTRIBUTE):
+                (obeyed if told == wanted else ignored).append(each)
+        if obeyed and ignored:
+            message = f"?{ignored[0].exchanges[0].asked.uri_query} is ignored though other filters are obeyed"
+            return failed(message, ignored[0].evidence, obeyed[0].evidence)
+        how = "ignored" if ignored else "obeyed"
+        return passed(
+            f"{len(queried)} filters are {how}", [seen for each in queried for seen in each.evidence]
+        )
+
+
+@requirement(
+    "COAP-LINK-04",
+    area=Area.COAP,
+    standard="RFC 6690 + RFC 7252",
+    clause="6690: 2, 4; 7252: 7.2.1",
+    level=Level.SHOULD,
+    basis=Basis.DERIVED,
+    purpose="ensure that each listed link is real, and that its ct and obs are true",
+    stimulus="GET every listed resource in each listed Content-Format; observe each that is said to be "
+    "observable",
+    expect="No 4.04; the listed Content-Formats are served; the observations are accepted",
+    ics="COAP.LINK",
+    needs=(Need.COAP,),
+    usual_cause="The list is a constant text that was not changed when resources were.",
+)
+class TrueLinks(Check):
+    """What is listed is there."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        since = bench.mark()
+        await read_links(bench)
+        links = [link for link in read_in_trace(bench, since) if is_resource(link)]
+        gets: list[Get] = []
+        for link in links:
+            gets += [
+                (link.target, {"accept": number} if number is not None else {}) for number in served(link)
+            ]
+        await get_all(bench, gets)
+        for link in links:
+            if link.has("obs"):
+                await cancel(bench, await observe(bench, link.target))
+
+    def judge(self, case: Case) -> Outcome:
+        full = listing(case)
+        if full.problem:
+            return inconclusive(full.problem, full.evidence)
+        shown: list[Datagram] = []
+        slow = {resource.path for resource in binding_of(case.profile).resources if resource.takes}
+        for link in filter(is_resource, full.links):
+            # What is slow is not asked again in each check.
+            asked = exchanges(whole(case) if link.target in slow else case)
+            for each in [each for each in asked if each.asked.uri_path == link.target]:
+                if problem := untrue(link, each):
+                    return failed(problem, full.evidence[:2], *each.evidence)
+                shown += each.evidence
+        if not shown:
+            return inconclusive("the list has no resource that could be asked for", full.evidence)
+        return passed(f"{len(full.links)} links are true", full.evidence, shown)
+
+
+@requirement(
+    "COAP-LINK-05",
+    area=Area.COAP,
+    standard="RFC 7641 + RFC 6690",
+    clause="7641: 6; 6690: 3.1, 3.2, 3.3",
+    level=Level.MUST,
+    purpose="ensure that obs has no value, and that obs, rt, if and sz occur at most once in a link",
+    stimulus="GET /.well-known/core",
+    expect="No link has an obs with a value, or one of these attributes twice",
+    ics="COAP.LINK",
+    needs=(Need.COAP,),
+    usual_cause="Attributes are all written as name=value, or several resource types as several rt.",
+)
+class LinkAttributes(Check):
+    """The attributes are read as the registry defines them."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await read_links(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        full = listing(case)
+        if full.problem:
+            return inconclusive(full.problem, full.evidence)
+        for link in full.links:
+            names = [name for name, _ in link.attributes]
+            twice = next((name for name in ONCE if names.count(name) > 1), None)
+            if twice:
+                return failed(
+                    f"the link to {link.target} has {twice} {names.count(twice)} times", full.evidence
+                )
+            if link.attribute("obs") is not None:
+                return failed(f"the link to {link.target} has obs with a value", full.evidence)
+        return passed(f"the attributes of {len(full.links)} links are in order", full.evidence)
+
+
+@requirement(
+    "PROFILE-20",
+    area=Area.COAP,
+    standard="profile",
+    clause="bindings.coap",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that /.well-known/core agrees with the profile",
+    stimulus="GET the list; GET what it lists and the profile does not know",
+    expect="Every resource of the profile is listed, with obs exactly where it is observed and, where there "
+    "is a ct, with its format; nothing else can be operated",
+    ics="COAP.LINK",
+    needs=(Need.COAP,),
+    usual_cause="The list is a constant text; or a resource for factory tests is still there.",
+)
+class ListedAsDeclared(Check):
+    """Nothing is missing and nothing is hidden behind the profile's back."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        since = bench.mark()
+        await read_links(bench)
+        endpoint, declared = await bench.coap.endpoint(), all_paths(bench.profile)
+        for link in read_in_trace(bench, since):
+            if is_resource(link) and link.target not in declared:
+                await ask(bench, endpoint, coap.Code.GET, link.target)
+
+    def judge(self, case: Case) -> Outcome:
+        full = listing(case)
+        if full.problem:
+            return inconclusive(full.problem, full.evidence)
+        listed = {link.target: link for link in full.links}
+        observed, declared = observed_paths(case.profile), formats(case.profile)
+        # A profile cannot say of a fixed resource that it is observable, so it does not deny it either.
+        silent = {resource.path for resource in binding_of(case.profile).resources}
+        for path in sorted(all_paths(case.profile)):
+            link = listed.get(path)
+            if link is None:
+                return failed(f"{path} is not listed", full.evidence)
+            if link.has("obs") != (path in observed) and path not in silent:
+                claim = "is listed as observable" if link.has("obs") else "is listed without obs"
+                return failed(f"{path} {claim}, the profile says otherwise", full.evidence)
+            numbers = [number for number in served(link) if number is not None]
+            if path in declared and numbers and declared[path].number not in numbers:
+                found = link.attribute("ct")
+                return failed(f"{path} is listed with ct={found}, not {declared[path].number}", full.evidence)
+        for each in exchanges(case):
+            link = listed.get(each.asked.uri_path)
+            if link is None or link.target in all_paths(case.profile):
+                continue
+            interfaces = (link.attribute("if") or "").split()
+            if each.answered(coap.Code.METHOD_NOT_ALLOWED) or set(interfaces) & set(ACTUATING):
+                return failed(
+                    f"{link.target} can be operated, and the profile knows nothing of it", *each.evidence
+                )
+        return passed(f"{len(listed)} links, as the profile declares them", full.evidence)

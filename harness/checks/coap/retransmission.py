@@ -1,0 +1,144 @@
+"""How the device repeats what is not acknowledged (RFC 7252, 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from harness.checks.bench import Bench, CannotStimulateError, CoapEndpoint
+from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.support.coap.client import (
+    ANSWER,
+    arrives,
+    find_levers,
+)
+from harness.checks.support.coap.exchanges import windows_of
+from harness.checks.support.coap.resources import slow_resource
+from harness.checks.support.coap.silence import (
+    ACK_RANDOM_FACTOR,
+    ACK_TIMEOUT,
+    MAX_RETRANSMIT,
+    Series,
+    fall_silent,
+    leave_in_silence,
+    leave_unanswered,
+    series_in,
+)
+from harness.model.ics import ics_of
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Event
+from harness.wire import coap
+
+INACCURACY = 0.3  # seconds of a gap: timers of small devices tick slowly, and datagrams are not equally fast
+SILENT_CHECKS = ("COAP-OBS-08", "COAP-CORE-12")
+"""In their windows clients acknowledge nothing, and the state stays the same meanwhile."""
+
+
+@requirement(
+    "COAP-CORE-12",
+    area=Area.COAP,
+    standard="RFC 7252",
+    clause="4.2, 4.8, 4.8.2, 5.2.2",
+    level=Level.MUST,
+    purpose="ensure that the IUT repeats confirmable messages with growing pauses, and stops on ACK or RST",
+    stimulus="Acknowledge nothing until the device gives up; answer others with ACK and RST when they come "
+    "again (the same clients serve COAP-OBS-08)",
+    expect="The first repetition after 2 to 3 s, each further pause twice the one before; 4 repetitions at "
+    "most, byte by byte alike; none after ACK or RST",
+    ics="COAP.SEPARATE|COAP.OBSERVE_CON",
+    needs=(Need.COAP,),
+    usual_cause="A timer that repeats at a constant pace, or one that is not stopped by RST.",
+)
+class Retransmission(Check):
+    """Congestion control of CoAP is in these pauses."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        if any(each.answers == [] for each in observed_series(bench.trace)):
+            return  # COAP-OBS-08 has just shown it
+        if "COAP.OBSERVE_CON" in ics_of(bench.profile):
+            (lever,) = await find_levers(bench)
+            silent = await fall_silent(bench, lever)
+            await lever.move(bench, 0)
+            await leave_in_silence(bench, silent)
+        else:
+            await leave_answers_unacknowledged(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        series = observed_series(case.trace)
+        silent = [each for each in series if not each.answers]
+        answered = [each for each in series if each.answers]
+        for each in answered:
+            if len(each.late) > 1:  # one may be due to an answer that was lost
+                how = each.answers[0].what.type.name
+                return failed(
+                    f"repeated {len(each.late)} times after {how}", each.transmissions, each.answers[:1]
+                )
+        problems = [irregularity(each) for each in silent]
+        # A datagram that the network lost makes one series irregular, not all of them.
+        if silent and all(problems):
+            return failed(problems[0] or "", silent[0].transmissions)
+        if not silent:
+            return inconclusive("the device sent nothing confirmable that was left unacknowledged to the end")
+        regular = silent[problems.index(None)]
+        pauses = ", ".join(f"{gap:.1f}" for gap in regular.gaps)
+        endings = ", ".join(sorted({each.answers[0].what.type.name for each in answered})) or "nothing else"
+        return passed(
+            f"repeated after {pauses} s and given up; ended by {endings}",
+            regular.transmissions,
+            [seen for each in answered for seen in (*each.transmissions, each.answers[0])],
+        )
+
+
+def observed_series(trace: Sequence[Event]) -> list[Series]:
+    """The confirmable messages that were watched to their end, in the windows in which clients are silent."""
+    return [
+        each
+        for window in windows_of(trace, SILENT_CHECKS)
+        for each in series_in(window)
+        if each.observed_to(window[-1].time)
+    ]
+
+
+def irregularity(series: Series) -> str | None:
+    """What is wrong with the repetitions of a message that nobody answered, if anything."""
+    gaps = series.gaps
+    if len({seen.body.raw for seen in series.transmissions}) > 1:
+        return "a repetition differs from the first transmission"
+    if not gaps:
+        return "an unacknowledged confirmable message was never repeated"
+    if len(gaps) > MAX_RETRANSMIT:
+        return f"an unacknowledged message was repeated {len(gaps)} times, more than {MAX_RETRANSMIT}"
+    least, most = ACK_TIMEOUT - INACCURACY, ACK_TIMEOUT * ACK_RANDOM_FACTOR + INACCURACY
+    if not least <= gaps[0] <= most:
+        return f"the first repetition came after {gaps[0]:.2f} s, not after 2 to 3 s"
+    for earlier, later in pairwise(gaps):
+        if abs(later - 2 * earlier) > 2 * INACCURACY:
+            return f"a pause of {later:.2f} s followed one of {earlier:.2f} s, which is not twice as long"
+    return None
+
+
+async def leave_answers_unacknowledged(bench: Bench) -> None:
+    """The same with separate responses, for a device without confirmable notifications."""
+    slow = slow_resource(bench.profile)
+    if slow is None:
+        raise CannotStimulateError("the device sends nothing confirmable")
+    firsts: list[tuple[CoapEndpoint, Event]] = []
+    endpoints = [await bench.coap.endpoint() for _ in range(3)]
+    since = bench.mark()
+    for endpoint in endpoints:
+        endpoint.acknowledges = False
+        mid, token = bench.coap.next_mid(), bench.coap.next_token()
+        endpoint.send(coap.encode(coap.request(coap.Code.GET, slow.path, mid=mid, token=token)))
+    for endpoint in endpoints:
+        event = await bench.until(
+            arrives(endpoint, lambda message: message.is_response and message.type is coap.Type.CON),
+            within=slow.takes + ANSWER,
+            imposed_by="profile: bindings.coap.resources: takes",
+            what=f"the separate response of {slow.path}",
+            since=since,
+        )
+        if event is not None:
+            firsts.append((endpoint, event))
+    await leave_unanswered(bench, firsts)

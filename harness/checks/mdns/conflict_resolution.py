@@ -1,0 +1,241 @@
+"""What happens when somebody contradicts the device later on (RFC 6762, 6.6 and 9)."""
+
+from __future__ import annotations
+
+from harness.checks.bench import Bench
+from harness.checks.case import (
+    Case,
+    failed,
+    first,
+    inconclusive,
+    passed,
+    run_so_far,
+    seen_by,
+    warned,
+)
+from harness.checks.catalogue import Check, requirement
+from harness.checks.support.mdns.names import (
+    Names,
+    disputed_names,
+    is_among,
+    names_of,
+    own_names,
+)
+from harness.checks.support.mdns.queries import (
+    announced,
+    ask,
+    present,
+)
+from harness.checks.support.mdns.records_seen import (
+    UNIQUE_TYPES,
+    Packet,
+    distinct,
+    queries,
+    readable,
+    target_of,
+    told,
+)
+from harness.checks.support.mdns.rival import (
+    Rival,
+    assertions,
+    claims,
+    dispute,
+    new_names,
+    probes,
+    rival_of,
+)
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Act, Direction
+from harness.wire.mdns.codec import (
+    Question,
+    RecordType,
+    encode_query,
+    encode_response,
+)
+
+_IDENTICAL = "another host tells the very same records"
+_PROBES_WITHIN = 0.25  # seconds: the random delay before the first probe (RFC 6762, 8.1)
+_WAY = 0.1
+_GIVEN_UP = 5.0  # seconds to probe, lose, and announce other names, with time to spare
+
+
+async def contradict(bench: Bench, rival: Rival) -> None:
+    """Assert other records under the names of the device, and insist on them when it probes."""
+    since = bench.mark()
+    bench.mdns.send(rival.assertion(), "another host asserts the names")
+    await dispute(bench, rival, since=since, within=_GIVEN_UP, imposed_by="RFC 6762 8.1 and 9")
+
+
+@requirement(
+    "MDNS-11",
+    area=Area.MDNS,
+    standard="RFC 6762",
+    clause="9, 6.6",
+    level=Level.MUST,
+    purpose="ensure that the IUT probes again when another host contradicts it, and gives way if it loses",
+    stimulus="Tell records that are the same as the DUT's; then other ones of the same names, and insist "
+    "on them when it probes",
+    expect="No reaction to the first; at once probes after the second, then other names (recommended) and "
+    "nothing more under the lost ones",
+    ics="MDNS.RESPONDER",
+    needs=(Need.MDNS,),
+    usual_cause="Names are guarded at the start only; when two networks are joined later, two devices answer "
+    "to one name. Or the device hears its own packets and thinks that it has a rival.",
+)
+class LaterConflict(Check):
+    """A harmless neighbour first, then one with the same names."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        names = await announced(bench)
+        for name in names.unique:
+            await ask(bench, Question(name, RecordType.A if name == names.host else RecordType.SRV))
+        same = [
+            found.record
+            for name in names.unique
+            for found in distinct(told(seen_by(bench), name))
+            if found.record.type in UNIQUE_TYPES
+        ]
+        bench.mdns.send(encode_response(same), _IDENTICAL)
+        await bench.quiet(
+            _PROBES_WITHIN + _WAY,
+            imposed_by="RFC 6762 8.1",
+            what="the device to probe again, if it is misled",
+        )
+        await contradict(bench, rival_of(bench, names_of(seen_by(bench))))
+
+    def judge(self, case: Case) -> Outcome:
+        identical = first(case.acts(Act.RAW), lambda act: act.what.name == _IDENTICAL)
+        asserted = assertions(case)[1:]  # the first one is the identical one
+        if identical is None or not asserted:
+            return inconclusive("nobody contradicted the device")
+        conflict = asserted[0]
+        disputed = [record.name for record in conflict.what.answers]
+        reactions = [
+            seen
+            for seen in case.mdns()
+            if identical.line < seen.line < conflict.line and seen.what.authorities
+        ]
+        if reactions:
+            return failed("records that are the same were taken for a conflict", identical, reactions[0])
+        return _judge_conflict(case, disputed, conflict)
+
+
+def _judge_conflict(case: Case, disputed: list[str], conflict: Packet) -> Outcome:
+    others = new_names(case, disputed, after=conflict.line)
+    for name in disputed:
+        asked = probes(case, name, after=conflict.line)
+        if not asked and not others:
+            return failed(
+                f"another host has {readable(name)} now, and the device did not probe for it again", conflict
+            )
+        if not asked:
+            return warned(
+                f"the device gave up {readable(name)} without probing for it again",
+                conflict,
+                others[0].packet,
+            )
+        denial = next((seen for seen in assertions(case) if seen.line > asked[0].line), None)
+        if denial is None:
+            return inconclusive("the probe of the device was not answered", asked)
+        # Its other records of that name, such as TXT, nobody has contradicted (9 goes by name and type).
+        lost = {record.type for record in conflict.what.answers if is_among(record.name, [name])}
+        kept = [
+            found
+            for found in claims(case, name, after=denial.line)
+            if found.record.type in lost and found.packet.time > denial.time + _WAY
+        ]
+        if kept:
+            return failed(
+                f"{readable(name)} belongs to another host now, and the device still uses it",
+                conflict,
+                asked[0],
+                denial,
+                kept[0].packet,
+            )
+    first_probe = probes(case, disputed[0], after=conflict.line)[0]
+    if not others:
+        return warned("the device gave way, but did not take other names", conflict, first_probe)
+    return passed(
+        f"the device probed again, lost, and is {readable(others[0].record.name)} now",
+        conflict,
+        first_probe,
+        others[0].packet,
+    )
+
+
+@requirement(
+    "PROFILE-41",
+    area=Area.MDNS,
+    standard="profile",
+    clause="bindings.mdns",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that the IUT is found under its new names after a conflict, and not under the old ones",
+    stimulus="After a name conflict, browse, and ask for the new names and for the old ones",
+    expect="The new names lead to the DUT; it is silent about the old ones",
+    ics="MDNS.RESPONDER",
+    needs=(Need.MDNS,),
+    usual_cause="The new name is announced, but queries are still compared with the old one, or one of the "
+    "records keeps it.",
+)
+class FoundAfterConflict(Check):
+    """Looks for the device like an app that knows its old name."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        names = await present(bench)
+        if not _lost(seen_by(bench)):
+            await contradict(bench, rival_of(bench, names))
+            names = names_of(seen_by(bench))
+        lost = _lost(seen_by(bench))
+        if lost:
+            questions = [Question(name, RecordType.ANY, unicast_response=True) for name in lost]
+            bench.mdns.send(encode_query(questions), "who still has the old names?")
+        for question in _own_questions(names):
+            await ask(bench, question)
+
+    def judge(self, case: Case) -> Outcome:
+        run = run_so_far(case)
+        names, lost = names_of(run), _lost(run)
+        if not lost:
+            if not assertions(run):
+                return inconclusive("there was no conflict")
+            return failed("the device kept its names in spite of the conflict", assertions(run)[-1])
+        asked = first(case.mdns(Direction.TO_DUT), lambda seen: _asks(seen, lost))
+        if asked is None:
+            return inconclusive("nobody asked for the old names")
+        evidence = [asked]
+        for question in _own_questions(names):
+            answers = told(case, question.name, question.type, after=asked.line)
+            if not answers:
+                tried = queries(case, question.name, question.type)
+                return failed(f"{readable(question.name)} is its new name, but is not answered", asked, tried)
+            evidence.append(answers[0].packet)
+        for name in lost:
+            if still := claims(case, name, after=asked.line):
+                return failed(f"the device still answers for {readable(name)}", asked, still[0].packet)
+        for found in told(case, type=RecordType.PTR, after=asked.line):
+            if is_among(target_of(found), lost):
+                return failed(f"browsing still finds {readable(target_of(found))}", asked, found.packet)
+        return passed("the device is found under its new names only", evidence)
+
+
+def _own_questions(names: Names) -> list[Question]:
+    questions = [Question(names.host, RecordType.A)]
+    for service in names.services[:1]:
+        questions += [Question(service.type, RecordType.PTR), Question(service.name, RecordType.SRV)]
+    return questions
+
+
+def _lost(run: Case) -> list[str]:
+    """The names of the device that we disputed, and that it does not have any more."""
+    names, own = names_of(run), own_names(run)
+    return [
+        name
+        for name in dict.fromkeys(disputed_names(run))
+        if name.lower() in own and not is_among(name, names.unique)
+    ]
+
+
+def _asks(seen: Packet, names: list[str]) -> bool:
+    return not seen.what.response and all(is_among(question.name, names) for question in seen.what.questions)

@@ -1,0 +1,122 @@
+"""Defending the device's names against a host that is about to take them (RFC 6762, 6 and 8.1)."""
+
+from __future__ import annotations
+
+from harness.checks.bench import Bench
+from harness.checks.case import (
+    Case,
+    Evidence,
+    failed,
+    first,
+    inconclusive,
+    passed,
+    run_so_far,
+    seen_by,
+)
+from harness.checks.catalogue import Check, requirement
+from harness.checks.support.mdns.names import names_of
+from harness.checks.support.mdns.queries import (
+    ATTEMPTS,
+    ask,
+    present,
+)
+from harness.checks.support.mdns.records_seen import (
+    Packet,
+    multicasts,
+    queries,
+    readable,
+    told,
+)
+from harness.checks.support.mdns.rival import rival_of
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Event, MdnsPacket
+from harness.wire.mdns.codec import (
+    Question,
+    RecordType,
+)
+
+_IN_TIME = 0.25  # seconds between two probes (RFC 6762, 8.1)
+_WAY = 0.05  # seconds for probe and answer on their way
+_TOO_LATE = 1.2  # seconds in which even a slow defence would be seen
+
+
+@requirement(
+    "MDNS-13",
+    area=Area.MDNS,
+    standard="RFC 6762",
+    clause="6, 8.1",
+    level=Level.SHOULD,
+    purpose="ensure that the IUT defends its names against probes before these are over",
+    stimulus="Probe for the host name and the instance names with other records, with and without the "
+    "unicast-response bit",
+    expect="Each time the DUT tells its own records within 250 ms",
+    ics="MDNS.RESPONDER",
+    needs=(Need.MDNS,),
+    usual_cause="Probes are answered like any query, with a random delay and not more than once a second, or "
+    "not at all because their type is ANY.",
+)
+class DefendsNames(Check):
+    """We probe like a new device with the same names."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        names = await present(bench)
+        rival = rival_of(bench, names)
+        for unicast in (True, False):
+            for _ in range(ATTEMPTS):
+                if await self._defended(bench, rival.probe(unicast=unicast), names.unique):
+                    break
+        await ask(bench, Question(names.host, RecordType.A))
+
+    async def _defended(self, bench: Bench, probe: bytes, names: tuple[str, ...]) -> Event | None:
+        since = [found.time for found in multicasts(seen_by(bench))][-1:]
+        if since and (remaining := since[0] + _IN_TIME + _WAY - bench.now) > 0:
+            await bench.quiet(
+                remaining, imposed_by="RFC 6762 6", what="a defence may come 250 ms after the last multicast"
+            )
+        begin = bench.mark()
+        bench.mdns.send(probe, "a probe for the names of the device")
+        return await bench.until(
+            lambda event: (
+                isinstance(event.body, MdnsPacket)
+                and all(told(seen_by(bench, begin), name) for name in names)
+            ),
+            within=_TOO_LATE,
+            what="the device to defend its names",
+            since=begin,
+        )
+
+    def judge(self, case: Case) -> Outcome:
+        names = names_of(run_so_far(case))
+        asked = [seen for seen in queries(case, names.host, RecordType.ANY) if seen.what.authorities]
+        kinds = {seen.what.questions[0].unicast_response for seen in asked}
+        if kinds != {True, False}:
+            return inconclusive("the probes were not sent")
+        if not told(case, names.host, RecordType.A):
+            return inconclusive("the device does not answer at all")
+        evidence: list[Evidence] = []
+        for unicast in (True, False):
+            tried = [seen for seen in asked if seen.what.questions[0].unicast_response is unicast]
+            for name in names.unique:
+                how = "by unicast" if unicast else "by multicast"
+                defence = _defence(case, tried, name)
+                if defence is None:
+                    return failed(f"{readable(name)} was not defended against probes {how}", tried)
+                probe, answer = defence
+                took = answer.time - probe.time
+                if took > _IN_TIME + _WAY:
+                    return failed(
+                        f"{readable(name)} was defended only {1000 * took:.0f} ms after the probe", defence
+                    )
+                evidence += defence
+        return passed("every name was defended in time", evidence)
+
+
+def _defence(case: Case, tried: list[Packet], name: str) -> tuple[Packet, Packet] | None:
+    """The first probe that was answered, with the answer."""
+    ends = [*(seen.line for seen in tried[1:]), None]
+    for probe, end in zip(tried, ends, strict=True):
+        answer = first(told(case, name, after=probe.line, before=end))
+        if answer:
+            return probe, answer.packet
+    return None

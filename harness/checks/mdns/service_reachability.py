@@ -1,0 +1,170 @@
+"""Whether a service answers where its SRV record says (RFC 6763, 5)."""
+
+from __future__ import annotations
+
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.case import (
+    Case,
+    Evidence,
+    failed,
+    inconclusive,
+    passed,
+    run_so_far,
+    seen_by,
+)
+from harness.checks.catalogue import Check, requirement
+from harness.checks.support.mdns.names import (
+    ServiceName,
+    names_of,
+)
+from harness.checks.support.mdns.queries import (
+    ask,
+    present,
+)
+from harness.checks.support.mdns.records_seen import (
+    Told,
+    multicasts,
+    readable,
+    told,
+)
+from harness.model.bindings.mdns import (
+    MdnsService,
+    Speaks,
+)
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Body, Direction, Event, TcpProbe
+from harness.wire import (
+    coap,
+    mdns,
+)
+from harness.wire.mdns.codec import (
+    Question,
+    RecordType,
+)
+
+CONNECTED = 5.0  # seconds in which a service on the same link has answered, if it does at all
+
+
+@requirement(
+    "DNSSD-07",
+    area=Area.MDNS,
+    standard="RFC 6763",
+    clause="5",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that the target and the port of the SRV record are where the service answers",
+    stimulus="Resolve each service, connect to its address and port, and speak its protocol",
+    expect="HTTP answers a request, CoAP a ping, any other TCP service takes the connection",
+    ics="DNSSD.SERVICE",
+    needs=(Need.MDNS,),
+    usual_cause="The service was moved to another port, or is switched off in the settings, and is still "
+    "advertised as before.",
+)
+class ServiceAnswersThere(Check):
+    """Follows the records to the service itself."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        for service in (await present(bench)).services:
+            await ask(bench, Question(service.name, RecordType.SRV))
+            server = _server(seen_by(bench), service)
+            if server is None:
+                raise CannotStimulateError(f"{readable(service.name)} has no SRV record")
+            await ask(bench, Question(_srv(server).target, RecordType.A))
+            place = _place(seen_by(bench), server)
+            if place is None:
+                raise CannotStimulateError(
+                    f"the address told for {readable(_srv(server).target)} is not the device's: not tried"
+                )
+            await _try(bench, service.declared, *place)
+
+    def judge(self, case: Case) -> Outcome:
+        run = run_so_far(case)
+        evidence: list[Evidence] = []
+        for service in names_of(run).services:
+            server = _server(run, service)
+            place = _place(run, server) if server else None
+            if server is None or place is None:
+                return inconclusive(f"{readable(service.name)} has no SRV record that leads to the device")
+            host, port = place
+            tried, answered = _tried(case, service.declared, host, port)
+            if not tried:
+                return inconclusive(f"{host} port {port} was not tried")
+            if not answered:
+                return failed(
+                    f"{readable(service.name)} is advertised at {host} port {port}, where no "
+                    f"{service.declared.speaks.upper()} answers",
+                    server.packet,
+                    tried,
+                )
+            evidence += [server.packet, *tried]
+        return passed("every service answers where its SRV record says", evidence)
+
+
+def _server(run: Case, service: ServiceName) -> Told | None:
+    """The last SRV record of a service."""
+    found = [
+        each for each in told(run, service.name, RecordType.SRV) if isinstance(each.record.data, mdns.Srv)
+    ]
+    return found[-1] if found else None
+
+
+def _srv(server: Told) -> mdns.Srv:
+    assert isinstance(server.record.data, mdns.Srv), "only readable SRV records are taken"
+    return server.record.data
+
+
+def _place(run: Case, server: Told) -> tuple[str, int] | None:
+    """The address and the port of a service; None where the device does not speak from that address.
+
+    We do not knock at strangers' doors.
+    """
+    data = _srv(server)
+    spoke = {seen.body.source.rpartition(":")[0] for seen in multicasts(run)}
+    for found in reversed(told(run, data.target, RecordType.A)):
+        if isinstance(found.record.data, mdns.Address) and found.record.data.text in spoke:
+            return found.record.data.text, data.port
+    return None
+
+
+async def _try(bench: Bench, declared: MdnsService, host: str, port: int) -> None:
+    if declared.speaks is Speaks.COAP:
+        if not bench.offers(Need.COAP):
+            raise CannotStimulateError("the bench cannot speak CoAP to the device")
+        endpoint = await bench.coap.endpoint((host, port))
+        ping = coap.empty(coap.Type.CON, bench.coap.next_mid())
+        endpoint.send(coap.encode(ping), f"ping to port {port}")
+        await endpoint.receive(lambda message: message.mid == ping.mid, within=CONNECTED)
+    elif declared.speaks is Speaks.HTTP:
+        path = declared.txt.get("path", "/")  # the key that _http._tcp has for it
+        request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        await bench.probe_tcp(host, port, request.encode(), within=CONNECTED)
+    else:
+        await bench.probe_tcp(host, port, within=CONNECTED)
+
+
+def _tried(case: Case, declared: MdnsService, host: str, port: int) -> tuple[list[Event], bool]:
+    """What was tried there and came back, and whether it is the answer of the service."""
+    if declared.speaks is not Speaks.COAP:
+        probes = [
+            event
+            for event in case.window
+            if isinstance(event.body, TcpProbe) and (event.body.host, event.body.port) == (host, port)
+        ]
+        return probes, any(_took(event.body, declared) for event in probes)
+    datagrams = [seen for seen in case.coap(None) if seen.body.remote == f"{host}:{port}"]
+    pings = {seen.what.mid for seen in datagrams if seen.body.direction is Direction.TO_DUT}
+    answers = [
+        seen
+        for seen in datagrams
+        if seen.body.direction is Direction.FROM_DUT
+        and seen.what.type is coap.Type.RST
+        and seen.what.mid in pings
+    ]
+    return [seen.event for seen in datagrams], bool(answers)
+
+
+def _took(probe: Body, declared: MdnsService) -> bool:
+    if not isinstance(probe, TcpProbe) or not probe.connected:
+        return False
+    return declared.speaks is not Speaks.HTTP or probe.answer.startswith(b"HTTP/1.")

@@ -1,0 +1,345 @@
+"""Keep-alive from both ends: the device pings, notices a dead link, and is noticed when it is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.support.mqtt.commands import setting_of
+from harness.checks.support.mqtt.disconnects import (
+    closed_by_device,
+    connected,
+    is_act,
+    is_closed_by_device,
+    returned,
+)
+from harness.checks.support.mqtt.sessions import (
+    Session,
+    sessions,
+    so_far,
+    tapped,
+)
+from harness.checks.support.mqtt.topics import binding_of
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point
+from harness.trace.trace import backwards
+from harness.wire import mqtt
+
+TOLERANCE = 0.5  # seconds by which packets may be delayed on their way to the tap
+PARTS = 4  # of a keep-alive, after each of which the idle device is sent something
+REPORTS = 3  # of the device's own, which may come before it is idle for long enough to ping
+KEEP_ALIVE = "MQTT 3.1.1 [MQTT-3.1.2-23]"
+EVERYTHING = "everything"  # what the tap says that it withholds when it freezes a link
+NOISE = b"{"  # means nothing to anybody
+
+
+def stays_connected(profile: Profile) -> Iterable[Subject]:
+    """The device as a whole, unless it sleeps most of the time."""
+    return (Subject(),) if binding_of(profile).sleep is None else ()
+
+
+async def ensure_silence(bench: Bench) -> None:
+    """See to it that the trace has a link that went dead without a word, and what came of it.
+
+    Nothing of the device reaches the broker any more, and nothing of the broker the device; only we send
+    it something now and then, until it pings. Once the broker has published the will and the device has
+    closed its connection, it may come back.
+    """
+    if any(is_frozen(event) for event in bench.trace):
+        return
+    await connected(bench)
+    binding, frozen = binding_of(bench.profile), bench.mark()
+    bench.tap.freeze()
+    await _idle(bench)
+    if binding.availability is not None:
+        await bench.until(
+            lambda event: is_will(event, bench.profile),
+            within=noticed_within(bench.profile),
+            since=frozen,
+            imposed_by="MQTT 3.1.1 [MQTT-3.1.2-24]",
+            what="the will",
+        )
+        await bench.mqtt.late_subscriber(binding.availability.topic)
+    await _closing(bench, since=frozen)
+    bench.tap.thaw()
+    await returned(bench)
+
+
+async def _idle(bench: Bench) -> None:
+    """Wait for the device to ping, and send it something meaningless from time to time.
+
+    What it receives may not keep it from pinging. It is waited for somewhat longer than it may take; one
+    that reports by itself, less often than it has to ping, gets some of its reports off before.
+    """
+    binding = binding_of(bench.profile)
+    setting = setting_of(bench.profile)
+    patience = _clearly_late(binding.keep_alive)
+    end = bench.now + patience + REPORTS * _report_period(bench.profile)
+    while bench.now < min(end, _last_sent(bench) + patience):
+        since = bench.mark()
+        if setting is not None and bench.tap.connected:
+            bench.tap.inject(setting.packet(NOISE, binding.level), what="a message that means nothing")
+        pinged = await bench.until(
+            _is_ping,
+            within=binding.keep_alive / PARTS,
+            since=since,
+            imposed_by=KEEP_ALIVE,
+            what="the device to ping",
+        )
+        if pinged:
+            return
+
+
+async def _closing(bench: Bench, *, since: int) -> None:
+    """Wait for the device to close the dead connection, two keep-alives from its unanswered ping on."""
+    keep_alive = binding_of(bench.profile).keep_alive
+    ping = await bench.until(
+        lambda event: _is_ping(event) or is_closed_by_device(event),
+        within=_clearly_late(keep_alive) + _report_period(bench.profile),
+        since=since,
+        imposed_by=KEEP_ALIVE,
+        what="the device to ping",
+    )
+    if ping is not None:
+        await closed_by_device(
+            bench,
+            since=since,
+            within=ping.time + 2 * keep_alive + TOLERANCE - bench.now,
+            imposed_by="MQTT 3.1.1 + 5.0 3.1.2.10",
+        )
+
+
+def _report_period(profile: Profile) -> float:
+    """Seconds between two reports that the device makes by itself; 0 where those do not put off a ping.
+
+    One that reports at least as often as it would have to ping need not ever ping.
+    """
+    heartbeat = profile.behaviour.heartbeat or 0.0
+    return heartbeat if heartbeat > binding_of(profile).keep_alive else 0.0
+
+
+def _clearly_late(keep_alive: float) -> float:
+    """Seconds without a packet of the device, after which it has let more than its keep-alive pass."""
+    return max(1.25 * keep_alive, keep_alive + 2 * TOLERANCE)
+
+
+def _last_sent(bench: Bench) -> float:
+    """When the device sent its last packet; now, if it has sent none."""
+    sent = (
+        event.time
+        for event, body in backwards(bench.trace, MqttPacket)
+        if body.point is Point.TAP and body.direction is Direction.FROM_DUT
+    )
+    return next(sent, bench.now)
+
+
+def _is_ping(event: Event) -> bool:
+    return tapped(event, Direction.FROM_DUT, mqtt.PacketType.PINGREQ) is not None
+
+
+def noticed_within(profile: Profile) -> float:
+    """Seconds in which a loss is noticed: one and a half keep-alives, and the broker's own slowness."""
+    keep_alive = binding_of(profile).keep_alive
+    return 1.5 * keep_alive + max(5.0, 0.5 * keep_alive)
+
+
+def is_frozen(event: Event) -> bool:
+    """Whether an event is the beginning of a dead link."""
+    return is_act(event, Act.WITHHOLD) and event.body.name == EVERYTHING  # type: ignore[union-attr]
+
+
+def is_will(event: Event, profile: Profile) -> bool:
+    """Whether an event is the will as our own client gets it."""
+    body, there = event.body, binding_of(profile).availability
+    if there is None or not isinstance(body, MqttPacket) or body.point is not Point.CLIENT:
+        return False
+    if body.direction is not Direction.FROM_DUT or body.raw[0] >> 4 != mqtt.PacketType.PUBLISH:
+        return False
+    packet = mqtt.decode(body.raw, body.level)
+    return (
+        isinstance(packet, mqtt.Publish)
+        and packet.topic == there.topic
+        and packet.payload == there.offline.encode()
+    )
+
+
+@requirement(
+    "MQTT-DEV-018",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-3.1.2-23]; 5.0: [MQTT-3.1.2-20]",
+    level=Level.MUST,
+    purpose="ensure that the IUT never lets more than the keep-alive pass between two packets that it sends",
+    stimulus="Leave the DUT alone for a keep-alive, but send it messages that mean nothing; all other "
+    "connections of the run count, too",
+    expect="The gap between two packets of the DUT is at most the keep-alive that it announced; what it "
+    "receives does not keep it from pinging",
+    ics="MQTT.KEEP_ALIVE",
+    needs=(Need.TAP, Need.BROKER),
+    usual_cause="The timer of the ping is set back by what is received, or it is only looked at once in a "
+    "while.",
+)
+class PingsInTime(Check):
+    """Measures the gaps on every connection, up to a ping whose answer is withheld."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return stays_connected(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await ensure_silence(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        seen_so_far = so_far(case)
+        longest: tuple[float, list[Evidence]] = (0.0, [])
+        for session in sessions(seen_so_far):
+            if session.connect is None or not session.connect.what.keep_alive:
+                continue
+            limit = session.connect.what.keep_alive
+            for before, after in _gaps(session, seen_so_far.window[-1]):
+                gap = after.time - before.time
+                if gap > limit + TOLERANCE:
+                    found = f"{gap:.1f} s without a packet of the device, whose keep-alive is {limit} s"
+                    return failed(found, session.connect, before, after)
+                if gap > longest[0] and isinstance(after, Seen):
+                    longest = gap, [session.connect, before, after]
+        if longest[0] < binding_of(case.profile).keep_alive / 2:
+            return inconclusive("the device was never idle for long", longest[1])
+        return passed(f"the longest gap between two of its packets was {longest[0]:.1f} s", longest[1])
+
+
+def _gaps(
+    session: Session, now: Event
+) -> list[tuple[Seen[mqtt.Packet, MqttPacket], Seen[mqtt.Packet, MqttPacket] | Event]]:
+    """Packets of the device with what came next: its next one, or the end. Dead links are left out."""
+    sent = session.sent(mqtt.Packet)
+    unanswered = _unanswered(session)
+    if unanswered is not None:
+        return list(pairwise(seen for seen in sent if seen.line <= unanswered.line))
+    end = session.ended.event if session.ended else now
+    return [*pairwise(sent), (sent[-1], end)] if sent else []
+
+
+@requirement(
+    "MQTT-DEV-019",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.2.10",
+    level=Level.SHOULD,
+    purpose="ensure that the IUT closes a connection on which the answer to its ping does not come",
+    stimulus="Let the link go dead without a word, so that no ping is answered; TCP stays open",
+    expect="The DUT closes the connection within two keep-alives, and comes back when the link lives again",
+    ics="MQTT.KEEP_ALIVE",
+    needs=(Need.TAP, Need.BROKER),
+    usual_cause="The ping is sent, but nobody waits for its answer; behind a NAT box that forgot the "
+    "connection the device believes for hours that it is online.",
+)
+class NoticesDeadLink(Check):
+    """Looks for the end of the connection after the ping that was not answered."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return stays_connected(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await ensure_silence(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        seen_so_far = so_far(case)
+        bound = 2 * binding_of(case.profile).keep_alive
+        frozen = first(seen_so_far.acts(Act.WITHHOLD), lambda act: act.what.name == EVERYTHING)
+        if frozen is None:
+            return inconclusive("the link did not go dead")
+        thawed = first(seen_so_far.acts(Act.RELEASE), lambda act: act.what.name == EVERYTHING)
+        quiet = first(reversed(sessions(seen_so_far)), lambda session: session.opened.line < frozen.line)
+        ping = _unanswered(quiet) if quiet else None
+        if quiet is None or ping is None or thawed is None:
+            return inconclusive("the device did not ping on the link that went dead", frozen)
+        if quiet.ended is None or quiet.ended.line > thawed.line:
+            waited = thawed.time - ping.time
+            if waited < bound:
+                return inconclusive(f"the link was dead for {waited:.0f} s only", ping, thawed)
+            return failed(
+                f"the connection was still open {waited:.0f} s after the ping", ping, frozen, thawed
+            )
+        took = quiet.ended.time - ping.time
+        if took > bound + TOLERANCE:
+            return failed(f"the connection was closed {took:.1f} s after the ping", ping, frozen, quiet.ended)
+        back = first(
+            sessions(seen_so_far),
+            lambda session: session.opened.line > thawed.line and bool(session.accepted),
+        )
+        if back is None:
+            return failed("the device did not come back when the link was alive again", ping, thawed)
+        shown = (ping, frozen, quiet.ended, back.opened)
+        return passed(f"it closed the connection {took:.1f} s after the ping, and came back", *shown)
+
+
+def _unanswered(session: Session) -> Seen[mqtt.Pingreq, MqttPacket] | None:
+    """The first ping of the connection whose answer did not reach the device."""
+    answered = session.received(mqtt.Pingresp)
+    return first(
+        session.sent(mqtt.Pingreq), lambda ping: not any(answer.line > ping.line for answer in answered)
+    )
+
+
+@requirement(
+    "DEV-17",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-3.1.2-8], [MQTT-3.1.2-24]; 5.0: [MQTT-3.1.2-8], [MQTT-3.1.2-22]",
+    level=Level.SHOULD,
+    basis=Basis.DERIVED,
+    purpose="ensure that an unexpected loss of the IUT shows by its will within one and a half keep-alives, "
+    "also to those who ask later",
+    stimulus="Let the link go dead without a word, and subscribe once more when the will has come",
+    expect="The broker publishes the offline message in that time and some seconds, and retains it",
+    ics="MQTT.WILL & MQTT.KEEP_ALIVE",
+    needs=(Need.TAP, Need.BROKER),
+    usual_cause="No will at all, a keep-alive so long that the loss is noticed hours later, or a will that "
+    "is not retained.",
+)
+class LossShows(Check):
+    """Measures from the last packet that reached the broker to the will at our own client."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return stays_connected(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await ensure_silence(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        seen_so_far = so_far(case)
+        frozen = first(seen_so_far.acts(Act.WITHHOLD), lambda act: act.what.name == EVERYTHING)
+        thawed = first(seen_so_far.acts(Act.RELEASE), lambda act: act.what.name == EVERYTHING)
+        if frozen is None or thawed is None:
+            return inconclusive("the link did not go dead")
+        reached = [
+            seen for seen in seen_so_far.mqtt(mqtt.Packet, fate=Fate.FORWARDED) if seen.line < frozen.line
+        ]
+        told = [
+            seen
+            for seen in seen_so_far.mqtt(mqtt.Publish, point=Point.CLIENT)
+            if frozen.line < seen.line < thawed.line and is_will(seen.event, case.profile)
+        ]
+        limit = noticed_within(case.profile)
+        if not reached:
+            return inconclusive("the device sent nothing before the link went dead", frozen)
+        if not told:
+            waited = thawed.time - reached[-1].time
+            if waited < limit:
+                return inconclusive(f"the link was dead for {waited:.0f} s only", frozen, thawed)
+            return failed(f"no will {waited:.0f} s after the device was lost", reached[-1], frozen, thawed)
+        took = told[0].time - reached[-1].time
+        if took > limit:
+            return failed(
+                f"the will came {took:.1f} s after the device was lost", reached[-1], frozen, told[0]
+            )
+        there = binding_of(case.profile).availability
+        retained = [seen for seen in told if seen.what.retain]
+        if there is not None and there.retain and not retained:
+            return failed("the will is not retained: who subscribes later does not learn of the loss", told)
+        return passed(f"the will came {took:.1f} s after the device was lost", reached[-1], frozen, told)

@@ -1,0 +1,182 @@
+"""Packets that no broker may send: the device has to close the connection over them, and come back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.support.mqtt.commands import (
+    commanded,
+    effect_of_packet,
+    present_value,
+    setting_of,
+    the_setting,
+)
+from harness.checks.support.mqtt.disconnects import (
+    closed_by_device,
+    connected,
+    returned,
+    settled,
+)
+from harness.checks.support.mqtt.sessions import (
+    sessions,
+    so_far,
+)
+from harness.checks.support.mqtt.topics import binding_of
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Connection, ConnectionChange, Direction, Fate, MqttPacket
+from harness.wire import mqtt
+
+CLOSES = 5.0  # seconds for the device to close the connection; the standard sets no time
+
+ILL_FORMED = (b"\xc0\x80", b"\xed\xa0\x80", b"\xff")  # an overlong NUL, a lone surrogate, no UTF-8 at all
+
+
+async def provoke(bench: Bench, raw: bytes, what: str) -> None:
+    """Send a malformed packet in a settled session, and wait for its end and for the device to return."""
+    await connected(bench)
+    await settled(bench)
+    since = bench.mark()
+    bench.tap.inject(raw, what=what)
+    sleep = binding_of(bench.profile).sleep
+    # A device that is about to sleep would close by itself: that is no reaction.
+    within = min(CLOSES, sleep.awake / 2) if sleep else CLOSES
+    await closed_by_device(bench, since=since, within=within)
+    await returned(bench)
+
+
+def reaction(case: Case) -> Outcome:
+    """Whether the device itself ended the connection over each malformed packet, and came back."""
+    shown: list[Evidence] = []
+    injected = case.mqtt(mqtt.Packet, direction=Direction.TO_DUT, fate=Fate.INJECTED)
+    for packet in injected:
+        end = _end_of_connection(case, packet)
+        if end is None:
+            return failed("the connection was kept open after a malformed packet", packet)
+        if end.what.by is not Direction.FROM_DUT:
+            return inconclusive("the connection was ended by the other side", packet, end)
+        back = [session for session in sessions(case) if session.opened.line > end.line and session.accepted]
+        if not back:
+            return failed("the device did not come back after a malformed packet", packet, end)
+        shown += [packet, end, back[0].opened]
+    if not injected:
+        return inconclusive("no malformed packet was sent")
+    return passed("the device closed the connection over each malformed packet, and came back", shown)
+
+
+def _end_of_connection(
+    case: Case, packet: Seen[mqtt.Packet, MqttPacket]
+) -> Seen[Connection, Connection] | None:
+    return first(
+        case.connections(),
+        lambda seen: (
+            seen.line > packet.line
+            and seen.what.connection == packet.body.connection
+            and seen.what.change is not ConnectionChange.OPENED
+        ),
+    )
+
+
+@requirement(
+    "MQTT-DEV-013",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-2.2.2-2], [MQTT-4.8.0-1]; 5.0: 4.13, [MQTT-3.14.1-1]",
+    level=Level.MUST,
+    purpose="ensure that the IUT closes the connection when it receives invalid reserved flags",
+    stimulus="Send a PINGRESP with a reserved flag set",
+    expect="The DUT closes the connection (with 5.0 it may say DISCONNECT first), and comes back",
+    ics="MQTT.CLIENT",
+    needs=(Need.TAP,),
+    usual_cause="The packet type is taken out of the first byte and the rest of it is thrown away.",
+)
+class InvalidFlags(Check):
+    """Injects one packet, waits for the end of the connection."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        flag = 1 << bench.random.randrange(4)
+        packet = mqtt.encode_packet(mqtt.PacketType.PINGRESP, flag, b"")
+        await provoke(bench, packet, f"PINGRESP with the flags {flag:04b}")
+
+    def judge(self, case: Case) -> Outcome:
+        return reaction(case)
+
+
+@requirement(
+    "MQTT-DEV-014",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="[MQTT-3.3.1-4]",
+    level=Level.MUST,
+    purpose="ensure that the IUT closes the connection over a PUBLISH with both QoS bits set, and sends none",
+    stimulus="Send a command with QoS 3; every PUBLISH that the DUT sends in the run counts, too",
+    expect="The DUT closes the connection, does not obey, and comes back",
+    ics="MQTT.SUB",
+    needs=(Need.TAP,),
+    usual_cause="The two bits are compared with 0 and 1 only; anything else is taken for QoS 2.",
+)
+class Qos3(Check):
+    """The state that the device reports on its return shows that it has not obeyed."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return commanded(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting = the_setting(bench)
+        (value,) = setting.others(await present_value(bench, setting), 1)
+        packet = setting.packet(
+            setting.payload(value), binding_of(bench.profile).level, bench.tap.next_packet_id()
+        )
+        await provoke(bench, bytes([packet[0] | 0b0110]) + packet[1:], "a command with QoS 3")
+
+    def judge(self, case: Case) -> Outcome:
+        for seen in so_far(case).mqtt(mqtt.Publish):
+            if seen.what.qos == 3:
+                return failed("the device published with QoS 3", seen)
+        return actuation(case) or reaction(case)
+
+
+def actuation(case: Case) -> Outcome | None:
+    """A failure if a malformed command was obeyed."""
+    setting = setting_of(case.profile)
+    assert setting is not None
+    for packet in case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, fate=Fate.INJECTED):
+        if effect := effect_of_packet(case, setting, packet):
+            return failed("the device obeyed a malformed packet", packet, effect)
+    return None
+
+
+@requirement(
+    "MQTT-DEV-012",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-1.5.3-1], [MQTT-1.5.3-2]; 5.0: [MQTT-1.5.4-1], [MQTT-1.5.4-2], 4.13",
+    level=Level.MUST,
+    purpose="ensure that the IUT closes the connection over a packet with ill-formed UTF-8 or U+0000 in it",
+    stimulus="Send a command whose topic ends in bytes that are no UTF-8, and one whose topic ends in U+0000",
+    expect="The DUT closes the connection each time, does not obey, and comes back",
+    ics="MQTT.SUB",
+    needs=(Need.TAP,),
+    usual_cause="Topics are compared as C strings: what stands behind the NUL is not seen.",
+)
+class IllFormedText(Check):
+    """Two losses, one for each kind of text."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return commanded(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting, level = the_setting(bench), binding_of(bench.profile).level
+        endings = {bench.random.choice(ILL_FORMED): "bytes that are no UTF-8", b"\0": "U+0000"}
+        for ending, what in endings.items():
+            (value,) = setting.others(await present_value(bench, setting), 1)
+            topic = setting.topic.encode() + ending
+            packet = mqtt.encode_publish(topic, setting.payload(value), level=level)
+            await provoke(bench, packet, f"a command to a topic with {what}")
+
+    def judge(self, case: Case) -> Outcome:
+        return actuation(case) or reaction(case)

@@ -1,0 +1,211 @@
+"""Messages larger than the device can hold: it lives on, also when they wait for it each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.observations import Transport
+from harness.checks.support.behaviour.commands import (
+    ROUNDING,
+    had_time,
+)
+from harness.checks.support.mqtt.commands import (
+    Setting,
+    commanded,
+    patience,
+    setting_of,
+    the_setting,
+)
+from harness.checks.support.mqtt.deliveries import deliveries
+from harness.checks.support.mqtt.disconnects import (
+    returned,
+    settled,
+)
+from harness.checks.support.mqtt.fences import (
+    obeys,
+    obeys_at_last,
+    obeys_between,
+)
+from harness.checks.support.mqtt.sessions import (
+    is_opened,
+    sessions,
+    so_far,
+    tapped,
+)
+from harness.checks.support.mqtt.topics import binding_of
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.schema import same_value
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Act, Connection, Direction, Event, MqttPacket, Point
+from harness.trace.trace import backwards
+from harness.wire import mqtt
+
+Delivered = Seen[mqtt.Publish, MqttPacket]
+
+
+@requirement(
+    "MQTT-DEV-017",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0, EN 303 645",
+    clause="3.1.1: 2.2.3; 5.0: [MQTT-3.1.2-24]; EN 303 645: 5.13-1",
+    level=Level.SHOULD,
+    basis=Basis.DERIVED,
+    purpose="ensure that the IUT survives a message larger than it can hold",
+    stimulus="Publish 4 kB to a command topic, then 64 kB that are retained; command the DUT after each. Cut "
+    "the connection, so that the retained message meets the DUT on its return; command it behind that one",
+    expect="The DUT drops the message, or disconnects; it obeys afterwards. While the message is retained, "
+    "it obeys on the connection on which it met it",
+    ics="MQTT.SUB",
+    needs=(Need.TAP, Need.BROKER),
+    usual_cause="The packet is copied into a fixed buffer without looking at its length; if the message is "
+    "retained, the device meets it again after each restart, for ever.",
+)
+class SurvivesLargeMessages(Check):
+    """A legal command after each large message shows that the device is alive.
+
+    One that crashes again and again obeys in between what the broker kept for it, before the retained
+    message is there again: so what counts in the end is a command that came behind that message.
+    """
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return commanded(profile)
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        setting = the_setting(bench)
+        small, large = _too_large(bench.profile)
+        await bench.mqtt.publish(setting.topic, small, qos=setting.qos)
+        if not await obeys_at_last(bench, setting):
+            return
+        try:
+            await bench.mqtt.publish(setting.topic, large, qos=setting.qos, retain=True)
+            if await obeys_at_last(bench, setting):
+                await settled(bench)
+                bench.tap.drop()
+                await returned(bench)
+                await _obeys_behind(bench, setting, large)
+        finally:
+            # An empty message makes the broker forget the retained one (3.3.1.3).
+            await bench.mqtt.publish(setting.topic, b"", qos=setting.qos, retain=True)
+            await returned(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        small, large = _too_large(case.profile)
+        ours = case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, point=Point.CLIENT)
+        steps = (
+            first(seen.line for seen in ours if seen.what.payload == small),
+            first(seen.line for seen in ours if seen.what.payload == large),
+            first(seen.line for seen in case.acts(Act.DROP_LINK)),
+            first(seen.line for seen in ours if seen.what.retain and not seen.what.payload),
+        )
+        met = [seen for seen in deliveries(case) if seen.what.payload in (small, large)]
+        stages = (
+            (small, f"after a message of {len(small)} bytes"),
+            (large, f"after a message of {len(large)} bytes"),
+            (large, f"while {len(large)} bytes are retained for it"),
+        )
+        setting = setting_of(case.profile)
+        assert setting is not None
+        within = patience(case.profile, setting) + ROUNDING
+        shown: list[Evidence] = []
+        for index, (payload, when) in enumerate(stages):
+            begin = steps[index]
+            end = first(line for line in steps[index + 1 :] if line) or case.window[-1].line + 1
+            here = [
+                seen for seen in met if begin and begin < seen.line < end and seen.what.payload == payload
+            ]
+            if begin is None or not here:
+                if begin is not None and (loss := _gone(case, met)):
+                    return failed(f"the device did not come back {when}", met, loss)
+                return inconclusive("the broker did not deliver the large messages each time", met)
+            obeyed: Sequence[Evidence] | None = obeys_between(case, begin, end, within=within)
+            if index == len(stages) - 1:
+                obeyed = _obeyed_behind(case, here, end)
+                if obeyed is None and not _is_decided(case, here, end):
+                    return inconclusive("no command came behind the message that was retained", met)
+            if obeyed is None:
+                return failed(f"the device obeys no more {when}", met)
+            shown += obeyed
+        return passed(f"{len(small)} and {len(large)} bytes were survived", met, shown)
+
+
+def _behind(case: Case, met: Sequence[Delivered], end: int) -> list[tuple[Delivered, Delivered]]:
+    """Messages that the device met, each with a command that came after it on the same connection."""
+    setting = setting_of(case.profile)
+    assert setting is not None
+    commands = [
+        seen
+        for seen in deliveries(case)
+        if seen.what.topic == setting.topic and setting.value_of(seen.what.payload) is not None
+    ]
+    return [
+        (seen, behind)
+        for seen in met
+        for behind in commands
+        if seen.line < behind.line < end and seen.body.connection == behind.body.connection
+    ]
+
+
+def _obeyed_behind(case: Case, met: Sequence[Delivered], end: int) -> Sequence[Evidence] | None:
+    """A command that came behind the message on its connection, and its effect there."""
+    setting = setting_of(case.profile)
+    assert setting is not None
+    for seen, behind in _behind(case, met, end):
+        value = setting.value_of(behind.what.payload)
+        for report in case.reports(setting.name, Transport.MQTT):
+            body = report.event.body
+            on_it = isinstance(body, MqttPacket) and body.connection == seen.body.connection
+            if on_it and behind.line < report.event.line < end and same_value(report.value, value):
+                return seen, behind, report
+    return None
+
+
+def _is_decided(case: Case, met: Sequence[Delivered], end: int) -> bool:
+    """Whether a command came behind the message, or the device left a connection that it had met it on."""
+    left = {
+        session.number
+        for session in sessions(so_far(case))
+        if session.ended and session.ended.line < end and session.ended.what.by is Direction.FROM_DUT
+    }
+    return bool(_behind(case, met, end)) or any(seen.body.connection in left for seen in met)
+
+
+def _gone(case: Case, met: Sequence[Delivered]) -> Evidence | None:
+    """The end that a device made of its last connection after such a message, not having come back since."""
+    last = first(session for session in reversed(sessions(so_far(case))) if session.accepted)
+    if last is None or last.ended is None or last.ended.what.by is not Direction.FROM_DUT:
+        return None
+    if not any(seen.line < last.ended.line for seen in met):
+        return None
+    return last.ended if had_time(case, last.ended.time, case.profile.behaviour.reconnect) else None
+
+
+def _too_large(profile: Profile) -> tuple[bytes, bytes]:
+    """Two payloads larger than the profile declares, neither of which commands anything."""
+    limit = binding_of(profile).maximum_payload
+    return b"x" * max(4096, limit + 1), b"x" * max(65536, 2 * limit)
+
+
+async def _obeys_behind(bench: Bench, setting: Setting, payload: bytes) -> None:
+    """Command the device behind a retained message; once more when the connection did not last."""
+
+    def meets(event: Event) -> bool:
+        packet = tapped(event, Direction.TO_DUT, mqtt.PacketType.PUBLISH)
+        return isinstance(packet, mqtt.Publish) and packet.payload == payload
+
+    for _ in range(2):
+        opened = _last_opened(bench)
+        within = patience(bench.profile, setting)
+        await bench.until(meets, within=within, since=opened, what="the retained message to be delivered")
+        if await obeys(bench, setting) and _last_opened(bench) == opened:
+            return
+        await returned(bench)
+
+
+def _last_opened(bench: Bench) -> int:
+    """The line at which the device's newest connection was opened."""
+    opened = (event.line for event, _ in backwards(bench.trace, Connection) if is_opened(event))
+    return next(opened, 0)

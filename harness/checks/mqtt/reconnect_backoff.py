@@ -1,0 +1,296 @@
+"""Coming back when the broker does not let the device in: it comes again and again, but ever less often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.support.mqtt.disconnects import (
+    RECONNECT,
+    connected,
+    ensure_loss,
+    is_act,
+    returned,
+    settled,
+    wake,
+)
+from harness.checks.support.mqtt.sessions import (
+    sessions,
+    so_far,
+)
+from harness.checks.support.mqtt.topics import binding_of
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Act, Connection, ConnectionChange, Direction, Event, Point, Refusal, Stimulus
+from harness.wire import mqtt
+
+LONG = 10  # times the first pause, after which a session surely held
+TOLERANCE = 0.5  # seconds that connecting may take, and its way to the tap
+
+
+@requirement(
+    "PROFILE-06",
+    area=Area.MQTT,
+    standard="profile",
+    clause="bindings.mqtt.reconnect",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that the IUT tries to come back after a loss within the pauses that its profile declares",
+    stimulus="Cut the connection; every other loss of the run counts, too",
+    expect="The first attempt after a session that held comes within `first`, each other one within "
+    "`maximum` of the end of the connection before",
+    ics="MQTT.CLIENT",
+    needs=(Need.TAP,),
+    usual_cause="After some failures, or a special one, the client gives up until it is restarted.",
+)
+class ComesBackInTime(Check):
+    """Measures from the end of each connection to the next attempt."""
+
+    def subjects(self, profile: Profile) -> Iterable[Subject]:
+        return (Subject(),) if binding_of(profile).sleep is None else ()
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await ensure_loss(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        seen, limits = so_far(case), binding_of(case.profile).reconnect
+        downs = seen.acts(Act.STOP, Act.KILL)
+        found, shown = sessions(seen), list[Evidence]()
+        for index, lost in enumerate(found):
+            if lost.ended is None:
+                continue
+            if any(lost.opened.line < down.line < lost.ended.line for down in downs):
+                continue
+            following = found[index + 1].opened if index + 1 < len(found) else None
+            until = following or seen.window[-1]
+            # What came after the power was cut is no attempt; that none came until then counts all the same.
+            cut = next((down for down in downs if lost.ended.line < down.line < until.line), None)
+            if cut is not None:
+                following, until = None, cut.event
+            # What ended sooner may count as an attempt that failed, after which the pauses grow.
+            held = lost.accepted and lost.ended.time - lost.accepted.time >= LONG * limits.first
+            limit, pause = limits.first if held else limits.maximum, until.time - lost.ended.time
+            if pause > limit + TOLERANCE:
+                word = "came after" if following else "had not come for"
+                return failed(f"the next attempt {word} {pause:.1f} s, not {limit:g} s", lost.ended, until)
+            if following:
+                shown += [lost.ended, following]
+        if not shown:
+            return inconclusive("no connection was lost")
+        return passed(f"{len(shown) // 2} times it tried to come back in time", shown)
+
+
+AT_ONCE = 0.5  # seconds within which an attempt was made without a pause
+ROUNDS = (2, 4)  # connections turned away; the second round only where the first does not show growth
+GROWTH = 2.0  # by this factor a later pause has to be longer than the first …
+FULL_GROWN = 0.5  # share of the declared maximum from which on no further growth is asked for
+BEYOND_FIRST = 1.5  # … or by this one longer than the declared pause before the first attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Attempts of the device while it was turned away, and the one by which it was let in."""
+
+    how: str | None  # the first way in which it was turned away
+    pauses: Sequence[float]  # seconds from the end of a connection to the next attempt, or to being operated
+    events: Sequence[Event]  # the openings and ends of the connections
+
+    def grows(self, profile: Profile) -> bool:
+        """Whether the pauses grow, chance allowed for, or are as long as they may become."""
+        declared = binding_of(profile).reconnect
+        if max(self.pauses[1:], default=0.0) >= FULL_GROWN * declared.maximum:
+            return True
+        # The first attempt may be made at once: the pause after it is not yet one that has grown.
+        grown = self.pauses[1:] if self.pauses and self.pauses[0] < AT_ONCE else self.pauses
+        if len(grown) < 2:
+            return False
+        beginning, longest = grown[0], max(grown[1:])
+        return longest >= GROWTH * beginning or beginning <= BEYOND_FIRST * declared.first < longest
+
+    @property
+    def text(self) -> str:
+        """The pauses for people, without those that were none."""
+        shown = [f"{pause:.1f}" for pause in self.pauses if pause >= 0.05] or ["0.0"]
+        return ", ".join(shown) + " s"
+
+
+async def turn_away(bench: Bench, *how: tuple[Refusal, int]) -> bool:
+    """Cut the connection, turn the next ones away in these ways in turn, then take the device again.
+
+    Where its pauses do not grow, once more and longer: random pauses may hide growth for a while. Returns
+    whether the device came back each time.
+    """
+    for attempts in ROUNDS:
+        await connected(bench)
+        await settled(bench)
+        begin = bench.mark()
+        is_back = await _turn_away(bench, [how[index % len(how)] for index in range(attempts)])
+        if not is_back:
+            return False
+        if any(series.grows(bench.profile) for series in series_of(bench.trace[begin:])):
+            break
+    return True
+
+
+async def _turn_away(bench: Bench, how: Sequence[tuple[Refusal, int]]) -> bool:
+    bench.tap.refuse(*how[0])
+    if bench.tap.connected:
+        bench.tap.drop()
+    since = bench.mark()
+    if binding_of(bench.profile).sleep is not None:
+        await wake(bench)
+    for following in (*how[1:], None):
+        ended = await bench.until(
+            _is_turned_away,
+            within=2 * binding_of(bench.profile).reconnect.maximum,
+            since=since,
+            imposed_by=RECONNECT,
+            what="the next attempt to connect",
+        )
+        if ended is None:
+            break
+        since = ended.line
+        if following is not None:
+            bench.tap.refuse(*following)
+    bench.tap.accept()
+    return await returned(bench)
+
+
+def series_of(events: Sequence[Event]) -> list[Series]:
+    """The series of attempts, each from the first refusal on until the device was let in.
+
+    A sleeping device is operated, to wake it: its own pause ends there, however soon it comes.
+    """
+    found: list[Series] = []
+    pauses: list[float] = []
+    shown: list[Event] = []
+    ended: Event | None = None
+    operated: float | None = None  # when, since the last connection ended
+    refusing = inside = False
+    for event in events:
+        body = event.body
+        if isinstance(body, Stimulus) and body.act is Act.REFUSE:
+            if not inside:
+                ended, operated, pauses, shown = None, None, [], []
+                found.append(Series(body.name, pauses, shown))
+            refusing = inside = True
+        elif is_act(event, Act.ACCEPT):
+            refusing = False
+        elif is_act(event, Act.LOCAL) and operated is None:
+            operated = event.time
+        elif inside and isinstance(body, Connection) and body.point is Point.TAP:
+            if body.change is not ConnectionChange.OPENED:
+                ended, operated = event, None
+                continue
+            if ended is not None:
+                pauses.append((event.time if operated is None else operated) - ended.time)
+                shown += [ended, event]
+            inside = refusing
+    return found
+
+
+def _is_turned_away(event: Event) -> bool:
+    body = event.body
+    return (
+        isinstance(body, Connection)
+        and body.point is Point.TAP
+        and body.change is not ConnectionChange.OPENED
+        and body.by is Direction.TO_DUT
+    )
+
+
+def backed_off(case: Case) -> Outcome:
+    """Whether the device came again ever less often, however it was turned away, and came back in the end."""
+    kinds: dict[str | None, list[Series]] = {}
+    for series in series_of(case.window):
+        kinds.setdefault(series.how, []).append(series)
+    accepted = first(reversed(case.acts(Act.ACCEPT)))
+    if not kinds or accepted is None:
+        return inconclusive("the device was not turned away")
+    after = [each for each in sessions(case) if each.opened.line > accepted.line]
+    back = first(after, lambda session: session.accepted is not None)
+    if back is None:
+        return failed("the device did not come back when it was let in", accepted)
+    shown: list[Evidence] = []
+    texts = []
+    for how, found in kinds.items():
+        grown = first(found, lambda series: series.grows(case.profile))
+        if not found[-1].pauses:
+            return failed(f"the device did not try again after {_words(how)}", case.acts(Act.REFUSE))
+        if grown is None:
+            pauses = found[-1].text
+            return failed(f"the pauses do not grow after {_words(how)}: {pauses}", found[-1].events)
+        texts.append(f"{grown.text} after {_words(how)}")
+        shown += grown.events
+    return passed(f"pauses between its attempts: {'; '.join(texts)}", shown, back.opened)
+
+
+def _words(how: str | None) -> str:
+    return {"reset": "connections that are reset", "kick": "sessions that end at once"}.get(
+        how or "", "refused connections"
+    )
+
+
+@requirement(
+    "MQTT-DEV-022",
+    area=Area.MQTT,
+    standard="MQTT 3.1.1 + 5.0",
+    clause="3.1.1: [MQTT-3.2.2-5], table 3.1; 5.0: [MQTT-3.2.2-7]",
+    level=Level.SHOULD,
+    basis=Basis.DERIVED,
+    purpose="ensure that the IUT, when its CONNECT is refused, neither hammers the broker nor goes on as if "
+    "it were connected",
+    stimulus="Answer the next CONNECT packets with the return codes 3 (server unavailable) and 5 (not "
+    "authorized) in turn, then let the DUT in; one that sleeps is operated",
+    expect="Nothing but CONNECT on a refused connection; growing pauses between the attempts; it comes back",
+    ics="MQTT.CLIENT",
+    needs=(Need.TAP,),
+    usual_cause="The return code is not looked at: an open TCP connection counts as being connected, and its "
+    "end as a reason to connect again at once.",
+)
+class RefusedConnection(Check):
+    """Turns the device away by CONNACK."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        await turn_away(bench, (Refusal.CONNACK, 3), (Refusal.CONNACK, 5))
+
+    def judge(self, case: Case) -> Outcome:
+        for session in sessions(case):
+            refusals = [seen for seen in session.received(mqtt.Connack) if seen.what.code]
+            # What a client sends before it has CONNACK is its right (3.1.4); behind it nothing may come.
+            early = [seen for seen in session.sent(mqtt.Packet) if refusals and seen.line < refusals[0].line]
+            late = [seen for seen in session.sent(mqtt.Packet) if refusals and seen.line > refusals[0].line]
+            if late and len(early) == 1:
+                return failed("the device goes on after its CONNECT was refused", refusals[0], late)
+        return backed_off(case)
+
+
+@requirement(
+    "MQTT-DEV-023",
+    area=Area.MQTT,
+    standard="EN 303 645 / good practice",
+    clause="EN 303 645 5.9-3, TS 103 701 TC 5.9-3-2",
+    level=Level.SHOULD,
+    purpose="ensure that the IUT comes back with growing, random pauses after it has lost the broker, also "
+    "when each session is ended at once",
+    stimulus="Reset the next connections, then let the DUT in; later accept the next ones, but end them at "
+    "once; a DUT that sleeps is operated before and after",
+    expect="Growing pauses between the attempts; the DUT comes back when it is let in",
+    ics="MQTT.CLIENT",
+    needs=(Need.TAP,),
+    usual_cause="A fixed pause of a second; or each CONNACK sets the pause back, so that a device that "
+    "is thrown out at once hammers the broker.",
+)
+class BacksOff(Check):
+    """Turns the device away in two ways, one after the other."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        if await turn_away(bench, (Refusal.RESET, 0)):
+            await turn_away(bench, (Refusal.KICK, 0))
+
+    def judge(self, case: Case) -> Outcome:
+        return backed_off(case)

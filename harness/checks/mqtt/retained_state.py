@@ -1,0 +1,174 @@
+"""What the broker keeps of the device for those who come later."""
+
+from __future__ import annotations
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.mqtt.reconnect import (
+    kept_topics,
+    told_again,
+)
+from harness.checks.payloads import decode_mqtt
+from harness.checks.support.mqtt.commands import (
+    command,
+    present_value,
+    setting_of,
+)
+from harness.checks.support.mqtt.disconnects import (
+    connected,
+    publishes,
+    telling_control,
+)
+from harness.checks.support.mqtt.sessions import so_far
+from harness.checks.support.mqtt.topics import (
+    binding_of,
+    late_subscribers,
+    readings,
+    retained,
+    subscribe_late,
+)
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.schema import same_value
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Direction, Event, MqttPacket, Point
+from harness.wire import mqtt
+
+RELAY = 2.0  # seconds for the broker to pass a message on to us
+
+Message = Seen[mqtt.Publish, MqttPacket]
+
+
+def passing_topics(profile: Profile) -> set[str]:
+    """The topics of which the broker is to keep nothing: most events, and some states."""
+    every = list(readings(profile))
+    return {each.topic for each in every} - {each.topic for each in every if each.retain}
+
+
+async def change_state(bench: Bench) -> None:
+    """Make the device report a new state; the broker has it when this returns."""
+    setting = setting_of(bench.profile)
+    if setting is None:
+        return
+    bound = setting.bound
+
+    def relayed(event: Event) -> bool:
+        body = event.body
+        if not isinstance(body, MqttPacket) or body.point is not Point.CLIENT:
+            return False
+        packet = mqtt.decode(body.raw, body.level)
+        if body.direction is not Direction.FROM_DUT or not isinstance(packet, mqtt.Publish):
+            return False
+        # An earlier state may still be on its way.
+        told = decode_mqtt(packet.payload, bound.member, bound.values)
+        return packet.topic == bound.state and same_value(told, value)
+
+    (value,) = setting.others(await present_value(bench, setting), 1)
+    since = bench.mark()
+    await command(bench, setting, value)
+    await bench.until(relayed, within=RELAY, since=since, what="the new state to come from the broker")
+
+
+async def tell_event(bench: Bench) -> None:
+    """Operate the device so that it tells an event, and operate back what that toggles."""
+    control, binding = telling_control(bench), binding_of(bench.profile)
+    if control is None:
+        return
+    effects = bench.profile.controls[control].effects
+    topic = next(binding.events[effect.event].topic for effect in effects if effect.event in binding.events)
+    for _ in range(2 if any(effect.toggle for effect in effects) else 1):
+        since = bench.mark()
+        await bench.local.operate(control)
+        await bench.until(
+            publishes(topic),
+            within=2 * bench.profile.behaviour.report_local,
+            since=since,
+            what="the event to be told",
+        )
+
+
+@requirement(
+    "PROFILE-02",
+    area=Area.MQTT,
+    standard="profile",
+    clause="bindings.mqtt: retain",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that the broker keeps what the profile says for those who come later, and nothing else",
+    stimulus="Command a setting and operate a control, where the device has any; then let a new client "
+    "subscribe to all topics of the device",
+    expect="The new client gets the latest message of every topic that is declared as retained; nothing is "
+    "published with the retain flag to the others, the events above all",
+    ics="MQTT.CLIENT",
+    needs=(Need.BROKER,),
+    usual_cause="States are retained at start-up and their changes are not, so that newcomers see an old "
+    "state; or one publish function retains everything, and yesterday's key press is told to every newcomer.",
+)
+class KeptAsDeclared(Check):
+    """Compares what a late subscriber gets with what the device published last."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        if bench.offers(Need.TAP):
+            await connected(bench)
+        await change_state(bench)
+        await tell_event(bench)
+        if bench.offers(Need.TAP):
+            await told_again(bench, since=0)
+        await subscribe_late(bench)
+
+    def judge(self, case: Case) -> Outcome:
+        kept, passing, found = kept_topics(case.profile), passing_topics(case.profile), retained(case)
+        published = so_far(case).mqtt(mqtt.Publish)
+        for seen in published:
+            if seen.what.topic in passing and seen.what.retain:
+                return failed(f"{seen.what.topic} is published with the retain flag", seen)
+        late = late_subscribers(case)
+        if not late:
+            return inconclusive("no new client got all that the broker keeps")
+        for topic in sorted(kept - found.keys()):
+            told = [seen for seen in published if seen.what.topic == topic]
+            if not told and binding_of(case.profile).sleep is not None:
+                return inconclusive(f"the device did not publish {topic} while it was awake", late)
+            return failed(f"a late subscriber gets nothing of {topic}", told[-1:], late)
+        for topic in sorted(passing & found.keys()):
+            return inconclusive(
+                f"something is retained on {topic}, and not by what was seen of the device; clear it",
+                found[topic],
+            )
+        for topic in sorted(kept):
+            current = _current(case, topic)
+            if current and found[topic].what.payload not in {seen.what.payload for seen in current}:
+                return failed(f"a late subscriber gets an old message of {topic}", current[-1], found[topic])
+        fleeting = [seen for seen in published if seen.what.topic in passing]
+        shown: list[Evidence] = [*(found[topic] for topic in sorted(kept)), *fleeting[-1:]]
+        if not shown:
+            return inconclusive("the device published nothing, and nothing of it has to be retained", late)
+        return passed(f"{len(kept)} topics are retained, and {len(passing)} are not, as declared", shown)
+
+
+def _current(case: Case, topic: str) -> list[Message]:
+    """The messages of which any may be the latest to a late subscriber.
+
+    The first is the last one that the broker had passed on before the subscription, the others came later.
+    """
+    late = late_subscribers(case)
+    run, newcomers = so_far(case), {seen.what.connection for seen in late}
+    relayed = [
+        seen
+        for seen in run.mqtt(mqtt.Publish, point=Point.CLIENT)
+        if seen.what.topic == topic and seen.body.connection not in newcomers
+    ]
+    known = first(reversed(relayed), lambda seen: seen.line < late[0].line)
+    if not case.offers(Need.TAP):
+        later = [seen for seen in relayed if seen.line > late[0].line]
+        return [known, *later] if known else later
+    told = [seen for seen in run.mqtt(mqtt.Publish) if seen.what.topic == topic]
+    if known is None:
+        return told
+    same = [
+        at
+        for at, seen in enumerate(told)
+        if seen.line < known.line and seen.what.payload == known.what.payload
+    ]
+    return told[same[-1] :] if same else told

@@ -1,0 +1,391 @@
+"""Starts of the board: how long they take, what they keep, and a power cut at the worst moment."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.payloads import json_text
+from harness.checks.support.behaviour.arrange import arranged
+from harness.checks.support.behaviour.commands import had_time
+from harness.checks.support.behaviour.outages import (
+    compare,
+    cut_power,
+    hear_again,
+    settings,
+)
+from harness.checks.support.behaviour.transports import open_writers
+from harness.checks.support.behaviour.trial_values import other_value
+from harness.checks.support.serial.board import (
+    UNREADABLE,
+    Told,
+    answers,
+    ask,
+    binding_of,
+    boots,
+    fresh_reports,
+    good,
+    hear_boot,
+    is_start,
+    is_understood,
+    line_of,
+    reboot,
+    require_network,
+    shown_start,
+    starts_board,
+    value_of,
+)
+from harness.checks.support.serial.settings import (
+    change_settings,
+    shown_settings,
+)
+from harness.model.affordance import PowerUp
+from harness.model.base import Value
+from harness.model.bindings.serial import SerialCommand
+from harness.model.bindings.serial_log import (
+    tells_boot,
+    tells_ready,
+)
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import Act, Direction, Event, Point, Stimulus
+from harness.wire import (
+    coap,
+    mqtt,
+)
+
+CUTS = 4
+"""Power cuts for one property: at once, and at moments up to the settle time."""
+
+RESOLUTION = 0.25  # seconds between two questions whether it is up
+ATTEMPTS = 3  # boot times that are waited for one that comes late
+
+
+@requirement(
+    "SERIAL-07",
+    area=Area.SERIAL,
+    standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
+    clause="5.9-2, TC 5.9-2-2; profile: properties.*.power_up",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that a loss of power during a write leaves the old value or the new one, never a third",
+    stimulus="Command another value and cut the power right after it, and at random moments of the settle "
+    "time; give it power again, and ask the board and the network",
+    expect="Both tell the value before the command or the commanded one; where power_up says default, that",
+    ics="SERIAL.READ & DEV.ACTUATOR",
+    needs=(Need.SERIAL, Need.POWER),
+    usual_cause="The record in flash is overwritten in place: when the power fails in the middle, half of it "
+    "is old and half of it new, and no checksum tells.",
+)
+class PowerCutDuringWrite(Check):
+    """Each writable property that the board tells."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        binding = binding_of(profile)
+        return [Subject(name) for name in settings(profile) if binding.can_read(name)]
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        name = subject.name or ""
+        transports = open_writers(bench, name)
+        if not transports:
+            raise CannotStimulateError(f"this bench has no transport to command {name}")
+        async with arranged(bench, transports[0]) as arranger:
+            for cut in range(CUTS):
+                value = await other_value(bench, arranger, name)
+                await ask(bench, SerialCommand.READ_STATE, name)
+                await bench.write(name, value, transport=transports[0].value)
+                if cut:
+                    moment = bench.random.uniform(0, bench.profile.settle(name))
+                    what = "the moment at which the power fails"
+                    await bench.until(lambda _: False, within=moment, imposed_by="profile: settle", what=what)
+                since = bench.mark()
+                await cut_power(bench)
+                await hear_boot(bench, since)
+                await hear_again(bench, since)
+                await ask(bench, SerialCommand.READ_STATE, name)
+                await arranger.look()
+
+    def judge(self, case: Case) -> Outcome:
+        name = case.subject.name or ""
+        told = good(answers(case, SerialCommand.READ_STATE, name))
+        evidence: list[Evidence] = []
+        for cut in case.acts(Act.KILL):
+            write = _write_before(case, name, cut.line)
+            start = first(case.acts(Act.START), lambda act, cut=cut: act.line > cut.line)  # type: ignore[misc]
+            if write is None or start is None:
+                continue
+            before = [each for each in told if each.line < write.line]
+            after = first(told, lambda each, start=start: each.line > start.line)  # type: ignore[misc]
+            if not before or after is None:
+                continue
+            allowed = _allowed(case, name, before[-1].value, value_of(write))
+            outcome = self._third_value(case, name, allowed, start.line, after)
+            if outcome is not None:
+                return outcome
+            evidence += [write, cut, after.event]
+        if not evidence:
+            return inconclusive(f"the power was not cut right after a command for {name}")
+        return passed(
+            f"{name} was the old value or the new one after {len(evidence) // 3} power cuts", evidence
+        )
+
+    def _third_value(
+        self, case: Case, name: str, allowed: list[Value], start: int, after: Told
+    ) -> Outcome | None:
+        """The failure, if the board or the network tell a value that is none of those allowed."""
+        schema = case.profile.properties[name]
+        shown = " or ".join(json_text(value) or "null" for value in allowed[:2])
+        if not any(schema.agrees(after.value, value) for value in allowed):
+            text = f"after the power cut the board shows {name} = {after.text}, neither {shown}"
+            return failed(text, case.window[start - case.window[0].line], after.event)
+        end = next((act.line for act in case.acts(Act.WRITE, Act.KILL) if act.line > start), None)
+        for report in fresh_reports(case, name):
+            line = report.event.line
+            if line <= start or (end is not None and line >= end) or report.problem is not None:
+                continue
+            if any(schema.agrees(report.value, value) for value in allowed):
+                continue
+            text = (
+                f"after the power cut the network tells {name} = {json_text(report.value)}, neither {shown}"
+            )
+            return failed(text, case.window[start - case.window[0].line], report)
+        return None
+
+
+def _write_before(case: Case, name: str, line: int) -> Seen[Stimulus, Stimulus] | None:
+    """The command for a property right before a line, with no other start of the board in between."""
+    for act in reversed(case.acts()):
+        if act.line >= line:
+            continue
+        if act.what.act is Act.WRITE and act.what.name == name:
+            return act
+        if starts_board(act.what) or act.what.act in (Act.WRITE, Act.LOCAL, Act.KILL):
+            return None
+    return None
+
+
+def _allowed(case: Case, name: str, before: Value, commanded: Value) -> list[Value]:
+    schema = case.profile.properties[name]
+    is_default = schema.power_up is PowerUp.DEFAULT and schema.default is not None
+    return [before, commanded, *([schema.default] if is_default else [])]
+
+
+@requirement(
+    "SERIAL-08",
+    area=Area.SERIAL,
+    standard="profile",
+    clause="properties.*.power_up",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that a reboot keeps or resets each setting as declared, on the board and on the network",
+    stimulus="Put the settings to other values, reboot by the console, and ask the board and the network",
+    expect="Each setting is as power_up declares, on both sides",
+    ics="SERIAL.REBOOT & SERIAL.READ & DEV.ACTUATOR",
+    needs=(Need.SERIAL,),
+    usual_cause="Settings are written to flash minutes after they change; or the network module remembers "
+    "the state of before, and the main controller has started with its own.",
+)
+class RebootKeepsState(Check):
+    """All settings at once, one reboot."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        async with arranged(bench) as arranger:
+            await change_settings(bench, arranger)
+            for name in shown_settings(bench.profile):
+                await ask(bench, SerialCommand.READ_STATE, name)
+            since = await reboot(bench)
+            await hear_again(bench, since)
+            for name in shown_settings(bench.profile):
+                await ask(bench, SerialCommand.READ_STATE, name)
+
+    def judge(self, case: Case) -> Outcome:
+        act = first(case.acts(Act.REBOOT))
+        if act is None:
+            return inconclusive("the board was not rebooted")
+        evidence: list[Evidence] = []
+        fell_back = False  # to a default, which only a start does
+        for name in shown_settings(case.profile):
+            told = good(answers(case, SerialCommand.READ_STATE, name))
+            before = [each for each in told if each.line < act.line]
+            after = first(told, lambda each: each.line > act.line)
+            if not before or after is None:
+                continue
+            expected = after_power(case.profile, name, before[-1].value)
+            if not case.profile.properties[name].agrees(after.value, expected):
+                return failed(
+                    f"the board showed {name} = {before[-1].text} before the reboot and {after.text} after "
+                    f"it, not {json_text(expected)}",
+                    before[-1].event,
+                    act,
+                    after.event,
+                )
+            evidence += [before[-1].event, after.event]
+            fell_back = fell_back or not case.profile.properties[name].agrees(before[-1].value, expected)
+        on_network = compare(
+            case, act.line, act.line, lambda name, value: after_power(case.profile, name, value), "the reboot"
+        )
+        if on_network.verdict == "fail" or not evidence:
+            return on_network
+        if not fell_back and shown_start(case, case.window, act.line) is None:
+            return inconclusive("nothing shows that the board really started anew", act)
+        return passed(f"{len(evidence) // 2} settings are as declared after a reboot", act, evidence)
+
+
+def after_power(profile: Profile, name: str, before: Value) -> Value:
+    """What a property should be after a new start, as the profile says."""
+    schema = profile.properties[name]
+    has_default = schema.power_up is PowerUp.DEFAULT and schema.default is not None
+    return schema.default if has_default else before
+
+
+@requirement(
+    "SERIAL-09",
+    area=Area.SERIAL,
+    standard="profile",
+    clause="behaviour.boot",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that the device is on the network again within the declared time after a start",
+    stimulus="Reboot by the console, and wait for the device on its networks",
+    expect="It is connected and subscribed over MQTT, and answers over CoAP, within behaviour.boot",
+    ics="SERIAL.REBOOT & (MQTT.CLIENT | COAP.SERVER)",
+    needs=(Need.SERIAL,),
+    usual_cause="The firmware waits for the time server, for a cloud, or for its log to be written before it "
+    "opens its connections.",
+)
+class BootTime(Check):
+    """From the command to the first sign on each network."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        require_network(bench)
+        binding, since = binding_of(bench.profile), bench.mark()
+        limit = ATTEMPTS * bench.profile.behaviour.boot
+        deadline = bench.now + limit
+        await ask(bench, SerialCommand.REBOOT)
+        what = "the board to start anew"
+        if not await bench.until(
+            lambda event: is_start(binding, event), within=limit, since=since, what=what
+        ):
+            raise CannotStimulateError("nothing shows that the board started anew")
+        if bench.offers(Need.COAP):
+            await _ping_until(bench, deadline)
+        if not await bench.ready(within=max(deadline - bench.now, 0.0)):
+            raise CannotStimulateError("the device did not come back to the network")
+
+    def judge(self, case: Case) -> Outcome:
+        act, limit = first(case.acts(Act.REBOOT)), case.profile.behaviour.boot
+        if act is None:
+            return inconclusive("the board was not rebooted")
+        signs = _signs_of_life(case, act.line)
+        if not signs:
+            return inconclusive("nothing showed that the device was back on the network", act)
+        for network, event in signs.items():
+            # Over CoAP it is asked again and again; what lies between two questions, nobody knows.
+            if event.time - act.time > limit + (RESOLUTION if network == "CoAP" else 0.0):
+                took = event.time - act.time
+                return failed(f"it was back on {network} after {took:.3g} s, not {limit:g} s", act, event)
+        times = ", ".join(
+            f"{network} after {event.time - act.time:.3g} s" for network, event in signs.items()
+        )
+        return passed(f"back on {times}", act, list(signs.values()))
+
+
+async def _ping_until(bench: Bench, deadline: float) -> None:
+    """Ping the device at short intervals until it answers."""
+    endpoint = await bench.coap.endpoint()
+    while bench.now < deadline:
+        mid = bench.coap.next_mid()
+        endpoint.send(coap.encode(coap.empty(coap.Type.CON, mid)), "is it up?")
+        if await endpoint.receive(partial(_answers, mid=mid), within=RESOLUTION):
+            break
+    endpoint.close()
+
+
+def _answers(message: coap.Message, mid: int) -> bool:
+    return message.mid == mid
+
+
+def _signs_of_life(case: Case, line: int) -> dict[str, Event]:
+    """The first event after a reboot that shows the device back, for each network that was watched."""
+    found: dict[str, Event] = {}
+    point = Point.TAP if case.offers(Need.TAP) else Point.CLIENT
+    connects = case.mqtt(mqtt.Connect, point=Point.TAP) if point is Point.TAP else []
+    connect = first(connects, lambda seen: seen.line > line)
+    if connect is not None:
+        subacks = case.mqtt(mqtt.Suback, direction=Direction.TO_DUT)
+        subscribed = first(subacks, lambda seen: seen.line > connect.line)
+        found["MQTT"] = subscribed.event if subscribed is not None else connect.event
+    started = shown_start(case, case.window, line)
+    if started is not None and case.offers(Need.COAP):
+        answer = first(case.coap(), lambda seen: seen.line > started.line)
+        if answer is not None:
+            found["CoAP"] = answer.event
+    return found
+
+
+@requirement(
+    "SERIAL-10",
+    area=Area.SERIAL,
+    standard="profile",
+    clause="bindings.serial.patterns.ready; behaviour.boot",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that a reboot starts the board anew, once, and that it says when it is ready",
+    stimulus="Reboot by the console",
+    expect="One start is printed, and that the board is ready, within behaviour.boot",
+    ics="SERIAL.REBOOT & SERIAL.READY",
+    needs=(Need.SERIAL,),
+    usual_cause="The reboot command restarts the application only, and leaves the peripherals as they were; "
+    "or the board starts twice because its watchdog runs on through the boot loader.",
+)
+class RebootReboots(Check):
+    """What test benches rely on."""
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        binding, since = binding_of(bench.profile), bench.mark()
+        await ask(bench, SerialCommand.REBOOT)
+        limit = bench.profile.behaviour.boot
+        ready = await bench.serial.line(lambda line: tells_ready(binding, line), within=limit, since=since)
+        if ready is not None:
+            await bench.until(
+                lambda event: tells_boot(binding, line_of(event) or ""),
+                within=limit,
+                since=ready.line,
+                imposed_by="profile: behaviour.boot",
+                what="no second start",
+            )
+        await bench.ready()
+
+    def judge(self, case: Case) -> Outcome:
+        act, binding = first(case.acts(Act.REBOOT)), binding_of(case.profile)
+        if act is None:
+            return inconclusive("the board was not rebooted")
+        starts = [event for event in boots(case, case.window) if event.line > act.line]
+        ready = first(
+            case.window,
+            lambda event: event.line > act.line and tells_ready(binding, line_of(event) or ""),
+        )
+        limit = case.profile.behaviour.boot
+        if ready is None:
+            if not had_time(case, act.time, limit):
+                return inconclusive("the board was not watched for its boot time", act)
+            if not is_understood(case):
+                return inconclusive(UNREADABLE, act)
+            return failed(f"the board did not say within {limit:g} s that it is ready", act, starts)
+        if ready.time - act.time > limit:
+            return failed(
+                f"the board was ready after {ready.time - act.time:.3g} s, not {limit:g} s", act, ready
+            )
+        if len(starts) > 1:
+            return failed(f"the board started {len(starts)} times for one reboot", act, starts)
+        if not starts and _tells_boots(case.profile):
+            return failed("the board says that it is ready, and did not start anew", act, ready)
+        return passed("it started once and said that it is ready", act, starts, ready)
+
+
+def _tells_boots(profile: Profile) -> bool:
+    """Whether the profile says what a start looks like."""
+    return bool(binding_of(profile).patterns.boot)

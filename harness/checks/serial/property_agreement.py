@@ -1,0 +1,351 @@
+"""Two witnesses of one state: what the network says, and what the board says."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.catalogue import Check, requirement
+from harness.checks.observations import Transport
+from harness.checks.payloads import json_text
+from harness.checks.support.behaviour.arrange import (
+    Arranger,
+    arranged,
+)
+from harness.checks.support.behaviour.commands import ROUNDING
+from harness.checks.support.behaviour.local_operation import (
+    free_sensor,
+    is_measured,
+    moved_by,
+    points,
+    readers_of_control,
+    told_in_time,
+    unlock,
+)
+from harness.checks.support.behaviour.transports import (
+    each,
+    name_of,
+    readers_of,
+    transport_of,
+    writable_subjects,
+    writers_of,
+)
+from harness.checks.support.behaviour.trial_values import other_value
+from harness.checks.support.serial.board import (
+    Told,
+    answers,
+    ask,
+    binding_of,
+    board_shows,
+    good,
+    require_transport,
+    until_reported,
+    value_of,
+)
+from harness.model.base import Value
+from harness.model.bindings.serial import SerialCommand
+from harness.model.profile import Profile
+from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.schema import same_value
+from harness.model.verdict import Outcome, Subject, Verdict
+from harness.trace.events import Act, Stimulus
+
+PRESSES = 2  # at most: after a change that the network was not told, the first one may undo it
+
+
+@requirement(
+    "SERIAL-01",
+    area=Area.SERIAL,
+    standard="W3C WoT TD 1.1 and the profile",
+    clause="observeproperty; profile: controls, behaviour.report_local",
+    level=Level.MUST,
+    basis=Basis.DERIVED,
+    purpose="ensure that what a key does at the board is reported on the network within its deadline",
+    stimulus="Press each key by the console, and ask the board what came of it; press it once more where the "
+    "network told that already before",
+    expect="The network reports, within behaviour.report_local, the state that the board itself shows",
+    ics="SERIAL.PRESS & SERIAL.READ",
+    needs=(Need.SERIAL,),
+    usual_cause="State is published by the handler of network commands; the routine that reads the keys sets "
+    "the relay and nothing else.",
+)
+class KeyAtTheBoard(Check):
+    """The effect is taken from the board, not from the profile: only the report is judged."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        binding = profile.bindings.serial
+        keys = [
+            name
+            for name in profile.controls
+            if binding is not None and binding.can_press(name) and _seen_on_board(profile, name)
+        ]
+        return each(keys, lambda name: readers_of_control(profile, name))
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        control = name_of(subject)
+        transport = transport_of(readers_of_control(bench.profile, control), subject)
+        require_transport(bench, transport)
+        if transport is Transport.COAP:
+            await bench.watch()
+        async with arranged(bench, transport) as arranger:
+            await _believe_board(bench, arranger, control)
+            await unlock(arranger, bench.profile, control)
+            for _ in range(PRESSES):
+                if await _press(bench, control, transport):
+                    break
+
+    def judge(self, case: Case) -> Outcome:
+        control = name_of(case.subject)
+        transport = transport_of(readers_of_control(case.profile, control), case.subject)
+        undecided = inconclusive(f"{control} was not pressed over the serial line")
+        for number, act in enumerate(_judged_presses(case, control)):
+            outcome = self._judge_press(case, control, transport, act)
+            if outcome.verdict is not Verdict.INCONCLUSIVE:
+                return outcome
+            undecided = undecided if number else outcome
+        return undecided
+
+    def _judge_press(
+        self, case: Case, control: str, transport: Transport, act: Seen[Stimulus, Stimulus]
+    ) -> Outcome:
+        evidence: list[Evidence] = [act]
+        for name in _seen_on_board(case.profile, control):
+            if transport not in readers_of(case.profile, name):
+                continue
+            told = good(answers(case, SerialCommand.READ_STATE, name))
+            before = [each for each in told if each.line < act.line]
+            after = [each for each in told if each.line > act.line]
+            if not before or not after:
+                return inconclusive(
+                    f"the board did not tell {name} before and after {control} was pressed", act
+                )
+            if same_value(before[-1].value, after[0].value):
+                return inconclusive(f"{control} did not change {name}: the board shows {after[0].text}", act)
+            known = case.known(name, act.line, transport)
+            if known is not None and case.profile.properties[name].agrees(known.value, after[0].value):
+                text = f"{transport} told {name} = {after[0].text} already before {control} was pressed"
+                return inconclusive(text, known, act)
+            outcome = told_in_time(case, name, after[0].value, transport, act)
+            if isinstance(outcome, Outcome):
+                return outcome
+            evidence += [after[0].event, outcome]
+        return passed(f"what {control} did at the board was reported over {transport}", evidence)
+
+
+def _seen_on_board(profile: Profile, control: str) -> list[str]:
+    """The properties that a control moves and the board tells."""
+    binding = binding_of(profile)
+    moved = [effect.property_ or "" for effect in moved_by(profile.controls[control])]
+    return [name for name in moved if binding.can_read(name)]
+
+
+async def _believe_board(bench: Bench, arranger: Arranger, control: str) -> None:
+    """Where network and board disagree on what matters to a key, it is the board that the key obeys."""
+    declared, binding = bench.profile.controls[control], binding_of(bench.profile)
+    names = {effect.property_ for effect in moved_by(declared)}
+    names |= {name for condition in declared.unless for name in condition.names}
+    for name in sorted(name for name in names if name and binding.can_read(name)):
+        arranger.state[name] = await ask(bench, SerialCommand.READ_STATE, name)
+
+
+async def _press(bench: Bench, control: str, transport: Transport) -> bool:
+    """Press once, and wait for the report; tells whether there was something that was not told before."""
+    moved, told_before = _seen_on_board(bench.profile, control), False
+    network: dict[str, Value] = {}
+    for name in moved:
+        await ask(bench, SerialCommand.READ_STATE, name)
+        if transport in readers_of(bench.profile, name):
+            with suppress(CannotStimulateError):
+                network[name] = await bench.read(name, transport=transport.value)
+    since = bench.mark()
+    await ask(bench, SerialCommand.PRESS_BUTTON, control)
+    for name in moved:
+        value = await ask(bench, SerialCommand.READ_STATE, name)
+        if name in network:
+            told_before = told_before or bench.profile.properties[name].agrees(value, network[name])
+        await until_reported(bench, name, value, transport, since)
+    return not told_before
+
+
+def _judged_presses(case: Case, control: str) -> list[Seen[Stimulus, Stimulus]]:
+    """The first presses after the board was asked; those that come later put things back."""
+    asked = answers(case, SerialCommand.READ_STATE)
+    start = asked[0].line if asked else 0
+    presses = [act for act in case.acts(Act.LOCAL) if act.what.name == control and act.line > start]
+    return presses[:PRESSES]
+
+
+@requirement(
+    "SERIAL-02",
+    area=Area.SERIAL,
+    standard="profile",
+    clause="bindings.serial; behaviour.settle",
+    level=Level.MUST,
+    basis=Basis.PROFILE,
+    purpose="ensure that a network command is carried out at the board itself, not just confirmed",
+    stimulus="Command over the network another value than the board shows, and ask the board by the console",
+    expect="The board shows the commanded value within the settle time",
+    ics="SERIAL.READ & DEV.ACTUATOR",
+    needs=(Need.SERIAL,),
+    usual_cause="The network module answers from its own copy of the state; the frame to the main controller "
+    "was lost or refused, and nobody looked.",
+)
+class CommandAtTheBoard(Check):
+    """Each writable property, over each transport that commands it."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        binding = profile.bindings.serial
+        return [
+            subject
+            for subject in writable_subjects(profile)
+            if binding is not None and binding.can_read(name_of(subject))
+        ]
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        name = name_of(subject)
+        transport = transport_of(writers_of(bench.profile, name), subject)
+        schema = bench.profile.properties[name]
+        async with arranged(bench, transport) as arranger:
+            value = await _value_unlike_board(bench, arranger, name)
+            await ask(bench, SerialCommand.READ_STATE, name)
+            await bench.write(name, value, transport=transport.value)
+            await board_shows(
+                bench, name, lambda told: schema.agrees(told, value), within=bench.profile.settle(name)
+            )
+
+    def judge(self, case: Case) -> Outcome:
+        name = name_of(case.subject)
+        command = _judged_write(case, name)
+        if command is None:
+            return inconclusive(f"{name} was not commanded")
+        value, limit = value_of(command), case.profile.settle(name)
+        told = good(answers(case, SerialCommand.READ_STATE, name))
+        before = [each for each in told if each.line < command.line]
+        schema = case.profile.properties[name]
+        if not before or schema.agrees(before[-1].value, value):
+            return inconclusive(
+                f"the board showed {json_text(value)} already, or did not tell {name}", command
+            )
+        # What is done at the end, to leave things as they were found, is another command.
+        after = [
+            each for each in told if each.line > command.line and not _is_undone(case, name, command, each)
+        ]
+        shown = first(after, lambda each: schema.agrees(each.value, value))
+        if shown is not None:
+            return passed(f"the board shows {name} = {json_text(value)}, as commanded", command, shown.event)
+        if after and after[-1].event.time - command.time >= limit - ROUNDING:
+            last = after[-1]
+            return failed(
+                f"{name} = {json_text(value)} was commanded; after {limit:g} s the board shows {last.text}",
+                command,
+                last.event,
+            )
+        return inconclusive(f"the board was not asked for {name} until the settle time was over", command)
+
+
+async def _value_unlike_board(bench: Bench, arranger: Arranger, name: str) -> Value:
+    """A value for a command that shows something at the board: another one than the board has.
+
+    Board and network may disagree already. The value is another one than the network's, too, if there is one.
+    """
+    shown = await ask(bench, SerialCommand.READ_STATE, name)
+    try:
+        return await other_value(bench, arranger, name, shown)
+    except CannotStimulateError:
+        arranger.state[name] = shown
+        return await other_value(bench, arranger, name)
+
+
+def _judged_write(case: Case, name: str) -> Seen[Stimulus, Stimulus] | None:
+    """The command that the board was asked about right before and after: the first after its first answer."""
+    asked = answers(case, SerialCommand.READ_STATE, name)
+    start = asked[0].line if asked else 0
+    return first(case.acts(Act.WRITE), lambda seen: seen.what.name == name and seen.line > start)
+
+
+def _is_undone(case: Case, name: str, command: Seen[Stimulus, Stimulus], told: Told) -> bool:
+    """Whether the property was commanded again before that answer."""
+    return any(
+        seen.what.name == name and command.line < seen.line < told.line
+        for seen in case.acts(Act.WRITE, Act.LOCAL)
+    )
+
+
+@requirement(
+    "SERIAL-03",
+    area=Area.SERIAL,
+    standard="good practice (profile)",
+    clause="profile: properties.*.unit, tolerance; behaviour.report_local",
+    level=Level.MUST,
+    basis=Basis.PRACTICE,
+    purpose="ensure that what a sensor sees is told alike by the board and by the network",
+    stimulus="Make the sensor see several values by the console; ask the board, and listen to the network",
+    expect="Board and network tell each value within tolerance, the network within behaviour.report_local",
+    ics="SERIAL.SENSE & SERIAL.READ & DEV.SENSOR",
+    needs=(Need.SERIAL,),
+    usual_cause="The main controller and the network module disagree on the scale of a measurement, or on "
+    "whether it has a sign.",
+)
+class SensorOnBothSides(Check):
+    """Each sensor that the console can stimulate."""
+
+    def subjects(self, profile: Profile) -> list[Subject]:
+        return each(_sensors(profile), lambda name: readers_of(profile, name))
+
+    async def stimulate(self, bench: Bench, subject: Subject) -> None:
+        name = name_of(subject)
+        transport = transport_of(readers_of(bench.profile, name), subject)
+        if transport is Transport.COAP:
+            await bench.watch()
+        async with arranged(bench, transport) as arranger:
+            await free_sensor(arranger, bench.profile, name)
+            for value in points(bench.profile, name, arranger.state):
+                since = bench.mark()
+                arranger.remember(name)
+                await ask(bench, SerialCommand.INJECT_SENSOR, name, value)
+                await ask(bench, SerialCommand.READ_STATE, name)
+                await until_reported(bench, name, value, transport, since)
+
+    def judge(self, case: Case) -> Outcome:
+        name = name_of(case.subject)
+        transport = transport_of(readers_of(case.profile, name), case.subject)
+        schema = case.profile.properties[name]
+        acts = [
+            act for act in case.acts(Act.LOCAL) if act.what.name == name and act.what.transport == "serial"
+        ]
+        told = answers(case, SerialCommand.READ_STATE, name)
+        evidence: list[Evidence] = []
+        for act in acts:
+            value = value_of(act)
+            shown = first(told, lambda each, act=act: each.line > act.line)  # type: ignore[misc]
+            following = first(acts, lambda other, act=act: other.line > act.line)  # type: ignore[misc]
+            if shown is None or (following is not None and following.line < shown.line):
+                continue  # shown to the sensor for another reason, such as to put it back
+            if shown.problem is not None:
+                return inconclusive(
+                    f"the board did not tell what {name} is: {shown.problem}", act, shown.event
+                )
+            if not schema.agrees(shown.value, value):
+                return failed(
+                    f"the sensor saw {json_text(value)}, and the board shows {shown.text}", act, shown.event
+                )
+            before = case.known(name, act.line, transport)
+            if before is not None and schema.agrees(before.value, value):
+                continue  # nothing new to tell
+            outcome = told_in_time(case, name, value, transport, act)
+            if isinstance(outcome, Outcome):
+                return outcome
+            evidence += [act, shown.event, outcome]
+        if len(evidence) < 6:
+            return inconclusive(f"the sensor of {name} was shown fewer than two values", acts)
+        return passed(f"{len(evidence) // 3} values of {name} were told alike by board and network", evidence)
+
+
+def _sensors(profile: Profile) -> list[str]:
+    binding = binding_of(profile)
+    return [
+        name
+        for name, schema in profile.properties.items()
+        if is_measured(schema) and binding.can_inject(name) and binding.can_read(name)
+    ]

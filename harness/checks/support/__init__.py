@@ -1,0 +1,1 @@
+"""Helpers that several checks share; a file here holds no checks."""

@@ -1,0 +1,1 @@
+"""Helpers for checks of behaviour, over whichever transport."""

@@ -1,0 +1,287 @@
+"""Commands to a property, as they reached the device, and what it told afterwards: read from the trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.case import Case, Seen
+from harness.checks.observations import Report, Transport
+from harness.checks.payloads import Undecoded, decode_coap, decode_mqtt, json_text
+from harness.model.base import Value
+from harness.model.bindings.coap import CoapProperty
+from harness.model.bindings.mqtt import MqttProperty
+from harness.model.requirement import Need
+from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point, Stimulus
+from harness.wire import (
+    coap,
+    mqtt,
+)
+
+ROUNDING = 1e-4  # seconds
+DELIVERY = 5.0  # seconds for a broker
+PREVIEW = 40  # characters of a payload that a message shows
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command that was on its way to the device.
+
+    ``value`` is what the payload says, ``problem`` why it says nothing; ``answer`` is the response over
+    CoAP; ``reports`` are what the device told of the property, over the same transport, until line
+    ``end`` of the trace: there the next command follows, or something else is done to the device.
+    """
+
+    sent: Seen[mqtt.Publish, object] | Seen[coap.Message, object]
+    transport: Transport
+    payload: bytes
+    value: Value
+    problem: str | None
+    answer: Seen[coap.Message, object] | None = None
+    reports: tuple[Report, ...] = ()
+    end: int = 0
+
+    @property
+    def time(self) -> float:
+        """When it was passed on to the device."""
+        return self.sent.time
+
+    @property
+    def refused(self) -> bool:
+        """Whether the device said that it does not execute it (CoAP only)."""
+        return self.answer is not None and self.answer.what.code >= 0x80
+
+    @property
+    def text(self) -> str:
+        """The payload for people."""
+        shown = self.payload.decode("utf-8", "backslashreplace")
+        return shown if len(shown) <= PREVIEW else f"{shown[:PREVIEW]}… ({len(self.payload)} bytes)"
+
+
+def commands(case: Case, name: str, transport: Transport) -> list[Command]:
+    """The commands of the window for one property over one transport, in order."""
+    everywhere = sorted(
+        [*_over_mqtt(case, name), *_over_coap(case, name)], key=lambda command: command.sent.line
+    )
+    reports = case.reports(name, transport)
+    ends = sorted([*_lines_of_other_acts(case, name), case.window[-1].line + 1 if case.window else 0])
+    found: list[Command] = []
+    for index, command in enumerate(everywhere):
+        if command.transport is not transport:
+            continue
+        line = command.sent.line
+        # The next command changes the state, whichever way it came; so may whatever else is done.
+        following = [later.sent.line for later in everywhere[index + 1 : index + 2]]
+        end = min([*following, *(other for other in ends if other > line)])
+        told = tuple(report for report in reports if line < report.event.line < end)
+        found.append(replace(command, reports=told, end=end))
+    return found
+
+
+def _lines_of_other_acts(case: Case, name: str) -> list[int]:
+    """Where in the window something was done that is no command to the property."""
+    return [
+        event.line
+        for event in case.window
+        if isinstance(event.body, Stimulus)
+        and event.body.act in (Act.WRITE, Act.INVOKE, Act.LOCAL, Act.KILL, Act.STOP, Act.START)
+        and event.body.name != name
+    ]
+
+
+def command_topic(bound: MqttProperty) -> str:
+    """Where commands for a property go; a device without such a topic is tried where most have theirs."""
+    return bound.command or f"{bound.state}/set"
+
+
+def point_of(case: Case) -> Point:
+    """Where the packets of the device are seen in this run."""
+    return Point.TAP if case.offers(Need.TAP) else Point.CLIENT
+
+
+def published(case: Case, topic: str) -> list[Seen[mqtt.Publish, object]]:
+    """What was passed on to the device on a topic, without what is delivered again."""
+    return [
+        Seen(seen.event, seen.body, seen.what)
+        for seen in case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, point=point_of(case))
+        if seen.what.topic == topic and not seen.what.dup and seen.body.fate is not Fate.DROPPED
+    ]
+
+
+def requested(case: Case, path: str, code: int) -> list[Seen[coap.Message, object]]:
+    """The requests of one method for a path, without retransmissions."""
+    first: dict[tuple[str, int], Seen[coap.Message, object]] = {}
+    for seen in case.coap(Direction.TO_DUT):
+        if seen.what.code == code and seen.what.uri_path == path:
+            first.setdefault((seen.body.local, seen.what.mid), Seen(seen.event, seen.body, seen.what))
+    return list(first.values())
+
+
+def answer_to(case: Case, request: Seen[coap.Message, object]) -> Seen[coap.Message, object] | None:
+    """The response to a request: by its token, on the same socket of ours."""
+    local = request.event.body.local  # type: ignore[union-attr]  # a CoAP request is a CoapDatagram
+    for seen in case.coap():
+        if (
+            seen.line > request.line
+            and seen.body.local == local
+            and seen.what.is_response
+            and seen.what.token == request.what.token
+        ):
+            return Seen(seen.event, seen.body, seen.what)
+    return None
+
+
+def _over_mqtt(case: Case, name: str) -> list[Command]:
+    binding = case.profile.bindings.mqtt
+    if binding is None or name not in binding.properties:
+        return []
+    bound = binding.properties[name]
+    found = []
+    for seen in published(case, command_topic(bound)):
+        value = decode_mqtt(seen.what.payload, bound.command_member, bound.values)
+        if isinstance(value, Undecoded) and value.absent:
+            continue  # a command for another property on the same topic
+        found.append(_command(seen, Transport.MQTT, seen.what.payload, value))
+    return found
+
+
+def _over_coap(case: Case, name: str) -> list[Command]:
+    binding = case.profile.bindings.coap
+    if binding is None or name not in binding.properties:
+        return []
+    bound, schema = binding.properties[name], case.profile.properties[name]
+    found = []
+    for seen in requested(case, bound.path, coap.Code.PUT):
+        value = decode_coap(seen.what.payload, seen.what.content_format, bound.member, schema=schema)
+        command = _command(seen, Transport.COAP, seen.what.payload, value)
+        found.append(replace(command, answer=answer_to(case, seen)))
+    return found
+
+
+def _command(
+    seen: Seen[mqtt.Publish, object] | Seen[coap.Message, object],
+    transport: Transport,
+    payload: bytes,
+    value: Value | Undecoded,
+) -> Command:
+    if isinstance(value, Undecoded):
+        return Command(seen, transport, payload, None, value.why)
+    return Command(seen, transport, payload, value, None)
+
+
+async def send_payload(bench: Bench, name: str, payload: bytes, what: str, transport: Transport) -> None:
+    """Command a property by a payload as it is; ``what`` tells the reader of the trace what it is.
+
+    Over CoAP it returns after the response.
+    """
+    bench.stimulus(Act.RAW, f"command for {name}: {what}", transport=transport.value)
+    mqtt_binding, coap_binding = bench.profile.bindings.mqtt, bench.profile.bindings.coap
+    if transport is Transport.MQTT and mqtt_binding is not None:
+        bound = mqtt_binding.properties[name]
+        await bench.mqtt.publish(command_topic(bound), payload, qos=bound.command_qos)
+    elif coap_binding is not None:
+        await put(bench, coap_binding.properties[name], payload)
+
+
+async def passed_on(bench: Bench, name: str, payload: bytes, since: int) -> None:
+    """Wait until the broker has passed a command on to the device, where the tap shows that.
+
+    From then on the device has its time; a broker may keep a message back for a moment, or for many.
+    """
+    binding = bench.profile.bindings.mqtt
+    if binding is None or not bench.offers(Need.TAP):
+        return
+    topic = command_topic(binding.properties[name])
+
+    def arrived(event: Event) -> bool:
+        body = event.body
+        if not isinstance(body, MqttPacket) or body.point is not Point.TAP or body.fate is Fate.DROPPED:
+            return False
+        packet = mqtt.decode(body.raw, body.level) if body.direction is Direction.TO_DUT else None
+        return isinstance(packet, mqtt.Publish) and (packet.topic, packet.payload) == (topic, payload)
+
+    await bench.until(
+        arrived, within=DELIVERY, since=since, what=f"the broker to pass a command for {name} on"
+    )
+
+
+async def put(bench: Bench, bound: CoapProperty, payload: bytes) -> coap.Message | None:
+    """A CON PUT of a payload as it is."""
+    endpoint = await bench.coap.endpoint()
+    try:
+        return await endpoint.request(
+            coap.request(
+                coap.Code.PUT,
+                bound.path,
+                mid=bench.coap.next_mid(),
+                token=bench.coap.next_token(),
+                content_format=bound.format.number,
+                payload=payload,
+            )
+        )
+    finally:
+        endpoint.close()
+
+
+async def command_and_wait(bench: Bench, name: str, value: Value, transport: Transport) -> bool:
+    """Command a legal value and wait for its report; whether that came within the settle time."""
+    since = bench.mark()
+    await bench.write(name, value, transport=transport.value)
+    return await told(bench, name, value, transport, since)
+
+
+async def told(bench: Bench, name: str, value: Value, transport: Transport, since: int) -> bool:
+    """Whether the device reports ``value`` within the settle time; where it is not observed, it is read."""
+    schema = bench.profile.properties[name]
+    return bool(
+        await bench.reported(
+            name,
+            lambda reported: schema.agrees(reported, value),
+            transport=transport.value,
+            within=bench.profile.settle(name),
+            since=since,
+        )
+    )
+
+
+def require_reader(bench: Bench, name: str) -> None:
+    """Raise CannotStimulateError where a property is written but never told."""
+    if bench.profile.properties[name].write_only:
+        raise CannotStimulateError(f"{name} is write-only: what becomes of a command cannot be seen")
+
+
+def had_time(case: Case, since: float, seconds: float) -> bool:
+    """Whether the window was watched for so long after ``since``; times in traces are rounded."""
+    return case.window[-1].time - since >= seconds - ROUNDING
+
+
+def mismatch(case: Case, name: str, expected: Sequence[Value], reports: Sequence[Report]) -> Report | None:
+    """The first report that is unreadable or agrees with none of the expected values."""
+    schema = case.profile.properties[name]
+    for report in reports:
+        if report.problem is not None or not any(schema.agrees(report.value, value) for value in expected):
+            return report
+    return None
+
+
+def confirmed_at(case: Case, name: str, command: Command) -> int:
+    """The index of the report that confirms a command; the number of its reports where none does."""
+    schema = case.profile.properties[name]
+    for index, report in enumerate(command.reports):
+        if report.problem is None and schema.agrees(report.value, command.value):
+            return index
+    return len(command.reports)
+
+
+def described(report: Report) -> str:
+    """A report for people."""
+    if report.problem is not None:
+        return f"a payload that {report.problem}"
+    try:
+        return f"{report.name} = {json_text(report.value)}"
+    except ValueError:  # a number too large for any, such as 1e400
+        return f"{report.name} = {report.value}"
+
+
+SETTLE = "profile: behaviour.settle"

@@ -1,0 +1,208 @@
+"""Values drawn by hypothesis, and the search for the simplest one that fails.
+
+Driving a device is asynchronous, hypothesis is not. So a search never measures: its predicate looks a value
+up among those measured already, and where it is not among them the search is broken off, the value is
+measured on the device, and the same search starts again. Equal seeds draw equal values, so each attempt
+retraces the one before and gets one measurement further.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from harness.checks.payloads import json_text
+from harness.checks.support.behaviour.boundary_values import (
+    NUMERIC,
+    limits,
+    plain,
+    step_of,
+)
+from harness.model.base import Value
+from harness.model.schema import DataSchema, DataType
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+DRAWN = 6  # values drawn for one property, besides its limits
+SHRINKING = 20  # further measurements to find a simpler value that fails
+
+Measure = Callable[[Value], Awaitable[bool]]
+"""Tries a value on the device; True when the device did wrong."""
+
+
+class _NeedsMeasurement(BaseException):
+    """Breaks a search off. No Exception, since hypothesis takes those for results."""
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+
+async def search(
+    first: Sequence[Value], strategy: Callable[[], SearchStrategy[Value]], measure: Measure, seed: int
+) -> None:
+    """Measure the values of ``first``, then drawn ones, until one fails; then look for a simpler one.
+
+    What was found stands in the trace: every measurement drives the device.
+    """
+    measured: dict[str, bool] = {}
+    for value in [*first, *drawn(strategy(), seed)]:
+        key = json_text(value)
+        if key not in measured:
+            measured[key] = await measure(value)
+            if measured[key]:
+                await _shrink(strategy(), measured, measure, seed)
+                return
+
+
+def prepare() -> None:
+    """Load hypothesis now. That takes a second of processor time, in which no device is listened to."""
+    from hypothesis import strategies
+
+    drawn(strategies.booleans(), seed=1, count=1)
+
+
+def drawn(strategy: SearchStrategy[Value], seed: int, count: int = DRAWN) -> list[Value]:
+    """The first values that a search with that seed comes to."""
+    found: list[Value] = []
+
+    def note(value: Value) -> bool:
+        found.append(value)
+        return False
+
+    _run(strategy, note, seed, count)
+    return found[:count]
+
+
+async def _shrink(
+    strategy: SearchStrategy[Value], measured: dict[str, bool], measure: Measure, seed: int
+) -> None:
+    left = SHRINKING
+
+    def fails(value: Value) -> bool:
+        key = json_text(value)
+        if key not in measured:
+            if not left:
+                return False
+            raise _NeedsMeasurement(value)
+        return measured[key]
+
+    while True:
+        try:
+            _run(strategy, fails, seed, 10 * (DRAWN + SHRINKING))
+            return
+        except _NeedsMeasurement as needed:
+            measured[json_text(needed.value)] = await measure(needed.value)
+            left -= 1
+
+
+def _run(
+    strategy: SearchStrategy[Value], predicate: Callable[[Value], bool], seed: int, examples: int
+) -> None:
+    import hypothesis
+    from hypothesis.errors import NoSuchExample
+
+    settings = hypothesis.settings(
+        database=None,
+        deadline=None,
+        max_examples=examples,
+        phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    with _random_state_kept(), _only_the_seed_counts():
+        try:
+            hypothesis.find(strategy, predicate, settings=settings, random=random.Random(seed))
+        except NoSuchExample:
+            return
+
+
+@contextmanager
+def _random_state_kept() -> Iterator[None]:
+    """Hypothesis seeds the random module; whoever else uses it is not to notice."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+@contextmanager
+def _only_the_seed_counts() -> Iterator[None]:
+    """Hypothesis also draws constants that it finds in the loaded modules: those differ between processes."""
+    from hypothesis.internal.conjecture import providers
+
+    own = getattr(providers, "_get_local_constants", None)
+    if own is None:  # a version that does not
+        yield
+        return
+    nothing = type(own())()
+    providers._get_local_constants = lambda: nothing
+    providers.CONSTANTS_CACHE.cache.clear()
+    try:
+        yield
+    finally:
+        providers._get_local_constants = own
+        providers.CONSTANTS_CACHE.cache.clear()
+
+
+def legal_values(schema: DataSchema) -> SearchStrategy[Value]:
+    """Everything that the schema accepts."""
+    import hypothesis.strategies as st
+
+    if schema.const is not None or schema.enum or schema.type in (DataType.BOOLEAN, DataType.NULL):
+        return st.sampled_from(limits(schema))
+    if schema.type in NUMERIC:
+        return _numbers(schema).filter(schema.accepts)
+    if schema.type is DataType.STRING:
+        return _texts(schema).filter(schema.accepts)
+    if schema.type is DataType.ARRAY:
+        items = legal_values(schema.items) if schema.items else st.none()
+        return st.lists(items, min_size=schema.min_items or 0, max_size=schema.max_items or 8)
+    members = {name: legal_values(member) for name, member in (schema.properties or {}).items()}
+    return st.fixed_dictionaries(
+        {name: strategy for name, strategy in members.items() if name in schema.required},
+        optional={name: strategy for name, strategy in members.items() if name not in schema.required},
+    )
+
+
+def illegal_values(schema: DataSchema, known: Sequence[Value]) -> SearchStrategy[Value]:
+    """Values of the right type that the schema does not accept; ``known`` are some of them."""
+    import hypothesis.strategies as st
+
+    found = st.sampled_from(list(known))
+    if schema.type in NUMERIC:
+        beyond = st.integers(-(2**40), 2**40) | st.integers(-1000, 1000) | st.integers(-(2**70), 2**70)
+        found = found | beyond
+        if schema.type is DataType.NUMBER:
+            fractions = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
+            found = found | fractions
+    elif schema.type is DataType.STRING:
+        found = found | st.text(st.characters(codec="ascii", categories=("L", "N")), max_size=20)
+    return found.filter(lambda value: DataSchema(type=schema.type).accepts(value)).filter(
+        lambda value: not schema.accepts(value)
+    )
+
+
+def _numbers(schema: DataSchema) -> SearchStrategy[Value]:
+    import hypothesis.strategies as st
+
+    ends = limits(schema)
+    low, high = ends[0], ends[-1]
+    step = step_of(schema)
+    if step is None:
+        return st.floats(low, high).map(lambda value: round(value, 3))
+    first, last = (int(Decimal(repr(end)) / step) for end in (low, high))
+    return st.integers(first, last).map(lambda count: plain(schema, count * step))
+
+
+def _texts(schema: DataSchema) -> SearchStrategy[str]:
+    import hypothesis.strategies as st
+
+    if schema.pattern is not None:
+        return st.from_regex(schema.pattern)
+    shortest = schema.min_length or 0
+    longest = schema.max_length if schema.max_length is not None else shortest + 40
+    return st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=shortest, max_size=longest)

@@ -1,0 +1,142 @@
+"""Operating controls and sensors at the device, and what they should change."""
+
+from __future__ import annotations
+
+import contextlib
+
+from harness.checks.bench import CannotStimulateError
+from harness.checks.case import Case, Seen, failed
+from harness.checks.observations import Report, Transport
+from harness.checks.payloads import json_text
+from harness.checks.support.behaviour.arrange import Arranger
+from harness.checks.support.behaviour.boundary_values import NUMERIC, grid, limits
+from harness.checks.support.behaviour.commands import described
+from harness.checks.support.behaviour.forecast import (
+    SOON,
+    State,
+    all_hold,
+    obstacles,
+    pending,
+    same_state,
+    settled,
+)
+from harness.checks.support.behaviour.planner import effect_value
+from harness.checks.support.behaviour.transports import readers_of
+from harness.model.affordance import Property
+from harness.model.base import Value
+from harness.model.profile import Control, Effect, Profile
+from harness.model.schema import same_value
+from harness.model.verdict import Outcome
+from harness.trace.events import Act, Stimulus
+
+
+async def unlock(arranger: Arranger, profile: Profile, name: str) -> None:
+    """Bring about that operating a control does what it says, and that it lasts.
+
+    Raises CannotStimulateError.
+    """
+    control = profile.controls[name]
+
+    def works(state: State) -> bool:
+        if control.unless and all_hold(control.unless, state):
+            return False
+        return not any(
+            effect.property_ is not None
+            and (
+                effect.property_ not in state
+                or same_value(_result(profile, effect, state), state[effect.property_])
+                or obstacles(profile, state, effect.property_, _result(profile, effect, state))
+            )
+            for effect in control.effects
+        )
+
+    names = {effect.property_ for effect in control.effects if effect.property_ is not None}
+    for condition in control.unless:
+        names |= condition.names
+    await arranger.bring_about(works, names, f"operating {name} has its effect")
+
+
+def _result(profile: Profile, effect: Effect, state: State) -> Value:
+    name = effect.property_ or ""
+    return effect_value(profile.properties[name], effect, state)
+
+
+def moved_by(control: Control) -> list[Effect]:
+    """Its effects on properties."""
+    return [effect for effect in control.effects if effect.property_ is not None]
+
+
+def readers_of_control(profile: Profile, control: str) -> list[Transport]:
+    """The transports that tell something of what a control moves."""
+    moved = [effect.property_ or "" for effect in moved_by(profile.controls[control])]
+    return [t for t in Transport if any(t in readers_of(profile, name) for name in moved)]
+
+
+def operated(case: Case, control: str) -> Seen[Stimulus, Stimulus] | None:
+    """When a control was operated first in the window; None if it was not."""
+    return next((act for act in case.acts(Act.LOCAL) if act.what.name == control), None)
+
+
+def told_in_time(
+    case: Case, name: str, expected: Value, transport: Transport, cause: Seen[Stimulus, Stimulus]
+) -> Report | Outcome:
+    """The report of the expected value, or why it is missing or late."""
+    limit, schema = case.profile.behaviour.report_local, case.profile.properties[name]
+    after = [r for r in case.reports(name, transport) if r.event.line > cause.line]
+    told = next((r for r in after if r.problem is None and schema.agrees(r.value, expected)), None)
+    text = f"{name} = {json_text(expected)}"
+    if told is None:
+        instead = f"; it told {described(after[0])}" if after else ""
+        return failed(
+            f"{text} was not reported over {transport} within {limit:g} s{instead}", cause, after[:1]
+        )
+    late = told.time - case.over(cause)  # done by hand, it may have happened at the end only
+    # What is read tells nothing of when it could have been read.
+    if late > limit and not told.asked:
+        return failed(
+            f"{text} was reported over {transport} after {late:.3g} s, not {limit:g} s", cause, told
+        )
+    return told
+
+
+async def free_sensor(arranger: Arranger, profile: Profile, name: str) -> None:
+    """Bring about that no rule minds what the sensor sees, over its whole range if that can be."""
+    names = {name}
+    for rule in profile.behaviour.rules:
+        conditions = (*rule.when, *rule.while_)
+        if any(name in condition.names for condition in conditions):
+            names |= {other for condition in conditions for other in condition.names}
+    ends = (limits(profile.properties[name])[0], limits(profile.properties[name])[-1])
+    with contextlib.suppress(CannotStimulateError):
+        await arranger.bring_about(
+            lambda state: all(_is_quiet(profile, {**state, name: end}) for end in ends),
+            names,
+            "no rule minds",
+        )
+        return
+    await arranger.bring_about(
+        lambda state: len(points(profile, name, state)) > 1, names, f"{name} follows its sensor"
+    )
+
+
+def is_measured(schema: Property) -> bool:
+    """Whether it is what a sensor of numbers sees."""
+    return schema.read_only and schema.type in NUMERIC and not schema.enum and not schema.counter
+
+
+def points(profile: Profile, name: str, state: State) -> list[Value]:
+    """Values that the sensor can be shown without any rule acting on them, from the whole range."""
+    schema = profile.properties[name]
+    quiet = [
+        value
+        for value in grid(schema, 21)
+        if not same_value(value, state.get(name)) and _is_quiet(profile, {**state, name: value})
+    ]
+    chosen = [*quiet[:1], *quiet[len(quiet) // 2 :][:1], *quiet[-1:]]
+    zero = [value for value in (0,) if schema.accepts(value) and _is_quiet(profile, {**state, name: value})]
+    return [*dict.fromkeys([*chosen, *zero])]
+
+
+def _is_quiet(profile: Profile, state: State) -> bool:
+    acting = any(rule.for_ <= SOON for rule in pending(profile, state))
+    return not acting and same_state(settled(profile, state), state)

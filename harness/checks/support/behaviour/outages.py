@@ -1,0 +1,130 @@
+"""Settings before and after a lost connection or a power cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.case import Case, Evidence, failed, inconclusive, passed
+from harness.checks.observations import Transport
+from harness.checks.payloads import json_text
+from harness.checks.support.behaviour.arrange import Arranger
+from harness.checks.support.behaviour.commands import command_and_wait, described
+from harness.checks.support.behaviour.forecast import State, obstacles
+from harness.checks.support.behaviour.planner import Move, MoveKind
+from harness.checks.support.behaviour.transports import (
+    open_readers,
+    open_writers,
+    readers_of,
+    writers_of,
+)
+from harness.checks.support.behaviour.trial_values import other_value
+from harness.checks.support.mqtt.sessions import is_loss
+from harness.model.base import Value
+from harness.model.profile import Profile
+from harness.model.verdict import Outcome
+from harness.trace.events import Act
+
+Expected = Callable[[str, Value], Value]
+
+
+"""What a property should be afterwards, by its name and what it was before."""
+
+
+def settings(profile: Profile) -> list[str]:
+    """The properties that can be commanded and are told."""
+    return [
+        name
+        for name, schema in profile.properties.items()
+        if schema.writable
+        and not schema.write_only
+        and writers_of(profile, name)
+        and readers_of(profile, name)
+    ]
+
+
+async def set_unusual(bench: Bench, arranger: Arranger, *, leave_defaults: bool = False) -> None:
+    """Put every setting to another value than it has, as far as rules let that be.
+
+    With ``leave_defaults``, one that is away from its default already stays, and none is put to it.
+    """
+    for name in settings(bench.profile):
+        schema = bench.profile.properties[name]
+        not_these = [schema.default] if leave_defaults and schema.default is not None else []
+        if not_these and name in arranger.state and not schema.agrees(arranger.state[name], schema.default):
+            continue
+        try:
+            value = await other_value(bench, arranger, name, *not_these)
+            for transport in open_writers(bench, name)[:1]:
+                await command_and_wait(bench, name, value, transport)
+                break
+            else:
+                await arranger.act(Move(MoveKind.WRITE, name, value))  # at the board, if anywhere
+        except CannotStimulateError as reason:
+            bench.note(f"{name} stays as it is: {reason}")
+            continue
+        await arranger.look()
+
+
+async def lose_connection(bench: Bench) -> None:
+    """Cut the device's MQTT connection, and wait until it is gone. Raises CannotStimulateError."""
+    if not bench.tap.connected:
+        raise CannotStimulateError("the device has no MQTT connection to be cut")
+    since = bench.mark()
+    bench.tap.drop()
+    await bench.until(
+        is_loss, within=bench.profile.behaviour.settle, since=since, what="the connection to end"
+    )
+
+
+async def hear_again(bench: Bench, since: int) -> None:
+    """Wait until the device is back and has told its settings. Raises CannotStimulateError."""
+    if not await bench.ready():
+        raise CannotStimulateError("the device did not come back")
+    for name in settings(bench.profile):
+        for transport in open_readers(bench, name):
+            if transport is Transport.COAP:
+                await bench.read(name, transport=transport.value)
+                continue
+            await bench.reported(
+                name,
+                lambda _: True,
+                transport=transport.value,
+                within=bench.profile.settle(name),
+                since=since,
+            )
+
+
+def compare(case: Case, before: int, after: int, expected: Expected, loss: str) -> Outcome:
+    """Whether each setting that is told after a line is what it should be, by what it was before a line."""
+    evidence: list[Evidence] = []
+    outlook: State = {}
+    for name in settings(case.profile):
+        known = case.known(name, before)
+        if known is not None:
+            outlook[name] = expected(name, known.value)
+    # What we command afterwards, to leave things as they were found, is not the device's doing.
+    acts = case.acts(Act.WRITE, Act.INVOKE, Act.LOCAL)
+    end = next((act.line for act in acts if act.line > after), case.window[-1].line)
+    for name, value in outlook.items():
+        told = next((r for r in case.reports(name) if after < r.event.line < end and r.problem is None), None)
+        known = case.known(name, before)
+        if told is None or known is None or obstacles(case.profile, outlook, name, value):
+            continue  # not told, or a rule has its say
+        if not case.profile.properties[name].agrees(told.value, value):
+            return failed(
+                f"{name} was {json_text(known.value)} before {loss}; {described(told)} was told afterwards, "
+                f"not {json_text(value)}",
+                known,
+                told,
+            )
+        evidence += [known, told]
+    if not evidence:
+        return inconclusive(f"the device told no setting after {loss}")
+    return passed(f"{len(evidence) // 2} settings are as they should be after {loss}", evidence)
+
+
+async def cut_power(bench: Bench) -> None:
+    """Take the power away and give it again; the return is not awaited."""
+    await bench.power.kill()
+    await bench.power.start()

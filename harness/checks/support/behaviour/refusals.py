@@ -1,0 +1,99 @@
+"""Whether a command that the profile forbids was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.checks.case import Case, failed, inconclusive
+from harness.checks.observations import Transport
+from harness.checks.payloads import json_text
+from harness.checks.support.behaviour.boundary_values import NUMERIC, step_of
+from harness.checks.support.behaviour.commands import Command, confirmed_at, described, had_time, mismatch
+from harness.model.base import Value
+from harness.model.profile import InvalidValuePolicy, Profile
+from harness.model.verdict import Outcome
+from harness.wire import coap
+
+
+def became_of(case: Case, name: str, sent: Sequence[Command], at: int) -> Outcome | None:
+    """What is wrong about how a bad command was taken; None if it was refused as it should be.
+
+    ``sent`` are all commands for the property over that transport, ``at`` says which one.
+    """
+    command = sent[at]
+    before = case.known(name, command.sent.line, command.transport)
+    if before is None:
+        return inconclusive(f"the state of {name} before the command is not known", command.sent)
+    allowed = [before.value, *clamped(case, name, command)]
+    if command.transport is Transport.COAP and (wrong := _answered_wrongly(case.profile, command)):
+        return wrong
+    following = sent[at + 1] if at + 1 < len(sent) else None
+    stray = mismatch(case, name, allowed, command.reports)
+    if stray is None and following is not None and _is_legal(case, name, following):
+        index = confirmed_at(case, name, following)
+        stray = mismatch(case, name, [*allowed, following.value], following.reports[:index])
+        if stray is None and index == len(following.reports):
+            return failed(
+                f"after the command {command.text} the device did not execute the legal command "
+                f"{following.text} within {case.profile.settle(name):g} s",
+                command.sent,
+                following.sent,
+            )
+    if stray is not None:
+        return failed(
+            f"{name} was {json_text(before.value)}; after the command {command.text} the device reported "
+            f"{described(stray)}",
+            before,
+            command.sent,
+            stray,
+        )
+    return None if _was_processed(case, name, sent, at) else _undecided(command)
+
+
+def _answered_wrongly(profile: Profile, command: Command) -> Outcome | None:
+    if command.answer is None:
+        return failed(f"the command {command.text} was never answered", command.sent)
+    group, code = command.answer.what.code >> 5, coap.code_text(command.answer.what.code)
+    if group == 4 or (group == 2 and _may_clamp(profile, command)):
+        return None
+    meaning = "says that it was executed" if group == 2 else "is not a refusal of the client's mistake"
+    return failed(f"the command {command.text} was answered {code}, which {meaning}", command.sent)
+
+
+def _was_processed(case: Case, name: str, sent: Sequence[Command], at: int) -> bool:
+    """Whether the device must have dealt with a command: answered it, or a later one, or had its time."""
+    if sent[at].answer is not None:
+        return True
+    for later in sent[at + 1 :]:
+        if _is_legal(case, name, later) and confirmed_at(case, name, later) < len(later.reports):
+            return True
+    return had_time(case, sent[at].time, case.profile.settle(name))
+
+
+def _undecided(command: Command) -> Outcome:
+    return inconclusive(f"nothing shows that the device has dealt with {command.text}", command.sent)
+
+
+def _is_legal(case: Case, name: str, command: Command) -> bool:
+    return command.problem is None and case.profile.properties[name].accepts(command.value)
+
+
+def _may_clamp(profile: Profile, command: Command) -> bool:
+    clamps = profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP
+    return clamps and command.problem is None and isinstance(command.value, int | float)
+
+
+def clamped(case: Case, name: str, command: Command) -> list[Value]:
+    """Where the profile lets the device limit a value: the legal ones nearest to it."""
+    schema = case.profile.properties[name]
+    if not _may_clamp(case.profile, command) or isinstance(command.value, bool) or schema.type not in NUMERIC:
+        return []
+    if schema.minimum is not None and command.value < schema.minimum:
+        return [schema.minimum]
+    if schema.maximum is not None and command.value > schema.maximum:
+        return [schema.maximum]
+    step = step_of(schema)
+    if step is None:
+        return []
+    low = command.value // float(step) * float(step)
+    return [low, low + float(step)]

@@ -1,0 +1,185 @@
+"""Making a rule of the profile show itself."""
+
+from __future__ import annotations
+
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.observations import Transport
+from harness.checks.support.behaviour.arrange import (
+    Arranger,
+    arranged,
+    imposed_by_rule,
+)
+from harness.checks.support.behaviour.boundary_values import (
+    limits,
+    resting,
+)
+from harness.checks.support.behaviour.commands import SETTLE, command_and_wait
+from harness.checks.support.behaviour.episodes import names_of
+from harness.checks.support.behaviour.forecast import (
+    State,
+    all_hold,
+    lasting,
+    obstacles,
+    values_near,
+)
+from harness.checks.support.behaviour.planner import (
+    Move,
+    MoveKind,
+)
+from harness.checks.support.behaviour.transports import (
+    open_readers,
+    open_writers,
+)
+from harness.model.base import Value
+from harness.model.profile import Profile
+from harness.model.requirement import Need
+from harness.model.rule import Condition, Rule, RuleKind
+from harness.model.schema import same_value
+
+SLACK = 1.05  # a missing effect is waited for a little longer than allowed, so that it is missing for certain
+
+INVISIBLE = 9.0
+"""What it costs to set a rule off in a state in which what must follow is so already."""
+
+
+async def stimulate_rule(bench: Bench, rule: Rule) -> None:
+    """Bring about what a rule is about, and watch for what it demands.
+
+    Raises CannotStimulateError where the bench cannot bring that about.
+    """
+    if bench.offers(Need.COAP):
+        await bench.watch()
+    async with arranged(bench) as arranger:
+        if rule.kind is RuleKind.REFUSAL:
+            await _tempt(bench, arranger, rule)
+        else:
+            await _set_off(bench, arranger, rule)
+
+
+async def _set_off(bench: Bench, arranger: Arranger, rule: Rule) -> None:
+    names, _ = names_of(rule)
+
+    def worth(state: State, move: Move, after: State) -> float | None:
+        if not _sets_off(bench.profile, rule, state, move, after):
+            return None
+        visible = not lasting(rule.then) or not all_hold(rule.then, after)
+        return 0.0 if visible else INVISIBLE
+
+    trigger = await arranger.prepare_trigger(worth, rule, names)
+    if trigger is None:
+        wanted = " and ".join(map(str, rule.when or rule.while_))
+        raise arranger.cannot(
+            wanted, lambda able: able.plan_trigger(arranger.state, worth, rule, frozenset(names))
+        )
+    since, state = bench.mark(), dict(arranger.state)
+    await arranger.act(trigger)
+    for condition in rule.then:
+        await _await(bench, rule, condition, state, since)
+    if rule.holds:
+        await arranger.look()
+        await _tempt_hold(bench, arranger, rule)
+
+
+def _sets_off(profile: Profile, rule: Rule, state: State, move: Move, after: State) -> bool:
+    """Whether a move makes the condition of a rule true."""
+    conditions = rule.when or rule.while_
+    for condition in conditions:
+        if condition.action is not None:
+            if move.kind is not MoveKind.INVOKE or move.name != condition.action:
+                return False
+        elif condition.event is not None:
+            effects = profile.controls[move.name].effects if move.kind is MoveKind.OPERATE else ()
+            if all(effect.event != condition.event for effect in effects):
+                return False
+    if any(condition.is_happening for condition in conditions):
+        return all_hold(conditions, state)
+    return all_hold(conditions, after) and not all_hold(conditions, state)
+
+
+async def _await(bench: Bench, rule: Rule, condition: Condition, state: State, since: int) -> None:
+    """Wait until a condition of ``then`` is reported, for as long as the rule and the reporting may take."""
+    profile = bench.profile
+    name = condition.property_ or condition.event
+    if name is None:
+        return  # what an action does inside the device shows in other conditions
+    latency = max([profile.behaviour.report_local, profile.behaviour.settle, profile.settle(name)])
+
+    def shows(value: Value) -> bool:
+        if condition.is_happening:
+            return condition.data is None or same_value(value, condition.data)
+        return bool(condition.holds({**state, name: value}))
+
+    for transport in open_readers(bench, name)[:1]:
+        await bench.reported(
+            name,
+            shows,
+            transport=transport.value,
+            within=(rule.for_ + rule.within + latency) * SLACK,
+            since=since,
+            imposed_by=imposed_by_rule(rule),
+        )
+
+
+async def _tempt_hold(bench: Bench, arranger: Arranger, rule: Rule) -> None:
+    """Do what would end the state that has to last, and watch that it lasts nevertheless."""
+
+    def worth(state: State, move: Move, after: State) -> float | None:
+        return None if all_hold(rule.then, after) else 0.0
+
+    tempting = arranger.next_move(worth, rule, names_of(rule)[0])
+    if tempting is not None:
+        await arranger.act(tempting)
+    await bench.quiet(
+        rule.holds,
+        imposed_by=imposed_by_rule(rule),
+        what=" and ".join(map(str, lasting(rule.then))) + " to last",
+    )
+
+
+async def _tempt(bench: Bench, arranger: Arranger, rule: Rule) -> None:
+    """Command what is to be refused, over each transport."""
+    profile = bench.profile
+    names, _ = names_of(rule)
+    wanted = " and ".join(map(str, rule.while_))
+    await arranger.bring_about(
+        lambda state: temptation(profile, rule, state) is not None, names, f"{wanted}, and that it matters"
+    )
+    found = temptation(profile, rule, arranger.state)
+    if found is None:
+        raise CannotStimulateError(f"while {wanted}, there is nothing to be refused")
+    name, value = found
+    # CoAP first: its answer ends the matter, while over MQTT a legal command follows and changes the state.
+    for transport in sorted(open_writers(bench, name)):
+        if transport is Transport.COAP:
+            await bench.read(name, transport=transport.value)
+        await bench.write(name, value, transport=transport.value, legal=False)
+        if transport is Transport.COAP:
+            await bench.read(name, transport=transport.value)
+        elif not await _fenced(bench, arranger, name, transport):
+            settle = profile.settle(name)
+            await bench.quiet(settle, imposed_by=SETTLE, what=f"{name} to stay as it is")
+
+
+async def _fenced(bench: Bench, arranger: Arranger, name: str, transport: Transport) -> bool:
+    """Whether a legal command after the one that has to be refused shows that that was dealt with."""
+    before = arranger.state.get(name)
+    for value in resting(bench.profile.properties[name]):
+        if not same_value(value, before) and not obstacles(bench.profile, arranger.state, name, value):
+            return await command_and_wait(bench, name, value, transport)
+    return False
+
+
+def temptation(profile: Profile, rule: Rule, state: State) -> tuple[str, Value] | None:
+    """A property and a value that only the rules refuse in a state, this one among them."""
+    if not all_hold(rule.while_, state) or all_hold(rule.refuse, state):
+        return None
+    for condition in rule.refuse:
+        name = condition.property_ or ""
+        schema = profile.properties[name]
+        if not schema.writable:
+            continue
+        for value in [*values_near(profile, condition, state), *limits(schema)]:
+            refused = all_hold(rule.refuse, {**state, name: value})
+            if refused and schema.accepts(value) and rule in obstacles(profile, state, name, value):
+                return name, value
+    return None

@@ -1,0 +1,28 @@
+"""Values to try on a property."""
+
+from __future__ import annotations
+
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.support.behaviour.arrange import Arranger
+from harness.checks.support.behaviour.boundary_values import resting
+from harness.model.base import Value
+from harness.model.schema import same_value
+
+
+async def other_value(bench: Bench, arranger: Arranger, name: str, *not_these: Value) -> Value:
+    """A legal value that differs from the present one, for which room has been made.
+
+    Raises CannotStimulateError when there is none.
+    """
+    problem = f"{name} has no second legal value"
+    for value in resting(bench.profile.properties[name]):
+        if any(same_value(value, other) for other in (arranger.state.get(name), *not_these)):
+            continue
+        try:
+            await arranger.make_room_for(name, value)
+        except CannotStimulateError as reason:
+            problem = str(reason)
+            continue
+        if not same_value(arranger.state.get(name), value):
+            return value
+    raise CannotStimulateError(problem)

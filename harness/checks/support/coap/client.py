@@ -1,0 +1,295 @@
+"""How the CoAP checks drive a device: requests, crafted datagrams, observations, changes of state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from harness.checks.bench import Bench, CannotStimulateError, CoapEndpoint
+from harness.checks.support.coap.exchanges import exchanges_in
+from harness.checks.support.coap.resources import (
+    Setting,
+    binding_of,
+    levers,
+    other_value,
+    plain_path,
+)
+from harness.model.base import Value
+from harness.model.requirement import Need
+from harness.trace.events import Act, CoapDatagram, Direction, Event
+from harness.wire import coap
+
+NON_SPACING = "RFC 7641 4.5.1: seconds between non-confirmable notifications"
+
+Get: TypeAlias = tuple[str, dict[str, Any]]
+"""A path (with a query) to GET, and further fields of the request."""
+
+ANSWER = 10.0
+"""Seconds in which a device on the same link has answered, after two lost datagrams still."""
+
+REPEATS = (2.0, 4.0, 6.0)
+"""Seconds after which a crafted datagram is sent again that calls for an answer: it may have been lost."""
+
+LOST_ONCE = 3.0
+"""ACK_TIMEOUT times ACK_RANDOM_FACTOR (RFC 7252, 4.8): after this a lost CON message has come again."""
+
+
+async def ask(
+    bench: Bench,
+    endpoint: CoapEndpoint,
+    code: int,
+    path: str,
+    *,
+    type: coap.Type = coap.Type.CON,
+    token: bytes | None = None,
+    what: str | None = None,
+    within: float = ANSWER,
+    **fields: Any,
+) -> coap.Message | None:
+    """Send a request and wait for its response; ``fields`` are those of :func:`coap.request`.
+
+    ``what`` says for the reader of the trace what is special about it. A NON request is sent again, as a new
+    message, when nothing comes: it may have been lost.
+    """
+    token = bench.coap.next_token() if token is None else token
+    tries = 3 if type is coap.Type.NON else 1
+    for _ in range(tries):
+        message = coap.request(code, path, mid=bench.coap.next_mid(), token=token, type=type, **fields)
+        if what is not None:
+            bench.stimulus(Act.RAW, what, transport="coap")
+        response = await endpoint.request(message, within=within / tries)
+        if response is not None:
+            return response
+    return None
+
+
+async def provoke(bench: Bench, endpoint: CoapEndpoint, raw: bytes, what: str) -> Event | None:
+    """Send a crafted datagram that calls for an answer to its Message ID, and wait for that.
+
+    It is repeated as RFC 7252 4.2 says, so that a lost datagram is not taken for silence.
+    """
+    mid = coap.decode(raw).mid
+    since = bench.mark()
+    for pause in REPEATS:
+        endpoint.send(raw, what)
+        answer = await bench.until(
+            arrives(endpoint, lambda message: message.mid == mid),
+            within=pause,
+            what=f"an answer to: {what}",
+            since=since,
+        )
+        if answer is not None:
+            return answer
+    return None
+
+
+async def provoke_each(bench: Bench, endpoint: CoapEndpoint, crafted: Iterable[tuple[str, bytes]]) -> None:
+    """Provoke with one datagram after the other, each with what it is; the first silence ends it."""
+    for what, raw in crafted:
+        if await provoke(bench, endpoint, raw, what) is None:
+            return
+
+
+async def fence(bench: Bench, endpoint: CoapEndpoint) -> bool:
+    """An ordinary request, whose answer shows that all before it on this endpoint has been dealt with.
+
+    Tells whether it was answered.
+    """
+    return await ask(bench, endpoint, coap.Code.GET, plain_path(bench.profile)) is not None
+
+
+async def put(
+    bench: Bench, endpoint: CoapEndpoint, setting: Setting, value: Value, **fields: Any
+) -> coap.Message | None:
+    """Write a legal value by PUT; the trace says so."""
+    bench.stimulus(Act.WRITE, setting.name, value, transport="coap", legal=True)
+    return await ask(
+        bench,
+        endpoint,
+        coap.Code.PUT,
+        setting.path,
+        payload=setting.payload(value),
+        content_format=setting.format,
+        **fields,
+    )
+
+
+async def present_and_other(bench: Bench, setting: Setting) -> tuple[Value, Value]:
+    """The present value of a setting, and another that is legal. Raises CannotStimulateError."""
+    present = await bench.read(setting.name, transport="coap")
+    other = other_value(setting.schema, present)
+    if other is None:
+        raise CannotStimulateError(f"{setting.name} is {present!r}, and no other value is known to be legal")
+    return present, other
+
+
+def arrives(endpoint: CoapEndpoint, wanted: Callable[[coap.Message], bool]) -> Callable[[Event], bool]:
+    """Whether an event is a datagram of the device to ``endpoint`` that ``wanted`` accepts."""
+
+    def accepted(event: Event) -> bool:
+        body = event.body
+        return (
+            isinstance(body, CoapDatagram)
+            and body.direction is Direction.FROM_DUT
+            and body.local == endpoint.local
+            and wanted(coap.decode(body.raw))
+        )
+
+    return accepted
+
+
+async def get_all(bench: Bench, requests: Sequence[Get]) -> None:
+    """GET many paths. Those that the profile calls slow go side by side, and only once in a run."""
+    slow = {resource.path for resource in binding_of(bench.profile).resources if resource.takes}
+    known = {each.asked.uri_path for each in exchanges_in(bench.trace) if each.response}
+    quick = [request for request in requests if request[0] not in slow]
+    patient = {path: fields for path, fields in requests if path in slow - known}
+
+    async def one_after_the_other() -> None:
+        endpoint = await bench.coap.endpoint()
+        for path, fields in quick:
+            await ask(bench, endpoint, coap.Code.GET, path, **fields)
+
+    async def patiently(path: str, fields: dict[str, Any]) -> None:
+        endpoint = await bench.coap.endpoint()
+        asking = asyncio.ensure_future(ask(bench, endpoint, coap.Code.GET, path, **fields))
+        await bench.until(
+            arrives(endpoint, lambda message: message.is_response),
+            within=ANSWER,
+            imposed_by="profile: bindings.coap.resources: takes",
+            what=f"the answer of {path}",
+        )
+        await asking
+
+    await asyncio.gather(one_after_the_other(), *(patiently(*each) for each in patient.items()))
+
+
+@dataclass(frozen=True)
+class Observation:
+    """An observation of ours: who observes what under which token."""
+
+    endpoint: CoapEndpoint
+    path: str
+    token: bytes
+    response: coap.Message | None
+
+    def notified(self, wanted: Callable[[coap.Message], bool] = lambda _: True) -> Callable[[Event], bool]:
+        """Whether an event is a notification of this observation that ``wanted`` accepts."""
+        return arrives(
+            self.endpoint,
+            lambda message: (
+                message.is_response
+                and message.token == self.token
+                and message.observe is not None
+                and wanted(message)
+            ),
+        )
+
+
+async def observe(
+    bench: Bench,
+    path: str,
+    *,
+    endpoint: CoapEndpoint | None = None,
+    token: bytes | None = None,
+    **fields: Any,
+) -> Observation:
+    """Register for a resource, by default from an endpoint of its own."""
+    endpoint = endpoint or await bench.coap.endpoint()
+    token = bench.coap.next_token() if token is None else token
+    response = await ask(bench, endpoint, coap.Code.GET, path, token=token, observe=0, **fields)
+    return Observation(endpoint, path, token, response)
+
+
+@asynccontextmanager
+async def observing(bench: Bench, path: str, **fields: Any) -> AsyncIterator[Observation]:
+    """Observe a resource, and deregister at the end: a device has few slots for observers."""
+    observation = await observe(bench, path, **fields)
+    try:
+        yield observation
+    finally:
+        if observation.response is not None and observation.response.observe is not None:
+            await cancel(bench, observation)
+
+
+async def cancel(bench: Bench, observation: Observation, token: bytes | None = None) -> None:
+    """Deregister (RFC 7641, 3.6); with ``token`` under another one."""
+    await ask(
+        bench,
+        observation.endpoint,
+        coap.Code.GET,
+        observation.path,
+        token=observation.token if token is None else token,
+        observe=1,
+    )
+
+
+@dataclass(frozen=True)
+class Lever:
+    """An observed property that is moved to and fro between two values."""
+
+    setting: Setting
+    values: tuple[Value, Value]  # the value that it had, and another
+
+    async def move(self, bench: Bench, to: int) -> int:
+        """Make the property have value 0 or 1; returns the mark from before."""
+        since, value, name = bench.mark(), self.values[to], self.setting.name
+        if self.setting.schema.read_only:
+            await bench.local.sense(name, value)
+        else:
+            await bench.write(name, value, transport="coap")
+        return since
+
+    async def told(self, bench: Bench, observation: Observation, to: int, since: int) -> Event | None:
+        """Wait until an observer is notified of value 0 or 1."""
+        spaced = not binding_of(bench.profile).confirmable_notifications
+        return await bench.until(
+            observation.notified(lambda message: self.shows(message, to)),
+            within=deadline(bench, self.setting),
+            imposed_by=NON_SPACING if spaced else None,
+            what=f"a notification of {self.setting.name}",
+            since=since,
+        )
+
+    async def show(self, bench: Bench, to: int, *observers: Observation) -> None:
+        """Move it, and wait until each observer is told."""
+        since = await self.move(bench, to)
+        for observer in observers:
+            await self.told(bench, observer, to, since)
+
+    def shows(self, message: coap.Message, which: int) -> bool:
+        """Whether a message tells value 0 or 1."""
+        return self.setting.schema.agrees(self.setting.told(message), self.values[which])
+
+
+def deadline(bench: Bench, setting: Setting) -> float:
+    """Seconds for a notification: what the profile allows, and one lost datagram."""
+    behaviour = bench.profile.behaviour
+    promised = behaviour.report_local if setting.schema.read_only else bench.profile.settle(setting.name)
+    return promised + LOST_ONCE
+
+
+async def find_levers(bench: Bench, count: int = 1) -> list[Lever]:
+    """``count`` observed properties of different resources that can be moved on this bench.
+
+    Raises CannotStimulateError when there are fewer.
+    """
+    found: dict[str, Lever] = {}
+    for setting in levers(bench.profile):
+        if len(found) == count:
+            break
+        if setting.path in found or (setting.schema.read_only and not bench.offers(Need.LOCAL)):
+            continue
+        present = await bench.read(setting.name, transport="coap")
+        other = other_value(setting.schema, present)
+        if other is not None:
+            found[setting.path] = Lever(setting, (present, other))
+    if len(found) < count:
+        raise CannotStimulateError(
+            f"{count} observed propert{'y' if count == 1 else 'ies'} would have to be changed from here, "
+            f"{len(found)} can be"
+        )
+    return list(found.values())

@@ -1,0 +1,104 @@
+"""Datagrams that break the rules, and how the answers to them are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from harness.checks.bench import Bench
+from harness.checks.case import Case, failed, first, inconclusive, passed
+from harness.checks.support.coap.exchanges import (
+    Exchange,
+    exchanges,
+    unrelated,
+)
+from harness.checks.support.coap.resources import plain_path
+from harness.model.verdict import Outcome
+from harness.wire import coap
+
+UNREADABLE_OPTIONS = {
+    "option delta 15": b"\xf1\x00",
+    "option length 15": b"\x1f\x00",
+    "option cut off in its extended delta": b"\xe0\x01",
+    "option longer than the rest": b"\x68\x61\x62",
+}
+"""What follows the last Uri-Path of a GET, and why it cannot be read."""
+
+
+def crafted_get(bench: Bench, type: coap.Type = coap.Type.CON, token: bytes | None = None) -> bytes:
+    """The bytes of a GET for an ordinary resource, with any token."""
+    token = bench.coap.next_token() if token is None else token
+    path = plain_path(bench.profile)
+    return coap.encode(coap.request(coap.Code.GET, path, mid=bench.coap.next_mid(), token=token, type=type))
+
+
+def with_version(raw: bytes, version: int) -> bytes:
+    """The same datagram with another version number."""
+    return bytes([raw[0] & 0x3F | version << 6]) + raw[1:]
+
+
+def judge_silence(all_sent: Sequence[Exchange], case: Case) -> Outcome:
+    """All but the last exchange must stay unanswered, and the last one, which is ordinary, be answered."""
+    *crafted, ordinary = all_sent
+    stray = unrelated(case, [ordinary], ordinary.local)
+    if stray:
+        cause = first(crafted, lambda found: stray[0] in found.replies) or crafted[-1]
+        answer = f"{stray[0].what.type.name} {coap.code_text(stray[0].what.code)}"
+        return failed(f"answered by {answer}: {cause.what}", cause.sent[0], stray[0])
+    if ordinary.response is None:
+        return inconclusive("an ordinary request afterwards was not answered either", *ordinary.evidence)
+    names = "; ".join(found.what for found in crafted)
+    return passed(f"no answer to: {names}", [found.sent[0] for found in crafted], ordinary.evidence)
+
+
+def judge_format_errors(case: Case) -> Outcome:
+    """Crafted CON messages were reset, crafted NON ones reset or ignored, and the device still answers."""
+    crafted = crafted_wrong(case)
+    for found in crafted:
+        if found.asked.type is coap.Type.NON and any(not is_reset(reply.what) for reply in found.replies):
+            return failed(f"{found.what} was answered by {found.outcome()}", *found.evidence)
+    ordinary = exchanges(case)[-1]
+    if ordinary.response is None:
+        return failed(
+            "an ordinary request afterwards was not answered", crafted[-1].sent[0], *ordinary.evidence
+        )
+    return judge_resets(found for found in crafted if found.asked.type is coap.Type.CON)
+
+
+def judge_resets(crafted: Iterable[Exchange]) -> Outcome:
+    """Each was answered by an empty RST, and by nothing else."""
+    resets = []
+    for found in crafted:
+        if not found.replies:
+            return failed(f"no answer, not even to {len(found.sent)} copies: {found.what}", found.sent)
+        wrong = first(found.replies, lambda reply: not is_reset(reply.what))
+        if wrong is not None and wrong.what.type is coap.Type.RST:
+            return failed(f"the RST to {found.what} is no Empty message", found.sent[0], wrong)
+        if wrong is not None:
+            return failed(f"{found.what} was answered by {found.outcome()}, not by RST", *found.evidence)
+        resets.append(found)
+    if not resets:
+        return inconclusive("nothing was sent")
+    return passed(
+        f"answered by an empty RST: {'; '.join(found.what for found in resets)}",
+        [seen for found in resets for seen in (found.sent[0], found.replies[0])],
+    )
+
+
+def judge_unchanged(case: Case, crafted: Sequence[Exchange]) -> Outcome | None:
+    """Failed where a property that was read before and after the crafted datagrams is not the same."""
+    for name in dict.fromkeys(report.name for report in case.reports(transport="coap")):
+        read = [report for report in case.reports(name, "coap") if report.asked]
+        if len(read) > 1 and not case.profile.properties[name].agrees(read[-1].value, read[0].value):
+            message = f"{name} changed from {read[0].value!r} to {read[-1].value!r}"
+            return failed(message, read[0], [found.sent[0] for found in crafted], read[-1])
+    return None
+
+
+def crafted_wrong(case: Case) -> list[Exchange]:
+    """The exchanges whose message was made to be rejected."""
+    return [found for found in exchanges(case) if found.asked.problems or not found.asked.is_request]
+
+
+def is_reset(message: coap.Message) -> bool:
+    """Whether a message is a proper Reset."""
+    return message.type is coap.Type.RST and message.is_empty and not message.problems

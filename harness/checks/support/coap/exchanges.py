@@ -1,0 +1,168 @@
+"""Requests and what came back, found in a trace: what the judges of CoAP checks begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from harness.checks.case import Case, Seen
+from harness.trace.events import (
+    Act,
+    CheckEnded,
+    CheckStarted,
+    CoapDatagram,
+    Direction,
+    Event,
+    Stimulus,
+)
+from harness.wire import coap
+
+Datagram: TypeAlias = Seen[coap.Message, CoapDatagram]
+
+
+@dataclass(eq=False)
+class Exchange:
+    """One message of ours, repeated or not, and every datagram of the device that refers to it.
+
+    A datagram refers to it by its Message ID (ACK, RST) or by its token (responses, notifications), and only
+    if it came to the same endpoint of ours. ``what`` is what the stimulus called it, otherwise the request.
+    """
+
+    what: str
+    sent: list[Datagram] = field(default_factory=list)
+    replies: list[Datagram] = field(default_factory=list)
+
+    @property
+    def asked(self) -> coap.Message:
+        """The message that was sent."""
+        return self.sent[0].what
+
+    @property
+    def local(self) -> str:
+        """The endpoint of ours that it was sent from."""
+        return self.sent[0].body.local
+
+    @property
+    def response(self) -> Datagram | None:
+        """The first response."""
+        return next((seen for seen in self.replies if seen.what.is_response), None)
+
+    @property
+    def reset(self) -> Datagram | None:
+        """The first Reset."""
+        return next((seen for seen in self.replies if seen.what.type is coap.Type.RST), None)
+
+    @property
+    def notifications(self) -> list[Datagram]:
+        """What followed the first response under the same token, without retransmissions."""
+        first, found, known = self.response, [], set[int]()
+        for seen in self.replies:
+            if seen is first:
+                known.add(seen.what.mid)
+            elif first is not None and seen.what.is_response and seen.what.mid not in known:
+                known.add(seen.what.mid)
+                found.append(seen)
+        return found
+
+    @property
+    def evidence(self) -> list[Datagram]:
+        """The request and the first replies."""
+        return [self.sent[0], *self.replies[:3]]
+
+    def answered(self, *codes: int) -> bool:
+        """Whether the response has one of these codes."""
+        return self.response is not None and self.response.what.code in codes
+
+    def outcome(self) -> str:
+        """What came back, for people."""
+        if not self.replies:
+            return "nothing"
+        reply = self.response or self.replies[0]
+        if reply.what.is_empty:
+            return f"an empty {reply.what.type.name}"
+        return f"{coap.code_name(reply.what.code)} in a {reply.what.type.name}"
+
+
+def exchanges(case: Case) -> list[Exchange]:
+    """The exchanges of the check's window, in the order in which they began."""
+    return exchanges_in(case.window)
+
+
+def exchanges_in(events: Sequence[Event]) -> list[Exchange]:
+    """The exchanges of a part of a trace, in the order in which they began.
+
+    The acknowledgements and resets that our endpoints send are no exchanges, unless a stimulus made them.
+    """
+    found: list[Exchange] = []
+    by_datagram: dict[tuple[str, bytes], Exchange] = {}
+    by_message_id: dict[tuple[str, int], Exchange] = {}
+    by_token: dict[tuple[str, bytes], Exchange] = {}
+    label: str | None = None
+    for event in events:
+        body = event.body
+        if isinstance(body, Stimulus) and body.act is Act.RAW and body.transport == "coap":
+            label = body.name
+        if not isinstance(body, CoapDatagram):
+            continue
+        seen = Seen(event, body, coap.decode(body.raw))
+        message, local = seen.what, body.local
+        if body.direction is Direction.FROM_DUT:
+            exchange = None
+            if message.type in (coap.Type.ACK, coap.Type.RST):
+                exchange = by_message_id.get((local, message.mid))
+            if exchange is None and message.is_response:
+                exchange = by_token.get((local, message.token))
+            if exchange is not None:
+                exchange.replies.append(seen)
+        elif body.direction is Direction.TO_DUT:
+            reply = message.type in (coap.Type.ACK, coap.Type.RST) and message.is_empty and not label
+            exchange = by_datagram.get((local, body.raw))
+            if exchange is None and not reply:
+                exchange = Exchange(label or _request_name(message))
+                found.append(exchange)
+                by_datagram[local, body.raw] = by_message_id[local, message.mid] = exchange
+                if message.is_request:
+                    by_token[local, message.token] = exchange
+            if exchange is not None:
+                exchange.sent.append(seen)
+            label = None
+    return found
+
+
+def whole(case: Case) -> Case:
+    """The same case with everything that the run has seen so far for its window."""
+    return replace(case, window=case.trace)
+
+
+def windows_of(trace: Sequence[Event], checks: Collection[str]) -> list[Sequence[Event]]:
+    """The windows of these checks in a trace, as far as they are over."""
+    found: list[Sequence[Event]] = []
+    begin: int | None = None
+    for at, event in enumerate(trace):
+        body = event.body
+        if isinstance(body, CheckStarted) and body.check in checks:
+            begin = at
+        elif isinstance(body, CheckEnded) and body.check in checks and begin is not None:
+            found.append(trace[begin : at + 1])
+            begin = None
+    return found
+
+
+def from_device(case: Case, local: str | None = None) -> Iterator[Datagram]:
+    """Every datagram of the device in the window, or those to one endpoint of ours."""
+    for seen in case.coap():
+        if local is None or seen.body.local == local:
+            yield seen
+
+
+def unrelated(case: Case, wanted: Collection[Exchange], local: str) -> list[Datagram]:
+    """Datagrams of the device to ``local`` that belong to none of the ``wanted`` exchanges."""
+    lines = {reply.line for exchange in wanted for reply in exchange.replies}
+    return [seen for seen in from_device(case, local) if seen.line not in lines]
+
+
+def _request_name(message: coap.Message) -> str:
+    if message.is_request:
+        return f"{coap.code_name(message.code)} {message.uri_path}"
+    return f"{message.type.name} {coap.code_name(message.code)}"

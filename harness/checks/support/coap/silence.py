@@ -1,0 +1,165 @@
+"""Clients that acknowledge nothing, and what a device sends them (RFC 7252, 4.2; RFC 7641, 4.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from harness.checks.bench import Bench, CoapEndpoint
+from harness.checks.case import Case, Seen
+from harness.checks.support.coap.client import (
+    Lever,
+    Observation,
+    arrives,
+    cancel,
+    observe,
+)
+from harness.checks.support.coap.exchanges import (
+    Datagram,
+    Exchange,
+)
+from harness.checks.support.coap.registrations import registrations
+from harness.checks.support.coap.resources import binding_of
+from harness.trace.events import CoapDatagram, Direction, Event
+from harness.wire import coap
+
+ACK_TIMEOUT, ACK_RANDOM_FACTOR, MAX_RETRANSMIT = 2.0, 1.5, 4  # RFC 7252, 4.8
+MAX_TRANSMIT_WAIT = 93.0  # seconds until a sender with these parameters has given up (4.8.2)
+TIMEOUTS = 2 ** (MAX_RETRANSMIT + 1) - 1  # first pauses that all pauses together last
+MARGIN = 1.0  # seconds for timers of a device and for the way of a datagram
+RETRANSMISSION = "RFC 7252 4.2, 4.8: ACK_TIMEOUT until the first retransmission"
+
+
+async def fall_silent(bench: Bench, lever: Lever) -> list[Observation]:
+    """Fill the list of observers with clients that acknowledge nothing, and wait until all is over.
+
+    Of three and more clients, two give an answer when the notification comes again: one an ACK, one an RST.
+    Returns those that a device may still have on its list if it does not conform.
+    """
+    path, count = lever.setting.path, binding_of(bench.profile).observers
+    clients = [await observe(bench, path) for _ in range(count)]
+    for client in clients:
+        client.endpoint.acknowledges = False
+    since = await lever.move(bench, 1)
+    told = [(client.endpoint, await lever.told(bench, client, 1, since)) for client in clients]
+    await leave_unanswered(bench, [(endpoint, event) for endpoint, event in told if event is not None])
+    if count < 3:
+        return clients
+    acknowledging = clients.pop(-2)
+    await leave(bench, [acknowledging])
+    return clients
+
+
+async def leave_unanswered(bench: Bench, firsts: Sequence[tuple[CoapEndpoint, Event]]) -> None:
+    """Wait until the device must have given up to repeat these CON messages, each to one endpoint of ours.
+
+    Of three and more, the last but one is acknowledged and the last rejected, each when it comes again.
+    """
+    answering = firsts[-2:] if len(firsts) >= 3 else []
+    end = bench.now
+    for endpoint, event in firsts:
+        message = message_of(event)
+        again = await bench.until(
+            arrives(endpoint, lambda other, mid=message.mid: other.mid == mid),  # type: ignore[misc]
+            within=max(0.0, event.time + ACK_TIMEOUT * ACK_RANDOM_FACTOR + MARGIN - bench.now),
+            imposed_by=RETRANSMISSION,
+            what="a confirmable message to come again",
+            since=event.line,
+        )
+        if (endpoint, event) in answering and again is not None:
+            endpoint.acknowledges = True
+            (endpoint.reset if event is firsts[-1][1] else endpoint.acknowledge)(message)
+        pauses = TIMEOUTS * (again.time - event.time) if again else MAX_TRANSMIT_WAIT
+        end = max(end, event.time + min(pauses, MAX_TRANSMIT_WAIT) + MARGIN)
+    if firsts:
+        await bench.quiet(
+            end - bench.now,
+            imposed_by="RFC 7252 4.2, 4.8.2: until the last retransmission has timed out",
+            what="the device to give up",
+        )
+
+
+async def leave(bench: Bench, clients: Iterable[Observation]) -> None:
+    """Deregister."""
+    for client in clients:
+        client.endpoint.acknowledges = True
+        await cancel(bench, client)
+
+
+async def leave_in_silence(bench: Bench, clients: Iterable[Observation]) -> None:
+    """Deregister those that acknowledge nothing, in case that they are still on the list.
+
+    They go on acknowledging nothing, for the judge knows them by that.
+    """
+    for client in clients:
+        await cancel(bench, client)
+
+
+def message_of(event: Event) -> coap.Message:
+    """The message in an event that is a datagram."""
+    assert isinstance(event.body, CoapDatagram)
+    return coap.decode(event.body.raw)
+
+
+def answers_of_ours(case: Case, local: str) -> list[Datagram]:
+    """The empty ACKs and RSTs that an endpoint of ours has sent."""
+    return [
+        seen
+        for seen in case.coap(Direction.TO_DUT)
+        if seen.body.local == local
+        and seen.what.is_empty
+        and seen.what.type in (coap.Type.ACK, coap.Type.RST)
+    ]
+
+
+def silent_observers(case: Case) -> list[Exchange]:
+    """The registrations whose client was notified in CON messages and answered none of them."""
+    return [
+        each
+        for each in registrations(case)
+        if any(seen.what.type is coap.Type.CON for seen in each.notifications)
+        and not answers_of_ours(case, each.local)
+    ]
+
+
+@dataclass(eq=False)
+class Series:
+    """One CON message of the device, each time that it came, and what we answered."""
+
+    transmissions: list[Datagram] = field(default_factory=list)
+    answers: list[Datagram] = field(default_factory=list)
+
+    @property
+    def gaps(self) -> list[float]:
+        """Seconds between the transmissions."""
+        times = [seen.time for seen in self.transmissions]
+        return [later - earlier for earlier, later in pairwise(times)]
+
+    @property
+    def late(self) -> list[Datagram]:
+        """The transmissions that came after our first answer."""
+        return [seen for seen in self.transmissions if self.answers and seen.line > self.answers[0].line]
+
+    def observed_to(self, end: float) -> bool:
+        """Whether by ``end`` the device must have given up, or without our answer would have repeated it."""
+        first, gaps = self.transmissions[0].time, self.gaps
+        if self.answers:
+            return len(gaps) > 0 and end > self.answers[0].time + 2 * gaps[-1] + MARGIN
+        return end >= first + (min(TIMEOUTS * gaps[0], MAX_TRANSMIT_WAIT) if gaps else MAX_TRANSMIT_WAIT)
+
+
+def series_in(events: Sequence[Event]) -> list[Series]:
+    """The confirmable messages of the device in a part of a trace."""
+    found: dict[tuple[str, int], Series] = {}
+    for event in events:
+        body = event.body
+        if not isinstance(body, CoapDatagram):
+            continue
+        seen = Seen(event, body, coap.decode(body.raw))
+        key, type = (body.local, seen.what.mid), seen.what.type
+        if body.direction is Direction.FROM_DUT and type is coap.Type.CON:
+            found.setdefault(key, Series()).transmissions.append(seen)
+        elif body.direction is Direction.TO_DUT and type in (coap.Type.ACK, coap.Type.RST) and key in found:
+            found[key].answers.append(seen)
+    return list(found.values())

@@ -1,0 +1,1 @@
+"""Helpers for checks of several devices, and their registry."""

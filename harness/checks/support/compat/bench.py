@@ -1,0 +1,54 @@
+"""What a stimulus can do to devices that are together: a bench for each, and what they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from harness.checks.bench import Bench
+from harness.checks.support.compat.device_group import Home
+from harness.model.requirement import Need
+from harness.trace.events import Event
+
+
+class Stage(Protocol):
+    """All that a stimulus of several devices has at hand; everything that it does is in the one trace."""
+
+    home: Home
+
+    def bench(self, role: str) -> Bench:
+        """The bench of one device; its ``trace`` holds the events of all."""
+
+    def offers(self, need: Need, *roles: str) -> bool:
+        """Whether the benches of all these roles (by default of all) have the door of that need."""
+
+    async def ready(self, *roles: str) -> bool:
+        """Wait until these devices (by default all) are on all their transports."""
+
+    async def restart_broker(self, *, wipe: bool) -> None:
+        """Restart the broker that all share (``Need.RESTART`` of every bench that speaks MQTT)."""
+
+    @property
+    def trace(self) -> Sequence[Event]:
+        """Everything recorded so far in this run."""
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start of the run."""
+
+    def mark(self) -> int:
+        """The present end of the trace, for ``since``."""
+
+    def note(self, text: str) -> None:
+        """Leave a remark for the reader of the trace."""
+
+    async def until(
+        self,
+        wanted: Callable[[Event], bool],
+        *,
+        within: float,
+        imposed_by: str | None = None,
+        what: str = "",
+        since: int | None = None,
+    ) -> Event | None:
+        """Wait for the event, of whichever device, that decides. None when ``within`` seconds passed."""

@@ -1,0 +1,139 @@
+"""The catalogue of checks of several devices together; writing a class is all that it takes to add one.
+
+They are kept apart from the checks of one device, because they are planned for a home, not for a profile.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+
+from harness.checks.case import Case
+from harness.checks.observations import Readings
+from harness.checks.support.compat.bench import Stage
+from harness.checks.support.compat.device_group import Home
+from harness.model.requirement import Area, Basis, Level, Requirement
+from harness.model.verdict import Outcome, Subject
+from harness.trace.events import CheckEnded, CheckStarted, Event
+
+
+@dataclass(frozen=True)
+class TogetherCase:
+    """One check on one subject, ready to be judged.
+
+    ``window`` holds the events of all devices from the start to the end of the check's stimulus; for a
+    passive check it is the whole trace.
+    """
+
+    home: Home
+    subject: Subject
+    trace: Sequence[Event]
+    window: Sequence[Event]
+    readings: dict[str, Readings]
+
+    def of(self, role: str) -> Case:
+        """The same case, with the eyes of one device: its events alone."""
+        return self._cases[role]
+
+    def window_of(self, check: str, subject: Subject) -> TogetherCase | None:
+        """The same case with the window of another check, which was carried out; None where it was not."""
+        begin = None
+        for event in self.trace:
+            body = event.body
+            if not isinstance(body, CheckStarted | CheckEnded):
+                continue
+            if (body.check, body.subject, body.transport) != (check, subject.name, subject.transport):
+                continue
+            if isinstance(body, CheckStarted):
+                begin = event.line
+            elif begin is not None and body.problem is None:
+                return replace(self, window=self.trace[begin - 1 : event.line])
+        return None
+
+    @cached_property
+    def _cases(self) -> dict[str, Case]:
+        return {role: self._case(role) for role in self.home.roles}
+
+    def _case(self, role: str) -> Case:
+        return Case(
+            self.home.profiles[role],
+            self.subject,
+            [event for event in self.trace if event.device == role],
+            [event for event in self.window if event.device == role],
+            self.readings[role],
+        )
+
+
+class TogetherCheck:
+    """The test of one requirement on devices that are together.
+
+    As with a check of one device, ``stimulate`` drives and ``judge`` decides from the trace alone.
+    """
+
+    requirement: Requirement
+    needs_all = True  # every device has to be there when it begins, and is given its power anew if it is not
+
+    def subjects(self, home: Home) -> Iterable[Subject]:
+        """What to run the check on, one by one; none where the home has nothing that it is about."""
+        return (Subject(),)
+
+    def missing(self, home: Home, subject: Subject) -> str | None:
+        """Why the benches of this run cannot carry it out, for people; None where they can."""
+        return None
+
+    async def stimulate(self, stage: Stage, subject: Subject) -> None:
+        """Drive the devices. Raise CannotStimulateError when that cannot be done."""
+
+    def judge(self, case: TogetherCase) -> Outcome:
+        """Decide from the trace. Pure: no I/O, no clock, the same answer for the same case."""
+        raise NotImplementedError
+
+    def patience(self, home: Home, subject: Subject) -> float:
+        """How many seconds the stimulus may take by what profiles and scene say."""
+        return 0.0
+
+    @property
+    def passive(self) -> bool:
+        """Whether it only watches."""
+        return type(self).stimulate is TogetherCheck.stimulate
+
+
+_registered: dict[str, TogetherCheck] = {}
+
+
+def together(
+    id: str,
+    *,
+    standard: str,
+    clause: str,
+    level: Level,
+    purpose: str,
+    stimulus: str,
+    expect: str,
+    usual_cause: str,
+    basis: Basis = Basis.DERIVED,
+) -> Callable[[type[TogetherCheck]], type[TogetherCheck]]:
+    """Declare what a check of several devices tests, and put it into their catalogue."""
+
+    def register(cls: type[TogetherCheck]) -> type[TogetherCheck]:
+        cls.requirement = Requirement(
+            id, Area.COMPAT, standard, clause, level, basis, purpose, stimulus, expect, "", usual_cause
+        )
+        if id in _registered and type(_registered[id]).__qualname__ != cls.__qualname__:
+            raise ValueError(f"two checks have the id {id}")
+        _registered[id] = cls()
+        return cls
+
+    return register
+
+
+@cache
+def together_checks() -> tuple[TogetherCheck, ...]:
+    """Every check of several devices, by id."""
+    package = importlib.import_module("harness.checks.compat")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    return tuple(_registered[name] for name in sorted(_registered))

@@ -1,0 +1,37 @@
+"""Devices that sleep most of the time: what only finds them awake proves nothing."""
+
+from __future__ import annotations
+
+from harness.checks.support.compat.bench import Stage
+from harness.model.profile import Profile
+from harness.model.requirement import Need
+from harness.trace.events import Connection, ConnectionChange, Event, Point
+
+
+def asleep_for(profile: Profile) -> float:
+    """Seconds from one time that the device falls asleep to the next one; 0 where it does not."""
+    mqtt = profile.bindings.mqtt
+    if mqtt is None or mqtt.sleep is None:
+        return 0.0
+    return mqtt.sleep.awake + (mqtt.sleep.wakes_every or 0.0)  # some wake up only when something happens
+
+
+async def until_asleep(stage: Stage, role: str) -> None:
+    """Wait until a device that sleeps does so, where its connections are seen."""
+    longest = asleep_for(stage.bench(role).profile)
+    if not longest or not stage.offers(Need.TAP, role):
+        return
+
+    def change(event: Event) -> ConnectionChange | None:
+        body = event.body
+        is_its = event.device == role and isinstance(body, Connection) and body.point is Point.TAP
+        return body.change if is_its and isinstance(body, Connection) else None
+
+    last = next((found for event in reversed(stage.trace) if (found := change(event))), None)
+    if last is ConnectionChange.OPENED:
+        await stage.until(
+            lambda event: change(event) not in (None, ConnectionChange.OPENED),
+            within=longest,
+            imposed_by=f"profile: bindings.mqtt.sleep of {role}",
+            what=f"{role} to fall asleep",
+        )

@@ -1,0 +1,197 @@
+"""How far a step of a scene has come, told from what the devices tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.checks.observations import ReportReader
+from harness.checks.support.compat.bench import Stage
+from harness.checks.support.compat.catalogue import TogetherCase
+from harness.checks.support.compat.device_group import Home
+from harness.checks.support.compat.home_state import (
+    Interpreter,
+    Meaning,
+    News,
+    availability_in,
+    happened,
+    news_of,
+)
+from harness.model.base import Value
+from harness.model.scene import Scene, Step
+from harness.trace.events import CheckEnded, CheckStarted, Event
+
+STEP = "COMPAT-30"
+"""Id of the check that plays a step; its windows are where the steps are in a trace."""
+
+
+class Progress:
+    """Follows what is told, and knows whether what a step wants has come about."""
+
+    def __init__(self, home: Home, step: Step) -> None:
+        self._meaning = Meaning(home.profiles)
+        self._step = step
+        self._state: dict[str, Value] = {}
+        self._lines: dict[str, int] = {}
+        self._happened: dict[int, int] = {}
+
+    def take(self, news: News, *, counts: bool) -> None:
+        """Something was told. Events only matter where they count; states last."""
+        if not news.is_event:
+            self._state[news.name] = news.value
+            self._lines[news.name] = news.line
+            return
+        for at, condition in enumerate(self._step.then):
+            if counts and condition.is_happening and at not in self._happened and happened(condition, news):
+                self._happened[at] = news.line
+
+    @property
+    def reached(self) -> bool:
+        """Whether everything is so."""
+        return not self._missing_events() and not self._missing_states()
+
+    @property
+    def stays(self) -> bool:
+        """Whether everything that lasts is so."""
+        return not self._missing_states()
+
+    def missing(self) -> str:
+        """What is not so, for people."""
+        return "; ".join([*self._missing_events(), *self._missing_states()])
+
+    def evidence(self) -> tuple[int, ...]:
+        """The lines by which it is so."""
+        names = [condition.property_ for condition in self._step.then if condition.property_ is not None]
+        lines = [self._lines[name] for name in (*names, *self._step.agree) if name in self._lines]
+        return tuple(sorted({*lines, *self._happened.values()}))
+
+    def _missing_events(self) -> list[str]:
+        return [
+            f"there is no {condition}"
+            for at, condition in enumerate(self._step.then)
+            if condition.is_happening and at not in self._happened
+        ]
+
+    def _missing_states(self) -> list[str]:
+        found = [
+            f"it is not so that {condition}, but it is {self._shown(condition.property_ or '')}"
+            for condition in self._step.then
+            if not condition.is_happening and not self._meaning.holds(condition, self._state)
+        ]
+        first = self._step.agree[:1]
+        for name in first:
+            for other in self._step.agree[1:]:
+                if not self._meaning.same(name, other, self._state):
+                    found.append(f"{name} is {self._shown(name)}, and {other} is {self._shown(other)}")
+        return found
+
+    def _shown(self, name: str) -> str:
+        return shown(self._state[name]) if name in self._state else "not known"
+
+
+def shown(value: Value) -> str:
+    """A value for people."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class Watch:
+    """The progress of a step in a trace that still grows."""
+
+    def __init__(self, stage: Stage, step: Step, since: int) -> None:
+        self.progress = Progress(stage.home, step)
+        self._home = stage.home
+        self._since = since
+        self._readers = {role: ReportReader(profile, role) for role, profile in stage.home.profiles.items()}
+        self._interpreters = {
+            role: Interpreter(role, profile) for role, profile in stage.home.profiles.items()
+        }
+        for event in stage.trace:
+            self._take(event)
+        self.seen = stage.mark()
+
+    def reached_by(self, event: Event) -> bool:
+        """Whether everything is so with one more event."""
+        self._take(event)
+        return self.progress.reached
+
+    def lost_by(self, event: Event) -> bool:
+        """Whether something that has to last is not so any more with one more event."""
+        self._take(event)
+        return not self.progress.stays
+
+    def _take(self, event: Event) -> None:
+        role = event.device
+        if role is None:
+            return
+        interpreter, counts = self._interpreters[role], event.line > self._since
+        for report in self._readers[role].read(event):
+            for news in interpreter.news(report):
+                self.progress.take(news, counts=counts)
+        there = availability_in(self._home.profiles[role], event)
+        if there is not None:
+            self.progress.take(interpreter.availability(event, there), counts=counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What a step came to: since when all is so, by which lines, and what ended that too early, if it did.
+
+    ``was_so`` tells that it was so before anything was done, and has been ever since.
+    """
+
+    progress: Progress
+    reached: float | None
+    lines: tuple[int, ...] = ()
+    lost: News | None = None
+    was_so: bool = False
+
+
+def played(case: TogetherCase, step: Step, since: int, start: float) -> Played:
+    """What a step came to, of which events count after line ``since``, and times from ``start`` on.
+
+    What comes and goes again before the deadline has not come to stay: it counts from when it came last.
+    """
+    progress = Progress(case.home, step)
+    news = news_of(case)
+    for each in news:
+        if each.line <= since:
+            progress.take(each, counts=False)
+    was_so = progress.reached
+    reached = start if was_so else None
+    lines = progress.evidence() if was_so else ()
+    for each in news:
+        if each.line <= since:
+            continue
+        progress.take(each, counts=True)
+        was_so = was_so and progress.reached
+        if progress.reached and reached is None:
+            reached, lines = each.time, progress.evidence()
+        elif reached is not None and not progress.stays:
+            if each.time > start + step.within:
+                return Played(progress, reached, lines, each if step.holds else None, was_so)
+            reached, lines = None, ()
+    return Played(progress, reached, lines, None, was_so)
+
+
+def window_of_step(trace: Sequence[Event], step: Step) -> tuple[Event | None, Event | None]:
+    """The first and the last event of a step in a trace; None where it is not there."""
+    begin = end = None
+    for event in trace:
+        body = event.body
+        if not isinstance(body, CheckStarted | CheckEnded) or (body.check, body.subject) != (STEP, step.id):
+            continue
+        if isinstance(body, CheckStarted):
+            begin, end = event, None
+        else:
+            end = event
+    return begin, end
+
+
+def chain_begin(trace: Sequence[Event], scene: Scene, step: Step) -> int:
+    """The line from which on events count for a step: where the deeds began that it follows from."""
+    steps = scene.steps[: scene.steps.index(step) + 1]
+    for each in reversed(steps):
+        if each.deeds:
+            begin, _ = window_of_step(trace, each)
+            return begin.line if begin is not None else 0
+    return 0

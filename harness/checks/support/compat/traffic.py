@@ -1,0 +1,125 @@
+"""What each of several devices does on the bus that they share, read from the trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.checks.case import Case, Seen
+from harness.checks.support.compat.catalogue import TogetherCase
+from harness.checks.support.mqtt import topics
+from harness.model.profile import Profile
+from harness.trace.events import MqttPacket
+from harness.wire import (
+    mdns,
+    mqtt,
+)
+from harness.wire.mdns.codec import RecordType
+from harness.wire.mqtt.topics import topic_matches
+
+_NAMED = (RecordType.A, RecordType.AAAA, RecordType.SRV, RecordType.TXT)
+
+
+def connects(case: Case) -> list[Seen[mqtt.Connect, MqttPacket]]:
+    """The CONNECT packets of a device."""
+    return case.mqtt(mqtt.Connect)
+
+
+def published_topics(case: Case) -> dict[str, int]:
+    """The topics to which a device publishes, wills included, each with the line where it did first."""
+    found: dict[str, int] = {}
+    for seen in case.mqtt(mqtt.Publish):
+        if seen.what.topic:
+            found.setdefault(seen.what.topic, seen.line)
+    for connect in connects(case):
+        if connect.what.will is not None:
+            found.setdefault(connect.what.will.topic, connect.line)
+    return found
+
+
+def declared_topics(profile: Profile) -> dict[str, str]:
+    """The topics of a device by its profile, each with what it is for."""
+    if profile.bindings.mqtt is None:
+        return {}
+    told = {reading.topic: "what it tells" for reading in topics.readings(profile)}
+    return told | {topic: "commands to it" for topic in topics.commands(profile)}
+
+
+def told_topics(profile: Profile) -> set[str]:
+    """The topics at which a device tells something, by its profile."""
+    if profile.bindings.mqtt is None:
+        return set()
+    return {reading.topic for reading in topics.readings(profile)}
+
+
+def command_topics(profile: Profile) -> tuple[str, ...]:
+    """The topics on which a device takes commands."""
+    return tuple(topics.commands(profile)) if profile.bindings.mqtt is not None else ()
+
+
+def overheard(case: Case, wanted: tuple[str, ...]) -> Iterator[tuple[str, str, int]]:
+    """Filters of a device that cover one of these topics: the filter, the topic, the line."""
+    for seen in case.mqtt(mqtt.Subscribe):
+        for request in seen.what.filters:
+            for topic in wanted:
+                if topic_matches(request.filter, topic):
+                    yield request.filter, topic, seen.line
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A name, or an address with a port, that a device claims over mDNS, and the line where it did."""
+
+    what: str
+    line: int
+
+
+def claimed_names(case: Case) -> dict[str, Claim]:
+    """The names that a device says are its alone, by their lower-case form."""
+    found: dict[str, Claim] = {}
+    for record, line in _told(case):
+        if record.type in _NAMED:  # with the cache-flush bit, as it should be, or without
+            found.setdefault(record.name.lower(), Claim(record.name, line))
+    return found
+
+
+def probes_for(case: Case, name: str) -> list[int]:
+    """The lines where a device asks whether a name is free."""
+    return [
+        seen.line
+        for seen in case.mdns()
+        if not seen.what.response and any(mdns.same_name(each.name, name) for each in seen.what.questions)
+    ]
+
+
+def claimed_places(case: Case) -> dict[tuple[str, int], Claim]:
+    """The addresses and ports at which a device says that its services are."""
+    addresses: dict[str, set[str]] = {}
+    services: list[tuple[mdns.Srv, str, int]] = []
+    for record, line in _told(case):
+        match record.data:
+            case mdns.Address(text):
+                addresses.setdefault(record.name.lower(), set()).add(text)
+            case mdns.Srv() as service:
+                services.append((service, record.name, line))
+    return {
+        (address, service.port): Claim(f"{name} at {address} port {service.port}", line)
+        for service, name, line in services
+        for address in addresses.get(service.target.lower(), ())
+    }
+
+
+def _told(case: Case) -> Iterator[tuple[mdns.Record, int]]:
+    """Records that the device tells of itself: in responses, not while it only asks whether they are free."""
+    for seen in case.mdns():
+        if seen.what.response:
+            for record in seen.what.records:
+                if record.ttl > 0:
+                    yield record, seen.line
+
+
+def pairs(case: TogetherCase, roles: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Every two of these roles, once."""
+    for at, one in enumerate(roles):
+        for other in roles[at + 1 :]:
+            yield one, other

@@ -1,0 +1,60 @@
+"""What the device does on the link each time it is started, before anybody asks it anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.checks.case import Case, Seen
+from harness.checks.support.mdns.names import own_names
+from harness.checks.support.mdns.records_seen import (
+    UNIQUE_TYPES,
+    Packet,
+    Told,
+    multicasts,
+    records_of,
+)
+from harness.trace.events import Act, Stimulus
+
+
+@dataclass(frozen=True)
+class Boot:
+    """The time from one start of the device to its end, or to the end of the trace."""
+
+    start: Seen[Stimulus, Stimulus]
+    case: Case  # its window is that time
+    end: float  # seconds since the start of the run
+    ended_by: Seen[Stimulus, Stimulus] | None  # the stop, or what else ended it
+
+    def first_claims(self) -> dict[str, Told]:
+        """For each unique name of the device, in small letters, the first record that it told everybody."""
+        claims: dict[str, Told] = {}
+        own = own_names(self.case)
+        for packet in multicasts(self.case):
+            for found in records_of(packet):
+                name = found.record.name.lower()
+                if name in own and found.record.ttl and found.record.type in UNIQUE_TYPES:
+                    claims.setdefault(name, found)
+        return claims
+
+    def announcement(self) -> Packet | None:
+        """The packet with which it announced itself first."""
+        return min((claim.packet for claim in self.first_claims().values()), key=_line, default=None)
+
+
+def boots(case: Case) -> list[Boot]:
+    """Each start of the device in the window."""
+    acts = case.acts(Act.START, Act.STOP, Act.KILL)
+    found = []
+    for index, act in enumerate(acts):
+        if act.what.act is not Act.START:
+            continue
+        following = acts[index + 1] if index + 1 < len(acts) else None
+        begin = act.line - case.window[0].line
+        window = case.window[begin : following.line - case.window[0].line if following else None]
+        end = following.time if following else case.window[-1].time
+        found.append(Boot(act, Case(case.profile, case.subject, case.trace, window), end, following))
+    return found
+
+
+def _line(packet: Packet) -> int:
+    return packet.line

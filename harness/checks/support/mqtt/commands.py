@@ -1,0 +1,240 @@
+"""Commands over MQTT: which one to give so that its effect can be seen, and how to see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.case import Case, Seen, first
+from harness.checks.observations import Report, Transport
+from harness.checks.payloads import Undecoded, decode_json, decode_mqtt, encode_mqtt
+from harness.model.affordance import Property
+from harness.model.base import Value
+from harness.model.bindings.mqtt import MqttProperty
+from harness.model.profile import Profile
+from harness.model.rule import Condition
+from harness.model.schema import DataSchema, DataType, same_value
+from harness.model.verdict import Subject
+from harness.trace.events import Act, Event, MqttPacket, Stimulus
+from harness.wire import mqtt
+
+SPREAD = 7  # a range of numbers is cut into so many parts, and the cuts are commanded
+GRACE = 2.0  # seconds beyond twice the settle time: how fast an effect comes is not asked here
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A property that is commanded and reported over MQTT."""
+
+    name: str
+    schema: Property
+    bound: MqttProperty
+    topic: str
+
+    @property
+    def is_json(self) -> bool:
+        """Whether commands are JSON, which may be padded with white space (RFC 8259, 2)."""
+        return self.bound.values is None or self.bound.command_member is not None
+
+    @property
+    def qos(self) -> int:
+        """QoS of injected commands: one that needs no more than one answer."""
+        return min(1, self.bound.command_qos)
+
+    @property
+    def values(self) -> list[Value]:
+        """Legal values to command, at least two of them, zero and empty ones last."""
+        found = [value for value in _candidates(self.schema) if self.schema.accepts(value)]
+        if self.bound.values is not None:
+            mapped = list(self.bound.values.values())
+            found = [value for value in found if any(same_value(value, each) for each in mapped)]
+        return sorted(found, key=lambda value: not value)
+
+    def payload(self, value: Value) -> bytes:
+        """The payload that commands ``value``."""
+        return encode_mqtt(value, self.bound.command_member, self.bound.values)
+
+    def value_of(self, payload: bytes) -> Value:
+        """The value that a payload of :meth:`payload` commands."""
+        value = decode_mqtt(payload, self.bound.command_member, self.bound.values)
+        return None if isinstance(value, Undecoded) else value
+
+    def others(self, present: Value, count: int) -> list[Value]:
+        """``count`` values to command one after the other, each another one than that before it."""
+        chosen: list[Value] = []
+        for _ in range(count):
+            before = chosen[-1] if chosen else present
+            fresh = [value for value in self.values if not same_value(value, before)]
+            unused = [value for value in fresh if not any(same_value(value, old) for old in chosen)]
+            chosen.append((unused or fresh)[0])
+        return chosen
+
+    def packet(self, payload: bytes, level: int, packet_id: int | None = None, *, dup: bool = False) -> bytes:
+        """A PUBLISH of ``payload`` to the command topic; ``packet_id`` goes with QoS 1."""
+        qos = 0 if packet_id is None else 1
+        return mqtt.encode_publish(self.topic, payload, qos, packet_id=packet_id, dup=dup, level=level)
+
+
+def setting_of(
+    profile: Profile,
+    *,
+    json: bool = False,
+    qos: int = 0,
+    wanted: Callable[[Setting], bool] = lambda _: True,
+) -> Setting | None:
+    """The property whose commands disturb least: one in no rule, with many values; None without any.
+
+    ``json``: only one whose commands are JSON; ``qos``: only one that is subscribed with so much at least;
+    ``wanted``: only one that it accepts.
+    """
+    found = [
+        setting
+        for setting in settings(profile)
+        if (setting.is_json or not json) and setting.bound.command_qos >= qos and wanted(setting)
+    ]
+    entangled = _in_rules(profile)
+    return min(
+        found,
+        key=lambda each: (each.name in entangled, not each.is_json, -min(3, len(each.values))),
+        default=None,
+    )
+
+
+def setting_named(profile: Profile, name: str | None) -> Setting:
+    """The setting of that name, which is there because a command for it is in the trace."""
+    return next(setting for setting in settings(profile) if setting.name == name)
+
+
+def commanded(profile: Profile, *, json: bool = False, qos: int = 0) -> Iterable[Subject]:
+    """The device as a whole, if there is a setting by which commands can be tried."""
+    return (Subject(),) if setting_of(profile, json=json, qos=qos) else ()
+
+
+def the_setting(bench: Bench, *, json: bool = False, qos: int = 0) -> Setting:
+    """The setting of :func:`setting_of`. Raises CannotStimulateError."""
+    setting = setting_of(bench.profile, json=json, qos=qos)
+    if setting is None:
+        raise CannotStimulateError("no property is both commanded and reported over MQTT")
+    return setting
+
+
+def patience(profile: Profile, setting: Setting) -> float:
+    """Seconds after which no effect of a command is awaited any more."""
+    return 2 * profile.settle(setting.name) + GRACE
+
+
+async def present_value(bench: Bench, setting: Setting) -> Value:
+    """What the device reported last; one that has told nothing of it yet is commanded first.
+
+    Raises CannotStimulateError when it does not tell then, either.
+    """
+    try:
+        return await bench.read(setting.name, transport=Transport.MQTT)
+    except CannotStimulateError:
+        since, value = bench.mark(), setting.values[0]
+    await bench.write(setting.name, value, transport=Transport.MQTT)
+    await bench.reported(
+        setting.name,
+        lambda told: setting.schema.agrees(told, value),
+        transport=Transport.MQTT,
+        within=patience(bench.profile, setting),
+        since=since,
+    )
+    return await bench.read(setting.name, transport=Transport.MQTT)
+
+
+async def obeyed(bench: Bench, setting: Setting, value: Value, *, since: int) -> Event | None:
+    """Wait for the report that a command has taken effect, much longer than the profile allows for it."""
+    return await bench.reported(
+        setting.name,
+        lambda told: same_value(told, value),
+        transport=Transport.MQTT,
+        within=patience(bench.profile, setting),
+        since=since,
+    )
+
+
+async def command(bench: Bench, setting: Setting, value: Value, *, qos: int | None = None) -> Event | None:
+    """Command through the broker, and wait for the effect. As a fence: all before it has been processed."""
+    since = bench.mark()
+    bench.stimulus(Act.WRITE, setting.name, value, transport=Transport.MQTT, legal=True)
+    quality = setting.bound.command_qos if qos is None else qos
+    await bench.mqtt.publish(setting.topic, setting.payload(value), qos=quality)
+    return await obeyed(bench, setting, value, since=since)
+
+
+def settings(profile: Profile) -> Iterable[Setting]:
+    """Every property that is commanded and reported over MQTT, and has more than one value."""
+    binding = profile.bindings.mqtt
+    for name, bound in binding.properties.items() if binding else ():
+        schema = profile.properties[name]
+        if bound.command is None or not schema.writable or schema.write_only:
+            continue
+        setting = Setting(name, schema, bound, bound.command)
+        if len(setting.values) > 1:
+            yield setting
+
+
+def _in_rules(profile: Profile) -> set[str]:
+    conditions: list[Condition] = []
+    for rule in profile.behaviour.rules:
+        conditions += (*rule.when, *rule.while_, *rule.then, *rule.refuse)
+    return {name for condition in conditions for name in condition.names}
+
+
+def _candidates(schema: DataSchema) -> Sequence[Value]:
+    if schema.enum is not None:
+        return schema.enum
+    if schema.type is DataType.BOOLEAN:
+        return (True, False)
+    if schema.type in (DataType.INTEGER, DataType.NUMBER):
+        return _numbers(schema)
+    if schema.type is DataType.STRING:
+        return tuple(letter * max(1, schema.min_length or 1) for letter in "abc")
+    return ()
+
+
+def _numbers(schema: DataSchema) -> list[Value]:
+    """Legal numbers spread over the range, as exact decimals."""
+    low = Fraction(repr(schema.minimum if schema.minimum is not None else 0))
+    high = Fraction(repr(schema.maximum)) if schema.maximum is not None else low + 100
+    whole = schema.type is DataType.INTEGER
+    step = Fraction(repr(schema.multiple_of)) if schema.multiple_of else Fraction(1 if whole else 1 / 4)
+    steps = [round((low + (high - low) * part / SPREAD) / step) for part in range(1, SPREAD)]
+    exact = [step * count for count in dict.fromkeys(steps)]
+    return [int(value) if value.denominator == 1 else float(value) for value in exact]
+
+
+def written(write: Seen[Stimulus, Stimulus]) -> Value:
+    """The value that a WRITE commanded."""
+    value = decode_json((write.what.value or "null").encode())
+    return None if isinstance(value, Undecoded) else value
+
+
+def effect_of_packet(case: Case, setting: Setting, packet: Seen[mqtt.Publish, MqttPacket]) -> Report | None:
+    """The report that an injected command has taken effect; None when there is none."""
+    value = setting.value_of(packet.what.payload)
+    return first(
+        case.reports(setting.name, Transport.MQTT),
+        lambda report: report.event.line > packet.line and same_value(report.value, value),
+    )
+
+
+def effect_of(case: Case, write: Seen[Stimulus, Stimulus]) -> Report | None:
+    """The report that a command has taken effect; None when there is none."""
+    return first(
+        case.reports(write.what.name, Transport.MQTT),
+        lambda report: report.event.line > write.line and same_value(report.value, written(write)),
+    )
+
+
+def last_report(case: Case, setting: Setting, line: int) -> Report | None:
+    """What the device had reported of a setting before a line of the trace, at any time of the run."""
+    earlier = [
+        report
+        for report in replace(case, window=case.trace[:line]).reports(setting.name, Transport.MQTT)
+        if report.problem is None
+    ]
+    return earlier[-1] if earlier else None

@@ -1,0 +1,116 @@
+"""The device's MQTT connections as the tap saw them, for judges to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from harness.checks.case import Case, Seen
+from harness.trace.events import Connection, ConnectionChange, Direction, Event, Fate, MqttPacket, Point
+from harness.wire import mqtt
+from harness.wire.problem import Problem
+
+P = TypeVar("P", bound=mqtt.Packet)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One connection of the device, from its opening to its end; ``packets`` are of both ways, in order."""
+
+    number: int
+    opened: Event
+    packets: Sequence[Seen[mqtt.Packet, MqttPacket]]
+    ended: Seen[Connection, Connection] | None
+
+    def sent(self, kind: type[P]) -> list[Seen[P, MqttPacket]]:
+        """What the device sent of one kind."""
+        return [
+            Seen(seen.event, seen.body, seen.what)
+            for seen in self.packets
+            if seen.body.direction is Direction.FROM_DUT and isinstance(seen.what, kind)
+        ]
+
+    def received(self, kind: type[P]) -> list[Seen[P, MqttPacket]]:
+        """What reached the device of one kind, from the broker or injected."""
+        return [
+            Seen(seen.event, seen.body, seen.what)
+            for seen in self.packets
+            if seen.body.direction is Direction.TO_DUT
+            and seen.body.fate is not Fate.DROPPED
+            and isinstance(seen.what, kind)
+        ]
+
+    @property
+    def connect(self) -> Seen[mqtt.Connect, MqttPacket] | None:
+        """The device's CONNECT."""
+        return next(iter(self.sent(mqtt.Connect)), None)
+
+    @property
+    def accepted(self) -> Seen[mqtt.Connack, MqttPacket] | None:
+        """The CONNACK that accepted it."""
+        return next((seen for seen in self.received(mqtt.Connack) if seen.what.code == 0), None)
+
+
+def sessions(case: Case) -> list[Session]:
+    """The connections that were opened in the window, in order."""
+    packets: dict[int, list[Seen[mqtt.Packet, MqttPacket]]] = {}
+    for seen in case.mqtt(mqtt.Packet, direction=None):
+        packets.setdefault(seen.body.connection, []).append(seen)
+    changes = case.connections()
+    ends = {seen.what.connection: seen for seen in changes if seen.what.change is not ConnectionChange.OPENED}
+    return [
+        Session(
+            seen.what.connection,
+            seen.event,
+            packets.get(seen.what.connection, []),
+            ends.get(seen.what.connection),
+        )
+        for seen in changes
+        if seen.what.change is ConnectionChange.OPENED
+    ]
+
+
+def so_far(case: Case) -> Case:
+    """The case with all that was seen from the start of the run to the end of the check's own window.
+
+    For checks that share a costly stimulus: whichever comes first carries it out, all judge it.
+    """
+    return replace(case, window=case.trace[: case.window[-1].line])
+
+
+def connects(case: Case) -> list[Seen[mqtt.Connect, MqttPacket]]:
+    """Every CONNECT of the device that can be read."""
+    return case.mqtt(mqtt.Connect)
+
+
+def breaches(
+    packets: Sequence[Seen[P, MqttPacket]], *clauses: str
+) -> list[tuple[Seen[P, MqttPacket], Problem]]:
+    """Packets that break one of these clauses, such as ``MQTT-2.2.2-1``, each with what is wrong."""
+    return [
+        (seen, problem) for seen in packets for problem in seen.what.problems if problem.clause in clauses
+    ]
+
+
+def is_opened(event: Event) -> bool:
+    """Whether the device opened a connection, as seen at the tap."""
+    body = event.body
+    return isinstance(body, Connection) and body.point is Point.TAP and body.change is ConnectionChange.OPENED
+
+
+def is_loss(event: Event) -> bool:
+    """Whether a connection of the device ended, as seen at the tap."""
+    body = event.body
+    if not isinstance(body, Connection) or body.point is not Point.TAP:
+        return False
+    return body.change is not ConnectionChange.OPENED
+
+
+def tapped(event: Event, direction: Direction, kind: mqtt.PacketType) -> mqtt.Packet | None:
+    """The packet in an event, if it is one of this kind at the tap, for stimuli that wait for it."""
+    body = event.body
+    if isinstance(body, MqttPacket) and body.point is Point.TAP and body.direction is direction:
+        # The nibble first: stimuli look through whole traces.
+        return mqtt.decode(body.raw, body.level) if body.raw[:1] and body.raw[0] >> 4 == kind else None
+    return None

@@ -1,0 +1,1 @@
+"""Helpers for checks over the serial line."""

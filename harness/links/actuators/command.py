@@ -1,0 +1,104 @@
+"""A command of the lab's own, such as one that switches a port of a USB hub or an outlet of a power strip."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from collections.abc import Collection
+from string import Formatter
+
+from harness.links.actuators import (
+    HANDS,
+    POWER,
+    Deed,
+    HelperError,
+    Task,
+)
+
+LIMIT = 60.0
+"""Seconds that a command may take. One that hangs would otherwise hold up everything."""
+
+KEPT = 400
+"""Characters of its output that are kept."""
+
+FIELDS = ("action", "name", "value", "device")
+
+
+class CommandHelper:
+    """Runs the words of a template; ``{action}``, ``{name}``, ``{value}`` and ``{device}`` are filled in.
+
+    No shell reads them, so that no value can be taken for a command. Raises HelperError for a template that
+    cannot be.
+    """
+
+    def __init__(self, template: str, *, limit: float = LIMIT) -> None:
+        self._limit = limit
+        try:
+            self._words = shlex.split(template)
+            named = {
+                name for word in self._words for _, name, _, _ in Formatter().parse(word) if name is not None
+            }
+        except ValueError as problem:
+            raise HelperError(f"the command {template!r} cannot be read: {problem}") from None
+        if not self._words:
+            raise HelperError("the command is empty; name a program, such as: uhubctl -p 2 -a {action}")
+        unknown = sorted(named - set(FIELDS))
+        if unknown:
+            known = ", ".join(f"{{{name}}}" for name in FIELDS)
+            raise HelperError(f"the command {template!r} has {{{unknown[0]}}}; known are {known}")
+        self._named = named
+
+    @property
+    def can(self) -> Collection[Deed]:
+        """Anything that its template can tell apart."""
+        if "action" not in self._named:
+            return frozenset()
+        return POWER | HANDS if "name" in self._named else POWER
+
+    async def perform(self, task: Task) -> str:
+        """Run it to its end. Raises HelperError when it fails, hangs, or cannot be started."""
+        filled = {
+            "action": task.deed.value,
+            "name": task.name or "",
+            "value": task.value or "",
+            "device": task.device,
+        }
+        words = [word.format(**filled) for word in self._words]
+        shown = shlex.join(words)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *words, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True
+            )
+        except OSError as problem:
+            raise HelperError(f"{shown}: cannot be started: {problem.strerror}") from problem
+        try:
+            async with asyncio.timeout(self._limit):
+                output, _ = await process.communicate()
+        except TimeoutError:
+            raise HelperError(f"{shown}: did not end within {self._limit:g} s, and was stopped") from None
+        finally:
+            await _end(process)
+        said = _shortened(output)
+        if process.returncode:
+            raise HelperError(f"{shown}: ended with status {process.returncode}{f': {said}' if said else ''}")
+        return f"{shown}{f': {said}' if said else ''}"
+
+    async def close(self) -> None:
+        """Nothing is held between two commands."""
+
+
+async def _end(process: Process) -> None:
+    """Stop a command that is still at work, and what it has started."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def _shortened(output: bytes) -> str:
+    text = " ".join(output.decode(errors="replace").split())
+    return text if len(text) <= KEPT else text[: KEPT - 1] + "…"

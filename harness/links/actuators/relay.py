@@ -1,0 +1,194 @@
+"""Relay boards on a serial port: the cheap ones that take frames, and those that take lines of text."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import serial
+
+from harness.links.actuators import (
+    HANDS,
+    POWER,
+    Deed,
+    HelperError,
+    Task,
+)
+
+PRESS = 0.2
+"""Seconds for which a key is held: longer than any firmware debounces, shorter than a long press."""
+
+POWER_CHANNEL = ""
+"""How the channel of the power is named among the others."""
+
+WRITE_LIMIT = 2.0
+"""Seconds for the system to take what is sent."""
+
+HEADER = 0xA0
+MOST_CHANNELS = 16
+
+CLOSING = (Deed.POWER_ON, Deed.ATTACH)
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One relay of a board. An inverted one is closed to switch off: the load is on its resting contact."""
+
+    number: int
+    inverted: bool = False
+
+
+def channels_of(words: str) -> Mapping[str, Channel]:
+    """Read ``1`` (the power), or ``key=1,other=!2``; ``!`` marks an inverted one. Raises HelperError."""
+    found: dict[str, Channel] = {}
+    for part in words.split(","):
+        match = re.fullmatch(r"(?:([\w-]+)=)?(!?)(\d+)", part.strip())
+        if match is None or not 1 <= int(match[3]) <= MOST_CHANNELS:
+            raise HelperError(
+                f"{part.strip()!r} is no relay: a number from 1 to {MOST_CHANNELS}, with the key that it "
+                "presses before it (start=2), and ! before the number where the resting contact is used (!1)"
+            )
+        if (match[1] or POWER_CHANNEL) in found:
+            raise HelperError(f"{part.strip()!r}: {match[1] or 'the power'} has a relay already")
+        found[match[1] or POWER_CHANNEL] = Channel(int(match[3]), bool(match[2]))
+    return found
+
+
+def frame(channel: int, closed: bool) -> bytes:
+    """What a board of the LCUS kind takes: header, channel, state, and the sum of the three."""
+    head = bytes((HEADER, channel, int(closed)))
+    return head + bytes((sum(head) & 0xFF,))
+
+
+class RelayBoard:
+    """A board that takes frames (``A0 01 01 A2`` closes the first relay). It tells nothing back."""
+
+    def __init__(self, line: RelayLine, channels: Mapping[str, Channel]) -> None:
+        self._line = line
+        self._channels = channels
+
+    @property
+    def can(self) -> Collection[Deed]:
+        """Power where a relay has it, keys and plugs where it has names for them."""
+        power = POWER if POWER_CHANNEL in self._channels else frozenset()
+        named = HANDS - {Deed.SENSE} if any(self._channels) else frozenset()
+        return power | named
+
+    async def perform(self, task: Task) -> str:
+        """Close or open the relay; for a key, close it and open it again. Raises HelperError."""
+        channel = self._channels.get(task.name or POWER_CHANNEL)
+        if channel is None or task.deed not in self.can:
+            known = ", ".join(name or "the power" for name in self._channels)
+            raise HelperError(f"no relay is there to {task}; it has relays for {known}")
+        if task.deed is Deed.PRESS:
+            first = await self._set(channel, True)
+            try:
+                await asyncio.sleep(PRESS)  # no event could tell: it is the finger's own time
+            finally:
+                second = await self._set(channel, False)
+            return f"{self._line.port}: {first}, {second}"
+        return f"{self._line.port}: {await self._set(channel, task.deed in CLOSING)}"
+
+    async def close(self) -> None:
+        """Let go of the port; the relays stay as they are."""
+        await self._line.leave()
+
+    async def _set(self, channel: Channel, on: bool) -> str:
+        raw = frame(channel.number, on is not channel.inverted)
+        await self._line.send(raw)
+        return raw.hex(" ").upper()
+
+
+class LineRelay:
+    """A board that takes lines of text (``relay on 0``); ``{action}`` and ``{name}`` are filled in."""
+
+    def __init__(self, line: RelayLine, template: str) -> None:
+        try:
+            template.format(action="", name="", value="")
+        except (KeyError, IndexError, ValueError):
+            raise HelperError(
+                f"the line {template!r} for the relay board may hold {{action}}, {{name}} and {{value}} only"
+            ) from None
+        self._line = line
+        self._template = template
+
+    @property
+    def can(self) -> Collection[Deed]:
+        """What its line can tell apart."""
+        if "{action}" not in self._template:
+            return frozenset()
+        return POWER | HANDS if "{name}" in self._template else POWER
+
+    async def perform(self, task: Task) -> str:
+        """Send the line. Raises HelperError."""
+        text = self._template.format(action=task.deed.value, name=task.name or "", value=task.value or "")
+        await self._line.send(text.encode() + b"\r\n")
+        return f"{self._line.port}: {text}"
+
+    async def close(self) -> None:
+        """Let go of the port; the relays stay as they are."""
+        await self._line.leave()
+
+
+class RelayLine:
+    """The serial port of a board: opened when it is first needed, and kept: some boards drop out with it.
+
+    All who use the relays of one board share its port; the last one closes it.
+    """
+
+    def __init__(self, port: str, baud_rate: int = 9600) -> None:
+        self.port = port
+        self.users = 1
+        self._baud_rate = baud_rate
+        self._turn = asyncio.Lock()
+        self._serial: serial.SerialBase | None = None
+
+    async def send(self, raw: bytes) -> None:
+        """Send bytes, and return when the system has taken them all. Raises HelperError."""
+        try:
+            async with self._turn:
+                if self._serial is None:
+                    # A URL is connected to, for which pyserial would hold up the loop.
+                    is_url = "://" in self.port
+                    self._serial = await asyncio.to_thread(self._open) if is_url else self._open()
+                assert self._serial is not None
+                # A handful of bytes, into the buffer of an idle port: this does not wait.
+                self._serial.write(raw)
+        except (serial.SerialException, OSError, ValueError) as problem:
+            await self.close()
+            raise HelperError(
+                f"the relay board at {self.port} cannot be told anything: {problem}"
+            ) from problem
+
+    def _open(self) -> serial.SerialBase:
+        return serial.serial_for_url(
+            self.port, baudrate=self._baud_rate, timeout=0, write_timeout=WRITE_LIMIT
+        )
+
+    async def leave(self) -> None:
+        """One user less."""
+        self.users -= 1
+        if self.users <= 0:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the port."""
+        if self._serial is not None:
+            port, self._serial = self._serial, None
+            port.close()
+
+
+_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, RelayLine]] = WeakKeyDictionary()
+
+
+def line_at(port: str) -> RelayLine:
+    """The line to the board at a port, whoever uses its relays besides."""
+    lines = _lines.setdefault(asyncio.get_running_loop(), {})
+    if port in lines and lines[port].users > 0:
+        lines[port].users += 1
+    else:
+        lines[port] = RelayLine(port)
+    return lines[port]

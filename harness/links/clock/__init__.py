@@ -1,0 +1,1 @@
+"""The event loop and its clock, real or virtual."""

@@ -1,0 +1,262 @@
+"""The one clock of a run: the loop's, in real time or in virtual time.
+
+In virtual time the loop's clock stands still while anything is going on, and jumps to the next timer when
+nothing is. Waits cost nothing, and protocol stacks notice no difference as long as everything that talks
+lives on this loop: a peer in another process or thread keeps real time, and would seem infinitely slow.
+How the loop knows that nothing is under way stands in :mod:`harness.links.clock.loopback`.
+
+Stacks that read a clock of their own are given the loop's while the run lasts
+(:mod:`harness.links.clock.library_clocks`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+import math
+import selectors
+import socket
+import sys
+from asyncio import selector_events
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Executor
+from contextvars import Context
+from typing import Any, TypeVar
+
+from harness.links.clock import library_clocks as foreign_clocks
+from harness.links.clock.library_clocks import ClockError as ClockError  # others take it from here
+from harness.links.clock.loopback import (
+    Fence,
+    Segments,
+)
+from harness.links.clock.terminals import Terminals
+
+Result = TypeVar("Result")
+
+START = float(2**20)
+"""First reading of a virtual clock, in seconds. Not 0: paho takes a time of 0 for "never"."""
+
+TICK = 2.0**-24
+"""Seconds, sixteen to a microsecond: every virtual timer is due at a whole number of them.
+
+So the clock never reads anything else, and adding and subtracting times is exact: what a device sees does not
+depend on when, in a run of many devices, its turn came.
+"""
+
+FENCELESS_QUIET = 0.05
+"""The same where the fence did not come back: a system that drops packets is under a heavy load."""
+
+QUIET = 0.0 if sys.platform == "linux" else 0.0005
+"""Real seconds without any input after the fence, after which a virtual loop believes that nothing is under
+way. Linux needs none: on its loopback interface a packet has arrived when sending it returns, or at the
+latest when the fence has."""
+
+TERMINAL_LIMIT = 0.25
+"""Real seconds for bytes to cross a pseudo-terminal, which takes microseconds; after that they never will."""
+
+
+class _PatientSelector(selectors.DefaultSelector):
+    """Lets the clock jump in place of waiting, but only when no input is to be had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_jump: Callable[[], bool] = lambda: False
+        self.jump: Callable[[float], None] = lambda _: None
+        self.segments = Segments()
+        self.terminals = Terminals()
+        self._fence = Fence()
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.segments.turn_ends()
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is None:
+            return super().select(None)
+        # Executor threads work in real time: while they do, the clock goes on at its ordinary pace.
+        wait = QUIET if self.may_jump() else timeout
+        if self.may_jump() and not self._fence.wait():
+            wait = FENCELESS_QUIET
+        if self.terminals.under_way:
+            wait = max(wait, TERMINAL_LIMIT)
+        ready = super().select(wait)
+        if not ready:
+            self.terminals.give_up()
+            self.jump(timeout)
+        return ready
+
+    def close(self) -> None:
+        self._fence.close()
+        super().close()
+
+
+class _Transport(selector_events._SelectorSocketTransport):  # type: ignore[name-defined,misc]
+    """asyncio's transport over TCP, whose writes the loop knows of."""
+
+    def __init__(self, loop: VirtualLoop, sock: socket.socket, *arguments: Any, **named: Any) -> None:
+        self._segments = loop.segments
+        self._segments.joined(sock)
+        self._kept = bytearray()
+        super().__init__(loop, sock, *arguments, **named)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """As ever, perhaps at the end of the turn."""
+        is_open = self._sock is not None and not self._conn_lost and not self._eof
+        if is_open and self._segments.has_to_wait(self._sock, self._send_kept):
+            self._kept += data
+        else:
+            super().write(data)
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """As ever."""
+        self.write(b"".join(list_of_data))
+
+    def write_eof(self) -> None:
+        """As ever."""
+        self._send_kept()
+        super().write_eof()
+
+    def close(self) -> None:
+        """As ever."""
+        self._send_kept()
+        super().close()
+
+    def abort(self) -> None:
+        """As ever; what the socket takes still goes out."""
+        self._send_kept()
+        super().abort()
+
+    def get_write_buffer_size(self) -> int:
+        """With what waits for the end of the turn."""
+        return int(super().get_write_buffer_size()) + len(self._kept)
+
+    def _send_kept(self) -> None:
+        kept, self._kept = bytes(self._kept), bytearray()
+        if kept and self._sock is not None and not self._conn_lost:
+            super().write(kept)
+
+
+class _Timer(asyncio.TimerHandle):
+    """A timer that comes after those that were set before it for the same time.
+
+    asyncio leaves that to chance: the order would depend on the timers of all other devices.
+    """
+
+    __slots__ = ("number",)
+    number: int
+    _when: float
+    _scheduled: bool
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, _Timer):
+            return NotImplemented
+        return (self._when, self.number) < (other._when, other.number)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """A loop over real sockets whose clock jumps to the next timer when nothing is ready."""
+
+    def __init__(self) -> None:
+        selector = _PatientSelector()
+        self._now = START
+        self._jobs = 0  # calls in executor threads that have not returned
+        self._timers = itertools.count()
+        self._disagreement: str | None = None
+        self.segments = selector.segments
+        self.terminals = selector.terminals
+        super().__init__(selector)
+        self._clock_resolution = TICK / 2  # asyncio's own is lost in the rounding of such times
+        selector.may_jump = lambda: self._jobs == 0
+        selector.jump = self._jump
+
+    def time(self) -> float:
+        """Virtual seconds."""
+        return self._now
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As ever, at the next tick; all other timers come this way, too."""
+        self._check_closed()  # type: ignore[attr-defined]
+        timer = _Timer(math.ceil(when / TICK) * TICK, callback, args, self, context)
+        timer.number = next(self._timers)
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer._scheduled = True
+        return timer
+
+    def disagreement(self) -> str | None:
+        """Which library was seen to keep another time than this loop, for people; None for none."""
+        self._disagreement = self._disagreement or foreign_clocks.disagreement(self.time)
+        return self._disagreement
+
+    def _jump(self, seconds: float) -> None:
+        self._now += seconds
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, func: Callable[..., Result], *args: Any
+    ) -> asyncio.Future[Result]:
+        """As ever; the clock does not jump before the call has returned. getaddrinfo comes this way, too."""
+        future = super().run_in_executor(executor, func, *args)
+        self._jobs += 1
+        future.add_done_callback(self._job_done)
+        return future
+
+    def _job_done(self, _future: object) -> None:
+        self._jobs -= 1
+
+    def _make_socket_transport(self, *arguments: Any, **named: Any) -> Any:
+        """Where asyncio makes the transport of every TCP connection, be it of a client or of a server."""
+        return _Transport(self, *arguments, **named)
+
+
+def segments() -> Segments | None:
+    """What is to be told of TCP sockets that are used past asyncio's transports; None in real time."""
+    loop = asyncio.get_running_loop()
+    return loop.segments if isinstance(loop, VirtualLoop) else None
+
+
+def terminals() -> Terminals | None:
+    """What is to be told of reads from and writes to pseudo-terminals; None in real time."""
+    loop = asyncio.get_running_loop()
+    return loop.terminals if isinstance(loop, VirtualLoop) else None
+
+
+def new_loop(virtual: bool) -> asyncio.AbstractEventLoop:
+    """A new loop: the ordinary one, or one in virtual time. The caller closes it; prefer :func:`run`."""
+    return VirtualLoop() if virtual else asyncio.new_event_loop()
+
+
+def use_loop_clock(loop: asyncio.AbstractEventLoop) -> contextlib.AbstractContextManager[None]:
+    """Give the protocol stacks the clock of ``loop``, and their own back at the end.
+
+    Raises ClockError when a stack of this version reads its time elsewhere than known here.
+    """
+    return foreign_clocks.given(loop.time)
+
+
+def disagreement() -> str | None:
+    """Which library does not have the clock of the running loop any more, for people; None if all have.
+
+    In virtual time only: in real time nobody is given a clock. What was seen once is said for good.
+    """
+    loop = asyncio.get_running_loop()
+    return loop.disagreement() if isinstance(loop, VirtualLoop) else None
+
+
+def run(main: Coroutine[Any, Any, Result], *, virtual: bool = False) -> Result:
+    """Run ``main`` on a new loop, as asyncio.run does; with ``virtual`` in virtual time.
+
+    Raises what ``main`` raises, and ClockError before it starts when virtual time is not to be had.
+    """
+    loop = new_loop(virtual)
+    try:
+        with contextlib.ExitStack() as stack:
+            if virtual:
+                stack.enter_context(use_loop_clock(loop))
+            runner = stack.enter_context(asyncio.Runner(loop_factory=lambda: loop))
+            return runner.run(main)
+    finally:
+        main.close()
+        loop.close()

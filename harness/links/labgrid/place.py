@@ -1,0 +1,145 @@
+"""The place of a lab's labgrid that a board is on: its serial port and its power, reserved for the run.
+
+labgrid's own calls block, so they run in a process of their own (:mod:`harness.links.labgrid.holder`); this
+is the harness's end of its pipes. Whatever becomes of the harness, the end of its pipe releases the place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.links.actuators import (
+    POWER,
+    Deed,
+    HelperError,
+    Task,
+)
+from harness.links.errors import LinkError
+from harness.links.labgrid import holder as labgrid_holder
+from harness.links.labgrid.messages import (
+    Found,
+    Message,
+    Problem,
+    Told,
+    from_line,
+    to_line,
+)
+
+ANSWER_LIMIT = 60.0  # seconds for a place to be acquired, and for its power to be switched
+END_LIMIT = 30.0  # seconds for it to be released
+
+
+class LabgridError(LinkError):
+    """The place cannot be had; the message is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabgridTarget:
+    """A target in an environment file of labgrid; ``serial``, ``power``: what its drivers say that it has."""
+
+    environment: Path
+    name: str
+    serial: bool
+    power: bool
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.environment}"
+
+
+class LabgridPlace:
+    """A target of labgrid, held from :meth:`open` to :meth:`close`."""
+
+    def __init__(self, target: LabgridTarget) -> None:
+        self._target = target
+        self._process: Process | None = None
+        self._turn = asyncio.Lock()
+
+    async def open(self) -> Found:
+        """Acquire the place and wait for its resources. Raises LabgridError."""
+        self._process = await asyncio.create_subprocess_exec(
+            *(
+                sys.executable,
+                "-m",
+                labgrid_holder.__name__,
+                str(self._target.environment),
+                self._target.name,
+            ),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            start_new_session=True,  # Ctrl-C is for us, and we tell it in order
+        )
+        answer = await self._answer()
+        if isinstance(answer, Found):
+            return answer
+        raise LabgridError(f"labgrid, target {self._target}: {answer.text}")
+
+    async def switch(self, word: str) -> str:
+        """Switch the power ``on`` or ``off``; returns what labgrid did. Raises HelperError."""
+        async with self._turn:
+            assert self._process is not None and self._process.stdin is not None, "open() first"
+            with contextlib.suppress(ConnectionError):  # then it is gone, and will not answer
+                self._process.stdin.write(to_line(Told(word)).encode())
+                await self._process.stdin.drain()
+            answer = await self._answer()
+        if isinstance(answer, Told):
+            return answer.text
+        text = answer.text if isinstance(answer, Problem) else "no answer to what was asked"
+        raise HelperError(f"labgrid, target {self._target}, power {word}: {text}")
+
+    async def close(self) -> None:
+        """Release the place. Raises LabgridError when it is perhaps not released."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(END_LIMIT):
+                rest, _ = await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise LabgridError(
+                f"labgrid, target {self._target}: did not let go of the place within {END_LIMIT:g} s; "
+                "look with labgrid-client who holds it"
+            ) from None
+        for line in rest.splitlines():
+            if isinstance(last := from_line(line), Problem):
+                raise LabgridError(f"labgrid, target {self._target}, letting go of the place: {last.text}")
+
+    async def _answer(self) -> Message:
+        assert self._process is not None and self._process.stdout is not None
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT):
+                line = await self._process.stdout.readline()
+        except TimeoutError:
+            return Problem(f"no answer within {ANSWER_LIMIT:g} s")
+        if not line:
+            return Problem("its process ended without a word")
+        return from_line(line)
+
+
+class PlacePower:
+    """Implements :class:`harness.links.actuators.Helper` by a place, which somebody else closes."""
+
+    def __init__(self, place: LabgridPlace) -> None:
+        self._place = place
+
+    @property
+    def can(self) -> Collection[Deed]:
+        """Power, and nothing else."""
+        return POWER
+
+    async def perform(self, task: Task) -> str:
+        """Switch it. Raises HelperError."""
+        return await self._place.switch(task.deed.value)
+
+    async def close(self) -> None:
+        """Nothing is held here."""

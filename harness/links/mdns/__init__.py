@@ -1,0 +1,1 @@
+"""Multicast DNS on the link of the device."""

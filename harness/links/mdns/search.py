@@ -1,0 +1,158 @@
+"""Finding a device by its name: what to ask next on the link, and what the answers add up to (RFC 6763)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from harness.wire import mdns
+from harness.wire.mdns.codec import (
+    DomainNameError,
+    Question,
+    RecordType,
+)
+from harness.wire.mdns.names import encode_name
+
+SERVICE_TYPES = "_services._dns-sd._udp.local."
+"""Asked for PTR, everybody on the link tells the types of its services (RFC 6763 9)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service instance that was heard of; ``port`` and ``host`` are None until its SRV record came."""
+
+    name: str  # "Smart Plug._http._tcp.local.", escaped as names are
+    port: int | None = None
+    host: str | None = None
+    txt: tuple[bytes, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The instance for people: "Smart Plug"."""
+        return _plain(self.name)[0]
+
+    @property
+    def type(self) -> str:
+        """The service type: "_http._tcp"."""
+        return ".".join(_plain(self.name)[1:3])
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A device on the link: its host name, IPv4 address, and those of its services that were heard of."""
+
+    host: str
+    address: str
+    services: tuple[Service, ...]
+
+
+class Search:
+    """Collects records and tells what is still to be asked for the device called ``wanted``.
+
+    ``wanted`` is a service instance ("Smart Plug"), with or without its type behind it
+    ("Smart Plug._http._tcp.local"), or a host name ("plug" or "plug.local"). ``types`` are service types
+    ("_http._tcp.local.") that are asked for even if nobody says that they are there.
+    """
+
+    def __init__(self, wanted: str, types: Iterable[str] = ()) -> None:
+        self._wanted = wanted.removesuffix(".").removesuffix(".local")
+        named = _TYPED.fullmatch(self._wanted)
+        self._types: set[str] = {type.lower() for type in types}
+        if named:
+            self._types.add(f"{named[1]}.local.".lower())
+        self._candidates = [] if named or " " in wanted else [f"{self._wanted.lower()}.local."]
+        self._candidates = [name for name in self._candidates if _fits_the_wire(name)]
+        self._instances: dict[str, Service] = {}
+        self._addresses: dict[str, str | None] = {}  # None: no IPv4 address, but others
+
+    def hear(self, message: mdns.Message) -> bool:
+        """Take in a response; tell whether it brought anything."""
+        before = (set(self._types), dict(self._instances), dict(self._addresses))
+        if message.response:
+            for record in message.records:
+                if record.ttl:  # 0 is a goodbye
+                    self._keep(record.name.lower(), record.name, record.data)
+        return before != (self._types, self._instances, self._addresses)
+
+    def _keep(self, key: str, name: str, data: mdns.Data) -> None:
+        match data:
+            case mdns.Ptr(target) if key == SERVICE_TYPES:
+                self._types.add(target.lower())
+            case mdns.Ptr(target) if key.endswith(("._tcp.local.", "._udp.local.")):
+                self._instances.setdefault(target.lower(), Service(target))
+            case mdns.Srv(_, _, port, target):
+                known = self._instances.get(key, Service(name))
+                self._instances[key] = Service(known.name, port, target, known.txt)
+            case mdns.Txt(strings) if key in self._instances:
+                known = self._instances[key]
+                self._instances[key] = Service(known.name, known.port, known.host, strings)
+            case mdns.Address(text):
+                if ":" not in text:
+                    self._addresses[key] = text
+                else:
+                    self._addresses.setdefault(key, None)
+
+    def questions(self) -> Iterator[Question]:
+        """What is not known yet, the most telling first."""
+        for name in self._candidates:
+            if name not in self._addresses:
+                yield Question(name, RecordType.A)
+        yield Question(SERVICE_TYPES, RecordType.PTR)
+        for type in sorted(self._types):
+            yield Question(type, RecordType.PTR)
+        for service in self._matching():
+            if service.host is None:
+                yield Question(service.name, RecordType.SRV)
+                yield Question(service.name, RecordType.TXT)
+            elif service.host.lower() not in self._addresses:
+                yield Question(service.host, RecordType.A)
+
+    def result(self) -> Found | None:
+        """The device, as soon as its address is known."""
+        hosts = [service.host for service in self._matching() if service.host]
+        for host in [*self._candidates, *hosts]:
+            address = self._addresses.get(host.lower())
+            if address:
+                mine = [s for s in self._instances.values() if s.host and mdns.same_name(s.host, host)]
+                return Found(host, address, tuple(mine))
+        return None
+
+    def explain(self) -> str:
+        """For people: why there is no result."""
+        for service in self._matching():
+            if service.host is None:
+                return f"{service.label} ({service.type}) was announced, but its SRV record never came"
+            if service.host.lower() not in self._addresses:
+                return f"{service.label} lives on {service.host}, for which no address came"
+            return f"{service.host} has no IPv4 address, and this link speaks IPv4 only"
+        if any(name in self._addresses for name in self._candidates):
+            return f"{self._wanted} has no IPv4 address, and this link speaks IPv4 only"
+        if not self._instances:
+            return "no service was seen at all"
+        seen = sorted(f'"{service.label}" ({service.type})' for service in self._instances.values())
+        return "seen were " + ", ".join(seen)
+
+    def _matching(self) -> list[Service]:
+        wanted = self._wanted.lower()
+        return [
+            service
+            for _, service in sorted(self._instances.items())
+            if wanted in (service.label.lower(), f"{service.label}.{service.type}".lower())
+        ]
+
+
+_TYPED = re.compile(r".+\.(_[^.]+\._(?:tcp|udp))", re.IGNORECASE)
+
+
+def _plain(name: str) -> list[str]:
+    """The labels of a name as people write them."""
+    return [label.decode("utf-8", "replace") for label in mdns.split_name(name)] or [""]
+
+
+def _fits_the_wire(name: str) -> bool:
+    try:
+        encode_name(name)
+    except DomainNameError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""MQTT: the client, the brokers, and the tap between device and broker."""

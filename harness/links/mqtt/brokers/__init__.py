@@ -1,0 +1,1 @@
+"""The brokers that a device can use: embedded, Mosquitto, external."""

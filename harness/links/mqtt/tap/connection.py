@@ -1,0 +1,350 @@
+"""One connection of the DUT through the tap."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from harness.links.errors import reason_of
+from harness.links.mqtt.brokers.address import Endpoint
+from harness.links.mqtt.tap.acknowledgements import Answers
+from harness.links.mqtt.tap.peer import (
+    End,
+    Lane,
+    Parcel,
+    Side,
+    opposite,
+)
+from harness.trace.events import (
+    Connection,
+    ConnectionChange,
+    Direction,
+    Fate,
+    MqttPacket,
+    Note,
+    Point,
+    Refusal,
+)
+from harness.trace.recorder import Recorder
+from harness.wire.mqtt.codec import (
+    MQTT_5,
+    Connect,
+    Framer,
+    Packet,
+    PacketType,
+    decode,
+    encode_connack,
+)
+
+CONNECT_LIMIT = 10.0  # seconds for the broker to take a connection
+FROM_DUT, TO_DUT = Direction.FROM_DUT, Direction.TO_DUT
+
+Rewrite = Callable[[bytes], Sequence[bytes]]
+
+# Return codes of 3.1.1 and the reason codes of 5.0 that say the same.
+_REASONS = {1: 0x84, 2: 0x85, 3: 0x88, 4: 0x86, 5: 0x87}
+
+
+class Keeper(Protocol):
+    """Where packets stay that are held back."""
+
+    direction: Direction
+
+    def wants(self, packet: Packet) -> bool:
+        """Whether this packet is to be kept back."""
+
+    def keep(self, link: Link, raw: bytes) -> None:
+        """Take the packet."""
+
+
+class Controls(Protocol):
+    """What the owner of the links has set; it holds for every link, from the next packet on."""
+
+    broker: Endpoint
+    broker_tls: ssl.SSLContext | None
+    recorder: Recorder | None
+    refusal: Refusal | None
+    refusal_code: int
+    frozen_directions: frozenset[Direction]
+    delays: dict[Direction, float]
+    rewrites: dict[Direction, Rewrite]
+
+    @property
+    def holds(self) -> Sequence[Keeper]:
+        """The holds in force, oldest first."""
+
+    def joined(self, link: Link) -> int:
+        """Take a new link in; returns its number."""
+
+    def left(self, link: Link) -> None:
+        """Both sides of the link are closed."""
+
+
+class Link:
+    """A TCP connection of the DUT and the one to the broker that stands for it.
+
+    The trace shows what happens on the DUT's side. A packet of the DUT is recorded once, when it comes, as
+    FORWARDED or DROPPED. A packet to the DUT is recorded as FORWARDED when it goes out to the DUT, and as
+    DROPPED when it is kept back; so one that is held and later released has a line for each.
+    """
+
+    def __init__(self, controls: Controls) -> None:
+        self._controls = controls
+        self.number = 0
+        self.level = 4
+        self.turned_away = controls.refusal
+        self.cut_on_thaw = False
+        self._dut = Side(self, FROM_DUT)
+        self._broker = Side(self, TO_DUT)
+        self._framers = {FROM_DUT: Framer(), TO_DUT: Framer()}
+        self._lanes = {FROM_DUT: Lane(self._to_broker), TO_DUT: Lane(self._to_dut)}
+        self._answers = {FROM_DUT: Answers(), TO_DUT: Answers()}
+        self._connecting: asyncio.Task[None] | None = None
+        self._dut.closed.add_done_callback(self._perhaps_left)
+        self._broker.closed.add_done_callback(self._perhaps_left)
+
+    @property
+    def dut_side(self) -> asyncio.Protocol:
+        """The protocol for the connection that the DUT made."""
+        return self._dut
+
+    @property
+    def live(self) -> bool:
+        """Whether the DUT can still be sent something here."""
+        return self._dut.writable
+
+    def reaches(self, direction: Direction) -> bool:
+        """Whether packets of this direction have somewhere to go."""
+        return (self._broker if direction is FROM_DUT else self._dut).writable
+
+    def made(self, direction: Direction) -> None:
+        """A side is connected."""
+        if direction is TO_DUT:
+            return
+        self.number = self._controls.joined(self)
+        self._record_change(ConnectionChange.OPENED, FROM_DUT)
+        self.cut_on_thaw = bool(self._controls.frozen_directions)
+        if self.turned_away is None and self._controls.frozen_directions == {FROM_DUT, TO_DUT}:
+            # A dead network makes no connections; that the DUT's TCP has one is our kernel's doing.
+            self.turned_away = Refusal.SILENT
+        if self.turned_away is Refusal.RESET:
+            self.end_dut(reset=True)
+        if self.turned_away is None:
+            # So nothing is taken from the DUT that could not be passed on.
+            self._dut.listen(False)
+            self._connecting = asyncio.create_task(self._connect())
+            self._connecting.add_done_callback(self._perhaps_left)
+
+    async def _connect(self) -> None:
+        endpoint, tls = self._controls.broker, self._controls.broker_tls
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: self._broker, endpoint.host, endpoint.port, ssl=tls
+                )
+        except OSError as problem:
+            late = isinstance(problem, TimeoutError) and problem.errno is None
+            reason = f"no answer within {CONNECT_LIMIT:g} s" if late else reason_of(problem)
+            self._note(f"tap: broker {endpoint.url} cannot be reached: {reason}")
+            self._broker.abort()
+            self.end_dut(reset=True)
+        else:
+            self._dut.listen(True)
+
+    def received(self, direction: Direction, data: bytes) -> None:
+        """Bytes came; every packet that they complete goes on before this returns."""
+        side = self._dut if direction is FROM_DUT else self._broker
+        late = side.finished
+        for raw in self._framers[direction].feed(data):
+            self._take(direction, raw)
+        if late:
+            # What a closed socket does, and what a peer that goes on sending has to notice.
+            side.reset()
+
+    def _take(self, direction: Direction, raw: bytes) -> None:
+        controls = self._controls
+        packet = self._look_at(direction, raw)
+        if isinstance(packet, Connect) and direction is FROM_DUT:
+            self.level = packet.level if packet.level == MQTT_5 else 4
+        if not self.reaches(direction) or direction in controls.frozen_directions:
+            self._record(direction, raw, Fate.DROPPED)
+            if self.turned_away is not None and direction is FROM_DUT:
+                self._turn_away(packet)
+            return
+        if packet is not None and self._answers[direction].absorbs(packet):
+            self._record(direction, raw, Fate.DROPPED)
+            return
+        if packet is not None:
+            for hold in controls.holds:
+                if hold.direction is direction and hold.wants(packet):
+                    self._record(direction, raw, Fate.DROPPED)
+                    hold.keep(self, raw)
+                    return
+        made = controls.rewrites[direction](raw) if direction in controls.rewrites else (raw,)
+        if raw not in made:
+            self._record(direction, raw, Fate.DROPPED)
+        for piece in made:
+            if piece == raw:
+                self._pass(direction, Parcel(raw, packet, Fate.FORWARDED))
+            else:
+                self._pass(direction, Parcel(piece, decode(piece, self.level), Fate.INJECTED))
+
+    def _look_at(self, direction: Direction, raw: bytes) -> Packet | None:
+        """Decode a packet, unless nobody asks what is in it: most PUBLISH packets are of QoS 0."""
+        if any(hold.direction is direction for hold in self._controls.holds):
+            return decode(raw, self.level)
+        return None if raw[0] & 0b1111_0110 == PacketType.PUBLISH << 4 else decode(raw, self.level)
+
+    def _pass(self, direction: Direction, parcel: Parcel) -> None:
+        self._lanes[direction].push(parcel, self._controls.delays.get(direction, 0.0))
+        if direction is FROM_DUT:
+            self._record(direction, parcel.raw, parcel.fate)
+
+    def release(self, direction: Direction, raw: bytes) -> None:
+        """Pass on a packet that was held; one of the DUT's has its line in the trace already."""
+        parcel = Parcel(raw, decode(raw, self.level), Fate.FORWARDED)
+        self._lanes[direction].push(parcel, self._controls.delays.get(direction, 0.0))
+
+    def inject(self, direction: Direction, raw: bytes, segments: Sequence[int] = ()) -> None:
+        """Send bytes of our own, cut into segments of these sizes, past all that is under way."""
+        target = self._broker if direction is FROM_DUT else self._dut
+        if segments:
+            target.write_segments(_cut(raw, segments))
+        else:
+            target.write(raw)
+        framer = Framer()
+        for piece in [*framer.feed(raw), framer.pending]:
+            if piece:
+                self._answers[opposite(direction)].expect(decode(piece, self.level), injected=True)
+                self._record(direction, piece, Fate.INJECTED)
+
+    def _to_broker(self, item: Parcel | End) -> None:
+        if isinstance(item, Parcel):
+            self._broker.write(item.raw)
+            if item.packet:
+                self._answers[TO_DUT].expect(item.packet, injected=False)
+        elif item.reset:
+            self._broker.reset()
+        else:
+            self._broker.close()
+
+    def _to_dut(self, item: Parcel | End) -> None:
+        if isinstance(item, End):
+            self.end_dut(reset=item.reset)
+            return
+        fate = item.fate if self._dut.writable else Fate.DROPPED
+        self._dut.write(item.raw)
+        if item.packet:
+            self._answers[FROM_DUT].expect(item.packet, injected=False)
+        self._record(TO_DUT, item.raw, fate)
+
+    def _turn_away(self, packet: Packet | None) -> None:
+        """Answer a CONNECT as the refusal says; nothing else is answered."""
+        if self.turned_away not in (Refusal.CONNACK, Refusal.KICK) or not self._dut.writable:
+            return
+        if isinstance(packet, Connect):
+            code = 0 if self.turned_away is Refusal.KICK else self._controls.refusal_code
+            if self.level == MQTT_5:
+                code = _REASONS.get(code, code)
+            self.inject(TO_DUT, encode_connack(code, level=self.level))
+        self.end_dut(reset=False)
+
+    def ended(self, direction: Direction, *, reset: bool) -> None:
+        """A peer closed its half of its connection, or broke it off."""
+        framer = self._framers[direction]
+        if framer.pending:
+            rest = framer.pending
+            self._framers[direction] = Framer()
+            self._take(direction, rest)
+        if direction is FROM_DUT:
+            self._record_change(ConnectionChange.RESET if reset else ConnectionChange.CLOSED, FROM_DUT)
+            self._dut.close()
+            self._lose_undelivered()
+        else:
+            self._broker.close()
+        if direction not in self._controls.frozen_directions:
+            self._lanes[direction].push(End(reset), self._controls.delays.get(direction, 0.0))
+
+    def throttle(self, direction: Direction, *, stop: bool) -> None:
+        """A peer takes nothing at present: leave the other one's bytes where they are."""
+        source = self._broker if direction is FROM_DUT else self._dut
+        source.listen(not stop)
+
+    def end_dut(self, *, reset: bool) -> None:
+        """End the DUT's connection from here."""
+        if self._dut.finished:
+            return
+        self._record_change(ConnectionChange.RESET if reset else ConnectionChange.CLOSED, TO_DUT)
+        if reset:
+            self._dut.reset()
+        else:
+            self._dut.finish()
+
+    def cut(self, *, reset: bool) -> None:
+        """End the DUT's connection, and break the broker's off, so that it sends the will."""
+        self.cut_broker()
+        self._lose_undelivered()
+        self.end_dut(reset=reset)
+
+    def _lose_undelivered(self) -> None:
+        for parcel in self._lanes[TO_DUT].clear():
+            self._record(TO_DUT, parcel.raw, Fate.DROPPED)
+
+    def cut_dut(self) -> None:
+        """Break the DUT's connection off; the broker's stays open and silent (half-open)."""
+        self._lose_undelivered()
+        self.end_dut(reset=True)
+
+    def cut_broker(self) -> None:
+        """Break the connection to the broker off; the DUT's stays open and silent."""
+        if self._connecting:
+            self._connecting.cancel()
+        self._lanes[FROM_DUT].clear()
+        self._broker.reset()
+        self._dut.listen(True)
+
+    async def close(self) -> None:
+        """Close both sides, whatever the peers do, and return when they are closed."""
+        if not self._dut.finished:
+            self._record_change(ConnectionChange.CLOSED, TO_DUT)
+        for lane in self._lanes.values():
+            lane.clear()
+        if self._connecting:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        self._dut.abort()
+        self._broker.abort()
+        await self._dut.closed
+        if self._broker.connected:
+            await self._broker.closed
+
+    def _perhaps_left(self, _: asyncio.Future[None]) -> None:
+        connecting = self._connecting is not None and not self._connecting.done()
+        broker_open = self._broker.connected and not self._broker.closed.done()
+        if self._dut.closed.done() and not connecting and not broker_open:
+            self._controls.left(self)
+
+    def _record(self, direction: Direction, raw: bytes, fate: Fate) -> None:
+        if self._controls.recorder:
+            packet = MqttPacket(Point.TAP, direction, self.number, raw, self.level, fate)
+            self._controls.recorder.record(packet)
+
+    def _record_change(self, change: ConnectionChange, by: Direction) -> None:
+        if self._controls.recorder:
+            self._controls.recorder.record(Connection(Point.TAP, self.number, change, by))
+
+    def _note(self, text: str) -> None:
+        if self._controls.recorder:
+            self._controls.recorder.record(Note(text))
+
+
+def _cut(raw: bytes, sizes: Sequence[int]) -> list[bytes]:
+    """Cut into pieces of these sizes; what is left over is a last piece."""
+    pieces, at = [], 0
+    for size in sizes:
+        pieces.append(raw[at : at + size])
+        at += size
+    pieces.append(raw[at:])
+    return [piece for piece in pieces if piece]

@@ -1,0 +1,228 @@
+"""The two halves of a tapped connection, and the way of the packets from one to the other."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.trace.events import Direction, Fate
+from harness.wire.mqtt.codec import Packet
+
+_NO_LINGER = struct.pack("ii", 1, 0)  # makes close() send RST
+
+
+def opposite(direction: Direction) -> Direction:
+    """The other way."""
+    return Direction.TO_DUT if direction is Direction.FROM_DUT else Direction.FROM_DUT
+
+
+class Owner(Protocol):
+    """Who is told what a side hears; ``direction`` is the way that the bytes of that side go."""
+
+    def made(self, direction: Direction) -> None:
+        """The connection is there."""
+
+    def received(self, direction: Direction, data: bytes) -> None:
+        """Bytes came."""
+
+    def ended(self, direction: Direction, *, reset: bool) -> None:
+        """The peer closed its half (FIN), or broke the connection off. Called once."""
+
+    def throttle(self, direction: Direction, *, stop: bool) -> None:
+        """Our buffer towards this side's peer is full, or has room again."""
+
+
+class Side(asyncio.Protocol):
+    """One TCP connection: towards the DUT, or towards the broker. asyncio sets TCP_NODELAY on both."""
+
+    def __init__(self, owner: Owner, direction: Direction) -> None:
+        self._owner = owner
+        self._direction = direction
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._segments: deque[bytes] = deque()
+        self._segmenting = False
+        self._peer_ended = False
+        self._quiet = False  # the end of this connection is our own doing, or was told already
+        self.finished = False  # we sent FIN or RST
+        self.closed: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is, or was, a connection."""
+        return self._transport is not None
+
+    @property
+    def writable(self) -> bool:
+        """Whether bytes can still be sent to the peer."""
+        return self._transport is not None and not self.finished and not self._transport.is_closing()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._owner.made(self._direction)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        self._owner.received(self._direction, data)
+
+    def eof_received(self) -> bool:
+        """Called by the loop. TLS cannot stay half open."""
+        self._tell_end(reset=False)
+        return self._transport is not None and self._transport.can_write_eof()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Called by the loop, once, however the connection ended."""
+        if not self.closed.done():
+            self.closed.set_result(None)
+        self._segments.clear()
+        self._tell_end(reset=error is not None)
+
+    def _tell_end(self, *, reset: bool) -> None:
+        if not self._peer_ended:
+            self._peer_ended = True
+            if not self._quiet:
+                self._owner.ended(self._direction, reset=reset)
+
+    def pause_writing(self) -> None:
+        """Called by the loop."""
+        self._owner.throttle(self._direction, stop=True)
+
+    def resume_writing(self) -> None:
+        """Called by the loop."""
+        self._owner.throttle(self._direction, stop=False)
+
+    def listen(self, wanted: bool) -> None:
+        """Take bytes from the peer, or leave them in the kernel."""
+        if self._transport:
+            if wanted:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    def write(self, data: bytes) -> None:
+        """Send. What is sent after segments waits for them."""
+        if not self.writable:
+            return
+        assert self._transport is not None
+        if self._segmenting:
+            self._segments.append(data)
+        else:
+            self._transport.write(data)
+
+    def write_segments(self, segments: Sequence[bytes]) -> None:
+        """Send each piece by a write of its own, with time for a peer on the same loop to read in between."""
+        self._segments.extend(segments)
+        if not self._segmenting:
+            self._segmenting = True
+            self._next_segment()
+
+    def _next_segment(self) -> None:
+        self._segmenting = bool(self._segments)
+        if not self._segmenting:
+            return
+        if self.writable:
+            assert self._transport is not None
+            self._transport.write(self._segments.popleft())
+        # One turn for the loop to see the peer's socket readable, one for the peer to read.
+        self._loop.call_soon(self._loop.call_soon, self._next_segment)
+
+    def finish(self) -> None:
+        """Send FIN, after all that is written. A plain connection is still read, to see the peer's FIN."""
+        if self.finished or self._transport is None:
+            return
+        self._flush_segments()
+        self.finished = True
+        if self._transport.can_write_eof() and not self._peer_ended:
+            self._transport.write_eof()
+        else:
+            self._quiet = True
+            self._transport.close()
+
+    def close(self) -> None:
+        """Send FIN, after all that is written, and hear nothing more."""
+        self._flush_segments()
+        self.finished = self._quiet = True
+        if self._transport:
+            self._transport.close()
+
+    def reset(self) -> None:
+        """Send RST; what was not sent yet is lost."""
+        if self._transport and not self.closed.done():
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.abort()
+
+    def abort(self) -> None:
+        """End at once, whatever the peer does."""
+        self.finished = self._quiet = True
+        self._segments.clear()
+        if self._transport:
+            self._transport.abort()
+
+    def _flush_segments(self) -> None:
+        if self._transport and self.writable:
+            while self._segments:
+                self._transport.write(self._segments.popleft())
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A packet under way; ``packet`` is its decoded form where somebody had to look at it."""
+
+    raw: bytes
+    packet: Packet | None
+    fate: Fate
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Behind the last packet of a direction: how its sender ended the connection."""
+
+    reset: bool
+
+
+class Lane:
+    """The packets under way in one direction, each handed to ``deliver`` when its delay is over."""
+
+    def __init__(self, deliver: Callable[[Parcel | End], None]) -> None:
+        self._deliver = deliver
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[tuple[float, Parcel | End]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def push(self, item: Parcel | End, delay: float) -> None:
+        """Deliver ``item`` after ``delay`` seconds and after all before it: at once where that is now."""
+        if delay <= 0 and not self._waiting:
+            self._deliver(item)
+            return
+        due = self._loop.time() + delay
+        if self._waiting:
+            due = max(due, self._waiting[-1][0])
+        self._waiting.append((due, item))
+        if self._timer is None:
+            self._timer = self._loop.call_at(due, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        # The item that the timer was for goes even where the clock is a hair before its time.
+        self._deliver(self._waiting.popleft()[1])
+        while self._waiting and self._waiting[0][0] <= self._loop.time():
+            self._deliver(self._waiting.popleft()[1])
+        if self._waiting and self._timer is None:
+            self._timer = self._loop.call_at(self._waiting[0][0], self._on_time)
+
+    def clear(self) -> list[Parcel]:
+        """Forget all that is under way, and return its packets."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        lost = [item for _, item in self._waiting if isinstance(item, Parcel)]
+        self._waiting.clear()
+        return lost

@@ -1,0 +1,244 @@
+"""Binary frames: a frame is sent, a frame is answered, and text between frames is the log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+from harness.links.serial.protocol import (
+    Cutter,
+    Piece,
+    Told,
+)
+from harness.model.base import Value
+from harness.model.bindings.serial import (
+    TELLING,
+    FrameField,
+    FrameMessage,
+    FrameProperty,
+    FrameProtocol,
+    LineSettings,
+    SerialCommand,
+)
+from harness.model.profile import Profile
+from harness.model.schema import DataSchema
+from harness.wire.serial.frames import (
+    Frame,
+    FrameCodec,
+    FrameFinder,
+)
+from harness.wire.serial.lines import LineSplitter
+from harness.wire.serial.values import (
+    UnfitError,
+    from_bytes,
+    from_number,
+    to_bytes,
+    to_number,
+)
+
+PLAIN_WIDTH = 4  # bytes of a number that belongs to no property: memory, clock
+WIDEST = 8  # bytes of such a number that is told
+TEXTS = (SerialCommand.FIRMWARE_VERSION, SerialCommand.CREDENTIALS)
+ENOUGH = 64  # bytes outside of frames from which on something may be said about the line
+
+
+class FrameTalk:
+    """Implements :class:`harness.links.serial.protocol.Talk`."""
+
+    gap = 0.0
+
+    def __init__(self, protocol: FrameProtocol, line: LineSettings, profile: Profile) -> None:
+        self._protocol = protocol
+        self._line = line
+        self._profile = profile
+        self._codec = FrameCodec(protocol)
+        self._finder = FrameFinder(self._codec)
+        self._splitter = LineSplitter()
+        self._cutter = Cutter()
+        self._sequence = 0
+        self._frames = self._stray = 0  # what came: frames, and bytes outside of them that are no text either
+        self._ended = 0  # bytes of the stream that are done with
+
+    def greeting(self) -> None:
+        """Frames need none."""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a frame has begun."""
+        return self._finder.unfinished
+
+    def split(self, data: bytes) -> Iterator[Piece]:
+        """Frames, lines between them, and what is left."""
+        yield from self._cutter.cut(data, self._complete(self._finder.feed(data)))
+
+    def stalled(self) -> Iterator[Piece]:
+        """A frame that does not go on was none."""
+        yield from self._cutter.cut(b"", self._complete(self._finder.give_up()))
+
+    def exchange(self, command: SerialCommand, name: str | None, value: Value) -> FrameExchange:
+        """A frame to be sent."""
+        self._sequence = (self._sequence + 1) % 256
+        schema = self._profile.properties.get(name or "")
+        return FrameExchange(self._protocol, self._codec, command, name, value, schema, self._sequence)
+
+    def complaint(self) -> str | None:
+        """Bytes that are neither frames nor text."""
+        if self._finder.damaged > 2 and self._finder.damaged > self._frames:
+            return f"{self._finder.damaged} frames came with a wrong checksum, {self._frames} with a good one"
+        if self._frames or self._stray < ENOUGH:
+            return None
+        return (
+            f"{self._stray} bytes came and no frame among them: {self._line.baud_rate} bits/s, or parity "
+            f"{self._line.parity}, is probably not what the board has (bindings.serial.line)"
+        )
+
+    def _complete(self, found: Iterable[Frame | bytes]) -> Iterator[tuple[int, Piece]]:
+        for item in found:
+            if isinstance(item, Frame):
+                self._frames += 1
+                self._ended += len(item.raw)
+                yield self._ended, Piece(b"", what=str(item), content=item)
+                continue
+            self._stray += not item.isascii() and len(item)
+            for end, text in self._splitter.feed(item):
+                yield self._ended + end, Piece(b"", line=text)
+            self._ended += len(item)
+
+
+class FrameExchange:
+    """Implements :class:`harness.links.serial.protocol.Exchange`."""
+
+    def __init__(
+        self,
+        protocol: FrameProtocol,
+        codec: FrameCodec,
+        command: SerialCommand,
+        name: str | None,
+        value: Value,
+        schema: DataSchema | None,
+        sequence: int,
+    ) -> None:
+        declared = protocol.commands[command]
+        self._command = command
+        self._schema = schema
+        self._bound = protocol.properties.get(name or "")
+        self._answer = declared.answer
+        self._expected = protocol.version.received if protocol.version else None
+        self._sequence = sequence if FrameField.SEQUENCE in protocol.order else None
+        arguments = self._arguments(protocol, name)
+        if value is not None:
+            arguments["value"] = self._written(value)
+        frame = Frame(
+            declared.send.command,
+            payload_of(declared.send, arguments),
+            protocol.version.sent if protocol.version else None,
+            sequence,
+        )
+        self.raw, self.text, self.awaits = codec.encode(frame), str(frame), self._answer is not None
+        if command in TELLING:
+            arguments.pop("value", None)
+        self._known = tuple(sorted(arguments.items()))
+        # A question that names no property is answered for each of them, in frames of their own. All of them
+        # have to be here before the next question, whose answer an old frame would be taken for.
+        asks_for_all = command is SerialCommand.READ_STATE and "{tag}" not in declared.send.payload
+        self._missing = {bytes.fromhex(each.tag) for each in protocol.properties.values() if asks_for_all}
+        self._found: Told | None = None
+        self.instead: str | None = None
+
+    def offer(self, piece: Piece) -> Told | None:
+        """The answer, if this frame is it, or the last one of it."""
+        frame = piece.content
+        if self._answer is None or not isinstance(frame, Frame) or frame.command != self._answer.command:
+            return None
+        if self._expected is not None and frame.version != self._expected:
+            self.instead = f"a frame of version {frame.version} came, not of {self._expected}"
+            return None
+        if frame.sequence != self._sequence:
+            self.instead = f"a frame with sequence number {frame.sequence} came, not with {self._sequence}"
+            return None
+        self._found = self._understood(self._answer, frame) or self._found
+        self._missing = {tag for tag in self._missing if tag not in frame.payload}
+        return None if self._missing else self._found
+
+    def quiet(self) -> Told | None:
+        """Properties that the board does not tell are not waited for any longer."""
+        return self._found
+
+    def _understood(self, answer: FrameMessage, frame: Frame) -> Told | None:
+        width = self._bound.bytes if self._bound is not None else None
+        match = payload_expression(answer.payload, self._known, width).fullmatch(frame.payload)
+        if match is None:
+            self.instead = f"{frame} came, which is not the answer that the profile has"
+            return None
+        if self._command not in TELLING:
+            return Told()
+        raw = match.groupdict().get("value")
+        if raw is None:
+            return Told(problem="the answer holds no value; its profile has no {value} in it")
+        try:
+            return Told(self._read(raw))
+        except (UnfitError, UnicodeDecodeError) as problem:
+            return Told(problem=f"the board told {problem}")
+
+    @staticmethod
+    def _arguments(protocol: FrameProtocol, name: str | None) -> dict[str, bytes]:
+        arguments: dict[str, bytes] = {}
+        bound = protocol.properties.get(name or "")
+        if bound is not None:
+            arguments["tag"] = bytes.fromhex(bound.tag)
+        if name in protocol.controls:
+            arguments["control"] = bytes.fromhex(protocol.controls[name])
+        return arguments
+
+    def _written(self, value: Value) -> bytes:
+        bound = self._bound
+        if bound is None:
+            return int(value).to_bytes(PLAIN_WIDTH, "big")
+        if bound.bytes is None:
+            return str(value).encode()
+        return to_bytes(to_number(bound, self._schema, value), bound.bytes, bound.order, signed=bound.signed)
+
+    def _read(self, raw: bytes) -> Value:
+        bound: FrameProperty | None = self._bound
+        if bound is not None and bound.bytes is not None:
+            return from_number(bound, self._schema, from_bytes(bound, raw))
+        if bound is not None or self._command in TEXTS:
+            return raw.decode()
+        if not 1 <= len(raw) <= WIDEST:
+            raise UnfitError(f"{len(raw)} bytes, which are no number")
+        return int.from_bytes(raw, "big")
+
+
+_TOKEN = re.compile(r"\{(\w+)\}|([0-9A-Fa-f]{2})|(\s+)|(.)")
+_MISSING = "the payload {!r} needs {{{}}}, which is not given"
+
+
+def payload_of(message: FrameMessage, arguments: dict[str, bytes]) -> bytes:
+    """The payload with its arguments in their places. Raises UnfitError where one is missing."""
+    parts = []
+    for argument, digits, _, _ in _TOKEN.findall(message.payload):
+        if argument and argument not in arguments:
+            raise UnfitError(_MISSING.format(message.payload, argument))
+        parts.append(arguments[argument] if argument else bytes.fromhex(digits))
+    return b"".join(parts)
+
+
+@cache
+def payload_expression(
+    template: str, known: tuple[tuple[str, bytes], ...], width: int | None
+) -> re.Pattern[bytes]:
+    """What a payload has to be to fit a template; ``width`` is that of the value, None for any."""
+    arguments = dict(known)
+    parts, told = [], False
+    for argument, digits, _, _ in _TOKEN.findall(template):
+        if argument in arguments:
+            parts.append(re.escape(arguments[argument]))
+        elif argument == "value" and not told:
+            told = True
+            parts.append(b"(?P<value>.{%d})" % width if width else b"(?P<value>.*?)")
+        elif argument:
+            parts.append(b".*?")
+        else:
+            parts.append(re.escape(bytes.fromhex(digits)))
+    return re.compile(b"".join(parts), re.DOTALL)

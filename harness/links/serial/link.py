@@ -1,0 +1,225 @@
+"""The serial line to a board: opened, recorded, and commanded in the words of the profile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from harness.links.serial.frames import FrameTalk
+from harness.links.serial.opening import SerialError
+from harness.links.serial.port import SerialPort
+from harness.links.serial.protocol import (
+    Exchange,
+    Piece,
+    Talk,
+    Told,
+)
+from harness.links.serial.text import TextTalk
+from harness.model.base import Value
+from harness.model.bindings.serial import (
+    SerialBinding,
+    SerialCommand,
+)
+from harness.model.profile import Profile
+from harness.trace.events import Direction, Event, Note, PortChange, SerialAnswer, SerialData
+from harness.trace.events import SerialPort as PortChanged
+from harness.trace.recorder import Recorder
+from harness.wire.serial.values import UnfitError
+
+__all__ = ["Reply", "SerialError", "SerialLink"]
+
+PAUSE = 0.2
+"""Seconds without a byte after which a frame does not go on any more, and an answer has no further frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the board answered; ``problem`` says why there is no good answer."""
+
+    event: Event
+    value: Value = None
+    problem: str | None = None
+
+
+class SerialLink:
+    """One serial line.
+
+    ``url`` is anything that pyserial opens: a device path, ``socket://host:port``, ``rfc2217://host:port``.
+    Every byte is recorded as SerialData, what happens to the port as SerialPort.
+    """
+
+    def __init__(self, recorder: Recorder, url: str, profile: Profile) -> None:
+        binding = profile.bindings.serial
+        if binding is None:
+            raise ValueError(f"the profile {profile.profile} has no serial binding")
+        self.url = url
+        self._binding = binding
+        self._recorder = recorder
+        self._talk = talk_of(binding, profile)
+        self._turn = asyncio.Lock()
+        self._waiting: tuple[Exchange, asyncio.Future[Told]] | None = None
+        self._pause: asyncio.TimerHandle | None = None
+        self._complained = False
+        # Whether half a line may stand in the board's input. Nothing is typed before there is something to
+        # say: a key that is pressed while a board starts keeps many a boot loader from going on.
+        self._unsure = True
+        self._heard_at = 0.0  # when the last byte came, on the loop's clock
+        self._port = SerialPort(url, binding.line, on_data=self._received, on_change=self._changed)
+
+    @property
+    def present(self) -> bool:
+        """Whether the port is there now; one that vanished is opened again when it returns."""
+        return self._port.present
+
+    @property
+    def complaint(self) -> str | None:
+        """What seems to be wrong with the line itself, such as its baud rate; for people."""
+        return self._talk.complaint()
+
+    @property
+    def absence(self) -> str | None:
+        """That the port is away, for people; None while it is there."""
+        return None if self.present else f"the serial port {self.url} is away; look at its cable"
+
+    async def start(self) -> None:
+        """Open the port. Raises SerialError."""
+        await self._port.open()
+
+    async def close(self) -> None:
+        """Close the port; nothing is recorded any more."""
+        self._stop_pause()
+        await self._port.close()
+
+    async def command(
+        self,
+        command: SerialCommand,
+        name: str | None = None,
+        value: Value = None,
+        *,
+        within: float | None = None,
+    ) -> Reply:
+        """Tell the board something and take its answer; one command at a time, others wait their turn.
+
+        Raises SerialError when the profile declares no such command, or the port is away.
+        """
+        if not self._binding.knows(command, name):
+            about = f"{command} {name}" if name else str(command)
+            raise SerialError(f"the profile declares no {about} on the serial line (bindings.serial)")
+        limit = self._binding.answer_within if within is None else within
+        async with self._turn:
+            try:
+                exchange = self._talk.exchange(command, name, value)
+            except UnfitError as problem:
+                raise SerialError(f"{command} cannot be sent: {problem}") from problem
+            told = await self._exchange(exchange, limit)
+        text = None if told.value is None else json.dumps(told.value, ensure_ascii=False)
+        event = self._recorder.record(SerialAnswer(command.value, name, text, told.problem))
+        return Reply(event, told.value, told.problem)
+
+    async def send(self, raw: bytes) -> None:
+        """Send bytes as they are, in between two commands. Raises SerialError when the port is away."""
+        async with self._turn:
+            self._send(raw, raw.decode("utf-8", "backslashreplace").rstrip("\r\n"))
+
+    async def line(
+        self, wanted: Callable[[str], bool], *, within: float, since: int | None = None
+    ) -> Event | None:
+        """Wait for a line of the board that is accepted by ``wanted``; None when none came in time."""
+
+        def accepted(event: Event) -> bool:
+            body = event.body
+            return (
+                isinstance(body, SerialData)
+                and body.direction is Direction.FROM_DUT
+                and body.line is not None
+                and wanted(body.line)
+            )
+
+        return await self._recorder.wait_for(accepted, within=within, since=since)
+
+    async def _exchange(self, exchange: Exchange, within: float) -> Told:
+        if self._unsure and (greeting := self._talk.greeting()) is not None:
+            self._send(*greeting)
+        self._unsure = False
+        if not exchange.awaits:
+            self._send(exchange.raw, exchange.text)
+            return Told()
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._heard_at + self._talk.gap - loop.time())
+        answered: asyncio.Future[Told] = loop.create_future()
+        self._waiting = (exchange, answered)
+        try:
+            self._send(exchange.raw, exchange.text)
+            async with asyncio.timeout(within):
+                return await answered
+        except TimeoutError:
+            self._unsure = True
+            why = self.complaint or exchange.instead
+            return Told(problem=f"no answer within {within:g} s" + (f"; {why}" if why else ""))
+        finally:
+            self._waiting = None
+
+    def _send(self, raw: bytes, text: str) -> None:
+        self._port.write(raw)
+        is_line = self._binding.text is not None
+        self._recorder.record(
+            SerialData(Direction.TO_DUT, raw, text if is_line else None, None if is_line else text)
+        )
+
+    def _received(self, data: bytes) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        self._stop_pause()
+        self._take(self._talk.split(data))
+        if self._talk.unfinished or self._waiting is not None:
+            self._pause = asyncio.get_running_loop().call_later(PAUSE, self._paused)
+        if not self._complained and (complaint := self._talk.complaint()):
+            self._complained = True
+            self._recorder.record(Note(f"serial: {complaint}"))
+
+    def _paused(self) -> None:
+        self._pause = None
+        self._take(self._talk.stalled())
+        if self._waiting is not None:
+            exchange, answered = self._waiting
+            self._answered(answered, exchange.quiet())
+
+    def _take(self, pieces: Iterable[Piece]) -> None:
+        for piece in pieces:
+            self._recorder.record(SerialData(Direction.FROM_DUT, piece.raw, piece.line, piece.what))
+            if self._waiting is not None:
+                exchange, answered = self._waiting
+                self._answered(answered, exchange.offer(piece))
+
+    @staticmethod
+    def _answered(answered: asyncio.Future[Told], told: Told | None) -> None:
+        if told is not None and not answered.done():
+            answered.set_result(told)
+
+    def _changed(self, change: PortChange, detail: str | None) -> None:
+        self._recorder.record(PortChanged(change, self.url, detail))
+        if change is PortChange.VANISHED:
+            self._stop_pause()
+            if self._waiting is not None:
+                problem = f"the serial port {self.url} vanished: {detail}"
+                self._answered(self._waiting[1], Told(problem=problem))
+        elif change in (PortChange.OPENED, PortChange.RETURNED):
+            self._unsure = True
+
+    def _stop_pause(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+
+
+def talk_of(binding: SerialBinding, profile: Profile) -> Talk:
+    """The protocol that the profile declares."""
+    if binding.text is not None:
+        return TextTalk(binding.text, binding.line, profile)
+    if binding.frames is not None:
+        return FrameTalk(binding.frames, binding.line, profile)
+    assert binding.modbus is not None, "validated: one of the three"
+    from harness.links.serial.modbus import ModbusTalk  # with pymodbus, which few lines need
+
+    return ModbusTalk(binding.modbus, binding.line, profile)

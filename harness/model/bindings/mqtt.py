@@ -1,0 +1,98 @@
+"""The device as an MQTT client: topics, payloads, availability, reconnection and sleep."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from harness.model.base import Part, Quality, Seconds, Value
+
+Topic = Annotated[str, Field(min_length=1, pattern=r"^[^+#\x00]+$", description="MQTT topic name")]
+
+
+class Availability(Part):
+    """The topic that tells whether the device is there; also its last will (MQTT 3.1.1, 3.1.2.5)."""
+
+    topic: Topic
+    online: str = Field("online", description="payload while the device is there")
+    offline: str = Field("offline", description="payload once it is gone, and of the last will")
+    qos: Quality = 1
+    retain: bool = Field(True, description="the broker keeps it for those who come later")
+
+
+class Reconnect(Part):
+    """How the device comes back after it lost the broker."""
+
+    first: Seconds = Field(1.0, description="longest pause before the first attempt")
+    maximum: Seconds = Field(25.0, description="longest pause between attempts")
+
+
+class Sleep(Part):
+    """A device on a battery: it is connected only while it has something to say."""
+
+    awake: Seconds = Field(description="stays connected this long after its last report")
+    wakes_every: Seconds | None = Field(None, description="wakes to report its properties, pressed or not")
+
+
+class MqttProperty(Part):
+    """A property over MQTT. ``values`` maps what stands in the payload to the property's values."""
+
+    state: Topic
+    command: Topic | None = Field(None, description="topic of commands; none where it cannot be written")
+    member: str | None = Field(None, description="member of a JSON object in the state payload")
+    command_member: str | None = Field(None, description="member of a JSON object in the command payload")
+    values: dict[str, Value] | None = Field(
+        None, description="payload text to value, such as ON: true; without it payloads are JSON"
+    )
+    qos: Quality = 0
+    command_qos: Quality = 1
+    retain: bool = Field(True, description="the broker keeps the state for those who come later")
+
+
+class MqttAction(Part):
+    """An action over MQTT: its input is published to ``command``."""
+
+    command: Topic
+    command_qos: Quality = 1
+
+
+class MqttEvent(Part):
+    """An event over MQTT: its data is published to ``topic``."""
+
+    topic: Topic
+    member: str | None = Field(None, description="member of a JSON object in the payload")
+    values: dict[str, Value] | None = Field(
+        None, description="payload text to value; without it payloads are JSON"
+    )
+    qos: Quality = 0
+    retain: bool = Field(False, description="the broker keeps it; an event is told once, so it should not")
+
+
+class MqttBinding(Part):
+    """The device as an MQTT client."""
+
+    version: Literal["3.1.1", "5.0"] = Field("3.1.1", description="protocol version")
+    base: Topic = Field(description="every topic of the device lies below it")
+    client_id: str = Field(description="client identifier, different for each unit")
+    keep_alive: int = Field(ge=0, le=65535, description="seconds; 0 turns it off")
+    clean_session: bool = Field(True, description="the broker forgets the session when the connection ends")
+    login: bool = Field(False, description="the device presents a user name and password")
+    availability: Availability | None = Field(
+        None, description="the topic that tells whether the device is there"
+    )
+    reconnect: Reconnect = Field(
+        Reconnect(first=1.0, maximum=25.0), description="pauses after a lost connection"
+    )
+    maximum_payload: int = Field(
+        1024, gt=0, description="largest command payload in bytes that is understood"
+    )
+    sleep: Sleep | None = Field(None, description="only for a device that sleeps between reports")
+    properties: dict[str, MqttProperty] = Field({}, description="topics of properties, by their names")
+    actions: dict[str, MqttAction] = Field({}, description="topics of actions, by their names")
+    events: dict[str, MqttEvent] = Field({}, description="topics of events, by their names")
+
+    @property
+    def level(self) -> int:
+        """The protocol level byte of CONNECT: 4 for 3.1.1, 5 for 5.0."""
+        return 5 if self.version == "5.0" else 4

@@ -1,0 +1,1 @@
+"""Reading YAML: profiles, scenes and bench files, and their mistakes with line numbers."""

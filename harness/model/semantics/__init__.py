@@ -1,0 +1,1 @@
+"""What a profile means in the shared vocabulary: terms, quantities, roles of a scene."""

@@ -1,0 +1,197 @@
+"""One device in the words of the shared vocabulary: what its affordances tell, what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from harness.model.base import Value
+from harness.model.capability import Transport
+from harness.model.profile import Profile
+from harness.model.schema import DataSchema, DataType, same_value
+from harness.model.semantics.mapping import (
+    Offered,
+    Translation,
+    UntranslatableError,
+    as_list,
+    offered,
+)
+from harness.model.vocabulary import Term, TermKind, term_named
+
+_TOGGLE = "OnOff.Toggle"
+
+
+class UnofferedError(LookupError):
+    """The device does not offer a term, or not in the way that is wanted; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A term that a report of the device means, with its value in the vocabulary."""
+
+    path: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to send to the device: a property to be set, or an action to be invoked, with its own value."""
+
+    name: str
+    value: Value
+    is_action: bool
+    transports: frozenset[Transport]
+
+
+class Words:
+    """The capabilities of one profile, by their terms.
+
+    A path is ``Cluster.Term``, or ``Cluster/label.Term`` for one of several. Without a label the first one
+    that the profile names is meant.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self._offered = offered(profile)
+
+    def find(self, path: str) -> Offered | None:
+        """The capability of that path; None where it is not offered."""
+        key, _, name = path.rpartition(".")
+        for found in self._offered:
+            cluster = found.term.cluster
+            if found.term.name == name and key in (cluster, f"{cluster}/{found.label}"):
+                return found
+        return None
+
+    def terms_told_by(self, name: str, value: Value) -> Iterator[Told]:
+        """What it means that the affordance ``name`` tells ``value``, by every path that leads there."""
+        for found in self._offered:
+            if found.affordance != name or found.term.kind is TermKind.COMMAND:
+                continue
+            told = _told(found, value)
+            if told is None:
+                continue
+            for path in self._paths(found):
+                yield Told(path, told[0])
+
+    def own_value(self, path: str, value: Value) -> Value:
+        """A value of the vocabulary as the device has it, on the steps that it knows.
+
+        Raises UnofferedError and UntranslatableError.
+        """
+        found = self._found(path)
+        return stepped(found.schema, found.translation.to_own(value))
+
+    def tolerance(self, path: str) -> float:
+        """How far a number may lie from what was asked for because of the steps that the device knows."""
+        found = self.find(path)
+        schema = found.schema if found is not None else None
+        if found is None or schema is None or found.offer.values is not None:
+            return 0.0
+        step = schema.multiple_of or (1 if schema.type is DataType.INTEGER else 0)
+        if not step:
+            return 1e-6
+        try:
+            zero, one = (found.translation.to_common(value) for value in (0, step))
+        except (UntranslatableError, ZeroDivisionError):
+            return 0.0
+        return float(abs(one - zero)) / 2 * 1.000001
+
+    def order(self, path: str, value: Value, present: Value = None) -> Order:
+        """How the device is made to do what a command says, or to have a state; ``present`` is its state now.
+
+        Where it does not offer the term itself, one that comes to the same is used: a state in place of the
+        command that sets it, and the other way round. Raises UnofferedError and UntranslatableError.
+        """
+        found = self.find(path)
+        if found is not None and (found.term.kind is TermKind.COMMAND or found.writable):
+            return _order(found, value)
+        instead = self._instead(path, value, present)
+        if instead is not None:
+            return instead
+        if found is not None:
+            raise UnofferedError(f"{self.profile.profile} offers {path}, but it cannot be set from outside")
+        raise UnofferedError(f"{self.profile.profile} does not offer {path}")
+
+    def _instead(self, path: str, value: Value, present: Value) -> Order | None:
+        key, _, _ = path.rpartition(".")
+        term = term_of(path)
+        if term is None:
+            return None
+        if term.path == _TOGGLE and isinstance(present, bool):
+            return self._set(f"{key}.OnOff", not present)
+        if term.sets is not None:
+            return self._set(f"{key}.{term.sets.attribute}", _set_value(term, value))
+        for found in self._offered:
+            sets = found.term.sets
+            if sets is None or found.term.cluster != term.cluster or sets.attribute != term.name:
+                continue
+            if sets.value is None or same_value(sets.value, value):
+                return _order(found, value if sets.value is None else None)
+        return None
+
+    def _set(self, path: str, value: Value) -> Order | None:
+        found = self.find(path)
+        return _order(found, value) if found is not None and found.writable else None
+
+    def _found(self, path: str) -> Offered:
+        found = self.find(path)
+        if found is None:
+            raise UnofferedError(f"{self.profile.profile} does not offer {path}")
+        return found
+
+    def _paths(self, found: Offered) -> Iterator[str]:
+        plain = found.term.path
+        if found.label is not None:
+            yield f"{found.term.cluster}/{found.label}.{found.term.name}"
+        if self.find(plain) is found:
+            yield plain
+
+
+def term_of(path: str) -> Term | None:
+    """The term of a path, its label left out; None where the vocabulary has none."""
+    key, _, name = path.rpartition(".")
+    return term_named(f"{key.partition('/')[0]}.{name}")
+
+
+def stepped(schema: DataSchema | None, value: Value) -> Value:
+    """The number that lies on the steps of the schema nearest to ``value``; other values as they are."""
+    if schema is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    step = schema.multiple_of or (1 if schema.type is DataType.INTEGER else None)
+    if not step:
+        return value
+    exact = Fraction(repr(step))
+    found = round(Fraction(repr(value)) / exact) * exact
+    return int(found) if found.denominator == 1 else float(found)
+
+
+def _set_value(term: Term, value: Value) -> Value:
+    assert term.sets is not None
+    return value if term.sets.value is None else term.sets.value
+
+
+def _order(found: Offered, value: Value) -> Order:
+    is_action = found.term.kind is TermKind.COMMAND
+    own = value
+    if value is not None:
+        own = stepped(found.schema, found.translation.to_own(value)) if found.schema is not None else None
+    return Order(found.affordance, own, is_action, found.transports)
+
+
+def _told(found: Offered, value: Value) -> tuple[Value] | None:
+    """What ``value`` means as that capability, in a tuple of one; None where it means something else."""
+    offer, told = found.offer, value
+    if offer.member is not None:
+        if not isinstance(value, dict) or offer.member not in value:
+            return None
+        told = value[offer.member]
+    if offer.data is not None and not any(same_value(value, one) for one in as_list(offer.data)):
+        return None
+    if found.term.schema is None:
+        return (None,)
+    try:
+        return (Translation(found.schema, found.term.schema, offer.values).to_common(told),)
+    except (UntranslatableError, ZeroDivisionError):
+        return None

@@ -1,0 +1,387 @@
+"""Predictions for every ordered pair of many devices: outcomes and kinds of findings, compactly.
+
+The outcome of a pair is that of :func:`harness.prediction.predict.predict`, which gives the details.
+What makes it fast: only pairs that have a term's cluster in common are looked at (an index by cluster), and
+whatever a comparison depends on is interned, so that each combination of a need and a capability is compared
+once, however many devices have it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.model.capability import Transport
+from harness.model.ratings import Rating
+from harness.model.schema import DataSchema
+from harness.model.semantics.mapping import (
+    Needed,
+    Offered,
+)
+from harness.prediction.candidate import (
+    Meeting,
+    common_transports,
+)
+from harness.prediction.coexistence import (
+    claims_of,
+    collisions,
+)
+from harness.prediction.delivery.transport import ASPECTS
+from harness.prediction.device import (
+    Clash,
+    Device,
+)
+from harness.prediction.electric import plugged
+from harness.prediction.findings import (
+    FindingKind,
+    Outcome,
+    Severity,
+)
+from harness.prediction.matching import (
+    badness,
+    meaning_clashes,
+    offers_for,
+    parts_of,
+)
+from harness.prediction.predict import reckon
+from harness.prediction.refusals import refusing_rules
+from harness.prediction.routes import routes
+
+_OUTCOMES = tuple(Outcome)
+_BITS = {kind: 1 << index for index, kind in enumerate(FindingKind)}
+_RANKS = {Severity.NOTE: 0, Severity.DEGRADES: 1, Severity.BLOCKS: 2}
+
+# What is known of a pair so far, as bits: so that needs are brought together by OR.
+_RELATED, _SERVED, _PLUGS = 1, 2, 4
+_REQUIRED, _OPTIONAL, _SHARED = 3, 6, 9  # position of the three bits for severities: note, degrades, blocks
+_SEVERITIES = (Severity.NOTE, Severity.DEGRADES, Severity.BLOCKS)
+_KINDS = 12  # position of the bits for kinds of findings
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Clashes brought down to what a table of pairs tells."""
+
+    rank: int = -1
+    count: int = 0
+    kinds: int = 0
+
+    def with_(self, other: Score) -> Score:
+        """Both together."""
+        return Score(max(self.rank, other.rank), self.count + other.count, self.kinds | other.kinds)
+
+
+_NOTHING = Score()
+
+
+def _score(clashes: Iterable[Clash]) -> Score:
+    rank, count, kinds = -1, 0, 0
+    for clash in clashes:
+        rank, count, kinds = max(rank, _RANKS[clash.severity]), count + 1, kinds | _BITS[clash.kind]
+    return Score(rank, count, kinds) if count else _NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """All ordered pairs of devices, by their numbers."""
+
+    names: tuple[str, ...]
+    outcomes: bytearray
+    kinds_: array[int]
+
+    def outcome(self, offerer: int, needer: int) -> Outcome:
+        """The outcome of a pair."""
+        return _OUTCOMES[self.outcomes[needer * len(self.names) + offerer]]
+
+    def kinds(self, offerer: int, needer: int) -> frozenset[FindingKind]:
+        """The kinds of findings of a pair."""
+        bits = self.kinds_[needer * len(self.names) + offerer]
+        return frozenset(kind for kind, bit in _BITS.items() if bits & bit)
+
+    def counts(self) -> dict[Outcome, int]:
+        """How many pairs have each outcome."""
+        found = Counter(self.outcomes)
+        return {outcome: found[index] for index, outcome in enumerate(_OUTCOMES)}
+
+
+@dataclass(frozen=True, slots=True)
+class _NeedFacts:
+    """A need, with a number for all that its meaning depends on, and one for each aspect of delivery."""
+
+    needer: Device
+    needed: Needed
+    meaning: int
+    aspects: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _OfferFacts:
+    """What a device offers of one cluster, numbered in the same way; ``aspects`` are those of each offer."""
+
+    offerer: Device
+    offers: tuple[Offered, ...]
+    meaning: int
+    aspects: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One way in which a need may be met: by the offer of that index, as far as meaning goes."""
+
+    offer: int
+    meaning: Score
+
+
+class _Interned:
+    """Numbers for values: the same number for equal ones."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Hashable, int] = {}
+
+    def __call__(self, value: Hashable) -> int:
+        return self._numbers.setdefault(value, len(self._numbers))
+
+
+class _Comparisons:
+    """Compares needs with offers, each combination of what matters once."""
+
+    def __init__(self) -> None:
+        self._intern = _Interned()
+        self._ways: dict[tuple[int, int], tuple[_Way, ...] | None] = {}
+        self._transports: dict[tuple[int, int], tuple[Transport | None, ...]] = {}
+        self._deliveries: dict[tuple[int, int, int, Transport | None], Score] = {}
+
+    def need(self, needer: Device, needed: Needed) -> _NeedFacts:
+        """A need, ready to be compared."""
+        aspects = tuple(self._intern(aspect.needs(needer, needed)) for aspect in ASPECTS)
+        return _NeedFacts(needer, needed, self._intern(_need_text(needed)), aspects)
+
+    def offers(self, offerer: Device, offers: tuple[Offered, ...]) -> _OfferFacts:
+        """What a device offers of one cluster, ready to be compared."""
+        aspects = tuple(
+            tuple(self._intern(aspect.offers(offerer, each)) for aspect in ASPECTS) for each in offers
+        )
+        meaning = self._intern("\n".join(_offer_text(offerer, each) for each in offers))
+        return _OfferFacts(offerer, offers, meaning, aspects)
+
+    def score(self, need: _NeedFacts, facts: _OfferFacts) -> Score | None:
+        """How far the need is met; None where nothing of the kind is offered."""
+        key = need.meaning, facts.meaning
+        if key not in self._ways:
+            self._ways[key] = _ways(need, facts)
+        ways = self._ways[key]
+        if ways is None:
+            return None
+        best: Score | None = None
+        for way in ways:
+            for transport in self._transports_of(need, facts, way.offer):
+                found = way.meaning.with_(self._delivery(need, facts, way.offer, transport))
+                if best is None or (found.rank, found.count) < (best.rank, best.count):
+                    best = found
+        return best or _ABSENT
+
+    def _transports_of(
+        self, need: _NeedFacts, facts: _OfferFacts, offer: int
+    ) -> tuple[Transport | None, ...]:
+        key = need.aspects[0], facts.aspects[offer][0]
+        if key not in self._transports:
+            meeting = Meeting(need.needer, need.needed, facts.offerer, facts.offers[offer])
+            self._transports[key] = common_transports(meeting) or (None,)
+        return self._transports[key]
+
+    def _delivery(
+        self, need: _NeedFacts, facts: _OfferFacts, offer: int, transport: Transport | None
+    ) -> Score:
+        rank, count, kinds = -1, 0, 0
+        for index, (here, there) in enumerate(zip(need.aspects, facts.aspects[offer], strict=True)):
+            key = index, here, there, transport
+            found = self._deliveries.get(key)
+            if found is None:
+                found = self._deliveries[key] = _aspect_score(index, need, facts, offer, transport)
+            if found is not _NOTHING:
+                rank, count, kinds = max(rank, found.rank), count + found.count, kinds | found.kinds
+        return Score(rank, count, kinds) if count else _NOTHING
+
+
+_ABSENT = Score(2, 1, _BITS[FindingKind.ABSENT])
+
+
+def _aspect_score(
+    index: int, need: _NeedFacts, facts: _OfferFacts, offer: int, transport: Transport | None
+) -> Score:
+    aspect = ASPECTS[index]
+    if transport not in aspect.over:
+        return _NOTHING
+    meeting = Meeting(need.needer, need.needed, facts.offerer, facts.offers[offer])
+    return _score(aspect.clashes(meeting, transport))
+
+
+def _ways(need: _NeedFacts, facts: _OfferFacts) -> tuple[_Way, ...] | None:
+    offers = offers_for(need.needed, facts.offerer)
+    if not offers:
+        return None
+    found = []
+    for route in routes(need.needed, offers):
+        meeting = Meeting(need.needer, need.needed, facts.offerer, route.offered)
+        score = _score(meaning_clashes(meeting, parts_of(meeting, route)))
+        found.append(_Way(facts.offers.index(route.offered), score))
+    return tuple(found)
+
+
+# What of a schema says nothing of its values.
+_SAYS_NOTHING = {
+    "title",
+    "description",
+    "default",
+    "tolerance",
+    "counter",
+    "integral_of",
+    "power_up",
+    "settle",
+}
+
+
+def _schema_text(schema: DataSchema | None) -> str:
+    return "" if schema is None else schema.model_dump_json(exclude=_SAYS_NOTHING, exclude_defaults=True)
+
+
+def _need_text(needed: Needed) -> str:
+    """All that the meaning of a comparison depends on, of a need."""
+    need = needed.need
+    causes = [
+        f"{each.cause.data!r} {each.cause.sends!r} {_schema_text(each.schema)}" for each in needed.sendings
+    ]
+    reactions = [each.model_dump_json(exclude={"then", "within"}) for each in need.reactions]
+    return "\n".join(
+        [need.uses, need.access, repr(need.values), _schema_text(needed.schema), *causes, *reactions]
+    )
+
+
+def _offer_text(offerer: Device, offered: Offered) -> str:
+    """The same, of an offer."""
+    offer = offered.offer
+    rules = [rule.model_dump_json() for _, rule in refusing_rules(offerer.profile, offer.property_ or "")]
+    kind = "property" if offer.property_ is not None else "action" if offer.action is not None else "event"
+    return (
+        f"{offered.term.path} {offered.label} {kind} {offer.availability} {offer.data!r} {offer.values!r} "
+        f"{offered.writable} {offered.readable} {_schema_text(offered.schema)} {rules}"
+    )
+
+
+def predict_all(devices: Sequence[Device]) -> Predictions:
+    """Every ordered pair of ``devices``, those of a device with itself left as unrelated."""
+    size = len(devices)
+    table = _Table(size)
+    comparisons = _Comparisons()
+    index: dict[str, list[tuple[int, _OfferFacts]]] = {}
+    for number, device in enumerate(devices):
+        for cluster, offers in device.offers.items():
+            index.setdefault(cluster, []).append((number, comparisons.offers(device, offers)))
+    power = _Power(devices)
+    collided = _collisions(devices)
+    for number, device in enumerate(devices):
+        known = [0] * size
+        for needed in device.needs:
+            need = comparisons.need(device, needed)
+            position = _OPTIONAL if needed.need.optional else _REQUIRED
+            for other, facts in index.get(needed.term.cluster, ()):
+                if (score := comparisons.score(need, facts)) is not None:
+                    known[other] |= _bits(score, position)
+        for other, bits in power.of(device):
+            known[other] |= bits
+        for other, bits in collided.get(number, {}).items():
+            known[other] |= bits
+        known[number] = 0
+        table.add(known)
+    return Predictions(tuple(device.name for device in devices), table.outcomes, table.kinds)
+
+
+class _Table:
+    """The outcomes of pairs, a row for each needer."""
+
+    def __init__(self, size: int) -> None:
+        self.outcomes = bytearray()
+        self.kinds: array[int] = array("Q")
+        self._outcomes = bytes(_OUTCOMES.index(_outcome(flags)) for flags in range(1 << _KINDS))
+
+    def add(self, known: Sequence[int]) -> None:
+        """The next row."""
+        mask, outcomes = (1 << _KINDS) - 1, self._outcomes
+        self.outcomes += bytes([outcomes[bits & mask] for bits in known])
+        self.kinds.extend([bits >> _KINDS for bits in known])
+
+
+def _bits(score: Score, position: int) -> int:
+    served = _SERVED if score.rank < 2 else 0
+    rank = 1 << (position + score.rank) if score.rank >= 0 else 0
+    return _RELATED | served | rank | score.kinds << _KINDS
+
+
+def _outcome(flags: int) -> Outcome:
+    """The outcome of a pair by its bits: what ``reckon`` makes of the same severities."""
+    needs: list[tuple[bool, Severity | None]] = []
+    if flags & _SERVED:
+        needs.append((True, None))
+    for optional, position in ((False, _REQUIRED), (True, _OPTIONAL)):
+        needs += [
+            (optional, severity) for rank, severity in enumerate(_SEVERITIES) if flags >> position + rank & 1
+        ]
+    if flags & _RELATED and not needs:
+        needs.append((False, None))
+    shared = [severity for rank, severity in enumerate(_SEVERITIES) if flags >> _SHARED + rank & 1]
+    return reckon(needs, shared[-1] if shared else None, None, bool(flags & _PLUGS)).outcome
+
+
+def _shared_bits(score: Score) -> int:
+    rank = 1 << (_SHARED + score.rank) if score.rank >= 0 else 0
+    return rank | score.kinds << _KINDS
+
+
+class _Power:
+    """Who can be plugged into whom; equal ratings are compared once."""
+
+    def __init__(self, devices: Sequence[Device]) -> None:
+        self._devices = devices
+        self._bits: dict[tuple[str, str], int] = {}
+        self._suppliers: dict[str, list[int]] = {}
+        for number, device in enumerate(devices):
+            if device.profile.ratings.supplies:
+                text = _ratings_text(device.profile.ratings.supplies)
+                self._suppliers.setdefault(text, []).append(number)
+
+    def of(self, drawer: Device) -> Iterator[tuple[int, int]]:
+        """Numbers of suppliers, each with the bits that it adds."""
+        if not drawer.profile.ratings.draws:
+            return
+        drawn = _ratings_text(drawer.profile.ratings.draws)
+        for supplied, numbers in self._suppliers.items():
+            if (supplied, drawn) not in self._bits:
+                ways = plugged(self._devices[numbers[0]].profile, drawer.profile)
+                best = min(ways, key=badness, default=None)
+                found = 0 if best is None else _PLUGS | _shared_bits(_score(best))
+                self._bits[supplied, drawn] = found
+            if bits := self._bits[supplied, drawn]:
+                yield from ((number, bits) for number in numbers)
+
+
+def _ratings_text(ratings: Iterable[Rating]) -> str:
+    return "\n".join(each.model_dump_json() for each in ratings)
+
+
+def _collisions(devices: Sequence[Device]) -> dict[int, dict[int, int]]:
+    """For each device, those that claim a name which it claims too, with the bits that this adds."""
+    claims = [claims_of(device.profile) for device in devices]
+    claimed: dict[Hashable, list[int]] = {}
+    for number, each in enumerate(claims):
+        for name in each.names:
+            claimed.setdefault(name, []).append(number)
+    found: dict[int, dict[int, int]] = {}
+    for numbers in claimed.values():
+        for one in numbers if len(numbers) > 1 else ():
+            for other in numbers:
+                if other != one and other not in found.setdefault(one, {}):
+                    score = _score(collisions(claims[other], claims[one]))
+                    found[one][other] = _shared_bits(score)
+    return found

@@ -1,0 +1,64 @@
+"""A need and a capability that it may be met by, and where both stand in their profiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.model.capability import Transport
+from harness.model.problems import Path
+from harness.model.semantics.mapping import (
+    Needed,
+    Offered,
+)
+from harness.prediction.device import Device
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """A need, and the capability that it may be met by."""
+
+    needer: Device
+    needed: Needed
+    offerer: Device
+    offered: Offered
+
+    @property
+    def commands(self) -> bool:
+        """Whether the needer commands, and is not told."""
+        return self.needed.commands
+
+    @property
+    def need(self) -> Path:
+        """The key of the need."""
+        return ("needs", self.needed.name)
+
+    @property
+    def capability(self) -> Path:
+        """The key of the capability."""
+        return tuple(self.offered.key.split("."))
+
+    @property
+    def affordance(self) -> Path:
+        """The key of the affordance that is offered, or of the availability topic."""
+        offer = self.offered.offer
+        for section, name in (
+            ("properties", offer.property_),
+            ("actions", offer.action),
+            ("events", offer.event),
+        ):
+            if name is not None:
+                return (section, name)
+        return ("bindings", "mqtt", "availability")
+
+    def binding(self, transport: Transport) -> Path:
+        """The key of the binding of what is offered."""
+        if self.offered.offer.availability:
+            return self.affordance
+        return ("bindings", transport.value, *self.affordance)
+
+
+def common_transports(meeting: Meeting) -> tuple[Transport, ...]:
+    """Transports over which both reach each other, in the order in which they are tried."""
+    return tuple(
+        each for each in Transport if each in meeting.needed.transports and each in meeting.offered.transports
+    )

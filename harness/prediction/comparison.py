@@ -1,0 +1,205 @@
+"""What was seen of an ordered pair on the wire, and whether that is what was predicted. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.model.verdict import Verdict
+from harness.prediction.findings import (
+    FindingKind,
+    Outcome,
+    Prediction,
+    Severity,
+)
+
+FOLLOWS = "COMPAT-01"
+"""The check that tells whether a need comes about at all."""
+
+AGREES = "COMPAT-02"
+"""The check that tells whether each value arrives as what it means."""
+
+OFTEN = "COMPAT-03"
+"""The check that tells whether a state is told as often as it is needed."""
+
+OF_NEEDS = (FOLLOWS, AGREES, OFTEN)
+"""The checks of one need; all others are about both being in one home."""
+
+_SHOWN_BY_FOLLOWING = {
+    FindingKind.ABSENT,
+    FindingKind.READ_ONLY,
+    FindingKind.WRITE_ONLY,
+    FindingKind.NOT_TOLD,
+    FindingKind.TYPE,
+    FindingKind.RANGE,
+    FindingKind.STEP,
+    FindingKind.VALUES,
+    FindingKind.LENGTH,
+    FindingKind.PATTERN,
+    FindingKind.MEMBERS,
+    FindingKind.UNIT,
+    FindingKind.CONVERSION,
+}
+"""What cannot block a need that was seen to come about. All else (a fuse, a certificate, a report that is due
+once an hour) may be wrong with devices that obey each other in every word."""
+
+_SHOWN_BY_CHECKS = {
+    FindingKind.CLIENT_ID: ("COMPAT-10",),
+    FindingKind.TOPIC: ("COMPAT-11", "COMPAT-12"),
+    FindingKind.HOST_NAME: ("COMPAT-13",),
+}
+"""What concerns two devices as a whole, with the checks that see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedCheck:
+    """One verdict about two devices that were together.
+
+    ``need`` names the need of the needer that the verdict is about, empty for what concerns the two as a
+    whole, such as a name that both use. ``events`` are lines of the trace.
+    """
+
+    check: str
+    subject: str
+    verdict: Verdict
+    message: str
+    events: tuple[int, ...] = ()
+    need: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What came of bringing two devices together.
+
+    ``trace`` is the file, relative to the folder of the report; ``seconds`` are real ones. ``ended`` is
+    ``complete``, or why the run ended early.
+    """
+
+    checks: tuple[ObservedCheck, ...]
+    trace: str
+    seconds: float
+    ended: str = "complete"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run went to its end."""
+        return self.ended == "complete"
+
+
+class Agreement(StrEnum):
+    """How an observation stands to the prediction."""
+
+    AGREES = "agrees"
+    UNSHOWN = "unshown"  # nothing speaks against it, but what was predicted does not show on this bench
+    UNDECIDED = "undecided"  # the run broke off, or something could not be put to the test
+    DIFFERS = "differs"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Prediction against observation; ``why`` is for people, empty where there is nothing to explain."""
+
+    agreement: Agreement
+    why: str = ""
+
+
+def compared(prediction: Prediction, observation: Observation) -> Comparison:
+    """Whether what was seen is what was predicted, need by need, and for the two as a whole.
+
+    What is predicted to be degraded may well come about each time that it was tried, but may not fail
+    altogether.
+    """
+    found = [*_of_needs(prediction, observation.checks), *_of_both(prediction, observation.checks)]
+    if not observation.complete:
+        found.append(Comparison(Agreement.UNDECIDED, f"the run ended early: {observation.ended}"))
+    order = list(Agreement)
+    worst = max((each.agreement for each in found), key=order.index, default=Agreement.AGREES)
+    why = dict.fromkeys(each.why for each in found if each.agreement is worst and each.why)
+    return Comparison(worst, "; ".join(why))
+
+
+def _of_needs(prediction: Prediction, checks: Sequence[ObservedCheck]) -> Iterator[Comparison]:
+    for need in prediction.needs:
+        about = {check.check: check for check in checks if check.need == need.need}
+        follows, agrees, often = (about.get(name) for name in OF_NEEDS)
+        if need.outcome is Outcome.BLOCKED:
+            yield _blocked(prediction, need.need, follows, often)
+            continue
+        if often is not None and often.verdict is not Verdict.PASS:
+            yield _not_passed(often, need.need, may_fail=False)
+        if follows is None:
+            continue  # the needer only knows, and nothing shows
+        if follows.verdict is Verdict.PASS and agrees is not None and agrees.verdict is not Verdict.PASS:
+            yield _not_passed(agrees, need.need, may_fail=need.outcome is Outcome.DEGRADED)
+        elif follows.verdict is not Verdict.PASS:
+            yield _not_passed(follows, need.need, may_fail=False)
+
+
+def _blocked(
+    prediction: Prediction, need: str, follows: ObservedCheck | None, often: ObservedCheck | None
+) -> Comparison:
+    """A need that is predicted to be blocked. In an optional one, what blocks it only degrades the pair."""
+    told = [check for check in (follows, often) if check is not None]
+    if not told or any(check.verdict is not Verdict.PASS for check in told):
+        return Comparison(Agreement.AGREES)
+    blocking = [
+        each for each in prediction.findings if each.need == need and each.severity is not Severity.NOTE
+    ]
+    for check, shown in ((follows, _SHOWN_BY_FOLLOWING), (often, {FindingKind.DEADLINE})):
+        finding = next((each for each in blocking if each.kind in shown), None)
+        if check is not None and finding is not None:
+            text = f"{need} is predicted to be blocked ({finding.what}), but {_said(check)}"
+            return Comparison(Agreement.DIFFERS, text)
+    kinds = _listed(each.kind for each in blocking)
+    return Comparison(
+        Agreement.UNSHOWN, f"{need} comes about in messages; what blocks it is not in them: {kinds}"
+    )
+
+
+def _not_passed(check: ObservedCheck, need: str, *, may_fail: bool) -> Comparison:
+    """A need that is predicted to come about, and a check of it that did not pass."""
+    match check.verdict:
+        case Verdict.FAIL | Verdict.WARN if may_fail:
+            return Comparison(Agreement.AGREES)
+        case Verdict.FAIL | Verdict.WARN:
+            return Comparison(Agreement.DIFFERS, f"{need} is predicted to come about, but {_said(check)}")
+        case Verdict.NOT_APPLICABLE:
+            return Comparison(Agreement.UNSHOWN, f"{need}: {check.message}")
+    return Comparison(Agreement.UNDECIDED, f"{need}: {_said(check)}")
+
+
+def _of_both(prediction: Prediction, checks: Sequence[ObservedCheck]) -> Iterator[Comparison]:
+    foretold = {
+        name: finding
+        for finding in prediction.findings
+        for name in _SHOWN_BY_CHECKS.get(finding.kind, ())
+        if finding.severity is not Severity.NOTE
+    }
+    failed = {check.check for check in checks if check.verdict is Verdict.FAIL}
+    for check in (check for check in checks if not check.need):
+        finding = foretold.get(check.check)
+        if check.verdict in (Verdict.FAIL, Verdict.WARN) and not foretold:
+            yield Comparison(Agreement.DIFFERS, f"nothing is predicted to be amiss, but {_said(check)}")
+        elif check.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR):
+            yield Comparison(Agreement.UNDECIDED, _said(check))
+        elif check.verdict is Verdict.PASS and finding and not failed & set(_SHOWN_BY_CHECKS[finding.kind]):
+            yield Comparison(Agreement.DIFFERS, f"predicted is that {finding.what}, but {_said(check)}")
+    off_the_wire = [
+        finding
+        for finding in prediction.blocking
+        if not finding.need and finding.kind not in _SHOWN_BY_CHECKS
+    ]
+    if not off_the_wire and not prediction.needs and prediction.plugs is not None:
+        yield Comparison(Agreement.UNSHOWN, "that one gets its power from the other is not in messages")
+    if off_the_wire:
+        kinds = _listed(each.kind for each in off_the_wire)
+        yield Comparison(Agreement.UNSHOWN, f"what blocks the two is not in messages: {kinds}")
+
+
+def _said(check: ObservedCheck) -> str:
+    return f"{check.check} says {check.verdict}: {check.message}"
+
+
+def _listed(kinds: Iterable[FindingKind]) -> str:
+    return ", ".join(dict.fromkeys(kinds))

@@ -1,0 +1,108 @@
+"""A device as comparisons see it: its profile, what it offers and needs, and where each key stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path as FilePath
+
+from harness.model.capability import SecurityLevel
+from harness.model.loading.inheritance import read_with_parents
+from harness.model.loading.profiles import load_profile
+from harness.model.loading.yaml_tree import Node
+from harness.model.problems import Path, dotted
+from harness.model.profile import Profile
+from harness.model.semantics.mapping import (
+    Needed,
+    Offered,
+    needed,
+    offered,
+    security_level,
+)
+from harness.prediction.findings import (
+    Finding,
+    FindingKind,
+    KeyPlace,
+    Severity,
+)
+
+
+@dataclass(frozen=True)
+class Device:
+    """A profile, and the tree of the file that it came from, if any.
+
+    ``called`` tells it from another version of itself.
+    """
+
+    profile: Profile
+    tree: Node | None = None
+    called: str = ""
+
+    @property
+    def name(self) -> str:
+        """How it is called in findings."""
+        return self.called or self.profile.profile
+
+    @cached_property
+    def offers(self) -> Mapping[str, tuple[Offered, ...]]:
+        """What it offers, by cluster of the vocabulary."""
+        found: dict[str, list[Offered]] = {}
+        for each in offered(self.profile):
+            found.setdefault(each.term.cluster, []).append(each)
+        return {cluster: tuple(offers) for cluster, offers in found.items()}
+
+    @cached_property
+    def needs(self) -> tuple[Needed, ...]:
+        """What it needs."""
+        return needed(self.profile)
+
+    @cached_property
+    def security(self) -> SecurityLevel:
+        """What protects its traffic."""
+        return security_level(self.profile)
+
+    @cached_property
+    def told_every(self) -> float | None:
+        """Seconds between two reports of a state over MQTT, whether it changes or not; None: without end."""
+        mqtt = self.profile.bindings.mqtt
+        sleeps = mqtt.sleep.wakes_every if mqtt is not None and mqtt.sleep is not None else None
+        periods = [period for period in (self.profile.behaviour.heartbeat, sleeps) if period is not None]
+        return min(periods, default=None)
+
+    def place(self, path: Path) -> KeyPlace:
+        """Where a key stands; for one that the profile does not have, the line of what it would belong to."""
+        if self.tree is None:
+            return KeyPlace(self.profile.profile, dotted(path))
+        place = self.tree.nearest(path).place
+        return KeyPlace(self.profile.profile, dotted(path), place.file, place.line)
+
+
+def read_device(file: FilePath, *, unit: str | None = None) -> Device:
+    """The device that a YAML file describes; ``unit`` replaces its identifier. Raises ProfileError."""
+    return Device(load_profile(file, unit=unit), read_with_parents(file)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """A finding before it is known whose: ``left`` and ``right`` are keys of the two profiles."""
+
+    kind: FindingKind
+    severity: Severity
+    what: str
+    left: Path | None
+    right: Path | None
+    proposal: str
+
+    def between(self, left: Device, right: Device, *, term: str = "", need: str = "") -> Finding:
+        """The finding about two devices."""
+        return Finding(
+            self.kind,
+            self.severity,
+            self.what,
+            None if self.left is None else left.place(self.left),
+            None if self.right is None else right.place(self.right),
+            self.proposal,
+            term,
+            need,
+        )

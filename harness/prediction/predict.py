@@ -1,0 +1,115 @@
+"""The prediction for an ordered pair of devices, from their profiles alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from harness.prediction.coexistence import (
+    claims_of,
+    collisions,
+)
+from harness.prediction.device import (
+    Clash,
+    Device,
+)
+from harness.prediction.electric import plugged
+from harness.prediction.findings import (
+    Finding,
+    NeedOutcome,
+    Outcome,
+    Prediction,
+    Severity,
+    outcome_of,
+)
+from harness.prediction.matching import (
+    Assessment,
+    assess,
+    badness,
+    worst,
+)
+
+_ORDER = (Severity.BLOCKS, Severity.DEGRADES, Severity.NOTE)
+_MILDER = {Severity.BLOCKS: Severity.DEGRADES, Severity.DEGRADES: Severity.NOTE, Severity.NOTE: Severity.NOTE}
+
+
+@dataclass(frozen=True, slots=True)
+class Reckoning:
+    """The severities of a pair, brought together.
+
+    What is optional does less harm, unless nothing else is left: a pair of which no need is met is blocked.
+    """
+
+    outcome: Outcome
+    milder: bool
+
+
+def reckon(
+    needs: Sequence[tuple[bool, Severity | None]],
+    power: Severity | None,
+    shared: Severity | None,
+    plugs: bool,
+) -> Reckoning:
+    """The outcome for needs (each: optional or not, worst severity), power and shared names.
+
+    ``plugs`` is whether one can be plugged into the other at all.
+    """
+    served = any(severity is not Severity.BLOCKS for _, severity in needs)
+    severities = [
+        _MILDER[severity] if optional and served else severity
+        for optional, severity in needs
+        if severity is not None
+    ]
+    severities += [severity for severity in (power, shared) if severity is not None]
+    return Reckoning(outcome_of(severities, related=bool(needs) or plugs), served)
+
+
+def predict(offerer: Device, needer: Device) -> Prediction:
+    """What is to be expected where ``needer`` is to use ``offerer``."""
+    assessments = [found for need in needer.needs if (found := assess(needer, need, offerer)) is not None]
+    ways = plugged(offerer.profile, needer.profile)
+    power: list[Clash] = min(ways, key=badness, default=[])
+    shared = list(collisions(claims_of(offerer.profile), claims_of(needer.profile)))
+    reckoning = reckon(
+        [(each.needed.need.optional, each.worst) for each in assessments],
+        worst(power),
+        worst(shared),
+        bool(ways),
+    )
+    findings = _once([*_findings(offerer, needer, assessments, reckoning.milder)])
+    findings += [clash.between(offerer, needer) for clash in (*power, *shared)]
+    findings.sort(key=lambda finding: _ORDER.index(finding.severity))
+    links = tuple(link for each in assessments for link in each.links if each.worst is not Severity.BLOCKS)
+    return Prediction(
+        offerer.name,
+        needer.name,
+        reckoning.outcome,
+        links,
+        tuple(findings),
+        tuple(map(_need_outcome, assessments)),
+        outcome_of([clash.severity for clash in power], related=True) if ways else None,
+    )
+
+
+def _need_outcome(found: Assessment) -> NeedOutcome:
+    need = found.needed.need
+    outcome = outcome_of([clash.severity for clash in found.clashes], related=True)
+    return NeedOutcome(found.needed.name, found.needed.term.path, need.title or "", need.optional, outcome)
+
+
+def _once(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings without those that say of one need what was said of another one already."""
+    kept: dict[tuple[object, ...], Finding] = {}
+    for each in findings:
+        kept.setdefault((each.kind, each.severity, each.what, each.right), each)
+    return list(kept.values())
+
+
+def _findings(
+    offerer: Device, needer: Device, assessments: Sequence[Assessment], milder: bool
+) -> Iterator[Finding]:
+    for each in assessments:
+        optional = each.needed.need.optional and milder
+        for clash in each.clashes:
+            found = replace(clash, severity=_MILDER[clash.severity]) if optional else clash
+            yield found.between(offerer, needer, term=each.needed.term.path, need=each.needed.name)

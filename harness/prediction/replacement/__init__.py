@@ -1,0 +1,1 @@
+"""Whether one device can take the place of another."""

@@ -1,0 +1,285 @@
+"""What is lost on the way when one device takes the place of another one: transports, names, time, trust."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.model.bindings.coap import CoapProperty
+from harness.model.bindings.mqtt import (
+    Availability,
+    MqttProperty,
+)
+from harness.model.capability import SecurityLevel
+from harness.model.problems import Path
+from harness.model.profile import Profile
+from harness.prediction.device import (
+    Clash,
+    Device,
+)
+from harness.prediction.findings import (
+    FindingKind,
+    Severity,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One thing that the home used, by its name in the vocabulary or the device's own, in both devices."""
+
+    old: Device
+    new: Device
+    what: str
+    before: str
+    after: str
+    left: Path
+    right: Path
+
+    def clash(
+        self, kind: FindingKind, severity: Severity, what: str, key: str = "", proposal: str = ""
+    ) -> Clash:
+        """A finding about the affordances that are compared."""
+        left, right = self._path(self.old.profile, self.before), self._path(self.new.profile, self.after)
+        tail: Path = (key,) if key else ()
+        proposal = proposal or f"{self.new.name} as {self.old.name} was"
+        return Clash(
+            kind, severity, what, (*(left or self.left), *tail), (*(right or self.right), *tail), proposal
+        )
+
+    @staticmethod
+    def _path(profile: Profile, name: str) -> Path:
+        for section in ("properties", "actions", "events"):
+            if name in getattr(profile, section):
+                return (section, name)
+        return ()
+
+
+def delivery_losses(use: Use, *, commands: bool, tells: bool) -> Iterator[Clash]:
+    """What is lost of one affordance on its way."""
+    before, after = _carriers(use.old.profile, use.before), _carriers(use.new.profile, use.after)
+    lost = sorted(before - after)
+    if lost:
+        names = " and ".join(lost)
+        only = not before & after
+        yield use.clash(
+            FindingKind.TRANSPORT,
+            Severity.BLOCKS if only else Severity.DEGRADES,
+            f"{use.what} is not there over {names.upper().replace('COAP', 'CoAP')} any more",
+            "",
+            f"a binding over {names} at {use.new.name}, or a bridge",
+        )
+    if "mqtt" in before & after:
+        yield from _mqtt_losses(use, commands=commands, tells=tells)
+    if "coap" in before & after:
+        yield from _coap_losses(use, "mqtt" in before & after)
+
+
+def _carriers(profile: Profile, name: str) -> set[str]:
+    bindings = profile.bindings
+    return {
+        transport
+        for transport, bound in (("mqtt", bindings.mqtt), ("coap", bindings.coap))
+        if bound is not None and name in {**bound.properties, **bound.actions, **bound.events}
+    }
+
+
+def _mqtt_losses(use: Use, *, commands: bool, tells: bool) -> Iterator[Clash]:
+    old, new = use.old.profile.bindings.mqtt, use.new.profile.bindings.mqtt
+    assert old is not None and new is not None, "both are bound to MQTT"
+    if use.before in old.properties and use.after in new.properties:
+        before, after = old.properties[use.before], new.properties[use.after]
+        if tells:
+            yield from _told_worse(use, (before.qos, after.qos), (before.retain, after.retain))
+        if commands and after.command_qos < before.command_qos:
+            what = f"commands of {use.what} come with QoS {after.command_qos}, it was {before.command_qos}"
+            yield use.clash(FindingKind.QOS, Severity.DEGRADES, what)
+        if _form(before, use.old.profile) != _form(after, use.new.profile):
+            yield _renamed(use, before.state, after.state)
+    elif use.before in old.events and use.after in new.events:
+        told, tells_now = old.events[use.before], new.events[use.after]
+        yield from _told_worse(use, (told.qos, tells_now.qos), (told.retain, tells_now.retain), event=True)
+        forms = [
+            (_without_unit(each.topic, device.profile), each.member, each.values)
+            for each, device in ((told, use.old), (tells_now, use.new))
+        ]
+        if forms[0] != forms[1]:
+            yield _renamed(use, told.topic, tells_now.topic)
+    elif use.before in old.actions and use.after in new.actions:
+        obeyed, obeys = old.actions[use.before], new.actions[use.after]
+        if _without_unit(obeyed.command, use.old.profile) != _without_unit(obeys.command, use.new.profile):
+            yield _renamed(use, obeyed.command, obeys.command)
+
+
+def _told_worse(
+    use: Use, qos: tuple[int, int], retain: tuple[bool, bool], *, event: bool = False
+) -> Iterator[Clash]:
+    if qos[1] < qos[0]:
+        what = f"{use.what} is told with QoS {qos[1]}, it was {qos[0]}: reports can be lost"
+        yield use.clash(FindingKind.QOS, Severity.DEGRADES, what)
+    if retain[0] and not retain[1] and not event:
+        what = f"the broker does not keep {use.what} any more: who comes later does not know it"
+        yield use.clash(FindingKind.RETAIN, Severity.DEGRADES, what)
+    if retain[1] and not retain[0] and event:
+        what = f"the broker keeps the event {use.what}, and tells it to all who come later"
+        yield use.clash(FindingKind.RETAIN, Severity.DEGRADES, what)
+
+
+def _renamed(use: Use, before: str, after: str) -> Clash:
+    """Own names are nobody else's business, unless both devices are versions of one."""
+    same = use.old.profile.profile == use.new.profile.profile
+    told = f"{after} instead of {before}" if before != after else f"in another form on {after}"
+    return use.clash(
+        FindingKind.NAMES,
+        Severity.BLOCKS if same else Severity.DEGRADES,
+        f"{use.what} is at {told}: who uses it directly has to be told",
+        "",
+        f"the names of {use.old.name}, or a home in which a hub knows the device",
+    )
+
+
+def _form(bound: MqttProperty, profile: Profile) -> tuple[object, ...]:
+    """How a property looks on the wire, whatever the unit."""
+    command = None if bound.command is None else _without_unit(bound.command, profile)
+    return _without_unit(bound.state, profile), bound.member, command, bound.command_member, bound.values
+
+
+def _without_unit(text: str, profile: Profile) -> str:
+    return text.replace(profile.unit, "{unit}")
+
+
+def _coap_losses(use: Use, otherwise: bool) -> Iterator[Clash]:
+    old, new = use.old.profile.bindings.coap, use.new.profile.bindings.coap
+    assert old is not None and new is not None, "both are bound to CoAP"
+    bound = [
+        coap.properties.get(name) or coap.events.get(name) or coap.actions.get(name)
+        for coap, name in ((old, use.before), (new, use.after))
+    ]
+    before, after = bound
+    assert before is not None and after is not None, "both carry it"
+    if _observed(before) and not _observed(after):
+        severity = Severity.DEGRADES if otherwise else Severity.BLOCKS
+        what = f"{use.what} cannot be observed any more: it is told only to who asks"
+        yield use.clash(FindingKind.NOT_TOLD, severity, what)
+    if before.format is not after.format:
+        what = f"{use.what} comes as {after.format}, it was {before.format}"
+        yield use.clash(FindingKind.FORMAT, Severity.DEGRADES, what)
+    if before.path != after.path:
+        yield _renamed(use, before.path, after.path)
+
+
+def _observed(bound: object) -> bool:
+    return isinstance(bound, CoapProperty) and bound.observe
+
+
+def habit_losses(old: Device, new: Device) -> Iterator[Clash]:
+    """What is lost of the device as a whole: deadlines, heartbeat, sleep, protection, services."""
+    yield from _slower(old, new)
+    yield from _seldom(old, new)
+    before, after = old.profile.bindings.mqtt, new.profile.bindings.mqtt
+    if before is not None and after is not None:
+        if after.sleep is not None and before.sleep is None:
+            what = f"{new.name} sleeps most of the time, {old.name} did not: commands are lost or late"
+            path: Path = ("bindings", "mqtt", "sleep")
+            yield Clash(FindingKind.SLEEP, Severity.BLOCKS, what, ("bindings", "mqtt"), path, "mains power")
+        yield from _less_of_mqtt(old, new)
+    yield from _less_secure(old, new)
+    yield from _services(old, new)
+
+
+def _slower(old: Device, new: Device) -> Iterator[Clash]:
+    for key, what, severity in (
+        ("settle", "obeys", Severity.DEGRADES),
+        ("report_local", "tells a change", Severity.DEGRADES),
+        ("boot", "is ready after power-on", Severity.NOTE),
+        ("reconnect", "is back after the broker's return", Severity.NOTE),
+    ):
+        before, after = getattr(old.profile.behaviour, key), getattr(new.profile.behaviour, key)
+        if after > before:
+            text = f"{new.name} {what} within {after:g} s, {old.name} within {before:g} s"
+            path: Path = ("behaviour", key)
+            yield Clash(FindingKind.DEADLINE, severity, text, path, path, f"{before:g} s, or more patience")
+    if old.profile.behaviour.invalid_value is not new.profile.behaviour.invalid_value:
+        text = f"a value out of range: {new.name} will {new.profile.behaviour.invalid_value} it, not "
+        text += f"{old.profile.behaviour.invalid_value} it as {old.name} does"
+        path = ("behaviour", "invalid_value")
+        yield Clash(FindingKind.POLICY, Severity.NOTE, text, path, path, "the same habit")
+
+
+def _seldom(old: Device, new: Device) -> Iterator[Clash]:
+    before, after = old.told_every, new.told_every
+    if before is None or (after is not None and after <= before):
+        return
+    tells = "only when it changes" if after is None else f"every {after:g} s"
+    what = f"{new.name} tells its state {tells}, {old.name} every {before:g} s: others may take it for lost"
+    path: Path = ("behaviour", "heartbeat")
+    yield Clash(FindingKind.DEADLINE, Severity.DEGRADES, what, path, path, f"a heartbeat of {before:g} s")
+
+
+def _less_of_mqtt(old: Device, new: Device) -> Iterator[Clash]:
+    before, after = old.profile.bindings.mqtt, new.profile.bindings.mqtt
+    assert before is not None and after is not None, "asked by the caller"
+    base: Path = ("bindings", "mqtt")
+    if before.availability is not None and after.availability is None:
+        what = f"nobody is told any more when {new.name} has gone"
+        path: Path = (*base, "availability")
+        yield Clash(FindingKind.AVAILABILITY, Severity.DEGRADES, what, path, path, "an availability topic")
+    elif before.availability is not None and after.availability is not None:
+        yield from _told_away_otherwise(old, new, before.availability, after.availability)
+    if after.maximum_payload < before.maximum_payload:
+        what = f"{new.name} understands {after.maximum_payload} bytes, {old.name} {before.maximum_payload}"
+        path = (*base, "maximum_payload")
+        yield Clash(FindingKind.PAYLOAD_SIZE, Severity.DEGRADES, what, path, path, "room for as much")
+    if after.version != before.version:
+        what = f"{new.name} speaks MQTT {after.version}, {old.name} {before.version}"
+        path = (*base, "version")
+        yield Clash(FindingKind.MQTT_VERSION, Severity.NOTE, what, path, path, "a broker that speaks both")
+
+
+def _told_away_otherwise(
+    old: Device, new: Device, before: Availability, after: Availability
+) -> Iterator[Clash]:
+    path: Path = ("bindings", "mqtt", "availability")
+    if after.qos < before.qos or (before.retain and not after.retain):
+        what = f"that {new.name} has gone is told with QoS {after.qos}"
+        what += "" if after.retain else ", and not kept by the broker"
+        yield Clash(FindingKind.AVAILABILITY, Severity.DEGRADES, what, path, path, "as it was before")
+    forms = [
+        (_without_unit(each.topic, device.profile), each.online, each.offline)
+        for each, device in ((before, old), (after, new))
+    ]
+    if forms[0] != forms[1]:
+        severity = Severity.BLOCKS if old.profile.profile == new.profile.profile else Severity.DEGRADES
+        what = f"whether it is there is told by {after.online} and {after.offline} on {after.topic}"
+        proposal = f"{before.online} and {before.offline} on {before.topic}, as before"
+        yield Clash(FindingKind.NAMES, severity, what, path, path, proposal)
+
+
+def _less_secure(old: Device, new: Device) -> Iterator[Clash]:
+    before, after = old.security, new.security
+    if before is after:
+        return
+    path: Path = ("ics",) if SecurityLevel.TLS in (before, after) else ("bindings", "mqtt", "login")
+    if after.rank < before.rank:
+        what = f"{new.name} has the protection {after}, {old.name} had {before}"
+        yield Clash(FindingKind.SECURITY, Severity.DEGRADES, what, path, path, f"{before} at {new.name}")
+    else:
+        what = f"{new.name} wants the protection {after}, {old.name} had {before}: it has to be set up"
+        yield Clash(FindingKind.SECURITY, Severity.NOTE, what, path, path, "credentials for the new device")
+
+
+def _services(old: Device, new: Device) -> Iterator[Clash]:
+    before = (
+        {service.type for service in old.profile.bindings.mdns.services}
+        if old.profile.bindings.mdns
+        else set()
+    )
+    after = (
+        {service.type for service in new.profile.bindings.mdns.services}
+        if new.profile.bindings.mdns
+        else set()
+    )
+    if before - after:
+        lost = ", ".join(sorted(before - after))
+        what = f"{new.name} does not announce {lost}: who looks for that finds nothing"
+        path: Path = ("bindings", "mdns", "services")
+        yield Clash(FindingKind.DISCOVERY, Severity.DEGRADES, what, path, path, "the same services")

@@ -1,0 +1,1 @@
+"""Whether the values of one device are values of the other."""

@@ -1,0 +1,1 @@
+"""Reports on what two profiles can do for each other."""

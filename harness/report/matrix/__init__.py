@@ -1,0 +1,1 @@
+"""Reports on every ordered pair of many devices."""

@@ -1,0 +1,372 @@
+"""``matrix.json``: which of many devices work with which, as typed data; the page and JUnit are made from it.
+
+The form is stable: members may be added, never renamed or removed. Its JSON Schema lies beside this file as
+``matrix.schema.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from harness.model.capability import Transport
+from harness.model.profile import Profile
+from harness.model.verdict import ExitStatus, Verdict
+from harness.prediction.comparison import (
+    Agreement,
+    Observation,
+    compared,
+)
+from harness.prediction.findings import (
+    Finding,
+    Flow,
+    KeyPlace,
+    Link,
+    Outcome,
+    Prediction,
+    Severity,
+    Via,
+)
+from harness.prediction.matrix import OrderedPair
+from harness.report.matrix.order import clustered
+from harness.report.text import showable
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class State(StrEnum):
+    """What a cell of the map says, gravest first."""
+
+    DIFFERS = "differs"
+    BLOCKED = "blocked"
+    DEGRADED = "degraded"
+    WORKS = "works"
+    UNRELATED = "unrelated"
+
+
+class Place(_Record):
+    """A key of a profile."""
+
+    profile: str
+    key: str
+    file: str | None
+    line: int
+    """0 where it is not known"""
+
+    @property
+    def text(self) -> str:
+        """``profiles/light.yaml:31: needs.switched``."""
+        where = self.file or self.profile
+        return f"{where}:{self.line}: {self.key}" if self.line else f"{where}: {self.key}"
+
+
+class FindingEntry(_Record):
+    """One thing that stands between two devices, or that is worth knowing."""
+
+    kind: str
+    """what it is about, such as unit or qos; further ones may be added"""
+    severity: Severity
+    what: str
+    offerer: Place | None
+    """the key of the offering device that it is about"""
+    needer: Place | None
+    """the key of the device that needs something"""
+    proposal: str
+    term: str
+    """what is concerned, in the words of the vocabulary; empty: the devices as a whole"""
+    need: str
+    """the need that it is about; empty: none in particular"""
+
+
+class LinkEntry(_Record):
+    """One way in which something reaches the other device."""
+
+    need: str
+    capability: str
+    term: str
+    flow: Flow
+    via: Via
+    source: str
+    """the affordance at which it begins"""
+    target: str
+    """the affordance that follows"""
+    transport: Transport
+    """how it leaves the source"""
+    address: str | None
+    """MQTT topic or CoAP path of the offering device"""
+    within: float
+    """seconds that it may take"""
+
+
+class CheckEntry(_Record):
+    """One verdict about the two devices together."""
+
+    check: str
+    subject: str
+    verdict: Verdict
+    message: str
+    events: tuple[int, ...]
+    """line numbers in the trace of the events that show it"""
+    need: str
+    """the need that it is about; empty: the two as a whole"""
+
+
+class ObservationEntry(_Record):
+    """What was seen when the two were brought together."""
+
+    agreement: Agreement
+    why: str
+    """in what it differs from the prediction, or why it decides nothing; else empty"""
+    checks: tuple[CheckEntry, ...]
+    trace: str
+    """the trace of both, relative to this file"""
+    seconds: float
+    """real ones that the run took"""
+    ended: str
+    """complete, or why the run ended early"""
+
+
+class PairEntry(_Record):
+    """One ordered pair: what the needer needs of the offerer."""
+
+    offerer: str
+    needer: str
+    state: State
+    """the cell of the map: ``differs``, or what was predicted"""
+    predicted: Outcome
+    links: tuple[LinkEntry, ...]
+    findings: tuple[FindingEntry, ...]
+    """those that weigh most first"""
+    observed: ObservationEntry | None
+    """null: not observed"""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it was observed in vain."""
+        return self.observed is not None and self.observed.agreement is Agreement.UNDECIDED
+
+    @property
+    def unshown(self) -> bool:
+        """Whether it was observed, but not what was predicted of it."""
+        return self.observed is not None and self.observed.agreement is Agreement.UNSHOWN
+
+
+class ProfileEntry(_Record):
+    """A device of the matrix."""
+
+    name: str
+    """unique within the matrix"""
+    title: str
+    category: str
+    version: str
+    path: str
+
+
+class Selection(_Record):
+    """Which ordered pairs were observed, and how long that took."""
+
+    pairs: Literal["all", "covering"]
+    observed: int
+    left_out: int
+    runs: int
+    """runs in which they were observed: one shows both directions of a pair"""
+    at_once: int
+    """runs that went side by side"""
+    processes: int
+    seconds: float
+    """real ones for all runs"""
+    starting_seconds: float
+    """of these, until the first run began: its process had to start"""
+    slowest_seconds: float
+    """of the run that took longest"""
+    interrupted: bool = False
+    """whether somebody stopped it before all were observed"""
+
+    @property
+    def ratio(self) -> float:
+        """The time of all runs against that of the slowest one for each of the turns that they take."""
+        turns = self.runs / self.at_once if self.at_once else 0
+        allowed = turns * self.slowest_seconds
+        return (self.seconds - self.starting_seconds) / allowed if allowed else 0.0
+
+
+class Matrix(_Record):
+    """Everything that the comparison came to."""
+
+    format: Literal[1] = 1
+    tool_version: str
+    started: str
+    """RFC 3339"""
+    seed: int
+    profiles: tuple[ProfileEntry, ...]
+    rows: tuple[str, ...]
+    """the offering devices, such as alike ones are neighbours"""
+    columns: tuple[str, ...]
+    """the needing devices in the same way"""
+    pairs: tuple[PairEntry, ...]
+    selection: Selection | None
+    """null: nothing was observed"""
+
+    def counted(self) -> dict[State, int]:
+        """How many pairs there are in each state, all states named."""
+        counts = Counter(pair.state for pair in self.pairs)
+        return {state: counts[state] for state in State}
+
+    def of(self, state: State) -> tuple[PairEntry, ...]:
+        """The pairs in this state."""
+        return tuple(pair for pair in self.pairs if pair.state is state)
+
+    @property
+    def status(self) -> int:
+        """The exit status: 1 if prediction and observation differ, 3 if a pair was observed in vain."""
+        if self.of(State.DIFFERS):
+            return ExitStatus.FAILED
+        return ExitStatus.UNDECIDED if any(pair.undecided for pair in self.pairs) else ExitStatus.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A device of the matrix as it comes in; ``name`` is unique within the matrix."""
+
+    name: str
+    profile: Profile
+    path: str
+
+
+def matrix_of(
+    rows: Sequence[Row],
+    pairs: Sequence[OrderedPair],
+    observations: Mapping[tuple[str, str], Observation] = MappingProxyType({}),
+    *,
+    tool_version: str,
+    started: str,
+    seed: int,
+    selection: Selection | None = None,
+) -> Matrix:
+    """Make the matrix of all ordered pairs of ``rows``; the observations are by offerer and needer."""
+    entries = tuple(_pair(pair, observations.get((pair.offerer, pair.needer))) for pair in pairs)
+    names = [row.name for row in rows]
+    weights = {(entry.offerer, entry.needer): entry.state for entry in entries}
+    return Matrix(
+        tool_version=tool_version,
+        started=started,
+        seed=seed,
+        profiles=tuple(
+            ProfileEntry(
+                name=row.name,
+                title=showable(row.profile.title),
+                category=showable(row.profile.category),
+                version=showable(row.profile.version),
+                path=showable(row.path),
+            )
+            for row in rows
+        ),
+        rows=clustered({name: [weights[name, other] for other in names] for name in names}, State.UNRELATED),
+        columns=clustered(
+            {name: [weights[other, name] for other in names] for name in names}, State.UNRELATED
+        ),
+        pairs=entries,
+        selection=selection,
+    )
+
+
+def to_json(matrix: Matrix) -> str:
+    """The text of ``matrix.json``."""
+    data = matrix.model_dump(mode="json")
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def schema() -> str:
+    """The JSON Schema of ``matrix.json``."""
+    generated = TypeAdapter(Matrix).json_schema(mode="serialization")
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Which smart-home devices work with which",
+    }
+    return json.dumps(head | generated, indent=2, ensure_ascii=False) + "\n"
+
+
+def _pair(pair: OrderedPair, observation: Observation | None) -> PairEntry:
+    prediction = pair.prediction
+    observed = None if observation is None else _observed(prediction, observation)
+    differs = observed is not None and observed.agreement is Agreement.DIFFERS
+    order = list(Severity)
+    return PairEntry(
+        offerer=pair.offerer,
+        needer=pair.needer,
+        state=State.DIFFERS if differs else State(prediction.outcome),
+        predicted=prediction.outcome,
+        links=tuple(map(_link, prediction.links)),
+        findings=tuple(
+            _finding(finding)
+            for finding in sorted(prediction.findings, key=lambda each: order.index(each.severity))
+        ),
+        observed=observed,
+    )
+
+
+def _observed(prediction: Prediction, observation: Observation) -> ObservationEntry:
+    comparison = compared(prediction, observation)
+    return ObservationEntry(
+        agreement=comparison.agreement,
+        why=showable(comparison.why),
+        checks=tuple(
+            CheckEntry(
+                check=check.check,
+                subject=showable(check.subject),
+                verdict=check.verdict,
+                message=showable(check.message),
+                events=check.events,
+                need=check.need,
+            )
+            for check in observation.checks
+        ),
+        trace=observation.trace,
+        seconds=round(observation.seconds, 3),
+        ended=showable(observation.ended),
+    )
+
+
+def _finding(finding: Finding) -> FindingEntry:
+    return FindingEntry(
+        kind=finding.kind.value,
+        severity=finding.severity,
+        what=showable(finding.what),
+        offerer=_place(finding.left),
+        needer=_place(finding.right),
+        proposal=showable(finding.proposal),
+        term=finding.term,
+        need=finding.need,
+    )
+
+
+def _place(place: KeyPlace | None) -> Place | None:
+    if place is None:
+        return None
+    file = None if place.file is None else showable(str(place.file))
+    return Place(profile=place.profile, key=showable(place.key), file=file, line=place.line)
+
+
+def _link(link: Link) -> LinkEntry:
+    offering = link.target if link.flow is Flow.COMMAND else link.source
+    return LinkEntry(
+        need=link.need,
+        capability=link.capability,
+        term=link.term,
+        flow=link.flow,
+        via=link.via,
+        source=link.source.name,
+        target=link.target.name,
+        transport=link.source.transport,
+        address=None if offering.address is None else showable(offering.address),
+        within=link.within,
+    )

@@ -1,0 +1,1 @@
+"""Reports on a run: terminal, JSON, JUnit XML, HTML."""

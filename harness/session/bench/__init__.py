@@ -1,0 +1,1 @@
+"""The test bench of one device: equipment, drivers, and waiting."""

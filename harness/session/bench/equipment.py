@@ -1,0 +1,399 @@
+"""Everything that is opened for one DUT: broker, tap, links, and the simulated device where there is one."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import urlsplit
+
+from harness.checks.bench import LocalDoor, PowerDoor
+from harness.links.actuators import Helper
+from harness.links.actuators.registry import helper_of
+from harness.links.coap.link import (
+    CoapLink,
+    Endpoint,
+)
+from harness.links.errors import LinkError
+from harness.links.labgrid.place import (
+    LabgridError,
+    LabgridPlace,
+    PlacePower,
+)
+from harness.links.mdns.link import (
+    GROUP,
+    LOOPBACK,
+    MdnsLink,
+)
+from harness.links.mqtt.brokers.broker import (
+    Broker,
+    broker_for,
+)
+from harness.links.mqtt.link import MqttController
+from harness.links.mqtt.tap.tap import Tap
+from harness.links.net.udp import (
+    PortsInTurn,
+    local_address_towards,
+)
+from harness.links.serial.link import SerialLink
+from harness.model.profile import Profile
+from harness.model.requirement import Need
+from harness.session.bench.addresses import DeviceAddress
+from harness.session.bench.drivers import (
+    CoapDoors,
+    MqttDoors,
+    SerialDoors,
+    SimulatedHands,
+    SimulatedPower,
+    TapDoors,
+)
+from harness.session.bench.lab_drivers import (
+    ConsoleHands,
+    ConsoleReboot,
+    LabHands,
+    LabPower,
+)
+from harness.session.bench.presence import coap_answers
+from harness.session.target import Target, UsageError, can_reboot, needs_met
+from harness.simulate.device import SimulatedDevice
+from harness.simulate.faults import fault_named
+from harness.trace.events import Note
+from harness.trace.recorder import Recorder
+from harness.wire import coap
+from harness.wire.mdns.codec import join_name
+
+COAP_PORT = 5683
+PING_LIMIT = 1.0  # seconds for the answer to a CoAP ping
+DISCHARGED = 10.0  # seconds after which the capacitors of any supply are empty
+ANY_LOGIN = ("device", "simulated")  # for brokers of our own, which let everybody in
+
+
+@dataclass(frozen=True, slots=True)
+class Bus:
+    """What several devices of one run share. ``broker`` is opened and closed by whoever made the bus.
+
+    ``name`` tells our client for one device from those for the others; ``hosts`` are the addresses of all
+    devices of the run, which hear each other's multicast.
+    """
+
+    broker: Broker | None
+    name: str
+    hosts: frozenset[str]
+
+
+class Equipment:
+    """Opens and closes the links to one DUT, in the right order, and offers them as doors."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        target: Target,
+        recorder: Recorder,
+        *,
+        seed: int,
+        address: DeviceAddress,
+        bus: Bus | None = None,
+    ) -> None:
+        self.profile = profile
+        self.target = target
+        self.recorder = recorder
+        self.device: SimulatedDevice | None = None
+        self.host: str | None = None
+        self._seed = seed
+        self._address = address
+        self._ports = PortsInTurn(address.harness) if self._is_private else None
+        self._bus = bus
+        self._broker: Broker | None = bus.broker if bus else None
+        self._tap: Tap | None = None
+        self._controller: MqttController | None = None
+        self._coap: CoapLink | None = None
+        self._own_endpoint: Endpoint | None = None
+        self.mdns_link: MdnsLink | None = None
+        self.mqtt_door: MqttDoors | None = None
+        self.tap_door: TapDoors | None = None
+        self.coap_door: CoapDoors | None = None
+        self.local_door: LocalDoor | None = None
+        self.power_door: PowerDoor | None = None
+        self._serial: SerialLink | None = None
+        self.serial_door: SerialDoors | None = None
+        self._place = LabgridPlace(target.labgrid) if target.labgrid else None
+        self._port = target.serial
+
+    @property
+    def needs_met(self) -> frozenset[Need]:
+        """What this equipment offers, known before anything is opened."""
+        return needs_met(self.profile, self.target)
+
+    async def open(self) -> None:
+        """Open all links; the DUT itself is started by :meth:`start_device`.
+
+        Raises the links' own errors, whose messages are for people.
+        """
+        met = self.needs_met
+        if self._place is not None:
+            await self._take_place(self._place)
+        if Need.BROKER in met:
+            await self._open_mqtt()
+        if Need.MDNS in met:
+            await self._open_mdns()
+        if self.target.simulate:
+            self._build_device()
+        else:
+            await self._open_hands()
+            if Need.COAP in met:
+                self._open_coap(await self._coap_remote())
+        if Need.SERIAL in met:
+            await self._open_serial()
+
+    async def start_device(self) -> None:
+        """Power the simulated device up, and give it the time that its profile promises for that.
+
+        A real one is on already. One that is not up in time is found by :meth:`LabBench.ready`.
+        """
+        if self.device is None or not isinstance(self.power_door, SimulatedPower):
+            return
+        await self.power_door.start()
+        await self.power_door.started(within=self.profile.behaviour.boot)
+        if self.device.coap_address is not None and self._coap is None:
+            self._open_coap(self.device.coap_address)
+
+    def absence(self, waited_for: str) -> str:
+        """What to tell people when the device never came: what was waited for, and what to look at."""
+        target = self.target
+        advice = "look whether it is switched on and on this network"
+        if target.simulate:
+            advice = "it is simulated, so this is the profile's or a fault's doing"
+            if self.device and self.device.mqtt and self.device.mqtt.problem:
+                advice = f"it says: {self.device.mqtt.problem}"
+        elif self._serial is not None and (why := self._serial.complaint or self._serial.absence):
+            advice = why
+        elif target.listen:
+            host, port = target.listen
+            advice = f"set its MQTT broker to this machine, port {port} (we listen on {host}); switch it on"
+        return f"the device is not there: waited for {waited_for}, in vain; {advice}"
+
+    @property
+    def serial_complaint(self) -> str | None:
+        """What seems to be wrong with the serial line, such as its baud rate; for people."""
+        return self._serial.complaint if self._serial is not None else None
+
+    @property
+    def _is_private(self) -> bool:
+        """Whether the simulated DUT and the harness have addresses, and so a link, for themselves.
+
+        All loopback addresses are one link of mDNS. Runs side by side would otherwise fight for the names of
+        the same profile.
+        """
+        return self.target.simulate and self._address.device != self._address.harness
+
+    async def own_endpoint(self) -> Endpoint:
+        """The endpoint of the bench itself, for plain reads and writes; a new one for each check."""
+        assert self._coap is not None, "planned without CoAP"
+        if self._own_endpoint is None:
+            self._own_endpoint = await self._coap.endpoint()
+        return self._own_endpoint
+
+    async def tidy(self) -> None:
+        """Undo what a check may have left behind."""
+        self._own_endpoint = None
+        if isinstance(self.power_door, LabPower):
+            await self.power_door.tidy()
+        if self.serial_door:
+            await self.serial_door.tidy()
+        if self.tap_door:
+            self.tap_door.tidy()
+        if self._coap:
+            await self._coap.close()
+
+    async def close(self) -> None:
+        """Close everything; each part is closed even if another one fails to."""
+        closers = [
+            self.power_door.settle if isinstance(self.power_door, SimulatedPower) else None,
+            self._serial.close if self._serial else None,
+            self.power_door.close if isinstance(self.power_door, LabPower) else None,
+            self.local_door.close if isinstance(self.local_door, LabHands) else None,
+            self.device.stop if self.device else None,
+            self._close_console if self.device and self.device.console else None,
+            self._controller.close if self._controller else None,
+            self._coap.close if self._coap else None,
+            self.mdns_link.close if self.mdns_link else None,
+            self._tap.stop if self._tap else None,
+            self._broker.stop if self._broker and not self._bus else None,
+            self._place.close if self._place else None,
+        ]
+        problems = []
+        for close in closers:
+            if close is None:
+                continue
+            try:
+                await close()
+            except Exception as problem:  # the rest still has to be closed
+                problems.append(problem)
+        if problems:
+            raise problems[0]
+
+    async def _open_mqtt(self) -> None:
+        target, binding = self.target, self.profile.bindings.mqtt
+        assert binding is not None
+        if self._broker is None:
+            self._broker = broker_for(target.mqtt or target.broker, ca=target.ca)
+            await self._broker.start()
+        if not target.mqtt:
+            host, port = target.listen or ("127.0.0.1", 0)
+            self._tap = Tap(
+                self._broker.endpoint,
+                recorder=self.recorder,
+                host=host,
+                port=port,
+                broker_tls=self._broker.tls,
+            )
+            await self._tap.start()
+            self.tap_door = TapDoors(self._tap, self.recorder)
+        name = f"harness-{self._bus.name if self._bus else self.profile.profile}-{self._seed:x}"
+        self._controller = MqttController(self.recorder, self._broker.endpoint, self._broker.tls, name)
+        await self._controller.start()
+        await self._controller.subscribe(f"{binding.base}/#")
+        if binding.availability and not binding.availability.topic.startswith(f"{binding.base}/"):
+            await self._controller.subscribe(binding.availability.topic)
+        self.mqtt_door = MqttDoors(self._controller, self._broker, self.recorder)
+
+    async def _open_mdns(self) -> None:
+        interface = self.target.interface or self._own_address()
+        device = self._address.device if self.target.simulate else None
+        names = _dns_names(self.profile)
+        self.mdns_link = MdnsLink(self.recorder, interface, device, names, self._ports)
+        self.mdns_link.hears_others = not self._is_private
+        await self.mdns_link.start()
+        if not self.target.simulate and self.target.mdns:
+            found = await self.mdns_link.find(self.target.mdns, within=5.0)
+            self.host = found.address
+            self.mdns_link.dut_address = found.address
+
+    async def _open_serial(self) -> None:
+        binding = self.profile.bindings.serial
+        port = self._port
+        if self.device is not None and self.device.console is not None:
+            self.device.console.open()
+            port = self.device.console.name
+        assert binding is not None and port is not None
+        self._serial = SerialLink(self.recorder, port, self.profile)
+        await self._serial.start()
+        self.serial_door = SerialDoors(self._serial, binding, self.recorder)
+
+    async def _close_console(self) -> None:
+        assert self.device is not None and self.device.console is not None
+        self.device.console.close()
+
+    def _own_address(self) -> str:
+        """Ours on the network of the device; on that of a real one, where multicast goes by itself."""
+        if self.target.simulate:
+            return self._address.harness
+        try:
+            return local_address_towards(GROUP)
+        except LinkError:  # no network but loopback
+            return LOOPBACK
+
+    def _build_device(self) -> None:
+        self.host = self._address.device
+        self.device = SimulatedDevice(
+            self.profile,
+            host=self._address.device,
+            broker=self._tap.address if self._tap else None,
+            login=self._login(),
+            seed=self._seed,
+            faults=[fault_named(name) for name in self.target.faults],
+            console=self.target.serial is not None,
+        )
+        if self.device.mdns and self.mdns_link and self._is_private:
+            others = self._bus.hosts if self._bus else frozenset()
+            self.device.mdns.neighbours = {self.mdns_link.address, *others}
+        self.local_door = SimulatedHands(self.device, self.recorder)
+        self.power_door = SimulatedPower(self.device, self.recorder)
+
+    async def _open_hands(self) -> None:
+        """Whoever switches and operates a real device; it has power afterwards. Raises HelperError."""
+        target, name = self.target, self.profile.profile
+        helper = self._power_of_place()
+        if target.power is not None:
+            helper = None if target.power.is_console else helper_of(target.power)
+        if Need.POWER in self.needs_met:
+            reboot = ConsoleReboot(self._console, self.recorder, self.profile)
+            self.power_door = LabPower(
+                helper,
+                self.recorder,
+                name,
+                self._answers_still,
+                reboot if can_reboot(self.profile, target) else None,
+            )
+            await self.power_door.switch_on()  # its serial port may be there only with power
+        if target.hands is not None and not target.hands.is_console:
+            self.local_door = LabHands(helper_of(target.hands), self.recorder, name)
+        elif Need.LOCAL in self.needs_met:
+            self.local_door = ConsoleHands(self._console)
+
+    def _console(self) -> SerialDoors:
+        assert self.serial_door is not None, "planned without a serial line"
+        return self.serial_door
+
+    async def _take_place(self, place: LabgridPlace) -> None:
+        """Have the board for ourselves, and learn which its serial port is. Raises LabgridError."""
+        found = await place.open()
+        self._port = self._port or found.serial
+        named = f"the place {found.place}" if found.place else "resources of this machine"
+        self.recorder.record(Note(f"labgrid, target {self.target.labgrid}: {named}, serial {self._port}"))
+        if self._port is None and Need.SERIAL in self.needs_met:
+            raise LabgridError(f"labgrid, target {self.target.labgrid}: there is no serial port at {named}")
+
+    def _power_of_place(self) -> Helper | None:
+        labgrid = self.target.labgrid
+        return PlacePower(self._place) if self._place and labgrid and labgrid.power else None
+
+    async def _answers_still(self) -> bool:
+        """Whether the device goes on answering CoAP pings, some time after its power was cut.
+
+        What MQTT shows is no help: a connection stays when the other side is gone.
+        """
+        if self._coap is None:
+            return False
+        endpoint = await self._coap.endpoint()
+        deadline = self.recorder.now + DISCHARGED
+        try:
+            while self.recorder.now < deadline:
+                mid = self._coap.next_mid()
+                ping = coap.encode(coap.empty(coap.Type.CON, mid))
+                endpoint.send(ping, "is it still there without power?")
+                if not await endpoint.receive(partial(coap_answers, mid=mid, token=b""), within=PING_LIMIT):
+                    return False
+            return True
+        finally:
+            endpoint.close()
+
+    def _login(self) -> tuple[str, str]:
+        """What a simulated device shows to the broker, if its profile says that it logs in."""
+        user = self._broker.endpoint.user if self._broker else None
+        return (user.name, user.password) if user else ANY_LOGIN
+
+    async def _coap_remote(self) -> tuple[str, int]:
+        if self.target.coap:
+            url = urlsplit(self.target.coap)
+            if url.scheme != "coap" or not url.hostname:
+                raise UsageError(f"--coap {self.target.coap}: not an address such as coap://192.0.2.7:5683")
+            self.host = url.hostname
+            return url.hostname, url.port or COAP_PORT
+        assert self.host is not None and self.profile.bindings.coap is not None
+        return self.host, self.profile.bindings.coap.port
+
+    def _open_coap(self, remote: tuple[str, int]) -> None:
+        self._coap = CoapLink(self.recorder, remote, random.Random(self._seed), self._ports)
+        self.coap_door = CoapDoors(self._coap)
+
+
+def _dns_names(profile: Profile) -> list[str]:
+    """The names that the device claims, so that whoever disputes them is seen from the start."""
+    binding = profile.bindings.mdns
+    if binding is None:
+        return []
+    hosts = [join_name(binding.host, "local")]
+    return hosts + [
+        join_name(service.instance, *service.type.split("."), "local") for service in binding.services
+    ]

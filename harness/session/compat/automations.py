@@ -1,0 +1,229 @@
+"""Programs of the hub: what binds a pair, and the automations of a scene."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness.checks.observations import Report
+from harness.checks.support.compat.device_group import Home
+from harness.checks.support.compat.home_state import (
+    Interpreter,
+    Meaning,
+    News,
+    happened,
+)
+from harness.checks.support.compat.interactions import (
+    AVAILABILITY,
+    Bond,
+    order_for,
+)
+from harness.model.base import Value
+from harness.model.rule import Condition, Rule
+from harness.model.scene import conditions_of, split_term, terms_of
+from harness.model.semantics.casting import term_path
+from harness.model.semantics.mapping import (
+    UntranslatableError,
+    split_use,
+)
+from harness.model.semantics.translator import (
+    UnofferedError,
+    Words,
+)
+from harness.prediction.findings import AffordanceKind
+from harness.session.compat.hub import (
+    Errand,
+    Program,
+)
+from harness.trace.events import Event
+
+
+class BondProgram:
+    """Passes on what one device sends to another, converted, where they do not reach each other."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._bonds = [bond for bond in home.bonds if bond.is_passed_on and _is_wanted(home, bond)]
+
+    def watched(self) -> frozenset[tuple[str, str]]:
+        """The sources of all bonds."""
+        return frozenset((bond.source, name) for bond in self._bonds for name in bond.source_names if name)
+
+    def heard(self, role: str, report: Report, changed: bool) -> Iterator[Errand]:
+        """What a bond makes of something that was told."""
+        for bond in self._bonds:
+            if changed and bond.source == role:
+                yield from self._passed_on(bond, report.name, report.value)
+
+    def availability(self, role: str, there: bool, event: Event) -> Iterator[Errand]:
+        """What a bond makes of a device that comes or goes."""
+        for bond in self._bonds:
+            if bond.source == role:
+                yield from self._passed_on(bond, AVAILABILITY, there)
+
+    def due(self, now: float) -> Iterator[Errand]:
+        """Nothing: bonds wait for nothing."""
+        return iter(())
+
+    def next_due(self) -> float | None:
+        """Never."""
+        return None
+
+    def _passed_on(self, bond: Bond, name: str, value: Value) -> Iterator[Errand]:
+        for effect in bond.effects_of(name, value):
+            order = order_for(bond.target_profile, effect)
+            if order is not None:
+                is_action = order.kind is AffordanceKind.ACTION
+                yield Errand(bond.name, bond.target, order.name, order.value, is_action)
+
+
+def _is_wanted(home: Home, bond: Bond) -> bool:
+    """Whether the two are bound: in a scene, only those are that it pairs."""
+    if home.scene is None:
+        return True
+    term = split_use(bond.need.uses)[0]
+    return any(
+        (pairing.controller, pairing.controls) == (bond.source, bond.target)
+        and term_path(pairing.term) == term
+        for pairing in home.scene.pairings
+    )
+
+
+class Programs:
+    """Several programs as one."""
+
+    def __init__(self, *programs: Program) -> None:
+        self._programs = programs
+
+    def watched(self) -> frozenset[tuple[str, str]]:
+        """What any of them watches."""
+        return frozenset(each for program in self._programs for each in program.watched())
+
+    def heard(self, role: str, report: Report, changed: bool) -> Iterator[Errand]:
+        """What all of them make of something that was told."""
+        for program in self._programs:
+            yield from program.heard(role, report, changed)
+
+    def availability(self, role: str, there: bool, event: Event) -> Iterator[Errand]:
+        """What all of them make of a device that comes or goes."""
+        for program in self._programs:
+            yield from program.availability(role, there, event)
+
+    def due(self, now: float) -> Iterator[Errand]:
+        """What any of them does because time has passed."""
+        for program in self._programs:
+            yield from program.due(now)
+
+    def next_due(self) -> float | None:
+        """When the first of them is to be asked."""
+        return min((due for each in self._programs if (due := each.next_due()) is not None), default=None)
+
+
+@dataclass(slots=True)
+class _Automation:
+    """One automation at work: whether its states were true when last looked at, and since when."""
+
+    rule: Rule
+    was_true: bool = False
+    due: float | None = None
+
+
+class SceneProgram:
+    """Does what the automations of a scene say."""
+
+    def __init__(self, home: Home) -> None:
+        assert home.scene is not None, "a program for the scene of a home"
+        self._home = home
+        self._meaning = Meaning(home.profiles)
+        self._interpreters = {role: Interpreter(role, profile) for role, profile in home.profiles.items()}
+        self._state: dict[str, Value] = {}
+        self._automations = [
+            _Automation(rule) for rule in home.scene.automations if not self._is_done_by_devices(rule)
+        ]
+
+    def watched(self) -> frozenset[tuple[str, str]]:
+        """The affordances that automations depend on."""
+        found = set()
+        for automation in self._automations:
+            for condition in automation.rule.when:
+                for name in terms_of(condition):
+                    role, path = split_term(name)
+                    offered = self._interpreters[role].words.find(path)
+                    if offered is not None and offered.affordance:
+                        found.add((role, offered.affordance))
+        return frozenset(found)
+
+    def heard(self, role: str, report: Report, changed: bool) -> Iterator[Errand]:
+        """What automations make of something that was told."""
+        for news in self._interpreters[role].news(report):
+            yield from self._noticed(news)
+
+    def availability(self, role: str, there: bool, event: Event) -> Iterator[Errand]:
+        """What automations make of a device that comes or goes."""
+        yield from self._noticed(self._interpreters[role].availability(event, there))
+
+    def due(self, now: float) -> Iterator[Errand]:
+        """What automations do because something has been true for long enough."""
+        for automation in self._automations:
+            if automation.due is not None and automation.due <= now + 1e-6:
+                automation.due = None
+                yield from self._done(automation.rule)
+
+    def next_due(self) -> float | None:
+        """When the next automation has waited for long enough."""
+        return min((each.due for each in self._automations if each.due is not None), default=None)
+
+    def _noticed(self, news: News) -> Iterator[Errand]:
+        if not news.is_event:
+            self._state[news.name] = news.value
+        for automation in self._automations:
+            rule = automation.rule
+            happenings = [condition for condition in rule.when if condition.is_happening]
+            is_true = self._meaning.all_hold(rule.when, self._state)
+            if happenings:
+                if is_true and all(happened(condition, news) for condition in happenings):
+                    yield from self._begun(automation, news.time)
+                continue
+            if is_true and not automation.was_true:
+                yield from self._begun(automation, news.time)
+            elif not is_true:
+                automation.due = None
+            automation.was_true = is_true
+
+    def _begun(self, automation: _Automation, time: float) -> Iterator[Errand]:
+        if automation.rule.for_:
+            automation.due = time + automation.rule.for_
+        else:
+            yield from self._done(automation.rule)
+
+    def _done(self, rule: Rule) -> Iterator[Errand]:
+        for condition in rule.then:
+            errand = self._errand(rule, condition)
+            if errand is not None:
+                yield errand
+
+    def _errand(self, rule: Rule, condition: Condition) -> Errand | None:
+        name = condition.property_ or condition.action or ""
+        value = condition.equals if condition.property_ is not None else condition.data
+        role, path = split_term(name)
+        words: Words = self._interpreters[role].words
+        present = self._state.get(f"{role}.OnOff.OnOff")
+        try:
+            order = words.order(path, value, present)
+        except (UnofferedError, UntranslatableError):
+            return None  # the casting has looked; what is left depends on the state
+        return Errand(rule.id, role, order.name, order.value, order.is_action)
+
+    def _is_done_by_devices(self, rule: Rule) -> bool:
+        """Whether the devices have an address in common for what the automation would do."""
+        asking = {split_term(name)[0] for condition in rule.when for name in terms_of(condition)}
+        told = {
+            split_term(name)[0] for condition in conditions_of(rule) for name in terms_of(condition)
+        } - asking
+        return bool(told) and all(
+            any(
+                bond.source in asking and bond.target == role and not bond.is_passed_on
+                for bond in self._home.bonds
+            )
+            for role in told
+        )

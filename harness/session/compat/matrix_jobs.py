@@ -1,0 +1,65 @@
+"""From the pairs of a matrix to couples that are brought together, and from these back to the pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from harness.prediction.comparison import Observation
+from harness.prediction.matrix import (
+    Entry,
+    Meeting,
+)
+from harness.session.compat.jobs import Couple
+from harness.session.compat.pool import Observed
+
+TWIN = "-2"
+"""What the name of the second unit of a device ends with."""
+
+
+def couples_of(
+    meetings: Sequence[Meeting],
+    entries: Sequence[Entry],
+    *,
+    seed: int,
+    trace: Callable[[Meeting], Path] | None,
+) -> dict[Couple, Meeting]:
+    """A couple for each meeting; ``trace`` says where its trace is written, None: nowhere."""
+    paths = {entry.name: str(entry.path) for entry in entries}
+    couples = {}
+    for meeting in meetings:
+        twins = meeting.first == meeting.second
+        couple = Couple(
+            roles=(meeting.first, meeting.second + (TWIN if twins else "")),
+            paths=(paths[meeting.first], paths[meeting.second]),
+            trace=str(trace(meeting)) if trace else None,
+            seed=seed,
+            twins=twins,
+        )
+        couples[couple] = meeting
+    return couples
+
+
+def observations_of(
+    couple: Couple, meeting: Meeting, observed: Observed, folder: Path | None
+) -> Iterator[tuple[tuple[str, str], Observation]]:
+    """What was seen of each ordered pair of a meeting. Paths of traces become relative to ``folder``."""
+    trace = Path(couple.trace).relative_to(folder).as_posix() if couple.trace and folder else ""
+    first, second = couple.roles
+    for pair in meeting.pairs:
+        roles = (first, second) if pair.offerer == meeting.first else (second, first)
+        yield (
+            (pair.offerer, pair.needer),
+            observed.outcome.direction(*roles, trace=trace, seconds=observed.seconds),
+        )
+
+
+def observations(
+    couples: Mapping[Couple, Meeting], found: Mapping[Couple, Observed], folder: Path | None
+) -> dict[tuple[str, str], Observation]:
+    """What was seen of all ordered pairs, by offerer and needer."""
+    return {
+        names: observation
+        for couple, observed in found.items()
+        for names, observation in observations_of(couple, couples[couple], observed, folder)
+    }

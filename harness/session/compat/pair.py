@@ -1,0 +1,188 @@
+"""Two devices observed together: what binds them, and whether they get into each other's way.
+
+:func:`observe_pair` is for anybody who has a loop already, and may run many times side by side on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from harness.checks.support.compat.device_group import Home
+from harness.checks.support.compat.interactions import Bond
+from harness.checks.support.compat.triggers import is_never_set_off
+from harness.model.verdict import Verdict
+from harness.session.compat.automations import BondProgram
+from harness.session.compat.group_run import TogetherRun
+from harness.session.compat.group_session import (
+    Company,
+    Player,
+    Purpose,
+    facts_of,
+)
+from harness.session.compat.plan import home_of_pair, plan_together
+from harness.session.result import Judgement, RunResult
+
+
+class Observed(StrEnum):
+    """What became of a pair, in one word, from good to bad."""
+
+    UNRELATED = "unrelated"  # neither needs what the other offers; nothing was to be seen but coexistence
+    WORKS = "works"
+    DEGRADED = "degraded"  # it comes about, but not always, or something else is amiss
+    BLOCKED = "blocked"  # something that is needed does not come about at all
+    UNDECIDED = "undecided"  # the run could not tell
+
+
+class Harm(StrEnum):
+    """What something that was seen does to a pair."""
+
+    NONE = "none"
+    DEGRADES = "degrades"
+    BLOCKS = "blocks"
+
+
+OF_NEEDS = ("COMPAT-01", "COMPAT-02", "COMPAT-03")
+"""The checks of what one device needs of the other; all others are about both being in one home."""
+
+FATAL = frozenset({"COMPAT-10", "COMPAT-11"})
+"""Checks without whose pass two devices cannot be in one home."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairResult:
+    """What was seen of two devices. ``run`` holds the verdicts and the trace, as for any report."""
+
+    roles: tuple[str, str]
+    outcome: Observed
+    reasons: tuple[str, ...]
+    run: RunResult
+
+
+async def observe_pair(
+    a: Player,
+    b: Player,
+    *,
+    seed: int = 1,
+    trace: Path | None = None,
+    select: Sequence[str] = (),
+    both: bool = True,
+    on_started: Callable[[str], None] = lambda check: None,
+    on_result: Callable[[Judgement], None] = lambda judgement: None,
+) -> PairResult:
+    """Bring two devices up on one bus, let each do what the other needs, and judge.
+
+    ``both``: what ``b`` needs of ``a`` as well as what ``a`` needs of ``b``; otherwise only the latter.
+    ``trace`` is where the trace is written. Raises the links' errors (LinkError, BrokerError, UsageError),
+    whose messages are for people, where the devices cannot be brought up at all.
+    """
+    home, run = await _observed([a, b], seed, trace, select, both, on_started, on_result)
+    return _result(home, run)
+
+
+async def observe_together(
+    players: Sequence[Player],
+    *,
+    seed: int = 1,
+    trace: Path | None = None,
+    select: Sequence[str] = (),
+    on_started: Callable[[str], None] = lambda check: None,
+    on_result: Callable[[Judgement], None] = lambda judgement: None,
+) -> RunResult:
+    """The same for two devices or more, in every direction, with no more than the verdicts."""
+    _, run = await _observed(players, seed, trace, select, True, on_started, on_result)
+    return run
+
+
+async def _observed(
+    players: Sequence[Player],
+    seed: int,
+    trace: Path | None,
+    select: Sequence[str],
+    both: bool,
+    on_started: Callable[[str], None],
+    on_result: Callable[[Judgement], None],
+) -> tuple[Home, RunResult]:
+    company = Company(players, Purpose("pair"), seed=seed, trace=trace)
+    home = home_of_pair(*facts_of(players))
+    if not both:
+        home = replace(home, bonds=tuple(bond for bond in home.bonds if bond.needer == players[0].role))
+    run = TogetherRun(home, company, BondProgram(home))
+    await run.open()
+    try:
+        for planned in plan_together(home, select):
+            on_started(planned.id)
+            on_result(await run.run(planned))
+    except BaseException:
+        await run.close("interrupted")
+        raise
+    await run.close()
+    return home, run.result()
+
+
+def _result(home: Home, run: RunResult) -> PairResult:
+    """The outcome, by the needs that are met and not, and by what is amiss between the two as such."""
+    outcomes = {each.result.id: each for each in run.judgements}
+    needs = [(bond.need.optional, _harm(bond, outcomes)) for bond in home.bonds]
+    served = any(harm is not Harm.BLOCKS for _, harm in needs)
+    harms = [_milder(harm) if optional and served else harm for optional, harm in needs]
+    harms += [
+        Harm.BLOCKS if each.requirement.id in FATAL else Harm.DEGRADES
+        for each in run.judgements
+        if each.requirement.id not in OF_NEEDS and each.result.outcome.verdict in (Verdict.FAIL, Verdict.WARN)
+    ]
+    open_ones = [
+        each
+        for each in run.judgements
+        if each.result.outcome.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR)
+        and not (each.requirement.id == "COMPAT-02" and _follows_not(each, outcomes))
+    ]
+    follows = [outcomes.get(f"COMPAT-01[{bond.name}]") for bond in home.bonds]
+    unseen = bool(follows) and all(
+        each is not None and each.result.outcome.verdict is Verdict.NOT_APPLICABLE for each in follows
+    )
+    if Harm.BLOCKS in harms:
+        outcome = Observed.BLOCKED
+    elif open_ones or unseen or not run.complete:
+        outcome = Observed.UNDECIDED
+    elif Harm.DEGRADES in harms:
+        outcome = Observed.DEGRADED
+    else:
+        outcome = Observed.WORKS if home.bonds else Observed.UNRELATED
+    broken = [each for each in run.judgements if each.result.outcome.verdict in (Verdict.FAIL, Verdict.WARN)]
+    reasons = [f"{each.result.id}: {each.result.outcome.message}" for each in broken or open_ones]
+    for bond in home.bonds:
+        if bond.problem is not None:
+            reasons.append(f"{bond.name}: {bond.problem}")
+        elif is_never_set_off(bond):
+            reasons.append(
+                f"{bond.name}: nothing that {bond.source} ever tells makes {bond.target} do anything"
+            )
+    one, other = home.roles
+    return PairResult((one, other), outcome, tuple(reasons), run)
+
+
+def _harm(bond: Bond, outcomes: Mapping[str, Judgement]) -> Harm:
+    """What was seen of one need."""
+    if bond.problem is not None or is_never_set_off(bond):
+        return Harm.BLOCKS
+    follows, agrees, often = (outcomes.get(f"{check}[{bond.name}]") for check in OF_NEEDS)
+    if often is not None and often.result.outcome.verdict is Verdict.FAIL:
+        return Harm.BLOCKS
+    if follows is not None and follows.result.outcome.verdict is Verdict.FAIL:
+        return Harm.BLOCKS
+    if agrees is not None and agrees.result.outcome.verdict is Verdict.FAIL:
+        return Harm.DEGRADES
+    return Harm.NONE
+
+
+def _milder(harm: Harm) -> Harm:
+    return Harm.DEGRADES if harm is Harm.BLOCKS else Harm.NONE
+
+
+def _follows_not(judgement: Judgement, outcomes: Mapping[str, Judgement]) -> bool:
+    """Whether COMPAT-02 stays open because COMPAT-01 has said already that nothing follows."""
+    follows = outcomes.get(f"COMPAT-01[{judgement.result.subject.label}]")
+    return follows is not None and follows.result.outcome.verdict is Verdict.FAIL

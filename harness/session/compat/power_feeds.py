@@ -1,0 +1,69 @@
+"""The wires of a home: a device that gets its power through another one is dead while that is off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from harness.checks.observations import ReportReader
+from harness.checks.support.compat.home_state import Interpreter
+from harness.model.requirement import Need
+from harness.model.scene import Wire, split_term
+from harness.session.compat.group_session import Company
+from harness.trace.events import Event, Note
+
+
+class Wiring:
+    """Cuts and gives power as the wires of a scene say. Use: ``start`` once the company is open, ``stop``."""
+
+    def __init__(self, company: Company, wires: Sequence[Wire]) -> None:
+        self._company = company
+        self._wires = wires
+        feeding = {split_term(wire.through)[0] for wire in wires}
+        self._readers = {role: ReportReader(company.profile(role), role) for role in feeding}
+        self._interpreters = {role: Interpreter(role, company.profile(role)) for role in feeding}
+        self._queue: asyncio.Queue[Event] = asyncio.Queue()
+        self._has_power = {wire.feeds: True for wire in wires}
+        self._task: asyncio.Task[None] | None = None
+        self._unlisten: Callable[[], None] = lambda: None
+
+    async def start(self) -> None:
+        """See to the wires from now on."""
+        if not self._wires:
+            return
+        for event in list(self._company.events):
+            self._queue.put_nowait(event)
+        self._unlisten = self._company.recorder.listen(self._queue.put_nowait)
+        self._task = asyncio.get_running_loop().create_task(self._see_to_it())
+
+    async def stop(self) -> None:
+        """See to nothing any more."""
+        if self._task is not None:
+            self._unlisten()
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _see_to_it(self) -> None:
+        while True:
+            event = await self._queue.get()
+            reader = self._readers.get(event.device or "")
+            if reader is None:
+                continue
+            for report in reader.read(event):
+                for news in self._interpreters[event.device or ""].news(report):
+                    for wire in self._wires:
+                        if wire.through == news.name and isinstance(news.value, bool):
+                            await self._switch(wire.feeds, news.value)
+
+    async def _switch(self, role: str, on: bool) -> None:
+        if self._has_power[role] is on:
+            return
+        self._has_power[role] = on
+        bench = self._company.bench(role)
+        if not bench.offers(Need.POWER):
+            self._company.recorder.record(Note("nothing here can take its power away"), role)
+        elif on:
+            await bench.power.start()
+        else:
+            await bench.power.kill()

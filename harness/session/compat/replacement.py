@@ -1,0 +1,132 @@
+"""One device in another's place, observed: the scenes of the old one are played again with the new one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.model.profile import Profile
+from harness.model.scene import Scene
+from harness.model.semantics.casting import lacking
+from harness.model.verdict import Verdict
+from harness.session.compat.group_session import Player
+from harness.session.compat.scene import (
+    play_scene,
+    playable,
+)
+from harness.session.result import RunResult
+from harness.session.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A role of a scene that the old device plays, and who plays the others."""
+
+    scene: Scene
+    path: Path
+    role: str
+    others: Mapping[str, tuple[Profile, Path]]
+
+    @property
+    def name(self) -> str:
+        """How it is called in reports."""
+        return f"{self.scene.scene}-{self.role}"
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What became of a part: played with the old device, and with the new one.
+
+    ``lacks`` says why the new one cannot play it at all, if so.
+    """
+
+    part: Part
+    before: RunResult
+    after: RunResult | None
+    lacks: tuple[str, ...] = ()
+
+    @property
+    def was_good(self) -> bool:
+        """Whether the scene was played to its end with the old device: else there is nothing to lose."""
+        return not failures(self.before)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What goes wrong with the new device and did not with the old one."""
+        if not self.was_good:
+            return ()
+        return self.lacks if self.after is None else failures(self.after)
+
+
+def failures(run: RunResult) -> tuple[str, ...]:
+    """What was not as it should be, the first of it as the cause of the rest."""
+    found = [each.result for each in run.judgements if each.result.outcome.verdict is Verdict.FAIL]
+    found = found or [
+        each.result
+        for each in run.judgements
+        if each.result.outcome.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR)
+    ]
+    return tuple(f"{each.id}: {each.outcome.message}" for each in found)
+
+
+def parts_of(
+    old: Profile,
+    new: Profile,
+    scenes: Sequence[tuple[Scene, Path]],
+    company: Sequence[tuple[Profile, Path]],
+) -> Iterator[Part]:
+    """The parts that the old device can play, the other roles given to those of the company that can.
+
+    Neither of the two plays beside itself. A scene for which the company does not suffice is left out.
+    """
+    others_of = [member for member in company if member[0].profile not in (old.profile, new.profile)]
+    for scene, path in scenes:
+        for role in playable(scene, old):
+            others = _cast(scene, role, others_of)
+            if others is not None:
+                yield Part(scene, path, role, others)
+
+
+async def replay(
+    part: Part, old: Player, new: Player, *, seed: int = 1, traces: Path | None = None
+) -> Replay:
+    """Play a part with the old device, and with the new one. Raises the links' errors."""
+    before = await _play(part, old, seed, traces, "old")
+    lacks = lacking(part.scene, part.role, new.profile)
+    if lacks or failures(before):
+        return Replay(
+            part, before, None, tuple(f"{new.profile.profile} cannot play it: {text}" for text in lacks)
+        )
+    return Replay(part, before, await _play(part, new, seed, traces, "new"))
+
+
+async def _play(part: Part, player: Player, seed: int, traces: Path | None, which: str) -> RunResult:
+    cast = [Player(part.role, player.profile, player.path, player.target)]
+    for role, (profile, path) in part.others.items():
+        cast.append(Player(role, profile, str(path), Target(simulate=True)))
+    trace = traces / f"{part.name}-{which}.jsonl" if traces is not None else None
+    return await play_scene(part.scene, cast, path=str(part.path), seed=seed, trace=trace)
+
+
+def _cast(
+    scene: Scene, role: str, company: Sequence[tuple[Profile, Path]]
+) -> dict[str, tuple[Profile, Path]] | None:
+    """Somebody for each other role, nobody twice; None where there is nobody."""
+    found: dict[str, tuple[Profile, Path]] = {}
+    for other in scene.roles:
+        if other == role:
+            continue
+        taken = {profile.profile for profile, _ in found.values()}
+        fit = next(
+            (
+                (profile, path)
+                for profile, path in company
+                if profile.profile not in taken and not lacking(scene, other, profile)
+            ),
+            None,
+        )
+        if fit is None:
+            return None
+        found[other] = fit
+    return found

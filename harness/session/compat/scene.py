@@ -1,0 +1,92 @@
+"""Playing a scene with a cast of devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from harness.model.loading.scenes import scene_to_json
+from harness.model.profile import Profile
+from harness.model.requirement import Need
+from harness.model.scene import Scene
+from harness.model.semantics.casting import lacking
+from harness.session.compat.automations import (
+    BondProgram,
+    Programs,
+    SceneProgram,
+)
+from harness.session.compat.group_run import TogetherRun
+from harness.session.compat.group_session import (
+    Company,
+    Player,
+    Purpose,
+    facts_of,
+)
+from harness.session.compat.plan import home_of_scene, plan_together
+from harness.session.result import Judgement, RunResult
+from harness.session.target import UsageError
+
+OF_SCENES = ("COMPAT-1[0-4]", "COMPAT-3*")
+"""The checks of a scene: its steps and rules, and what the devices do to each other by themselves."""
+
+
+async def play_scene(
+    scene: Scene,
+    cast: Sequence[Player],
+    *,
+    path: str = "",
+    seed: int = 1,
+    trace: Path | None = None,
+    select: Sequence[str] = OF_SCENES,
+    on_started: Callable[[str], None] = lambda check: None,
+    on_result: Callable[[Judgement], None] = lambda judgement: None,
+) -> RunResult:
+    """Bring the cast up on one bus, play the scene step by step, and judge.
+
+    ``path`` is that of the scene's file, for reports. Raises UsageError where the cast cannot play it, and
+    the links' errors where it cannot be brought up.
+    """
+    require_cast(scene, {player.role: player.profile for player in cast})
+    in_order = sorted(cast, key=lambda player: list(scene.roles).index(player.role))
+    company = Company(in_order, Purpose("scene", scene_to_json(scene), path), seed=seed, trace=trace)
+    profiles, met = facts_of(in_order)
+    _require_power(scene, met)
+    home = home_of_scene(scene, profiles, met)
+    run = TogetherRun(home, company, Programs(SceneProgram(home), BondProgram(home)))
+    await run.open()
+    try:
+        for planned in plan_together(home, select):
+            on_started(planned.id)
+            on_result(await run.run(planned))
+    except BaseException:
+        await run.close("interrupted")
+        raise
+    await run.close()
+    return run.result()
+
+
+def require_cast(scene: Scene, cast: Mapping[str, Profile]) -> None:
+    """Raise UsageError, with everything that is missing, where a cast cannot play a scene."""
+    problems = [f"nobody plays {role}" for role in scene.roles if role not in cast]
+    for role, profile in cast.items():
+        if role in scene.roles:
+            found = lacking(scene, role, profile)
+            problems += [f"{profile.profile} cannot play {role}: {text}" for text in found]
+        else:
+            problems.append(f"{role} is no role of it; it has {', '.join(scene.roles)}")
+    if problems:
+        raise UsageError("\n".join(f"scene {scene.scene}: {problem}" for problem in problems))
+
+
+def playable(scene: Scene, profile: Profile) -> tuple[str, ...]:
+    """The roles of a scene that a device can play."""
+    return tuple(role for role in scene.roles if not lacking(scene, role, profile))
+
+
+def _require_power(scene: Scene, met: Mapping[str, frozenset[Need]]) -> None:
+    for wire in scene.wiring:
+        if Need.POWER not in met[wire.feeds]:
+            text = (
+                f"{wire.feeds} gets its power through {wire.through}, and nothing here can switch its power"
+            )
+            raise UsageError(f"scene {scene.scene}: {text}; simulate it, or name who does (power:…)")

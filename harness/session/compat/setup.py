@@ -1,0 +1,172 @@
+"""From the options of a command to players: which device is simulated, and how a real one is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.links.actuators import HelperError
+from harness.links.actuators.registry import parse as parse_helper
+from harness.links.mqtt.brokers.address import (
+    BrokerError,
+    parse_url,
+)
+from harness.model.loading.profiles import load_profile
+from harness.model.loading.units import (
+    load_units,
+    numbered_units,
+)
+from harness.model.problems import ProfileError
+from harness.model.profile import Profile
+from harness.session.compat.group_session import Player
+from harness.session.target import OWN_BROKERS, Target, UsageError, address_in
+from harness.simulate.faults import UnknownFault, fault_named
+
+SIMULATE = "simulate"
+UNIT = "unit:"
+WAYS = (
+    "simulate, listen:HOST:PORT, mqtt://HOST, coap://HOST, mdns:NAME, power:HOW, hands:HOW, and unit:ID for "
+    "what {unit} stands for; several are parted by commas"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How the devices of a run are reached; ``duts`` and ``faults`` are as people give them, ``ROLE=…``."""
+
+    simulate: bool = False
+    duts: Sequence[str] = ()
+    faults: Sequence[str] = ()
+    broker: str = "embedded"
+    ca: str | None = None
+    interface: str | None = None
+
+
+def roles_of(paths: Sequence[str]) -> list[tuple[str, Path]]:
+    """A role for each profile, by its name. Raises UsageError."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        profile = _load(Path(path)).profile
+        number = 1 + sum(name == profile or name.startswith(f"{profile}-") for name in found)
+        found[profile if profile not in found else f"{profile}-{number}"] = Path(path)
+    return list(found.items())
+
+
+def players_of(cast: Sequence[tuple[str, Path]], reach: Reach) -> tuple[Player, ...]:
+    """The devices of a run. Raises UsageError for what cannot be.
+
+    A profile that is there twice stands for two units of its kind.
+    """
+    ways = _by_role(reach.duts, [role for role, _ in cast], "--dut", f"ROLE=HOW, where HOW is {WAYS}")
+    faults = _faults(reach.faults, [role for role, _ in cast])
+    players: list[Player] = []
+    for role, path in cast:
+        parts = [part for way in ways.get(role, []) for part in way.split(",")]
+        units = [part.removeprefix(UNIT) for part in parts if part.startswith(UNIT)]
+        parts = [part for part in parts if not part.startswith(UNIT)]
+        if units:
+            profile = _load(path, units[-1])
+        else:
+            profile = _another_unit(_load(path), path, [player.profile for player in players])
+        target = _target(role, parts, faults.get(role, ()), reach)
+        players.append(Player(role, profile, str(path), target))
+    return tuple(players)
+
+
+def runs_virtually(players: Iterable[Player], *, real_time: bool) -> bool:
+    """Whether the clock may jump over waits: everything that talks lives in this process."""
+    all_ours = all(player.target.simulate and player.target.broker == "embedded" for player in players)
+    return all_ours and not real_time
+
+
+def _target(role: str, parts: Sequence[str], faults: tuple[str, ...], reach: Reach) -> Target:
+    common = Target(broker=reach.broker, ca=Path(reach.ca) if reach.ca else None, interface=reach.interface)
+    if reach.broker not in OWN_BROKERS:
+        _url(reach.broker, "--broker")
+    if not parts and not reach.simulate:
+        raise UsageError(
+            f"how is {role} reached? --simulate for simulated devices; for a real one --dut {role}=HOW, "
+            f"where HOW is {WAYS}"
+        )
+    target = common
+    for part in parts or [SIMULATE]:
+        target = _with(target, role, part)
+    if target.simulate and len(parts) > 1:
+        raise UsageError(f"--dut {role}: a simulated device is reached by nothing else")
+    if target.listen and target.mqtt:
+        raise UsageError(f"--dut {role}: the device connects either to us (listen:) or to its own broker")
+    if faults and not target.simulate:
+        raise UsageError(f"--fault {role}={faults[0]}: only a simulated device can be given a fault")
+    return replace(target, faults=faults)
+
+
+def _with(target: Target, role: str, part: str) -> Target:
+    kind, _, rest = part.partition(":")
+    try:
+        match kind:
+            case "simulate" if not rest:
+                return replace(target, simulate=True)
+            case "listen":
+                return replace(target, listen=address_in(rest, f"--dut {role}=listen:"))
+            case "mqtt" | "mqtts":
+                _url(part, f"--dut {role}")
+                return replace(target, mqtt=part)
+            case "coap":
+                return replace(target, coap=part)
+            case "mdns" if rest:
+                return replace(target, mdns=rest)
+            case "power":
+                return replace(target, power=parse_helper(rest))
+            case "hands":
+                return replace(target, hands=parse_helper(rest))
+    except HelperError as problem:
+        raise UsageError(f"--dut {role}={part}: {problem}") from None
+    raise UsageError(f"--dut {role}={part}: not known how that is meant; allowed: {WAYS}")
+
+
+def _faults(given: Sequence[str], roles: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    found = {role: tuple(names) for role, names in _by_role(given, roles, "--fault", "ROLE=NAME").items()}
+    for names in found.values():
+        for name in names:
+            try:
+                fault_named(name)
+            except UnknownFault as problem:
+                raise UsageError(str(problem)) from None
+    return found
+
+
+def _by_role(given: Sequence[str], roles: Sequence[str], option: str, form: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for text in given:
+        role, sign, rest = text.partition("=")
+        if not sign or not rest:
+            raise UsageError(f"{option} {text}: expected {form}")
+        if role not in roles:
+            raise UsageError(f"{option} {text}: there is no {role} here, only {', '.join(roles)}")
+        found.setdefault(role, []).append(rest)
+    return found
+
+
+def _another_unit(profile: Profile, path: Path, others: Sequence[Profile]) -> Profile:
+    """The same kind of device under an identifier of its own, where one of its name is there already."""
+    same = [
+        other for other in others if other.profile == profile.profile and other.unit.startswith(profile.unit)
+    ]
+    if not same:
+        return profile
+    return load_units(path, numbered_units(profile.unit, len(same)))[-1]
+
+
+def _load(path: Path, unit: str | None = None) -> Profile:
+    try:
+        return load_profile(path, unit=unit)
+    except ProfileError as problem:
+        raise UsageError(str(problem)) from None
+
+
+def _url(text: str, option: str) -> None:
+    try:
+        parse_url(text)
+    except BrokerError as problem:
+        raise UsageError(f"{option}: {problem}") from None

@@ -1,0 +1,1 @@
+"""Running the checks of devices, lane by lane."""

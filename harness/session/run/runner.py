@@ -1,0 +1,329 @@
+"""Runs many lanes on one event loop, for a caller that is not asynchronous itself.
+
+The lanes go on side by side whenever somebody waits for a result; each lane takes its checks in order. So
+many at a time as the processor and the memory can take; one that has done all its checks makes room for the
+next. Every lane has an end (:mod:`harness.session.run.budget`), so that a device that hangs, or floods,
+costs the others nothing but that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from harness.checks.support.behaviour.hypothesis_values import prepare
+from harness.links.clock.loop import (
+    new_loop,
+    use_loop_clock,
+)
+from harness.links.errors import LinkError
+from harness.links.mqtt.brokers.address import BrokerError
+from harness.model.profile import Profile
+from harness.model.verdict import Outcome, Verdict
+from harness.session.result import Judgement, RunResult
+from harness.session.run.budget import (
+    PEOPLE_TAKE,
+    allowance,
+    dead_link_allowance,
+    opening_allowance,
+)
+from harness.session.run.judging import judgement
+from harness.session.run.lane import Lane
+from harness.session.run.plan import PlannedCheck
+from harness.session.target import Target, UsageError
+from harness.trace.events import Event
+from harness.trace.packing import PackedTrace
+
+T = TypeVar("T")
+
+EXPECTED = (LinkError, BrokerError, UsageError)  # what people and networks get wrong, said in their words
+
+AT_ONCE_VIRTUAL = 4
+"""Lanes at work at the same time in virtual time, where nobody ever waits: more would only need memory."""
+
+AT_ONCE_REAL = 32
+"""The same in real time, where lanes wait most of the time: more, and answers would be read too late."""
+
+FEW_LANES = 4
+"""So many finished traces are kept at hand; of more, they are packed."""
+
+
+class InterruptedRunError(Exception):
+    """The run was interrupted from outside (Ctrl-C)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSpec:
+    """What one lane is to do."""
+
+    name: str
+    profile: Profile
+    profile_path: str
+    target: Target
+    seed: int
+    number: int
+    trace: Path | None = None
+
+
+@dataclass(slots=True)
+class _Work:
+    """A lane at work: its queue of checks, and the results that are waited for.
+
+    ``None`` in the queue says that no more will come.
+    """
+
+    spec: LaneSpec
+    queue: asyncio.Queue[PlannedCheck | None]
+    planned: dict[str, PlannedCheck] = field(default_factory=dict)
+    results: dict[str, asyncio.Future[Judgement]] = field(default_factory=dict)
+    lane: Lane | None = None
+    task: asyncio.Task[None] | None = None
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    problem: str | None = None  # why the lane could not be opened
+    harness_fault: bool = False
+    sealed: bool = False  # no more checks will come
+    allowed: float = 0.0  # seconds for all that it has to do
+    ended: RunResult | None = None
+
+
+class Runner:
+    """Owns the loop and the lanes. ``on_started`` and ``on_result`` are told the lane's name and its news.
+
+    ``at_once``: how many lanes are at work at the same time; None: what suits the clock.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[LaneSpec],
+        *,
+        virtual: bool = False,
+        at_once: int | None = None,
+        on_started: Callable[[str, str], None] = lambda lane, check: None,
+        on_result: Callable[[str, Judgement], None] = lambda lane, judgement: None,
+    ) -> None:
+        self._stack = contextlib.ExitStack()
+        self._virtual = virtual
+        self._loop = new_loop(virtual)
+        self._stack.callback(self._loop.close)
+        if virtual:
+            self._stack.enter_context(use_loop_clock(self._loop))
+        else:
+            prepare()  # no device has to wait for what could have been loaded before
+        self._on_started = on_started
+        self._on_result = on_result
+        self._waiting: asyncio.Future[object] | None = None
+        self._interrupted = False
+        self._turn = asyncio.Semaphore(at_once or (AT_ONCE_VIRTUAL if virtual else AT_ONCE_REAL))
+        self._works = {spec.name: _Work(spec, asyncio.Queue()) for spec in specs}
+        self._handle_interrupts()
+
+    def enqueue(self, lane: str, planned: PlannedCheck) -> None:
+        """Give a lane one more check; it starts with the first one."""
+        work = self._works[lane]
+        work.planned[planned.id] = planned
+        work.results[planned.id] = self._loop.create_future()
+        work.allowed += allowance(work.spec.profile, planned)
+        work.allowed += PEOPLE_TAKE if work.spec.target.asks_people else 0.0
+        work.queue.put_nowait(planned)
+        if work.task is None:
+            self._start(work)
+
+    def result(self, lane: str, planned: PlannedCheck) -> Judgement:
+        """Wait for the verdict of a check that was enqueued. Raises InterruptedRunError on Ctrl-C."""
+        return self.wait(self._works[lane].results[planned.id])
+
+    def seal(self, lane: str) -> None:
+        """No more checks will come for this lane: once those it has are done, it is closed and makes room."""
+        work = self._works[lane]
+        if not work.sealed:
+            work.sealed = True
+            work.queue.put_nowait(None)
+
+    def events(self, lane: str) -> Sequence[Event]:
+        """The trace of a lane so far."""
+        work = self._works[lane]
+        if work.ended is not None:
+            return work.ended.events
+        return work.lane.events if work.lane is not None else ()
+
+    def lane(self, name: str) -> Lane:
+        """The lane of that name, opened. Raises the links' errors, whose messages are for people."""
+        work = self._works[name]
+        if work.task is None:
+            self._start(work)
+        self.wait(work.opened.wait())
+        if work.lane is None:
+            raise RuntimeError(work.problem or f"{name} was not opened")
+        return work.lane
+
+    def wait(self, awaitable: Awaitable[T]) -> T:
+        """Let all lanes go on until ``awaitable`` is done. Raises InterruptedRunError on Ctrl-C."""
+        if self._interrupted:
+            raise InterruptedRunError
+        future = asyncio.ensure_future(awaitable, loop=self._loop)
+        self._waiting = future  # type: ignore[assignment]
+        try:
+            return self._loop.run_until_complete(future)
+        except asyncio.CancelledError:
+            raise InterruptedRunError from None
+        finally:
+            self._waiting = None
+
+    def close(self) -> dict[str, RunResult]:
+        """End all lanes in order, and return their results by name. The loop is gone afterwards."""
+        ended = "interrupted" if self._interrupted else "complete"
+        if ended == "complete" and any(
+            not result.done() for work in self._works.values() for result in work.results.values()
+        ):
+            ended = "stopped"
+        self._waiting = None
+        try:
+            self._loop.run_until_complete(self._finish(ended))
+            return {name: work.ended for name, work in self._works.items() if work.ended is not None}
+        finally:
+            with contextlib.suppress(ValueError, NotImplementedError):
+                self._loop.remove_signal_handler(signal.SIGINT)
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._stack.close()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the run."""
+        return self._interrupted
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Lanes that could not be opened, and why."""
+        return {name: work.problem for name, work in self._works.items() if work.problem}
+
+    def _start(self, work: _Work) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (problem := task.exception()):
+                # Nobody may wait for ever for what will not come.
+                for result in work.results.values():
+                    if not result.done():
+                        result.set_exception(problem)
+
+        work.task = self._loop.create_task(self._work(work), name=f"lane {work.spec.name}")
+        work.task.add_done_callback(ended)
+
+    async def _work(self, work: _Work) -> None:
+        async with self._turn:
+            work.lane = lane = self._new_lane(work)
+            begin = self._loop.time()
+            await self._open(work, lane)
+            while (planned := await work.queue.get()) is not None:
+                self._on_started(work.spec.name, planned.id)
+                if work.problem is None:
+                    judged = await self._run(lane, planned, begin + work.allowed)
+                else:
+                    judged = self._not_run(work, lane, planned)
+                self._on_result(work.spec.name, judged)
+                work.results[planned.id].set_result(judged)
+                if not self._virtual:
+                    # Judging takes its time: before this lane goes on, the others see what has come for them.
+                    await asyncio.sleep(0)
+            await self._end(work, lane, "complete")
+
+    def _new_lane(self, work: _Work) -> Lane:
+        spec = work.spec
+        work.allowed += opening_allowance(spec.profile) + dead_link_allowance(spec.profile)
+        return Lane(
+            spec.profile,
+            spec.profile_path,
+            spec.target,
+            seed=spec.seed,
+            number=spec.number,
+            trace=spec.trace,
+        )
+
+    async def _open(self, work: _Work, lane: Lane) -> None:
+        seconds = opening_allowance(work.spec.profile)
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                await lane.open()
+        except EXPECTED as problem:
+            work.problem = str(problem)
+        except Exception as problem:
+            if limit.expired():
+                work.problem = f"the links to the device could not be opened within {seconds:g} s"
+            else:  # the harness's own mistake; it ends this lane alone
+                work.problem, work.harness_fault = f"{type(problem).__name__}: {problem}", True
+            await lane.close(work.problem)
+        work.opened.set()
+
+    async def _run(self, lane: Lane, planned: PlannedCheck, deadline: float) -> Judgement:
+        """Run a check, unless the time of the lane is over, or its trace full; then its verdict says so."""
+        if lane.over is not None:
+            return lane.abandon(planned, f"not begun: {lane.over}")
+        try:
+            async with asyncio.timeout_at(deadline) as limit:
+                lane.give_up = lambda: limit.reschedule(self._loop.time())
+                return await lane.run(planned)
+        except Exception as problem:
+            if limit.expired():
+                lane.over = lane.over or "the time allowed for all checks of this device is over"
+                return lane.abandon(
+                    planned, f"{lane.over}, waiting for {lane.bench.waiting_for or 'nothing'}"
+                )
+            why = f"the harness failed: {type(problem).__name__}: {problem}"
+            return lane.abandon(planned, why, harness_fault=True)
+        finally:
+            lane.give_up = lambda: None
+
+    async def _end(self, work: _Work, lane: Lane, ended: str) -> None:
+        """Close the lane and keep nothing of it but the result."""
+        try:
+            await lane.close(ended)
+        except Exception as problem:
+            work.problem = f"the links to the device could not be closed: {type(problem).__name__}: {problem}"
+        result = lane.result()
+        if len(self._works) > FEW_LANES:
+            result = replace(result, events=PackedTrace(result.events))
+        work.ended, work.lane = result, None
+
+    def _not_run(self, work: _Work, lane: Lane, planned: PlannedCheck) -> Judgement:
+        if planned.not_applicable is not None:
+            outcome = Outcome(Verdict.NOT_APPLICABLE, planned.not_applicable)
+        else:
+            verdict = Verdict.ERROR if work.harness_fault else Verdict.INCONCLUSIVE
+            outcome = Outcome(verdict, work.problem or "")
+        judged = judgement(lane.profile, planned.check, planned.subject, outcome)
+        lane.judgements.append(judged)
+        return judged
+
+    async def _finish(self, ended: str) -> None:
+        for name, work in self._works.items():
+            self.seal(name)
+            if work.task is not None and ended != "complete":
+                work.task.cancel()
+        tasks = [work.task for work in self._works.values() if work.task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for work in self._works.values():
+            if work.lane is None:
+                continue
+            for name, result in work.results.items():
+                if not result.done():
+                    result.cancel()
+                    work.lane.abandon(work.planned[name], f"the run was {ended} before it was decided")
+            await self._end(work, work.lane, ended)
+        # What the libraries still have running is cancelled, so that nothing outlives the run.
+        rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    def _handle_interrupts(self) -> None:
+        # Only the main thread of the process may have signal handlers, and not every system has them.
+        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+            self._loop.add_signal_handler(signal.SIGINT, self._interrupt)
+
+    def _interrupt(self) -> None:
+        self._interrupted = True
+        if self._waiting is not None:
+            self._waiting.cancel()

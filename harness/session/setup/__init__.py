@@ -1,0 +1,1 @@
+"""From options and bench files to lanes."""

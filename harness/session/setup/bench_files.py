@@ -1,0 +1,110 @@
+"""From a bench file to lanes: one for each board, side by side in one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.links.labgrid.place import LabgridTarget
+from harness.model.loading.bench_files import (
+    Board,
+    load_boards,
+    problem_of,
+)
+from harness.model.loading.profiles import load_profile
+from harness.model.problems import Problem, ProfileError
+from harness.model.profile import Profile
+from harness.session.setup.labgrid_environment import (
+    USUAL_TARGET,
+    target_in,
+)
+from harness.session.target import Target, UsageError, address_in, helper_in
+from harness.simulate.faults import all_faults
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A board of the bench with its profile, and how it is reached."""
+
+    name: str
+    profile: Profile
+    path: Path
+    target: Target
+
+
+def boards_of(file: Path, *, broker: str) -> list[Placed]:
+    """The boards that the bench file names. ``broker``: which one simulated boards and the tap have.
+
+    Raises UsageError with every mistake in the file and in the profiles that it names.
+    """
+    try:
+        bench = load_boards(file, faults=[fault.name for fault in all_faults()])
+    except ProfileError as problem:
+        raise UsageError(str(problem)) from None
+    problems: list[Problem] = []
+    placed = []
+    for name, board in bench.boards.items():
+        path = Path(board.profile)
+        try:
+            profile = load_profile(path, unit=board.unit)
+        except ProfileError as problem:
+            problems += problem.problems
+            continue
+        problems += [problem_of(file, name, key, message) for key, message in _mistakes(board, profile)]
+        if not problems:
+            placed.append(Placed(name, profile, path, _target(board, broker)))
+    if problems:
+        # Boards of one kind share a profile, and its mistakes.
+        raise UsageError("\n".join(dict.fromkeys(str(problem) for problem in problems)))
+    return placed
+
+
+def _mistakes(board: Board, profile: Profile) -> Iterator[tuple[str, str]]:
+    """What the board's profile, and those who know how helpers are named, have to say: key and message."""
+    bindings = profile.bindings
+    spoken = {
+        "listen": ("mqtt", bindings.mqtt),
+        "mqtt": ("mqtt", bindings.mqtt),
+        "coap": ("coap", bindings.coap),
+        "serial": ("serial", bindings.serial),
+    }
+    for key, (name, binding) in spoken.items():
+        if getattr(board, key) is not None and binding is None:
+            yield key, f"its profile has no bindings for {name}"
+    for key in ("power", "hands"):
+        try:
+            helper_in(getattr(board, key), key)
+        except UsageError as problem:
+            yield key, str(problem)
+    try:
+        labgrid = _labgrid(board)
+    except UsageError as problem:
+        yield "labgrid", str(problem)
+        return
+    if board.reached_by == ["labgrid"] and not (labgrid and labgrid.serial and bindings.serial):
+        yield "labgrid", "gives no serial line that the profile describes, and nothing else reaches the board"
+
+
+def _labgrid(board: Board) -> LabgridTarget | None:
+    if board.labgrid is None:
+        return None
+    return target_in(Path(board.labgrid), board.target or USUAL_TARGET)
+
+
+def _target(board: Board, broker: str) -> Target:
+    return Target(
+        simulate=board.simulate,
+        broker=broker,
+        listen=address_in(board.listen, "listen") if board.listen else None,
+        mqtt=board.mqtt,
+        ca=Path(board.ca) if board.ca else None,
+        coap=board.coap,
+        mdns=board.mdns,
+        interface=board.interface,
+        serial=board.serial,
+        power=helper_in(board.power, "power"),
+        hands=helper_in(board.hands, "hands"),
+        labgrid=_labgrid(board),
+        faults=board.faults,
+    )

@@ -1,0 +1,1 @@
+"""Running simulated devices until stopped."""

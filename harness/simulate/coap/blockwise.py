@@ -1,0 +1,129 @@
+"""Block-wise transfers of a CoAP server (RFC 7959): bodies cut into blocks, and put together from them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from aiocoap import Code, Message
+from aiocoap.numbers.constants import MAX_REGULAR_BLOCK_SIZE_EXP, TransportTuning
+
+from harness.simulate.coap.deviations import CoapHabits
+
+LARGEST_BLOCK = 1 << (MAX_REGULAR_BLOCK_SIZE_EXP + 4)  # bytes
+
+
+class Failure(Exception):
+    """A request that is answered with an error; the text becomes its diagnostic payload."""
+
+    def __init__(self, code: Code, text: str, *, size1: int | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+        self.size1 = size1
+
+
+def check_block_fields(request: Message) -> None:
+    """Raises a 4.00 for the reserved size exponent 7 (RFC 7959, 2.2)."""
+    for block in (request.opt.block1, request.opt.block2):
+        if block is not None and block.size_exponent == 7:
+            raise Failure(Code.BAD_REQUEST, "block size exponent 7 is reserved")
+
+
+def cut(body: bytes, request: Message, response: Message, habits: CoapHabits) -> None:
+    """Puts the block that ``request`` asks for into ``response``, or all of it where one block is enough."""
+    wanted = request.opt.block2
+    if wanted is None:
+        if len(body) <= LARGEST_BLOCK:
+            response.payload = body
+            return
+        number, exponent = 0, MAX_REGULAR_BLOCK_SIZE_EXP
+    else:
+        number, exponent = wanted.block_number, wanted.size_exponent
+        if wanted.more and not habits.ignore_more_in_requests:
+            number += 1
+        if not habits.obey_block_size:
+            number, exponent = 0 if number == 0 else number, MAX_REGULAR_BLOCK_SIZE_EXP
+    exponent = min(exponent, MAX_REGULAR_BLOCK_SIZE_EXP)
+    size = 1 << (exponent + 4)
+    start = number * size
+    if start >= len(body) and number > 0 and habits.check_block_fields:
+        raise Failure(Code.BAD_REQUEST, f"there is no block {number} of {size} bytes in {len(body)} bytes")
+    more = start + size < len(body)
+    response.payload = body[start : start + size]
+    response.opt.block2 = (number, more, exponent)
+    if number == 0:
+        response.opt.size2 = len(body)
+
+
+@dataclass
+class _Upload:
+    content_format: int | None
+    body: bytes
+    timer: asyncio.TimerHandle
+
+
+class Uploads:
+    """Request bodies that come in blocks (Block1), put together before anything is done with them."""
+
+    def __init__(self, habits: Callable[[], CoapHabits]) -> None:
+        self._habits = habits
+        self._unfinished: dict[Hashable, _Upload] = {}
+
+    def take(self, request: Message) -> bytes | None:
+        """The whole body once its last block is there; None while more is to come.
+
+        Raises a 4.08 when a block is missing, a 4.13 when the body grows too large.
+        """
+        limit = self._habits().maximum_body
+        block = request.opt.block1
+        announced = request.opt.size1 or 0
+        if limit is not None and max(len(request.payload), announced) > limit:
+            raise Failure(Code.REQUEST_ENTITY_TOO_LARGE, f"at most {limit} bytes", size1=limit)
+        if block is None:
+            return bytes(request.payload)
+        if block.more and len(request.payload) != block.size:
+            raise Failure(Code.BAD_REQUEST, f"a block of {block.size} bytes has {len(request.payload)}")
+        key = self._key(request)
+        body: bytes = self._before(key, request) + request.payload
+        if limit is not None and len(body) > limit:
+            raise Failure(Code.REQUEST_ENTITY_TOO_LARGE, f"at most {limit} bytes", size1=limit)
+        if not block.more:
+            return body
+        timer = asyncio.get_running_loop().call_later(TransportTuning().EXCHANGE_LIFETIME, self._drop, key)
+        self._unfinished[key] = _Upload(_content_format(request), body, timer)
+        return None
+
+    def _before(self, key: Hashable, request: Message) -> bytes:
+        """The bytes of the blocks before this one. Whatever goes wrong, the upload is over."""
+        upload = self._drop(key)
+        block = request.opt.block1
+        if block.block_number == 0:
+            return b""
+        earlier = upload.body if upload is not None else b""
+        if not self._habits().check_missing_blocks:
+            return earlier
+        same_format = upload is not None and upload.content_format == _content_format(request)
+        if not same_format or len(earlier) != block.start:
+            raise Failure(Code.REQUEST_ENTITY_INCOMPLETE, f"block {block.block_number} does not follow")
+        return earlier
+
+    def _key(self, request: Message) -> Hashable:
+        sender = request.remote if self._habits().separate_uploads else None
+        return sender, request.code, request.opt.uri_path, request.opt.uri_query
+
+    def _drop(self, key: Hashable) -> _Upload | None:
+        upload = self._unfinished.pop(key, None)
+        if upload is not None:
+            upload.timer.cancel()
+        return upload
+
+    def clear(self) -> None:
+        """Forgets all that is unfinished."""
+        for key in list(self._unfinished):
+            self._drop(key)
+
+
+def _content_format(request: Message) -> int | None:
+    value = request.opt.content_format
+    return None if value is None else int(value)

@@ -1,0 +1,219 @@
+"""Faults in how the CoAP server handles requests: options, methods, formats, errors (RFC 7252, section 5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from harness.model.bindings.coap import CoapBinding
+from harness.model.profile import Profile
+from harness.simulate.faults import Applies, fault
+from harness.simulate.faults.coap._rewriting import (
+    front,
+    has_coap,
+    observes,
+    responses,
+    without,
+)
+from harness.wire import coap
+
+if TYPE_CHECKING:
+    from harness.simulate.device import SimulatedDevice
+
+INTERNAL_SERVER_ERROR = 0xA0
+
+
+def writes(*formats: str) -> Applies:
+    """A device with a setting over CoAP in one of these formats; none: in any."""
+
+    def found(profile: Profile) -> bool:
+        bound = (profile.bindings.coap or CoapBinding()).properties
+        return any(
+            profile.properties[name].writable and (not formats or each.format in formats)
+            for name, each in bound.items()
+        )
+
+    return found
+
+
+def has_json_switch(profile: Profile) -> bool:
+    """A device with a switch over CoAP, in JSON, that no rule meddles with."""
+    bound = (profile.bindings.coap or CoapBinding()).properties
+    ruled = {name for rule in profile.behaviour.rules for condition in rule.then for name in condition.names}
+    return any(
+        profile.properties[name].writable
+        and profile.properties[name].type == "boolean"
+        and each.format == "json"
+        and name not in ruled
+        for name, each in bound.items()
+    )
+
+
+@fault(
+    name="coap-elective-options-refused",
+    title="refuses requests with an elective option that it does not know",
+    breaks=("COAP-CORE-20",),
+    applies=has_coap,
+)
+def elective_options_refused(device: SimulatedDevice) -> None:
+    """Clients of tomorrow cannot talk to it."""
+    front(device).bend(ignore_elective_options=False)
+
+
+@fault(
+    name="coap-critical-options-ignored",
+    title="carries out requests with a critical option that it does not know",
+    breaks=("COAP-CORE-21", "COAP-CORE-22"),
+    applies=has_coap,
+)
+def critical_options_ignored(device: SimulatedDevice) -> None:
+    """It does something else than it was asked."""
+    front(device).bend(refuse_critical_options=False)
+
+
+@fault(
+    name="coap-repeated-options-accepted",
+    title="takes the last of several options of which there may be one",
+    breaks=("COAP-CORE-23",),
+    applies=has_coap,
+)
+def repeated_options_accepted(device: SimulatedDevice) -> None:
+    """The parser writes each into the same field."""
+    front(device).bend(check_option_lengths=False)
+
+
+@fault(
+    name="coap-leading-zeros-misread",
+    title="does not understand numbers with leading zeros in options",
+    breaks=("COAP-CORE-25",),
+    seen_as="F-COAP-44",
+    applies=has_coap,
+)
+def leading_zeros_misread(device: SimulatedDevice) -> None:
+    """It compares bytes in place of numbers."""
+    front(device).bend(accept_leading_zeros=False)
+
+
+@fault(
+    name="coap-observe-outgrows-option",
+    title="counts notifications in four bytes",
+    breaks=("COAP-CORE-26",),
+    seen_as="F-COAP-07",
+    applies=observes,
+)
+def observe_outgrows_option(device: SimulatedDevice) -> None:
+    """A clock that counts seconds since 1970 serves as the sequence number."""
+    front(device).bend(observe_start=0x5F000000, observe_bits=None)
+
+
+@fault(
+    name="coap-host-name-refused",
+    title="refuses requests that name the host",
+    breaks=("COAP-CORE-27",),
+    seen_as="F-COAP-18",
+    applies=has_coap,
+)
+def host_name_refused(device: SimulatedDevice) -> None:
+    """It works by address, not by name."""
+    front(device).bend(understand_uri_host=False)
+
+
+@fault(
+    name="coap-proxying-not-refused",
+    title="does not look at Proxy-Uri",
+    breaks=("COAP-CORE-28",),
+    applies=has_coap,
+)
+def proxying_not_refused(device: SimulatedDevice) -> None:
+    """A request for another server is answered as if it were for this one."""
+    front(device).bend(refuse_proxying=False)
+
+
+@fault(
+    name="coap-errors-all-alike",
+    title="answers every wrong request with 5.00",
+    breaks=("COAP-CORE-30", "COAP-CORE-31", "COAP-CORE-36"),
+    seen_as="F-COAP-27",
+    applies=has_coap,
+)
+def errors_all_alike(device: SimulatedDevice) -> None:
+    """The client cannot tell its own mistakes from the server's."""
+    front(device).bend(errors_as=INTERNAL_SERVER_ERROR)
+
+
+@fault(
+    name="coap-get-switches",
+    title="reading a switch flips it",
+    breaks=("COAP-CORE-32",),
+    seen_as="F-COAP-29",
+    applies=has_json_switch,
+)
+def get_switches(device: SimulatedDevice) -> None:
+    """One handler for all methods."""
+    front(device).bend(get_has_side_effect=True)
+
+
+@fault(
+    name="coap-put-toggles",
+    title="writing a switch flips it, whatever was written",
+    breaks=("COAP-CORE-33",),
+    seen_as="F-COAP-29",
+    applies=has_json_switch,
+)
+def put_toggles(device: SimulatedDevice) -> None:
+    """The handler of a push-button."""
+    front(device).bend(put_toggles=True)
+
+
+@fault(
+    name="coap-accept-ignored",
+    title="answers in its own format, whatever the client accepts",
+    breaks=("COAP-CORE-36",),
+    seen_as="F-COAP-36",
+    applies=has_coap,
+)
+def accept_ignored(device: SimulatedDevice) -> None:
+    """CBOR to a client that reads JSON alone."""
+    front(device).bend(obey_accept=False)
+
+
+@fault(
+    name="coap-content-format-ignored",
+    title="reads every payload in its own format, whatever it is said to be",
+    breaks=("COAP-CORE-37",),
+    seen_as="F-COAP-36",
+    applies=writes(),
+)
+def content_format_ignored(device: SimulatedDevice) -> None:
+    """CBOR is read as text."""
+    front(device).bend(check_content_format=False)
+
+
+@fault(
+    name="coap-content-format-missing",
+    title="does not say which format its representations have",
+    breaks=("PROFILE-22",),
+    applies=has_coap,
+)
+def content_format_missing(device: SimulatedDevice) -> None:
+    """Its own app knows."""
+
+    front(device).outgoing.append(
+        responses(lambda response: without(response, coap.OptionNumber.CONTENT_FORMAT))
+    )
+
+
+@fault(
+    name="coap-diagnostics-in-latin-1",
+    title="writes its error texts in another character set than UTF-8",
+    breaks=("COAP-CORE-41",),
+    applies=has_coap,
+)
+def diagnostics_in_latin_1(device: SimulatedDevice) -> None:
+    """Texts of a system with umlauts and no UTF-8."""
+
+    def translate(response: coap.Message) -> coap.Message:
+        refused = response.code >= coap.Code.BAD_REQUEST and response.payload
+        return replace(response, payload="nicht möglich".encode("latin-1")) if refused else response
+
+    front(device).outgoing.append(responses(translate))

@@ -1,0 +1,1 @@
+"""Faults of the device itself, whatever transport it uses."""

@@ -1,0 +1,125 @@
+"""Faults of counters, and of what the device remembers over a loss of power or of the network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.model.affordance import PowerUp, Property
+from harness.model.base import Value
+from harness.simulate.faults import fault
+from harness.simulate.faults.device._bending import (
+    any_property,
+    distort,
+    energy,
+    execute,
+    writable,
+)
+from harness.simulate.firmware.deviations import Memory
+from harness.simulate.firmware.values import (
+    canonical,
+    default_value,
+    nearest_legal,
+    step_of,
+)
+
+if TYPE_CHECKING:
+    from harness.simulate.device import SimulatedDevice
+
+COUNTER_LOSS = 25  # steps of the counter
+
+
+@fault(
+    name="counter-decreases",
+    title="the energy counter falls with every command",
+    breaks=("DEV-13",),
+    applies=lambda profile: any_property(energy)(profile) and any_property(writable)(profile),
+)
+def counter_decreases(device: SimulatedDevice) -> None:
+    """Each switching restores an older reading."""
+    losses = 0
+
+    def lose(name: str, schema: Property, value: Value) -> Value:
+        nonlocal losses
+        losses += 1
+        return value
+
+    def lower(schema: Property, value: Value) -> Value:
+        lost = losses * COUNTER_LOSS * float(step_of(schema) or 0.001)
+        return canonical(schema, nearest_legal(schema, value - lost))
+
+    execute(device.core, writable, lose)
+    distort(device.core, energy, lower)
+
+
+@fault(
+    name="counter-lost-at-power-cut",
+    title="counters come back as something else after a loss of power",
+    breaks=("DEV-13",),
+    seen_as="F-DEV-09",
+    applies=any_property(lambda schema: schema.counter),
+)
+def counter_lost_at_power_cut(device: SimulatedDevice) -> None:
+    """A torn write to its memory is read back."""
+
+    def tear(memory: Memory) -> Memory:
+        counters = {
+            name: canonical(schema, nearest_legal(schema, memory[name] / 2))
+            for name, schema in device.profile.properties.items()
+            if schema.counter
+        }
+        return {**memory, **counters}
+
+    earlier = device.core.habits.boots
+    device.core.bend(boots=lambda memory: tear(earlier(memory)))
+
+
+@fault(
+    name="settings-lost-at-power-cut",
+    title="settings are not what the profile says after a loss of power",
+    breaks=("DEV-14", "SERIAL-08"),
+    seen_as="F-DEV-20",
+    applies=any_property(lambda schema: schema.writable and schema.power_up is PowerUp.PREVIOUS),
+)
+def settings_lost_at_power_cut(device: SimulatedDevice) -> None:
+    """It starts as it came out of the box; a switch that was so already, the other way round."""
+
+    def forget(name: str, schema: Property, value: Value) -> Value:
+        if schema.read_only:
+            return value
+        fresh = canonical(schema, default_value(schema))
+        return not fresh if isinstance(fresh, bool) and fresh is value else fresh
+
+    def reset(memory: Memory) -> Memory:
+        properties = device.profile.properties
+        return {name: forget(name, properties[name], value) for name, value in memory.items()}
+
+    earlier = device.core.habits.boots
+    device.core.bend(boots=lambda memory: reset(earlier(memory)))
+
+
+@fault(
+    name="no-local-control-offline",
+    title="its buttons are dead while there is no broker",
+    breaks=("DEV-15",),
+    seen_as="F-DEV-27",
+    applies=lambda profile: (
+        profile.bindings.mqtt is not None and profile.bindings.mqtt.sleep is None and bool(profile.controls)
+    ),
+)
+def no_local_control_offline(device: SimulatedDevice) -> None:
+    """The loop that should read the buttons waits for a connection."""
+    mqtt = device.mqtt
+    if mqtt is not None:
+        device.core.bend(hears_controls=lambda: mqtt.ready)
+
+
+@fault(
+    name="settings-lost-at-reconnect",
+    title="falls back to its defaults when it loses the broker",
+    breaks=("PROFILE-63",),
+    applies=lambda profile: profile.bindings.mqtt is not None and any_property(writable)(profile),
+)
+def settings_lost_at_reconnect(device: SimulatedDevice) -> None:
+    """A watchdog restarts what it should only connect again."""
+    if device.mqtt is not None:
+        device.mqtt.bend(keeps_settings=False)

@@ -1,0 +1,152 @@
+"""Faults in how the device takes, defends and gives up its names on the link."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.simulate.faults import fault
+from harness.simulate.faults.mdns._rewriting import (
+    announces,
+    responder,
+    says_goodbye,
+)
+
+if TYPE_CHECKING:
+    from harness.simulate.device import SimulatedDevice
+
+
+@fault(
+    name="mdns-probing-skipped",
+    title="announces its names without having asked whether they are free",
+    breaks=("MDNS-01",),
+    applies=announces,
+)
+def mdns_probing_skipped(device: SimulatedDevice) -> None:
+    """Two devices out of the box answer to one name."""
+    responder(device).bend(probes=0)
+
+
+@fault(
+    name="mdns-probing-hasty",
+    title="leaves others no time to object to its names",
+    breaks=("MDNS-01",),
+    applies=announces,
+)
+def mdns_probing_hasty(device: SimulatedDevice) -> None:
+    """Boot time was cut where nobody would notice."""
+    responder(device).bend(probe_interval=0.02)
+
+
+@fault(
+    name="mdns-probes-empty",
+    title="probes without saying which records it is going to have",
+    breaks=("MDNS-02",),
+    applies=announces,
+)
+def mdns_probes_empty(device: SimulatedDevice) -> None:
+    """Plain queries, which decide no tie."""
+    responder(device).bend(probe_authorities=False)
+
+
+@fault(
+    name="mdns-denial-ignored",
+    title="announces its names although another host said that they are taken",
+    breaks=("MDNS-03",),
+    applies=announces,
+)
+def mdns_denial_ignored(device: SimulatedDevice) -> None:
+    """It asks, and does not listen."""
+    responder(device).bend(gives_way=False)
+
+
+@fault(
+    name="mdns-tie-inverted",
+    title="gives way in a tie when it should not, and the other way round",
+    breaks=("MDNS-04",),
+    seen_as="F-MDNS-15",
+    applies=announces,
+)
+def mdns_tie_inverted(device: SimulatedDevice) -> None:
+    """Lesser than, greater than."""
+    responder(device).bend(tie_break_inverted=True)
+
+
+@fault(
+    name="mdns-announced-once",
+    title="announces itself a single time",
+    breaks=("MDNS-06",),
+    applies=announces,
+)
+def mdns_announced_once(device: SimulatedDevice) -> None:
+    """Who misses that packet misses the device."""
+    responder(device).bend(announcements=1)
+
+
+@fault(
+    name="mdns-defence-slow",
+    title="defends its name a second after the probe",
+    breaks=("MDNS-13",),
+    seen_as="F-MDNS-22",
+    applies=announces,
+)
+def mdns_defence_slow(device: SimulatedDevice) -> None:
+    """The other host has taken it by then."""
+    responder(device).bend(defence_delay=1.0)
+
+
+@fault(
+    name="mdns-defence-missing",
+    title="lets any new host take its names",
+    breaks=("MDNS-13",),
+    seen_as="F-MDNS-22",
+    applies=announces,
+)
+def mdns_defence_missing(device: SimulatedDevice) -> None:
+    """Probes are not answered."""
+    responder(device).bend(defends=False)
+
+
+@fault(
+    name="mdns-goodbye-missing",
+    title="leaves without a goodbye",
+    breaks=("MDNS-14",),
+    seen_as="F-MDNS-02",
+    applies=says_goodbye,
+)
+def mdns_goodbye_missing(device: SimulatedDevice) -> None:
+    """Apps show it for another 75 minutes."""
+    responder(device).bend(goodbye=False)
+
+
+@fault(
+    name="mdns-later-conflict-ignored",
+    title="does not mind when another host tells other records of its names",
+    breaks=("MDNS-11",),
+    applies=announces,
+)
+def mdns_later_conflict_ignored(device: SimulatedDevice) -> None:
+    """Names are guarded at the start only."""
+    responder(device).bend(watches_for_conflicts=False)
+
+
+@fault(
+    name="mdns-same-records-disputed",
+    title="takes records that are the same as its own for a conflict",
+    breaks=("MDNS-11",),
+    seen_as="F-MDNS-13",
+    applies=announces,
+)
+def mdns_same_records_disputed(device: SimulatedDevice) -> None:
+    """A sleep proxy that answers for it makes it -2, -3, -4."""
+    responder(device).bend(conflicts_with_equals=True)
+
+
+@fault(
+    name="mdns-old-names-kept",
+    title="answers to its old names after it had to take others",
+    breaks=("PROFILE-41",),
+    applies=announces,
+)
+def mdns_old_names_kept(device: SimulatedDevice) -> None:
+    """The table of names only ever grows."""
+    responder(device).bend(keeps_old_names=True)

@@ -1,0 +1,324 @@
+"""Faults of the multicast DNS responder: how it answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.simulate.faults import fault
+from harness.simulate.faults.mdns._rewriting import (
+    OPCODE,
+    RCODE,
+    announces,
+    declared_txt,
+    flags_of,
+    named_beyond_ascii,
+    offers_services,
+    only_responses,
+    points_to_itself,
+    responder,
+    with_flags,
+)
+from harness.simulate.mdns.codec import (
+    AUTHORITATIVE,
+    RESPONSE,
+    Question,
+    read,
+    responses,
+)
+
+if TYPE_CHECKING:
+    from harness.simulate.device import SimulatedDevice
+
+
+@fault(
+    name="mdns-not-authoritative",
+    title="answers without the AA bit, as a caching DNS server does",
+    breaks=("MDNS-26",),
+    applies=announces,
+)
+def mdns_not_authoritative(device: SimulatedDevice) -> None:
+    """A unicast DNS encoder is reused."""
+    responder(device).outgoing.append(
+        only_responses(lambda packet: with_flags(packet, flags_of(packet) & ~AUTHORITATIVE))
+    )
+
+
+@fault(
+    name="mdns-question-repeated",
+    title="repeats the question in its multicast answers",
+    breaks=("MDNS-15",),
+    applies=announces,
+)
+def mdns_question_repeated(device: SimulatedDevice) -> None:
+    """As every answer of unicast DNS does."""
+
+    def repeat(data: bytes) -> bytes:
+        packet = read(data)
+        if packet is None or packet.questions or not packet.answers:
+            return data
+        asked = Question(packet.answers[0].name, packet.answers[0].type)
+        return responses(packet.answers, packet.additionals, id=packet.id, questions=[asked])[0]
+
+    responder(device).outgoing.append(only_responses(repeat))
+
+
+@fault(
+    name="mdns-first-question-only",
+    title="answers only the first question of a query",
+    breaks=("MDNS-19",),
+    seen_as="F-MDNS-18",
+    applies=announces,
+)
+def mdns_first_question_only(device: SimulatedDevice) -> None:
+    """A querier that asks for all it needs at once gets a part of it."""
+    responder(device).bend(question_limit=1)
+
+
+@fault(
+    name="mdns-no-negative-answers",
+    title="is silent when asked for a type that its name does not have",
+    breaks=("MDNS-16",),
+    seen_as="F-MDNS-06",
+    applies=announces,
+)
+def mdns_no_negative_answers(device: SimulatedDevice) -> None:
+    """Who asks for its IPv6 address waits."""
+    responder(device).bend(negative_answers=False)
+
+
+@fault(
+    name="mdns-no-address-yet",
+    title="announces the address 0.0.0.0",
+    breaks=("MDNS-17",),
+    seen_as="F-MDNS-04",
+    applies=announces,
+)
+def mdns_no_address_yet(device: SimulatedDevice) -> None:
+    """The records were made before DHCP had an address."""
+    responder(device).bend(address="0.0.0.0")
+
+
+@fault(
+    name="mdns-stale-address",
+    title="announces the address that it gave itself before DHCP",
+    breaks=("MDNS-17",),
+    seen_as="F-MDNS-05",
+    applies=announces,
+)
+def mdns_stale_address(device: SimulatedDevice) -> None:
+    """Link-local, and never corrected."""
+    responder(device).bend(address="169.254.17.4")
+
+
+@fault(
+    name="mdns-case-sensitive",
+    title="compares names byte by byte",
+    breaks=("MDNS-29",),
+    applies=announces,
+)
+def mdns_case_sensitive(device: SimulatedDevice) -> None:
+    """Who types the name in capitals does not find it."""
+    responder(device).bend(ignores_case=False)
+
+
+@fault(
+    name="mdns-known-answers-ignored",
+    title="tells everybody what he says he knows",
+    breaks=("MDNS-20",),
+    seen_as="F-MDNS-16",
+    applies=offers_services,
+)
+def mdns_known_answers_ignored(device: SimulatedDevice) -> None:
+    """The answer section of queries is not read."""
+    responder(device).bend(obeys_known_answers=False)
+
+
+@fault(
+    name="mdns-expiring-answers-honoured",
+    title="is silent even when what the asker knows is about to expire",
+    breaks=("MDNS-20",),
+    seen_as="F-MDNS-17",
+    applies=offers_services,
+)
+def mdns_expiring_answers_honoured(device: SimulatedDevice) -> None:
+    """It vanishes from caches, and nobody knows why."""
+    responder(device).bend(renews_half_expired=False)
+
+
+@fault(
+    name="mdns-shared-not-delayed",
+    title="answers browsers at once, together with all others",
+    breaks=("MDNS-18",),
+    seen_as="F-MDNS-23",
+    applies=offers_services,
+)
+def mdns_shared_not_delayed(device: SimulatedDevice) -> None:
+    """A hundred devices, one millisecond."""
+    responder(device).bend(shared_delay=(0.0, 0.0))
+
+
+@fault(
+    name="mdns-unique-delayed",
+    title="lets those wait who ask for what only it can tell",
+    breaks=("MDNS-18",),
+    seen_as="F-MDNS-23",
+    applies=offers_services,
+)
+def mdns_unique_delayed(device: SimulatedDevice) -> None:
+    """One delay for everything."""
+    responder(device).bend(unique_delay=0.25)
+
+
+@fault(
+    name="mdns-repeats-within-second",
+    title="multicasts the same records for every query, however quickly they come",
+    breaks=("MDNS-23",),
+    seen_as="F-MDNS-11",
+    applies=announces,
+)
+def mdns_repeats_within_second(device: SimulatedDevice) -> None:
+    """Nobody looks when it was told last."""
+    responder(device).bend(repeat_spacing=0.0)
+
+
+@fault(
+    name="mdns-never-by-unicast",
+    title="multicasts what was asked for by unicast",
+    breaks=("MDNS-24",),
+    applies=announces,
+)
+def mdns_never_by_unicast(device: SimulatedDevice) -> None:
+    """The QU bit is masked away."""
+    responder(device).bend(unicast_when_asked=False)
+
+
+@fault(
+    name="mdns-legacy-as-multicast",
+    title="answers plain DNS clients as if they knew multicast DNS",
+    breaks=("MDNS-25",),
+    seen_as="F-MDNS-09",
+    applies=announces,
+)
+def mdns_legacy_as_multicast(device: SimulatedDevice) -> None:
+    """They wait for an answer that never comes to their port."""
+    responder(device).bend(legacy_answers=False)
+
+
+@fault(
+    name="mdns-flush-on-shared",
+    title="sets the cache-flush bit on records that others share",
+    breaks=("MDNS-08",),
+    seen_as="F-MDNS-08",
+    applies=offers_services,
+)
+def mdns_flush_on_shared(device: SimulatedDevice) -> None:
+    """Each device of its kind throws all others out of everybody's cache."""
+    responder(device).bend(cache_flush_on_shared=True)
+
+
+@fault(
+    name="mdns-flush-missing",
+    title="never sets the cache-flush bit",
+    breaks=("MDNS-08",),
+    applies=announces,
+)
+def mdns_flush_missing(device: SimulatedDevice) -> None:
+    """Old addresses stay in caches beside the new one."""
+    responder(device).bend(cache_flush_on_unique=False)
+
+
+@fault(
+    name="mdns-short-lived",
+    title="gives its address a lifetime of ten seconds",
+    breaks=("MDNS-31",),
+    applies=announces,
+)
+def mdns_short_lived(device: SimulatedDevice) -> None:
+    """Everybody asks for it again and again."""
+    responder(device).bend(host_ttl=10)
+
+
+@fault(
+    name="mdns-byte-order-mark",
+    title="puts a byte order mark in front of its name",
+    breaks=("MDNS-30",),
+    seen_as="F-MDNS-25",
+    applies=offers_services,
+)
+def mdns_byte_order_mark(device: SimulatedDevice) -> None:
+    """As the text file had it in which the name is kept."""
+    responder(device).bend(label_bytes=lambda label: label.encode("utf-8-sig"))
+
+
+@fault(
+    name="mdns-name-in-latin-1",
+    title="writes its name in the character set of a web form",
+    breaks=("MDNS-30",),
+    seen_as="F-MDNS-25",
+    applies=named_beyond_ascii,
+)
+def mdns_name_in_latin_1(device: SimulatedDevice) -> None:
+    """Every umlaut is a byte that is no UTF-8."""
+    responder(device).bend(label_bytes=lambda label: label.encode("latin-1", "replace"))
+
+
+@fault(
+    name="mdns-one-large-packet",
+    title="puts all its records into one packet, however large",
+    breaks=("MDNS-34",),
+    applies=offers_services,
+)
+def mdns_one_large_packet(device: SimulatedDevice) -> None:
+    """With a TXT record that holds half of its configuration."""
+    texts = tuple(f"s{number}=".encode() + 200 * b"-" for number in range(8))
+    responder(device).bend(largest_packet=9000, txt=(*declared_txt(device.profile), *texts))
+
+
+@fault(
+    name="mdns-header-unread",
+    title="takes every packet for a query, whatever its opcode",
+    breaks=("MDNS-27",),
+    applies=announces,
+)
+def mdns_header_unread(device: SimulatedDevice) -> None:
+    """Only the QR bit is looked at."""
+    responder(device).incoming.append(
+        lambda packet: [with_flags(packet, flags_of(packet) & ~(OPCODE | RCODE))]
+    )
+
+
+@fault(
+    name="mdns-parser-hangs",
+    title="hangs in a name that points to itself",
+    breaks=("MDNS-32",),
+    applies=announces,
+)
+def mdns_parser_hangs(device: SimulatedDevice) -> None:
+    """The task of the responder spins for ever; everything else goes on."""
+    front = responder(device)
+    hangs = False
+
+    def hang(packet: bytes) -> list[bytes]:
+        nonlocal hangs
+        hangs = hangs or points_to_itself(packet)
+        return [] if hangs else [packet]
+
+    def restart(packet: bytes) -> list[bytes]:
+        nonlocal hangs
+        if not flags_of(packet) & RESPONSE:  # it probes: it has just been started
+            hangs = False
+        return [] if hangs else [packet]
+
+    front.incoming.append(hang)
+    front.outgoing.append(restart)
+
+
+@fault(
+    name="mdns-compression-unknown",
+    title="drops queries in which a name is compressed",
+    breaks=("MDNS-32",),
+    applies=announces,
+)
+def mdns_compression_unknown(device: SimulatedDevice) -> None:
+    """Its parser knows labels only."""
+    responder(device).incoming.append(lambda packet: [] if b"\xc0" in packet[12:] else [packet])

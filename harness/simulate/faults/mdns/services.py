@@ -1,0 +1,187 @@
+"""Faults in what the device says about its services (RFC 6763)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.simulate.faults import fault
+from harness.simulate.faults.mdns._rewriting import (
+    declared_txt,
+    named_with_dot,
+    offers_services,
+    offers_subtypes,
+    responder,
+)
+
+if TYPE_CHECKING:
+    from harness.simulate.device import SimulatedDevice
+
+
+@fault(
+    name="dnssd-txt-stale",
+    title="tells another firmware version in its TXT record than it runs",
+    breaks=("PROFILE-40",),
+    seen_as="F-DNSSD-08",
+    applies=lambda profile: offers_services(profile) and any(declared_txt(profile)),
+)
+def dnssd_txt_stale(device: SimulatedDevice) -> None:
+    """Nobody changed the record with the update."""
+    first, *rest = declared_txt(device.profile)
+    key = first.partition(b"=")[0]
+    responder(device).bend(txt=(*rest, key + b"=0.9.0"))
+
+
+@fault(
+    name="dnssd-pointer-to-old-name",
+    title="points to a name under which there is no service",
+    breaks=("DNSSD-01",),
+    seen_as="F-DNSSD-09",
+    applies=offers_services,
+)
+def dnssd_pointer_to_old_name(device: SimulatedDevice) -> None:
+    """It was renamed in one of three places."""
+    responder(device).bend(pointer_name="ESP_0042")
+
+
+@fault(
+    name="dnssd-wrong-port",
+    title="advertises a port at which nothing listens",
+    breaks=("DNSSD-07",),
+    seen_as="F-DNSSD-04",
+    applies=offers_services,
+)
+def dnssd_wrong_port(device: SimulatedDevice) -> None:
+    """The service was moved, its record was not."""
+    responder(device).bend(srv_port_offset=1)
+
+
+@fault(
+    name="dnssd-enumerates-instances",
+    title="lists instance names where service types are asked for",
+    breaks=("DNSSD-09",),
+    seen_as="F-DNSSD-05",
+    applies=offers_services,
+)
+def dnssd_enumerates_instances(device: SimulatedDevice) -> None:
+    """The meta-query is taken for browsing."""
+    responder(device).bend(enumerates_instances=True)
+
+
+@fault(
+    name="dnssd-not-enumerated",
+    title="does not answer the query for service types",
+    breaks=("DNSSD-09",),
+    seen_as="F-DNSSD-05",
+    applies=offers_services,
+)
+def dnssd_not_enumerated(device: SimulatedDevice) -> None:
+    """Only who knows its type finds it."""
+    responder(device).bend(enumerates=False)
+
+
+@fault(
+    name="dnssd-subtypes-missing",
+    title="is not found under the subtypes that it declares",
+    breaks=("DNSSD-10",),
+    seen_as="F-DNSSD-10",
+    applies=offers_subtypes,
+)
+def dnssd_subtypes_missing(device: SimulatedDevice) -> None:
+    """They are in the data sheet only."""
+    responder(device).bend(subtypes=False)
+
+
+@fault(
+    name="dnssd-no-additional-records",
+    title="answers each question with the one record that was asked for",
+    breaks=("DNSSD-11",),
+    applies=offers_services,
+)
+def dnssd_no_additional_records(device: SimulatedDevice) -> None:
+    """Finding it takes three round trips."""
+    responder(device).bend(additional_records=False)
+
+
+@fault(
+    name="dnssd-txt-empty",
+    title="sends a TXT record without any bytes in place of an empty string",
+    breaks=("DNSSD-02",),
+    applies=offers_services,
+)
+def dnssd_txt_empty(device: SimulatedDevice) -> None:
+    """Nothing to say is still one string of no bytes."""
+    responder(device).bend(txt=())
+
+
+@fault(
+    name="dnssd-txt-without-key",
+    title="has a TXT string that begins with the equals sign",
+    breaks=("DNSSD-02",),
+    applies=offers_services,
+)
+def dnssd_txt_without_key(device: SimulatedDevice) -> None:
+    """The key was empty in the configuration."""
+    responder(device).bend(txt=(*declared_txt(device.profile), b"=1"))
+
+
+@fault(
+    name="dnssd-txt-long-keys",
+    title="spells out its TXT keys",
+    breaks=("DNSSD-03", "PROFILE-40"),
+    applies=offers_services,
+)
+def dnssd_txt_long_keys(device: SimulatedDevice) -> None:
+    """Every byte of them is multicast again and again."""
+    responder(device).bend(txt=(*declared_txt(device.profile), b"configurationurl=/setup"))
+
+
+@fault(
+    name="dnssd-port-in-txt",
+    title="repeats the port in the TXT record",
+    breaks=("DNSSD-04", "PROFILE-40"),
+    applies=offers_services,
+)
+def dnssd_port_in_txt(device: SimulatedDevice) -> None:
+    """Which of both counts, when they differ one day?"""
+    front, profile = responder(device), device.profile
+    assert profile.bindings.mdns is not None
+    port = profile.bindings.mdns.services[0].port
+    front.bend(txt=(*declared_txt(profile), f"port={port}".encode()))
+
+
+@fault(
+    name="dnssd-illegal-type",
+    title="announces a service type that is too long and has underscores inside",
+    breaks=("DNSSD-05", "PROFILE-40"),
+    seen_as="F-DNSSD-07",
+    applies=offers_services,
+)
+def dnssd_illegal_type(device: SimulatedDevice) -> None:
+    """A name of its own making."""
+    mdns = device.profile.bindings.mdns
+    assert mdns is not None
+    protocol = mdns.services[0].type.rpartition(".")[2]
+    responder(device).bend(service_type=f"_my_smart_appliance_v2.{protocol}")
+
+
+@fault(
+    name="dnssd-dot-splits-name",
+    title="takes a dot in its name for the end of a label",
+    breaks=("DNSSD-06", "PROFILE-40"),
+    seen_as="F-DNSSD-06",
+    applies=named_with_dot,
+)
+def dnssd_dot_splits_name(device: SimulatedDevice) -> None:
+    """Names are put together as text and split at every dot."""
+    responder(device).bend(splits_dots=True)
+
+
+@fault(
+    name="dnssd-weight",
+    title="has a weight in its SRV record, as if there were several servers",
+    breaks=("DNSSD-08",),
+    applies=offers_services,
+)
+def dnssd_weight(device: SimulatedDevice) -> None:
+    """Copied from an example of unicast DNS."""
+    responder(device).bend(srv_weight=10)

@@ -1,0 +1,167 @@
+"""Faults in being there: keep-alive, coming back after a loss, and leaving."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.model.profile import Profile
+from harness.simulate.faults import fault
+from harness.simulate.faults.mqtt._rewriting import (
+    binding,
+    front,
+    speaks_mqtt,
+    takes_commands,
+)
+
+if TYPE_CHECKING:
+    from harness.simulate.device import SimulatedDevice
+
+
+stays_connected = binding(lambda mqtt: mqtt.sleep is None and mqtt.keep_alive)
+
+
+def has_to_ping(profile: Profile) -> bool:
+    """A device that stays connected, and does not report so often by itself that it need not ping."""
+    heartbeat, mqtt = profile.behaviour.heartbeat, profile.bindings.mqtt
+    return stays_connected(profile) and (heartbeat is None or mqtt is None or heartbeat > mqtt.keep_alive)
+
+
+def shows_untold_states(profile: Profile) -> bool:
+    """A device with retained states that no heartbeat tells in the time that it has for coming back."""
+    behaviour = profile.behaviour
+    retains = binding(lambda mqtt: any(bound.retain for bound in mqtt.properties.values()))
+    # The first beat may come after half a period.
+    return retains(profile) and (
+        behaviour.heartbeat is None or behaviour.heartbeat / 2 >= behaviour.reconnect
+    )
+
+
+@fault(
+    name="pings-late",
+    title="pings later than its keep-alive asks for",
+    breaks=("MQTT-DEV-018",),
+    seen_as="F-MQTT-11",
+    applies=has_to_ping,
+)
+def pings_late(device: SimulatedDevice) -> None:
+    """The timer has some slack, on the wrong side."""
+    front(device).bend(ping_slowness=1.3)
+
+
+@fault(
+    name="pings-missing",
+    title="never pings",
+    breaks=("MQTT-DEV-018",),
+    seen_as="F-MQTT-11",
+    applies=has_to_ping,
+)
+def pings_missing(device: SimulatedDevice) -> None:
+    """Nobody calls the client library's loop while there is nothing to send."""
+    front(device).bend(pings=False)
+
+
+@fault(
+    name="half-open-not-noticed",
+    title="does not notice that its pings are not answered",
+    breaks=("MQTT-DEV-019",),
+    seen_as="F-MQTT-13",
+    applies=stays_connected,
+)
+def half_open_not_noticed(device: SimulatedDevice) -> None:
+    """It believes for hours that it is online."""
+    front(device).bend(notices_half_open=False)
+
+
+@fault(
+    name="subscribes-once",
+    title="does not subscribe again after a loss",
+    breaks=("MQTT-DEV-030", "MQTT-DEV-031"),
+    applies=binding(takes_commands),
+)
+def subscribes_once(device: SimulatedDevice) -> None:
+    """It reports on and on, and is deaf."""
+    front(device).bend(subscribes_again=False)
+
+
+@fault(
+    name="states-told-once",
+    title="publishes its states only at the first connection",
+    breaks=("DEV-16", "PROFILE-05"),
+    seen_as="F-MQTT-25",
+    applies=shows_untold_states,
+)
+def states_told_once(device: SimulatedDevice) -> None:
+    """After a restart of the broker everybody waits for the next change."""
+    front(device).bend(publishes_state_again=False)
+
+
+@fault(
+    name="birth-not-retained",
+    title="its will is retained, its online message is not",
+    breaks=("DEV-18",),
+    seen_as="F-MQTT-03",
+    applies=binding(lambda mqtt: mqtt.availability and mqtt.availability.retain),
+)
+def birth_not_retained(device: SimulatedDevice) -> None:
+    """Late subscribers see it offline although it lives."""
+    front(device).bend(birth_retain=False)
+
+
+@fault(
+    name="birth-told-once",
+    title="says that it is online only at its first connection",
+    breaks=("DEV-18", "PROFILE-05"),
+    seen_as="F-HOMIE-02",
+    applies=binding(lambda mqtt: mqtt.availability),
+)
+def birth_told_once(device: SimulatedDevice) -> None:
+    """After a loss the will stays the last word."""
+    front(device).bend(birth_again=False)
+
+
+@fault(
+    name="never-reconnects",
+    title="does not come back after it has lost the broker",
+    breaks=("PROFILE-06",),
+    seen_as="F-MQTT-10",
+    applies=stays_connected,
+)
+def never_reconnects(device: SimulatedDevice) -> None:
+    """Only switching it off and on helps."""
+    front(device).bend(reconnects=0)
+
+
+@fault(
+    name="backoff-missing",
+    title="tries to come back at a constant rate for ever",
+    breaks=("MQTT-DEV-022", "MQTT-DEV-023"),
+    seen_as="F-MQTT-10",
+    applies=speaks_mqtt,
+)
+def backoff_missing(device: SimulatedDevice) -> None:
+    """All devices of a house knock at the broker every second, and keep it from coming up."""
+    front(device).bend(backs_off=False)
+
+
+@fault(
+    name="short-sessions-forgotten",
+    title="hammers a broker that ends each of its sessions at once",
+    breaks=("MQTT-DEV-023",),
+    seen_as="F-MQTT-10",
+    applies=speaks_mqtt,
+)
+def short_sessions_forgotten(device: SimulatedDevice) -> None:
+    """Every CONNACK counts as success and sets the pause back."""
+    front(device).bend(minds_short_sessions=False)
+
+
+@fault(
+    name="gives-up-reconnecting",
+    title="gives up for ever after two attempts that failed",
+    breaks=("MQTT-DEV-022", "MQTT-DEV-023"),
+    seen_as="F-MQTT-10",
+    applies=speaks_mqtt,
+)
+def gives_up_reconnecting(device: SimulatedDevice) -> None:
+    """An outage of some seconds is enough."""
+    front(device).bend(reconnects=2)

@@ -1,0 +1,1 @@
+"""Faults of the board and its serial line."""

@@ -1,0 +1,268 @@
+"""Faults of the board behind the network: two controllers that disagree, memory, clock, and starts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from harness.model.base import Value
+from harness.model.bindings.serial import CrashKind, SerialCommand
+from harness.model.profile import Profile
+from harness.model.schema import same_value
+from harness.simulate.faults import fault
+from harness.simulate.faults.device._bending import (
+    Mask,
+    any_property,
+    number,
+    writable,
+)
+from harness.simulate.firmware.core import (
+    Change,
+    Origin,
+)
+from harness.simulate.firmware.deviations import Memory
+from harness.simulate.firmware.values import (
+    canonical,
+    nearest_legal,
+)
+
+if TYPE_CHECKING:
+    from harness.simulate.device import SimulatedDevice
+
+LEAKED = 4096  # bytes, each time that the memory is asked for
+BUILD_TIME = 1_700_000_000.0  # seconds since 1970
+
+
+def tells(command: SerialCommand) -> Callable[[Profile], bool]:
+    """A profile whose board can be told that."""
+    return lambda profile: profile.bindings.serial is not None and command in profile.bindings.serial.commands
+
+
+def has_both_sides(profile: Profile) -> bool:
+    """A profile whose settings are seen on the network and on the board."""
+    return tells(SerialCommand.READ_STATE)(profile) and any_property(writable)(profile)
+
+
+def tells_ready_and_boots(profile: Profile) -> bool:
+    """A profile whose board says that it starts, and that it is ready."""
+    serial = profile.bindings.serial
+    return serial is not None and bool(serial.patterns.boot) and bool(serial.patterns.ready)
+
+
+@fault(
+    name="command-stops-at-module",
+    title="the network module confirms commands that never reach the main board",
+    breaks=("SERIAL-02", "SERIAL-04"),
+    applies=has_both_sides,
+)
+def command_stops_at_module(device: SimulatedDevice) -> None:
+    """The board goes on as it was; what is done at the board itself, it knows."""
+    shown: dict[str, Value] = {}
+    core = device.core
+    last = {name: core.read(name) for name in core.profile.properties}
+    earlier = core.habits.report
+
+    def report(change: Change, origin: Origin, tell: Callable[[Change], None]) -> None:
+        if origin is Origin.COMMAND:
+            shown.setdefault(change.name, last[change.name])
+        else:
+            shown.pop(change.name, None)
+        last[change.name] = change.value
+        earlier(change, origin, tell)
+
+    core.bend(report=report)
+    device.board.bend(truth=lambda name, value: shown.get(name, value))
+
+
+@fault(
+    name="refused-at-module-only",
+    title="the network module refuses, and the main board has obeyed already",
+    breaks=("SERIAL-06",),
+    applies=has_both_sides,
+)
+def refused_at_module_only(device: SimulatedDevice) -> None:
+    """The frame is passed on before anybody looks at the value."""
+    shown: dict[str, Value] = {}
+    device.core.on_change(lambda change: shown.pop(change.name, None) and None)
+
+    def note(name: str, value: Value) -> None:
+        schema = device.profile.properties.get(name)
+        if schema is None or schema.type not in ("number", "integer"):
+            return
+        obeyed = nearest_legal(schema, value)
+        if schema.accepts(obeyed):
+            shown[name] = canonical(schema, obeyed)
+
+    device.core.bend(refuses=note)
+    device.board.bend(truth=lambda name, value: shown.get(name, value))
+
+
+@fault(
+    name="write-torn-by-power-cut",
+    title="a setting that was changed shortly before a loss of power is half old and half new",
+    breaks=("SERIAL-07",),
+    applies=lambda profile: has_both_sides(profile) and any_property(_has_third)(profile),
+)
+def write_torn_by_power_cut(device: SimulatedDevice) -> None:
+    """The record is written in place, and nothing says that it is whole."""
+    core = device.core
+    last = {name: core.read(name) for name in core.profile.properties}
+    former: dict[str, Value] = {}
+    earlier_report, earlier_boots = core.habits.report, core.habits.boots
+
+    def report(change: Change, origin: Origin, tell: Callable[[Change], None]) -> None:
+        if not same_value(last[change.name], change.value):
+            former[change.name] = last[change.name]
+        last[change.name] = change.value
+        earlier_report(change, origin, tell)
+
+    def tear(memory: Memory) -> Memory:
+        torn = {name: _third(device.profile, name, old, memory[name]) for name, old in former.items()}
+        former.clear()
+        return {**earlier_boots(memory), **torn}
+
+    core.bend(report=report, boots=tear)
+
+
+def _has_third(schema: object) -> bool:
+    from harness.model.affordance import Property
+
+    if not isinstance(schema, Property) or not schema.writable:
+        return False
+    return bool(schema.enum and len(schema.enum) > 2) or (
+        number(schema) and None not in (schema.minimum, schema.maximum)
+    )
+
+
+def _third(profile: Profile, name: str, old: Value, new: Value) -> Value:
+    """A legal value that is neither; the new one where there is none, or it is no setting."""
+    schema = profile.properties[name]
+    if not _has_third(schema):
+        return new
+    candidates = list(schema.enum or (schema.minimum, schema.maximum, schema.default))
+    others = [value for value in candidates if value is not None and not same_value(value, old)]
+    third = next((value for value in others if not same_value(value, new)), new)
+    return canonical(schema, third)
+
+
+@fault(
+    name="boots-slowly",
+    title="is on the network long after the declared boot time",
+    breaks=("SERIAL-09",),
+    applies=tells(SerialCommand.REBOOT),
+)
+def boots_slowly(device: SimulatedDevice) -> None:
+    """It waits for a time server before it opens anything."""
+    device.before_joining.append(partial(asyncio.sleep, 1.5 * device.profile.behaviour.boot))
+
+
+@fault(
+    name="crashes-when-asked",
+    title="panics when it is asked for its version",
+    breaks=("SERIAL-11", "SERIAL-12", "SERIAL-26"),
+    applies=tells(SerialCommand.FIRMWARE_VERSION),
+)
+def crashes_when_asked(device: SimulatedDevice) -> None:
+    """A text without an end is copied into a buffer that is too short for it."""
+
+    def obeys(command: SerialCommand) -> bool:
+        if command is SerialCommand.FIRMWARE_VERSION:
+            device.crash(CrashKind.PANIC)
+            return False
+        return True
+
+    device.board.bend(obeys=obeys)
+
+
+@fault(
+    name="starts-twice",
+    title="starts a second time by itself as soon as it is ready",
+    breaks=("SERIAL-10", "SERIAL-12"),
+    applies=tells_ready_and_boots,
+)
+def starts_twice(device: SimulatedDevice) -> None:
+    """The watchdog of the boot loader is never fed by the firmware, and bites once."""
+    console = device.console
+    bites, is_bitten = False, False
+
+    def started(on: bool) -> None:
+        nonlocal bites, is_bitten
+        if on:
+            is_bitten, bites = bites, False
+
+    def bite() -> None:
+        nonlocal bites
+        bites = not is_bitten
+        if bites:
+            device.restart()
+
+    if console is not None:
+        console.on_power.append(started)
+        console.on_ready.append(bite)
+
+
+@fault(
+    name="offline-changes-untold",
+    title="what changes at the board while the network is gone is never told",
+    breaks=("SERIAL-25",),
+    applies=tells(SerialCommand.NETWORK_OFF),
+)
+def offline_changes_untold(device: SimulatedDevice) -> None:
+    """Reports that cannot be sent are thrown away, and the copy in the network module stays."""
+    Mask(device.core, (Origin.LOCAL,), None, when=lambda: not device.board.networked)
+
+
+@fault(
+    name="keys-wait-for-network",
+    title="its keys are dead while its network is gone",
+    breaks=("SERIAL-24",),
+    applies=tells(SerialCommand.NETWORK_OFF),
+)
+def keys_wait_for_network(device: SimulatedDevice) -> None:
+    """The main loop stands in the call that connects."""
+    earlier = device.core.habits.hears_controls
+    device.core.bend(hears_controls=lambda: device.board.networked and earlier())
+
+
+@fault(
+    name="board-version-differs",
+    title="the main board runs another firmware than the network module says",
+    breaks=("SERIAL-26",),
+    applies=tells(SerialCommand.FIRMWARE_VERSION),
+)
+def board_version_differs(device: SimulatedDevice) -> None:
+    """The update reached one of the two."""
+    device.board.bend(firmware="0.9.0")
+
+
+@fault(
+    name="memory-leaks",
+    title="has less free memory with everything it does",
+    breaks=("SERIAL-27",),
+    applies=tells(SerialCommand.MEMORY),
+)
+def memory_leaks(device: SimulatedDevice) -> None:
+    """A buffer for each round is never given back."""
+    rounds = 0
+
+    def leak(free: int) -> int:
+        nonlocal rounds
+        rounds += 1
+        return max(free - rounds * LEAKED, 0)
+
+    device.board.bend(memory=leak)
+
+
+@fault(
+    name="clock-of-the-build",
+    title="its clock starts at the time at which the firmware was built, and nobody sets it",
+    breaks=("SERIAL-28",),
+    applies=lambda profile: (
+        tells(SerialCommand.READ_CLOCK)(profile) and tells(SerialCommand.SET_CLOCK)(profile)
+    ),
+)
+def clock_of_the_build(device: SimulatedDevice) -> None:
+    """Better than 1970, somebody thought."""
+    device.board.bend(clock_at_start=BUILD_TIME, sets_clock=False)

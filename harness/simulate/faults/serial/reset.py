@@ -1,0 +1,82 @@
+"""Faults of the factory reset: what stays behind, and what does not come back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.model.affordance import PowerUp
+from harness.model.bindings.serial import SerialCommand
+from harness.model.profile import Profile
+from harness.simulate.faults import fault
+
+if TYPE_CHECKING:
+    from harness.simulate.device import SimulatedDevice
+
+
+def can_be_reset(profile: Profile) -> bool:
+    """A profile whose board is reset over its serial line."""
+    serial = profile.bindings.serial
+    return serial is not None and SerialCommand.FACTORY_RESET in serial.commands
+
+
+def keeps_settings(profile: Profile) -> bool:
+    """… and tells settings there that a start alone does not put back to their defaults."""
+    serial = profile.bindings.serial
+    return can_be_reset(profile) and any(
+        schema.writable
+        and schema.default is not None
+        and schema.power_up is not PowerUp.DEFAULT
+        and serial is not None
+        and serial.can_read(name)
+        for name, schema in profile.properties.items()
+    )
+
+
+def can_be_joined(profile: Profile) -> bool:
+    """… and joined to its network there."""
+    serial = profile.bindings.serial
+    return can_be_reset(profile) and serial is not None and SerialCommand.PROVISION in serial.commands
+
+
+@fault(
+    name="reset-keeps-settings",
+    title="a factory reset leaves the settings of the user as they were",
+    breaks=("SERIAL-18",),
+    applies=keeps_settings,
+)
+def reset_keeps_settings(device: SimulatedDevice) -> None:
+    """They lie in a second partition, which was added later."""
+    device.core.bend(forgets=lambda memory, new: memory)
+
+
+@fault(
+    name="reset-keeps-credentials",
+    title="a factory reset leaves the credentials, and the device goes back to the old network",
+    breaks=("SERIAL-19", "SERIAL-20"),
+    applies=can_be_joined,
+)
+def reset_keeps_credentials(device: SimulatedDevice) -> None:
+    """They are the driver's, not the application's."""
+    device.board.bend(forgets_credentials=False)
+
+
+@fault(
+    name="reset-leaves-retained",
+    title="a factory reset leaves its retained messages at the broker",
+    breaks=("SERIAL-21",),
+    applies=lambda profile: can_be_joined(profile) and profile.bindings.mqtt is not None,
+)
+def reset_leaves_retained(device: SimulatedDevice) -> None:
+    """Nobody thought of the broker."""
+    device.board.bend(clears_broker=False)
+
+
+@fault(
+    name="reset-makes-a-brick",
+    title="cannot be joined to a network any more after a factory reset",
+    breaks=("SERIAL-23",),
+    applies=can_be_joined,
+)
+def reset_makes_a_brick(device: SimulatedDevice) -> None:
+    """Its identity was erased along with the settings."""
+    device.board.bend(obeys=lambda command: command is not SerialCommand.PROVISION)

@@ -1,0 +1,1 @@
+"""The simulated firmware: properties, actions, events and rules, without any transport."""

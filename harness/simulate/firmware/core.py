@@ -1,0 +1,392 @@
+"""The state of a simulated device: what it is, whatever transport asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from harness.model.affordance import PowerUp
+from harness.model.base import Value
+from harness.model.profile import Effect, InvalidValuePolicy, Profile
+from harness.model.schema import DataSchema, same_value
+from harness.simulate.firmware.deviations import (
+    LOST,
+    CoreHabits,
+)
+from harness.simulate.firmware.meter import (
+    EnergyMeter,
+    meter_of,
+)
+from harness.simulate.firmware.outcomes import (
+    Accepted,
+    Change,
+    Happening,
+    Origin,
+    Reason,
+    Refused,
+)
+from harness.simulate.firmware.rules import (
+    Kind,
+    Occurrence,
+    RuleEngine,
+)
+from harness.simulate.firmware.values import (
+    canonical,
+    default_value,
+    has_type,
+    is_measured,
+    nearest_legal,
+)
+
+__all__ = ["Accepted", "Change", "Core", "CoreHabits", "Happening", "Origin", "Reason", "Refused"]
+
+_NO_POWER = "the device has no power"
+
+RESET_PREFIX = "reset_"
+"""An action of this name and a counter's sets that counter to zero."""
+
+
+class Core:
+    """All properties of one device, and the only door to change them.
+
+    Commands, controls and rules work between :meth:`power_on` and :meth:`power_off`, on the running loop.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.habits = CoreHabits()
+        self.meter: EnergyMeter | None = meter_of(profile)
+        self.powered = False
+        self._after_reset: dict[str, Value] | None = None  # what a factory reset leaves
+        self._cut = False  # the power was away since the device is there
+        self._rules = RuleEngine(profile, happen=self._happened, wake=self._woken)
+        self._rules.ignored = lambda rule: self.habits.ignores(rule)
+        # What the surroundings and the memory hold while there is no power.
+        self._kept: dict[str, Value] = {
+            name: canonical(schema, default_value(schema)) for name, schema in profile.properties.items()
+        }
+        self._rules.wanted.update(self._kept)
+        self._rules.actual.update(self._kept)
+        self._change_listeners: list[Callable[[Change], None]] = []
+        self._event_listeners: list[Callable[[Happening], None]] = []
+        self._hidden: dict[str, Value] = {}  # reported in place of the clamped value
+        self._events: list[Happening] = []  # of the rules, not yet told
+        self._meter_timer: asyncio.TimerHandle | None = None
+
+    def bend(self, **habits: Any) -> None:
+        """Changes some of the habits."""
+        self.habits = replace(self.habits, **habits)
+
+    def on_change(self, listener: Callable[[Change], None]) -> None:
+        """Calls ``listener`` with every change of a property, and every confirmation."""
+        self._change_listeners.append(listener)
+
+    def on_event(self, listener: Callable[[Happening], None]) -> None:
+        """Calls ``listener`` with every event."""
+        self._event_listeners.append(listener)
+
+    # Power
+
+    def power_on(self) -> None:
+        """The device gets power: properties are as ``power_up`` says, rules are in force."""
+        if self.powered:
+            return
+        if self._cut:
+            self._kept = self.habits.boots(self._kept)
+        for name, schema in self.profile.properties.items():
+            if schema.power_up is PowerUp.DEFAULT:
+                self._kept[name] = canonical(schema, default_value(schema))
+        if self.meter is not None:
+            self.meter.set(self._kept[self.meter.name])
+        self.powered = True
+        self._rules.start(self._kept)
+        self._events.clear()
+        self._advance_meter()
+        self._run_meter()
+
+    def power_off(self) -> None:
+        """The device loses power: timers stop, nothing changes any more."""
+        if not self.powered:
+            return
+        if self.meter is not None:
+            self._advance_meter()
+            self.meter.pause()
+        self._kept = dict(self._rules.wanted)
+        if self._after_reset is not None:
+            self._kept, self._after_reset = self._after_reset, None
+        self._rules.stop()
+        if self._meter_timer is not None:
+            self._meter_timer.cancel()
+            self._meter_timer = None
+        self._hidden.clear()
+        self._cut = True
+        self.powered = False
+
+    def factory_reset(self) -> None:
+        """Everything that was set or counted is forgotten; what sensors see stays as it is.
+
+        The device starts with that when it gets power the next time, and goes on as it was until then.
+        """
+        present = self._rules.actual if self.powered else self._kept
+        new = {
+            name: present[name] if is_measured(schema) else canonical(schema, default_value(schema))
+            for name, schema in self.profile.properties.items()
+        }
+        if self.powered:
+            self._after_reset = self.habits.forgets(dict(self._rules.wanted), new)
+        else:
+            self._kept = self.habits.forgets(self._kept, new)
+
+    # Doors
+
+    def read(self, name: str) -> Value:
+        """The value that the device reports for a property. Raises KeyError."""
+        if name in self._hidden:
+            return self._hidden[name]
+        return self.habits.distort(name, self._rules.actual[name])
+
+    def truth(self, name: str) -> Value:
+        """What the property really is, whatever the device reports. Raises KeyError."""
+        return self._rules.actual[name]
+
+    def command(self, name: str, value: Value) -> Accepted | Refused:
+        """A command from the network to make property ``name`` be ``value``."""
+        refusal = self._refusal(name, value)
+        if refusal is not None:
+            self.habits.refuses(name, value)
+            return refusal
+        schema = self.profile.properties[name]
+        legal = canonical(schema, nearest_legal(schema, value) if self.habits.checks_range else value)
+        rule = self._rules.objection(name, legal)
+        if rule is not None:
+            return Refused(Reason.RULE, f"{name}: {rule.purpose}")
+        executed = self.habits.executes(name, legal)
+        if executed is LOST:
+            return Accepted(self.read(name))
+        before = self._reported()
+        self._hidden.pop(name, None)
+        if self.habits.hides_clamping and not same_value(legal, value):
+            self._hidden[name] = value
+        self._rules.wanted[name] = executed
+        self._settle(before, Origin.COMMAND, confirm=name)
+        return Accepted(self.read(name))
+
+    def invoke(self, action: str, input: Value = None) -> Accepted | Refused:
+        """Invokes an action from the network."""
+        declared = self.profile.actions.get(action)
+        if not self.powered:
+            return Refused(Reason.RULE, _NO_POWER)
+        if declared is None:
+            return Refused(Reason.UNKNOWN, f"there is no action {action}")
+        if declared.input is not None:
+            refusal = _misfit(action, declared.input, input)
+            if refusal is not None:
+                return refusal
+        if self.habits.performs_actions:
+            before = self._reported()
+            counter = self._perform(action)
+            self._settle(before, Origin.COMMAND, [Occurrence(Kind.ACTION, action, input)], confirm=counter)
+        return Accepted(default_value(declared.output) if declared.output is not None else None)
+
+    def set_locally(self, name: str, value: Value) -> Accepted | Refused:
+        """A person at the device, or at its console, makes property ``name`` be ``value``."""
+        refusal = self._refusal(name, value)
+        if refusal is not None:
+            return refusal
+        schema = self.profile.properties[name]
+        legal = canonical(schema, nearest_legal(schema, value))
+        rule = self._rules.objection(name, legal)
+        if rule is not None:
+            return Refused(Reason.RULE, f"{name}: {rule.purpose}")
+        before = self._reported()
+        self._hidden.pop(name, None)
+        self._rules.wanted[name] = legal
+        self._settle(before, Origin.LOCAL)
+        return Accepted(self.read(name))
+
+    def operate(self, control: str) -> None:
+        """A person operates a control at the device. Raises KeyError.
+
+        A control whose ``unless`` is true, such as a key of a locked panel, does nothing.
+        """
+        declared = self.profile.controls[control]
+        locked = declared.unless and all(condition.holds(self._rules.actual) for condition in declared.unless)
+        if locked or not self.habits.hears_controls():
+            return
+        before = self._reported()
+        for effect in declared.effects:
+            if effect.property_ is not None:
+                self._move(effect.property_, effect)
+        if not self.powered:
+            return
+        events = [
+            Happening(effect.event, self._event_data(effect)) for effect in declared.effects if effect.event
+        ]
+        for event in events:
+            self._tell_event(event)
+        self._settle(
+            before, Origin.LOCAL, [Occurrence(Kind.EVENT, event.name, event.data) for event in events]
+        )
+
+    def sense(self, name: str, value: Value) -> None:
+        """The surroundings change: the sensor behind the read-only property ``name`` sees ``value``.
+
+        A value that the sensor cannot express becomes the nearest that it can. Raises KeyError for an
+        unknown property, ValueError for a writable one or a value of another type.
+        """
+        schema = self.profile.properties[name]
+        if schema.writable:
+            raise ValueError(f"{name} is not a sensor: it is set by commands")
+        seen = canonical(schema, nearest_legal(schema, value)) if has_type(schema, value) else value
+        problems = schema.violations(seen)
+        if problems:
+            raise ValueError(f"{name} cannot sense this: {problems[0]}")
+        if not self.powered:
+            self._kept[name] = seen
+            return
+        before = self._reported()
+        if self.meter is not None and name == self.meter.name:
+            self._advance_meter()
+            self.meter.set(seen)
+        self._rules.wanted[name] = seen
+        self._settle(before, Origin.SENSOR)
+
+    # What follows
+
+    def _refusal(self, name: str, value: Value) -> Refused | None:
+        if not self.powered:
+            return Refused(Reason.RULE, _NO_POWER)
+        schema = self.profile.properties.get(name)
+        if schema is None:
+            return Refused(Reason.UNKNOWN, f"there is no property {name}")
+        if schema.read_only and self.habits.guards_read_only:
+            return Refused(Reason.READ_ONLY, f"{name} is read-only")
+        refusal = _misfit(name, schema, value)
+        if refusal is None or refusal.reason is Reason.WRONG_TYPE:
+            return refusal
+        if not self.habits.checks_range:
+            return None
+        clamps = self.habits.clamps
+        if clamps is None:
+            clamps = self.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP
+        return None if clamps and schema.accepts(nearest_legal(schema, value)) else refusal
+
+    def _perform(self, action: str) -> str | None:
+        """Carries out what the name of an action promises; returns the counter that it reset."""
+        name = action.removeprefix(RESET_PREFIX)
+        schema = self.profile.properties.get(name)
+        if name == action or schema is None or not schema.counter:
+            return None
+        self._rules.wanted[name] = canonical(schema, nearest_legal(schema, 0))
+        if self.meter is not None and name == self.meter.name:
+            self._advance_meter()
+            self.meter.set(0)
+        return name
+
+    def _move(self, name: str, effect: Effect) -> None:
+        schema = self.profile.properties[name]
+        if not self.powered and schema.writable:
+            return  # a button without power does nothing; a door still opens
+        present = self._rules.actual[name] if self.powered else self._kept[name]
+        value = _toggled(schema, present) if effect.toggle else effect.value
+        (self._rules.wanted if self.powered else self._kept)[name] = canonical(schema, value)
+
+    def _event_data(self, effect: Effect) -> Value:
+        event = self.profile.events.get(effect.event or "")
+        if effect.data is None and event is not None and event.data is not None:
+            return default_value(event.data)
+        return effect.data
+
+    def _settle(
+        self,
+        before: dict[str, Value],
+        origin: Origin,
+        occurrences: Iterable[Occurrence] = (),
+        *,
+        confirm: str | None = None,
+    ) -> None:
+        """Lets rules and meter act on what changed, then tells the listeners what came of it."""
+        self._advance_meter()
+        self._rules.settle(occurrences)
+        self._run_meter()
+        changes = [
+            Change(name, value)
+            for name, value in self._reported().items()
+            if not same_value(value, before[name])
+        ]
+        if confirm is not None and all(change.name != confirm for change in changes):
+            changes.insert(0, Change(confirm, self.read(confirm), changed=False))
+        for change in changes:
+            self.habits.report(change, origin, self.tell)
+        events, self._events = self._events, []
+        for event in events:
+            self._tell_event(event)
+
+    def _reported(self) -> dict[str, Value]:
+        return {name: self.read(name) for name in self.profile.properties}
+
+    def tell(self, change: Change) -> None:
+        """Tells the listeners, as long as there is power."""
+        if self.powered:
+            for listener in self._change_listeners:
+                listener(change)
+
+    def _tell_event(self, event: Happening) -> None:
+        for _ in range(self.habits.event_copies):
+            for listener in self._event_listeners:
+                listener(event)
+
+    # Called by the rules
+
+    def _happened(self, occurrence: Occurrence) -> None:
+        if occurrence.kind is Kind.EVENT:
+            self._events.append(Happening(occurrence.name, occurrence.data))
+        else:
+            self._perform(occurrence.name)
+
+    def _woken(self, act: Callable[[], None]) -> None:
+        before = self._reported()
+        act()
+        self._settle(before, Origin.DEVICE)
+
+    # The meter
+
+    def _advance_meter(self) -> None:
+        """Brings the counter up to the present, at the power of the time since the last call."""
+        meter = self.meter
+        if meter is not None and self.powered:
+            meter.advance(asyncio.get_running_loop().time())
+            schema = self.profile.properties[meter.name]
+            self._rules.wanted[meter.name] = canonical(schema, nearest_legal(schema, meter.reading))
+
+    def _run_meter(self) -> None:
+        """Counts on at the present power, and wakes when the register moves."""
+        meter = self.meter
+        if meter is None:
+            return
+        loop = asyncio.get_running_loop()
+        meter.load(self._rules.actual[meter.source])
+        if self._meter_timer is not None:
+            self._meter_timer.cancel()
+        pause = meter.next_update()
+        self._meter_timer = loop.call_later(pause, self._meter_moved) if pause is not None else None
+
+    def _meter_moved(self) -> None:
+        self._settle(self._reported(), Origin.DEVICE)
+
+
+def _misfit(name: str, schema: DataSchema, value: Value) -> Refused | None:
+    if not has_type(schema, value):
+        return Refused(Reason.WRONG_TYPE, f"{name}: {schema.violations(value)[0]}")
+    problems = schema.violations(value)
+    return Refused(Reason.OUT_OF_RANGE, f"{name}: {problems[0]}") if problems else None
+
+
+def _toggled(schema: DataSchema, value: Value) -> Value:
+    """The other value of a boolean, the next one of an enumeration."""
+    if isinstance(value, bool):
+        return not value
+    members = list(schema.enum or (value,))
+    return members[(members.index(value) + 1) % len(members)] if value in members else members[0]

@@ -1,0 +1,136 @@
+"""The simulated device as a multicast DNS responder that offers services (RFC 6762, RFC 6763)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from dns.name import Name
+
+from harness.model.bindings.mdns import (
+    MdnsBinding,
+    MdnsService,
+)
+from harness.model.profile import Profile
+from harness.simulate.mdns.answering import (
+    Answerer,
+    Outbox,
+)
+from harness.simulate.mdns.codec import read
+from harness.simulate.mdns.deviations import MdnsHabits
+from harness.simulate.mdns.probing import Claimer
+from harness.simulate.mdns.records import RecordSet
+from harness.simulate.mdns.sockets import (
+    MdnsLink,
+    PacketFilter,
+    Received,
+)
+
+__all__ = ["MdnsFront", "MdnsHabits"]
+
+
+class MdnsFront:
+    """Announces one device on the link of ``host``, an IPv4 address that should be its own.
+
+    ``port_of`` tells the port that a service is really served on.
+    """
+
+    def __init__(
+        self, profile: Profile, *, host: str, port_of: Callable[[MdnsService], int], random: Random
+    ) -> None:
+        self.habits = MdnsHabits()
+        # Each turns one packet into those that really travel; for faults on the wire.
+        self.outgoing: list[PacketFilter] = []
+        self.incoming: list[PacketFilter] = []
+        # The addresses that it hears, as if nobody else were on the link; None: everybody.
+        self.neighbours: Collection[str] | None = None
+        self._binding = profile.bindings.mdns or MdnsBinding(host=profile.profile)
+        self._host = host
+        self._port_of = port_of
+        self._random = random
+        self._link: MdnsLink | None = None
+        self._outbox: Outbox
+        self._claimer: Claimer
+        self._answerer: Answerer
+        # Kept over restarts: a device that had to take another name comes back with it (RFC 6762, 9).
+        self._host_label = self._binding.host
+        self._instances = tuple(service.instance for service in self._binding.services)
+
+    def bend(self, **habits: Any) -> None:
+        """Changes some of the habits."""
+        self.habits = replace(self.habits, **habits)
+
+    @property
+    def host_name(self) -> str:
+        """The host name that it has now, such as ``plug-2.local.``; conflicts change it."""
+        return f"{self._host_label}.local."
+
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """The instance names of its services now, in the order of the profile."""
+        return self._instances
+
+    async def start(self) -> None:
+        """Claims its names; returns when it has announced them for the first time."""
+        self._link = MdnsLink(self._host, self._arrived, self.incoming, self.outgoing)
+        self._link.hears_itself = self.habits.conflicts_with_itself
+        self._link.neighbours = self.neighbours
+        records = self._record_set()
+        self._outbox = Outbox(self._link, self._habits, self._records)
+        self._claimer = Claimer(self._link, self._outbox, self._habits, records, self._renamed, self._random)
+        self._answerer = Answerer(self._link, self._outbox, self._habits, self._records, self._random)
+        await self._link.open()
+        self._claimer.start()
+        await self._claimer.wait_announced()
+
+    async def stop(self) -> None:
+        """Says goodbye, if the profile promises that, and leaves the link."""
+        if self._link is not None and self._binding.goodbye and self.habits.goodbye:
+            self._claimer.goodbye()
+        await self.kill()
+
+    async def kill(self) -> None:
+        """Is gone without a word."""
+        if self._link is None:
+            return
+        self._claimer.stop()
+        self._answerer.clear()
+        self._outbox.clear()
+        link, self._link = self._link, None
+        await link.close()
+
+    def _habits(self) -> MdnsHabits:
+        return self.habits
+
+    def _records(self) -> RecordSet:
+        return self._claimer.records
+
+    def _record_set(self) -> RecordSet:
+        return RecordSet(
+            self._binding,
+            self.habits,
+            address=self._host,
+            port_of=self._port_of,
+            host=self.habits.host or self._host_label,
+            instances=self._instances,
+        )
+
+    def _renamed(self, records: RecordSet, lost: set[Name]) -> RecordSet:
+        self._host_label, self._instances = records.renamed(lost)
+        renewed = self._record_set()
+        if self.habits.keeps_old_names:
+            renewed.keep(records)
+        return renewed
+
+    def _arrived(self, received: Received) -> None:
+        packet = read(received.data) if self._claimer.records.concerns(received.data) else None
+        if packet is None:
+            return
+        if packet.is_response:
+            self._claimer.take_response(packet)
+        elif self._claimer.established:
+            self._answerer.take(packet, received)
+        elif packet.authorities:
+            self._claimer.take_probe(packet)

@@ -1,0 +1,470 @@
+"""The simulated device as an MQTT client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from harness.links.mqtt.paho_client import (
+    Connected,
+    ConnectError,
+    Message,
+    MqttError,
+    PahoClient,
+    Will,
+)
+from harness.links.mqtt.tap.tap import Tap
+from harness.model.bindings.mqtt import MqttBinding
+from harness.model.profile import Profile, RetainedCommandPolicy
+from harness.simulate.firmware.core import (
+    Change,
+    Core,
+    Happening,
+    Reason,
+    Refused,
+)
+from harness.simulate.firmware.payloads import PayloadError
+from harness.simulate.firmware.values import default_value
+from harness.simulate.mqtt.commands import (
+    CommandReader,
+    Invocation,
+    RecentMessages,
+    Write,
+)
+from harness.simulate.mqtt.deviations import (
+    MqttHabits,
+    PacketFilter,
+)
+from harness.simulate.mqtt.heartbeat import Heartbeat
+from harness.simulate.mqtt.interceptor import (
+    announcing_keep_alive,
+    bent_wire,
+)
+from harness.simulate.mqtt.reports import (
+    Report,
+    Reports,
+)
+from harness.simulate.mqtt.traffic import Traffic
+
+ANSWER_WAIT = 4.0
+"""Seconds that the broker has for its CONNACK, and its SUBACK, before the device gives the attempt up."""
+
+FAREWELL_WAIT = 1.0
+"""Seconds that the broker has for acknowledging the last words."""
+
+REFUSED = 0x80
+"""SUBACK codes from here on are refusals."""
+
+
+class MqttFront:
+    """Keeps one device on its broker: connects, reports, obeys, and comes back when the broker was away.
+
+    ``login`` is the (user name, password) presented to the broker where the profile says that the device
+    logs in. :attr:`problem` tells, for people, why the last attempt to be connected failed.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        core: Core,
+        *,
+        broker: tuple[str, int],
+        random: Random,
+        login: tuple[str, str] | None = None,
+    ) -> None:
+        if profile.bindings.mqtt is None:
+            raise ValueError(f"the profile {profile.profile} has no MQTT binding")
+        self.habits = MqttHabits()
+        # For faults on the wire: each turns one whole packet into those that really travel.
+        self.outgoing: list[PacketFilter] = []
+        self.incoming: list[PacketFilter] = []
+        self.problem: str | None = None
+        self.broker = broker
+        self.login = login
+        self.traffic = Traffic()
+        self._binding: MqttBinding = profile.bindings.mqtt
+        self._profile = profile
+        self._core = core
+        self._random = random
+        self._reports = Reports(self._binding, core)
+        self._commands = CommandReader(profile, self._binding)
+        self._heartbeat = Heartbeat(random, self._repeat_states)
+        self._client: PahoClient | None = None
+        self._wire: Tap | None = None
+        self._announcing: list[PacketFilter] = []  # rewrites the keep-alive of a client that does not keep it
+        self._task: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()  # subscribed and reported on the present connection
+        self._closed = asyncio.Event()  # the present connection has ended
+        self._news = asyncio.Event()  # there is something to report
+        self._sessions = 0  # since power-on
+        self._dead = 0.0  # seconds that a crash lasts
+        self._own: list[tuple[str, bytes]] = []  # its own reports, that come back to it
+        self._recent = RecentMessages()
+        core.on_change(self._note)
+        core.on_event(self._note)
+
+    def bend(self, **habits: Any) -> None:
+        """Changes some of the habits."""
+        self.habits = replace(self.habits, **habits)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the device is connected, subscribed, and has reported its state."""
+        return self._ready.is_set()
+
+    async def start(self) -> None:
+        """Connects, and returns once the device is ready: subscribed and its state published."""
+        self._sessions = 0
+        self._client = None
+        self._recent.clear()
+        self._news.set()
+        self._task = asyncio.create_task(self._live(), name=f"mqtt {self._binding.client_id}")
+        await self._ready_or_over(self._task)
+
+    async def stop(self) -> None:
+        """Says that it goes, disconnects in order."""
+        await self._end_task()
+        if self._client is not None and self._client.connected:
+            await self._leave(self._client)
+        await self.kill()
+
+    async def clear(self) -> None:
+        """Takes back the states that the broker keeps of it; that it is there is not one of them."""
+        if self._client is None or not self.ready:
+            return
+        kept = [report for report in self._reports.all_states() if report.retain]
+        sent = [self._send(self._client, report.topic, b"", report.qos, True) for report in kept]
+        with contextlib.suppress(MqttError, TimeoutError):
+            async with asyncio.timeout(FAREWELL_WAIT):
+                await asyncio.gather(*sent)
+
+    async def kill(self) -> None:
+        """Loses its power: the connection is gone without a word."""
+        await self._end_task()
+        self._heartbeat.stop()
+        if self._client is not None:
+            self._client.abort()
+            self._client = None
+        if self._wire is not None:
+            await self._wire.stop()
+            self._wire = None
+        self._ready.clear()
+
+    async def _ready_or_over(self, task: asyncio.Task[None]) -> None:
+        waiting = asyncio.create_task(self._ready.wait())
+        try:
+            await asyncio.wait((waiting, task), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        if task.done() and not task.cancelled() and task.exception() is not None:
+            task.result()  # raises what ended it
+
+    async def _end_task(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    # Being there, again and again
+
+    async def _live(self) -> None:
+        failures = attempts = 0  # attempts that failed since the last session
+        held = True  # the last session was long enough for telling all
+        while True:
+            if self._binding.sleep is not None and held:
+                await self._sleep(self._binding.sleep.wakes_every)
+            lasted = await self._session()
+            if lasted is None:
+                failures, attempts, held = 0, 0, True
+                continue  # it ended the session by itself, to sleep
+            held = lasted >= self._binding.reconnect.first
+            stable = held or not self.habits.minds_short_sessions
+            failures = 0 if lasted > 0 and stable else failures + 1
+            attempts = 0 if lasted > 0 else attempts + 1
+            limit = self.habits.reconnects
+            if limit is not None and self._sessions and attempts >= limit:
+                return
+            await asyncio.sleep(self._pause(failures))
+
+    def _pause(self, failures: int) -> float:
+        """Seconds before the next attempt: doubling with every failure, each device at its own moment."""
+        if self._dead:
+            dead, self._dead = self._dead, 0.0
+            return dead
+        reconnect = self._binding.reconnect
+        longest = reconnect.first
+        if self.habits.backs_off:
+            longest = min(reconnect.maximum, reconnect.first * 2.0 ** min(failures, 30))
+        return longest * self._random.uniform(0.5, 1.0) if self.habits.jitters else longest
+
+    async def _session(self) -> float | None:
+        """One connection from beginning to end: the seconds that it was ready, None if it ended by itself."""
+        loop = asyncio.get_running_loop()
+        self._closed.clear()
+        client = self._client = self._client or self._make_client()
+        sessions = self._sessions
+        try:
+            await self._connect(client)
+        except (MqttError, TimeoutError) as error:
+            self.problem = str(error) or "the broker did not answer the subscription"
+            client.abort()
+            was_accepted = self._sessions > sessions
+            return 1e-9 if was_accepted and not self.habits.minds_short_sessions else 0.0
+        if self._closed.is_set():
+            return 0.0
+        self._ready.set()
+        self.traffic.note_ready()
+        period = self._profile.behaviour.heartbeat
+        self._heartbeat.start(period if self.habits.heartbeat is None else self.habits.heartbeat)
+        began = loop.time()
+        self._publish_news(states=False)
+        if self._binding.sleep is not None and await self._stay_awake(self._binding.sleep.awake):
+            await self._leave(client)
+            return None
+        await self._closed.wait()
+        return max(loop.time() - began, 1e-9)
+
+    def _make_client(self) -> PahoClient:
+        habits, binding = self.habits, self._binding
+        announced = binding.keep_alive if habits.keep_alive is None else habits.keep_alive
+        kept = min(65535, int(announced * habits.ping_slowness)) if habits.pings else 0
+        self._announcing = [announcing_keep_alive(announced)] if kept != announced else []
+        client = PahoClient(
+            binding.client_id if habits.client_id is None else habits.client_id,
+            protocol_level=binding.level,
+            keep_alive=kept,
+            clean_session=binding.clean_session,
+            will=self._will(),
+            manual_ack=not habits.acknowledges,
+            on_message=self._receive,
+            on_closed=self._lost,
+        )
+        if binding.login and self.login is not None:
+            client.username, client.password = self.login
+        if not habits.notices_half_open:
+            client.ignore_missing_pong()
+        return client
+
+    def _will(self) -> Will | None:
+        availability, habits = self._binding.availability, self.habits
+        if availability is None or not habits.will:
+            return None
+        return Will(
+            availability.topic,
+            availability.offline.encode(),
+            availability.qos if habits.will_qos is None else habits.will_qos,
+            availability.retain if habits.will_retain is None else habits.will_retain,
+        )
+
+    async def _connect(self, client: PahoClient) -> None:
+        """Connects, subscribes, and reports: in this order, so that no answer to a report gets lost."""
+        host, port = await self._next_hop()
+        connected = await client.connect(host, port, timeout=ANSWER_WAIT)
+        if connected.session_present and self._binding.clean_session:
+            raise ConnectError("the broker claims to know a session that the device did not ask for")
+        if not connected.session_present:
+            self._recent.clear()
+        self._sessions += 1
+        if not self.habits.waits_for_suback:
+            self._introduce(client)
+        await self._subscribe(client, connected)
+        if self.habits.waits_for_suback:
+            self._introduce(client)
+
+    async def _subscribe(self, client: PahoClient, connected: Connected) -> None:
+        habits = self.habits
+        filters = self._commands.filters
+        if habits.obeys_own_state:
+            filters += [(bound.state, 0) for bound in self._binding.properties.values()]
+        if habits.filters is not None:
+            filters = [(text, 1) for text in habits.filters]
+        wanted = habits.subscribes and (self._sessions == 1 or habits.subscribes_again)
+        if not filters or not wanted:
+            return
+        async with asyncio.timeout(ANSWER_WAIT):
+            codes = await client.subscribe(*filters)
+        refused = [text for (text, _), code in zip(filters, codes, strict=False) if code >= REFUSED]
+        if refused and habits.minds_refused_subscription:
+            # Without its commands it would only look alive. The will tells the others.
+            raise MqttError(f"the broker refused the subscription to {', '.join(refused)}")
+
+    def _introduce(self, client: PahoClient) -> None:
+        """Tells that it is there, and how things stand."""
+        habits, availability, again = self.habits, self._binding.availability, self._sessions > 1
+        if availability is not None and habits.birth and (not again or habits.birth_again):
+            retain = availability.retain if habits.birth_retain is None else habits.birth_retain
+            self._send(client, availability.topic, availability.online.encode(), availability.qos, retain)
+        if habits.publishes_state and (not again or habits.publishes_state_again):
+            for report in self._reports.all_states():
+                self._publish(client, report)
+
+    async def _leave(self, client: PahoClient) -> None:
+        """The orderly end: says that it goes, then DISCONNECT, which makes the broker forget the will."""
+        self._ready.clear()
+        self._heartbeat.stop()
+        availability = self._binding.availability
+        if availability is not None and self.habits.says_offline:
+            payload, qos = availability.offline.encode(), availability.qos
+            told = self._send(client, availability.topic, payload, qos, availability.retain)
+            with contextlib.suppress(MqttError, TimeoutError):
+                async with asyncio.timeout(FAREWELL_WAIT):
+                    await told
+        if self.habits.disconnects:
+            await client.disconnect()
+        else:
+            client.abort()
+
+    def _lost(self, reason: str) -> None:
+        self.problem = reason
+        self.traffic.note_lost()
+        self._ready.clear()
+        self._heartbeat.stop()
+        self._closed.set()
+        if not self.habits.keeps_settings:
+            for name, schema in self._profile.properties.items():
+                self._core.command(name, default_value(schema))
+
+    async def _next_hop(self) -> tuple[str, int]:
+        """Where to connect: the broker, or the wire before it where a fault wants one."""
+        outgoing = [*self._announcing, *self.outgoing]
+        if not outgoing and not self.incoming:
+            return self.broker
+        if self._wire is None:
+            wire = bent_wire(self.broker, outgoing, self.incoming)
+            await wire.start()
+            self._wire = wire
+        return self._wire.address
+
+    # Sleeping on a battery
+
+    async def _sleep(self, wakes_every: float | None) -> None:
+        """Returns when there is something to report, or when it is time to."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wakes_every):
+                await self._news.wait()
+        self._news.clear()
+
+    async def _stay_awake(self, seconds: float) -> bool:
+        """Stays until nothing was reported for that long; False if the connection ended before."""
+        while not self._closed.is_set():
+            self._news.clear()
+            waits = [asyncio.create_task(event.wait()) for event in (self._news, self._closed)]
+            try:
+                done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+            if not done:
+                return True
+        return False
+
+    # Reporting
+
+    def _note(self, news: Change | Happening) -> None:
+        """Takes news from the core; what has one cause is published together."""
+        if isinstance(news, Change) and not news.changed and not self.habits.confirms:
+            return
+        waiting = self._reports.waiting
+        self._reports.add(news)
+        if self._reports.waiting and not waiting:
+            asyncio.get_running_loop().call_soon(self._publish_news)
+        if self._reports.waiting:
+            self._news.set()
+
+    def _publish_news(self, *, states: bool = True) -> None:
+        """Publishes what was noted; without ``states`` only the events."""
+        if self.ready and self._client is not None:
+            for report in self._reports.take():
+                if not states and not report.is_event:
+                    continue
+                for _ in range(1 if report.is_event else self.habits.repeats):
+                    self._publish(self._client, report)
+        elif self._binding.sleep is None:
+            # The state is reported on the next connection anyway; an event told late would mislead.
+            self._reports.take()
+
+    def _repeat_states(self) -> None:
+        """The heartbeat: how things stand, whether or not they changed."""
+        if self.ready and self._client is not None and self.habits.publishes_state:
+            self._publish_news()  # first what changed, in the order in which it did
+            for report in self._reports.all_states():
+                self._publish(self._client, report)
+
+    def _publish(self, client: PahoClient, report: Report) -> None:
+        retain = self.habits.event_retain if report.is_event else self.habits.state_retain
+        if self.habits.obeys_own_state:
+            self._own.append((report.topic, report.payload))
+        self._send(
+            client,
+            report.topic,
+            report.payload,
+            report.qos if self.habits.qos is None else self.habits.qos,
+            report.retain if retain is None else retain,
+        )
+
+    def _send(
+        self, client: PahoClient, topic: str, payload: bytes, qos: int, retain: bool
+    ) -> asyncio.Future[None]:
+        self.traffic.sent += 1
+        return client.publish(topic, payload, qos, retain)
+
+    # Obeying
+
+    def _receive(self, message: Message) -> None:
+        self.traffic.received += 1
+        too_large = len(message.payload) > self._binding.maximum_payload
+        if too_large and self.habits.large_crash:
+            # In the receive buffer, before anything of the message is looked at.
+            self._crash(self.habits.large_crash)
+            return
+        repeated = self._recent.has(message) and not self.habits.executes_duplicates
+        if repeated or self._is_ghost(message) or (too_large and self.habits.checks_size):
+            return
+        try:
+            commands = self._commands_in(message)
+        except PayloadError:
+            if self.habits.crash:
+                self._crash(self.habits.crash)
+            return
+        for command in commands:
+            if isinstance(command, Write):
+                self._write(command)
+            else:
+                self._core.invoke(command.name, command.input)
+
+    def _commands_in(self, message: Message) -> list[Write | Invocation]:
+        reader, topic, payload = self._commands, message.topic, message.payload
+        commands = reader.read(topic, payload)
+        if self.habits.strict_members and not reader.knows_all_members(topic, payload):
+            return []
+        if self.habits.replaces_missing:
+            commands += reader.missing(topic, commands)
+        if self.habits.obeys_own_state and (topic, payload) in self._own:
+            self._own.remove((topic, payload))
+        elif self.habits.obeys_own_state and not commands:
+            commands += reader.read_state(topic, payload)
+        return commands
+
+    def _write(self, command: Write) -> None:
+        answer = self._core.command(command.name, command.value)
+        if not isinstance(answer, Refused) or answer.reason is Reason.WRONG_TYPE:
+            return
+        # Whoever asked sees by the state, told once more, that it stays as it is.
+        self._note(Change(command.name, self._core.read(command.name), changed=False))
+
+    def _is_ghost(self, message: Message) -> bool:
+        """Whether it is an old command that the broker kept, which the device is not to obey."""
+        obeys = self.habits.obeys_retained
+        if obeys is None:
+            obeys = self._profile.behaviour.retained_command is RetainedCommandPolicy.APPLY
+        return message.retain and not obeys
+
+    def _crash(self, seconds: float) -> None:
+        self._dead = seconds
+        if self._client is not None:
+            self._client.abort()
+        self._lost("it crashed")

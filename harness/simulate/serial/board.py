@@ -1,0 +1,218 @@
+"""What can be done to a simulated board over its serial line, whatever protocol that speaks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from harness.model.base import Value
+from harness.model.bindings.serial import SerialCommand
+from harness.model.profile import Profile
+from harness.simulate.firmware.core import (
+    Core,
+    Refused,
+)
+
+FREE_MEMORY = 183_296  # bytes, once everything is up
+LAST_TIME = 2**32 - 1  # seconds since 1970, as the clock counts them
+BUSY_MEMORY = 640  # bytes that each answer needs for a moment: the figure is never quite the same
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The board does not do it; ``text`` says why."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BoardHabits:
+    """Each default conforms.
+
+    ``truth`` is what the console says about a property, ``memory`` turns the figure of free memory into the
+    one that is told, ``obeys`` says which commands are really carried out.
+    """
+
+    truth: Callable[[str, Value], Value] = lambda name, value: value
+    memory: Callable[[int], int] = lambda free: free
+    firmware: str | None = None  # another version than the profile's
+    forgets_credentials: bool = True
+    clears_broker: bool = True  # a factory reset takes back what the broker keeps of the device
+    clock_at_start: float | None = None  # a time of its own, before the network tells it; None: it knows none
+    sets_clock: bool = True  # from the network, whenever it is there
+    obeys: Callable[[SerialCommand], bool] = lambda command: True
+
+
+class Machine(Protocol):
+    """The device around the board."""
+
+    async def clear_broker(self) -> None:
+        """Take back what the broker keeps of it."""
+
+    async def reboot(self) -> None:
+        """Go down in order and come up again."""
+
+    async def network_off(self) -> None:
+        """Leave the network without a word."""
+
+    async def network_on(self) -> None:
+        """Come back to it."""
+
+
+class Board:
+    """Carries commands out at the core and the device. ``later`` runs what outlives the answer."""
+
+    def __init__(self, profile: Profile, core: Core, machine: Machine) -> None:
+        self.habits = BoardHabits()
+        self.provisioned = True  # knows how to join its network
+        self.networked = True  # is told to be on it
+        self._profile = profile
+        self._core = core
+        self._machine = machine
+        self._asked = 0
+        self._clock_offset: float | None = None  # None: it knows no time
+        self._network_clock: float | None = None  # ahead of the loop's
+        self._doing: asyncio.Task[None] | None = None
+
+    def bend(self, **habits: Any) -> None:
+        """Changes some of the habits."""
+        self.habits = replace(self.habits, **habits)
+
+    def powered_up(self) -> None:
+        """It has no battery for its clock; the network tells the time."""
+        start = self.habits.clock_at_start
+        self._clock_offset = None if start is None else start - asyncio.get_running_loop().time()
+
+    def joined(self) -> None:
+        """The network is there, and with it the time."""
+        if self.habits.sets_clock:
+            self._clock_offset = self._network_offset()
+
+    def _network_offset(self) -> float:
+        """The time of its network: one look at the wall clock, from there the loop's clock goes on."""
+        if self._network_clock is None:
+            self._network_clock = time.time() - asyncio.get_running_loop().time()
+        return self._network_clock
+
+    def do(self, command: SerialCommand, name: str | None = None, value: Value = None) -> Value | Refusal:
+        """Carry out a command; what takes longer than the answer goes on behind it."""
+        if not self.habits.obeys(command):
+            return None  # says that it does
+        match command:
+            case SerialCommand.READ_STATE:
+                return self._truth(name or "")
+            case SerialCommand.WRITE_PROPERTY:
+                return self._written(name or "", value)
+            case SerialCommand.PRESS_BUTTON:
+                return self._pressed(name or "")
+            case SerialCommand.INJECT_SENSOR:
+                return self._sensed(name or "", value)
+            case SerialCommand.REBOOT:
+                self._later(self._machine.reboot)
+            case SerialCommand.FACTORY_RESET:
+                self._later(self._reset, before=self._clear_broker)
+            case SerialCommand.FIRMWARE_VERSION:
+                return self.habits.firmware or self._profile.firmware or "0.0.0"
+            case SerialCommand.MEMORY:
+                return self._memory()
+            case SerialCommand.NETWORK_OFF:
+                self.networked = False
+                self._later(self._machine.network_off)
+            case SerialCommand.NETWORK_ON | SerialCommand.PROVISION:
+                self.networked = True
+                self.provisioned = self.provisioned or command is SerialCommand.PROVISION
+                self._later(self._machine.network_on)
+            case SerialCommand.CREDENTIALS:
+                return self._credentials()
+            case SerialCommand.READ_CLOCK:
+                return self._time()
+            case SerialCommand.SET_CLOCK:
+                return self._clock_set(value)
+        return None
+
+    def _clock_set(self, value: Value) -> Refusal | None:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not 0 <= value <= LAST_TIME:
+            return Refusal("that is no time")
+        self._clock_offset = value - asyncio.get_running_loop().time()
+        return None
+
+    async def settle(self) -> None:
+        """Give up what is under way: somebody else switches the device now."""
+        doing, self._doing = self._doing, None
+        if doing is not None and doing is not asyncio.current_task():
+            doing.cancel()
+            await asyncio.gather(doing, return_exceptions=True)
+
+    def later(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Do something that ends what is under way, such as crashing."""
+        self._later(act)
+
+    def _truth(self, name: str) -> Value:
+        return self.habits.truth(name, self._core.truth(name))
+
+    def _written(self, name: str, value: Value) -> Value | Refusal:
+        answer = self._core.set_locally(name, value)
+        return Refusal(answer.text) if isinstance(answer, Refused) else self._truth(name)
+
+    def _pressed(self, control: str) -> Value | Refusal:
+        if control not in self._profile.controls:
+            return Refusal(f"there is no control {control}")
+        self._core.operate(control)
+        return None
+
+    def _sensed(self, name: str, value: Value) -> Value | Refusal:
+        try:
+            self._core.sense(name, value)
+        except ValueError as problem:
+            return Refusal(str(problem))
+        return self._truth(name)
+
+    def _memory(self) -> int:
+        self._asked += 1
+        return self.habits.memory(FREE_MEMORY - BUSY_MEMORY * (self._asked % 3))
+
+    @property
+    def _can_be_joined(self) -> bool:
+        """Whether it is joined to its network by a command; one on a cable just is on it."""
+        binding = self._profile.bindings.serial
+        return binding is None or binding.knows(SerialCommand.PROVISION)
+
+    def _credentials(self) -> str:
+        if not self.provisioned and self.habits.forgets_credentials:
+            return "none"
+        return "bench-net"
+
+    def _time(self) -> int:
+        if self._clock_offset is None:
+            return 0
+        return int(asyncio.get_running_loop().time() + self._clock_offset)
+
+    async def _reset(self) -> None:
+        self._core.factory_reset()
+        if self.habits.forgets_credentials and self._can_be_joined:
+            self.provisioned = False
+        await self._machine.reboot()
+
+    async def _clear_broker(self) -> None:
+        if self.habits.clears_broker:
+            await self._machine.clear_broker()
+
+    def _later(
+        self, act: Callable[[], Awaitable[None]], before: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Give up what is under way and do something else; ``before`` that, while it still goes on."""
+        doing, self._doing = self._doing, None
+
+        async def one_after_the_other() -> None:
+            if before is not None:
+                await before()
+            if doing is not None and not doing.done():
+                doing.cancel()
+                await asyncio.gather(doing, return_exceptions=True)
+            await act()
+
+        self._doing = asyncio.get_running_loop().create_task(one_after_the_other())

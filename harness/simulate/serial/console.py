@@ -1,0 +1,169 @@
+"""The serial line of a simulated board, on a pseudo-terminal: what it prints, and what it understands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.links.serial.pseudo_terminal import PseudoTerminal
+from harness.model.bindings.serial import CrashKind, SerialBinding
+from harness.model.profile import Profile
+from harness.simulate.firmware.core import (
+    Change,
+    Core,
+    Happening,
+)
+from harness.simulate.serial.board import Board
+from harness.simulate.serial.boot_log import (
+    boot_lines,
+    crash_lines,
+    ready_lines,
+)
+from harness.simulate.serial.protocol import Language
+
+Bytes = Callable[[bytes], Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleHabits:
+    """Each default conforms.
+
+    ``incoming`` turns what comes over the line into what the firmware gets of it. ``wire`` turns bytes into
+    those that really travel, piece by piece; ``ending`` is what ends its lines. ``message`` turns the
+    answer, frame or message that is sent into another one.
+    """
+
+    mute: bool = False
+    incoming: Callable[[bytes], bytes] = lambda data: data
+    logs: bool = True
+    ending: bytes = b"\r\n"
+    wire: Bytes = lambda data: (data,)
+    message: Callable[[bytes], bytes] = lambda raw: raw
+
+
+class Console:
+    """One board's serial line. It is there with the board's USB cable, whether the board has power or not."""
+
+    def __init__(self, profile: Profile, core: Core, board: Board) -> None:
+        assert profile.bindings.serial is not None
+        self.habits = ConsoleHabits()
+        self.binding: SerialBinding = profile.bindings.serial
+        self.listens = False  # the firmware runs and reads its line
+        self.on_power: list[Callable[[bool], None]] = []  # for faults that go on by themselves
+        self.on_ready: list[Callable[[], None]] = []
+        self._core = core
+        self._terminal: PseudoTerminal | None = None
+        self._language = _language(profile, core, board, self)
+        core.on_change(self._note_change)
+        core.on_event(self._note_event)
+
+    def bend(self, **habits: Any) -> None:
+        """Changes some of the habits."""
+        self.habits = replace(self.habits, **habits)
+
+    @property
+    def name(self) -> str:
+        """The path of the port."""
+        assert self._terminal is not None, "open() first"
+        return self._terminal.name
+
+    @property
+    def terminal(self) -> PseudoTerminal:
+        """The pseudo-terminal itself, for faults that pull its cable."""
+        assert self._terminal is not None, "open() first"
+        return self._terminal
+
+    def open(self) -> None:
+        """Plug the cable in."""
+        if self._terminal is None:
+            self._terminal = PseudoTerminal(self._received)
+        self._terminal.open()
+
+    def plug_in_again(self) -> None:
+        """After its cable was pulled; nothing where the port has gone for good meanwhile."""
+        if self._terminal is not None:
+            self._terminal.open()
+
+    def close(self) -> None:
+        """The port is gone for good."""
+        if self._terminal is not None:
+            self._terminal.close()
+            self._terminal = None
+
+    def powered_up(self) -> None:
+        """The firmware starts."""
+        self._language.restarted()
+        self.listens = True
+        for line in boot_lines(self.binding):
+            self.print(line)
+        for told in self.on_power:
+            told(True)
+
+    def ready(self) -> None:
+        """Everything is up."""
+        for line in ready_lines(self.binding):
+            self.print(line)
+        for told in self.on_ready:
+            told()
+
+    def powered_down(self) -> None:
+        """The firmware runs no more."""
+        self.listens = False
+        for told in self.on_power:
+            told(False)
+
+    def crash(self, kind: CrashKind) -> None:
+        """Print what the chip prints when the firmware crashes."""
+        for line in crash_lines(self.binding, kind):
+            self.print(line)
+
+    def print(self, line: str) -> None:
+        """A line of text, where the protocol leaves room for one."""
+        if self._language.prints_text:
+            self.send(line.encode() + self.habits.ending)
+
+    def log(self, what: str) -> None:
+        """A line of the log."""
+        if self.habits.logs and self.listens:
+            self.print(f"[{asyncio.get_running_loop().time():.3f}] {what}")
+
+    def send_message(self, raw: bytes) -> None:
+        """An answer, a frame or a message."""
+        self.send(self.habits.message(raw))
+
+    def send(self, data: bytes) -> None:
+        """Bytes."""
+        if self.habits.mute or self._terminal is None:
+            return
+        for piece in self.habits.wire(data):
+            self._terminal.write(piece)
+
+    def _received(self, data: bytes) -> None:
+        if self.listens and not self.habits.mute:
+            self._language.received(self.habits.incoming(data))
+
+    def _note_change(self, change: Change) -> None:
+        if self.listens:
+            if change.changed:
+                self.log(f"{change.name} is now {change.value!r}")
+            self._language.changed(change)
+
+    def _note_event(self, event: Happening) -> None:
+        self.log(f"event {event.name}")
+
+
+def _language(profile: Profile, core: Core, board: Board, console: Console) -> Language:
+    """The protocol that the profile declares."""
+    from harness.simulate.serial.frames import FrameLanguage
+    from harness.simulate.serial.modbus import ModbusLanguage
+    from harness.simulate.serial.text import TextLanguage
+
+    binding = console.binding
+    if binding.text is not None:
+        return TextLanguage(binding.text, profile, board, console)
+    if binding.frames is not None:
+        return FrameLanguage(binding.frames, profile, core, board, console)
+    assert binding.modbus is not None, "validated: one of the three"
+    return ModbusLanguage(binding.modbus, profile, board, console)

@@ -1,0 +1,1 @@
+"""Lines, frames and values on a serial line."""
