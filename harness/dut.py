@@ -53,7 +53,7 @@ class Dut:
         """
         known = self.profile.properties.get(name)
         event = self._runner.wait(
-            self._lane.bench.reported(
+            self._lane.bench.wait_for_report(
                 name,
                 lambda reported: known.agrees(reported, value) if known else reported == value,
                 transport=transport or self._transport,

@@ -15,7 +15,7 @@ from typing import Protocol
 from harness.model.base import Value
 from harness.model.bindings.serial import SerialCommand
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.trace.events import Act, Direction, Event, Refusal, TcpProbe
 from harness.wire import (
     coap,
@@ -23,11 +23,11 @@ from harness.wire import (
 )
 
 
-class CannotStimulateError(Exception):
+class StimulusError(Exception):
     """The stimulus could not be carried out; the message says what was missing. Ends ``inconclusive``."""
 
 
-class BeyondBenchError(CannotStimulateError):
+class BenchLimitationError(StimulusError):
     """This bench cannot do what the check needs, whatever the device does. Ends ``not-applicable``."""
 
 
@@ -41,8 +41,8 @@ class Hold(Protocol):
         """Throw away what was kept back, and stop keeping back."""
 
 
-class MqttDoor(Protocol):
-    """Our own client on the DUT's broker (``Need.BROKER``)."""
+class MqttDriver(Protocol):
+    """Our own client on the DUT's broker (``BenchFeature.BROKER``)."""
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Publish through the broker. Returns when the broker has taken it (QoS 0: when it is sent)."""
@@ -57,11 +57,11 @@ class MqttDoor(Protocol):
         """
 
     async def restart_broker(self, *, wipe: bool) -> None:
-        """Restart the broker (``Need.RESTART``), with ``wipe`` without what it had stored."""
+        """Restart the broker (``BenchFeature.RESTART``), with ``wipe`` without what it had stored."""
 
 
-class TapDoor(Protocol):
-    """The point between DUT and broker (``Need.TAP``)."""
+class TapDriver(Protocol):
+    """The point between DUT and broker (``BenchFeature.TAP``)."""
 
     def drop(self) -> None:
         """Cut the DUT's connection at once, as a lost network does; the broker sends the will."""
@@ -140,8 +140,8 @@ class CoapEndpoint(Protocol):
         """Close the socket; the port is not used again in this run."""
 
 
-class CoapDoor(Protocol):
-    """The DUT's CoAP server (``Need.COAP``)."""
+class CoapDriver(Protocol):
+    """The DUT's CoAP server (``BenchFeature.COAP``)."""
 
     async def endpoint(self, remote: tuple[str, int] | None = None) -> CoapEndpoint:
         """A new endpoint of ours, with a port of its own; closed by the bench after the check.
@@ -156,8 +156,8 @@ class CoapDoor(Protocol):
         """A token that this run has not used yet."""
 
 
-class MdnsDoor(Protocol):
-    """Multicast DNS on the DUT's link (``Need.MDNS``). Every packet on the link is recorded anyway."""
+class MdnsDriver(Protocol):
+    """Multicast DNS on the device's link (``BenchFeature.MDNS``). Every packet there is recorded anyway."""
 
     def send(self, raw: bytes, what: str | None = None) -> Event:
         """Multicast a packet from port 5353."""
@@ -173,8 +173,8 @@ class MdnsDoor(Protocol):
         """Our own IP address on the link."""
 
 
-class LocalDoor(Protocol):
-    """Hands at the device (``Need.LOCAL``)."""
+class OperatorDriver(Protocol):
+    """Hands at the device (``BenchFeature.LOCAL``)."""
 
     async def operate(self, control: str) -> None:
         """Operate a control of the profile: press the button, open the door."""
@@ -190,8 +190,8 @@ NETWORK = "network"
 """A cable, an antenna, the power of its access point: what is unplugged to take a device off its network."""
 
 
-class PowerDoor(Protocol):
-    """The DUT's power and orderly stop (``Need.POWER``)."""
+class PowerDriver(Protocol):
+    """The DUT's power and orderly stop (``BenchFeature.POWER``)."""
 
     async def stop(self) -> None:
         """Stop the DUT in order, as its own menu or a reboot command does. Returns when it is down."""
@@ -217,8 +217,8 @@ class Answer:
         return self.problem is None
 
 
-class SerialDoor(Protocol):
-    """The DUT's serial line (``Need.SERIAL``). All that it prints is in the trace, as SerialData."""
+class SerialDriver(Protocol):
+    """The DUT's serial line (``BenchFeature.SERIAL``). All that it prints is in the trace, as SerialData."""
 
     def knows(self, command: SerialCommand, name: str | None = None) -> bool:
         """Whether the profile declares that command, for that property or control if it is about one."""
@@ -262,34 +262,34 @@ class Bench(Protocol):
     random: random.Random  # seeded per check and subject
 
     @property
-    def mqtt(self) -> MqttDoor:
+    def mqtt(self) -> MqttDriver:
         """Our client on the DUT's broker."""
 
     @property
-    def tap(self) -> TapDoor:
+    def tap(self) -> TapDriver:
         """Between DUT and broker."""
 
     @property
-    def coap(self) -> CoapDoor:
+    def coap(self) -> CoapDriver:
         """The DUT's CoAP server."""
 
     @property
-    def mdns(self) -> MdnsDoor:
+    def mdns(self) -> MdnsDriver:
         """Multicast DNS on the DUT's link."""
 
     @property
-    def local(self) -> LocalDoor:
+    def local(self) -> OperatorDriver:
         """Hands at the device."""
 
     @property
-    def power(self) -> PowerDoor:
+    def power(self) -> PowerDriver:
         """The DUT's power."""
 
     @property
-    def serial(self) -> SerialDoor:
+    def serial(self) -> SerialDriver:
         """The DUT's serial line."""
 
-    def offers(self, need: Need) -> bool:
+    def offers(self, need: BenchFeature) -> bool:
         """Whether the door of that need is there."""
 
     @property
@@ -327,7 +327,7 @@ class Bench(Protocol):
     ) -> Event:
         """Record a deliberate act that no door records by itself (doors record their own)."""
 
-    async def until(
+    async def wait_for(
         self,
         wanted: Callable[[Event], bool],
         *,
@@ -343,7 +343,7 @@ class Bench(Protocol):
         ``since`` (a :meth:`mark`) also looks at events that were recorded after the mark.
         """
 
-    async def quiet(self, seconds: float, *, imposed_by: str, what: str) -> None:
+    async def watch_silence(self, seconds: float, *, imposed_by: str, what: str) -> None:
         """Watch for ``seconds`` where the absence of something is the evidence, as a clause defines it."""
 
     async def write(self, name: str, value: Value, *, transport: str, legal: bool = True) -> Event:
@@ -368,7 +368,7 @@ class Bench(Protocol):
         Raises CannotStimulateError when the device tells none.
         """
 
-    async def reported(
+    async def wait_for_report(
         self,
         name: str,
         wanted: Callable[[Value], bool],

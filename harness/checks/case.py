@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from harness.checks.bench import Bench
 from harness.checks.observations import Readings, Report
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.model.verdict import Outcome, Subject, Verdict
 from harness.trace.events import (
     Act,
@@ -38,12 +38,12 @@ P = TypeVar("P", bound=mqtt.Packet)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen(Generic[T, B]):
+class Decoded(Generic[T, B]):
     """Something decoded (``what``), with the body of the event that carried it, and the event."""
 
     event: Event
     body: B
-    what: T
+    value: T
 
     @property
     def time(self) -> float:
@@ -56,7 +56,7 @@ class Seen(Generic[T, B]):
         return self.event.line
 
 
-Evidence = Seen[Any, Any] | Report | Event | int
+Evidence = Decoded[Any, Any] | Report | Event | int
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Case:
         assert isinstance(body, RunStarted), "a trace begins with RunStarted"
         return body
 
-    def offers(self, need: Need) -> bool:
+    def offers(self, need: BenchFeature) -> bool:
         """Whether the bench of this run offered ``need``."""
         return need in self.run.needs_met
 
@@ -96,7 +96,7 @@ class Case:
         direction: Direction | None = Direction.FROM_DUT,
         point: Point = Point.TAP,
         fate: Fate | None = None,
-    ) -> list[Seen[P, MqttPacket]]:
+    ) -> list[Decoded[P, MqttPacket]]:
         """MQTT packets of one kind (``mqtt.Packet``: of any), by default those that the DUT itself sent."""
         found = []
         for event, body in bodies(self.window, MqttPacket):
@@ -107,46 +107,50 @@ class Case:
             ):
                 packet = mqtt.decode(body.raw, body.level)
                 if isinstance(packet, kind):
-                    found.append(Seen(event, body, packet))
+                    found.append(Decoded(event, body, packet))
         return found
 
-    def connections(self, point: Point = Point.TAP) -> list[Seen[Connection, Connection]]:
+    def connections(self, point: Point = Point.TAP) -> list[Decoded[Connection, Connection]]:
         """Connections of the window that were opened and closed."""
         return [
-            Seen(event, body, body) for event, body in bodies(self.window, Connection) if body.point is point
+            Decoded(event, body, body)
+            for event, body in bodies(self.window, Connection)
+            if body.point is point
         ]
 
     def coap(
         self, direction: Direction | None = Direction.FROM_DUT
-    ) -> list[Seen[coap.Message, CoapDatagram]]:
+    ) -> list[Decoded[coap.Message, CoapDatagram]]:
         """CoAP messages of the window, decoded; with ``direction`` None, both ways."""
         return [
-            Seen(event, body, _coap(body.raw))
+            Decoded(event, body, _coap(body.raw))
             for event, body in bodies(self.window, CoapDatagram)
             if direction is None or body.direction is direction
         ]
 
-    def mdns(self, direction: Direction | None = Direction.FROM_DUT) -> list[Seen[mdns.Message, MdnsPacket]]:
+    def mdns(
+        self, direction: Direction | None = Direction.FROM_DUT
+    ) -> list[Decoded[mdns.Message, MdnsPacket]]:
         """mDNS messages of the window, decoded; with ``direction`` None, all on the link."""
         return [
-            Seen(event, body, _mdns(body.raw))
+            Decoded(event, body, _mdns(body.raw))
             for event, body in bodies(self.window, MdnsPacket)
             if direction is None or body.direction is direction
         ]
 
-    def acts(self, *acts: Act) -> list[Seen[Stimulus, Stimulus]]:
+    def stimuli(self, *acts: Act) -> list[Decoded[Stimulus, Stimulus]]:
         """What the harness did in the window."""
         return [
-            Seen(event, body, body)
+            Decoded(event, body, body)
             for event, body in bodies(self.window, Stimulus)
             if not acts or body.act in acts
         ]
 
-    def over(self, act: Seen[Stimulus, Stimulus]) -> float:
+    def completed_at(self, act: Decoded[Stimulus, Stimulus]) -> float:
         """When an act was over: at once, or as soon as whoever had to do it by hand said so."""
         for event, body in bodies(self.window, Stimulus):
             if event.line > act.line:
-                return event.time if body.act is Act.DONE and body.name == act.what.name else act.time
+                return event.time if body.act is Act.DONE and body.name == act.value.name else act.time
         return act.time
 
     @cached_property
@@ -161,7 +165,7 @@ class Case:
         begin = self.window[0].line if self.window else 0
         return [report for report in self.history if report.event.line >= begin]
 
-    def known(self, name: str, line: int, transport: str | None = None) -> Report | None:
+    def last_report(self, name: str, line: int, transport: str | None = None) -> Report | None:
         """What the DUT last told of a property before a line of the trace; None where it told nothing."""
         for report in reversed(self.history):
             fits = report.name == name and transport in (None, report.transport)
@@ -225,7 +229,7 @@ def _lines(evidence: Iterable[Evidence | Iterable[Evidence]]) -> tuple[int, ...]
     for item in evidence:
         if isinstance(item, int):
             lines.append(item)
-        elif isinstance(item, Event | Seen):
+        elif isinstance(item, Event | Decoded):
             lines.append(item.line)
         elif isinstance(item, Report):
             lines.append(item.event.line)

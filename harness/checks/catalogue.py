@@ -17,7 +17,7 @@ from harness.checks.bench import Bench
 from harness.checks.case import Case
 from harness.checks.order import ORDER
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need, Requirement
+from harness.model.requirement import Area, Basis, BenchFeature, Level, Requirement
 from harness.model.verdict import Outcome, Subject
 
 __all__ = ["Check", "UnknownCheckError", "all_checks", "check_named", "requirement"]
@@ -36,8 +36,8 @@ class Check:
     """
 
     requirement: Requirement
-    needs: frozenset[Need]
-    tries_absent = False  # whether it is run on a DUT that was never seen to be there: it may show why
+    needs: frozenset[BenchFeature]
+    runs_when_absent = False  # whether it is run on a DUT that was never seen to be there: it may show why
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         """What to run the check on, one by one; by default the device as a whole."""
@@ -50,17 +50,17 @@ class Check:
         """Decide from the trace. Pure: no I/O, no clock, the same answer for the same case."""
         raise NotImplementedError
 
-    async def ask(self, bench: Bench, subject: Subject) -> None:
+    async def probe(self, bench: Bench, subject: Subject) -> None:
         """For a passive check that the run leaves undecided: read what the device tells only when asked.
 
         May raise CannotStimulateError; the check is judged on what there is then.
         """
 
-    def patience(self, profile: Profile) -> float:
+    def max_extension(self, profile: Profile) -> float:
         """For a passive check: how many seconds the run may be prolonged to make it conclusive."""
         return 0.0
 
-    def patience_imposed_by(self, profile: Profile) -> str:
+    def max_extension_imposed_by(self, profile: Profile) -> str:
         """Which clause or profile key makes that prolongation necessary."""
         return f"{self.requirement.standard} {self.requirement.clause}"
 
@@ -70,9 +70,9 @@ class Check:
         return type(self).stimulate is Check.stimulate
 
     @property
-    def asks(self) -> bool:
+    def probes(self) -> bool:
         """Whether it has something to ask."""
-        return type(self).ask is not Check.ask
+        return type(self).probe is not Check.probe
 
 
 _registered: dict[str, Check] = {}
@@ -90,7 +90,7 @@ def requirement(
     expect: str,
     ics: str,
     usual_cause: str,
-    needs: Sequence[Need] = (),
+    needs: Sequence[BenchFeature] = (),
     basis: Basis = Basis.NORMATIVE,
 ) -> Callable[[type[Check]], type[Check]]:
     """Declare what a check tests, and put it into the catalogue.

@@ -19,7 +19,7 @@ from harness.model.bindings.coap import (
 )
 from harness.model.bindings.mqtt import MqttBinding
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.model.schema import DataSchema
 from harness.trace.events import (
     Act,
@@ -126,7 +126,7 @@ class ReportReader:
             if bindings.coap:
                 yield from self._requests.reports(self._profile, event, body)
         elif isinstance(body, RunStarted) and self._fixed is None:
-            self._point = Point.TAP if Need.TAP in body.needs_met else Point.CLIENT
+            self._point = Point.TAP if BenchFeature.TAP in body.needs_met else Point.CLIENT
         elif isinstance(body, Stimulus):
             if body.act is Act.FACTORY_RESET:
                 self._forgets = True

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from harness.checks.catalogue import Check, UnknownCheckError, all_checks, check_named
 from harness.checks.support.compat.catalogue import (
-    TogetherCheck,
-    together_checks,
+    GroupCheck,
+    group_checks,
 )
 from harness.model.verdict import ExitStatus
 from harness.session.target import UsageError
@@ -24,8 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitStatus.OK
 
 
-def _named(check_id: str) -> Check | TogetherCheck:
-    for several in together_checks():
+def _named(check_id: str) -> Check | GroupCheck:
+    for several in group_checks():
         if several.requirement.id == check_id:
             return several
     try:
@@ -36,17 +36,17 @@ def _named(check_id: str) -> Check | TogetherCheck:
 
 def _listing() -> Iterator[str]:
     requirements = [check.requirement for check in all_checks()]
-    requirements += [check.requirement for check in together_checks()]
+    requirements += [check.requirement for check in group_checks()]
     for requirement in requirements:
         purpose = requirement.purpose.removeprefix("ensure that ")
         yield f"{requirement.id:<14} {requirement.level:<6} {requirement.basis:<10} {purpose}"
     yield f"{len(requirements)} checks, COMPAT-… are of several devices; `harness checks ID` explains one"
 
 
-def _explanation(check: Check | TogetherCheck) -> Iterator[str]:
+def _explanation(check: Check | GroupCheck) -> Iterator[str]:
     requirement = check.requirement
     yield f"{requirement.id}  ({requirement.level}, {requirement.basis})"
-    together = isinstance(check, TogetherCheck)
+    together = isinstance(check, GroupCheck)
     driven = "devices" if together else "device"
     kind = "watches the whole run, drives nothing" if check.passive else f"drives the {driven}"
     rows = {

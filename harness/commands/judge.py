@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.report.console import terminal
 from harness.report.run.terminal import print_summary
 from harness.report.run.write import write_report
-from harness.session.compat.judging import result_of_together_trace
+from harness.session.compat.judging import result_of_group_trace
 from harness.session.result import run_status
 from harness.session.run.judging import result_of_trace
 from harness.trace.events import TogetherStarted
@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     trace = Path(arguments.trace)
     events = list(read(trace))
     several = bool(events) and isinstance(events[0].body, TogetherStarted)
-    run = (result_of_together_trace if several else result_of_trace)(events, trace)
+    run = (result_of_group_trace if several else result_of_trace)(events, trace)
     page = None
     if arguments.report:
         page = write_report(Path(arguments.report), [run])

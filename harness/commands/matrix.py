@@ -20,8 +20,8 @@ from harness.prediction.comparison import (
 )
 from harness.prediction.matrix import (
     Entry,
-    Meeting,
     OrderedPair,
+    PairRun,
     covering,
     meetings,
     predicted,
@@ -39,7 +39,7 @@ from harness.report.matrix.words import AGREEMENTS
 from harness.report.matrix.write import write_matrix
 from harness.report.run.write import trace_path
 from harness.report.text import lane_names
-from harness.session.compat.jobs import Couple
+from harness.session.compat.jobs import PairJob
 from harness.session.compat.matrix_jobs import (
     couples_of,
     observations,
@@ -100,14 +100,14 @@ def _observed(
     every = meetings(pairs)
     chosen = covering(every) if arguments.pairs == "covering" else every
 
-    def trace(meeting: Meeting) -> Path:
+    def trace(meeting: PairRun) -> Path:
         assert folder is not None
         return trace_path(folder / PAIRS, f"{meeting.first}+{meeting.second}", 2)
 
     couples = couples_of(chosen, entries, seed=arguments.seed, trace=trace if folder else None)
     processes = max(1, min(arguments.processes or cores(), -(-len(couples) // AT_ONCE)))
     watch = _Watch(MatrixProgress(terminal(), len(couples)), couples)
-    found: dict[Couple, Observed] = {}
+    found: dict[PairJob, Observed] = {}
     interrupted = False
     try:
         asyncio.run(watch.over(observe_all(list(couples), found, watch, processes=processes)))
@@ -136,7 +136,7 @@ class _Watch:
     """Tells the progress what came of each couple, against what was predicted, and takes the time."""
 
     progress: MatrixProgress
-    couples: dict[Couple, Meeting]
+    couples: dict[PairJob, PairRun]
     begun_at: float = 0.0
     first_at: float | None = None
     ended_at: float = 0.0
@@ -150,13 +150,13 @@ class _Watch:
         finally:
             self.ended_at = clock()
 
-    def started(self, couple: Couple) -> None:
+    def started(self, couple: PairJob) -> None:
         """Two devices are being brought together."""
         if self.first_at is None:
             self.first_at = asyncio.get_running_loop().time()
         self.progress.started(couple.name)
 
-    def ended(self, couple: Couple, observed: Observed) -> None:
+    def ended(self, couple: PairJob, observed: Observed) -> None:
         """They are done."""
         meeting = self.couples[couple]
         seen = dict(observations_of(couple, meeting, observed, None))

@@ -14,7 +14,7 @@ from harness.model.profile import Profile
 from harness.model.scene import Scene
 from harness.model.verdict import ExitStatus
 from harness.report.run.write import write_report
-from harness.session.compat.group_session import Player
+from harness.session.compat.group_session import GroupMember
 from harness.session.compat.replacement import (
     Replay,
     parts_of,
@@ -56,9 +56,9 @@ def _write(folder: Path, replays: Sequence[Replay]) -> None:
     write_report(folder / "scenes", list(runs.values()), lanes=list(runs))
 
 
-def _player(path: Path) -> Player:
+def _player(path: Path) -> GroupMember:
     profile = load_profile(path)
-    return Player(profile.profile, profile, str(path), Target(simulate=True))
+    return GroupMember(profile.profile, profile, str(path), Target(simulate=True))
 
 
 def _scenes(folder: Path) -> list[tuple[Scene, Path]]:

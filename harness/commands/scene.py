@@ -13,7 +13,7 @@ from harness.model.loading.scenes import load_scene
 from harness.model.scene import Scene
 from harness.model.verdict import ExitStatus
 from harness.session.compat.group_session import facts_of
-from harness.session.compat.plan import home_of_scene, plan_together
+from harness.session.compat.plan import group_of_scene, plan_group
 from harness.session.compat.scene import (
     OF_SCENES,
     play_scene,
@@ -52,8 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
             on_result=told,
         )
 
-    home = home_of_scene(scene, *facts_of(players))
-    total = len(plan_together(home, arguments.select or OF_SCENES))
+    home = group_of_scene(scene, *facts_of(players))
+    total = len(plan_group(home, arguments.select or OF_SCENES))
     return run_together(arguments, players, scene.scene, total, play)
 
 

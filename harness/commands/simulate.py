@@ -24,7 +24,7 @@ from harness.session.simulation.fleet import (
     simulate,
 )
 from harness.session.target import UsageError
-from harness.simulate.faults import UnknownFault, all_faults, fault_named
+from harness.simulate.faults import UnknownFaultError, all_faults, fault_named
 
 USUAL_RATES = 10.0
 
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         for name in arguments.fault:
             fault_named(name)
-    except UnknownFault as problem:
+    except UnknownFaultError as problem:
         raise UsageError(str(problem)) from None
     if arguments.serial and all(profile.bindings.serial is None for profile in profiles):
         raise UsageError(

@@ -17,14 +17,14 @@ from harness.report.run.write import (
     write_report,
 )
 from harness.session.compat.group_session import (
-    Player,
+    GroupMember,
     facts_of,
 )
-from harness.session.compat.judging import result_of_together_trace
+from harness.session.compat.judging import result_of_group_trace
 from harness.session.compat.pair import observe_together
-from harness.session.compat.plan import home_of_pair, plan_together
+from harness.session.compat.plan import group_of_pair, plan_group
 from harness.session.compat.setup import (
-    Reach,
+    ConnectionOptions,
     players_of,
     roles_of,
     runs_virtually,
@@ -63,13 +63,13 @@ def run(arguments: argparse.Namespace) -> int:
         )
 
     name = "+".join(player.role for player in players)
-    total = len(plan_together(home_of_pair(*facts_of(players)), arguments.select))
+    total = len(plan_group(group_of_pair(*facts_of(players)), arguments.select))
     return run_together(arguments, players, name, total, play)
 
 
-def reach_of(arguments: argparse.Namespace) -> Reach:
+def reach_of(arguments: argparse.Namespace) -> ConnectionOptions:
     """How the devices are reached, by the options."""
-    return Reach(
+    return ConnectionOptions(
         simulate=arguments.simulate,
         duts=arguments.dut,
         faults=arguments.fault,
@@ -81,7 +81,7 @@ def reach_of(arguments: argparse.Namespace) -> Reach:
 
 def run_together(
     arguments: argparse.Namespace,
-    players: Sequence[Player],
+    players: Sequence[GroupMember],
     name: str,
     total: int,
     play: Callable[[Path | None, Listener, Callable[[Judgement], None]], Coroutine[Any, Any, RunResult]],
@@ -112,7 +112,7 @@ def run_together(
     except KeyboardInterrupt:
         if trace is None:
             raise
-        result = result_of_together_trace(list(read(trace)), trace)  # what there is of it
+        result = result_of_group_trace(list(read(trace)), trace)  # what there is of it
     finally:
         progress.finished()
     page = write_report(folder, [result], lanes=[name]) if folder is not None else None

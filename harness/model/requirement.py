@@ -37,7 +37,7 @@ class Area(StrEnum):
     COMPAT = "compat"
 
 
-class Need(StrEnum):
+class BenchFeature(StrEnum):
     """What a check needs of the bench. Where the bench lacks it, the check is ``not-applicable``."""
 
     TAP = "tap"  # the point between DUT and broker, where packets are seen, withheld and injected

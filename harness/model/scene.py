@@ -45,7 +45,7 @@ class Pairing(Part):
     term: str = Field(description="the term that the need uses, such as OnOff.OnOff")
 
 
-class Deed(Part):
+class SceneAction(Part):
     """One thing that is done to a device: a sensor sees something, a key is pressed, a value is set.
 
     How depends on the device: what is a sensor's is shown to the sensor, what has a control is operated by
@@ -63,7 +63,7 @@ class Deed(Part):
     )
 
     @model_validator(mode="after")
-    def _one_deed(self) -> Deed:
+    def _one_deed(self) -> SceneAction:
         names = (self.set, self.happen, self.invoke, self.command)
         if sum(name is not None for name in names) != 1:
             raise ValueError("a deed has exactly one of set, happen, invoke and command")
@@ -97,7 +97,7 @@ class Step(Part):
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the step in reports")
     purpose: str = Field(description="what it is there for: ensure that …")
-    deeds: tuple[Deed, ...] = Field((), alias="do", description="what is done, in this order")
+    deeds: tuple[SceneAction, ...] = Field((), alias="do", description="what is done, in this order")
     at_once: bool = Field(False, description="all of it is done in the same moment")
     then: tuple[Condition, ...] = Field((), description="what follows")
     agree: tuple[TermOfRole, ...] = Field((), description="states that are the same in the end")
@@ -126,7 +126,9 @@ class Scene(Part):
     roles: dict[str, Role] = Field(min_length=1, description="the devices that play, by their roles")
     wiring: tuple[Wire, ...] = Field((), description="who gets power through whom")
     pairings: tuple[Pairing, ...] = Field((), description="which controller controls what")
-    start: tuple[Deed, ...] = Field((), description="how things stand at first; brought about beforehand")
+    start: tuple[SceneAction, ...] = Field(
+        (), description="how things stand at first; brought about beforehand"
+    )
     automations: tuple[Rule, ...] = Field(
         (), description="what the hub of the home does, unless the devices do it among themselves"
     )

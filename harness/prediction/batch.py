@@ -21,7 +21,7 @@ from harness.model.semantics.mapping import (
     Offered,
 )
 from harness.prediction.candidate import (
-    Meeting,
+    Candidate,
     common_transports,
 )
 from harness.prediction.coexistence import (
@@ -30,7 +30,7 @@ from harness.prediction.coexistence import (
 )
 from harness.prediction.delivery.transport import ASPECTS
 from harness.prediction.device import (
-    Clash,
+    Conflict,
     Device,
 )
 from harness.prediction.electric import plugged
@@ -40,12 +40,12 @@ from harness.prediction.findings import (
     Severity,
 )
 from harness.prediction.matching import (
-    badness,
     meaning_clashes,
     offers_for,
     parts_of,
+    severity_rank,
 )
-from harness.prediction.predict import reckon
+from harness.prediction.predict import summarize
 from harness.prediction.refusals import refusing_rules
 from harness.prediction.routes import routes
 
@@ -76,7 +76,7 @@ class Score:
 _NOTHING = Score()
 
 
-def _score(clashes: Iterable[Clash]) -> Score:
+def _score(clashes: Iterable[Conflict]) -> Score:
     rank, count, kinds = -1, 0, 0
     for clash in clashes:
         rank, count, kinds = max(rank, _RANKS[clash.severity]), count + 1, kinds | _BITS[clash.kind]
@@ -187,7 +187,7 @@ class _Comparisons:
     ) -> tuple[Transport | None, ...]:
         key = need.aspects[0], facts.aspects[offer][0]
         if key not in self._transports:
-            meeting = Meeting(need.needer, need.needed, facts.offerer, facts.offers[offer])
+            meeting = Candidate(need.needer, need.needed, facts.offerer, facts.offers[offer])
             self._transports[key] = common_transports(meeting) or (None,)
         return self._transports[key]
 
@@ -214,7 +214,7 @@ def _aspect_score(
     aspect = ASPECTS[index]
     if transport not in aspect.over:
         return _NOTHING
-    meeting = Meeting(need.needer, need.needed, facts.offerer, facts.offers[offer])
+    meeting = Candidate(need.needer, need.needed, facts.offerer, facts.offers[offer])
     return _score(aspect.clashes(meeting, transport))
 
 
@@ -224,7 +224,7 @@ def _ways(need: _NeedFacts, facts: _OfferFacts) -> tuple[_Way, ...] | None:
         return None
     found = []
     for route in routes(need.needed, offers):
-        meeting = Meeting(need.needer, need.needed, facts.offerer, route.offered)
+        meeting = Candidate(need.needer, need.needed, facts.offerer, route.offered)
         score = _score(meaning_clashes(meeting, parts_of(meeting, route)))
         found.append(_Way(facts.offers.index(route.offered), score))
     return tuple(found)
@@ -320,7 +320,7 @@ def _bits(score: Score, position: int) -> int:
 
 
 def _outcome(flags: int) -> Outcome:
-    """The outcome of a pair by its bits: what ``reckon`` makes of the same severities."""
+    """The outcome of a pair by its bits: what ``summarize`` makes of the same severities."""
     needs: list[tuple[bool, Severity | None]] = []
     if flags & _SERVED:
         needs.append((True, None))
@@ -331,7 +331,7 @@ def _outcome(flags: int) -> Outcome:
     if flags & _RELATED and not needs:
         needs.append((False, None))
     shared = [severity for rank, severity in enumerate(_SEVERITIES) if flags >> _SHARED + rank & 1]
-    return reckon(needs, shared[-1] if shared else None, None, bool(flags & _PLUGS)).outcome
+    return summarize(needs, shared[-1] if shared else None, None, bool(flags & _PLUGS)).outcome
 
 
 def _shared_bits(score: Score) -> int:
@@ -359,7 +359,7 @@ class _Power:
         for supplied, numbers in self._suppliers.items():
             if (supplied, drawn) not in self._bits:
                 ways = plugged(self._devices[numbers[0]].profile, drawer.profile)
-                best = min(ways, key=badness, default=None)
+                best = min(ways, key=severity_rank, default=None)
                 found = 0 if best is None else _PLUGS | _shared_bits(_score(best))
                 self._bits[supplied, drawn] = found
             if bits := self._bits[supplied, drawn]:

@@ -14,7 +14,7 @@ from harness.prediction.device import Device
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting:
+class Candidate:
     """A need, and the capability that it may be met by."""
 
     needer: Device
@@ -57,7 +57,7 @@ class Meeting:
         return ("bindings", transport.value, *self.affordance)
 
 
-def common_transports(meeting: Meeting) -> tuple[Transport, ...]:
+def common_transports(meeting: Candidate) -> tuple[Transport, ...]:
     """Transports over which both reach each other, in the order in which they are tried."""
     return tuple(
         each for each in Transport if each in meeting.needed.transports and each in meeting.offered.transports

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from harness.model.bindings.mqtt import MqttBinding
 from harness.model.problems import Path
 from harness.model.profile import Profile
-from harness.prediction.device import Clash
+from harness.prediction.device import Conflict
 from harness.prediction.findings import (
     FindingKind,
     Severity,
@@ -59,13 +59,13 @@ def claims_of(profile: Profile) -> Claims:
     return Claims(found)
 
 
-def collisions(left: Claims, right: Claims) -> Iterator[Clash]:
+def collisions(left: Claims, right: Claims) -> Iterator[Conflict]:
     """The names that both claim."""
     for claim in left.names.keys() & right.names.keys():
         kind, use, name = claim
         severity, what, proposal = _WHAT[kind]
         text = "both " + what.format(use=use, name=name, unit="{unit}")
-        yield Clash(kind, severity, text, left.names[claim], right.names[claim], proposal)
+        yield Conflict(kind, severity, text, left.names[claim], right.names[claim], proposal)
 
 
 def _topics(mqtt: MqttBinding) -> Iterator[tuple[str, str, Path]]:

@@ -84,7 +84,7 @@ def read_device(file: FilePath, *, unit: str | None = None) -> Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Clash:
+class Conflict:
     """A finding before it is known whose: ``left`` and ``right`` are keys of the two profiles."""
 
     kind: FindingKind

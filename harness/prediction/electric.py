@@ -8,7 +8,7 @@ from enum import StrEnum
 from harness.model.problems import Path
 from harness.model.profile import Profile
 from harness.model.ratings import Connector, Rating, Span
-from harness.prediction.device import Clash
+from harness.prediction.device import Conflict
 from harness.prediction.findings import (
     FindingKind,
     Severity,
@@ -43,7 +43,7 @@ def family(connector: Connector) -> Family:
     return _FAMILIES.get(connector, Family.HOUSEHOLD)
 
 
-def plugged(supplier: Profile, drawer: Profile) -> list[list[Clash]]:
+def plugged(supplier: Profile, drawer: Profile) -> list[list[Conflict]]:
     """For each way of plugging ``drawer`` into ``supplier`` that somebody may try, what stands against it."""
     found = []
     for there, draws in enumerate(drawer.ratings.draws):
@@ -56,9 +56,9 @@ def plugged(supplier: Profile, drawer: Profile) -> list[list[Clash]]:
 
 def _clashes(
     supplies: Rating, draws: Rating, supplier: str, drawer: str, left: Path, right: Path
-) -> Iterator[Clash]:
-    def clash(kind: FindingKind, severity: Severity, key: str, what: str, proposal: str) -> Clash:
-        return Clash(kind, severity, what, (*left, key), (*right, key), proposal)
+) -> Iterator[Conflict]:
+    def clash(kind: FindingKind, severity: Severity, key: str, what: str, proposal: str) -> Conflict:
+        return Conflict(kind, severity, what, (*left, key), (*right, key), proposal)
 
     blocks, degrades = Severity.BLOCKS, Severity.DEGRADES
     agreed = family(draws.connector) in _AGREED

@@ -6,20 +6,20 @@ from harness.model.capability import Need, Transport
 from harness.model.profile import Profile
 from harness.model.rule import Condition
 from harness.model.vocabulary import TermKind
-from harness.prediction.candidate import Meeting
+from harness.prediction.candidate import Candidate
 from harness.prediction.findings import (
     UNCHANGED,
     AffordanceKind,
     End,
     Flow,
-    Link,
+    PairLink,
     ValueConversion,
     Via,
 )
 from harness.prediction.routes import Part
 
 
-def link_of(meeting: Meeting, part: Part, transport: Transport | None) -> Link:
+def link_of(meeting: Candidate, part: Part, transport: Transport | None) -> PairLink:
     """The binding of one part of a need over ``transport``, or over a bridge where that is None."""
     here = transport or _first(meeting.needed.transports)
     there = transport or _first(part.offered.transports)
@@ -27,7 +27,7 @@ def link_of(meeting: Meeting, part: Part, transport: Transport | None) -> Link:
     commands = meeting.commands
     own = _causing_end(meeting, part, here) if commands else _following_end(meeting, here)
     conversion = part.fit.conversion
-    return Link(
+    return PairLink(
         need=meeting.needed.name,
         capability=part.offered.key,
         term=part.offered.term.path,
@@ -57,7 +57,7 @@ def _via(transport: Transport | None, conversion: ValueConversion) -> Via:
     return Via.DIRECT if conversion.is_identity else Via.TRANSLATED
 
 
-def _within(meeting: Meeting, part: Part) -> float:
+def _within(meeting: Candidate, part: Part) -> float:
     """Seconds that the need leaves, or that the devices promise where it leaves it open."""
     need, offerer = meeting.needed.need, meeting.offerer.profile
     if meeting.commands:
@@ -72,7 +72,7 @@ def _reaction_time(need: Need, needer: Profile) -> float:
     return max(given, default=needer.behaviour.settle)
 
 
-def _offered_end(meeting: Meeting, part: Part, transport: Transport) -> End:
+def _offered_end(meeting: Candidate, part: Part, transport: Transport) -> End:
     profile, offer = meeting.offerer.profile, part.offered.offer
     mqtt = profile.bindings.mqtt
     if offer.availability and mqtt is not None and mqtt.availability is not None:
@@ -96,14 +96,14 @@ def _offered_end(meeting: Meeting, part: Part, transport: Transport) -> End:
     return _end(profile, kind, part.offered.affordance, transport, commanded=meeting.commands)
 
 
-def _causing_end(meeting: Meeting, part: Part, transport: Transport) -> End:
+def _causing_end(meeting: Candidate, part: Part, transport: Transport) -> End:
     cause = meeting.needed.sendings[part.index].cause
     kind = AffordanceKind.EVENT if cause.event is not None else AffordanceKind.PROPERTY
     name = cause.event or cause.property_ or ""
     return _end(meeting.needer.profile, kind, name, transport, commanded=False)
 
 
-def _following_end(meeting: Meeting, transport: Transport) -> End:
+def _following_end(meeting: Candidate, transport: Transport) -> End:
     need = meeting.needed.need
     if need.into is not None:
         kind, name = AffordanceKind.PROPERTY, need.into

@@ -219,7 +219,7 @@ UNCHANGED = ValueConversion()
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class PairLink:
     """One binding that was found: what the needer uses of the offerer, and how it gets there.
 
     ``need`` is the name of the need in the needer's profile; ``capability`` the key in the offerer's, such as
@@ -263,7 +263,7 @@ class Prediction:
     offerer: str
     needer: str
     outcome: Outcome
-    links: tuple[Link, ...] = ()
+    links: tuple[PairLink, ...] = ()
     findings: tuple[Finding, ...] = ()
     needs: tuple[NeedOutcome, ...] = ()
     plugs: Outcome | None = None

@@ -13,24 +13,24 @@ from harness.model.semantics.mapping import (
     Offered,
 )
 from harness.prediction.candidate import (
-    Meeting,
+    Candidate,
     common_transports,
 )
 from harness.prediction.delivery.transport import delivery_clashes
 from harness.prediction.device import (
-    Clash,
+    Conflict,
     Device,
 )
 from harness.prediction.endpoints import link_of
 from harness.prediction.findings import (
     FindingKind,
-    Link,
+    PairLink,
     Severity,
 )
 from harness.prediction.refusals import refusal_clashes
 from harness.prediction.reporting import (
     told_part,
-    waits_in_vain,
+    unreachable_reactions,
 )
 from harness.prediction.routes import (
     Part,
@@ -67,8 +67,8 @@ class Assessment:
     """How far a need is met by another device."""
 
     needed: Needed
-    clashes: tuple[Clash, ...]
-    links: tuple[Link, ...] = ()
+    clashes: tuple[Conflict, ...]
+    links: tuple[PairLink, ...] = ()
 
     @property
     def worst(self) -> Severity | None:
@@ -76,12 +76,12 @@ class Assessment:
         return worst(self.clashes)
 
 
-def worst(clashes: Iterable[Clash]) -> Severity | None:
+def worst(clashes: Iterable[Conflict]) -> Severity | None:
     """The worst severity among clashes; None where there are none."""
     return max((clash.severity for clash in clashes), key=_RANK.index, default=None)
 
 
-def badness(clashes: Sequence[Clash]) -> tuple[int, int]:
+def severity_rank(clashes: Sequence[Conflict]) -> tuple[int, int]:
     """What the better one of two sets of clashes has less of."""
     severities = [_RANK.index(clash.severity) for clash in clashes]
     return max(severities, default=-1), len(severities)
@@ -95,11 +95,11 @@ def assess(needer: Device, needed: Needed, offerer: Device) -> Assessment | None
     candidates = [
         _by_transport(needer, needed, offerer, route, transport)
         for route in routes(needed, offers)
-        for transport in _transports(Meeting(needer, needed, offerer, route.offered))
+        for transport in _transports(Candidate(needer, needed, offerer, route.offered))
     ]
     if not candidates:
         return Assessment(needed, (_absent(needer, needed, offerer, offers),))
-    return min(candidates, key=lambda each: badness(each.clashes))
+    return min(candidates, key=lambda each: severity_rank(each.clashes))
 
 
 def offers_for(needed: Needed, offerer: Device) -> tuple[Offered, ...]:
@@ -111,13 +111,13 @@ def offers_for(needed: Needed, offerer: Device) -> tuple[Offered, ...]:
     )
 
 
-def _transports(meeting: Meeting) -> tuple[Transport | None, ...]:
+def _transports(meeting: Candidate) -> tuple[Transport | None, ...]:
     return common_transports(meeting) or (None,)
 
 
-def _absent(needer: Device, needed: Needed, offerer: Device, offers: Sequence[Offered]) -> Clash:
+def _absent(needer: Device, needed: Needed, offerer: Device, offers: Sequence[Offered]) -> Conflict:
     has = ", ".join(dict.fromkeys(each.term.name for each in offers))
-    return Clash(
+    return Conflict(
         FindingKind.ABSENT,
         Severity.BLOCKS,
         f"{needer.name} needs {needed.term.path}, {offerer.name} has only {has} of {needed.term.cluster}",
@@ -130,34 +130,34 @@ def _absent(needer: Device, needed: Needed, offerer: Device, offers: Sequence[Of
 def _by_transport(
     needer: Device, needed: Needed, offerer: Device, route: Route, transport: Transport | None
 ) -> Assessment:
-    meeting = Meeting(needer, needed, offerer, route.offered)
+    meeting = Candidate(needer, needed, offerer, route.offered)
     parts = parts_of(meeting, route)
     clashes = [*delivery_clashes(meeting, transport), *meaning_clashes(meeting, parts)]
     links = tuple(link_of(meeting, part, transport) for part in parts if part.fit.sendable)
     return Assessment(needed, tuple(clashes), links)
 
 
-def parts_of(meeting: Meeting, route: Route) -> tuple[Part, ...]:
+def parts_of(meeting: Candidate, route: Route) -> tuple[Part, ...]:
     """What becomes of all that is commanded, or told."""
     return route.parts(meeting.needed) if meeting.commands else (told_part(meeting),)
 
 
-def meaning_clashes(meeting: Meeting, parts: Sequence[Part]) -> Iterator[Clash]:
+def meaning_clashes(meeting: Candidate, parts: Sequence[Part]) -> Iterator[Conflict]:
     """Everything about what is said, however it gets there."""
     yield from _access_clashes(meeting)
     yield from _value_clashes(meeting, parts)
     yield from refusal_clashes(meeting, parts)
     if not meeting.commands:
-        yield from waits_in_vain(meeting)
+        yield from unreachable_reactions(meeting)
 
 
-def _access_clashes(meeting: Meeting) -> Iterator[Clash]:
+def _access_clashes(meeting: Candidate) -> Iterator[Conflict]:
     offered = meeting.offered
     own = offered.offer.property_
     if own is None:
         return
     if meeting.commands and not offered.writable:
-        yield Clash(
+        yield Conflict(
             FindingKind.READ_ONLY,
             Severity.BLOCKS,
             f"{meeting.needer.name} sets {offered.term.path}, it cannot be set at {meeting.offerer.name}",
@@ -166,7 +166,7 @@ def _access_clashes(meeting: Meeting) -> Iterator[Clash]:
             f"{meeting.offerer.name} would have to let others set it",
         )
     elif not meeting.commands and not offered.readable:
-        yield Clash(
+        yield Conflict(
             FindingKind.WRITE_ONLY,
             Severity.BLOCKS,
             f"{meeting.needer.name} asks for {offered.term.path}, {meeting.offerer.name} does not tell it",
@@ -176,7 +176,7 @@ def _access_clashes(meeting: Meeting) -> Iterator[Clash]:
         )
 
 
-def _value_clashes(meeting: Meeting, parts: Sequence[Part]) -> Iterator[Clash]:
+def _value_clashes(meeting: Candidate, parts: Sequence[Part]) -> Iterator[Conflict]:
     """What does not fit of the values, said once where several causes send the same."""
     through = any(part.fit.through for part in parts)
     seen: set[tuple[FindingKind, str]] = set()
@@ -187,7 +187,7 @@ def _value_clashes(meeting: Meeting, parts: Sequence[Part]) -> Iterator[Clash]:
                 yield clash
 
 
-def _part_clashes(meeting: Meeting, part: Part, through: bool) -> Iterator[Clash]:
+def _part_clashes(meeting: Candidate, part: Part, through: bool) -> Iterator[Conflict]:
     sender, taker = meeting.offerer.name, meeting.needer.name
     if meeting.commands:
         sender, taker = taker, sender
@@ -215,23 +215,23 @@ def _part_clashes(meeting: Meeting, part: Part, through: bool) -> Iterator[Clash
         yield _clash(meeting, part, FindingKind.CONVERSION, severity, what, "a hub that converts units")
 
 
-def _beyond(meeting: Meeting, what: str) -> tuple[str, str]:
+def _beyond(meeting: Candidate, what: str) -> tuple[str, str]:
     clamps = meeting.offerer.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP
     does = "becomes the nearest limit" if clamps else "is refused"
     return f"{what}; what is beyond {does}", f"the range of {meeting.offerer.name} at {meeting.needer.name}"
 
 
 def _clash(
-    meeting: Meeting,
+    meeting: Candidate,
     part: Part,
     kind: FindingKind,
     severity: Severity,
     what: str,
     proposal: str,
     gap: Gap | None = None,
-) -> Clash:
+) -> Conflict:
     left = (*meeting.affordance, *_schema_key(kind, part.offered, gap)) if part.offered.affordance else None
-    return Clash(kind, severity, what, left, part.source, proposal)
+    return Conflict(kind, severity, what, left, part.source, proposal)
 
 
 def _schema_key(kind: FindingKind, offered: Offered, gap: Gap | None) -> Path:

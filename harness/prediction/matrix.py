@@ -61,7 +61,7 @@ def predicted(entries: Sequence[Entry]) -> tuple[OrderedPair, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting:
+class PairRun:
     """Two devices that are brought together once, which shows both directions. ``second`` may be the twin."""
 
     first: str
@@ -69,15 +69,15 @@ class Meeting:
     pairs: tuple[OrderedPair, ...]
 
 
-def meetings(pairs: Sequence[OrderedPair]) -> tuple[Meeting, ...]:
+def meetings(pairs: Sequence[OrderedPair]) -> tuple[PairRun, ...]:
     """Each two devices once, with the ordered pairs that they make."""
     grouped: dict[frozenset[str], list[OrderedPair]] = {}
     for pair in pairs:
         grouped.setdefault(frozenset((pair.offerer, pair.needer)), []).append(pair)
-    return tuple(Meeting(group[0].offerer, group[0].needer, tuple(group)) for group in grouped.values())
+    return tuple(PairRun(group[0].offerer, group[0].needer, tuple(group)) for group in grouped.values())
 
 
-def covering(every: Sequence[Meeting]) -> tuple[Meeting, ...]:
+def covering(every: Sequence[PairRun]) -> tuple[PairRun, ...]:
     """Meetings in which everything occurs that occurs in any of them.
 
     That is: every term with the way in which it is used, and with each kind of finding about it; and every

@@ -10,7 +10,7 @@ from harness.prediction.coexistence import (
     collisions,
 )
 from harness.prediction.device import (
-    Clash,
+    Conflict,
     Device,
 )
 from harness.prediction.electric import plugged
@@ -25,7 +25,7 @@ from harness.prediction.findings import (
 from harness.prediction.matching import (
     Assessment,
     assess,
-    badness,
+    severity_rank,
     worst,
 )
 
@@ -44,7 +44,7 @@ class Reckoning:
     milder: bool
 
 
-def reckon(
+def summarize(
     needs: Sequence[tuple[bool, Severity | None]],
     power: Severity | None,
     shared: Severity | None,
@@ -68,9 +68,9 @@ def predict(offerer: Device, needer: Device) -> Prediction:
     """What is to be expected where ``needer`` is to use ``offerer``."""
     assessments = [found for need in needer.needs if (found := assess(needer, need, offerer)) is not None]
     ways = plugged(offerer.profile, needer.profile)
-    power: list[Clash] = min(ways, key=badness, default=[])
+    power: list[Conflict] = min(ways, key=severity_rank, default=[])
     shared = list(collisions(claims_of(offerer.profile), claims_of(needer.profile)))
-    reckoning = reckon(
+    reckoning = summarize(
         [(each.needed.need.optional, each.worst) for each in assessments],
         worst(power),
         worst(shared),

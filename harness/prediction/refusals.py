@@ -8,8 +8,8 @@ from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.rule import Condition, Rule
 from harness.model.schema import same_value
-from harness.prediction.candidate import Meeting
-from harness.prediction.device import Clash
+from harness.prediction.candidate import Candidate
+from harness.prediction.device import Conflict
 from harness.prediction.findings import (
     FindingKind,
     Severity,
@@ -29,7 +29,7 @@ def refusing_rules(profile: Profile, name: str) -> Iterator[tuple[int, Rule]]:
             yield index, rule
 
 
-def refusal_clashes(meeting: Meeting, parts: Sequence[Part]) -> Iterator[Clash]:
+def refusal_clashes(meeting: Candidate, parts: Sequence[Part]) -> Iterator[Conflict]:
     """Commands of the needer that the offerer refuses while a rule of its own says so."""
     own = meeting.offered.offer.property_
     if own is None or not meeting.commands:
@@ -40,7 +40,7 @@ def refusal_clashes(meeting: Meeting, parts: Sequence[Part]) -> Iterator[Clash]:
             continue
         while_ = " and ".join(map(str, rule.while_))
         what = " or ".join(map(str, refused))
-        yield Clash(
+        yield Conflict(
             FindingKind.REFUSAL,
             Severity.NOTE,
             f"{meeting.offerer.name} refuses commands after which {what}, while {while_}",
@@ -50,7 +50,7 @@ def refusal_clashes(meeting: Meeting, parts: Sequence[Part]) -> Iterator[Clash]:
         )
 
 
-def _can_be_sent(meeting: Meeting, part: Part, condition: Condition) -> bool:
+def _can_be_sent(meeting: Candidate, part: Part, condition: Condition) -> bool:
     """Whether the needer sends values, as they arrive, for which the condition holds; True in doubt."""
     conversion = part.fit.conversion
     if conversion.constant is not None:

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 from harness.model.base import Value
 from harness.model.capability import Reaction
-from harness.prediction.candidate import Meeting
-from harness.prediction.device import Clash
+from harness.prediction.candidate import Candidate
+from harness.prediction.device import Conflict
 from harness.prediction.findings import (
     FindingKind,
     Severity,
@@ -26,13 +26,13 @@ from harness.prediction.values.conversion import (
 )
 
 
-def told_side(meeting: Meeting) -> Side:
+def told_side(meeting: Candidate) -> Side:
     """The values that are told."""
     offered = meeting.offered
     return Side(offered.schema, offered.term.schema, offered.offer.values, offered.offer.data)
 
 
-def told_part(meeting: Meeting) -> Part:
+def told_part(meeting: Candidate) -> Part:
     """What becomes of everything that is told."""
     needed = meeting.needed
     if meeting.offered.offer.availability:
@@ -42,17 +42,17 @@ def told_part(meeting: Meeting) -> Part:
     return Part(meeting.offered, found, (*meeting.need, key), when=meeting.offered.offer.data)
 
 
-def _availability(meeting: Meeting) -> Side:
+def _availability(meeting: Candidate) -> Side:
     common = meeting.offered.term.schema
     return Side(common, common)
 
 
-def _taken(meeting: Meeting) -> Side:
+def _taken(meeting: Candidate) -> Side:
     needed = meeting.needed
     return Side(needed.schema, needed.term.schema, needed.need.values)
 
 
-def waits_in_vain(meeting: Meeting) -> Iterator[Clash]:
+def unreachable_reactions(meeting: Candidate) -> Iterator[Conflict]:
     """Reactions that never come about, because the other one never tells what they wait for."""
     reactions = meeting.needed.need.reactions
     side = _availability(meeting) if meeting.offered.offer.availability else told_side(meeting)
@@ -60,7 +60,7 @@ def waits_in_vain(meeting: Meeting) -> Iterator[Clash]:
     for index in dead:
         reaction = reactions[index]
         ranged = reaction.above is not None or reaction.below is not None
-        yield Clash(
+        yield Conflict(
             FindingKind.RANGE if ranged else FindingKind.VALUES,
             Severity.BLOCKS if len(dead) == len(reactions) else Severity.DEGRADES,
             f"{meeting.needer.name} reacts when {meeting.needed.term.path} is {_waited_for(reaction)}, "

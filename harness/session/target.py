@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from harness.links.actuators import HelperError
+from harness.links.actuators import ActuatorError
 from harness.links.actuators.registry import (
     HelperName,
     parse,
@@ -14,7 +14,7 @@ from harness.links.actuators.registry import (
 from harness.links.labgrid.place import LabgridTarget
 from harness.model.bindings.serial import SerialCommand
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 
 OWN_BROKERS = ("embedded", "mosquitto")
 
@@ -81,33 +81,33 @@ class Target:
         return ", ".join(parts)
 
 
-def needs_met(profile: Profile, target: Target) -> frozenset[Need]:
+def needs_met(profile: Profile, target: Target) -> frozenset[BenchFeature]:
     """What a bench with that DUT offers to checks."""
     bindings = profile.bindings
     met = set()
     if bindings.mqtt and target.watches_mqtt:
-        met.add(Need.BROKER)
+        met.add(BenchFeature.BROKER)
         if not target.mqtt:
-            met.add(Need.TAP)
+            met.add(BenchFeature.TAP)
             if target.broker in OWN_BROKERS:
-                met.add(Need.RESTART)
+                met.add(BenchFeature.RESTART)
     if bindings.coap and (target.simulate or target.coap or target.mdns):
-        met.add(Need.COAP)
+        met.add(BenchFeature.COAP)
     if bindings.mdns and (target.simulate or target.mdns):
-        met.add(Need.MDNS)
+        met.add(BenchFeature.MDNS)
     if bindings.serial and target.has_serial:
-        met.add(Need.SERIAL)
+        met.add(BenchFeature.SERIAL)
     if target.simulate:
-        met |= {Need.LOCAL, Need.POWER}
+        met |= {BenchFeature.LOCAL, BenchFeature.POWER}
     has_helper = target.hands is not None and not target.hands.is_console
-    if has_helper or (Need.SERIAL in met and has_console_hands(profile)):
-        met.add(Need.LOCAL)
+    if has_helper or (BenchFeature.SERIAL in met and has_console_hands(profile)):
+        met.add(BenchFeature.LOCAL)
     # Where nothing is seen of the device, nobody knows whether it lost its power.
     is_switched = target.has_power and (target.power is None or not target.power.is_console)
-    if is_switched and met & {Need.BROKER, Need.COAP, Need.SERIAL}:
-        met.add(Need.POWER)
+    if is_switched and met & {BenchFeature.BROKER, BenchFeature.COAP, BenchFeature.SERIAL}:
+        met.add(BenchFeature.POWER)
     if target.power is not None and target.power.is_console and can_reboot(profile, target):
-        met.add(Need.POWER)
+        met.add(BenchFeature.POWER)
     return frozenset(met)
 
 
@@ -138,7 +138,7 @@ def helper_in(text: str | None, option: str) -> HelperName | None:
         return None
     try:
         return parse(text)
-    except HelperError as problem:
+    except ActuatorError as problem:
         raise UsageError(f"{option}: {problem}") from None
 
 

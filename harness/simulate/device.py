@@ -13,12 +13,12 @@ from harness.model.bindings.mdns import (
 )
 from harness.model.bindings.serial import CrashKind
 from harness.model.profile import Profile
-from harness.simulate.coap.server import CoapFront
+from harness.simulate.coap.server import SimulatedCoapServer
 from harness.simulate.faults import Fault
 from harness.simulate.firmware.core import Core
-from harness.simulate.http import HttpFront
-from harness.simulate.mdns.responder import MdnsFront
-from harness.simulate.mqtt.client import MqttFront
+from harness.simulate.http import SimulatedHttpServer
+from harness.simulate.mdns.responder import SimulatedMdnsResponder
+from harness.simulate.mqtt.client import SimulatedMqttClient
 from harness.simulate.serial.board import Board
 from harness.simulate.serial.console import Console
 
@@ -61,10 +61,10 @@ class SimulatedDevice:
         self.random = random.Random(seed)
         self.core = Core(profile)
         bindings = profile.bindings
-        self.mqtt: MqttFront | None = None
-        self.coap: CoapFront | None = None
-        self.http: HttpFront | None = None
-        self.mdns: MdnsFront | None = None
+        self.mqtt: SimulatedMqttClient | None = None
+        self.coap: SimulatedCoapServer | None = None
+        self.http: SimulatedHttpServer | None = None
+        self.mdns: SimulatedMdnsResponder | None = None
         self.further: list[Server] = []  # servers that no profile declares
         self.before_joining: list[Callable[[], Awaitable[None]]] = []  # what its network has to wait for
         self.board = Board(profile, self.core, self)
@@ -72,17 +72,19 @@ class SimulatedDevice:
         if bindings.serial is not None and console:
             self.console = Console(profile, self.core, self.board)
         if bindings.mqtt is not None and broker is not None:
-            self.mqtt = MqttFront(profile, self.core, broker=broker, random=self.random, login=login)
+            self.mqtt = SimulatedMqttClient(
+                profile, self.core, broker=broker, random=self.random, login=login
+            )
         if bindings.coap is not None:
-            self.coap = CoapFront(profile, self.core, host=host, random=self.random)
+            self.coap = SimulatedCoapServer(profile, self.core, host=host, random=self.random)
         services = bindings.mdns.services if bindings.mdns is not None else ()
         web = [service for service in services if service.speaks is Speaks.HTTP]
         if web:
-            self.http = HttpFront(profile, host=host, port=web[0].port)
+            self.http = SimulatedHttpServer(profile, host=host, port=web[0].port)
         if bindings.mdns is not None:
-            self.mdns = MdnsFront(profile, host=host, port_of=self.port_of, random=self.random)
+            self.mdns = SimulatedMdnsResponder(profile, host=host, port_of=self.port_of, random=self.random)
         for fault in faults:
-            fault.bend(self)
+            fault.apply(self)
 
     @property
     def coap_address(self) -> tuple[str, int] | None:

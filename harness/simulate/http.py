@@ -13,7 +13,7 @@ _PATIENCE = 10.0  # seconds that a request may take to come
 _LARGEST_HEAD = 8192  # bytes
 
 
-class HttpFront:
+class SimulatedHttpServer:
     """Serves ``GET /`` and ``GET /info``: who the device is, as JSON."""
 
     def __init__(self, profile: Profile, *, host: str, port: int) -> None:

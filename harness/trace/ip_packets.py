@@ -18,14 +18,14 @@ _UNACKNOWLEDGED = 32_000
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class IpEndpoint:
     """An address and a port."""
 
     address: Address
     port: int
 
     @classmethod
-    def parse(cls, text: str, otherwise: Address) -> Endpoint:
+    def parse(cls, text: str, otherwise: Address) -> IpEndpoint:
         """Read "192.0.2.7:5353" or "[::1]:5683"; a host that is no address becomes ``otherwise``."""
         host, _, port = text.rpartition(":")
         try:
@@ -43,7 +43,7 @@ def address_of(text: str | None, otherwise: Address) -> Address:
         return otherwise
 
 
-def udp_packet(source: Endpoint, destination: Endpoint, payload: bytes) -> bytes:
+def udp_packet(source: IpEndpoint, destination: IpEndpoint, payload: bytes) -> bytes:
     """An IP packet that holds one UDP datagram; ``payload`` has at most 65507 bytes, as on any wire."""
     length = 8 + len(payload)
     header = struct.pack("!HHHH", source.port, destination.port, length, 0)
@@ -65,7 +65,7 @@ class Flags(IntFlag):
 
 @dataclass(slots=True)
 class _Side:
-    endpoint: Endpoint
+    endpoint: IpEndpoint
     sequence: int  # of the next byte that it sends
     unacknowledged: int = 0  # bytes sent that the other side has not acknowledged
     closed: bool = False
@@ -78,8 +78,8 @@ class TcpStream:
     Every method gives the IP packets for one happening, in order.
     """
 
-    client: Endpoint
-    server: Endpoint
+    client: IpEndpoint
+    server: IpEndpoint
     number: int = 0  # makes the initial sequence numbers of streams differ
     _sides: dict[bool, _Side] = field(init=False)
 
@@ -142,7 +142,7 @@ class TcpStream:
         return _ip_packet(sender.endpoint, receiver.endpoint, _TCP, segment)
 
 
-def _ip_packet(source: Endpoint, destination: Endpoint, protocol: int, content: bytes) -> bytes:
+def _ip_packet(source: IpEndpoint, destination: IpEndpoint, protocol: int, content: bytes) -> bytes:
     addresses = source.address.packed + destination.address.packed
     if source.address.version == 6:
         return struct.pack("!IHBB", 6 << 28, len(content), protocol, 64) + addresses + content
@@ -150,7 +150,7 @@ def _ip_packet(source: Endpoint, destination: Endpoint, protocol: int, content: 
     return header[:10] + struct.pack("!H", _checksum(header)) + header[12:] + content
 
 
-def _transport_checksum(source: Endpoint, destination: Endpoint, protocol: int, content: bytes) -> int:
+def _transport_checksum(source: IpEndpoint, destination: IpEndpoint, protocol: int, content: bytes) -> int:
     """Checksum over the pseudo-header (RFC 9293, 3.1; RFC 8200, 8.1) and ``content``."""
     addresses = source.address.packed + destination.address.packed
     if source.address.version == 6:

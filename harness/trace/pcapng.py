@@ -44,7 +44,7 @@ from harness.trace.events import (
 )
 from harness.trace.ip_packets import (
     Address,
-    Endpoint,
+    IpEndpoint,
     TcpStream,
     address_of,
     udp_packet,
@@ -153,15 +153,15 @@ class _Exporter:
             case Connection():
                 yield from self._connection(event.line, _key(event, event.body), event.body)
             case CoapDatagram(direction=direction, local=local, remote=remote, raw=raw):
-                ours = Endpoint.parse(local, _CLIENT)
-                theirs = replace(Endpoint.parse(remote, device), port=COAP_PORT)
+                ours = IpEndpoint.parse(local, _CLIENT)
+                theirs = replace(IpEndpoint.parse(remote, device), port=COAP_PORT)
                 yield (
                     _datagram(theirs, ours, raw)
                     if direction is Direction.FROM_DUT
                     else _datagram(ours, theirs, raw)
                 )
             case MdnsPacket(source=source, destination=destination, raw=raw):
-                yield _datagram(Endpoint.parse(source, device), Endpoint.parse(destination, device), raw)
+                yield _datagram(IpEndpoint.parse(source, device), IpEndpoint.parse(destination, device), raw)
             case TcpProbe():
                 yield from self._probe(event.body, device)
 
@@ -196,15 +196,17 @@ class _Exporter:
             place = connection + list(self._devices).index(device) * _PORTS_EACH
             port = _FIRST_PORT + place % (0x10000 - _FIRST_PORT)
             broker = _BROKER if address.version == 4 else address
-            stream = TcpStream(Endpoint(address, port), Endpoint(broker, MQTT_PORT), len(self._streams) + 1)
+            stream = TcpStream(
+                IpEndpoint(address, port), IpEndpoint(broker, MQTT_PORT), len(self._streams) + 1
+            )
             self._streams[key] = stream
             yield from stream.open()
 
     def _probe(self, probe: TcpProbe, device: Address) -> Iterator[bytes]:
         self._probes += 1
-        server = Endpoint(address_of(probe.host, device), probe.port)
+        server = IpEndpoint(address_of(probe.host, device), probe.port)
         client_address = _CLIENT if server.address.version == 4 else server.address
-        client = Endpoint(client_address, _FIRST_PORT + self._probes % (0x10000 - _FIRST_PORT))
+        client = IpEndpoint(client_address, _FIRST_PORT + self._probes % (0x10000 - _FIRST_PORT))
         stream = TcpStream(client, server, len(self._streams) + 0x10000 + self._probes)
         if not probe.connected:
             yield from stream.refuse()
@@ -234,9 +236,9 @@ def _device_address(events: Iterable[Event], unknown: Address) -> Address:
             case RunStarted(host=host):
                 found = address_of(host, unknown)
             case CoapDatagram(remote=remote):
-                found = Endpoint.parse(remote, unknown).address
+                found = IpEndpoint.parse(remote, unknown).address
             case MdnsPacket(direction=Direction.FROM_DUT, source=source):
-                found = Endpoint.parse(source, unknown).address
+                found = IpEndpoint.parse(source, unknown).address
         if found != unknown:
             return found
     return unknown
@@ -279,7 +281,7 @@ def _by_client(point: Point, direction: Direction) -> bool:
     return (direction is Direction.FROM_DUT) if point is Point.TAP else (direction is Direction.TO_DUT)
 
 
-def _datagram(source: Endpoint, destination: Endpoint, payload: bytes) -> bytes:
+def _datagram(source: IpEndpoint, destination: IpEndpoint, payload: bytes) -> bytes:
     if source.address.version != destination.address.version:  # one of them was made up
         source = replace(source, address=destination.address)
     return udp_packet(source, destination, payload)
@@ -309,7 +311,10 @@ def _remarks(event: Event) -> Iterator[str]:
         yield "dropped at the tap: not passed on"
     if isinstance(event.body, MqttPacket) and event.body.fate is Fate.INJECTED:
         yield "injected by the harness"
-    if isinstance(event.body, CoapDatagram) and Endpoint.parse(event.body.remote, _DEVICE).port != COAP_PORT:
+    if (
+        isinstance(event.body, CoapDatagram)
+        and IpEndpoint.parse(event.body.remote, _DEVICE).port != COAP_PORT
+    ):
         yield f"the DUT's endpoint was {event.body.remote}"
 
 

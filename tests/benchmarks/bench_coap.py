@@ -21,8 +21,8 @@ import aiocoap
 from aiocoap.resource import Resource, Site
 
 from harness.links.coap.link import (
+    CoapClientEndpoint,
     CoapLink,
-    Endpoint,
 )
 from harness.trace.recorder import Recorder
 from harness.wire import coap
@@ -49,7 +49,7 @@ async def rate(request: Callable[[], Awaitable[bytes]], count: int) -> float:
     return count / (loop.time() - begin)
 
 
-def through_link(link: CoapLink, endpoint: Endpoint) -> Callable[[], Awaitable[bytes]]:
+def through_link(link: CoapLink, endpoint: CoapClientEndpoint) -> Callable[[], Awaitable[bytes]]:
     """A request as a check makes it."""
 
     async def request() -> bytes:

@@ -24,7 +24,7 @@ from socket import IPPROTO_TCP, TCP_NODELAY
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from harness.links.mqtt.brokers.address import Endpoint
+from harness.links.mqtt.brokers.address import BrokerAddress
 from harness.links.mqtt.brokers.broker import (
     Broker,
     broker_for,
@@ -37,7 +37,7 @@ from harness.links.mqtt.paho_client import (
 from harness.links.mqtt.tap.tap import Tap
 from harness.trace.recorder import Recorder
 
-Contender = Callable[[Endpoint, int, int], Awaitable[float]]
+Contender = Callable[[BrokerAddress, int, int], Awaitable[float]]
 """Given a broker, a number of round trips and a QoS, returns round trips per second."""
 
 
@@ -64,25 +64,25 @@ class Rally:
         return self._rounds / (await self._end - self._begin)
 
 
-async def looped_pair(endpoint: Endpoint, rounds: int, qos: int) -> float:
+async def looped_pair(endpoint: BrokerAddress, rounds: int, qos: int) -> float:
     """Two PahoClients on this loop."""
     return await rally_between(endpoint, endpoint, rounds, qos)
 
 
-async def tapped_pair(endpoint: Endpoint, rounds: int, qos: int) -> float:
+async def tapped_pair(endpoint: BrokerAddress, rounds: int, qos: int) -> float:
     """As a run has it: the far one behind the tap, every packet of both in a trace on disk."""
     with tempfile.TemporaryDirectory() as folder:
         recorder = Recorder(asyncio.get_running_loop().time, Path(folder) / "trace.jsonl")
         async with Tap(endpoint, recorder=recorder) as tap:
             host, port = tap.address
             watch = RecordingWatch(recorder, 1)
-            result = await rally_between(endpoint, Endpoint(host, port), rounds, qos, watch)
+            result = await rally_between(endpoint, BrokerAddress(host, port), rounds, qos, watch)
         recorder.close()
         return result
 
 
 async def rally_between(
-    near_by: Endpoint, far_by: Endpoint, rounds: int, qos: int, watch: RecordingWatch | None = None
+    near_by: BrokerAddress, far_by: BrokerAddress, rounds: int, qos: int, watch: RecordingWatch | None = None
 ) -> float:
     """Round trips per second between two PahoClients, each by its own way to the broker."""
     rally = Rally(rounds)
@@ -106,7 +106,7 @@ async def rally_between(
     return result
 
 
-async def bare_pair(endpoint: Endpoint, rounds: int, qos: int) -> float:
+async def bare_pair(endpoint: BrokerAddress, rounds: int, qos: int) -> float:
     """Two plain paho clients, each with its network thread."""
     rally = Rally(rounds)
     loop = asyncio.get_running_loop()

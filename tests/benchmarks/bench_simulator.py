@@ -27,7 +27,7 @@ from pathlib import Path
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from harness.links.mqtt.brokers.address import Endpoint
+from harness.links.mqtt.brokers.address import BrokerAddress
 from harness.links.mqtt.brokers.broker import MosquittoBroker
 from harness.links.mqtt.paho_client import (
     Message,
@@ -98,7 +98,7 @@ class Observer:
         self.arrived += 1
         self.lost += message.payload == b"offline"
 
-    async def start(self, endpoint: Endpoint) -> None:
+    async def start(self, endpoint: BrokerAddress) -> None:
         await self._client.connect(endpoint.host, endpoint.port, timeout=10)
         await self._client.subscribe(("#", 0))
 
@@ -142,7 +142,9 @@ async def contender(command: Sequence[str], count: int) -> AsyncIterator[tuple[P
         await process.wait()
 
 
-async def measure(name: str, command: Sequence[str], endpoint: Endpoint, options: argparse.Namespace) -> Load:
+async def measure(
+    name: str, command: Sequence[str], endpoint: BrokerAddress, options: argparse.Namespace
+) -> Load:
     """Run one contender to the end."""
     async with contender(command, 1) as (process, _):
         base = status(process.pid, "VmRSS") / 1024
@@ -193,7 +195,7 @@ def reports_of(profile: Profile) -> Iterator[Report]:
     return Reports(profile.bindings.mqtt, Core(profile)).all_states()
 
 
-def client_of(binding: MqttBinding, endpoint: Endpoint) -> Client:
+def client_of(binding: MqttBinding, endpoint: BrokerAddress) -> Client:
     """A paho client with a thread of its own, as paho's guide shows it."""
     client = Client(CallbackAPIVersion.VERSION2, binding.client_id)
     if binding.availability is not None:
@@ -213,7 +215,7 @@ def threads(options: argparse.Namespace) -> None:
     everybody: list[tuple[Client, list[Report]]] = []
     for profile in load_units(options.profile, numbered_units(first, options.count)):
         assert profile.bindings.mqtt is not None
-        client = client_of(profile.bindings.mqtt, Endpoint(host, int(port)))
+        client = client_of(profile.bindings.mqtt, BrokerAddress(host, int(port)))
         sock = client.socket()
         if sock is None or sock.fileno() >= 1000:  # select cannot wait for the next one
             client.loop_stop()

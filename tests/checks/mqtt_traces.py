@@ -12,7 +12,7 @@ from harness.model.loading.profiles import (
     profile_to_json,
 )
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import (
     Act,
@@ -66,7 +66,7 @@ class Run:
     begun: int = 0
 
     def __post_init__(self) -> None:
-        met = tuple(need.value for need in (Need.TAP, Need.BROKER, Need.POWER))
+        met = tuple(need.value for need in (BenchFeature.TAP, BenchFeature.BROKER, BenchFeature.POWER))
         self.add(RunStarted(profile_to_json(self.profile), "plug.yaml", "by hand", 1, "0", "", met))
 
     def add(self, body: Body) -> None:

@@ -14,7 +14,7 @@ from harness.model.loading.profiles import (
     profile_to_json,
 )
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import (
     Act,
@@ -39,7 +39,14 @@ COOLER = load_profile(ROOT / "profiles" / "air-conditioner.yaml")
 BASE = "ac-7b19d0"
 FROM, TO = Direction.FROM_DUT, Direction.TO_DUT
 STARTED = "2026-11-28T01:00:00+00:00"
-MET = (Need.TAP, Need.BROKER, Need.COAP, Need.POWER, Need.LOCAL, Need.SERIAL)
+MET = (
+    BenchFeature.TAP,
+    BenchFeature.BROKER,
+    BenchFeature.COAP,
+    BenchFeature.POWER,
+    BenchFeature.LOCAL,
+    BenchFeature.SERIAL,
+)
 
 TOPICS = {
     "power": f"{BASE}/climate/power/state",

@@ -27,7 +27,7 @@ def test_answers_belong_to_the_endpoint_that_asked() -> None:
     talk.answer(second, "b", b"7")
     talk.answer(first, "a", b"3")
     found = exchanges_in(talk.events)
-    assert [each.response.what.payload for each in found if each.response] == [b"3", b"7"]
+    assert [each.response.value.payload for each in found if each.response] == [b"3", b"7"]
 
 
 def test_a_repeated_request_is_one_exchange_and_its_late_response_is_its_own() -> None:
@@ -39,7 +39,7 @@ def test_a_repeated_request_is_one_exchange_and_its_late_response_is_its_own() -
     (found,) = exchanges_in(talk.events)
     assert len(found.sent) == 2
     assert found.response is not None
-    assert found.response.what.mid == 7
+    assert found.response.value.mid == 7
 
 
 def test_a_token_that_comes_back_changed_is_no_match() -> None:

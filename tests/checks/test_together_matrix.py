@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.checks.support.compat.catalogue import together_checks
+from harness.checks.support.compat.catalogue import group_checks
 from harness.links.clock.loop import run
 from harness.model.loading.scenes import load_scene
 from harness.model.profile import Profile
 from harness.model.verdict import Verdict
-from harness.session.compat.group_session import Player
+from harness.session.compat.group_session import GroupMember
 from harness.session.compat.pair import observe_together
 from harness.session.compat.scene import play_scene
 from harness.session.compat.setup import (
-    Reach,
+    ConnectionOptions,
     players_of,
     roles_of,
 )
@@ -28,24 +28,24 @@ PROFILES = Path(__file__).parents[2] / "profiles"
 SCENES = PROFILES / "scenes"
 
 
-def players(*names: str, faults: Sequence[str] = ()) -> list[Player]:
+def players(*names: str, faults: Sequence[str] = ()) -> list[GroupMember]:
     """Simulated devices of these profiles; a fault is given as ``role=name``."""
     cast = roles_of([str(PROFILES / f"{name}.yaml") for name in names])
-    return list(players_of(cast, Reach(simulate=True, faults=faults)))
+    return list(players_of(cast, ConnectionOptions(simulate=True, faults=faults)))
 
 
-def together(cast: Sequence[Player], *select: str) -> dict[str, Judgement]:
+def together(cast: Sequence[GroupMember], *select: str) -> dict[str, Judgement]:
     result = run(observe_together(cast, select=select), virtual=True)
     return {judgement.result.id: judgement for judgement in result.judgements}
 
 
-def changed(player: Player, **changes: object) -> Player:
+def changed(player: GroupMember, **changes: object) -> GroupMember:
     """The same device with other members of its profile's MQTT binding."""
     mqtt = player.profile.bindings.mqtt
     assert mqtt is not None
     bindings = player.profile.bindings.model_copy(update={"mqtt": mqtt.model_copy(update=changes)})
     profile: Profile = player.profile.model_copy(update={"bindings": bindings})
-    return Player(player.role, profile, player.path, player.target)
+    return GroupMember(player.role, profile, player.path, player.target)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def test_a_range_that_is_too_narrow_shows_in_the_value() -> None:
     narrow = light.profile.model_copy(
         update={"properties": {**light.profile.properties, "brightness": brightness}}
     )
-    found = together([phone, Player("light", narrow, light.path, light.target)], "COMPAT-0*")
+    found = together([phone, GroupMember("light", narrow, light.path, light.target)], "COMPAT-0*")
     (agrees,) = (each for name, each in found.items() if name.startswith("COMPAT-02[phone-app.dimmer"))
     MATRIX.note("a range that ends at 180", "phone-app+light", agrees)
     assert agrees.result.outcome.verdict is Verdict.FAIL
@@ -137,7 +137,7 @@ def test_a_range_that_is_too_narrow_shows_in_the_value() -> None:
 
 def played(scene: str, cast: dict[str, str], *faults: str) -> RunResult:
     roles = [(role, PROFILES / f"{name}.yaml") for role, name in cast.items()]
-    devices = players_of(roles, Reach(simulate=True, faults=faults))
+    devices = players_of(roles, ConnectionOptions(simulate=True, faults=faults))
     return run(play_scene(load_scene(SCENES / f"{scene}.yaml"), devices), virtual=True)
 
 
@@ -214,7 +214,7 @@ def test_a_rule_of_a_scene_that_is_broken_fails() -> None:
 
 def test_every_check_is_shown_to_fail() -> None:
     shown = {breach.check for breach in BREACHES} | {"COMPAT-02", "COMPAT-30", "COMPAT-31"}
-    assert {check.requirement.id for check in together_checks()} == shown
+    assert {check.requirement.id for check in group_checks()} == shown
 
 
 def test_who_is_told_often_enough_takes_nobody_for_lost() -> None:
@@ -237,7 +237,7 @@ def test_what_was_so_before_proves_nothing(tmp_path: Path) -> None:
     lit = path.read_text().replace("      - { property: door.DoorLock.LockState, equals: Unlocked }\n", "", 1)
     path.write_text(lit)
     roles = [(role, PROFILES / f"{name}.yaml") for role, name in CASTS["coming-home"][0].items()]
-    devices = players_of(roles, Reach(simulate=True))
+    devices = players_of(roles, ConnectionOptions(simulate=True))
     result = run(play_scene(load_scene(path), devices), virtual=True)
     outcomes = {each.result.id: each.result.outcome for each in result.judgements}
     assert outcomes["COMPAT-30[unlock]"].verdict is Verdict.INCONCLUSIVE
@@ -249,7 +249,9 @@ def test_a_call_that_comes_too_early_fails(tmp_path: Path) -> None:
     path = tmp_path / "hasty.yaml"
     path.write_text((SCENES / "elder-care.yaml").read_text().replace("for: 14400", "for: 600"))
     roles = [(role, PROFILES / f"{name}.yaml") for role, name in CASTS["elder-care"][0].items()]
-    result = run(play_scene(load_scene(path), players_of(roles, Reach(simulate=True))), virtual=True)
+    result = run(
+        play_scene(load_scene(path), players_of(roles, ConnectionOptions(simulate=True))), virtual=True
+    )
     outcomes = {each.result.id: each.result.outcome for each in result.judgements}
     assert outcomes["COMPAT-30[somebody-is-told]"].verdict is Verdict.FAIL
     assert "not before 14390 s" in outcomes["COMPAT-30[somebody-is-told]"].message
@@ -281,7 +283,7 @@ def test_rules_of_a_scene_are_kept_or_broken(tmp_path: Path) -> None:
     roles = [(role, PROFILES / f"{name}.yaml") for role, name in CASTS["overload"][0].items()]
 
     def judged(*faults: str) -> dict[str, Verdict]:
-        devices = players_of(roles, Reach(simulate=True, faults=faults))
+        devices = players_of(roles, ConnectionOptions(simulate=True, faults=faults))
         result = run(play_scene(load_scene(path), devices), virtual=True)
         return {each.result.id: each.result.outcome.verdict for each in result.judgements}
 

@@ -9,7 +9,7 @@ import pytest
 from harness.links.clock.loop import run
 from harness.model.verdict import Verdict
 from harness.prediction.device import Device
-from harness.session.compat.group_session import Player
+from harness.session.compat.group_session import GroupMember
 from harness.session.compat.pair import observe_together
 from harness.session.target import Target
 from tests.compat.seeds import COMPATIBLE, SEEDS, Seed, base, changed
@@ -18,7 +18,7 @@ SHOWN = [seed for seed in SEEDS if seed.shown_by]
 
 
 def verdicts(devices: Sequence[Device], check: str) -> set[Verdict]:
-    players = [Player(each.name, each.profile, "", Target(simulate=True)) for each in devices]
+    players = [GroupMember(each.name, each.profile, "", Target(simulate=True)) for each in devices]
     result = run(observe_together(players, select=(check,)), virtual=True)
     return {judgement.result.outcome.verdict for judgement in result.judgements}
 

@@ -12,8 +12,8 @@ from harness.links.clock.loop import run
 from harness.model.loading.units import load_units
 from harness.model.verdict import Outcome, Verdict
 from harness.prediction.device import Device
-from harness.session.compat.group_session import Player
-from harness.session.compat.judging import result_of_together_trace
+from harness.session.compat.group_session import GroupMember
+from harness.session.compat.judging import result_of_group_trace
 from harness.session.compat.loop_guard import MOST_ROUNDS
 from harness.session.compat.pair import (
     Observed,
@@ -21,7 +21,7 @@ from harness.session.compat.pair import (
     observe_together,
 )
 from harness.session.compat.setup import (
-    Reach,
+    ConnectionOptions,
     players_of,
     roles_of,
 )
@@ -39,7 +39,7 @@ AGREES = "COMPAT-02[room-panel.{}/thermostat-plug]"
 def observed(devices: Sequence[Device], *select: str, faults: Sequence[str] = ()) -> RunResult:
     """A run of these devices; the last one has the faults."""
     players = [
-        Player(each.name, each.profile, "", Target(simulate=True, faults=given))
+        GroupMember(each.name, each.profile, "", Target(simulate=True, faults=given))
         for each, given in zip(devices, [()] * (len(devices) - 1) + [tuple(faults)], strict=True)
     ]
     return run(observe_together(players, select=select), virtual=True)
@@ -72,7 +72,7 @@ def test_what_an_action_does_unseen_is_not_judged() -> None:
 def test_a_pair_of_which_nothing_is_seen_is_undecided() -> None:
     others = {name: None for name in base()[1].profile.needs if name != "note"}
     devices = pair({"behaviour": {"rules": []}}, {"needs": others})
-    players = [Player(each.name, each.profile, "", Target(simulate=True)) for each in devices]
+    players = [GroupMember(each.name, each.profile, "", Target(simulate=True)) for each in devices]
     found = run(observe_pair(*players, select=["COMPAT-0*"], both=False), virtual=True)
     assert found.outcome is Observed.UNDECIDED
 
@@ -146,7 +146,7 @@ def group(*, with_panel: bool) -> RunResult:
         for profile in load_units(OFFERER, ["0a1b2c", "0a1b2d"])
     ]
     players = [
-        Player(role, profile, "", Target(simulate=True))
+        GroupMember(role, profile, "", Target(simulate=True))
         for role, profile in (
             ("plug", plugs[0].profile),
             ("plug-2", plugs[1].profile),
@@ -201,7 +201,7 @@ def judged_without(result: RunResult, unwanted: Callable[[Event], bool]) -> dict
     """The verdicts on a run of which the trace lacks some events."""
     kept = [event for event in result.events if not unwanted(event)]
     trace = [replace(event, line=line) for line, event in enumerate(kept, start=1)]
-    return outcomes(result_of_together_trace(trace, Path("trace.jsonl")))
+    return outcomes(result_of_group_trace(trace, Path("trace.jsonl")))
 
 
 def test_subscriptions_that_nobody_saw_are_not_passed() -> None:
@@ -219,7 +219,7 @@ REMOTE = "remote-control"
 def restarts() -> RunResult:
     """A remote control, which only tells events, beside a plug: each restarted, and the broker."""
     cast = roles_of([str(PROFILES / f"{name}.yaml") for name in (REMOTE, "smart-plug")])
-    players = players_of(cast, Reach(simulate=True))
+    players = players_of(cast, ConnectionOptions(simulate=True))
     result = run(observe_together(players, select=["COMPAT-1[67]"]), virtual=True)
     assert {each.verdict for each in outcomes(result).values()} == {Verdict.PASS}
     return result

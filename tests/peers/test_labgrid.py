@@ -13,8 +13,8 @@ import pytest
 import serial
 
 from harness.links.actuators import (
-    Deed,
-    HelperError,
+    ActuatorCommand,
+    ActuatorError,
     Task,
 )
 from harness.links.labgrid.place import (
@@ -64,7 +64,7 @@ def test_the_place_gives_its_serial_port_and_its_power_and_is_free_afterwards(tm
         assert "-harness-" in await lab.holder()
         assert await asyncio.to_thread(said_back, found.serial, b"hello board\r\n") == b"hello board\r\n"
         power = PlacePower(place)
-        for deed in (Deed.POWER_OFF, Deed.POWER_ON):
+        for deed in (ActuatorCommand.POWER_OFF, ActuatorCommand.POWER_ON):
             assert "ExternalPowerDriver" in await power.perform(Task(deed, "conditioner"))
         assert lab.switched.read_text().split() == ["off", "on"]
         await place.close()
@@ -105,7 +105,7 @@ def test_what_cannot_be_had_is_said(tmp_path: Path) -> None:
         lab.environment.write_text(text)
         place = place_of(lab)
         await place.open()
-        with pytest.raises(HelperError, match=r"power off: ExternalPowerDriver: .*exit status 3"):
+        with pytest.raises(ActuatorError, match=r"power off: ExternalPowerDriver: .*exit status 3"):
             await place.switch("off")
         await place.close()
         text = lab.environment.read_text().replace(lab.coordinator, "127.0.0.1:1")
@@ -173,7 +173,7 @@ def test_a_place_whose_run_was_killed_with_all_its_processes_is_taken_over(tmp_p
         await run.open()
         holder = await lab.holder()
         os.kill(int(holder.rpartition("-")[2]), signal.SIGKILL)
-        with pytest.raises(HelperError):
+        with pytest.raises(ActuatorError):
             await run.switch("on")
         await run.close()
         assert await lab.holder() == holder, "nobody was left to release it"

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence, Seen, failed, inconclusive, passed
+from harness.checks.case import Case, Decoded, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
 from harness.checks.support.behaviour.action_effects import has_something_to_change, names_around, results_of
-from harness.checks.support.behaviour.arrange import arranged
+from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.commands import (
     answer_to,
     published,
@@ -24,15 +24,15 @@ from harness.checks.support.behaviour.planner import (
     started_by_action,
 )
 from harness.checks.support.behaviour.transports import (
-    each,
+    command_transports,
     name_of,
     open_readers,
+    subjects_for,
     transport_of,
-    writers_of,
 )
 from harness.model.base import Value
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.rule import Condition
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
@@ -61,16 +61,18 @@ class ActionHasEffect(Check):
     """Actions, one by one."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
-        return each(profile.actions, lambda name: writers_of(profile, name))
+        return subjects_for(profile.actions, lambda name: command_transports(profile, name))
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         action = name_of(subject)
         profile = bench.profile
-        transport = transport_of(writers_of(profile, action), subject)
+        transport = transport_of(command_transports(profile, action), subject)
 
-        if bench.offers(Need.COAP) and any(each.event for each in results_of(profile, action)):
+        if bench.offers(BenchFeature.COAP) and any(
+            subjects_for.event for subjects_for in results_of(profile, action)
+        ):
             await bench.watch()  # an event is told to those who observe it
-        async with arranged(bench, transport) as arranger:
+        async with precondition(bench, transport) as arranger:
             if results_of(profile, action):
                 await arranger.bring_about(
                     lambda state: has_something_to_change(profile, action, state),
@@ -85,11 +87,13 @@ class ActionHasEffect(Check):
             if not results and transport is Transport.MQTT:
                 # All that it can show is that it took the message.
                 settle = profile.behaviour.settle
-                await bench.until(_is_puback, within=settle, since=since, what=f"{action} to be acknowledged")
+                await bench.wait_for(
+                    _is_puback, within=settle, since=since, what=f"{action} to be acknowledged"
+                )
 
     def judge(self, case: Case) -> Outcome:
         action = name_of(case.subject)
-        transport = transport_of(writers_of(case.profile, action), case.subject)
+        transport = transport_of(command_transports(case.profile, action), case.subject)
         sent = _invocation(case, action, transport)
         if sent is None:
             return inconclusive(f"{action} was not invoked over {transport}")
@@ -98,8 +102,8 @@ class ActionHasEffect(Check):
             answer = answer_to(case, sent)
             if answer is None:
                 return failed(f"{action} was never answered", sent)
-            if answer.what.code >> 5 != 2:
-                return failed(f"{action} was answered {coap.code_text(answer.what.code)}", sent, answer)
+            if answer.value.code >> 5 != 2:
+                return failed(f"{action} was answered {coap.code_text(answer.value.code)}", sent, answer)
             evidence.append(answer)
         results = results_of(case.profile, action, _state_before(case, action, sent))
         if not results and results_of(case.profile, action):
@@ -107,7 +111,7 @@ class ActionHasEffect(Check):
         for condition in results:
             report = _result(case, condition, sent, _limit(case.profile, action))
             if report is None:
-                last = case.known(condition.property_ or condition.event or "", case.window[-1].line)
+                last = case.last_report(condition.property_ or condition.event or "", case.window[-1].line)
                 return failed(
                     f"{action} was invoked, but it was not reported that {condition}", evidence, last or sent
                 )
@@ -121,8 +125,8 @@ class ActionHasEffect(Check):
 
 def _state_before(case: Case, action: str, sent: Evidence) -> State:
     """What was known, when an action was invoked, of the properties that decide what it does."""
-    line = sent.line if isinstance(sent, Seen) else 0
-    known = {name: case.known(name, line) for name in names_around(case.profile, action)}
+    line = sent.line if isinstance(sent, Decoded) else 0
+    known = {name: case.last_report(name, line) for name in names_around(case.profile, action)}
     return {name: report.value for name, report in known.items() if report is not None}
 
 
@@ -144,7 +148,7 @@ def _shows(condition: Condition, state: State, value: Value) -> bool:
 async def _await_result(bench: Bench, state: State, condition: Condition, limit: float, since: int) -> None:
     name = condition.property_ or condition.event or ""
     for transport in open_readers(bench, name)[:1]:
-        await bench.reported(
+        await bench.wait_for_report(
             name,
             lambda value: _shows(condition, state, value),
             transport=transport.value,
@@ -163,10 +167,10 @@ def _is_puback(event: Event) -> bool:
     )
 
 
-def _invocation(case: Case, action: str, transport: Transport) -> Seen[Any, Any] | None:
+def _invocation(case: Case, action: str, transport: Transport) -> Decoded[Any, Any] | None:
     """The message that invoked an action, as the device got it."""
     mqtt_binding, coap_binding = case.profile.bindings.mqtt, case.profile.bindings.coap
-    found: Sequence[Seen[Any, Any]] = ()
+    found: Sequence[Decoded[Any, Any]] = ()
     if transport is Transport.MQTT and mqtt_binding is not None:
         found = published(case, mqtt_binding.actions[action].command)
     elif coap_binding is not None:
@@ -175,10 +179,10 @@ def _invocation(case: Case, action: str, transport: Transport) -> Seen[Any, Any]
     return found[-1] if found else None
 
 
-def _result(case: Case, condition: Condition, sent: Seen[Any, Any], limit: float) -> Report | None:
+def _result(case: Case, condition: Condition, sent: Decoded[Any, Any], limit: float) -> Report | None:
     """The report that shows a condition true, in time."""
     name = condition.property_ or condition.event or ""
-    state = {other: case.known(other, sent.line) for other in condition.names}
+    state = {other: case.last_report(other, sent.line) for other in condition.names}
     values = {other: report.value for other, report in state.items() if report is not None}
     for report in case.reports(name):
         if report.event.line < sent.line or report.problem is not None:
@@ -189,13 +193,13 @@ def _result(case: Case, condition: Condition, sent: Seen[Any, Any], limit: float
     return None
 
 
-def _acknowledged(case: Case, action: str, sent: Seen[Any, Any]) -> Outcome:
+def _acknowledged(case: Case, action: str, sent: Decoded[Any, Any]) -> Outcome:
     acks = [
         ack
         for ack in case.mqtt(mqtt.Ack)
-        if ack.line > sent.line and ack.what.packet_id == sent.what.packet_id
+        if ack.line > sent.line and ack.value.packet_id == sent.value.packet_id
     ]
-    if sent.what.qos == 0 or not case.offers(Need.TAP):
+    if sent.value.qos == 0 or not case.offers(BenchFeature.TAP):
         return inconclusive(f"the profile tells no effect of {action}, and nothing acknowledges it", sent)
     if not acks:
         return failed(f"{action} was not acknowledged", sent)

@@ -6,13 +6,13 @@ import asyncio
 from itertools import pairwise
 
 from harness.checks.behaviour.commands_accepted import try_legal
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.arrange import (
-    arranged,
+    precondition,
 )
 from harness.checks.support.behaviour.boundary_values import (
     NUMERIC,
@@ -36,10 +36,10 @@ from harness.checks.support.behaviour.forecast import (
     related,
 )
 from harness.checks.support.behaviour.transports import (
+    command_transports,
     name_of,
     transport_of,
     writable_subjects,
-    writers_of,
 )
 from harness.checks.support.behaviour.trial_values import other_value
 from harness.model.affordance import Property
@@ -77,10 +77,10 @@ class StableOnGrid(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
         require_reader(bench, name)
-        transport = transport_of(writers_of(bench.profile, name), subject)
+        transport = transport_of(command_transports(bench.profile, name), subject)
         samples = grid(bench.profile.properties[name], SAMPLES)
         fed_back = samples[:: max(1, len(samples) // FED_BACK)]
-        async with arranged(bench, transport) as arranger:
+        async with precondition(bench, transport) as arranger:
             for value in samples:
                 if await try_legal(bench, arranger, name, value, transport):
                     break
@@ -90,7 +90,7 @@ class StableOnGrid(Check):
 
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
-        transport = transport_of(writers_of(case.profile, name), case.subject)
+        transport = transport_of(command_transports(case.profile, name), case.subject)
         schema = case.profile.properties[name]
         sent = commands(case, name, transport)
         evidence: list[Evidence] = []
@@ -142,14 +142,14 @@ class Repeatable(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
         require_reader(bench, name)
-        transport = transport_of(writers_of(bench.profile, name), subject)
-        async with arranged(bench, transport) as arranger:
+        transport = transport_of(command_transports(bench.profile, name), subject)
+        async with precondition(bench, transport) as arranger:
             value = await other_value(bench, arranger, name)
             await command_and_wait(bench, name, value, transport)
             since = bench.mark()
             await bench.write(name, value, transport=transport.value)
             # Any report tells what the device made of the second command; silence may mean the same.
-            await bench.reported(
+            await bench.wait_for_report(
                 name,
                 lambda _: True,
                 transport=transport.value,
@@ -160,7 +160,7 @@ class Repeatable(Check):
 
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
-        sent = commands(case, name, transport_of(writers_of(case.profile, name), case.subject))
+        sent = commands(case, name, transport_of(command_transports(case.profile, name), case.subject))
         pair = next(
             (
                 (one, two)
@@ -215,8 +215,8 @@ class LastOfBurst(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
         require_reader(bench, name)
-        transport = transport_of(writers_of(bench.profile, name), subject)
-        async with arranged(bench, transport) as arranger:
+        transport = transport_of(command_transports(bench.profile, name), subject)
+        async with precondition(bench, transport) as arranger:
             last = await other_value(bench, arranger, name)
             first = _second_value(bench.profile, arranger.state, name, last)
             beside = companion(bench.profile, name, transport)
@@ -231,7 +231,7 @@ class LastOfBurst(Check):
 
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
-        transport = transport_of(writers_of(case.profile, name), case.subject)
+        transport = transport_of(command_transports(case.profile, name), case.subject)
         outcome = _judge_burst(case, name, transport)
         beside = companion(case.profile, name, transport)
         if beside is None or outcome.verdict is not Verdict.PASS:
@@ -267,7 +267,7 @@ def companion(profile: Profile, name: str, transport: Transport) -> str | None:
     """Another property whose commands can go between those of the first, as no rule joins the two."""
     own = related(profile, [name])
     for other, schema in profile.properties.items():
-        if schema.writable and not schema.write_only and transport in writers_of(profile, other):
+        if schema.writable and not schema.write_only and transport in command_transports(profile, other):
             apart = not own & related(profile, [other])
             if apart and not obstacles_anywhere(profile, other) and len(resting(schema)) > 1:
                 return other
@@ -288,7 +288,7 @@ def _second_value(profile: Profile, state: State, name: str, last: Value) -> Val
     for value in resting(profile.properties[name]):
         if not same_value(value, last) and not obstacles(profile, state, name, value):
             return value
-    raise CannotStimulateError(f"{name} has no two values that are legal at the same time")
+    raise StimulusError(f"{name} has no two values that are legal at the same time")
 
 
 async def _burst(bench: Bench, transport: Transport, pairs: dict[str, tuple[Value, ...]]) -> None:
@@ -312,7 +312,7 @@ async def _all_told(bench: Bench, name: str, last: Value, transport: Transport, 
         left -= 1
         return left <= 0
 
-    await bench.reported(
+    await bench.wait_for_report(
         name,
         counted,
         transport=transport.value,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.arrange import (
-    Arranger,
-    arranged,
+    StateArranger,
+    precondition,
 )
 from harness.checks.support.behaviour.boundary_values import (
     limits,
@@ -33,10 +33,10 @@ from harness.checks.support.behaviour.hypothesis_values import (
     search,
 )
 from harness.checks.support.behaviour.transports import (
+    command_transports,
     name_of,
     transport_of,
     writable_subjects,
-    writers_of,
 )
 from harness.model.base import Value
 from harness.model.profile import Profile
@@ -55,8 +55,8 @@ def fails_to_obey(case: Case, name: str, command: Command, following: Command | 
     if command.transport is Transport.COAP:
         if command.answer is None:
             return failed(f"the command {text} was never answered", evidence)
-        if command.answer.what.code >> 5 != 2:
-            code = coap.code_text(command.answer.what.code)
+        if command.answer.value.code >> 5 != 2:
+            code = coap.code_text(command.answer.value.code)
             return failed(
                 f"{text} is legal, but the command was answered {code}", evidence, command.answer.event
             )
@@ -120,7 +120,7 @@ def was_asked_for(case: Case, name: str, command: Command) -> bool:
 def judge_legal_commands(case: Case, subject: Subject) -> Outcome:
     """Each legal command of the window was executed and reported; the simplest that was not is named."""
     name = name_of(subject)
-    transport = transport_of(writers_of(case.profile, name), subject)
+    transport = transport_of(command_transports(case.profile, name), subject)
     sent = commands(case, name, transport)
     schema = case.profile.properties[name]
     failures: list[tuple[Command, Outcome]] = []
@@ -146,7 +146,9 @@ def judge_legal_commands(case: Case, subject: Subject) -> Outcome:
     return passed(f"{len(values)} values of {name} were executed and reported back", evidence)
 
 
-async def try_legal(bench: Bench, arranger: Arranger, name: str, value: Value, transport: Transport) -> bool:
+async def try_legal(
+    bench: Bench, arranger: StateArranger, name: str, value: Value, transport: Transport
+) -> bool:
     """Command a legal value that is not the present one; whether the device failed to report it in time.
 
     A value that no reachable state allows counts as not failing.
@@ -155,7 +157,7 @@ async def try_legal(bench: Bench, arranger: Arranger, name: str, value: Value, t
         await arranger.make_room_for(name, value)
         if same_value(arranger.state.get(name), value):
             await _leave(bench, arranger, name, value, transport)
-    except CannotStimulateError as reason:
+    except StimulusError as reason:
         bench.note(f"{name} = {json_text(value)} is left out: {reason}")
         return False
     obeyed = await command_and_wait(bench, name, value, transport)
@@ -163,7 +165,9 @@ async def try_legal(bench: Bench, arranger: Arranger, name: str, value: Value, t
     return not obeyed
 
 
-async def _leave(bench: Bench, arranger: Arranger, name: str, value: Value, transport: Transport) -> None:
+async def _leave(
+    bench: Bench, arranger: StateArranger, name: str, value: Value, transport: Transport
+) -> None:
     """Put a property to another value, so that the command of ``value`` makes a difference."""
     for other in resting(bench.profile.properties[name]):
         if not same_value(other, value):
@@ -200,15 +204,15 @@ class LegalCommands(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
         require_reader(bench, name)
-        transport = transport_of(writers_of(bench.profile, name), subject)
+        transport = transport_of(command_transports(bench.profile, name), subject)
         schema = bench.profile.properties[name]
-        async with arranged(bench, transport) as arranger:
+        async with precondition(bench, transport) as arranger:
 
             async def measure(value: Value) -> bool:
                 return await try_legal(bench, arranger, name, value, transport)
 
             await search(limits(schema), lambda: legal_values(schema), measure, bench.random.getrandbits(32))
-            await bench.quiet(
+            await bench.watch_silence(
                 bench.profile.settle(name), imposed_by=SETTLE, what=f"{name} to stay as commanded"
             )
 

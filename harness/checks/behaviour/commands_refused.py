@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.arrange import (
-    Arranger,
-    arranged,
+    StateArranger,
+    precondition,
 )
 from harness.checks.support.behaviour.boundary_values import (
     outside,
@@ -41,10 +41,10 @@ from harness.checks.support.behaviour.malformed_payloads import (
 )
 from harness.checks.support.behaviour.refusals import became_of
 from harness.checks.support.behaviour.transports import (
+    command_transports,
     name_of,
     transport_of,
     writable_subjects,
-    writers_of,
 )
 from harness.model.affordance import Property
 from harness.model.base import Value
@@ -66,7 +66,7 @@ class BadCommands:
     spare; there the settle time is waited out, once for all payloads and each value.
     """
 
-    def __init__(self, bench: Bench, arranger: Arranger, name: str, transport: Transport) -> None:
+    def __init__(self, bench: Bench, arranger: StateArranger, name: str, transport: Transport) -> None:
         self._bench = bench
         self._arranger = arranger
         self._name = name
@@ -93,7 +93,7 @@ class BadCommands:
                 break
             self._trusted.append(value)
         if len(self._trusted) < (3 if self.fenced else 2):
-            raise CannotStimulateError(
+            raise StimulusError(
                 f"{self._name} does not follow legal commands, so that refusals would show nothing"
             )
 
@@ -113,7 +113,7 @@ class BadCommands:
         if transport is Transport.COAP:
             try:
                 after = await bench.read(name, transport=transport.value)
-            except CannotStimulateError:
+            except StimulusError:
                 return True  # what it tells makes no sense any more: the trace shows since when
             self._arranger.state[name] = after
             return not any(same_value(after, value) for value in (before, *limited))
@@ -134,7 +134,7 @@ class BadCommands:
             if self._transport is Transport.MQTT:
                 # In order, so when the last one is there, all are.
                 await passed_on(self._bench, self._name, payloads[-1][0], since)
-                await self._bench.quiet(
+                await self._bench.watch_silence(
                     self._bench.profile.settle(self._name),
                     imposed_by=SETTLE,
                     what=f"{self._name} to stay, whatever was commanded",
@@ -148,10 +148,10 @@ class BadCommands:
         for value in self._trusted:
             if not any(same_value(value, other) for other in spared):
                 return value
-        raise CannotStimulateError(f"{self._name} has too few legal values to tell a refusal")
+        raise StimulusError(f"{self._name} has too few legal values to tell a refusal")
 
     async def _strayed(self, since: int, *expected: Value) -> bool:
-        event = await self._bench.reported(
+        event = await self._bench.wait_for_report(
             self._name,
             lambda value: not any(self._schema.agrees(value, other) for other in expected),
             transport=self._transport.value,
@@ -164,7 +164,7 @@ class BadCommands:
 def judge_bad_commands(case: Case, subject: Subject) -> Outcome:
     """No command of the window that was not legal had an effect, and the device lived on."""
     name = name_of(subject)
-    transport = transport_of(writers_of(case.profile, name), subject)
+    transport = transport_of(command_transports(case.profile, name), subject)
     schema = case.profile.properties[name]
     sent = commands(case, name, transport)
     bad = [at for at, one in enumerate(sent) if one.problem is not None or not schema.accepts(one.value)]
@@ -228,9 +228,9 @@ class OutsideValues(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
         require_reader(bench, name)
-        transport = transport_of(writers_of(bench.profile, name), subject)
+        transport = transport_of(command_transports(bench.profile, name), subject)
         schema = bench.profile.properties[name]
-        async with arranged(bench, transport) as arranger:
+        async with precondition(bench, transport) as arranger:
             trials = BadCommands(bench, arranger, name, transport)
             await trials.begin()
             # A misspelt member may be the right word in a payload: COTTON for cotton.
@@ -304,9 +304,9 @@ class MalformedCommands(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
         require_reader(bench, name)
-        transport = transport_of(writers_of(bench.profile, name), subject)
+        transport = transport_of(command_transports(bench.profile, name), subject)
         payloads = malformed(bench.profile, name, transport)
-        async with arranged(bench, transport) as arranger:
+        async with precondition(bench, transport) as arranger:
             trials = BadCommands(bench, arranger, name, transport)
             await trials.begin()
             if len(resting(bench.profile.properties[name])) <= 2:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Transport
 from harness.checks.payloads import json_text
-from harness.checks.support.behaviour.arrange import arranged
+from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.boundary_values import is_one_of
 from harness.checks.support.behaviour.commands import (
     described,
@@ -18,14 +18,14 @@ from harness.checks.support.behaviour.local_operation import (
     unlock,
 )
 from harness.checks.support.behaviour.transports import (
-    each,
     name_of,
-    readers_of,
+    reporting_transports,
+    subjects_for,
     transport_of,
 )
 from harness.model.base import Value
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act
@@ -42,7 +42,7 @@ def _telling(profile: Profile) -> list[str]:
 
 def _event_readers(profile: Profile, control: str) -> list[Transport]:
     events = [effect.event for effect in profile.controls[control].effects if effect.event]
-    return [t for t in Transport if any(t in readers_of(profile, name) for name in events)]
+    return [t for t in Transport if any(t in reporting_transports(profile, name) for name in events)]
 
 
 @requirement(
@@ -56,7 +56,7 @@ def _event_readers(profile: Profile, control: str) -> list[Transport]:
     stimulus="Operate the control once",
     expect="The event is told within behaviour.report_local, with the declared data",
     ics="DEV.LOCAL_UI & DEV.EVENTS",
-    needs=(Need.LOCAL,),
+    needs=(BenchFeature.LOCAL,),
     usual_cause="The table that maps keys to events was not carried over to a new model, or an event is sent "
     "before the radio is up and lost.",
 )
@@ -64,19 +64,19 @@ class ControlTellsEvent(Check):
     """Every key of a remote control, for example."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
-        return each(_telling(profile), lambda name: _event_readers(profile, name))
+        return subjects_for(_telling(profile), lambda name: _event_readers(profile, name))
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
         transport = transport_of(_event_readers(bench.profile, name), subject)
         if transport is Transport.COAP:
             await bench.watch()
-        async with arranged(bench, transport) as arranger:
+        async with precondition(bench, transport) as arranger:
             await unlock(arranger, bench.profile, name)
             since = bench.mark()
             await bench.local.operate(name)
             for effect in bench.profile.controls[name].effects:
-                if effect.event and transport in readers_of(bench.profile, effect.event):
+                if effect.event and transport in reporting_transports(bench.profile, effect.event):
                     await _await_event(bench, effect.event, effect.data, transport, since)
 
     def judge(self, case: Case) -> Outcome:
@@ -87,7 +87,7 @@ class ControlTellsEvent(Check):
             return inconclusive(f"{name} was not operated")
         evidence: list[Evidence] = [act]
         for effect in case.profile.controls[name].effects:
-            if not effect.event or transport not in readers_of(case.profile, effect.event):
+            if not effect.event or transport not in reporting_transports(case.profile, effect.event):
                 continue
             after = [r for r in case.reports(effect.event, transport) if r.event.line > act.line]
             told = [r for r in after if effect.data is None or same_value(r.value, effect.data)]
@@ -103,7 +103,7 @@ class ControlTellsEvent(Check):
 
 
 async def _await_event(bench: Bench, event: str, data: Value, transport: Transport, since: int) -> None:
-    await bench.reported(
+    await bench.wait_for_report(
         event,
         lambda told: data is None or same_value(told, data),
         transport=transport.value,
@@ -123,7 +123,7 @@ async def _await_event(bench: Bench, event: str, data: Value, transport: Transpo
     stimulus=f"Operate a control that tells the event, {PRESSES} times, each time after the last message",
     expect=f"Exactly {PRESSES} messages of the event, over MQTT without the RETAIN flag",
     ics="DEV.EVENTS",
-    needs=(Need.LOCAL,),
+    needs=(BenchFeature.LOCAL,),
     usual_cause="A contact that bounces and is not filtered, or events published by the routine that "
     "publishes state, with its RETAIN flag: who connects later switches a lamp by a press of last week.",
 )
@@ -132,24 +132,24 @@ class OneMessageForEachEvent(Check):
 
     def subjects(self, profile: Profile) -> list[Subject]:
         told = [event for event in profile.events if _control_of(profile, event)]
-        return each(told, lambda event: readers_of(profile, event))
+        return subjects_for(told, lambda event: reporting_transports(profile, event))
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         event = name_of(subject)
-        transport = transport_of(readers_of(bench.profile, event), subject)
+        transport = transport_of(reporting_transports(bench.profile, event), subject)
         if transport is Transport.COAP:
             await bench.watch()
         control = _control_of(bench.profile, event)
         if control is None:
-            raise CannotStimulateError(f"no control tells {event}")
-        async with arranged(bench, transport) as arranger:
+            raise StimulusError(f"no control tells {event}")
+        async with precondition(bench, transport) as arranger:
             for _ in range(PRESSES):
                 await unlock(arranger, bench.profile, control)
                 since = bench.mark()
                 await bench.local.operate(control)
                 await _await_event(bench, event, None, transport, since)
                 await arranger.look()
-            await bench.quiet(
+            await bench.watch_silence(
                 bench.profile.behaviour.report_local,
                 imposed_by=REPORT_LOCAL,
                 what=f"no further message about {event}",
@@ -157,12 +157,12 @@ class OneMessageForEachEvent(Check):
 
     def judge(self, case: Case) -> Outcome:
         event = name_of(case.subject)
-        transport = transport_of(readers_of(case.profile, event), case.subject)
+        transport = transport_of(reporting_transports(case.profile, event), case.subject)
         presses = [
             act
-            for act in case.acts(Act.LOCAL)
-            if act.what.name in case.profile.controls
-            and any(effect.event == event for effect in case.profile.controls[act.what.name].effects)
+            for act in case.stimuli(Act.LOCAL)
+            if act.value.name in case.profile.controls
+            and any(effect.event == event for effect in case.profile.controls[act.value.name].effects)
         ]
         if len(presses) < PRESSES or not had_time(
             case, presses[-1].time, case.profile.behaviour.report_local

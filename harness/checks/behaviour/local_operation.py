@@ -10,7 +10,7 @@ from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.arrange import (
-    arranged,
+    precondition,
 )
 from harness.checks.support.behaviour.forecast import (
     State,
@@ -27,13 +27,13 @@ from harness.checks.support.behaviour.local_operation import (
     unlock,
 )
 from harness.checks.support.behaviour.transports import (
-    each,
     name_of,
-    readers_of,
+    reporting_transports,
+    subjects_for,
     transport_of,
 )
 from harness.model.profile import Effect, Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act
@@ -50,7 +50,7 @@ from harness.trace.events import Act
     stimulus="Operate each control of the device",
     expect="The new state is reported within behaviour.report_local, by MQTT, and to who observes or reads",
     ics="DEV.LOCAL_UI",
-    needs=(Need.LOCAL,),
+    needs=(BenchFeature.LOCAL,),
     usual_cause="State is published by the handler of network commands; the handler of the button knows only "
     "the relay.",
 )
@@ -59,14 +59,14 @@ class LocalChange(Check):
 
     def subjects(self, profile: Profile) -> list[Subject]:
         moving = [name for name, control in profile.controls.items() if moved_by(control)]
-        return each(moving, lambda name: readers_of_control(profile, name))
+        return subjects_for(moving, lambda name: readers_of_control(profile, name))
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
         transport = transport_of(readers_of_control(bench.profile, name), subject)
         if transport is Transport.COAP:
             await bench.watch()
-        async with arranged(bench, transport) as arranger:
+        async with precondition(bench, transport) as arranger:
             await unlock(arranger, bench.profile, name)
             before, since = dict(arranger.state), bench.mark()
             await bench.local.operate(name)
@@ -82,9 +82,9 @@ class LocalChange(Check):
         evidence: list[Evidence] = [act]
         for effect in moved_by(case.profile.controls[name]):
             moved = effect.property_ or ""
-            if transport not in readers_of(case.profile, moved):
+            if transport not in reporting_transports(case.profile, moved):
                 continue
-            before = case.known(moved, act.line)
+            before = case.last_report(moved, act.line)
             if before is None:
                 return inconclusive(f"the state of {moved} before {name} was operated is not known", act)
             expected = _result(case.profile, effect, {moved: before.value})
@@ -101,11 +101,11 @@ async def _await_effect(
     bench: Bench, effect: Effect, before: State, transport: Transport, since: int
 ) -> None:
     name = effect.property_ or ""
-    if transport not in readers_of(bench.profile, name):
+    if transport not in reporting_transports(bench.profile, name):
         return
     expected = _result(bench.profile, effect, before)
     schema = bench.profile.properties[name]
-    await bench.reported(
+    await bench.wait_for_report(
         name,
         lambda value: schema.agrees(value, expected),
         transport=transport.value,
@@ -125,7 +125,7 @@ async def _await_effect(
     stimulus="Let the sensor see several known values, a negative one and zero among them where it can",
     expect="Each is reported within behaviour.report_local, within the tolerance",
     ics="DEV.SENSOR",
-    needs=(Need.LOCAL,),
+    needs=(BenchFeature.LOCAL,),
     usual_cause="A factor of ten or a thousand between register and unit, a negative value read as unsigned, "
     "or a measurement that is taken once at power-on.",
 )
@@ -134,21 +134,21 @@ class Measurements(Check):
 
     def subjects(self, profile: Profile) -> list[Subject]:
         names = [name for name, schema in profile.properties.items() if is_measured(schema)]
-        return each(names, lambda name: readers_of(profile, name))
+        return subjects_for(names, lambda name: reporting_transports(profile, name))
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
-        transport = transport_of(readers_of(bench.profile, name), subject)
+        transport = transport_of(reporting_transports(bench.profile, name), subject)
         schema = bench.profile.properties[name]
         if transport is Transport.COAP:
             await bench.watch()
-        async with arranged(bench, transport) as arranger:
+        async with precondition(bench, transport) as arranger:
             await free_sensor(arranger, bench.profile, name)
             for value in points(bench.profile, name, arranger.state):
                 since = bench.mark()
                 arranger.remember(name)
                 await bench.local.sense(name, value)
-                await bench.reported(
+                await bench.wait_for_report(
                     name,
                     lambda told, value=value: schema.agrees(told, value),  # type: ignore[misc]
                     transport=transport.value,
@@ -158,12 +158,14 @@ class Measurements(Check):
 
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
-        transport = transport_of(readers_of(case.profile, name), case.subject)
-        seen = [act for act in case.acts(Act.LOCAL) if act.what.name == name and act.what.value != "null"]
+        transport = transport_of(reporting_transports(case.profile, name), case.subject)
+        seen = [
+            act for act in case.stimuli(Act.LOCAL) if act.value.name == name and act.value.value != "null"
+        ]
         evidence: list[Evidence] = []
         schema = case.profile.properties[name]
         for act in seen:
-            value, before = json.loads(act.what.value or "null"), case.known(name, act.line, transport)
+            value, before = json.loads(act.value.value or "null"), case.last_report(name, act.line, transport)
             if before is not None and schema.agrees(before.value, value):
                 continue  # nothing new to tell
             outcome = told_in_time(case, name, value, transport, act)

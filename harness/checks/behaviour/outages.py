@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.action_effects import resets
 from harness.checks.support.behaviour.arrange import (
-    arranged,
+    precondition,
 )
 from harness.checks.support.behaviour.commands import (
     ROUNDING,
@@ -29,9 +29,9 @@ from harness.checks.support.behaviour.planner import (
     effect_value,
 )
 from harness.checks.support.behaviour.transports import (
-    each,
     name_of,
-    readers_of,
+    reporting_transports,
+    subjects_for,
     transport_of,
 )
 from harness.checks.support.mqtt.sessions import (
@@ -41,7 +41,7 @@ from harness.checks.support.mqtt.sessions import (
 from harness.model.affordance import PowerUp
 from harness.model.base import Value
 from harness.model.profile import Effect, Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Refusal, Stimulus
@@ -59,7 +59,7 @@ from harness.wire import mqtt
     stimulus="Put the settings to other values, cut the MQTT connection, and wait for the device's return",
     expect="Every setting that is told afterwards is as it was before",
     ics="MQTT.CLIENT & DEV.ACTUATOR",
-    needs=(Need.TAP, Need.BROKER),
+    needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="A watchdog restarts the firmware when the connection is lost, and the settings were only in "
     "RAM; or the routine that connects also initialises.",
 )
@@ -67,14 +67,14 @@ class SettingsOutliveReconnect(Check):
     """All settings at once, one loss."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        async with arranged(bench) as arranger:
+        async with precondition(bench) as arranger:
             await set_unusual(bench, arranger)
             since = bench.mark()
             await lose_connection(bench)
             await hear_again(bench, since)
 
     def judge(self, case: Case) -> Outcome:
-        lost = first(case.acts(Act.DROP_LINK))
+        lost = first(case.stimuli(Act.DROP_LINK))
         back = [seen for seen in case.mqtt(mqtt.Connect) if lost is not None and seen.line > lost.line]
         if lost is None or not back:
             return inconclusive("the connection was not cut, or the device did not come back")
@@ -91,7 +91,7 @@ class SettingsOutliveReconnect(Check):
     stimulus="Put the settings to other values, cut the power, and give it again",
     expect="The device comes back within behaviour.boot; each setting is as power_up declares",
     ics="DEV.ACTUATOR & (MQTT.CLIENT | COAP.SERVER)",
-    needs=(Need.POWER,),
+    needs=(BenchFeature.POWER,),
     usual_cause="Settings are written to flash seconds after they change, or never; or the state that is "
     "reported at start is read from flash and the output is not.",
 )
@@ -99,14 +99,14 @@ class PowerUpState(Check):
     """All settings at once, one cut."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        async with arranged(bench) as arranger:
+        async with precondition(bench) as arranger:
             await set_unusual(bench, arranger)
             since = bench.mark()
             await cut_power(bench)
             await hear_again(bench, since)
 
     def judge(self, case: Case) -> Outcome:
-        cut, started = first(case.acts(Act.KILL)), first(case.acts(Act.START))
+        cut, started = first(case.stimuli(Act.KILL)), first(case.stimuli(Act.START))
         if cut is None or started is None:
             return inconclusive("the power was not cut and given again")
         properties = case.profile.properties
@@ -131,7 +131,7 @@ class PowerUpState(Check):
     "so far counts",
     expect="No report is lower than the one before it, unless an action reset the counter in between",
     ics="any",
-    needs=(Need.POWER,),
+    needs=(BenchFeature.POWER,),
     usual_cause="The counter is saved every hour, or the page of flash that was being written when the power "
     "went is read back half old, half new.",
 )
@@ -140,12 +140,12 @@ class CounterNeverFalls(Check):
 
     def subjects(self, profile: Profile) -> list[Subject]:
         names = [name for name, schema in profile.properties.items() if schema.counter]
-        return each(names, lambda name: readers_of(profile, name))
+        return subjects_for(names, lambda name: reporting_transports(profile, name))
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
-        transport = transport_of(readers_of(bench.profile, name), subject)
-        async with arranged(bench) as arranger:
+        transport = transport_of(reporting_transports(bench.profile, name), subject)
+        async with precondition(bench) as arranger:
             await bench.read(name, transport=transport.value)
             await set_unusual(bench, arranger)
             since = bench.mark()
@@ -154,11 +154,11 @@ class CounterNeverFalls(Check):
 
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
-        transport = transport_of(readers_of(case.profile, name), case.subject)
+        transport = transport_of(reporting_transports(case.profile, name), case.subject)
         reports = [
             r for r in case.history if r.name == name and r.transport == transport and _is_number(r.value)
         ]
-        started = first(case.acts(Act.START))
+        started = first(case.stimuli(Act.START))
         after = [r for r in reports if started is not None and r.event.line > started.line]
         earlier = reports[: len(reports) - len(after)]
         for former, latter in pairwise(reports):
@@ -175,12 +175,12 @@ class CounterNeverFalls(Check):
 
 async def _read_again(bench: Bench, name: str, transport: Transport, since: int) -> None:
     if not await bench.ready():
-        raise CannotStimulateError("the device did not come back after the power was cut")
+        raise StimulusError("the device did not come back after the power was cut")
     if transport is Transport.COAP:
         await bench.read(name, transport=transport.value)
         return
     settle = bench.profile.behaviour.settle
-    await bench.reported(name, lambda _: True, transport=transport.value, within=settle, since=since)
+    await bench.wait_for_report(name, lambda _: True, transport=transport.value, within=settle, since=since)
 
 
 def _is_number(value: Value) -> bool:
@@ -214,7 +214,7 @@ def _was_reset(case: Case, name: str, former: Report, latter: Report) -> bool:
     "a control; then let it connect",
     expect="The state that is told after the return is the one that the control set",
     ics="MQTT.CLIENT & DEV.LOCAL_UI",
-    needs=(Need.TAP, Need.LOCAL),
+    needs=(BenchFeature.TAP, BenchFeature.LOCAL),
     usual_cause="The loop that reads the buttons waits in the call that connects to the broker.",
 )
 class ControlsWithoutBroker(Check):
@@ -229,13 +229,13 @@ class ControlsWithoutBroker(Check):
         name = name_of(subject)
         effect = _told_over_mqtt(bench.profile, name)
         assert effect is not None and effect.property_ is not None
-        async with arranged(bench) as arranger:
+        async with precondition(bench) as arranger:
             await unlock(arranger, bench.profile, name)
             schema = bench.profile.properties[effect.property_]
             expected = effect_value(schema, effect, arranger.state)
             bench.tap.refuse(Refusal.RESET)
             await lose_connection(bench)
-            await bench.until(
+            await bench.wait_for(
                 is_opened,
                 within=bench.profile.behaviour.settle,
                 imposed_by="profile: behaviour.settle",
@@ -245,8 +245,8 @@ class ControlsWithoutBroker(Check):
             since = bench.mark()
             bench.tap.accept()
             if not await bench.ready():
-                raise CannotStimulateError("the device did not come back to the broker")
-            await bench.reported(
+                raise StimulusError("the device did not come back to the broker")
+            await bench.wait_for_report(
                 effect.property_,
                 lambda told: schema.agrees(told, expected),
                 transport=Transport.MQTT.value,
@@ -257,18 +257,18 @@ class ControlsWithoutBroker(Check):
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
         effect = _told_over_mqtt(case.profile, name)
-        operated = first(case.acts(Act.LOCAL), lambda act: act.what.name == name)
+        operated = first(case.stimuli(Act.LOCAL), lambda act: act.value.name == name)
         if effect is None or effect.property_ is None or operated is None:
             return inconclusive(f"{name} was not operated")
         ends = [event for event in case.window if is_loss(event) and event.line < operated.line]
         attempted = any(is_opened(event) and event.line < operated.line for event in case.window)
-        accepted = first(case.acts(Act.ACCEPT))
+        accepted = first(case.stimuli(Act.ACCEPT))
         noticed = attempted or (
             bool(ends) and operated.time - ends[-1].time >= case.profile.behaviour.settle - ROUNDING
         )
         if not ends or accepted is None or not noticed:
             return inconclusive(f"the device did not notice an outage before {name} was operated", operated)
-        before = case.known(effect.property_, operated.line)
+        before = case.last_report(effect.property_, operated.line)
         told = [r for r in case.reports(effect.property_, Transport.MQTT) if r.event.line > accepted.line]
         if before is None or not told:
             return inconclusive(f"{effect.property_} was not told before or after the outage", operated)
@@ -292,6 +292,6 @@ class ControlsWithoutBroker(Check):
 def _told_over_mqtt(profile: Profile, control: str) -> Effect | None:
     """The first effect of a control on a property that MQTT tells."""
     for effect in profile.controls[control].effects:
-        if effect.property_ is not None and Transport.MQTT in readers_of(profile, effect.property_):
+        if effect.property_ is not None and Transport.MQTT in reporting_transports(profile, effect.property_):
             return effect
     return None

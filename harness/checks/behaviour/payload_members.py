@@ -10,7 +10,7 @@ from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import Undecoded, decode_json, decode_mqtt, encode_mqtt
-from harness.checks.support.behaviour.arrange import arranged
+from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.boundary_values import resting
 from harness.checks.support.behaviour.commands import (
     SETTLE,
@@ -24,7 +24,7 @@ from harness.checks.support.behaviour.transports import name_of
 from harness.checks.support.behaviour.trial_values import other_value
 from harness.model.base import Value
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 
@@ -43,7 +43,7 @@ UNKNOWN_MEMBER = "x_unheard_of"
     "with one known member and an unknown one",
     expect="The known member is executed; the members that were left out stay as they are",
     ics="DEV.ACTUATOR",
-    needs=(Need.BROKER,),
+    needs=(BenchFeature.BROKER,),
     usual_cause="A strict parser refuses the whole object, so that a newer controller cannot talk to an "
     "older device; or the object replaces the whole state, and what is left out falls back to its default.",
 )
@@ -58,7 +58,7 @@ class CommandObjects(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
         bound = mqtt_binding(bench.profile, name)
-        async with arranged(bench, Transport.MQTT) as arranger:
+        async with precondition(bench, Transport.MQTT) as arranger:
             for other in _neighbours(bench.profile, name):
                 unusual = _unusual(bench.profile, other)
                 await arranger.make_room_for(other, unusual)
@@ -72,7 +72,9 @@ class CommandObjects(Check):
             await told(bench, name, value, Transport.MQTT, since)
             if _neighbours(bench.profile, name):
                 settle = bench.profile.settle(name)
-                await bench.quiet(settle, imposed_by=SETTLE, what="the members that were left out to stay")
+                await bench.watch_silence(
+                    settle, imposed_by=SETTLE, what="the members that were left out to stay"
+                )
 
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
@@ -81,8 +83,8 @@ class CommandObjects(Check):
         settle = case.profile.settle(name)
         sent = published(case, bound.command or "")
         for at, seen in enumerate(sent):
-            value = decode_mqtt(seen.what.payload, bound.command_member, bound.values)
-            if isinstance(value, Undecoded) or not _has_unknown_member(seen.what.payload):
+            value = decode_mqtt(seen.value.payload, bound.command_member, bound.values)
+            if isinstance(value, Undecoded) or not _has_unknown_member(seen.value.payload):
                 continue
             # What the next command changes is not this one's doing.
             end = sent[at + 1].line if at + 1 < len(sent) else case.window[-1].line
@@ -125,7 +127,7 @@ def _has_unknown_member(payload: bytes) -> bool:
 
 def _moved(case: Case, name: str, line: int, after: list[Report]) -> Report | None:
     """The report by which a property that was not commanded changed; None where it stayed or is not told."""
-    before = case.known(name, line, Transport.MQTT)
+    before = case.last_report(name, line, Transport.MQTT)
     if before is None:
         return None
     schema = case.profile.properties[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Transport
@@ -21,16 +21,16 @@ from harness.checks.support.behaviour.commands import (
     requested,
 )
 from harness.checks.support.behaviour.transports import (
-    each,
     name_of,
-    readers_of,
+    reporting_transports,
+    subjects_for,
     transport_of,
 )
 from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.bindings.mqtt import MqttProperty
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, MqttPacket, Point
@@ -64,11 +64,11 @@ class ReadOnly(Check):
 
     def subjects(self, profile: Profile) -> list[Subject]:
         names = [name for name, schema in profile.properties.items() if schema.read_only]
-        return each(names, lambda name: readers_of(profile, name))
+        return subjects_for(names, lambda name: reporting_transports(profile, name))
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
-        transport = transport_of(readers_of(bench.profile, name), subject)
+        transport = transport_of(reporting_transports(bench.profile, name), subject)
         present = await bench.read(name, transport=transport.value)
         value = _far_value(bench.profile.properties[name], present, name)
         await bench.write(name, value, transport=transport.value, legal=False)
@@ -76,22 +76,22 @@ class ReadOnly(Check):
             await bench.read(name, transport=transport.value)
             return
         bound = mqtt_binding(bench.profile, name)
-        if bench.offers(Need.TAP):  # elsewhere our own message could not be told from a report
+        if bench.offers(BenchFeature.TAP):  # elsewhere our own message could not be told from a report
             bench.stimulus(Act.RAW, f"{name} at its own state topic", transport="mqtt")
             await bench.mqtt.publish(bound.state, encode_mqtt(value, bound.member, bound.values), qos=1)
-        if not bench.offers(Need.TAP) or _listening(bench.trace, bound):
+        if not bench.offers(BenchFeature.TAP) or _listening(bench.trace, bound):
             settle = bench.profile.settle(name)
-            await bench.quiet(settle, imposed_by=SETTLE, what=f"{name} to stay as it is")
+            await bench.watch_silence(settle, imposed_by=SETTLE, what=f"{name} to stay as it is")
 
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
-        transport = transport_of(readers_of(case.profile, name), case.subject)
-        writes = [act for act in case.acts(Act.WRITE) if act.what.name == name]
+        transport = transport_of(reporting_transports(case.profile, name), case.subject)
+        writes = [act for act in case.stimuli(Act.WRITE) if act.value.name == name]
         if not writes:
             return inconclusive(f"{name} was not commanded")
         if transport is Transport.COAP:
             return _refused_over_coap(case, name)
-        commanded = json.loads(writes[0].what.value or "null")
+        commanded = json.loads(writes[0].value.value or "null")
         for report in case.reports(name, transport):
             if report.event.line > writes[0].line and same_value(report.value, commanded):
                 return failed(f"{name} was commanded, and {described(report)} reported", writes, report)
@@ -100,7 +100,7 @@ class ReadOnly(Check):
         if had_time(case, writes[0].time, case.profile.settle(name)):
             return passed(f"a command for {name} did not change it", writes, sent)
         before = case.trace[: case.window[-1].line]
-        if case.offers(Need.TAP) and not _listening(before, bound):
+        if case.offers(BenchFeature.TAP) and not _listening(before, bound):
             # The broker passes on only what was subscribed to, so nothing can come of the command.
             subscriptions = [event for event, _ in _subscriptions(before)]
             return passed(f"the device does not listen where {name} was commanded", writes, subscriptions)
@@ -117,8 +117,8 @@ def _refused_over_coap(case: Case, name: str) -> Outcome:
     answer = answer_to(case, written[0])
     if answer is None:
         return failed(f"the PUT to {path} was never answered", written)
-    code = coap.code_text(answer.what.code)
-    if answer.what.code >> 5 != 4:
+    code = coap.code_text(answer.value.code)
+    if answer.value.code >> 5 != 4:
         return failed(f"the PUT to the read-only {path} was answered {code}", written, answer)
     return passed(f"the PUT to the read-only {path} was answered {code}", written, answer)
 
@@ -127,7 +127,7 @@ def _far_value(schema: Property, present: Value, name: str) -> Value:
     """A legal value far from the present one, which no sensor comes to see by itself meanwhile."""
     candidates = [value for value in limits(schema) if not schema.agrees(value, present)]
     if not candidates:
-        raise CannotStimulateError(f"{name} has no second legal value")
+        raise StimulusError(f"{name} has no second legal value")
     if isinstance(present, bool) or not isinstance(present, int | float):
         return candidates[-1]
     return max(candidates, key=lambda value: float(abs(value - present)))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import contextlib
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, failed, inconclusive, not_applicable, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
 from harness.checks.support.behaviour.commands import described
 from harness.checks.support.behaviour.transports import (
-    each,
     name_of,
-    readers_of,
+    reporting_transports,
+    subjects_for,
     transport_of,
 )
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import DataSchema
 from harness.model.verdict import Outcome, Subject
 
@@ -43,16 +43,16 @@ class ValidReports(Check):
 
     def subjects(self, profile: Profile) -> list[Subject]:
         readable = [name for name, schema in profile.properties.items() if not schema.write_only]
-        return each([*readable, *profile.events], lambda name: readers_of(profile, name))
+        return subjects_for([*readable, *profile.events], lambda name: reporting_transports(profile, name))
 
-    async def ask(self, bench: Bench, subject: Subject) -> None:
+    async def probe(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
-        if transport_of(readers_of(bench.profile, name), subject) is Transport.COAP:
+        if transport_of(reporting_transports(bench.profile, name), subject) is Transport.COAP:
             await _read(bench, name)
 
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
-        transport = transport_of(readers_of(case.profile, name), case.subject)
+        transport = transport_of(reporting_transports(case.profile, name), case.subject)
         schema = _schema_of(case.profile, name)
         reports = [r for r in case.reports(name, transport) if not (_is_malformed_json(r) or _is_partial(r))]
         for report in reports:
@@ -71,10 +71,10 @@ class ValidReports(Check):
 async def _read(bench: Bench, name: str) -> None:
     """A GET, where CoAP tells the property. Whether the answer can be read is for the judge to say."""
     coap = bench.profile.bindings.coap
-    if coap is None or name not in coap.properties or not bench.offers(Need.COAP):
+    if coap is None or name not in coap.properties or not bench.offers(BenchFeature.COAP):
         return
     if await bench.ready():
-        with contextlib.suppress(CannotStimulateError):
+        with contextlib.suppress(StimulusError):
             await bench.read(name, transport=Transport.COAP)
 
 
@@ -100,7 +100,7 @@ def _schema_of(profile: Profile, name: str) -> DataSchema | None:
 class WellFormedJson(Check):
     """Passive: syntax only."""
 
-    async def ask(self, bench: Bench, subject: Subject) -> None:
+    async def probe(self, bench: Bench, subject: Subject) -> None:
         for name, schema in bench.profile.properties.items():
             if not schema.write_only:
                 await _read(bench, name)

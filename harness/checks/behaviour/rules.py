@@ -16,7 +16,7 @@ from harness.checks.support.behaviour.commands import (
 )
 from harness.checks.support.behaviour.episodes import (
     Episode,
-    Told,
+    ReportedChange,
     episodes,
     names_of,
     teller_of,
@@ -30,9 +30,9 @@ from harness.checks.support.behaviour.forecast import (
 from harness.checks.support.behaviour.refusals import became_of
 from harness.checks.support.behaviour.rule_triggers import stimulate_rule
 from harness.checks.support.behaviour.transports import (
+    command_transports,
     name_of,
     was_offered,
-    writers_of,
 )
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level
@@ -190,10 +190,10 @@ def _judge_invariant(case: Case, rule: Rule, episode: Episode) -> Outcome | None
     )
 
 
-def _broken_since(rule: Rule, episode: Episode) -> list[tuple[Told, float]]:
+def _broken_since(rule: Rule, episode: Episode) -> list[tuple[ReportedChange, float]]:
     """The times in an episode in which the told state broke an invariant, each with its end."""
-    found: list[tuple[Told, float]] = []
-    begun: Told | None = None
+    found: list[tuple[ReportedChange, float]] = []
+    begun: ReportedChange | None = None
     for told in episode.told:
         broken = all_hold(rule.while_, told.state) and not all_hold(rule.then, told.state)
         if broken and begun is None:
@@ -207,7 +207,7 @@ def _broken_since(rule: Rule, episode: Episode) -> list[tuple[Told, float]]:
 def _judge_refusal(case: Case, rule: Rule) -> Outcome:
     tried: list[Outcome] = []
     for name in dict.fromkeys(condition.property_ or "" for condition in rule.refuse):
-        for transport in writers_of(case.profile, name):
+        for transport in command_transports(case.profile, name):
             if not was_offered(case, transport):
                 continue
             sent = commands(case, name, transport)
@@ -264,7 +264,7 @@ def _sign_of_obedience(case: Case, command: Command, name: str, refusing: Rule) 
 def _state_at(case: Case, rule: Rule, line: int) -> State:
     state: State = {}
     for name in names_of(rule)[0]:
-        known = case.known(name, line)
+        known = case.last_report(name, line)
         if known is not None:
             state[name] = known.value
     return state
@@ -278,7 +278,7 @@ def _latency(profile: Profile, rule: Rule) -> float:
 
 def _last_word(case: Case, condition: Condition, episode: Episode) -> Evidence:
     name = condition.property_
-    known = case.known(name, case.window[-1].line) if name else None
+    known = case.last_report(name, case.window[-1].line) if name else None
     return known if known is not None else episode.act
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.support.coap.client import ask
@@ -21,7 +21,7 @@ from harness.checks.support.coap.transfers import (
 )
 from harness.model.ics import ics_of
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire import coap
 
@@ -33,13 +33,13 @@ def large_path(profile: Profile) -> str:
     """The path of a large resource. Raises CannotStimulateError."""
     large = large_resource(profile)
     if large is None:
-        raise CannotStimulateError("the profile names no resource that is larger than a block")
+        raise StimulusError("the profile names no resource that is larger than a block")
     return large.path
 
 
 def size_problem(transfer: Transfer) -> str | None:
     """What is wrong with the sizes and M bits of a transfer's blocks, if anything."""
-    answers = [each.response.what for each in transfer.exchanges if each.response is not None]
+    answers = [each.response.value for each in transfer.exchanges if each.response is not None]
     blocks = [answer.block2 for answer in answers]
     asked = transfer.exchanges[0].asked.block2
     name = transfer.exchanges[0].what
@@ -61,7 +61,7 @@ def size_problem(transfer: Transfer) -> str | None:
 
 def tags(transfer: Transfer) -> set[bytes | None]:
     """The ETags of a transfer's blocks."""
-    found: Sequence[coap.Message] = [each.response.what for each in transfer.exchanges if each.response]
+    found: Sequence[coap.Message] = [each.response.value for each in transfer.exchanges if each.response]
     return {message.option(coap.OptionNumber.ETAG) for message in found}
 
 
@@ -76,7 +76,7 @@ def tags(transfer: Transfer) -> set[bytes | None]:
     expect="Blocks of one size, not above the requested one; numbers and M bits right; the same body each "
     "time",
     ics="COAP.BLOCK2",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The block size is a constant, so that clients with little memory get blocks that they "
     "cannot hold.",
 )
@@ -123,7 +123,7 @@ class BlockSize(Check):
     stimulus="GET a large resource in blocks of 1024 and of 64 bytes",
     expect="An ETag in every block, the same in all of a transfer; the same ETag, the same body",
     ics="COAP.BLOCK2",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The body is made anew for each block, so that a client puts pieces of different versions "
     "together; without an ETag it cannot notice.",
 )
@@ -141,7 +141,7 @@ class BlockTag(Check):
             if each.problem:
                 return inconclusive(each.problem, each.evidence)
             for part in each.exchanges:
-                if part.response and part.response.what.option(coap.OptionNumber.ETAG) is None:
+                if part.response and part.response.value.option(coap.OptionNumber.ETAG) is None:
                     return failed("a block has no ETag", *part.evidence)
         for first, second in pairwise(found):
             if tags(first) == tags(second) and len(tags(first)) == 1 and first.body != second.body:
@@ -168,7 +168,7 @@ class BlockTag(Check):
     "declared",
     expect="4.00",
     ics="COAP.BLOCK1|COAP.BLOCK2",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The exponent is used as it comes: 2048 bytes, more than the buffer has.",
 )
 class ReservedSizeExponent(Check):
@@ -205,7 +205,7 @@ class ReservedSizeExponent(Check):
     stimulus="GET the first block with M=0 and with M=1",
     expect="The same block",
     ics="COAP.BLOCK2",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="One routine reads Block2 of requests and of responses.",
 )
 class MoreBitOfRequest(Check):
@@ -223,7 +223,7 @@ class MoreBitOfRequest(Check):
             return inconclusive(f"the first block was answered by {plain.outcome()}", *plain.evidence)
         if not more.response or not more.answered(coap.Code.CONTENT):
             return failed(f"{more.what} was answered by {more.outcome()}", *plain.evidence, *more.evidence)
-        first, second = plain.response.what, more.response.what
+        first, second = plain.response.value, more.response.value
         if (first.block2, first.payload) == (second.block2, second.payload):
             return passed("M=1 made no difference", *plain.evidence, *more.evidence)
         tag = coap.OptionNumber.ETAG

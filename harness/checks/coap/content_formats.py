@@ -17,7 +17,7 @@ from harness.checks.support.coap.resources import (
     plain_path,
 )
 from harness.model.bindings.coap import ContentFormat
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire import coap
 
@@ -40,7 +40,7 @@ REFUSALS_OF_PAYLOAD = (coap.Code.BAD_REQUEST, coap.Code.UNPROCESSABLE_ENTITY)
     stimulus="GET with Accept 50 (JSON), 60 (CBOR) and 65535",
     expect="A representation in the accepted format, or 4.06",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Accept is not looked at, since each resource has one format only.",
 )
 class UnservableAccept(Check):
@@ -62,7 +62,7 @@ class UnservableAccept(Check):
             if not each.answered(coap.Code.CONTENT):
                 return failed(f"{each.what} was answered by {each.outcome()}, not by 4.06", *each.evidence)
             assert each.response
-            told = each.response.what.content_format
+            told = each.response.value.content_format
             if accepted == UNKNOWN_FORMAT:
                 return failed(f"{each.what}, which is no format, was served", *each.evidence)
             if told is not None and told != accepted:
@@ -86,7 +86,7 @@ class UnservableAccept(Check):
     "read back",
     expect="4.15; 4.00 (or 4.22); the state is unchanged",
     ics="COAP.PUT",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The payload is always read in the one format that the own app sends, with a parser that "
     "makes something of everything.",
 )

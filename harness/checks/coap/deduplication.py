@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.checks.bench import Bench, CannotStimulateError, CoapEndpoint
+from harness.checks.bench import Bench, CoapEndpoint, StimulusError
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.support.coap.client import (
@@ -33,7 +33,7 @@ from harness.checks.support.coap.resources import (
     slow_resource,
 )
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act
 from harness.wire import coap
@@ -64,7 +64,7 @@ async def happens(bench: Bench, listener: Observation, since: int) -> None:
     """Wait for a notification of the event."""
     within = bench.profile.behaviour.settle + ANSWER
     spaced = not binding_of(bench.profile).confirmable_notifications
-    await bench.until(
+    await bench.wait_for(
         listener.notified(),
         within=within,
         imposed_by=NON_SPACING if spaced else None,
@@ -81,7 +81,7 @@ async def send_copies(bench: Bench, endpoint: CoapEndpoint, raw: bytes, what: st
         endpoint.send(raw, what if not copy else None)
         if coap.decode(raw).type is coap.Type.CON:
             answered = arrives(endpoint, lambda message: message.mid == mid)
-            await bench.until(answered, within=REPEATS[0], what=f"an answer to: {what}", since=since)
+            await bench.wait_for(answered, within=REPEATS[0], what=f"an answer to: {what}", since=since)
         # Something else in between: a device must remember more than the last Message ID.
         await fence(bench, endpoint)
 
@@ -103,7 +103,7 @@ async def invoke_again(bench: Bench, endpoint: CoapEndpoint, name: str, listener
     within, why = (3.5, NON_SPACING) if spaced else (bench.profile.behaviour.settle, SETTLE)
     for _ in range(2 * COPIES):
         more = listener.notified()
-        if not await bench.until(more, within=within, imposed_by=why, what="surplus events"):
+        if not await bench.wait_for(more, within=within, imposed_by=why, what="surplus events"):
             return
 
 
@@ -136,7 +136,7 @@ def executed_more(case: Case, name: str) -> Outcome | None:
     stimulus="GET a slow resource; repeat the same message after its empty ACK",
     expect="A second empty ACK, then one separate response; never one in an ACK",
     ics="COAP.SEPARATE",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The Message ID is kept for the answer although it was used up by the empty ACK; or a "
     "repetition is dropped in silence, or starts the work a second time.",
 )
@@ -146,7 +146,7 @@ class SeparateResponse(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         slow = slow_resource(bench.profile)
         if slow is None:
-            raise CannotStimulateError("the profile names no resource that takes its time")
+            raise StimulusError("the profile names no resource that takes its time")
         endpoint, mid = await bench.coap.endpoint(), bench.coap.next_mid()
         token, since = bench.coap.next_token(), bench.mark()
         raw = coap.encode(coap.request(coap.Code.GET, slow.path, mid=mid, token=token))
@@ -154,28 +154,28 @@ class SeparateResponse(Check):
         response = arrives(endpoint, lambda message: message.is_response and message.token == token)
         begin = bench.now
         endpoint.send(raw, f"GET {slow.path}")
-        await bench.until(answer, within=ANSWER, imposed_by=SLOW, what="the empty ACK", since=since)
+        await bench.wait_for(answer, within=ANSWER, imposed_by=SLOW, what="the empty ACK", since=since)
         between, since = bench.now - begin, bench.mark()
         endpoint.send(raw)
-        await bench.until(
+        await bench.wait_for(
             response, within=slow.takes + ANSWER, imposed_by=SLOW, what="the separate response", since=since
         )
         # Had the repetition started the work again, its answer would come as much later as it was sent.
-        await bench.quiet(between + 0.25, imposed_by=SLOW, what="a second response to the repetition")
+        await bench.watch_silence(between + 0.25, imposed_by=SLOW, what="a second response to the repetition")
 
     def judge(self, case: Case) -> Outcome:
         each = next(found for found in exchanges(case) if found.what.startswith("GET"))
-        acks = [seen for seen in each.replies if seen.what.type is coap.Type.ACK]
-        if not acks or not acks[0].what.is_empty:
+        acks = [seen for seen in each.replies if seen.value.type is coap.Type.ACK]
+        if not acks or not acks[0].value.is_empty:
             return inconclusive("the answer did not come separately", *each.evidence)
         if len(each.sent) < 2 or each.sent[1].line < acks[0].line:
             return inconclusive("the request was not repeated after the empty ACK", *each.evidence)
-        piggybacked = [seen for seen in acks if not seen.what.is_empty]
+        piggybacked = [seen for seen in acks if not seen.value.is_empty]
         if piggybacked:
             return failed(
                 "after an empty ACK the response came in an ACK", *each.evidence[:2], piggybacked[0]
             )
-        separate = {seen.what.mid: seen for seen in reversed(each.replies) if seen.what.is_response}
+        separate = {seen.value.mid: seen for seen in reversed(each.replies) if seen.value.is_response}
         if not separate:
             return failed("after the empty ACK no response came", each.sent, acks)
         first = min(separate.values(), key=lambda seen: seen.line)
@@ -199,7 +199,7 @@ class SeparateResponse(Check):
     expect="One effect for each message, not for each copy; the same ACK to each copy; the other port gets "
     "what it asked for",
     ics="COAP.POST|COAP.PUT",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Message IDs are not remembered, or only the last one; or a copy is dropped without a new "
     "ACK; or they are remembered without the address that they came from.",
 )
@@ -250,7 +250,7 @@ class DuplicateRequest(Check):
 
     def judge(self, case: Case) -> Outcome:
         each = copies_of(case)
-        acks = [seen for seen in each.replies if seen.what.mid == each.asked.mid]
+        acks = [seen for seen in each.replies if seen.value.mid == each.asked.mid]
         if case.subject.name is not None and (problem := executed_more(case, case.subject.name)):
             return problem
         if len(acks) < len(each.sent):
@@ -279,7 +279,7 @@ class DuplicateRequest(Check):
     "once as another",
     expect="One effect for each message",
     ics="COAP.POST",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Duplicates are looked for only where an ACK is due.",
 )
 class DuplicateNonRequest(Check):

@@ -24,7 +24,7 @@ from harness.checks.support.coap.crafted import (
 )
 from harness.checks.support.coap.exchanges import exchanges
 from harness.checks.support.coap.resources import free_settings
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire import coap
 
@@ -43,7 +43,7 @@ RESERVED_CODES = (0x21, 0xC0, 0xFF)  # 1.01, 6.00, 7.31
     stimulus="Send an Empty CON",
     expect="RST with the same Message ID, empty, without a token",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The message layer hands every CON to the request handler, which knows no code 0.00 and "
     "stays silent.",
 )
@@ -68,7 +68,7 @@ class Ping(Check):
     stimulus="CON GET with version 0, 2 and 3, then an ordinary request",
     expect="No reply of any kind to the three, the ordinary request is answered",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The parser masks the version bits away and never looks at them.",
 )
 class UnknownVersion(Check):
@@ -94,7 +94,7 @@ class UnknownVersion(Check):
     stimulus="GET with a token length of 9 and of 15, as CON and as NON",
     expect="CON: RST with the same Message ID; NON: nothing or RST; the request is not carried out",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The token length nibble is used as it comes, so that a longer token is copied too, or the "
     "message is dropped without the Reset that a confirmable one is due.",
 )
@@ -126,7 +126,7 @@ class ReservedTokenLength(Check):
     stimulus="CON GET and, where something can be written, CON PUT that end in the byte FF",
     expect="RST; the resource is unchanged",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The marker is skipped and the payload taken as empty.",
 )
 class MarkerWithoutPayload(Check):
@@ -167,7 +167,7 @@ class MarkerWithoutPayload(Check):
     "and one that runs past the end; then an ordinary request",
     expect="RST for each; nothing is carried out; the ordinary request is answered",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The option parser stops where it fails and the request goes on with what was read so far; "
     "or it reads past the end of the buffer.",
 )
@@ -196,7 +196,7 @@ class UnreadableOptions(Check):
     stimulus="CON with code 0.00 and a token; with code 0.00 and trailing bytes",
     expect="RST with the same Message ID and nothing else, for each",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The Reset is built out of the message that it rejects and keeps its token, or the message "
     "is dropped without one.",
 )
@@ -229,7 +229,7 @@ class OvercompleteEmptyMessage(Check):
     stimulus="CON with the codes 1.01, 6.00 and 7.31, and a CON 2.05 that was never asked for",
     expect="RST for each; no state changes",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="What is no request falls through the dispatcher and is dropped, so that the sender repeats "
     "it four times.",
 )
@@ -268,7 +268,7 @@ class ReservedCodes(Check):
     "request",
     expect="Silence to the three, the ordinary request is answered",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The dispatcher looks at the code before the type, so that an ACK with a request code is "
     "served; or whatever has no known Message ID is rejected.",
 )

@@ -29,7 +29,7 @@ from harness.checks.support.coap.resources import (
 )
 from harness.model.ics import ics_of
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act
 from harness.wire import coap
@@ -48,7 +48,7 @@ FURTHER_METHODS = (coap.Code.FETCH, coap.Code.PATCH, coap.Code.IPATCH)  # RFC 81
     stimulus="Codes 0.31 and, unless declared, 0.05 to 0.07; PUT on a read-only property",
     expect="4.05 each",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The dispatcher knows GET and takes everything else for PUT, or every error becomes 4.04 or "
     "5.00.",
 )
@@ -97,7 +97,7 @@ class UnknownMethod(Check):
     stimulus="GET a random path, a path with a segment '..', a very long path",
     expect="4.04 for the random path; some 4.xx for the others",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="One handler serves all paths, compares beginnings only, or errors of all kinds become 5.00.",
 )
 class UnknownPath(Check):
@@ -116,7 +116,7 @@ class UnknownPath(Check):
         for each in found:
             if each.what == "a random path" and not each.answered(coap.Code.NOT_FOUND):
                 return failed(f"{each.what} was answered by {each.outcome()}, not by 4.04", *each.evidence)
-            if each.response is None or each.response.what.code >> 5 != 4:
+            if each.response is None or each.response.value.code >> 5 != 4:
                 return failed(f"{each.what} was answered by {each.outcome()}, not by 4.xx", *each.evidence)
         if not found:
             return inconclusive("no request was sent")
@@ -137,7 +137,7 @@ class UnknownPath(Check):
     "and after",
     expect="The settings are the same in every reading",
     ics="COAP.PUT",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="A switch is served by one handler for all methods, so that reading it flips it; or a query "
     "such as ?on=1 is obeyed.",
 )
@@ -166,7 +166,7 @@ class SafeGet(Check):
                 return inconclusive(f"{setting.path} could not be read before and after")
             for before, after in pairwise(readings):
                 assert before.response and after.response
-                old, new = setting.told(before.response.what), setting.told(after.response.what)
+                old, new = setting.told(before.response.value), setting.told(after.response.value)
                 if not setting.schema.agrees(new, old):
                     return failed(
                         f"{setting.name} went from {old!r} to {new!r} though it was only read",
@@ -189,7 +189,7 @@ class SafeGet(Check):
     stimulus="PUT another value twice, as two requests; read it after each; then PUT the old value",
     expect="2.04 (2.01 where it created the resource) each time; the same state after both",
     ics="COAP.PUT",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="A handler that was written for a button: whatever is written to it, it switches over.",
 )
 class IdempotentPut(Check):
@@ -205,7 +205,7 @@ class IdempotentPut(Check):
         for value in (other, other, present):
             since = bench.mark()
             await put(bench, endpoint, setting, value)
-            await bench.reported(
+            await bench.wait_for_report(
                 setting.name,
                 partial(setting.schema.agrees, expected=value),
                 transport="coap",
@@ -224,7 +224,7 @@ class IdempotentPut(Check):
                 return inconclusive(f"the device refused the value: {each.outcome()}", *each.evidence)
             if not each.answered(coap.Code.CHANGED, coap.Code.CREATED):
                 return failed(f"PUT was answered by {each.outcome()}, not by 2.04", *each.evidence)
-        wanted = case.acts(Act.WRITE)[0].what.value
+        wanted = case.stimuli(Act.WRITE)[0].value.value
         told = [report for report in case.reports(setting.name, "coap") if report.problem is None]
         first_state = [each for each in told if once.sent[0].line < each.event.line < twice.sent[0].line]
         second_state = [each for each in told if twice.sent[0].line < each.event.line < back.sent[0].line]

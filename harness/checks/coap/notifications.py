@@ -36,7 +36,7 @@ from harness.checks.support.coap.silence import (
     series_in,
     silent_observers,
 )
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Event
 from harness.wire import coap
@@ -83,7 +83,7 @@ async def use_up(bench: Bench, path: str, last: int) -> int:
     "two or three bytes; where it may not notify so often, another client uses up values by registering",
     expect="Each value is newer than the one before by the rule of 3.4; at most three bytes",
     ics="COAP.OBSERVE",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The counter is raised after sending, so that the first notification repeats the value of "
     "the response; or it has eight bits.",
 )
@@ -115,16 +115,16 @@ class IncreasingObserve(Check):
         registration = registrations(case)[0]
         if not admitted(registration) or registration.response is None:
             return inconclusive("the registration was not accepted", *registration.evidence)
-        told = [seen for seen in registration.notifications if seen.what.observe is not None]
+        told = [seen for seen in registration.notifications if seen.value.observe is not None]
         for earlier, later in pairwise([registration.response, *told]):
-            first, second = earlier.what.observe or 0, later.what.observe or 0
-            if len(later.what.option(coap.OptionNumber.OBSERVE) or b"") > 3:
+            first, second = earlier.value.observe or 0, later.value.observe or 0
+            if len(later.value.option(coap.OptionNumber.OBSERVE) or b"") > 3:
                 return failed("Observe has more than three bytes", later)
             if not coap.is_newer(first, second, later.time - earlier.time):
                 return failed(f"Observe {second} came after {first}, and is not newer", earlier, later)
         if len(told) < FEW:
             return inconclusive(f"{len(told)} notifications came, {FEW} are needed", *registration.evidence)
-        span = f"{registration.response.what.observe} to {told[-1].what.observe}"
+        span = f"{registration.response.value.observe} to {told[-1].value.observe}"
         return passed(
             f"Observe rose in {len(told)} notifications, {span}", registration.response, told[:3], told[-1]
         )
@@ -140,7 +140,7 @@ class IncreasingObserve(Check):
     stimulus="Observe; answer a notification with RST; change the state, which another observer sees",
     expect="No more notifications (of non-confirmable ones: SHOULD)",
     ics="COAP.OBSERVE",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The Message IDs of notifications are not remembered, so that an RST cannot be told to whom "
     "it belongs.",
 )
@@ -166,7 +166,7 @@ class ResetObservation(Check):
 
     def judge(self, case: Case) -> Outcome:
         witness, leaver = registrations(case)[:2]
-        resets = [seen for seen in answers_of_ours(case, leaver.local) if seen.what.type is coap.Type.RST]
+        resets = [seen for seen in answers_of_ours(case, leaver.local) if seen.value.type is coap.Type.RST]
         if not admitted(leaver) or not resets:
             return inconclusive("there was no notification to be rejected", *leaver.evidence)
         line = resets[0].line
@@ -175,7 +175,7 @@ class ResetObservation(Check):
                 "no later change was notified to the other observer either", *witness.evidence
             )
         later = after(leaver.notifications, line)
-        if later and any(seen.what.type is coap.Type.CON for seen in leaver.notifications):
+        if later and any(seen.value.type is coap.Type.CON for seen in leaver.notifications):
             return failed(
                 "a notification came after RST to an earlier one", leaver.sent[0], resets[0], later[0]
             )
@@ -198,7 +198,7 @@ class ResetObservation(Check):
     "until the retransmissions are over; then as many new observers, and another change",
     expect="The silent ones get nothing more; there is room for all the new ones",
     ics="COAP.OBSERVE_CON",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Nobody takes an observer off the list when its last retransmission times out, so that "
     "clients that left in silence fill the list.",
 )
@@ -257,7 +257,7 @@ class SilentObserver(Check):
     "first notification has come again",
     expect="No second notification before the ACK; then that of the other resource",
     ics="COAP.OBSERVE_CON",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Each observation has its own retransmission, and nobody counts them per client.",
 )
 class OneOutstanding(Check):
@@ -269,7 +269,7 @@ class OneOutstanding(Check):
         clients = [await observe(bench, path, endpoint=endpoint) for _ in range(2)]
         endpoint.acknowledges = False
         since = await lever.move(bench, 1)
-        first = await bench.until(
+        first = await bench.wait_for(
             arrives(endpoint, lambda message: message.is_response and message.observe is not None),
             within=deadline(bench, lever.setting),
             what=f"a notification of {lever.setting.name}",
@@ -277,7 +277,7 @@ class OneOutstanding(Check):
         )
         if first is not None:
             message = message_of(first)
-            await bench.until(
+            await bench.wait_for(
                 arrives(endpoint, lambda again: again.mid == message.mid),
                 within=ACK_TIMEOUT * ACK_RANDOM_FACTOR + MARGIN,
                 imposed_by=RETRANSMISSION,
@@ -295,7 +295,7 @@ class OneOutstanding(Check):
         found = registrations(case)
         if len(found) < 2 or not all(map(admitted, found)):
             return inconclusive("the registrations were not accepted", [each.sent[0] for each in found])
-        series = [each for each in series_in(case.window) if each.transmissions[0].what.observe is not None]
+        series = [each for each in series_in(case.window) if each.transmissions[0].value.observe is not None]
         if not series or len(series[0].transmissions) < 2:
             return inconclusive("no notification was repeated", [each.sent[0] for each in found])
         first, answered = series[0], series[0].answers

@@ -35,7 +35,7 @@ from harness.checks.support.coap.resources import (
     levers,
 )
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire import coap
 
@@ -52,7 +52,7 @@ FORMATS = (0, 50, 60)  # text, JSON, CBOR
     stimulus="GET with Observe 0; change the property by PUT, or what its sensor sees, and back again",
     expect="2.05 with an Observe option; a notification with each new state, within the declared time",
     ics="COAP.OBSERVE",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Only changes that came over CoAP are notified, not those at the panel or over another "
     "protocol; or the state is compared before it is updated.",
 )
@@ -64,7 +64,7 @@ class Notification(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         setting = lever_for(bench.profile, subject.name)
-        if setting.schema.read_only and not bench.offers(Need.LOCAL):
+        if setting.schema.read_only and not bench.offers(BenchFeature.LOCAL):
             return
         lever = Lever(setting, await present_and_other(bench, setting))
         async with observing(bench, setting.path) as observation:
@@ -74,7 +74,7 @@ class Notification(Check):
 
     def judge(self, case: Case) -> Outcome:
         setting = lever_for(case.profile, case.subject.name)
-        if setting.schema.read_only and not case.offers(Need.LOCAL):
+        if setting.schema.read_only and not case.offers(BenchFeature.LOCAL):
             return not_applicable("nothing here can make the sensor see something else")
         registration = registrations(case)[0]
         if not admitted(registration):
@@ -84,11 +84,11 @@ class Notification(Check):
             )
         shown: list[Datagram] = []
         for move in moves(case, setting.name):
-            wanted = json.loads(move.what.value or "null")
+            wanted = json.loads(move.value.value or "null")
             told = [
                 seen
                 for seen in after(registration.notifications, move.line)
-                if setting.schema.agrees(setting.told(seen.what), wanted)
+                if setting.schema.agrees(setting.told(seen.value), wanted)
             ]
             if told:
                 shown.append(told[0])
@@ -125,7 +125,7 @@ class Notification(Check):
     stimulus="Observe; deregister with the same token; change the state, which another observer sees",
     expect="2.05 without Observe; no more notifications",
     ics="COAP.OBSERVE",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Observe is only tested for being there, so that a deregistration registers again.",
 )
 class Deregistration(Check):
@@ -152,7 +152,7 @@ class Deregistration(Check):
             return inconclusive("there was no observation to end", *leaver.evidence)
         if ending.response is None or not ending.answered(coap.Code.CONTENT):
             return failed(f"the deregistration was answered by {ending.outcome()}", *ending.evidence)
-        if ending.response.what.observe is not None:
+        if ending.response.value.observe is not None:
             return failed("the answer to the deregistration has an Observe option", *ending.evidence)
         if ending.notifications:
             return failed(
@@ -176,7 +176,7 @@ class Deregistration(Check):
     stimulus="Two observers of one resource, with tokens of 0 and of 8 bytes; change the state",
     expect="Each gets notifications with its own token, unchanged",
     ics="COAP.OBSERVE",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The token is stored per resource in place of per observer, or in fewer bytes than it may "
     "have.",
 )
@@ -197,9 +197,9 @@ class NotificationToken(Check):
         found = registrations(case)
         for each in found:
             mine = [other for other in exchanges(case) if other.local == each.local]
-            stray = [seen for seen in unrelated(case, mine, each.local) if seen.what.is_response]
+            stray = [seen for seen in unrelated(case, mine, each.local) if seen.value.is_response]
             if stray:
-                told, own = stray[0].what.token.hex() or "(empty)", each.asked.token.hex() or "(empty)"
+                told, own = stray[0].value.token.hex() or "(empty)", each.asked.token.hex() or "(empty)"
                 return failed(f"a notification has the token {told}, not {own}", each.sent[0], stray[0])
         if any(not each.notifications for each in found):
             return inconclusive("an observer was not notified", *(each.sent[0] for each in found))
@@ -219,7 +219,7 @@ class NotificationToken(Check):
     stimulus="Three observers of one resource, which accept text, JSON and CBOR; change the state",
     expect="Each stream stays in its format; what cannot be served is refused with 4.06",
     ics="COAP.OBSERVE",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Notifications are built by other code than responses, which leaves the option out or knows "
     "one format only.",
 )
@@ -244,10 +244,10 @@ class NotificationFormat(Check):
         for each in registrations(case):
             if not admitted(each) or each.response is None:
                 continue
-            first = each.response.what.content_format
+            first = each.response.value.content_format
             for seen in each.notifications:
-                if seen.what.code == coap.Code.CONTENT and seen.what.content_format != first:
-                    told = seen.what.content_format
+                if seen.value.code == coap.Code.CONTENT and seen.value.content_format != first:
+                    told = seen.value.content_format
                     message = f"a notification has Content-Format {told}, the first response {first}"
                     return failed(message, *each.evidence[:2], seen)
                 shown.append(seen)
@@ -268,7 +268,7 @@ class NotificationFormat(Check):
     expect="CON notifications where they are declared to be confirmable; otherwise NON ones, among which CON "
     "may be",
     ics="COAP.OBSERVE",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="A build option was turned to save traffic, and the data sheet not changed.",
 )
 class NotificationType(Check):
@@ -285,9 +285,9 @@ class NotificationType(Check):
         told = registrations(case)[0].notifications
         if not told:
             return inconclusive("nothing was notified", registrations(case)[0].sent[0])
-        types = {seen.what.type for seen in told}
+        types = {seen.value.type for seen in told}
         if confirmable and types != {coap.Type.CON}:
-            wrong = next(seen for seen in told if seen.what.type is not coap.Type.CON)
+            wrong = next(seen for seen in told if seen.value.type is not coap.Type.CON)
             return failed("a notification is not confirmable", wrong)
         if not confirmable and coap.Type.NON not in types:
             return failed("all notifications are confirmable", told)

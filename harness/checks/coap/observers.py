@@ -31,7 +31,7 @@ from harness.checks.support.coap.resources import (
     binding_of,
     settings,
 )
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire import coap
 
@@ -47,7 +47,7 @@ from harness.wire import coap
     "an observed one; change them",
     expect="2.05 each time; whoever got an Observe option is notified, whoever got none is not",
     ics="COAP.OBSERVE",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The option is copied from the request into the response, whether there is room for another "
     "observer or not.",
 )
@@ -116,7 +116,7 @@ class PromisedNotification(Check):
     expect="It is accepted, for it takes no further place; as many notifications as the other observer "
     "gets: one for each change",
     ics="COAP.OBSERVE",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Each registration is appended to the list of observers without a look for the same client "
     "and token, until the list is full.",
 )
@@ -172,7 +172,7 @@ class RepeatedRegistration(Check):
     "state",
     expect="The change is notified",
     ics="COAP.OBSERVE",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Observers are found by address and path alone; or the handling is that of an early draft, "
     "in which a GET without Observe ended the observation.",
 )
@@ -216,7 +216,7 @@ class ContinuedObservation(Check):
     stimulus="Register the declared number of clients for one resource; change it",
     expect="Each registration is accepted, and each client notified",
     ics="COAP.OBSERVE",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The table of observers is smaller than promised, or shared by all resources, or full of "
     "clients that are long gone.",
 )

@@ -29,7 +29,7 @@ from harness.checks.support.coap.resources import (
     plain_path,
     readable_paths,
 )
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire import coap
 
@@ -97,7 +97,7 @@ def _deep_path(bench: Bench) -> str:
     stimulus="GET with option 65000, which has an even number",
     expect="2.05, as without the option",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Every option that is not in the parser's list is an error.",
 )
 class UnknownElectiveOption(Check):
@@ -127,7 +127,7 @@ class UnknownElectiveOption(Check):
     "back",
     expect="4.02 Bad Option; the state is unchanged",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The parser skips what it does not know without looking at the lowest bit of the number.",
 )
 class UnknownCriticalOption(Check):
@@ -155,7 +155,7 @@ class UnknownCriticalOption(Check):
     "back",
     expect="Silence, RST or (as some stacks do) 4.02; the state is unchanged",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The parser skips what it does not know without looking at the lowest bit of the number.",
 )
 class UnknownCriticalOptionUnconfirmed(Check):
@@ -187,7 +187,7 @@ class UnknownCriticalOptionUnconfirmed(Check):
     expect="4.02 for the second Accept, which is critical; the second Content-Format, which is elective, is "
     "ignored",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The parser writes each occurrence into the same field, so that the last one wins.",
 )
 class RepeatedOption(Check):
@@ -225,7 +225,7 @@ class RepeatedOption(Check):
     "three zero bytes",
     expect="The same as for the short form: 2.05 in that format; an observation",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The bytes of the option are compared instead of the number, or more than the shortest form "
     "counts as an error.",
 )
@@ -249,7 +249,7 @@ class LeadingZeros(Check):
             if not each.answered(coap.Code.CONTENT):
                 return failed(f"{each.what} was answered by {each.outcome()}, not by 2.05", *each.evidence)
         for each in [each for each in exchanges(case) if each.asked.observe == 0]:
-            if each.response is None or each.response.what.observe is None:
+            if each.response is None or each.response.value.observe is None:
                 if each not in long_form:
                     return inconclusive("the short form is no registration either", *each.evidence)
                 return failed(f"{each.what} was not taken for a registration", *each.evidence)
@@ -268,7 +268,7 @@ class LeadingZeros(Check):
     expect="The resource for the first three (no 4.02 for host, port or query); 4.04 for a path that is one "
     "segment longer",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Only the address was ever used by the own app, so that a host name in the request is an "
     "unknown critical option; or only the first Uri-Path options are compared.",
 )
@@ -319,7 +319,7 @@ class UriOptions(Check):
     stimulus="GET with Proxy-Uri coap://other.example/",
     expect="5.05 Proxying Not Supported",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Proxy-Uri is not among the options that the parser knows, so that it is refused as 4.02, or "
     "the request is served as if it were for the device.",
 )

@@ -34,7 +34,7 @@ from harness.checks.support.coap.transfers import (
     transfers,
 )
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire import coap
 
@@ -127,7 +127,7 @@ def untrue(link: coap.Link, each: Exchange) -> str | None:
     """What an exchange shows to be wrong about a link, if anything."""
     if each.response is None:
         return f"{link.target} is listed, and a GET got {each.outcome()}"
-    answer, accept = each.response.what, each.asked.uint(coap.OptionNumber.ACCEPT)
+    answer, accept = each.response.value, each.asked.uint(coap.OptionNumber.ACCEPT)
     if answer.code == coap.Code.NOT_FOUND:
         return f"{link.target} is listed, and not there"
     if answer.code == coap.Code.NOT_ACCEPTABLE and accept is not None:
@@ -158,7 +158,7 @@ def observed_paths(profile: Profile) -> set[str]:
     stimulus="GET /.well-known/core, block by block where it is large",
     expect="2.05 with Content-Format 40; the document parses by the grammar",
     ics="COAP.LINK",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The list is put together by hand, with spaces or line breaks between the links, or the "
     "Content-Format is that of plain text.",
 )
@@ -172,7 +172,7 @@ class LinkFormat(Check):
         found = listing(case)
         if found.problem:
             return failed(found.problem, found.evidence)
-        told = found.evidence[1].what.content_format
+        told = found.evidence[1].value.content_format
         if told != LINK_FORMAT:
             shown = "no Content-Format" if told is None else f"Content-Format {told}"
             return failed(f"the list has {shown}, not 40", found.evidence)
@@ -190,7 +190,7 @@ class LinkFormat(Check):
     "an attribute that nothing has",
     expect="The matching links each time, or the full list each time",
     ics="COAP.LINK",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Filters are compared letter by letter, so that * matches nothing, or an attribute with "
     "several values is compared as a whole.",
 )
@@ -251,7 +251,7 @@ class LinkFilters(Check):
     "observable",
     expect="No 4.04; the listed Content-Formats are served; the observations are accepted",
     ics="COAP.LINK",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The list is a constant text that was not changed when resources were.",
 )
 class TrueLinks(Check):
@@ -299,7 +299,7 @@ class TrueLinks(Check):
     stimulus="GET /.well-known/core",
     expect="No link has an obs with a value, or one of these attributes twice",
     ics="COAP.LINK",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Attributes are all written as name=value, or several resource types as several rt.",
 )
 class LinkAttributes(Check):
@@ -336,7 +336,7 @@ class LinkAttributes(Check):
     expect="Every resource of the profile is listed, with obs exactly where it is observed and, where there "
     "is a ct, with its format; nothing else can be operated",
     ics="COAP.LINK",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The list is a constant text; or a resource for factory tests is still there.",
 )
 class ListedAsDeclared(Check):

@@ -25,7 +25,7 @@ from harness.checks.support.coap.resources import (
     plain_path,
     readable_paths,
 )
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Direction
 from harness.wire import coap
@@ -45,7 +45,7 @@ UNKNOWN_METHOD = 0x1F  # 0.31
     expect="2.05 in an ACK with the same Message ID and the same token, or in a message of its own with the "
     "same token",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Tokens are kept as text or in four bytes, so that zero bytes end them and long ones are "
     "cut; or a token is expected and an empty one not handled.",
 )
@@ -69,7 +69,7 @@ class MatchingResponse(Check):
                     each.sent,
                     list(from_device(case, each.local)),
                 )
-            answer = each.response.what
+            answer = each.response.value
             if answer.token != asked.token:
                 names = [token.hex() or "(empty)" for token in (asked.token, answer.token)]
                 return failed(f"the token {names[0]} came back as {names[1]}", *each.evidence)
@@ -95,7 +95,7 @@ class MatchingResponse(Check):
     "something can be written",
     expect="No ACK (MUST); the responses are NON (SHOULD)",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The type of every response is fixed to ACK.",
 )
 class NonConfirmableResponse(Check):
@@ -113,13 +113,13 @@ class NonConfirmableResponse(Check):
         asked = [each for each in exchanges(case) if each.asked.type is coap.Type.NON]
         answered = [each for each in asked if each.replies]
         for each in answered:
-            acknowledged = first(each.replies, lambda reply: reply.what.type is coap.Type.ACK)
+            acknowledged = first(each.replies, lambda reply: reply.value.type is coap.Type.ACK)
             if acknowledged:
                 return failed(f"{each.what} was acknowledged", each.sent[0], acknowledged)
         if not any(each.what == "NON GET" and each.response for each in asked):
             return failed("none of three NON GETs got a response", [each.sent[0] for each in asked])
         for each in answered:
-            if each.response and each.response.what.type is coap.Type.CON:
+            if each.response and each.response.value.type is coap.Type.CON:
                 return warned(f"{each.what} was answered by a confirmable message", *each.evidence)
         return passed(
             f"answered without ACK, in NON: {', '.join(dict.fromkeys(each.what for each in answered))}",
@@ -137,7 +137,7 @@ class NonConfirmableResponse(Check):
     stimulus="CON GET; every response of the run counts",
     expect="No response to a request of ours comes from elsewhere",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The response is sent through another socket than the one that received the request, or the "
     "device has several addresses and the system chooses one.",
 )
@@ -152,8 +152,8 @@ class ResponseSource(Check):
         run = whole(case)
         asked = {(each.local, each.asked.token): each for each in exchanges(run) if each.asked.is_request}
         for stray in run.coap(Direction.OTHER):
-            each = asked.get((stray.body.local, stray.what.token))
-            if each is not None and stray.what.is_response:
+            each = asked.get((stray.body.local, stray.value.token))
+            if each is not None and stray.value.is_response:
                 return failed(
                     f"{each.what} to {each.sent[0].body.remote} was answered from {stray.body.remote}",
                     each.sent[0],
@@ -178,7 +178,7 @@ class ResponseSource(Check):
     expect="Header, options and payload follow the format (MUST); options with their default value are left "
     "out (SHOULD)",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Options are appended in the order of the code instead of their numbers, or a counter "
     "outgrows the bytes that its option may have.",
 )
@@ -195,12 +195,12 @@ class Encoding(Check):
     def judge(self, case: Case) -> Outcome:
         messages = list(from_device(whole(case)))
         for seen in messages:
-            if seen.what.problems:
-                return failed(f"a message breaks the format: {seen.what.problems[0]}", seen)
+            if seen.value.problems:
+                return failed(f"a message breaks the format: {seen.value.problems[0]}", seen)
         for seen in messages:
-            if seen.what.is_response and seen.what.uint(coap.OptionNumber.MAX_AGE) == DEFAULT_MAX_AGE:
+            if seen.value.is_response and seen.value.uint(coap.OptionNumber.MAX_AGE) == DEFAULT_MAX_AGE:
                 return warned("a response says Max-Age 60, which is the default", seen)
-        if not any(seen.what.is_response for seen in from_device(case)):
+        if not any(seen.value.is_response for seen in from_device(case)):
             return inconclusive("the device sent no response")
         return passed(f"{len(messages)} messages follow the format", messages[:5])
 
@@ -215,7 +215,7 @@ class Encoding(Check):
     stimulus="Requests that are refused; every 4.xx and 5.xx of the run counts",
     expect="A payload without Content-Format is UTF-8",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="Texts come from a system in another character set, or the payload is a leftover of the "
     "buffer.",
 )
@@ -229,13 +229,13 @@ class DiagnosticPayload(Check):
         await ask(bench, endpoint, coap.Code.GET, path, accept=65535)
 
     def judge(self, case: Case) -> Outcome:
-        errors = [seen for seen in from_device(whole(case)) if seen.what.code >> 5 in (4, 5)]
-        diagnostics = [seen for seen in errors if seen.what.payload and seen.what.content_format is None]
+        errors = [seen for seen in from_device(whole(case)) if seen.value.code >> 5 in (4, 5)]
+        diagnostics = [seen for seen in errors if seen.value.payload and seen.value.content_format is None]
         for seen in diagnostics:
             try:
-                seen.what.payload.decode("utf-8")
+                seen.value.payload.decode("utf-8")
             except UnicodeDecodeError:
-                return failed(f"the diagnostic payload {seen.what.payload[:40]!r} is not UTF-8", seen)
+                return failed(f"the diagnostic payload {seen.value.payload[:40]!r} is not UTF-8", seen)
         if not errors:
             return inconclusive("the device refused nothing")
         return passed(
@@ -255,7 +255,7 @@ class DiagnosticPayload(Check):
     stimulus="GET every resource that can be read",
     expect="2.05 with the Content-Format of the profile",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="The option is left out because the own client does not look at it, or a handler was copied "
     "from a resource in another format.",
 )
@@ -277,9 +277,9 @@ class DeclaredFormat(Check):
             each = read.get(path)
             if each is None:
                 return inconclusive(f"{path} was not read")
-            if each.response is None or each.response.what.code != coap.Code.CONTENT:
+            if each.response is None or each.response.value.code != coap.Code.CONTENT:
                 return failed(f"GET {path} was answered by {each.outcome()}", *each.evidence)
-            told = each.response.what.content_format
+            told = each.response.value.content_format
             if told != wanted.number:
                 shown = "no Content-Format" if told is None else f"Content-Format {told}"
                 return failed(f"{path} has {shown}, not {wanted.number} ({wanted})", *each.evidence)

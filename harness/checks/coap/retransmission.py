@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from harness.checks.bench import Bench, CannotStimulateError, CoapEndpoint
+from harness.checks.bench import Bench, CoapEndpoint, StimulusError
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.support.coap.client import (
@@ -26,7 +26,7 @@ from harness.checks.support.coap.silence import (
     series_in,
 )
 from harness.model.ics import ics_of
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Event
 from harness.wire import coap
@@ -48,7 +48,7 @@ SILENT_CHECKS = ("COAP-OBS-08", "COAP-CORE-12")
     expect="The first repetition after 2 to 3 s, each further pause twice the one before; 4 repetitions at "
     "most, byte by byte alike; none after ACK or RST",
     ics="COAP.SEPARATE|COAP.OBSERVE_CON",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="A timer that repeats at a constant pace, or one that is not stopped by RST.",
 )
 class Retransmission(Check):
@@ -71,7 +71,7 @@ class Retransmission(Check):
         answered = [each for each in series if each.answers]
         for each in answered:
             if len(each.late) > 1:  # one may be due to an answer that was lost
-                how = each.answers[0].what.type.name
+                how = each.answers[0].value.type.name
                 return failed(
                     f"repeated {len(each.late)} times after {how}", each.transmissions, each.answers[:1]
                 )
@@ -83,7 +83,7 @@ class Retransmission(Check):
             return inconclusive("the device sent nothing confirmable that was left unacknowledged to the end")
         regular = silent[problems.index(None)]
         pauses = ", ".join(f"{gap:.1f}" for gap in regular.gaps)
-        endings = ", ".join(sorted({each.answers[0].what.type.name for each in answered})) or "nothing else"
+        endings = ", ".join(sorted({each.answers[0].value.type.name for each in answered})) or "nothing else"
         return passed(
             f"repeated after {pauses} s and given up; ended by {endings}",
             regular.transmissions,
@@ -123,7 +123,7 @@ async def leave_answers_unacknowledged(bench: Bench) -> None:
     """The same with separate responses, for a device without confirmable notifications."""
     slow = slow_resource(bench.profile)
     if slow is None:
-        raise CannotStimulateError("the device sends nothing confirmable")
+        raise StimulusError("the device sends nothing confirmable")
     firsts: list[tuple[CoapEndpoint, Event]] = []
     endpoints = [await bench.coap.endpoint() for _ in range(3)]
     since = bench.mark()
@@ -132,7 +132,7 @@ async def leave_answers_unacknowledged(bench: Bench) -> None:
         mid, token = bench.coap.next_mid(), bench.coap.next_token()
         endpoint.send(coap.encode(coap.request(coap.Code.GET, slow.path, mid=mid, token=token)))
     for endpoint in endpoints:
-        event = await bench.until(
+        event = await bench.wait_for(
             arrives(endpoint, lambda message: message.is_response and message.type is coap.Type.CON),
             within=slow.takes + ANSWER,
             imposed_by="profile: bindings.coap.resources: takes",

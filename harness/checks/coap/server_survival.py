@@ -16,7 +16,7 @@ from harness.checks.support.coap.exchanges import (
     whole,
 )
 from harness.checks.support.coap.resources import steady_settings
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Direction
 from harness.wire import coap
@@ -36,7 +36,7 @@ LARGEST_DATAGRAM = 1280  # bytes that every IPv6 network carries
     "unreadable options and of random bytes, without a pause; then an ordinary request; read all again",
     expect="The ordinary request is answered; every setting is as before",
     ics="COAP.SERVER",
-    needs=(Need.COAP,),
+    needs=(BenchFeature.COAP,),
     usual_cause="A length from the network is used before it is checked, and the memory behind the buffer "
     "is read or written.",
 )
@@ -56,7 +56,7 @@ class Survival(Check):
             await bench.read(setting.name, transport="coap")
 
     def judge(self, case: Case) -> Outcome:
-        crafted = [seen for seen in case.coap(Direction.TO_DUT) if seen.what.problems]
+        crafted = [seen for seen in case.coap(Direction.TO_DUT) if seen.value.problems]
         ordinary = [each for each in exchanges(case) if each.asked.is_request and not each.asked.problems]
         if not crafted:
             return inconclusive("nothing malformed was sent")
@@ -77,7 +77,7 @@ class Survival(Check):
                 change = f"from {before[-1].value!r} into {later[-1].value!r}"
                 message = f"malformed datagrams turned {setting.name} {change}"
                 return failed(message, before[-1], crafted[0], crafted[-1], later[-1])
-        total = sum(bool(seen.what.problems) for seen in whole(case).coap(Direction.TO_DUT))
+        total = sum(bool(seen.value.problems) for seen in whole(case).coap(Direction.TO_DUT))
         return passed(
             f"it lives and has its state after {len(crafted)} malformed datagrams, {total} in the whole run",
             crafted[0],

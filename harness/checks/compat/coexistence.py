@@ -7,11 +7,11 @@ from itertools import permutations
 
 from harness.checks.case import Evidence, failed, inconclusive, passed, warned
 from harness.checks.support.compat.catalogue import (
-    TogetherCase,
-    TogetherCheck,
-    together,
+    GroupCase,
+    GroupCheck,
+    group_requirement,
 )
-from harness.checks.support.compat.device_group import Home
+from harness.checks.support.compat.device_group import DeviceGroup
 from harness.checks.support.compat.traffic import (
     claimed_names,
     claimed_places,
@@ -25,48 +25,48 @@ from harness.checks.support.compat.traffic import (
     told_topics,
 )
 from harness.checks.support.mdns.names import declared_names
-from harness.model.requirement import Basis, Level, Need
+from harness.model.requirement import Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire import mqtt
 
 
-def tapped(home: Home) -> tuple[str, ...]:
+def tapped(home: DeviceGroup) -> tuple[str, ...]:
     """The roles whose own MQTT packets are seen."""
-    return tuple(role for role in home.roles if home.offers(Need.TAP, role))
+    return tuple(role for role in home.roles if home.offers(BenchFeature.TAP, role))
 
 
-def announced(home: Home) -> tuple[str, ...]:
+def announced(home: DeviceGroup) -> tuple[str, ...]:
     """The roles whose mDNS packets are seen."""
-    return tuple(role for role in home.roles if home.offers(Need.MDNS, role))
+    return tuple(role for role in home.roles if home.offers(BenchFeature.MDNS, role))
 
 
-class _OnOneBroker(TogetherCheck):
+class _OnOneBroker(GroupCheck):
     """Passive, on devices that are tapped, where there are at least two."""
 
-    def subjects(self, home: Home) -> Iterable[Subject]:
+    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         speaking = [role for role, profile in home.profiles.items() if profile.bindings.mqtt is not None]
         return (Subject(),) if len(speaking) > 1 else ()
 
-    def missing(self, home: Home, subject: Subject) -> str | None:
+    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
         if len(tapped(home)) > 1:
             return None
         return "the devices' own packets are not seen: fewer than two are connected through a tap"
 
 
-class _OnOneLink(TogetherCheck):
+class _OnOneLink(GroupCheck):
     """Passive, on devices that announce themselves, where there are at least two."""
 
-    def subjects(self, home: Home) -> Iterable[Subject]:
+    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         speaking = [role for role, profile in home.profiles.items() if profile.bindings.mdns is not None]
         return (Subject(),) if len(speaking) > 1 else ()
 
-    def missing(self, home: Home, subject: Subject) -> str | None:
+    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
         if len(announced(home)) > 1:
             return None
         return "multicast DNS is watched for fewer than two of the devices"
 
 
-@together(
+@group_requirement(
     "COMPAT-10",
     standard="MQTT 3.1.1",
     clause="3.1.3.1, 3.1.4",
@@ -80,21 +80,23 @@ class _OnOneLink(TogetherCheck):
 class ClientIdentifiers(_OnOneBroker):
     """Compares the identifiers of all CONNECT packets."""
 
-    def judge(self, case: TogetherCase) -> Outcome:
+    def judge(self, case: GroupCase) -> Outcome:
         evidence = []
         silent = []
         for role in tapped(case.home):
-            first = {seen.what.client_id: seen for seen in reversed(connects(case.of(role)))}
+            first = {seen.value.client_id: seen for seen in reversed(connects(case.of(role)))}
             silent += [role] if not first else []
             evidence += list(first.values())
         for one, other in pairs(case, tapped(case.home)):
-            mine = {seen.what.client_id: seen for seen in connects(case.of(one))}
+            mine = {seen.value.client_id: seen for seen in connects(case.of(one))}
             for seen in connects(case.of(other)):
-                if seen.what.client_id and seen.what.client_id in mine:  # an empty one lets the broker choose
+                if (
+                    seen.value.client_id and seen.value.client_id in mine
+                ):  # an empty one lets the broker choose
                     return failed(
-                        f"{one} and {other} both connect as {seen.what.client_id!r}: the broker throws out "
+                        f"{one} and {other} both connect as {seen.value.client_id!r}: the broker throws out "
                         "one when the other comes",
-                        mine[seen.what.client_id],
+                        mine[seen.value.client_id],
                         seen,
                     )
         if silent:
@@ -102,7 +104,7 @@ class ClientIdentifiers(_OnOneBroker):
         return passed("each device has a client identifier of its own", evidence)
 
 
-@together(
+@group_requirement(
     "COMPAT-11",
     standard="MQTT 3.1.1 and the profiles",
     clause="4.7; profile: bindings.mqtt",
@@ -116,7 +118,7 @@ class ClientIdentifiers(_OnOneBroker):
 class Topics(_OnOneBroker):
     """Compares what each published with what the others published, and with their declared topics."""
 
-    def judge(self, case: TogetherCase) -> Outcome:
+    def judge(self, case: GroupCase) -> Outcome:
         used = {role: published_topics(case.of(role)) for role in tapped(case.home)}
         for role, topics in used.items():
             for other in case.home.others(role):
@@ -141,7 +143,7 @@ class Topics(_OnOneBroker):
         )
 
     @staticmethod
-    def _is_meant(home: Home, role: str, other: str, topic: str) -> bool:
+    def _is_meant(home: DeviceGroup, role: str, other: str, topic: str) -> bool:
         return any(
             bond.source == role and bond.target == other
             for bond in home.bonds
@@ -149,7 +151,7 @@ class Topics(_OnOneBroker):
         )
 
 
-@together(
+@group_requirement(
     "COMPAT-12",
     standard="MQTT 3.1.1 and the profiles",
     clause="4.7; profile: bindings.mqtt",
@@ -165,12 +167,12 @@ class Topics(_OnOneBroker):
 class Subscriptions(_OnOneBroker):
     """Compares each subscription with the command topics of the others."""
 
-    def missing(self, home: Home, subject: Subject) -> str | None:
+    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
         if not any(command_topics(profile) for profile in home.profiles.values()):
             return "none of the devices takes commands over MQTT"
         return super().missing(home, subject)
 
-    def judge(self, case: TogetherCase) -> Outcome:
+    def judge(self, case: GroupCase) -> Outcome:
         evidence: list[Evidence] = []
         unseen: list[str] = []
         commands = {role: command_topics(case.home.profiles[role]) for role in case.home.roles}
@@ -194,7 +196,7 @@ class Subscriptions(_OnOneBroker):
         return passed("no subscription covers a command topic of another device", evidence)
 
 
-def _is_of_a_group(home: Home, topic: str, *roles: str) -> bool:
+def _is_of_a_group(home: DeviceGroup, topic: str, *roles: str) -> bool:
     """Whether another device commands all of these on that topic, so that they belong together."""
     commanded = {
         (bond.source, bond.target)
@@ -205,7 +207,7 @@ def _is_of_a_group(home: Home, topic: str, *roles: str) -> bool:
     return any(all((source, role) in commanded for role in roles) for source in home.roles)
 
 
-@together(
+@group_requirement(
     "COMPAT-13",
     standard="RFC 6762",
     clause="8, 9",
@@ -223,7 +225,7 @@ class LinkNames(_OnOneLink):
     another one has got, and which of the two has it depends on who was there first.
     """
 
-    def judge(self, case: TogetherCase) -> Outcome:
+    def judge(self, case: GroupCase) -> Outcome:
         names = {role: claimed_names(case.of(role)) for role in announced(case.home)}
         for one, other in pairs(case, announced(case.home)):
             for name in names[one].keys() & names[other].keys():
@@ -251,7 +253,7 @@ class LinkNames(_OnOneLink):
         )
 
 
-@together(
+@group_requirement(
     "COMPAT-14",
     standard="RFC 6763",
     clause="5",
@@ -265,15 +267,15 @@ class LinkNames(_OnOneLink):
 class Places(_OnOneLink):
     """Puts SRV and address records together."""
 
-    def subjects(self, home: Home) -> Iterable[Subject]:
+    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         return (Subject(),) if len(self._serving(home)) > 1 else ()
 
     @staticmethod
-    def _serving(home: Home) -> list[str]:
+    def _serving(home: DeviceGroup) -> list[str]:
         bindings = {role: profile.bindings.mdns for role, profile in home.profiles.items()}
         return [role for role, mdns in bindings.items() if mdns is not None and mdns.services]
 
-    def judge(self, case: TogetherCase) -> Outcome:
+    def judge(self, case: GroupCase) -> Outcome:
         roles = tuple(role for role in announced(case.home) if role in self._serving(case.home))
         places = {role: claimed_places(case.of(role)) for role in roles}
         for one, other in pairs(case, roles):

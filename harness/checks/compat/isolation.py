@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.checks.bench import CannotStimulateError
+from harness.checks.bench import StimulusError
 from harness.checks.case import Case, Evidence, failed, inconclusive, passed
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.action_effects import results_of
 from harness.checks.support.behaviour.arrange import (
-    Arranger,
-    arranged,
+    StateArranger,
+    precondition,
 )
 from harness.checks.support.behaviour.boundary_values import resting
 from harness.checks.support.behaviour.forecast import (
@@ -23,25 +23,25 @@ from harness.checks.support.behaviour.planner import (
     MoveKind,
 )
 from harness.checks.support.behaviour.transports import name_of
-from harness.checks.support.compat.bench import Stage
+from harness.checks.support.compat.bench import GroupBench
 from harness.checks.support.compat.catalogue import (
-    TogetherCase,
-    TogetherCheck,
-    together,
+    GroupCase,
+    GroupCheck,
+    group_requirement,
 )
-from harness.checks.support.compat.device_group import Home
+from harness.checks.support.compat.device_group import DeviceGroup
 from harness.checks.support.compat.liveness import (
-    life_after,
-    show_life,
+    first_report_after,
+    prompt_report,
 )
 from harness.checks.support.compat.traffic import connects
-from harness.model.requirement import Basis, Level, Need
+from harness.model.requirement import Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject, Verdict
 from harness.trace.events import Act, ConnectionChange, Event, Stimulus
 
 
-def acts_on(case: TogetherCase, role: str | None, *acts: Act) -> list[Event]:
+def acts_on(case: GroupCase, role: str | None, *acts: Act) -> list[Event]:
     """What the harness did in the window to one device, or to what all share."""
     return [
         event
@@ -50,7 +50,7 @@ def acts_on(case: TogetherCase, role: str | None, *acts: Act) -> list[Event]:
     ]
 
 
-def _led(case: TogetherCase, role: str, other: str, since: int, until: int) -> set[str]:
+def _led(case: GroupCase, role: str, other: str, since: int, until: int) -> set[str]:
     """The properties of ``other`` that were meant to change because of what ``role`` told in between."""
     profile, led = case.home.profiles[other], set()
     for event in acts_on(case, other, Act.AUTOMATE):
@@ -67,7 +67,7 @@ def _led(case: TogetherCase, role: str, other: str, since: int, until: int) -> s
     return led
 
 
-@together(
+@group_requirement(
     "COMPAT-15",
     standard="the profiles",
     clause="profile: bindings",
@@ -80,23 +80,23 @@ def _led(case: TogetherCase, role: str, other: str, since: int, until: int) -> s
     usual_cause="Topics of commands with a wildcard in place of the unit; groups and scenes in the firmware "
     "that nobody asked for.",
 )
-class Undisturbed(TogetherCheck):
+class Undisturbed(GroupCheck):
     """One device is commanded, all others are watched; what they tell afterwards is the fence."""
 
-    def subjects(self, home: Home) -> Iterable[Subject]:
+    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         if len(home.roles) < 2:
             return
         for role, profile in home.profiles.items():
             if any(schema.writable for schema in profile.properties.values()):
                 yield Subject(role)
 
-    def missing(self, home: Home, subject: Subject) -> str | None:
+    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
         return None if home.writable(name_of(subject)) else "nothing here can command that device"
 
-    async def stimulate(self, stage: Stage, subject: Subject) -> None:
+    async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
         role = name_of(subject)
         bench = stage.bench(role)
-        async with arranged(bench) as arranger:
+        async with precondition(bench) as arranger:
             await self._let_tell(stage, role)
             sources = {name for bond in stage.home.bonds if bond.source == role for name in bond.source_names}
             names = sorted(stage.home.writable(role), key=lambda name: name in sources)
@@ -109,9 +109,9 @@ class Undisturbed(TogetherCheck):
                     await self._let_tell(stage, role)
                     await self._command_back(stage, role, arranger, Move(MoveKind.WRITE, name, present))
                     return
-        raise CannotStimulateError(f"{role} has nothing that could be changed in its present state")
+        raise StimulusError(f"{role} has nothing that could be changed in its present state")
 
-    async def _command_back(self, stage: Stage, role: str, arranger: Arranger, move: Move) -> None:
+    async def _command_back(self, stage: GroupBench, role: str, arranger: StateArranger, move: Move) -> None:
         """Another device that obeys as well may have been what was commanded at first."""
         profile = stage.bench(role).profile
         if not profile.properties[move.name].accepts(move.value):
@@ -120,21 +120,21 @@ class Undisturbed(TogetherCheck):
             return
         try:
             await arranger.perform(move)
-        except CannotStimulateError as reason:  # what the others told may have been followed in between
+        except StimulusError as reason:  # what the others told may have been followed in between
             stage.note(f"{role} is not commanded back: {reason}")
         await self._let_tell(stage, role)
 
-    async def _let_tell(self, stage: Stage, role: str) -> None:
+    async def _let_tell(self, stage: GroupBench, role: str) -> None:
         for other in stage.home.others(role):
-            await show_life(stage.bench(other))
+            await prompt_report(stage.bench(other))
 
-    def judge(self, case: TogetherCase) -> Outcome:
+    def judge(self, case: GroupCase) -> Outcome:
         role = name_of(case.subject)
         commands = acts_on(case, role, Act.WRITE)
         if not commands:
             return inconclusive(f"{role} was not commanded")
         command = commands[0]
-        told = life_after(case.of(role), command.line)
+        told = first_report_after(case.of(role), command.line)
         if told is None:
             return inconclusive(f"{role} told nothing after it was commanded", command)
         evidence: list[Evidence] = [command, told]
@@ -144,14 +144,14 @@ class Undisturbed(TogetherCheck):
                 before, after = moved
                 text = f"{after.name} of {other} became {json_text(after.value)} when {role} was commanded"
                 return failed(f"{text}; it was {json_text(before.value)}", before, command, after)
-            alive = life_after(case.of(other), told.event.line)
+            alive = first_report_after(case.of(other), told.event.line)
             if alive is None:
                 return inconclusive(f"{other} told nothing after {role} was commanded", command)
             evidence.append(alive)
         return passed(f"the others stayed as they were while {role} was commanded", evidence)
 
 
-def _moved(case: TogetherCase, role: str, other: str, line: int) -> tuple[Report, Report] | None:
+def _moved(case: GroupCase, role: str, other: str, line: int) -> tuple[Report, Report] | None:
     """A setting of ``other`` that changed after a line, though nobody asked for it: before and after."""
     own, profile = case.of(other), case.home.profiles[other]
     asked = [
@@ -166,7 +166,7 @@ def _moved(case: TogetherCase, role: str, other: str, line: int) -> tuple[Report
             continue
         if by_hand and report.event.line > by_hand[0]:
             return None  # from here on it may be anything
-        before = own.known(report.name, line)
+        before = own.last_report(report.name, line)
         if before is None or schema.agrees(report.value, before.value):
             continue
         if related(profile, [report.name]) & _led(case, role, other, line, report.event.line):
@@ -189,7 +189,7 @@ def _closed(case: Case, since: int) -> Event | None:
     return None
 
 
-@together(
+@group_requirement(
     "COMPAT-16",
     standard="the profiles",
     clause="profile: behaviour.boot",
@@ -202,41 +202,41 @@ def _closed(case: Case, since: int) -> Event | None:
     usual_cause="The last will or the new connection of another device is taken for one's own; identifiers "
     "that are not unique.",
 )
-class SurvivesRestart(TogetherCheck):
+class SurvivesRestart(GroupCheck):
     """Kills and starts one device, and looks at all."""
 
-    def subjects(self, home: Home) -> Iterable[Subject]:
+    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         return tuple(Subject(role) for role in home.roles) if len(home.roles) > 1 else ()
 
-    def missing(self, home: Home, subject: Subject) -> str | None:
-        if home.offers(Need.POWER, name_of(subject)):
+    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
+        if home.offers(BenchFeature.POWER, name_of(subject)):
             return None
         return f"nothing here can stop and start {subject.name}"
 
-    async def stimulate(self, stage: Stage, subject: Subject) -> None:
+    async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
         role = name_of(subject)
         bench = stage.bench(role)
         for each in stage.home.roles:  # who can be made to tell something at all
-            await show_life(stage.bench(each))
+            await prompt_report(stage.bench(each))
         await bench.power.kill()
         await bench.power.start()
         await stage.ready(role)
         for each in (role, *stage.home.others(role)):  # the others after it is back
-            await show_life(stage.bench(each))
+            await prompt_report(stage.bench(each))
 
-    def judge(self, case: TogetherCase) -> Outcome:
+    def judge(self, case: GroupCase) -> Outcome:
         role = name_of(case.subject)
         cuts, starts = acts_on(case, role, Act.KILL), acts_on(case, role, Act.START)
         if not cuts or not starts:
             return inconclusive(f"{role} was not restarted")
         cut, start = cuts[0], starts[-1]
-        back = life_after(case.of(role), start.line)
+        back = first_report_after(case.of(role), start.line)
         evidence: list[Evidence] = [cut, start]
         for other in case.home.others(role):
             lost = _closed(case.of(other), cut.line)
             if lost is not None:
                 return failed(f"{other} lost its connection when {role} was restarted", cut, lost)
-            alive = life_after(case.of(other), back.event.line if back else start.line)
+            alive = first_report_after(case.of(other), back.event.line if back else start.line)
             if alive is None and _told_before(case, other, cut.line):
                 return failed(f"{other} tells nothing any more since {role} was restarted", cut, start)
             if alive is None:
@@ -247,7 +247,7 @@ class SurvivesRestart(TogetherCheck):
         return _unheard(case, role, cut.line, start)
 
 
-def _told_before(case: TogetherCase, role: str, line: int) -> bool:
+def _told_before(case: GroupCase, role: str, line: int) -> bool:
     """Whether a device told something in the window before a line."""
     begin = case.window[0].line
     return any(
@@ -255,11 +255,11 @@ def _told_before(case: TogetherCase, role: str, line: int) -> bool:
     )
 
 
-def _unheard(case: TogetherCase, role: str, cut: int, start: Event) -> Outcome:
+def _unheard(case: GroupCase, role: str, cut: int, start: Event) -> Outcome:
     """What is to be said of a device that told nothing since ``start``, and was cut off at line ``cut``."""
     mqtt = case.home.profiles[role].bindings.mqtt
     again = [seen for seen in connects(case.of(role)) if seen.line > start.line][:1]
-    watched = mqtt is not None and mqtt.sleep is None and case.home.offers(Need.TAP, role)
+    watched = mqtt is not None and mqtt.sleep is None and case.home.offers(BenchFeature.TAP, role)
     if _told_before(case, role, cut) or (watched and not again):
         return failed(f"{role} did not come back", cut, start, again)
     if again:
@@ -267,7 +267,7 @@ def _unheard(case: TogetherCase, role: str, cut: int, start: Event) -> Outcome:
     return inconclusive(f"{role} could not be made to tell anything, before and after", start)
 
 
-@together(
+@group_requirement(
     "COMPAT-17",
     standard="the profiles",
     clause="profile: bindings.mqtt.reconnect, behaviour.reconnect",
@@ -279,27 +279,27 @@ def _unheard(case: TogetherCase, role: str, cut: int, start: Event) -> Outcome:
     expect="Each device connects again within its time, and tells something",
     usual_cause="The device gives up after some attempts, or comes back without its subscriptions.",
 )
-class ComeBack(TogetherCheck):
+class ComeBack(GroupCheck):
     """Restarts the broker that all share."""
 
-    def subjects(self, home: Home) -> Iterable[Subject]:
+    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         speaking = [role for role, profile in home.profiles.items() if profile.bindings.mqtt is not None]
         return (Subject(),) if len(home.roles) > 1 and speaking else ()
 
-    def missing(self, home: Home, subject: Subject) -> str | None:
-        if home.on_mqtt() and home.offers(Need.RESTART, *home.on_mqtt()):
+    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
+        if home.on_mqtt() and home.offers(BenchFeature.RESTART, *home.on_mqtt()):
             return None
         return "the devices' broker is not ours to restart"
 
-    async def stimulate(self, stage: Stage, subject: Subject) -> None:
+    async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
         for role in stage.home.on_mqtt():  # who can be made to tell something at all
-            await show_life(stage.bench(role))
+            await prompt_report(stage.bench(role))
         await stage.restart_broker(wipe=True)
         await stage.ready(*stage.home.on_mqtt())
         for role in stage.home.on_mqtt():
-            await show_life(stage.bench(role))
+            await prompt_report(stage.bench(role))
 
-    def judge(self, case: TogetherCase) -> Outcome:
+    def judge(self, case: GroupCase) -> Outcome:
         restarts = acts_on(case, None, Act.RESTART_BROKER)
         if not restarts:
             return inconclusive("the broker was not restarted")
@@ -311,7 +311,7 @@ class ComeBack(TogetherCheck):
             asked = [event for event in acts_on(case, role, Act.WRITE) if event.line > restarts[0].line]
             names = {event.body.name for event in asked if isinstance(event.body, Stimulus)}
             since = asked[0].line if asked else restarts[0].line
-            alive = life_after(case.of(role), since, Transport.MQTT, names)
+            alive = first_report_after(case.of(role), since, Transport.MQTT, names)
             if alive is not None:
                 evidence.append(alive)
                 continue

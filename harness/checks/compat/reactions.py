@@ -5,37 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
-from harness.checks.bench import BeyondBenchError, CannotStimulateError
+from harness.checks.bench import BenchLimitationError, StimulusError
 from harness.checks.case import failed, inconclusive, passed
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.arrange import (
-    Arranger,
-    arranged,
+    StateArranger,
+    precondition,
 )
 from harness.checks.support.behaviour.transports import (
     NEED_OF,
+    command_transports,
     name_of,
     open_readers,
-    readers_of,
-    writers_of,
+    reporting_transports,
 )
-from harness.checks.support.compat.bench import Stage
+from harness.checks.support.compat.bench import GroupBench
 from harness.checks.support.compat.catalogue import (
-    TogetherCase,
-    TogetherCheck,
-    together,
+    GroupCase,
+    GroupCheck,
+    group_requirement,
 )
-from harness.checks.support.compat.device_group import Home
+from harness.checks.support.compat.device_group import DeviceGroup
 from harness.checks.support.compat.interactions import (
     AVAILABILITY,
-    Bond,
     Effect,
+    Interaction,
     order_for,
     shown_by,
 )
 from harness.checks.support.compat.reactions import (
-    Fate,
-    Occasion,
+    ReactionOutcome,
+    ReactionTrial,
     causes_in,
     occasions_of,
 )
@@ -54,7 +54,7 @@ from harness.checks.support.compat.triggers import (
 )
 from harness.model.base import Value
 from harness.model.capability import Transport
-from harness.model.requirement import Basis, Level, Need
+from harness.model.requirement import Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.prediction.findings import AffordanceKind
 from harness.trace.events import Stimulus
@@ -62,13 +62,13 @@ from harness.trace.events import Stimulus
 SLACK = 1.05  # what is missing is waited for a little longer than allowed, so that it is missing for certain
 
 
-class _OfBond(TogetherCheck):
+class _OfBond(GroupCheck):
     """On each bond of the home."""
 
-    def subjects(self, home: Home) -> Iterable[Subject]:
+    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         return tuple(Subject(bond.name) for bond in home.bonds)
 
-    def missing(self, home: Home, subject: Subject) -> str | None:
+    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
         bond = home.bond(name_of(subject))
         if bond.problem is not None:
             return f"there is nothing that could be passed on: {bond.problem}"
@@ -89,7 +89,7 @@ class _OfBond(TogetherCheck):
         return None
 
 
-def _visible(bond: Bond, causes: Iterable[Cause]) -> tuple[Cause, ...]:
+def _visible(bond: Interaction, causes: Iterable[Cause]) -> tuple[Cause, ...]:
     """The causes of which the target would show that it followed."""
     return tuple(
         cause
@@ -98,20 +98,20 @@ def _visible(bond: Bond, causes: Iterable[Cause]) -> tuple[Cause, ...]:
     )
 
 
-def _unseen(home: Home, role: str, names: frozenset[str]) -> str | None:
+def _unseen(home: DeviceGroup, role: str, names: frozenset[str]) -> str | None:
     """Why this bench does not see what a device tells of these affordances, if so."""
     profile = home.profiles[role]
     for name in names:
-        carriers = readers_of(profile, name) or writers_of(profile, name)
+        carriers = reporting_transports(profile, name) or command_transports(profile, name)
         if name == AVAILABILITY:
-            if home.offers(Need.BROKER, role):
+            if home.offers(BenchFeature.BROKER, role):
                 return None
         elif not carriers or any(home.offers(NEED_OF[carrier], role) for carrier in carriers):
             return None
     return f"nothing here hears of {', '.join(sorted(names))} of {role}"
 
 
-@together(
+@group_requirement(
     "COMPAT-01",
     standard="the profiles",
     clause="profile: needs, capabilities",
@@ -126,7 +126,7 @@ def _unseen(home: Home, role: str, names: frozenset[str]) -> str | None:
 class Follows(_OfBond):
     """What comes about at all. What becomes of each value is for COMPAT-02 to say."""
 
-    def patience(self, home: Home, subject: Subject) -> float:
+    def max_extension(self, home: DeviceGroup, subject: Subject) -> float:
         bond = home.bond(name_of(subject))
         rules = [rule for profile in bond.profiles for rule in profile.behaviour.rules]
         # What is told may be the end of something: a washing machine is done after an hour, and before it
@@ -135,30 +135,33 @@ class Follows(_OfBond):
         sleep = asleep_for(bond.target_profile)
         return len(causes_of(bond)) * (2 * longest + sleep) + 10 * bond.within
 
-    async def stimulate(self, stage: Stage, subject: Subject) -> None:
+    async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
         bond = stage.home.bond(name_of(subject))
         causes = _visible(bond, causes_of(bond))
-        reasons: list[CannotStimulateError] = []
+        reasons: list[StimulusError] = []
         # What follows when the source is put back is put back after it.
-        async with arranged(stage.bench(bond.target)) as target, arranged(stage.bench(bond.source)) as source:
+        async with (
+            precondition(stage.bench(bond.target)) as target,
+            precondition(stage.bench(bond.source)) as source,
+        ):
             for cause in causes:
                 try:
                     await _try(stage, bond, cause, source, target)
-                except CannotStimulateError as reason:
+                except StimulusError as reason:
                     reasons.append(reason)
         if reasons and len(reasons) == len(causes):
-            beyond = next((each for each in reasons if isinstance(each, BeyondBenchError)), None)
+            beyond = next((each for each in reasons if isinstance(each, BenchLimitationError)), None)
             raise beyond or reasons[0]
 
-    def judge(self, case: TogetherCase) -> Outcome:
+    def judge(self, case: GroupCase) -> Outcome:
         bond = case.home.bond(name_of(case.subject))
         blurred = _blurred(case, bond)
         if blurred is not None:
             return blurred
-        found = [each for each in occasions_of(case, bond) if each.fate is not Fate.VOID]
+        found = [each for each in occasions_of(case, bond) if each.fate is not ReactionOutcome.VOID]
         if not found:
             return _without_occasion(case, bond)
-        good = [each for each in found if each.fate in (Fate.FOLLOWED, Fate.OTHERWISE)]
+        good = [each for each in found if each.fate in (ReactionOutcome.FOLLOWED, ReactionOutcome.OTHERWISE)]
         if not good:
             worst = found[0]
             return failed(f"{bond.target} does not follow {bond.source}: {_text(bond, worst)}", _lines(worst))
@@ -169,7 +172,7 @@ class Follows(_OfBond):
         )
 
 
-@together(
+@group_requirement(
     "COMPAT-02",
     standard="the profiles",
     clause="profile: needs, capabilities",
@@ -183,7 +186,7 @@ class Follows(_OfBond):
 class Agrees(_OfBond):
     """Looks at each value that COMPAT-01 had the source tell."""
 
-    def judge(self, case: TogetherCase) -> Outcome:
+    def judge(self, case: GroupCase) -> Outcome:
         bond = case.home.bond(name_of(case.subject))
         observed = case.window_of(Follows.requirement.id, case.subject)
         if observed is None:
@@ -191,10 +194,10 @@ class Agrees(_OfBond):
         blurred = _blurred(case, bond)
         if blurred is not None:
             return blurred
-        found = [each for each in occasions_of(observed, bond) if each.fate is not Fate.VOID]
-        good = [each for each in found if each.fate is Fate.FOLLOWED]
-        bad = [each for each in found if each.fate is not Fate.FOLLOWED]
-        if not any(each.fate in (Fate.FOLLOWED, Fate.OTHERWISE) for each in found):
+        found = [each for each in occasions_of(observed, bond) if each.fate is not ReactionOutcome.VOID]
+        good = [each for each in found if each.fate is ReactionOutcome.FOLLOWED]
+        bad = [each for each in found if each.fate is not ReactionOutcome.FOLLOWED]
+        if not any(each.fate in (ReactionOutcome.FOLLOWED, ReactionOutcome.OTHERWISE) for each in found):
             return inconclusive(f"{bond.target} did not follow {bond.source} at all")
         if bad:
             told = "; ".join(dict.fromkeys(_text(bond, each) for each in bad[:3]))
@@ -209,7 +212,7 @@ class Agrees(_OfBond):
         )
 
 
-@together(
+@group_requirement(
     "COMPAT-03",
     standard="the profiles",
     clause="profile: needs, every",
@@ -220,27 +223,27 @@ class Agrees(_OfBond):
     expect="The other device tells the state again before the one that needs it takes it for lost",
     usual_cause="A device that tells its state only when it changes, or saves its battery for hours.",
 )
-class ToldOften(TogetherCheck):
+class ToldOften(GroupCheck):
     """Two periods: from one message to the next, and to the one after it."""
 
-    def subjects(self, home: Home) -> Iterable[Subject]:
+    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         return [Subject(bond.name) for bond in home.bonds if bond.need.every is not None and bond.links]
 
-    def missing(self, home: Home, subject: Subject) -> str | None:
+    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
         bond = home.bond(name_of(subject))
         return _unseen(home, bond.source, bond.source_names)
 
-    def patience(self, home: Home, subject: Subject) -> float:
+    def max_extension(self, home: DeviceGroup, subject: Subject) -> float:
         return 4 * (home.bond(name_of(subject)).need.every or 0.0)
 
-    async def stimulate(self, stage: Stage, subject: Subject) -> None:
+    async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
         bond = stage.home.bond(name_of(subject))
         every = bond.need.every or 0.0
         bench = stage.bench(bond.source)
         for name in sorted(bond.source_names):
             for transport in open_readers(bench, name)[:1]:
                 for _ in range(2):
-                    told = await bench.reported(
+                    told = await bench.wait_for_report(
                         name,
                         lambda _: True,
                         transport=transport.value,
@@ -251,7 +254,7 @@ class ToldOften(TogetherCheck):
                     if told is None:
                         return
 
-    def judge(self, case: TogetherCase) -> Outcome:
+    def judge(self, case: GroupCase) -> Outcome:
         bond = case.home.bond(name_of(case.subject))
         every = bond.need.every or 0.0
         begin = case.window[0]
@@ -271,7 +274,9 @@ class ToldOften(TogetherCheck):
         return passed(f"{bond.source} tells at least every {longest:.1f} s", reports)
 
 
-async def _try(stage: Stage, bond: Bond, cause: Cause, source: Arranger, target: Arranger) -> None:
+async def _try(
+    stage: GroupBench, bond: Interaction, cause: Cause, source: StateArranger, target: StateArranger
+) -> None:
     """One value: both are put aside, it happens at the source, and the target has its time."""
     since = stage.mark()
     await source.look()
@@ -285,14 +290,14 @@ async def _try(stage: Stage, bond: Bond, cause: Cause, source: Arranger, target:
     since = stage.mark()
     try:
         await set_off(stage, bond.source, cause, source)
-    except CannotStimulateError:
+    except StimulusError:
         if not _is_done(stage, bond.source, cause, since):
             raise
         # That it does not tell what was done to it is for the judge to say.
     await _wait(stage, bond, effects, since)
 
 
-def _is_done(stage: Stage, role: str, cause: Cause, since: int) -> bool:
+def _is_done(stage: GroupBench, role: str, cause: Cause, since: int) -> bool:
     """Whether something was done to the very affordance that is to tell."""
     return any(
         event.device == role and isinstance(event.body, Stimulus) and event.body.name == cause.name
@@ -300,13 +305,13 @@ def _is_done(stage: Stage, role: str, cause: Cause, since: int) -> bool:
     )
 
 
-def _moved(source: Arranger, bond: Bond, cause: Cause) -> tuple[Effect, ...]:
+def _moved(source: StateArranger, bond: Interaction, cause: Cause) -> tuple[Effect, ...]:
     if cause.name not in source.state:
         return ()
     return bond.effects_of(cause.name, source.state[cause.name])
 
 
-async def _wait(stage: Stage, bond: Bond, effects: tuple[Effect, ...], since: int) -> None:
+async def _wait(stage: GroupBench, bond: Interaction, effects: tuple[Effect, ...], since: int) -> None:
     """Wait until the target shows what is to follow, as long as it may take."""
     bench = stage.bench(bond.target)
     for effect in effects:
@@ -322,7 +327,7 @@ async def _wait(stage: Stage, bond: Bond, effects: tuple[Effect, ...], since: in
                     return bench.profile.properties[shown.name].agrees(value, shown.value)
                 return bool(value == shown.value)
 
-            await bench.reported(
+            await bench.wait_for_report(
                 shown.name,
                 wanted,
                 transport=readers[0].value,
@@ -333,7 +338,7 @@ async def _wait(stage: Stage, bond: Bond, effects: tuple[Effect, ...], since: in
             break
 
 
-def _blurred(case: TogetherCase, bond: Bond) -> Outcome | None:
+def _blurred(case: GroupCase, bond: Interaction) -> Outcome | None:
     """What is to be said where nobody can tell which of the two spoke; None where it can be told."""
     if not bond.is_passed_on:
         return None
@@ -346,7 +351,7 @@ def _blurred(case: TogetherCase, bond: Bond) -> Outcome | None:
     return None
 
 
-def _without_occasion(case: TogetherCase, bond: Bond) -> Outcome:
+def _without_occasion(case: GroupCase, bond: Interaction) -> Outcome:
     acts = causes_in(case, bond.source)
     told = [
         report
@@ -362,20 +367,20 @@ def _without_occasion(case: TogetherCase, bond: Bond) -> Outcome:
     )
 
 
-def _lines(occasion: Occasion) -> list[int]:
+def _lines(occasion: ReactionTrial) -> list[int]:
     lines = [] if occasion.cause is None else [occasion.cause.line]
     return [*lines, occasion.telling.line, *(report.event.line for report in occasion.shown)]
 
 
-def _text(bond: Bond, occasion: Occasion) -> str:
+def _text(bond: Interaction, occasion: ReactionTrial) -> str:
     telling, effect = occasion.telling, occasion.effects[0]
     what = f"{telling.name} = {_value(telling.value)}" if telling.name else "its coming and going"
     wanted = effect.name + (f" = {_value(effect.value)}" if effect.value is not None else "")
     match occasion.fate:
-        case Fate.OTHERWISE:
+        case ReactionOutcome.OTHERWISE:
             shown = occasion.shown[-1]
             return f"{what} was to make it {wanted}, it reports {shown.name} = {_value(shown.value)}"
-        case Fate.LATE:
+        case ReactionOutcome.LATE:
             return f"{what} was to make it {wanted} within {bond.within:g} s, it took {occasion.took:.3f} s"
     return f"{what} was to make it {wanted}, and within {bond.within:g} s it did not"
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from harness.checks.case import failed, inconclusive, passed
 from harness.checks.support.behaviour.transports import name_of
 from harness.checks.support.compat.catalogue import (
-    TogetherCase,
-    TogetherCheck,
-    together,
+    GroupCase,
+    GroupCheck,
+    group_requirement,
 )
-from harness.checks.support.compat.device_group import Home
+from harness.checks.support.compat.device_group import DeviceGroup
 from harness.checks.support.compat.home_state import (
-    Meaning,
-    News,
+    ConditionEvaluator,
+    StateReport,
     happened,
     news_of,
 )
@@ -35,12 +35,12 @@ class _Episode:
     begin: float
     end: float | None = None
     happened: set[int] = field(default_factory=set)  # the events of ``then`` that have happened
-    kept: News | None = None  # what made it so
-    lost: News | None = None  # what made it not so any more
+    kept: StateReport | None = None  # what made it so
+    lost: StateReport | None = None  # what made it not so any more
     late: bool = False
 
 
-@together(
+@group_requirement(
     "COMPAT-31",
     standard="the scene",
     clause="scene: rules",
@@ -51,13 +51,13 @@ class _Episode:
     expect="Whenever `when` has come true, `then` follows in time; as long as `while` is true, `then` is too",
     usual_cause="A device does what its own firmware has in mind, whatever the home expects of it.",
 )
-class RuleHolds(TogetherCheck):
+class RuleHolds(GroupCheck):
     """Passive: reads the whole run."""
 
-    def subjects(self, home: Home) -> Iterable[Subject]:
+    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         return [Subject(rule.id) for rule in home.scene.rules] if home.scene is not None else ()
 
-    def judge(self, case: TogetherCase) -> Outcome:
+    def judge(self, case: GroupCase) -> Outcome:
         assert case.home.scene is not None, "planned without a scene"
         rule = case.home.scene.rule(name_of(case.subject))
         end = case.window[-1].time
@@ -85,9 +85,9 @@ def _wanted(rule: Rule) -> str:
     return " and ".join(map(str, rule.then))
 
 
-def _episodes(case: TogetherCase, rule: Rule) -> list[_Episode]:
+def _episodes(case: GroupCase, rule: Rule) -> list[_Episode]:
     """The times during which a rule demands something, with what became of each."""
-    follower = _Follower(rule, Meaning(case.home.profiles))
+    follower = _Follower(rule, ConditionEvaluator(case.home.profiles))
     for news in news_of(case):
         follower.take(news)
     follower.pass_time(case.window[-1].time)
@@ -97,7 +97,7 @@ def _episodes(case: TogetherCase, rule: Rule) -> list[_Episode]:
 class _Follower:
     """Follows what is told, and keeps the episodes of one rule."""
 
-    def __init__(self, rule: Rule, meaning: Meaning) -> None:
+    def __init__(self, rule: Rule, meaning: ConditionEvaluator) -> None:
         self.episodes: list[_Episode] = []
         self._rule = rule
         self._meaning = meaning
@@ -106,9 +106,9 @@ class _Follower:
         self._events = [condition for condition in self._causes if condition.is_happening]
         self._was_true = False
         self._pending: _Episode | None = None  # true, but not yet for as long as `for` says
-        self._last: News | None = None
+        self._last: StateReport | None = None
 
-    def take(self, news: News) -> None:
+    def take(self, news: StateReport) -> None:
         """Something was told."""
         self.pass_time(news.time)
         if not news.is_event:
@@ -136,7 +136,7 @@ class _Follower:
         if self._last is not None and self._lasts() and not any(c.is_happening for c in self._rule.then):
             episode.kept = self._last  # it is so already
 
-    def _end_what_lasts(self, news: News) -> None:
+    def _end_what_lasts(self, news: StateReport) -> None:
         """What ``while`` demands ends with it; what ``when`` has set off has to come all the same."""
         for episode in self.episodes:
             if self._rule.while_ and episode.end is None:
@@ -145,7 +145,7 @@ class _Follower:
     def _lasts(self) -> bool:
         return self._meaning.all_hold(self._rule.then, self._state)
 
-    def _look(self, episode: _Episode, news: News) -> None:
+    def _look(self, episode: _Episode, news: StateReport) -> None:
         """What one more piece of news means for an episode."""
         conditions = self._rule.then
         for at, condition in enumerate(conditions):

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from harness.checks.bench import CannotStimulateError
+from harness.checks.bench import StimulusError
 from harness.checks.case import failed, inconclusive, passed
 from harness.checks.support.behaviour.transports import name_of
-from harness.checks.support.compat.bench import Stage
+from harness.checks.support.compat.bench import GroupBench
 from harness.checks.support.compat.catalogue import (
-    TogetherCase,
-    TogetherCheck,
-    together,
+    GroupCase,
+    GroupCheck,
+    group_requirement,
 )
-from harness.checks.support.compat.device_group import Home
+from harness.checks.support.compat.device_group import DeviceGroup
 from harness.checks.support.compat.scene_actions import do
 from harness.checks.support.compat.step_progress import (
     STEP,
@@ -36,13 +36,13 @@ AT_FIRST = 10.0  # seconds for how things stand at first
 _DEEDS = (Act.LOCAL, Act.WRITE, Act.INVOKE)
 
 
-def scene_of(home: Home) -> Scene:
+def scene_of(home: DeviceGroup) -> Scene:
     """The scene of a home that has one."""
     assert home.scene is not None, "planned without a scene"
     return home.scene
 
 
-@together(
+@group_requirement(
     STEP,
     standard="the scene",
     clause="scene: steps",
@@ -53,19 +53,19 @@ def scene_of(home: Home) -> Scene:
     expect="Everything under `then` is told within `within`, not before `not_before`, and stays for `holds`",
     usual_cause="One device of the chain does not tell, does not obey, or is too slow; the step says which.",
 )
-class StepFollows(TogetherCheck):
+class StepFollows(GroupCheck):
     """One step after another: where one fails, those after it are not played."""
 
     needs_all = False  # a device may have lost its power in the step before
 
-    def subjects(self, home: Home) -> Iterable[Subject]:
+    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         return [Subject(step.id) for step in home.scene.steps] if home.scene is not None else ()
 
-    def patience(self, home: Home, subject: Subject) -> float:
+    def max_extension(self, home: DeviceGroup, subject: Subject) -> float:
         step = scene_of(home).step(name_of(subject))
         return 2 * step.within + step.holds
 
-    async def stimulate(self, stage: Stage, subject: Subject) -> None:
+    async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
         scene = scene_of(stage.home)
         step = scene.step(name_of(subject))
         _require_previous(stage, scene, step)
@@ -79,7 +79,7 @@ class StepFollows(TogetherCheck):
                 await do(stage, deed)
         await _observe(stage, step, Watch(stage, step, since))
 
-    def judge(self, case: TogetherCase) -> Outcome:
+    def judge(self, case: GroupCase) -> Outcome:
         scene = scene_of(case.home)
         step = scene.step(name_of(case.subject))
         deeds = _deeds_of(case, step)
@@ -115,24 +115,24 @@ class StepFollows(TogetherCheck):
         return passed(f"{step.purpose}: so after {took:.3f} s", base, found.lines)
 
 
-async def _observe(stage: Stage, step: Step, watch: Watch) -> None:
+async def _observe(stage: GroupBench, step: Step, watch: Watch) -> None:
     """Wait until what the step wants has come, and for as long as it has to last."""
     why, deadline = f"scene: steps, {step.id}", stage.now + step.within * SLACK + ROUNDING
     while True:
         if not watch.progress.reached:
             limit, what = deadline - stage.now, "what the step is to bring about"
-            if await stage.until(watch.reached_by, within=limit, imposed_by=why, what=what) is None:
+            if await stage.wait_for(watch.reached_by, within=limit, imposed_by=why, what=what) is None:
                 return
         # What goes again before the deadline may come once more.
         if not step.holds:
             return
         limit, what = step.holds * SLACK, "what the step brought about to last"
-        lost = await stage.until(watch.lost_by, within=limit, imposed_by=why, what=what)
+        lost = await stage.wait_for(watch.lost_by, within=limit, imposed_by=why, what=what)
         if lost is None or stage.now >= deadline:
             return
 
 
-def _deeds_of(case: TogetherCase, step: Step) -> list[Event]:
+def _deeds_of(case: GroupCase, step: Step) -> list[Event]:
     """What the harness did in the window for the step itself, after what brought about how it begins."""
     acts = [
         event
@@ -142,7 +142,7 @@ def _deeds_of(case: TogetherCase, step: Step) -> list[Event]:
     return acts[-len(step.deeds) :] if step.deeds else []
 
 
-def _beginning(case: TogetherCase, scene: Scene, step: Step, deeds: list[Event]) -> tuple[float, int]:
+def _beginning(case: GroupCase, scene: Scene, step: Step, deeds: list[Event]) -> tuple[float, int]:
     """When the times of a step begin, and the line after which events count for it."""
     if deeds:
         return deeds[-1].time, deeds[0].line - 1
@@ -151,7 +151,7 @@ def _beginning(case: TogetherCase, scene: Scene, step: Step, deeds: list[Event])
     return (end or case.window[0]).time, chain_begin(case.trace, scene, step)
 
 
-async def _bring_about(stage: Stage, scene: Scene) -> None:
+async def _bring_about(stage: GroupBench, scene: Scene) -> None:
     """How things stand at first. Raises CannotStimulateError."""
     for at, deed in enumerate(scene.start):
         if deed.set is None:
@@ -162,12 +162,14 @@ async def _bring_about(stage: Stage, scene: Scene) -> None:
         if watch.progress.reached:
             continue  # what is so already is not commanded: not every device takes that well
         await do(stage, deed)
-        await stage.until(watch.reached_by, within=AT_FIRST, since=watch.seen, what=f"{condition} at first")
+        await stage.wait_for(
+            watch.reached_by, within=AT_FIRST, since=watch.seen, what=f"{condition} at first"
+        )
         if not watch.progress.reached:
-            raise CannotStimulateError(f"the scene does not begin: {watch.progress.missing()}")
+            raise StimulusError(f"the scene does not begin: {watch.progress.missing()}")
 
 
-def _require_previous(stage: Stage, scene: Scene, step: Step) -> None:
+def _require_previous(stage: GroupBench, scene: Scene, step: Step) -> None:
     """Raise CannotStimulateError where the step before this one did not come about."""
     at = scene.steps.index(step)
     if not at:
@@ -179,4 +181,4 @@ def _require_previous(stage: Stage, scene: Scene, step: Step) -> None:
             if body.verdict == Verdict.PASS:
                 return
             break
-    raise CannotStimulateError(f"the step {previous.id} before it did not come about")
+    raise StimulusError(f"the step {previous.id} before it did not come about")

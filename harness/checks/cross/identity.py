@@ -27,7 +27,7 @@ from harness.model.bindings.mdns import (
     Speaks,
 )
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject, Verdict
 from harness.wire import (
     mdns,
@@ -51,7 +51,7 @@ PATIENCE = 2.0  # seconds for an answer over TCP
     expect="A TXT value that the profile declares to be the client identifier is the one in CONNECT; the "
     "CoAP service is advertised where the CoAP server answers",
     ics="MULTI.PROTOCOL & DNSSD.SERVICE",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="The identifier is made from the serial number in one module and from the MAC address in "
     "another; or TXT records are written once in the factory.",
 )
@@ -95,9 +95,9 @@ def _judge_client_id(run: Case) -> Iterator[Outcome]:
         declared = {key.lower(): value for key, value in claim.service.txt.items()}
         if declared.get(claim.key) != binding.client_id:
             continue
-        if claim.value != connect.what.client_id:
+        if claim.value != connect.value.client_id:
             yield failed(
-                f"TXT says {claim.key}={claim.value}, but over MQTT it is {connect.what.client_id}",
+                f"TXT says {claim.key}={claim.value}, but over MQTT it is {connect.value.client_id}",
                 claim.packet,
                 connect,
             )
@@ -106,7 +106,7 @@ def _judge_client_id(run: Case) -> Iterator[Outcome]:
 
 def _judge_place(run: Case) -> Iterator[Outcome]:
     """Where a CoAP service is advertised, against where the device answered."""
-    answered = first(run.coap(), lambda seen: not seen.what.problems)
+    answered = first(run.coap(), lambda seen: not seen.value.problems)
     if answered is None or run.profile.bindings.coap is None:
         return
     host, _, port = answered.body.remote.rpartition(":")
@@ -148,7 +148,7 @@ def _is_address(host: str) -> bool:
     stimulus="Resolve the services; read the info page over HTTP, and fixed JSON resources over CoAP",
     expect="Identifier, model and firmware version are the same in both",
     ics="DNSSD.SERVICE",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="The TXT record is a constant in the source code, which nobody changes when the version "
     "changes.",
 )

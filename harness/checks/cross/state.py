@@ -7,20 +7,20 @@ from harness.checks.case import Case, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
-from harness.checks.support.behaviour.arrange import arranged
+from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.commands import (
     Command,
     commands,
     described,
 )
 from harness.checks.support.behaviour.transports import (
+    command_transports,
     name_of,
-    writers_of,
 )
 from harness.checks.support.behaviour.trial_values import other_value
 from harness.model.base import Value
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 
 OTHER = {Transport.MQTT: Transport.COAP, Transport.COAP: Transport.MQTT}
@@ -50,7 +50,7 @@ def shared(profile: Profile) -> list[str]:
     "MQTT; of a read-only one, compare what both tell",
     expect="The same value within the settle time and the declared tolerance",
     ics="MULTI.STATE",
-    needs=(Need.BROKER, Need.COAP),
+    needs=(BenchFeature.BROKER, BenchFeature.COAP),
     usual_cause="Each protocol's task keeps a copy of the state and refreshes it by its own commands only.",
 )
 class SameState(Check):
@@ -61,8 +61,8 @@ class SameState(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
-        async with arranged(bench) as arranger:
-            for transport in writers_of(bench.profile, name):
+        async with precondition(bench) as arranger:
+            for transport in command_transports(bench.profile, name):
                 value = await other_value(bench, arranger, name)
                 since = bench.mark()
                 await bench.write(name, value, transport=transport.value)
@@ -77,7 +77,7 @@ class SameState(Check):
         if case.profile.properties[name].read_only:
             return _compare(case, name)
         evidence: list[Evidence] = []
-        for transport in writers_of(case.profile, name):
+        for transport in command_transports(case.profile, name):
             sent = [command for command in commands(case, name, transport) if command.problem is None]
             if not sent:
                 return inconclusive(f"no command for {name} over {transport} reached the device")
@@ -90,7 +90,7 @@ class SameState(Check):
 
 async def _await(bench: Bench, name: str, value: Value, reader: Transport, since: int) -> None:
     schema = bench.profile.properties[name]
-    await bench.reported(
+    await bench.wait_for_report(
         name,
         lambda told: schema.agrees(told, value),
         transport=reader.value,
@@ -103,7 +103,7 @@ async def _read_both(bench: Bench, name: str) -> None:
     """Read over CoAP until it agrees with what MQTT told last; a measurement may just be on its way."""
     last = await bench.read(name, transport=Transport.MQTT.value)
     schema = bench.profile.properties[name]
-    await bench.reported(
+    await bench.wait_for_report(
         name,
         lambda told: schema.agrees(told, last),
         transport=Transport.COAP.value,
@@ -142,7 +142,7 @@ def _compare(case: Case, name: str) -> Outcome:
     read = [r for r in case.reports(name, Transport.COAP) if r.problem is None]
     if not read:
         return inconclusive(f"{name} was not read over CoAP")
-    published = case.known(name, case.window[-1].line, Transport.MQTT)
+    published = case.last_report(name, case.window[-1].line, Transport.MQTT)
     if published is None:
         return inconclusive(f"{name} was never told over MQTT", read[-1])
     agreeing = next((r for r in read if schema.agrees(r.value, published.value)), None)

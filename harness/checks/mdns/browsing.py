@@ -32,8 +32,8 @@ from harness.checks.support.mdns.queries import (
 from harness.checks.support.mdns.records_seen import (
     ADDRESSES,
     SERVICE_TYPES,
+    RecordSeen,
     Section,
-    Told,
     distinct,
     queries,
     readable,
@@ -41,7 +41,7 @@ from harness.checks.support.mdns.records_seen import (
     told,
 )
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire import mdns
 from harness.wire.mdns.codec import (
@@ -60,7 +60,7 @@ def _types(services: tuple[ServiceName, ...]) -> list[str]:
     return list(dict.fromkeys(service.type for service in services))
 
 
-def _pointers(case: Case, owner: str) -> list[Told]:
+def _pointers(case: Case, owner: str) -> list[RecordSeen]:
     """The names that the device tells under ``owner`` in the window, each once."""
     return [found for found in distinct(told(case, owner, RecordType.PTR)) if target_of(found)]
 
@@ -77,7 +77,7 @@ def _pointers(case: Case, owner: str) -> list[Told]:
     expect="Each declared instance is found under its type, and its TXT record holds the declared keys and "
     "values and no others",
     ics="DNSSD.SERVICE",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="The TXT record was written by hand and not changed with the firmware, or the name of the "
     "service is made of the host name.",
 )
@@ -126,7 +126,7 @@ class ServicesAsDeclared(Check):
         return passed("every service is found by browsing, with the declared TXT record", evidence)
 
 
-def _instance(service: ServiceName, found: list[Told]) -> Told | None:
+def _instance(service: ServiceName, found: list[RecordSeen]) -> RecordSeen | None:
     """The PTR record of a declared service, if need be under a name that it took after a conflict."""
     declared = first(found, lambda each: same_name(target_of(each), service.name))
     return declared or first(found, lambda each: _is_successor(service, target_of(each)))
@@ -175,7 +175,7 @@ def _differs(data: mdns.Data, declared: dict[str, str]) -> str | None:
     stimulus="Browse for each declared type, then ask for SRV and TXT of every instance that was found",
     expect="One SRV record and a TXT record, be it empty, under the very name in the PTR record",
     ics="DNSSD.SERVICE",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="A renamed device changes the PTR record only, or escapes a dot in the name in one place and "
     "not in another.",
 )
@@ -224,7 +224,7 @@ class PointersLeadToServices(Check):
     stimulus="Ask for PTR of _services._dns-sd._udp.local",
     expect="Every advertised type, as a name of two labels and the domain, and nothing else",
     ics="DNSSD.SERVICE",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="The meta-query is answered with instance names, or not at all.",
 )
 class TypesEnumerated(Check):
@@ -270,7 +270,7 @@ class TypesEnumerated(Check):
     stimulus="Browse for each declared subtype and for its base type",
     expect="The same instance under both",
     ics="DNSSD.SUBTYPE",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="The subtype is registered before the name is known, or dropped when the name changes.",
 )
 class SubtypesBrowsable(Check):
@@ -328,7 +328,7 @@ def _subtypes(profile: Profile) -> list[tuple[str, str]]:
     stimulus="Ask for PTR, and for SRV, by unicast, or when nothing was multicast within the last second",
     expect="With PTR come SRV, TXT and addresses, with SRV come addresses, in the same packet",
     ics="DNSSD.SERVICE",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="Each record is answered by itself, so that finding the device takes three round trips, each "
     "of which a Wi-Fi link may lose.",
 )
@@ -366,7 +366,7 @@ class HelpfulAdditions(Check):
                 kinds = ADDRESSES if kind is RecordType.A else (kind,)
                 brought = any(
                     same_name(record.name, name) and record.type in kinds
-                    for record in answer.packet.what.records
+                    for record in answer.packet.value.records
                 )
                 if not brought:
                     told_type = mdns.type_name(answer.record.type)
@@ -376,7 +376,7 @@ class HelpfulAdditions(Check):
         return passed("answers bring along the records that are wanted next", pointer.packet, server.packet)
 
 
-def _best(answers: list[Told]) -> Told | None:
+def _best(answers: list[RecordSeen]) -> RecordSeen | None:
     """The answer that had no reason to leave anything out: one to us alone, or else the last."""
     own = [found for found in answers if found.section is Section.ANSWER]
     return first(own, lambda found: found.unicast) or first(reversed(own))

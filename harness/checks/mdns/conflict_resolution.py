@@ -44,7 +44,7 @@ from harness.checks.support.mdns.rival import (
     probes,
     rival_of,
 )
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction
 from harness.wire.mdns.codec import (
@@ -79,7 +79,7 @@ async def contradict(bench: Bench, rival: Rival) -> None:
     expect="No reaction to the first; at once probes after the second, then other names (recommended) and "
     "nothing more under the lost ones",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="Names are guarded at the start only; when two networks are joined later, two devices answer "
     "to one name. Or the device hears its own packets and thinks that it has a rival.",
 )
@@ -97,7 +97,7 @@ class LaterConflict(Check):
             if found.record.type in UNIQUE_TYPES
         ]
         bench.mdns.send(encode_response(same), _IDENTICAL)
-        await bench.quiet(
+        await bench.watch_silence(
             _PROBES_WITHIN + _WAY,
             imposed_by="RFC 6762 8.1",
             what="the device to probe again, if it is misled",
@@ -105,16 +105,16 @@ class LaterConflict(Check):
         await contradict(bench, rival_of(bench, names_of(seen_by(bench))))
 
     def judge(self, case: Case) -> Outcome:
-        identical = first(case.acts(Act.RAW), lambda act: act.what.name == _IDENTICAL)
+        identical = first(case.stimuli(Act.RAW), lambda act: act.value.name == _IDENTICAL)
         asserted = assertions(case)[1:]  # the first one is the identical one
         if identical is None or not asserted:
             return inconclusive("nobody contradicted the device")
         conflict = asserted[0]
-        disputed = [record.name for record in conflict.what.answers]
+        disputed = [record.name for record in conflict.value.answers]
         reactions = [
             seen
             for seen in case.mdns()
-            if identical.line < seen.line < conflict.line and seen.what.authorities
+            if identical.line < seen.line < conflict.line and seen.value.authorities
         ]
         if reactions:
             return failed("records that are the same were taken for a conflict", identical, reactions[0])
@@ -139,7 +139,7 @@ def _judge_conflict(case: Case, disputed: list[str], conflict: Packet) -> Outcom
         if denial is None:
             return inconclusive("the probe of the device was not answered", asked)
         # Its other records of that name, such as TXT, nobody has contradicted (9 goes by name and type).
-        lost = {record.type for record in conflict.what.answers if is_among(record.name, [name])}
+        lost = {record.type for record in conflict.value.answers if is_among(record.name, [name])}
         kept = [
             found
             for found in claims(case, name, after=denial.line)
@@ -175,7 +175,7 @@ def _judge_conflict(case: Case, disputed: list[str], conflict: Packet) -> Outcom
     stimulus="After a name conflict, browse, and ask for the new names and for the old ones",
     expect="The new names lead to the DUT; it is silent about the old ones",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="The new name is announced, but queries are still compared with the old one, or one of the "
     "records keeps it.",
 )
@@ -238,4 +238,6 @@ def _lost(run: Case) -> list[str]:
 
 
 def _asks(seen: Packet, names: list[str]) -> bool:
-    return not seen.what.response and all(is_among(question.name, names) for question in seen.what.questions)
+    return not seen.value.response and all(
+        is_among(question.name, names) for question in seen.value.questions
+    )

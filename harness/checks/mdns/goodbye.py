@@ -5,8 +5,8 @@ from __future__ import annotations
 from harness.checks.bench import Bench
 from harness.checks.case import (
     Case,
+    Decoded,
     Evidence,
-    Seen,
     failed,
     first,
     inconclusive,
@@ -21,7 +21,7 @@ from harness.checks.support.mdns.queries import (
     restarted,
 )
 from harness.checks.support.mdns.records_seen import (
-    Told,
+    RecordSeen,
     readable,
     target_of,
     told,
@@ -30,7 +30,7 @@ from harness.checks.support.mdns.startups import (
     Boot,
     boots,
 )
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Stimulus
 from harness.wire.mdns.codec import (
@@ -49,7 +49,7 @@ from harness.wire.mdns.codec import (
     stimulus="Stop the DUT as its menu or a reboot does; stops earlier in the run count, too",
     expect="The PTR records of its services are told once more, with a TTL of zero",
     ics="MDNS.GRACEFUL & DNSSD.SERVICE",
-    needs=(Need.MDNS, Need.POWER),
+    needs=(BenchFeature.MDNS, BenchFeature.POWER),
     usual_cause="The network is switched off before the responder is told; apps then show the device for "
     "another 75 minutes.",
 )
@@ -84,14 +84,14 @@ class SaysGoodbye(Check):
         return passed("the device says goodbye when it is stopped", evidence)
 
 
-def _stops(case: Case) -> list[tuple[Boot, Seen[Stimulus, Stimulus]]]:
+def _stops(case: Case) -> list[tuple[Boot, Decoded[Stimulus, Stimulus]]]:
     """The orderly stops of the window, with what went before since the start."""
     return [
         (boot, boot.ended_by)
         for boot in boots(case)
-        if boot.ended_by and boot.ended_by.what.act is Act.STOP and boot.announcement()
+        if boot.ended_by and boot.ended_by.value.act is Act.STOP and boot.announcement()
     ]
 
 
-def _pointer(pointers: list[Told], instance: str) -> Told | None:
+def _pointer(pointers: list[RecordSeen], instance: str) -> RecordSeen | None:
     return first(reversed(pointers), lambda found: same_name(target_of(found), instance))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome
 
 
@@ -18,16 +18,16 @@ from harness.model.verdict import Outcome
     stimulus="Every multicast response of the run counts",
     expect="ID 0, QR 1, OPCODE 0, AA 1, TC 0, RD/RA/Z/AD/CD 0, RCODE 0",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="A unicast DNS encoder is reused: the ID of the query is copied, or AA is left 0.",
 )
 class ResponseHeader(Check):
     """Passive: reads the header of each multicast response."""
 
     def judge(self, case: Case) -> Outcome:
-        responses = [seen for seen in case.mdns() if seen.what.response and not seen.body.unicast]
+        responses = [seen for seen in case.mdns() if seen.value.response and not seen.body.unicast]
         for seen in responses:
-            message = seen.what
+            message = seen.value
             if message.id != 0:
                 return failed(f"a multicast response has the ID {message.id}, not 0", seen)
             if not message.authoritative:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import (
     Case,
     failed,
@@ -30,7 +30,7 @@ from harness.checks.support.mdns.records_seen import (
     readable,
     told,
 )
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire.mdns.codec import (
     Question,
@@ -50,7 +50,7 @@ _DELAYED = 0.12 + 0.08  # seconds: the longest random delay of an answer, and th
     stimulus="Browse with the answer listed as known: at its full TTL, at just over half of it, at less",
     expect="Silence, silence, an answer",
     ics="DNSSD.SERVICE",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="The answer section of queries is not read at all, so that on a busy link everybody answers "
     "every browser again and again; or it is read without a look at the TTL, and caches run out.",
 )
@@ -60,7 +60,7 @@ class KnownAnswers(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         question = Question((await present(bench)).services[0].type, RecordType.PTR)
         if not await ask(bench, question):
-            raise CannotStimulateError(f"browsing for {readable(question.name)} finds nothing")
+            raise StimulusError(f"browsing for {readable(question.name)} finds nothing")
         known = [found.record for found in distinct(told(seen_by(bench), question.name, RecordType.PTR))]
         ttl = max(record.ttl for record in known)
         await spaced(bench, [question])
@@ -68,7 +68,7 @@ class KnownAnswers(Check):
             bench.mdns.send(
                 known_answer_query(question, known, ttl=left), f"the answer is known for {text}, {left} s"
             )
-            await bench.quiet(
+            await bench.watch_silence(
                 _DELAYED, imposed_by="RFC 6762 6", what="an answer may be delayed by up to 120 ms"
             )
         left = ttl * 4 // 9  # what a browser has left when it asks again, or less
@@ -87,7 +87,7 @@ class KnownAnswers(Check):
         owner = names_of(run).services[0].type
         if foreign_queries(case, owner):
             return inconclusive("somebody else browsed at the same time, so answers may have been for them")
-        asked = [seen for seen in queries(case, owner, RecordType.PTR) if seen.what.answers]
+        asked = [seen for seen in queries(case, owner, RecordType.PTR) if seen.value.answers]
         if len(asked) < 3:
             return inconclusive("the queries were not sent")
         ttl = _left(asked[0])
@@ -116,4 +116,4 @@ class KnownAnswers(Check):
 
 
 def _left(query: Packet) -> int:
-    return query.what.answers[0].ttl
+    return query.value.answers[0].ttl

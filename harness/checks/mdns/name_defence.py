@@ -28,7 +28,7 @@ from harness.checks.support.mdns.records_seen import (
     told,
 )
 from harness.checks.support.mdns.rival import rival_of
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Event, MdnsPacket
 from harness.wire.mdns.codec import (
@@ -52,7 +52,7 @@ _TOO_LATE = 1.2  # seconds in which even a slow defence would be seen
     "unicast-response bit",
     expect="Each time the DUT tells its own records within 250 ms",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="Probes are answered like any query, with a random delay and not more than once a second, or "
     "not at all because their type is ANY.",
 )
@@ -71,12 +71,12 @@ class DefendsNames(Check):
     async def _defended(self, bench: Bench, probe: bytes, names: tuple[str, ...]) -> Event | None:
         since = [found.time for found in multicasts(seen_by(bench))][-1:]
         if since and (remaining := since[0] + _IN_TIME + _WAY - bench.now) > 0:
-            await bench.quiet(
+            await bench.watch_silence(
                 remaining, imposed_by="RFC 6762 6", what="a defence may come 250 ms after the last multicast"
             )
         begin = bench.mark()
         bench.mdns.send(probe, "a probe for the names of the device")
-        return await bench.until(
+        return await bench.wait_for(
             lambda event: (
                 isinstance(event.body, MdnsPacket)
                 and all(told(seen_by(bench, begin), name) for name in names)
@@ -88,15 +88,15 @@ class DefendsNames(Check):
 
     def judge(self, case: Case) -> Outcome:
         names = names_of(run_so_far(case))
-        asked = [seen for seen in queries(case, names.host, RecordType.ANY) if seen.what.authorities]
-        kinds = {seen.what.questions[0].unicast_response for seen in asked}
+        asked = [seen for seen in queries(case, names.host, RecordType.ANY) if seen.value.authorities]
+        kinds = {seen.value.questions[0].unicast_response for seen in asked}
         if kinds != {True, False}:
             return inconclusive("the probes were not sent")
         if not told(case, names.host, RecordType.A):
             return inconclusive("the device does not answer at all")
         evidence: list[Evidence] = []
         for unicast in (True, False):
-            tried = [seen for seen in asked if seen.what.questions[0].unicast_response is unicast]
+            tried = [seen for seen in asked if seen.value.questions[0].unicast_response is unicast]
             for name in names.unique:
                 how = "by unicast" if unicast else "by multicast"
                 defence = _defence(case, tried, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, failed, first, inconclusive, passed, seen_by, warned
 from harness.checks.catalogue import Check, requirement
 from harness.checks.support.mdns.names import (
@@ -30,7 +30,7 @@ from harness.checks.support.mdns.rival import (
     probes,
     rival_of,
 )
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, MdnsPacket
 from harness.wire import mdns
@@ -53,7 +53,7 @@ _GREATER, _LESSER = "a probe that wins the tie", "a probe that loses the tie"
     "first of its next try by one with a lesser address",
     expect="First the DUT waits a second and probes again; then it goes on and keeps its name",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS, Need.POWER),
+    needs=(BenchFeature.MDNS, BenchFeature.POWER),
     usual_cause="The comparison is the wrong way round, or takes bytes above 127 for negative numbers: both "
     "hosts give way for ever, or both keep the name.",
 )
@@ -64,17 +64,17 @@ class SimultaneousProbes(Check):
         names = await announced(bench)
         begin = await restarted(bench)
         if await _probe_or_announcement(bench, names.host, begin, not_before=0) is None:
-            raise CannotStimulateError("the device does not probe after its start")
+            raise StimulusError("the device does not probe after its start")
         proposed = _proposed_address(seen_by(bench, begin), names.host)
         if proposed is None or not IPv4Address(_LESS) < proposed < IPv4Address(_MORE):
-            raise CannotStimulateError(f"the device proposes no usual address in its probes, but {proposed}")
+            raise StimulusError(f"the device proposes no usual address in its probes, but {proposed}")
         at, line = bench.now, bench.mark()
         bench.mdns.send(Rival(Names(names.host, ()), _MORE).probe(unicast=True), _GREATER)
         again = await _probe_or_announcement(bench, names.host, line, not_before=at + _DEFERRED)
         if again is not None and not is_multicast_response(again):
             line = bench.mark()
             bench.mdns.send(Rival(Names(names.host, ()), _LESS).probe(unicast=True), _LESSER)
-            await bench.until(
+            await bench.wait_for(
                 is_multicast_response,
                 within=2 * _RENAMED,
                 imposed_by="RFC 6762 8.1",
@@ -142,12 +142,12 @@ def _judge_victory(case: Case, host: str, greater: Packet, deferred: Packet, les
 
 def _contested(case: Case) -> str | None:
     probe = _our_probe(case, _GREATER)
-    return probe.what.questions[0].name if probe else None
+    return probe.value.questions[0].name if probe else None
 
 
 def _our_probe(case: Case, what: str) -> Packet | None:
     """Our probe of that kind: the packet that follows the act."""
-    act = first(case.acts(Act.RAW), lambda seen: seen.what.name == what)
+    act = first(case.stimuli(Act.RAW), lambda seen: seen.value.name == what)
     if act is None:
         return None
     return first(case.mdns(Direction.TO_DUT), lambda seen: seen.line > act.line)
@@ -156,7 +156,7 @@ def _our_probe(case: Case, what: str) -> Packet | None:
 def _proposed_address(case: Case, host: str) -> IPv4Address | None:
     """The A record of the device's probes: with that the comparison with other hosts' records begins."""
     for probe in probes(case, host):
-        for record in probe.what.authorities:
+        for record in probe.value.authorities:
             if record.type == RecordType.A and mdns.same_name(record.name, host) and len(record.rdata) == 4:
                 return IPv4Address(record.rdata)
     return None
@@ -173,7 +173,7 @@ async def _probe_or_announcement(bench: Bench, host: str, since: int, *, not_bef
             return any(record.ttl for record in message.answers)
         return event.time >= not_before and is_among(host, [each.name for each in message.questions])
 
-    return await bench.until(
+    return await bench.wait_for(
         wanted,
         within=bench.profile.behaviour.boot,
         imposed_by="RFC 6762 8.1 and 8.2, profile: behaviour.boot",
@@ -192,7 +192,7 @@ async def _probe_or_announcement(bench: Bench, host: str, since: int, *, not_bef
     stimulus="Restart the DUT, and answer its probes with other records of the same names",
     expect="It never announces the disputed names; it chooses other ones (recommended) and announces those",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS, Need.POWER),
+    needs=(BenchFeature.MDNS, BenchFeature.POWER),
     usual_cause="Probes are sent for the sake of form: nobody listens to what comes back.",
 )
 class GivesWay(Check):
@@ -213,8 +213,8 @@ class GivesWay(Check):
         denials = assertions(case)
         if not denials:
             return inconclusive("the device did not probe after its start, so nothing could be denied")
-        start = case.acts(Act.START)[0]
-        disputed = [record.name for record in denials[0].what.answers]
+        start = case.stimuli(Act.START)[0]
+        disputed = [record.name for record in denials[0].value.answers]
         asked = [probe for name in disputed for probe in probes(case, name, after=start.line)]
         for name in disputed:
             used = claims(case, name, after=start.line)

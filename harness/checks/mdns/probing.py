@@ -12,8 +12,8 @@ from harness.checks.support.mdns.queries import (
 from harness.checks.support.mdns.records_seen import (
     UNIQUE_TYPES,
     Packet,
+    RecordSeen,
     Section,
-    Told,
     distinct,
     multicasts,
     readable,
@@ -26,7 +26,7 @@ from harness.checks.support.mdns.startups import (
     boots,
 )
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome
 from harness.trace.events import Direction
 from harness.wire.mdns.codec import (
@@ -53,7 +53,7 @@ _AGAIN = (0.75, REPEATED + REPEATED_LATE)  # seconds in which it comes again, on
     expect="Three queries for host name and instance names, 250 ms apart, before the first announcement; of "
     "type ANY and with the unicast-response bit (recommended)",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS, Need.POWER),
+    needs=(BenchFeature.MDNS, BenchFeature.POWER),
     usual_cause="The responder announces its records as soon as the network is up: two devices with the same "
     "default name then answer for each other.",
 )
@@ -96,7 +96,7 @@ class ProbesBeforeUse(Check):
 def _is_recommended(probe: Packet, name: str) -> bool:
     return all(
         question.type == RecordType.ANY and question.unicast_response
-        for question in probe.what.questions
+        for question in probe.value.questions
         if same_name(question.name, name)
     )
 
@@ -111,7 +111,7 @@ def _is_recommended(probe: Packet, name: str) -> bool:
     stimulus="Every start of the DUT in the run counts",
     expect="Each unique record of the first announcement stands in the authority section of a probe",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS, Need.POWER),
+    needs=(BenchFeature.MDNS, BenchFeature.POWER),
     usual_cause="Probes are sent as plain queries; two devices that start together then both keep the name.",
 )
 class ProbesCarryRecords(Check):
@@ -128,7 +128,7 @@ class ProbesCarryRecords(Check):
                 asked = probes(boot.case, record.name, before=found.line)
                 if record.type not in UNIQUE_TYPES or not asked:
                     continue
-                proposed = [other for probe in asked for other in probe.what.authorities]
+                proposed = [other for probe in asked for other in probe.value.authorities]
                 if not any(record.same_data(other) for other in proposed):
                     return failed(
                         f"{readable(record.name)} {type_name(record.type)} was announced, but not proposed "
@@ -153,14 +153,14 @@ class ProbesCarryRecords(Check):
     expect="An unsolicited response with the PTR, SRV, TXT and address records of the DUT, and a second "
     "later the same",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS, Need.POWER),
+    needs=(BenchFeature.MDNS, BenchFeature.POWER),
     usual_cause="A single announcement is sent; where that packet is lost, which on Wi-Fi it often is, "
     "nobody notices the device until it looks for it.",
 )
 class AnnouncesTwice(Check):
     """Passive: the first announcement after each start, and what comes a second after it."""
 
-    def patience(self, profile: Profile) -> float:
+    def max_extension(self, profile: Profile) -> float:
         """The second announcement comes by itself."""
         return _AGAIN[1] + _AT_ONCE
 
@@ -186,7 +186,7 @@ class AnnouncesTwice(Check):
         return passed("everything is announced, and a second later again", evidence)
 
 
-def _announced(boot: Boot, announcement: Packet) -> list[Told]:
+def _announced(boot: Boot, announcement: Packet) -> list[RecordSeen]:
     """The device's own records in the first announcement, which may take several packets."""
     own = own_names(boot.case)
     return distinct(
@@ -209,7 +209,7 @@ def _second(boot: Boot, announcement: Packet) -> list[Packet]:
     return [packet for packet in multicasts(boot.case) if earliest <= packet.time <= latest]
 
 
-def _repeated(boot: Boot, announcement: Packet) -> Told | None:
+def _repeated(boot: Boot, announcement: Packet) -> RecordSeen | None:
     """A record of the first announcement that does not come again; None if all do."""
     again = [found for packet in _second(boot, announcement) for found in records_of(packet)]
     for found in _announced(boot, announcement):
@@ -224,12 +224,12 @@ def _undisturbed(boot: Boot, announcement: Packet) -> float:
     """Until when nobody asked or contradicted the device, so that all it told was of its own accord."""
     said = [
         *boot.case.mdns(Direction.TO_DUT),
-        *(packet for packet in boot.case.mdns(Direction.OTHER) if not packet.what.response),
+        *(packet for packet in boot.case.mdns(Direction.OTHER) if not packet.value.response),
     ]
     return min((packet.time for packet in said if packet.time > announcement.time), default=boot.end)
 
 
-def _lacks(profile: Profile, announced: list[Told]) -> str | None:
+def _lacks(profile: Profile, announced: list[RecordSeen]) -> str | None:
     """A type of record that is missing in an announcement."""
     types = {found.record.type for found in announced}
     if not types & {RecordType.A, RecordType.AAAA}:

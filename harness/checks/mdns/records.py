@@ -10,13 +10,13 @@ from harness.checks.support.mdns.names import own_names
 from harness.checks.support.mdns.records_seen import (
     ADDRESSES,
     UNIQUE_TYPES,
-    Told,
+    RecordSeen,
     multicasts,
     readable,
     records_of,
     target_of,
 )
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome
 from harness.wire import mdns
 from harness.wire.mdns.codec import (
@@ -33,7 +33,7 @@ _HOST_TTL, _OTHER_TTL = 120, 4500  # seconds (RFC 6762, 10)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def _multicast_records(case: Case) -> list[Told]:
+def _multicast_records(case: Case) -> list[RecordSeen]:
     """The records of the device's own names that it told everybody, goodbyes left out."""
     own = own_names(case)
     return [
@@ -44,12 +44,12 @@ def _multicast_records(case: Case) -> list[Told]:
     ]
 
 
-def _is_service_pointer(found: Told) -> bool:
+def _is_service_pointer(found: RecordSeen) -> bool:
     labels = [label.lower() for label in split_name(found.record.name)]
     return found.record.type == RecordType.PTR and labels[-2:-1] in ([b"_tcp"], [b"_udp"])
 
 
-def _kinds(found: list[Told]) -> list[Told]:
+def _kinds(found: list[RecordSeen]) -> list[RecordSeen]:
     """The first record of each type, as evidence."""
     return list({item.record.type: item for item in reversed(found)}.values())
 
@@ -64,7 +64,7 @@ def _kinds(found: list[Told]) -> list[Told]:
     stimulus="Every record that the DUT multicasts in the run counts",
     expect="Set on A, AAAA, SRV and TXT; clear on the PTR records of services",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="One function writes all records, with the bit; each device then throws all others of its "
     "type out of everybody's cache.",
 )
@@ -105,7 +105,7 @@ class CacheFlush(Check):
     stimulus="Every name that the DUT multicasts in the run counts; letters outside ASCII tell most",
     expect="Labels in well-formed UTF-8, precomposed (NFC), without byte order mark, none in Punycode",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="The name is kept in the character set of the web form that it was typed into, or passed "
     "through a library that makes internet domain names of it.",
 )
@@ -153,7 +153,7 @@ def _unfit_label(label: bytes) -> str | None:
     stimulus="Every record that the DUT multicasts in the run counts",
     expect="120 s for records with the host name in name or data (A, AAAA, SRV), 75 minutes for PTR and TXT",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="One TTL for all: too long for addresses, which then survive a change of network, or too "
     "short for the rest, which is then asked for over and over.",
 )
@@ -192,7 +192,7 @@ class Lifetimes(Check):
     stimulus="Every multicast DNS message that the DUT sends in the run counts",
     expect="9000 bytes at most, headers counted; more than an Ethernet frame takes only for a single record",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="All answers are put into one buffer, however large; the fragments of such a packet get lost "
     "on Wi-Fi, where multicast is not repeated.",
 )
@@ -202,7 +202,7 @@ class MessageSizes(Check):
     def judge(self, case: Case) -> Outcome:
         sent = case.mdns()
         for seen in sent:
-            size, records = len(seen.body.raw), seen.what.records
+            size, records = len(seen.body.raw), seen.value.records
             if size > _LARGEST:
                 return failed(f"a message takes {size} bytes, more than {_LARGEST}", seen)
             if size > _ONE_FRAME and len(records) > 1:

@@ -29,15 +29,15 @@ from harness.checks.support.mdns.queries import (
 from harness.checks.support.mdns.records_seen import (
     ADDRESSES,
     Packet,
+    RecordSeen,
     Section,
-    Told,
     distinct,
     multicasts,
     queries,
     readable,
     told,
 )
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire import mdns
 from harness.wire.mdns.codec import (
@@ -78,7 +78,7 @@ def _said(question: Question) -> str:
     expect="Each is answered in the answer section of a response without questions, from port 5353 to the "
     "multicast group; the DUT is silent about our host",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="Code of a unicast DNS server: it repeats the question in its response, answers from a port "
     "of its own, knows no ANY, or answers for every name as a captive portal does.",
 )
@@ -106,7 +106,7 @@ class AnswersToEverybody(Check):
         if foreign := told(case, _STRANGER):
             return failed("the device answers for a host that is not the device", strange, foreign[0].packet)
         for packet in multicasts(case):
-            if packet.what.questions:
+            if packet.value.questions:
                 return failed("a multicast response holds a question", packet)
             if not packet.body.source.endswith(":5353"):
                 return failed(f"a response came from {packet.body.source}, not from port 5353", packet)
@@ -138,7 +138,7 @@ class AnswersToEverybody(Check):
         return passed("every query was answered as prescribed, and none for a name of others", evidence)
 
 
-def _in_answer_section(answers: list[Told]) -> Told | None:
+def _in_answer_section(answers: list[RecordSeen]) -> RecordSeen | None:
     return first(answers, lambda found: found.section is Section.ANSWER)
 
 
@@ -152,7 +152,7 @@ def _in_answer_section(answers: list[Told]) -> Told | None:
     stimulus="One query for A, TXT, SRV and PTR records of the DUT, and between them one for a foreign name",
     expect="All records that are the DUT's are told, in one response or several",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="The parser looks at the first question only, or gives up at the first that is not its own.",
 )
 class EveryQuestion(Check):
@@ -166,8 +166,8 @@ class EveryQuestion(Check):
     def judge(self, case: Case) -> Outcome:
         own = _several(names_of(run_so_far(case)))
         asked = queries(case, own[-1].name, own[-1].type)
-        together = [seen for seen in asked if len(seen.what.questions) > 1]
-        alone = first(asked, lambda seen: len(seen.what.questions) == 1)
+        together = [seen for seen in asked if len(seen.value.questions) > 1]
+        alone = first(asked, lambda seen: len(seen.value.questions) == 1)
         if not together:
             return inconclusive("the questions were not asked together")
         # Each repetition by itself: the answers to several would not show that one was answered.
@@ -202,7 +202,7 @@ def _several(names: Names) -> list[Question]:
     stimulus="Ask for the AAAA record of the host name, or where it has one, for HINFO",
     expect="An NSEC record in the restricted form: own name, and a bitmap of the types that exist",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="An IPv4-only device stays silent when it is asked for its IPv6 address; phones and "
     "computers then wait five seconds before they use the IPv4 address that they already have.",
 )
@@ -238,7 +238,7 @@ class NegativeAnswer(Check):
         return _judge_denial(denials[0], missing, exist, asked[0])
 
 
-def _judge_denial(denial: Told, missing: RecordType, exist: set[int], asked: Packet) -> Outcome:
+def _judge_denial(denial: RecordSeen, missing: RecordType, exist: set[int], asked: Packet) -> Outcome:
     data = denial.record.data
     if not isinstance(data, mdns.Nsec):
         return failed("the NSEC record cannot be read", asked, denial.packet)
@@ -265,7 +265,7 @@ def _judge_denial(denial: Told, missing: RecordType, exist: set[int], asked: Pac
     expect="The address that the answer itself comes from is among them; none is unspecified, of the "
     "loopback interface, multicast, or left over from before DHCP",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="The record is filled once at start-up, before DHCP has an address or for the wrong one of "
     "two interfaces, and never again.",
 )
@@ -323,7 +323,7 @@ def _unfit(text: str, own: set[str]) -> str | None:
     stimulus="Ask for the host name and an instance name in the other case",
     expect="The same records as in the usual case",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="Names are compared byte by byte.",
 )
 class AnyCase(Check):
@@ -367,5 +367,5 @@ def _named(names: Names) -> list[Question]:
     return [Question(names.host, RecordType.A), *services]
 
 
-def _contains(found: list[Told], wanted: Told) -> bool:
+def _contains(found: list[RecordSeen], wanted: RecordSeen) -> bool:
     return any(wanted.record.same_data(other.record) for other in found)

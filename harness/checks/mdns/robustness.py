@@ -32,7 +32,7 @@ from harness.checks.support.mdns.records_seen import (
     readable,
     told,
 )
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act
 from harness.wire.mdns.codec import (
@@ -59,7 +59,7 @@ _DELAYED = 0.12 + 0.08  # seconds: the longest random delay of an answer, and th
     stimulus="The same query with opcode 5, with response code 3, and as it should be",
     expect="The first two are ignored, the third is answered",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="Only the QR bit of the second header field is looked at.",
 )
 class OtherOpcodes(Check):
@@ -76,14 +76,14 @@ class OtherOpcodes(Check):
             (Message(asked, rcode=_NXDOMAIN), f"a query with response code {_NXDOMAIN}"),
         ):
             bench.mdns.send(encode(message), what)
-        await bench.quiet(_DELAYED, imposed_by="RFC 6762 6", what="an answer, if there is one")
+        await bench.watch_silence(_DELAYED, imposed_by="RFC 6762 6", what="an answer, if there is one")
         await ask(bench, question)
 
     def judge(self, case: Case) -> Outcome:
         question = _question(names_of(run_so_far(case)))
         asked = queries(case, question.name, question.type)
-        strange = [seen for seen in asked if seen.what.opcode or seen.what.rcode]
-        usual = first(asked, lambda seen: not (seen.what.opcode or seen.what.rcode))
+        strange = [seen for seen in asked if seen.value.opcode or seen.value.rcode]
+        usual = first(asked, lambda seen: not (seen.value.opcode or seen.value.rcode))
         if len(strange) < 2 or usual is None:
             return inconclusive("the queries were not sent")
         run = run_so_far(case)
@@ -120,7 +120,7 @@ def _question(names: Names) -> Question:
     "labels, names without end and records cut off, each followed by a good query",
     expect="The compressed query is answered; after each broken packet the device still answers",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="The parser follows pointers without counting them, and hangs, or trusts the lengths and "
     "reads beyond the packet.",
 )
@@ -146,10 +146,10 @@ class BrokenPackets(Check):
     def judge(self, case: Case) -> Outcome:
         names = names_of(run_so_far(case))
         question = _question(names)
-        acts = [seen for seen in case.acts(Act.RAW) if seen.what.name]
+        acts = [seen for seen in case.stimuli(Act.RAW) if seen.value.name]
         usual = told(case, question.name, question.type)
-        compressed = [seen for seen in acts if seen.what.name == _COMPRESSED]
-        broken = [seen for seen in acts if seen.what.name in _broken(question.name)]
+        compressed = [seen for seen in acts if seen.value.name == _COMPRESSED]
+        broken = [seen for seen in acts if seen.value.name in _broken(question.name)]
         if not usual or not compressed:
             return inconclusive("the device does not answer at all")
         end = broken[0].line if broken else None
@@ -167,7 +167,7 @@ class BrokenPackets(Check):
             alive = told(case, names.host, RecordType.A, after=act.line, before=following)
             if not alive:
                 return failed(
-                    f"after a packet with {act.what.name} the device answers no more",
+                    f"after a packet with {act.value.name} the device answers no more",
                     usual[0].packet,
                     act,
                     queries(case, names.host, RecordType.A)[-1:],

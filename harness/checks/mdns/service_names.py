@@ -21,7 +21,7 @@ from harness.checks.support.mdns.records_seen import (
     told,
 )
 from harness.model.bindings.mdns import Speaks
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire import mdns
 from harness.wire.mdns.codec import (
@@ -54,7 +54,7 @@ class _NameCheck(Check):
     expect="Underscore and 1 to 15 letters, digits and single hyphens inside, at least one letter; _udp for "
     "CoAP, _tcp for what runs over TCP",
     ics="DNSSD.SERVICE",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="The product name is used as the service type, with underscores and longer than 15 "
     "characters.",
 )
@@ -107,7 +107,7 @@ def _other_transport(labels: list[str], service: ServiceName | None) -> str | No
     expect="One label of up to 63 bytes of UTF-8 without control characters, dots kept inside it; no "
     "hardware address in it (recommended)",
     ics="DNSSD.SERVICE",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="The full name is put together as text, so that a dot in what the user typed splits the "
     "label.",
 )
@@ -155,7 +155,7 @@ def _unfit_instance(labels: tuple[bytes, ...]) -> str | None:
     stimulus="Every SRV record of the run counts",
     expect="Priority 0, weight 0",
     ics="DNSSD.SERVICE",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="Numbers are copied from an example of unicast DNS, where several servers share a service.",
 )
 class NoPriorities(_NameCheck):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import (
     Case,
     Evidence,
@@ -22,7 +22,7 @@ from harness.checks.support.mdns.queries import (
     present,
 )
 from harness.checks.support.mdns.records_seen import (
-    Told,
+    RecordSeen,
     multicasts,
     readable,
     told,
@@ -31,7 +31,7 @@ from harness.model.bindings.mdns import (
     MdnsService,
     Speaks,
 )
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Body, Direction, Event, TcpProbe
 from harness.wire import (
@@ -57,7 +57,7 @@ CONNECTED = 5.0  # seconds in which a service on the same link has answered, if 
     stimulus="Resolve each service, connect to its address and port, and speak its protocol",
     expect="HTTP answers a request, CoAP a ping, any other TCP service takes the connection",
     ics="DNSSD.SERVICE",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="The service was moved to another port, or is switched off in the settings, and is still "
     "advertised as before.",
 )
@@ -69,11 +69,11 @@ class ServiceAnswersThere(Check):
             await ask(bench, Question(service.name, RecordType.SRV))
             server = _server(seen_by(bench), service)
             if server is None:
-                raise CannotStimulateError(f"{readable(service.name)} has no SRV record")
+                raise StimulusError(f"{readable(service.name)} has no SRV record")
             await ask(bench, Question(_srv(server).target, RecordType.A))
             place = _place(seen_by(bench), server)
             if place is None:
-                raise CannotStimulateError(
+                raise StimulusError(
                     f"the address told for {readable(_srv(server).target)} is not the device's: not tried"
                 )
             await _try(bench, service.declared, *place)
@@ -101,7 +101,7 @@ class ServiceAnswersThere(Check):
         return passed("every service answers where its SRV record says", evidence)
 
 
-def _server(run: Case, service: ServiceName) -> Told | None:
+def _server(run: Case, service: ServiceName) -> RecordSeen | None:
     """The last SRV record of a service."""
     found = [
         each for each in told(run, service.name, RecordType.SRV) if isinstance(each.record.data, mdns.Srv)
@@ -109,12 +109,12 @@ def _server(run: Case, service: ServiceName) -> Told | None:
     return found[-1] if found else None
 
 
-def _srv(server: Told) -> mdns.Srv:
+def _srv(server: RecordSeen) -> mdns.Srv:
     assert isinstance(server.record.data, mdns.Srv), "only readable SRV records are taken"
     return server.record.data
 
 
-def _place(run: Case, server: Told) -> tuple[str, int] | None:
+def _place(run: Case, server: RecordSeen) -> tuple[str, int] | None:
     """The address and the port of a service; None where the device does not speak from that address.
 
     We do not knock at strangers' doors.
@@ -129,8 +129,8 @@ def _place(run: Case, server: Told) -> tuple[str, int] | None:
 
 async def _try(bench: Bench, declared: MdnsService, host: str, port: int) -> None:
     if declared.speaks is Speaks.COAP:
-        if not bench.offers(Need.COAP):
-            raise CannotStimulateError("the bench cannot speak CoAP to the device")
+        if not bench.offers(BenchFeature.COAP):
+            raise StimulusError("the bench cannot speak CoAP to the device")
         endpoint = await bench.coap.endpoint((host, port))
         ping = coap.empty(coap.Type.CON, bench.coap.next_mid())
         endpoint.send(coap.encode(ping), f"ping to port {port}")
@@ -153,13 +153,13 @@ def _tried(case: Case, declared: MdnsService, host: str, port: int) -> tuple[lis
         ]
         return probes, any(_took(event.body, declared) for event in probes)
     datagrams = [seen for seen in case.coap(None) if seen.body.remote == f"{host}:{port}"]
-    pings = {seen.what.mid for seen in datagrams if seen.body.direction is Direction.TO_DUT}
+    pings = {seen.value.mid for seen in datagrams if seen.body.direction is Direction.TO_DUT}
     answers = [
         seen
         for seen in datagrams
         if seen.body.direction is Direction.FROM_DUT
-        and seen.what.type is coap.Type.RST
-        and seen.what.mid in pings
+        and seen.value.type is coap.Type.RST
+        and seen.value.mid in pings
     ]
     return [seen.event for seen in datagrams], bool(answers)
 

@@ -28,7 +28,7 @@ from harness.checks.support.mdns.queries import (
 )
 from harness.checks.support.mdns.records_seen import (
     Packet,
-    Told,
+    RecordSeen,
     foreign_queries,
     may_be_announcement,
     multicasts,
@@ -37,7 +37,7 @@ from harness.checks.support.mdns.records_seen import (
     records_of,
     told,
 )
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire.mdns.codec import (
     Question,
@@ -65,7 +65,7 @@ _BURST = (0.15, 0.15, 0.2)  # seconds between the queries of a burst
     stimulus="Ask for PTR, and for records that the DUT has for itself; queries of the whole run count",
     expect="PTR is answered 20 to 120 ms later, the others at once; the way on the link comes on top",
     ics="DNSSD.SERVICE",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="All answers leave at once, so that a hundred devices answer a browser in the same "
     "millisecond; or all wait, and every name takes a tenth of a second longer.",
 )
@@ -149,7 +149,7 @@ def _delays(run: Case, question: Question) -> list[_Delay]:
     strangers = [seen.time for seen in foreign_queries(run, question.name)]
     delays: list[_Delay] = []
     for query in queries(run, question.name, question.type):
-        if len(query.what.questions) > 1 or query.what.questions[0].unicast_response or query.what.answers:
+        if len(query.value.questions) > 1 or query.value.questions[0].unicast_response or query.value.answers:
             continue
         before = [each for each in found if each.line < query.line]
         after = [each for each in found if each.line > query.line]
@@ -171,7 +171,7 @@ def _delays(run: Case, question: Question) -> list[_Delay]:
     stimulus="Several equal queries for a shared and a unique record within a second",
     expect="Each record is multicast once; the next time, if at all, a second later",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="Every query is answered by itself, without a look at when that was last told: a few busy "
     "browsers then fill the air of a Wi-Fi network.",
 )
@@ -185,7 +185,7 @@ class OncePerSecond(Check):
         for pause in _BURST:
             for question in questions:
                 bench.mdns.send(encode_query([question]))
-            await bench.quiet(
+            await bench.watch_silence(
                 pause,
                 imposed_by="RFC 6762 6",
                 what="the device to answer again within the second, if it does",
@@ -223,9 +223,9 @@ def _burst(names: Names) -> list[Question]:
     return [Question(names.host, RecordType.A), *services]
 
 
-def _too_soon(multicast: list[Told]) -> tuple[Told, Told] | None:
+def _too_soon(multicast: list[RecordSeen]) -> tuple[RecordSeen, RecordSeen] | None:
     """Two multicasts of one record that are less than a second apart."""
-    last: list[Told] = []
+    last: list[RecordSeen] = []
     for found in multicast:
         before = next((each for each in last if each.record.same_data(found.record)), None)
         if before is not None:

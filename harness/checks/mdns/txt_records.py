@@ -8,14 +8,14 @@ from harness.checks.catalogue import Check, requirement
 from harness.checks.support.mdns.names import names_of
 from harness.checks.support.mdns.queries import resolve
 from harness.checks.support.mdns.records_seen import (
-    Told,
+    RecordSeen,
     advertised,
     distinct,
     readable,
     target_of,
     told,
 )
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire import mdns
 from harness.wire.mdns.codec import RecordType
@@ -40,19 +40,19 @@ class _TxtCheck(Check):
                 return failed(f"TXT record of {readable(found.record.name)}: {problem}", found.packet)
         return passed(f"{len(texts)} TXT records are as they should be", [found.packet for found in texts])
 
-    def problem(self, run: Case, found: Told) -> str | None:
+    def problem(self, run: Case, found: RecordSeen) -> str | None:
         """What is wrong with one TXT record; None if nothing."""
         raise NotImplementedError
 
 
-def _texts(run: Case) -> list[Told]:
+def _texts(run: Case) -> list[RecordSeen]:
     names = dict.fromkeys(
         [*map(target_of, advertised(run)), *(service.name for service in names_of(run).services)]
     )
     return distinct([found for name in names for found in told(run, name, RecordType.TXT)])
 
 
-def _strings(found: Told) -> tuple[bytes, ...]:
+def _strings(found: RecordSeen) -> tuple[bytes, ...]:
     data = found.record.data
     return data.strings if isinstance(data, mdns.Txt) else ()
 
@@ -68,17 +68,17 @@ def _strings(found: Told) -> tuple[bytes, ...]:
     expect="Strings of up to 255 bytes that fill the record, at least one; keys of printable ASCII, none "
     "empty",
     ics="DNSSD.SERVICE",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="A service without keys gets a record of no bytes in place of one empty string, or the "
     "configuration has an entry without a key.",
 )
 class TxtSyntax(_TxtCheck):
     """The form of the record."""
 
-    def problem(self, run: Case, found: Told) -> str | None:
+    def problem(self, run: Case, found: RecordSeen) -> str | None:
         """What breaks the rules of the format."""
         if not isinstance(found.record.data, mdns.Txt):
-            texts = [each.text for each in found.packet.what.problems if "TXT" in each.text]
+            texts = [each.text for each in found.packet.value.problems if "TXT" in each.text]
             return texts[0] if texts else "it cannot be read"
         for text in _strings(found):
             key = text.partition(b"=")[0]
@@ -99,14 +99,14 @@ class TxtSyntax(_TxtCheck):
     stimulus="Every TXT record of the run counts",
     expect="Keys of up to nine characters, none twice in whatever letters, no more than 1300 bytes in all",
     ics="DNSSD.SERVICE",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="Keys are spelled out as in a configuration file; every byte of them is multicast whenever "
     "anybody looks for a device.",
 )
 class TxtModest(_TxtCheck):
     """The size of the record and its keys."""
 
-    def problem(self, run: Case, found: Told) -> str | None:
+    def problem(self, run: Case, found: RecordSeen) -> str | None:
         """What is longer than it should be, or told twice."""
         if (size := len(found.record.rdata)) > _LARGEST:
             return f"it takes {size} bytes"
@@ -130,13 +130,13 @@ class TxtModest(_TxtCheck):
     stimulus="Every TXT record of the run counts, against the SRV record of the same name",
     expect="No key with the host name or the port",
     ics="DNSSD.SERVICE",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="An app reads the port from the TXT record because its library makes that easier.",
 )
 class TxtRepeatsNothing(_TxtCheck):
     """TXT against SRV."""
 
-    def problem(self, run: Case, found: Told) -> str | None:
+    def problem(self, run: Case, found: RecordSeen) -> str | None:
         """Which key says again where the service is."""
         servers = [
             each.record.data

@@ -32,7 +32,7 @@ from harness.checks.support.mdns.records_seen import (
     responses,
     told,
 )
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire import mdns
 from harness.wire.mdns.codec import (
@@ -56,7 +56,7 @@ _LEGACY_TTL = 10  # seconds at most (RFC 6762, 6.7)
     stimulus="Let the address be multicast, then ask for it with the unicast-response bit",
     expect="A unicast answer to our port 5353",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="The top bit of the question's class is masked away and forgotten.",
 )
 class UnicastOnRequest(Check):
@@ -72,7 +72,7 @@ class UnicastOnRequest(Check):
         run = run_so_far(case)
         host = names_of(run).host
         asked = [
-            seen for seen in queries(case, host, RecordType.A) if seen.what.questions[0].unicast_response
+            seen for seen in queries(case, host, RecordType.A) if seen.value.questions[0].unicast_response
         ]
         if not asked:
             return inconclusive("nobody asked for a unicast answer")
@@ -109,7 +109,7 @@ def _fresh(run: Case, host: str, now: float, before: int | None = None) -> Packe
     expect="A unicast answer to that port with the same ID and question, without cache-flush bits and with "
     "uncompressed SRV targets; TTLs of ten seconds at most (recommended)",
     ics="MDNS.RESPONDER",
-    needs=(Need.MDNS,),
+    needs=(BenchFeature.MDNS,),
     usual_cause="The answer is the same as for everybody: ID 0, no question, cache-flush bits, which plain "
     "resolvers drop as an answer to somebody else.",
 )
@@ -128,7 +128,7 @@ class PlainDnsClients(Check):
 
     def judge(self, case: Case) -> Outcome:
         question = _legacy_question(names_of(run_so_far(case)))
-        asked = [seen for seen in queries(case, question.name, question.type) if seen.what.id]
+        asked = [seen for seen in queries(case, question.name, question.type) if seen.value.id]
         ports = {seen.body.source for seen in asked}
         usual = told(case, question.name, question.type)
         if not asked:
@@ -144,7 +144,7 @@ class PlainDnsClients(Check):
         query = next(seen for seen in asked if seen.body.source == answer.body.destination)
         if problem := _not_for_plain_dns(query, answer, question):
             return failed(f"the answer to a plain DNS client {problem}", query, answer)
-        slow = first(answer.what.records, lambda record: record.ttl > _LEGACY_TTL)
+        slow = first(answer.value.records, lambda record: record.ttl > _LEGACY_TTL)
         if slow:
             return warned(
                 f"the answer to a plain DNS client has a TTL of {slow.ttl} s, more than {_LEGACY_TTL}",
@@ -163,9 +163,9 @@ def _legacy_question(names: Names) -> Question:
 
 def _not_for_plain_dns(query: Packet, answer: Packet, question: Question) -> str | None:
     """Why a plain DNS client would not take that answer, or be misled by it."""
-    message = answer.what
-    if message.id != query.what.id:
-        return f"has the ID {message.id}, not {query.what.id}"
+    message = answer.value
+    if message.id != query.value.id:
+        return f"has the ID {message.id}, not {query.value.id}"
     if not any(
         same_name(each.name, question.name) and each.type == question.type for each in message.questions
     ):

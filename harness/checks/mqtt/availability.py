@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.keep_alive import is_will
 from harness.checks.support.mqtt.disconnects import (
     connected,
-    returned,
     settled,
+    wait_reconnected,
 )
 from harness.checks.support.mqtt.sessions import (
     Session,
@@ -22,14 +22,14 @@ from harness.checks.support.mqtt.topics import (
     retained,
 )
 from harness.model.bindings.mqtt import Availability
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, MqttPacket, Point
 from harness.wire import mqtt
 
 RELAY = 2.0  # seconds for the broker to send a will that is due
 
-Message = Seen[mqtt.Publish, MqttPacket]
+Message = Decoded[mqtt.Publish, MqttPacket]
 
 
 @requirement(
@@ -46,7 +46,7 @@ Message = Seen[mqtt.Publish, MqttPacket]
     expect="The online message is published on the new connection, retained like the will; the broker's last "
     "word is online",
     ics="MQTT.WILL",
-    needs=(Need.TAP, Need.BROKER),
+    needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="The will is retained and the online message is not, or it is published at start-up alone. "
     "Or each connection has a client identifier of its own: the broker does not know that the old one is "
     "over, and its will comes minutes after the new one has said online.",
@@ -60,13 +60,13 @@ class OnlineAgain(Check):
         await settled(bench)
         since = bench.mark()
         left = bench.tap.drop_unnoticed()
-        await returned(bench)
+        await wait_reconnected(bench)
         left.release()
-        will = await bench.until(
+        will = await bench.wait_for(
             lambda event: is_will(event, bench.profile), within=RELAY, since=since, what="the will"
         )
         if will is not None:
-            await bench.until(
+            await bench.wait_for(
                 lambda event: _is_heard(event, there),
                 within=bench.profile.behaviour.settle,
                 since=will.line,
@@ -77,28 +77,28 @@ class OnlineAgain(Check):
     def judge(self, case: Case) -> Outcome:
         there = binding_of(case.profile).availability
         assert there is not None, "its ICS item says so"
-        cut = first(case.acts(Act.DROP_LINK))
+        cut = first(case.stimuli(Act.DROP_LINK))
         run = sessions(so_far(case))
         before = [each for each in run if cut and each.opened.line < cut.line and each.accepted]
         after = [each for each in run if cut and each.opened.line > cut.line and each.accepted]
         late = late_subscribers(case)
         if not before or not after:
             return inconclusive(
-                "the device was not connected, or did not come back", case.acts(Act.DROP_LINK)
+                "the device was not connected, or did not come back", case.stimuli(Act.DROP_LINK)
             )
         shown: list[Evidence] = []
         for session in after:
-            births = [seen for seen in session.sent(mqtt.Publish) if _is_birth(seen.what, there)]
+            births = [seen for seen in session.sent(mqtt.Publish) if _is_birth(seen.value, there)]
             if not births:
                 return failed("no online message after the return", session.opened, session.accepted or [])
-            if births[-1].what.retain != there.retain:
+            if births[-1].value.retain != there.retain:
                 word = "is not retained, as the will is" if there.retain else "is retained, unlike the will"
                 return failed(f"the online message {word}", births[-1])
             shown.append(births[-1])
         if not late:
             return inconclusive("no new client subscribed after the return", shown)
         kept = retained(case).get(there.topic)
-        if there.retain and (kept is None or kept.what.payload != there.online.encode()):
+        if there.retain and (kept is None or kept.value.payload != there.online.encode()):
             return _last_word(case, before[-1], after[-1], kept)
         return passed("it is online again, for newcomers too", shown, [kept] if kept else late)
 
@@ -109,10 +109,10 @@ def _last_word(case: Case, before: Session, after: Session, kept: Message | None
     wills = [
         seen
         for seen in case.mqtt(mqtt.Publish, point=Point.CLIENT)
-        if is_will(seen.event, case.profile) and not seen.what.retain
+        if is_will(seen.event, case.profile) and not seen.value.retain
     ]
     shown: list[Evidence] = [before.opened, after.opened, *wills, *([kept] if kept else [])]
-    names = [each.connect.what.client_id for each in (before, after) if each.connect]
+    names = [each.connect.value.client_id for each in (before, after) if each.connect]
     if len(set(names)) > 1:
         return failed(
             f"the broker's last word is the will of the old connection: that was {names[0]}, and the new one "

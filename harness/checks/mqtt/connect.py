@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from harness.checks.case import Case, Seen, failed, inconclusive, passed
+from harness.checks.case import Case, Decoded, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.support.mqtt.sessions import (
     breaches,
@@ -12,7 +12,7 @@ from harness.checks.support.mqtt.sessions import (
 )
 from harness.checks.support.mqtt.topics import binding_of
 from harness.model.bindings.mqtt import MqttBinding
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome
 from harness.trace.events import ConnectionChange, Fate, MqttPacket
 from harness.wire import mqtt
@@ -28,9 +28,9 @@ SAFE_NAME = re.compile("[0-9A-Za-z]*")  # … of these characters (MQTT 3.1.1, 3
 FIELDS_CLAUSES = ("2.2.3", "2.1.4")
 
 
-def connecting_packets(case: Case) -> list[Seen[mqtt.Packet, MqttPacket]]:
+def connecting_packets(case: Case) -> list[Decoded[mqtt.Packet, MqttPacket]]:
     """What claims to be a CONNECT, readable or not."""
-    return [seen for seen in case.mqtt(mqtt.Packet) if seen.what.type is mqtt.PacketType.CONNECT]
+    return [seen for seen in case.mqtt(mqtt.Packet) if seen.value.type is mqtt.PacketType.CONNECT]
 
 
 @requirement(
@@ -43,7 +43,7 @@ def connecting_packets(case: Case) -> list[Seen[mqtt.Packet, MqttPacket]]:
     stimulus="Let the DUT connect; every connection of the run counts, also those after forced losses",
     expect="The first packet on each connection is CONNECT",
     ics="MQTT.CLIENT",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="Publishing from a task that does not wait for the client to be connected, so that a "
     "queued message overtakes CONNECT after a reconnection.",
 )
@@ -52,13 +52,13 @@ class FirstPacketIsConnect(Check):
 
     def judge(self, case: Case) -> Outcome:
         packets = [seen for seen in case.mqtt(mqtt.Packet) if seen.body.fate is not Fate.INJECTED]
-        opened = [seen.what for seen in case.connections() if seen.what.change is ConnectionChange.OPENED]
+        opened = [seen.value for seen in case.connections() if seen.value.change is ConnectionChange.OPENED]
         numbers = {connection.connection for connection in opened}
         firsts = list({seen.body.connection: seen for seen in reversed(packets)}.values())
         firsts = [seen for seen in reversed(firsts) if seen.body.connection in numbers]
         for seen in firsts:
-            if not isinstance(seen.what, mqtt.Connect):
-                return failed(f"a connection began with {seen.what.type.name}", seen)
+            if not isinstance(seen.value, mqtt.Connect):
+                return failed(f"a connection began with {seen.value.type.name}", seen)
         if not firsts:
             return inconclusive("the device opened no connection on which it sent anything")
         return passed(f"all {len(firsts)} connections began with CONNECT", firsts)
@@ -74,7 +74,7 @@ class FirstPacketIsConnect(Check):
     stimulus="Every CONNECT of the run counts",
     expect="The name is MQTT; the level is 4 for a device of MQTT 3.1.1, 5 for one of MQTT 5.0",
     ics="MQTT.V311|MQTT.V5",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="An old client library that still speaks MQTT 3.1 (MQIsdp, level 3), which brokers of today "
     "may refuse, or a library update that changed the default level.",
 )
@@ -85,14 +85,14 @@ class ProtocolNameAndLevel(Check):
         binding = binding_of(case.profile)
         seen = connects(case)
         for connect in seen:
-            if connect.what.protocol_name != "MQTT":
-                level = connect.what.level
+            if connect.value.protocol_name != "MQTT":
+                level = connect.value.level
                 return failed(
-                    f"a CONNECT names the protocol {connect.what.protocol_name!r} (level {level})", connect
+                    f"a CONNECT names the protocol {connect.value.protocol_name!r} (level {level})", connect
                 )
-            if connect.what.level != binding.level:
+            if connect.value.level != binding.level:
                 return failed(
-                    f"a CONNECT announces level {connect.what.level} where the profile declares "
+                    f"a CONNECT announces level {connect.value.level} where the profile declares "
                     f"MQTT {binding.version}, level {binding.level}",
                     connect,
                 )
@@ -113,7 +113,7 @@ class ProtocolNameAndLevel(Check):
     expect="Will topic and message are there exactly when the Will Flag is 1; without it Will QoS and Will "
     "Retain are 0; Will QoS is never 3",
     ics="MQTT.WILL",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="The flags byte is put together from settings that are not looked at together: retain stays "
     "set when the will is switched off.",
 )
@@ -124,7 +124,7 @@ class WillFlags(Check):
         connecting = connecting_packets(case)
         for seen, problem in breaches(connecting, *WILL_CLAUSES, *FIELDS_CLAUSES):
             return failed(f"CONNECT: {problem.text}", seen)
-        with_will = [seen for seen in connects(case) if seen.what.will is not None]
+        with_will = [seen for seen in connects(case) if seen.value.will is not None]
         if not with_will:
             return inconclusive("no CONNECT carried the last will that the profile declares", connecting)
         return passed(f"the will is consistent in {len(with_will)} CONNECT packets", with_will)
@@ -141,7 +141,7 @@ class WillFlags(Check):
     expect="Each field is there exactly when its flag is set; under 3.1.1 there is no password without a "
     "user name",
     ics="MQTT.AUTH_USERPASS",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="An empty user name in the settings clears one flag and not the other, or the field is "
     "written although its flag is clear.",
 )
@@ -152,7 +152,7 @@ class LoginFlags(Check):
         connecting = connecting_packets(case)
         for seen, problem in breaches(connecting, "MQTT-3.1.2-22", *FIELDS_CLAUSES):
             return failed(f"CONNECT: {problem.text}", seen)
-        logins = [seen for seen in connects(case) if seen.what.username is not None]
+        logins = [seen for seen in connects(case) if seen.value.username is not None]
         if not logins:
             return inconclusive("no CONNECT carried the login that the profile declares", connecting)
         return passed(f"the login is consistent in {len(logins)} CONNECT packets", logins)
@@ -169,7 +169,7 @@ class LoginFlags(Check):
     stimulus="Every CONNECT of the run counts",
     expect="The client identifier is there, well-formed, without U+0000",
     ics="MQTT.CLIENT",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="The identifier is copied together with the NUL that ends it in C, or comes from flash "
     "memory that was never written.",
 )
@@ -183,7 +183,7 @@ class ClientIdentifier(Check):
         seen_ids = connects(case)
         if not seen_ids:
             return inconclusive("the device sent no CONNECT that can be read", connecting_packets(case))
-        names = {seen.what.client_id for seen in seen_ids}
+        names = {seen.value.client_id for seen in seen_ids}
         remark = ""
         if any(len(name.encode()) > SAFE_LENGTH or not SAFE_NAME.fullmatch(name) for name in names):
             # [MQTT-3.1.3-5]: these are all that a server has to take.
@@ -201,7 +201,7 @@ class ClientIdentifier(Check):
     stimulus="Every CONNECT of the run counts",
     expect="Wherever the client identifier is empty, Clean Session is 1",
     ics="MQTT.AUTO_CLIENTID & MQTT.V311",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="The identifier is built from a setting that is still empty on a new device, while the "
     "session is meant to be kept.",
 )
@@ -209,9 +209,9 @@ class EmptyClientIdentifier(Check):
     """Passive: looks at Clean Session where the identifier is empty."""
 
     def judge(self, case: Case) -> Outcome:
-        nameless = [seen for seen in connects(case) if not seen.what.client_id]
+        nameless = [seen for seen in connects(case) if not seen.value.client_id]
         for seen in nameless:
-            if not seen.what.clean_session:
+            if not seen.value.clean_session:
                 return failed("an empty client identifier without Clean Session", seen)
         if not nameless:
             return inconclusive("no CONNECT had an empty client identifier", connects(case))
@@ -229,7 +229,7 @@ class EmptyClientIdentifier(Check):
     stimulus="Every CONNECT of the run counts",
     expect="Each field equals the profile's; the will is the offline message of the availability topic",
     ics="MQTT.CLIENT",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="A client identifier that is compiled in and the same for all units, a library's default "
     "for the keep-alive, or a will that was never set.",
 )
@@ -240,7 +240,7 @@ class ConnectAsDeclared(Check):
         binding = binding_of(case.profile)
         seen = connects(case)
         for connect in seen:
-            if difference := _difference(connect.what, binding):
+            if difference := _difference(connect.value, binding):
                 return failed(f"CONNECT: {difference}", connect)
         if not seen:
             return inconclusive("the device sent no CONNECT that can be read", connecting_packets(case))

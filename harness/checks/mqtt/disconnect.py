@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.checks.bench import Bench, CannotStimulateError
-from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.bench import Bench, StimulusError
+from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.support.mqtt.disconnects import (
     closed_by_device,
     connected,
     is_act,
-    returned,
+    wait_reconnected,
 )
 from harness.checks.support.mqtt.sessions import (
     Session,
@@ -20,7 +20,7 @@ from harness.checks.support.mqtt.sessions import (
 )
 from harness.checks.support.mqtt.topics import binding_of
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, MqttPacket, Stimulus
 from harness.wire import mqtt
@@ -38,7 +38,7 @@ async def ensure_stop(bench: Bench) -> None:
         return
     await connected(bench)
     if not bench.tap.connected:
-        raise CannotStimulateError("the device has no connection that it could leave")
+        raise StimulusError("the device has no connection that it could leave")
     since = bench.mark()
     hold = bench.tap.hold(
         lambda packet: packet.type is mqtt.PacketType.DISCONNECT, Direction.FROM_DUT, DISCONNECT
@@ -47,7 +47,7 @@ async def ensure_stop(bench: Bench) -> None:
     await closed_by_device(bench, since=since, within=CLOSES)
     hold.discard()
     await bench.power.start()
-    await returned(bench)
+    await wait_reconnected(bench)
 
 
 def is_withheld(event: Event) -> bool:
@@ -55,10 +55,10 @@ def is_withheld(event: Event) -> bool:
     return is_act(event, Act.WITHHOLD) and event.body.name == DISCONNECT  # type: ignore[union-attr]
 
 
-def stopped_session(run: Case) -> tuple[Seen[Stimulus, Stimulus], Session] | None:
+def stopped_session(run: Case) -> tuple[Decoded[Stimulus, Stimulus], Session] | None:
     """The orderly stop with DISCONNECT withheld, and the connection that the device had then."""
     withheld = first(run.trace, is_withheld)
-    stop = first(run.acts(Act.STOP), lambda act: withheld is not None and act.line > withheld.line)
+    stop = first(run.stimuli(Act.STOP), lambda act: withheld is not None and act.line > withheld.line)
     if stop is None:
         return None
     for session in reversed(sessions(run)):
@@ -85,7 +85,7 @@ def stoppable(profile: Profile) -> Iterable[Subject]:
     expect="The offline message, retained as declared, before DISCONNECT; or the connection ends without "
     "DISCONNECT, so that the broker publishes the will",
     ics="MQTT.GRACEFUL_STOP & MQTT.WILL",
-    needs=(Need.TAP, Need.POWER),
+    needs=(BenchFeature.TAP, BenchFeature.POWER),
     usual_cause="The will is trusted to do it, but DISCONNECT makes the broker throw the will away: after an "
     "update or a restart from the menu the device stays online for everybody.",
 )
@@ -108,13 +108,13 @@ class StopShows(Check):
         last_words = [
             seen
             for seen in session.sent(mqtt.Publish)
-            if seen.what.topic == there.topic and seen.line > stop.line
+            if seen.value.topic == there.topic and seen.line > stop.line
         ]
         farewell = first(session.sent(mqtt.Disconnect))
         if farewell is None:
             return _left_to_the_will(session, stop, case)
         told = [seen for seen in last_words if seen.line < farewell.line]
-        if not told or told[-1].what.payload != there.offline.encode():
+        if not told or told[-1].value.payload != there.offline.encode():
             return failed(
                 "DISCONNECT without the offline message before it: the broker throws the will away, and the "
                 "device stays online",
@@ -122,18 +122,18 @@ class StopShows(Check):
                 told,
                 farewell,
             )
-        if told[-1].what.retain != there.retain:
+        if told[-1].value.retain != there.retain:
             word = "not retained" if there.retain else "retained"
             return failed(f"the offline message is {word}; the profile says otherwise", stop, told[-1])
         return passed("it said that it goes offline before DISCONNECT", stop, told[-1], farewell)
 
 
-def _left_to_the_will(session: Session, stop: Seen[Stimulus, Stimulus], case: Case) -> Outcome:
+def _left_to_the_will(session: Session, stop: Decoded[Stimulus, Stimulus], case: Case) -> Outcome:
     """The verdict on a device that was stopped without a DISCONNECT."""
     there = binding_of(case.profile).availability
     assert session.connect is not None and there is not None
-    will = session.connect.what.will
-    if session.ended is None or session.ended.what.by is not Direction.FROM_DUT:
+    will = session.connect.value.will
+    if session.ended is None or session.ended.value.by is not Direction.FROM_DUT:
         return inconclusive("the device neither sent DISCONNECT nor closed its connection", stop)
     if will is None or (will.topic, will.payload) != (there.topic, there.offline.encode()):
         return failed("it left without DISCONNECT, and has no will that tells it", session.connect, stop)
@@ -150,7 +150,7 @@ def _left_to_the_will(session: Session, stop: Seen[Stimulus, Stimulus], case: Ca
     stimulus="Stop the DUT in order; its DISCONNECT is withheld from the broker, so that nobody else closes",
     expect="DISCONNECT is the last packet of its connection, and the DUT closes that",
     ics="MQTT.GRACEFUL_STOP",
-    needs=(Need.TAP, Need.POWER),
+    needs=(BenchFeature.TAP, BenchFeature.POWER),
     usual_cause="Other tasks go on publishing while the client says goodbye; or closing is left to the "
     "broker, and a socket is lost each time that it does not.",
 )
@@ -172,8 +172,8 @@ class DisconnectIsLast(Check):
                 continue
             later = [seen for seen in session.sent(mqtt.Packet) if seen.line > farewell.line]
             if later:
-                return failed(f"{later[0].what.type.name} after DISCONNECT", farewell, later)
-            if session.ended is not None and session.ended.what.by is Direction.FROM_DUT:
+                return failed(f"{later[0].value.type.name} after DISCONNECT", farewell, later)
+            if session.ended is not None and session.ended.value.by is Direction.FROM_DUT:
                 shown += [farewell, session.ended]
         found = stopped_session(run)
         if found is None:
@@ -189,13 +189,13 @@ class DisconnectIsLast(Check):
 
 def _closed(
     session: Session,
-    stop: Seen[Stimulus, Stimulus],
-    farewell: Seen[mqtt.Disconnect, MqttPacket],
+    stop: Decoded[Stimulus, Stimulus],
+    farewell: Decoded[mqtt.Disconnect, MqttPacket],
     run: Case,
 ) -> Outcome | None:
     """What is wrong about the end of the connection of the stop; None if the device closed it in time."""
     end = session.ended
-    if end is not None and end.what.by is Direction.FROM_DUT:
+    if end is not None and end.value.by is Direction.FROM_DUT:
         return None
     until = end.event if end is not None else run.window[-1]
     if until.time - farewell.time < CLOSES:

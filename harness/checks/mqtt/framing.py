@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence, Seen, failed, inconclusive, passed
+from harness.checks.case import Case, Decoded, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Transport
 from harness.checks.support.mqtt.commands import (
@@ -24,8 +24,8 @@ from harness.checks.support.mqtt.commands import (
 )
 from harness.checks.support.mqtt.deliveries import answers
 from harness.checks.support.mqtt.disconnects import (
-    returned,
     settled,
+    wait_reconnected,
 )
 from harness.checks.support.mqtt.fences import (
     hidden_of,
@@ -42,7 +42,7 @@ from harness.checks.support.mqtt.sessions import (
 from harness.checks.support.mqtt.topics import binding_of
 from harness.model.base import Value
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, Fate, MqttPacket
@@ -62,7 +62,7 @@ REMAINING_LENGTHS = (127, 128, 16383, 16384)  # the last of one and the first of
     stimulus="Send three commands in one segment, then one byte by byte, then one glued behind a SUBACK",
     expect="Each command is taken once and in order, and the last of each group takes effect",
     ics="MQTT.SUB",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="Each read from the socket is taken for one packet: the second one in it is lost, and a "
     "packet that comes in two parts shifts all that follow.",
 )
@@ -96,7 +96,7 @@ class ByteStream(Check):
         )
         since = bench.mark()
         bench.tap.drop()
-        granted = await bench.until(
+        granted = await bench.wait_for(
             lambda event: tapped(event, Direction.TO_DUT, mqtt.PacketType.SUBACK) is not None,
             within=bench.profile.behaviour.reconnect,
             since=since,
@@ -112,13 +112,13 @@ class ByteStream(Check):
             raw = _packets(bench, setting, values)[0]
             bench.tap.inject(granted.body.raw + raw, what="SUBACK and a command in one segment")
             await _taken(bench, setting, values[0], [raw], since)
-        await returned(bench)
+        await wait_reconnected(bench)
 
     def judge(self, case: Case) -> Outcome:
         setting = setting_of(case.profile)
         assert setting is not None
         shown: list[Evidence] = []
-        groups = case.acts(Act.RAW)
+        groups = case.stimuli(Act.RAW)
         for index, group in enumerate(groups):
             end = groups[index + 1].line if index + 1 < len(groups) else case.window[-1].line
             sent = [
@@ -127,12 +127,12 @@ class ByteStream(Check):
                 if group.line < seen.line < end
             ]
             if not sent:
-                return inconclusive(f"{group.what.name}: not sent", group)
+                return inconclusive(f"{group.value.name}: not sent", group)
             effect = effect_of_packet(case, setting, sent[-1])
             if effect is None:
-                return failed(f"{group.what.name}: the last one took no effect", sent)
+                return failed(f"{group.value.name}: the last one took no effect", sent)
             if setting.qos and (problem := _answered_wrongly(case, sent)):
-                return failed(f"{group.what.name}: {problem}", sent)
+                return failed(f"{group.value.name}: {problem}", sent)
             shown += [*sent, effect]
         if len(groups) < 2:
             return inconclusive("the commands were not sent")
@@ -156,7 +156,7 @@ async def _taken(bench: Bench, setting: Setting, value: Value, raws: Sequence[by
 
     if missing:
         limit = patience(bench.profile, setting)
-        await bench.until(complete, within=limit, since=since, what="PUBACK for each command")
+        await bench.wait_for(complete, within=limit, since=since, what="PUBACK for each command")
 
 
 def _packets(bench: Bench, setting: Setting, values: Sequence[Value]) -> list[bytes]:
@@ -168,13 +168,13 @@ def _packets(bench: Bench, setting: Setting, values: Sequence[Value]) -> list[by
     ]
 
 
-def _answered_wrongly(case: Case, sent: Sequence[Seen[mqtt.Publish, MqttPacket]]) -> str | None:
+def _answered_wrongly(case: Case, sent: Sequence[Decoded[mqtt.Publish, MqttPacket]]) -> str | None:
     """What is wrong with the PUBACKs for these messages: each is due once, in the order of the messages."""
-    due = [seen.what.packet_id for seen in sent]
+    due = [seen.value.packet_id for seen in sent]
     given = [
-        seen.what.packet_id
+        seen.value.packet_id
         for seen in answers(case, mqtt.PacketType.PUBACK)
-        if seen.body.connection == sent[0].body.connection and seen.what.packet_id in due
+        if seen.body.connection == sent[0].body.connection and seen.value.packet_id in due
     ]
     if sorted(given) != sorted(identifier for identifier in due if identifier):
         return f"{len(due)} messages, {len(given)} times PUBACK"
@@ -192,7 +192,7 @@ def _answered_wrongly(case: Case, sent: Sequence[Seen[mqtt.Publish, MqttPacket]]
     "the largest payload that the profile declares; every packet that the DUT sends in the run counts, too",
     expect="Each command takes effect; the DUT's own lengths take no more bytes than they need",
     ics="MQTT.SUB",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="A fixed buffer of 128 or 256 bytes for the whole packet, as client libraries for small "
     "devices have by default: what does not fit is dropped without a word.",
 )
@@ -218,17 +218,17 @@ class RemainingLength(Check):
         assert setting is not None
         for seen, problem in breaches(so_far(case).mqtt(mqtt.Packet), "2.2.3", "MQTT-1.5.5-1"):
             if problem.text.startswith("remaining length"):
-                return failed(f"{seen.what.type.name}: {problem.text}", seen)
+                return failed(f"{seen.value.type.name}: {problem.text}", seen)
         sent = case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, fate=Fate.INJECTED)
         shown: list[Evidence] = []
         for packet in sent:
             effect = effect_of_packet(case, setting, packet)
             if effect is None:
-                return failed(f"a command of {len(packet.what.raw)} bytes in all took no effect", packet)
+                return failed(f"a command of {len(packet.value.raw)} bytes in all took no effect", packet)
             shown += [packet, effect]
         if len(sent) < len(_lengths(case.profile)):
             return inconclusive("the padded commands were not sent", sent)
-        sizes = ", ".join(str(len(packet.what.raw)) for packet in sent)
+        sizes = ", ".join(str(len(packet.value.raw)) for packet in sent)
         return passed(f"commands of {sizes} bytes in all took effect", shown)
 
 
@@ -264,7 +264,7 @@ def _overhead(setting: Setting, level: int) -> int:
     "message with a topic of 60 kB; command the DUT after each, a setting of two values back first",
     expect="No state changes but by the commands in between, all of which are obeyed",
     ics="MQTT.SUB",
-    needs=(Need.TAP, Need.BROKER),
+    needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="The payload is copied into a buffer of fixed size and obeyed as far as it fits, or an empty "
     "one is turned into the number 0.",
 )
@@ -298,24 +298,24 @@ class SizesOutOfTheOrdinary(Check):
 
     def judge(self, case: Case) -> Outcome:
         shown: list[Evidence] = []
-        acts = case.acts(Act.RAW)
+        acts = case.stimuli(Act.RAW)
         for index, act in enumerate(acts):
             end = acts[index + 1].line if index + 1 < len(acts) else case.window[-1].line
-            writes = [write for write in case.acts(Act.WRITE) if act.line < write.line < end]
+            writes = [write for write in case.stimuli(Act.WRITE) if act.line < write.line < end]
             if not writes:
-                return inconclusive(f"nothing was commanded after {act.what.name}", act)
-            setting = setting_named(case.profile, writes[0].what.name)
+                return inconclusive(f"nothing was commanded after {act.value.name}", act)
+            setting = setting_named(case.profile, writes[0].value.name)
             before = last_report(case, setting, act.line)
             obeyed_between = obeys_between(case, act.line, end, but=before)
             if obeyed_between is None:
-                return failed(f"after {act.what.name} the device obeys no more", act)
+                return failed(f"after {act.value.name} the device obeys no more", act)
             for report in case.reports(setting.name, Transport.MQTT):
                 line = report.event.line
                 known = [written(write) for write in writes if write.line < line]
                 known += [before.value] if before else []
                 fresh = act.line < line < end and not report.repeated
                 if fresh and not any(same_value(report.value, value) for value in known):
-                    return failed(f"{act.what.name} changed {setting.name}", act, report)
+                    return failed(f"{act.value.name} changed {setting.name}", act, report)
             shown += [act, *obeyed_between]
         if len(acts) < 2 + len(_given_nothing(case.profile)):
             return inconclusive("the messages were not sent", acts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Transport
 from harness.checks.support.mqtt.commands import (
@@ -25,7 +25,7 @@ from harness.checks.support.mqtt.sessions import (
 )
 from harness.checks.support.mqtt.topics import binding_of
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, Fate, MqttPacket
@@ -46,7 +46,7 @@ BROKEN_JSON = b'{"value": '
     stimulus="Command a setting with QoS 1, then with QoS 0",
     expect="A PUBACK with the packet identifier of each PUBLISH of QoS 1, and no other one",
     ics="MQTT.QOS1_SUB",
-    needs=(Need.TAP, Need.BROKER),
+    needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="The client was told to leave acknowledging to the application, which then forgets it on "
     "some path; the broker stops sending once its window is full.",
 )
@@ -63,24 +63,24 @@ class AnswersByQos(Check):
         await command(bench, setting, with_qos_0, qos=0)
 
     def judge(self, case: Case) -> Outcome:
-        asking = [seen for seen in deliveries(case) if seen.what.qos == 1]
-        quiet = [seen for seen in deliveries(case) if seen.what.qos == 0]
+        asking = [seen for seen in deliveries(case) if seen.value.qos == 1]
+        quiet = [seen for seen in deliveries(case) if seen.value.qos == 0]
         given = []
         for message in asking:
             answer = answer_to(case, message, mqtt.PacketType.PUBACK)
             if answer is None:
-                return failed(f"no PUBACK for the message on {message.what.topic} of QoS 1", message)
+                return failed(f"no PUBACK for the message on {message.value.topic} of QoS 1", message)
             given.append(answer)
         # A late PUBACK for a message of before the window is no answer to QoS 0.
         owed = {
-            (seen.body.connection, seen.what.packet_id)
+            (seen.body.connection, seen.value.packet_id)
             for seen in deliveries(so_far(case))
-            if seen.what.qos == 1
+            if seen.value.qos == 1
         }
         for answer in answers(case, mqtt.PacketType.PUBACK):
-            if (answer.body.connection, answer.what.packet_id) not in owed:
+            if (answer.body.connection, answer.value.packet_id) not in owed:
                 return failed(
-                    f"a PUBACK with the packet identifier {answer.what.packet_id}, which no message had",
+                    f"a PUBACK with the packet identifier {answer.value.packet_id}, which no message had",
                     answer,
                     quiet,
                 )
@@ -103,7 +103,7 @@ class AnswersByQos(Check):
     stimulus="Send a broken JSON text with QoS 1 to a command topic, then a good command",
     expect="A PUBACK for the broken one; the good one takes effect",
     ics="MQTT.QOS1_SUB",
-    needs=(Need.TAP, Need.BROKER),
+    needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="The function that parses the payload leaves by its error path before it acknowledges; the "
     "broker delivers the same message again after every reconnection.",
 )
@@ -120,13 +120,13 @@ class AcknowledgesWhatItDoesNotUnderstand(Check):
         await command(bench, setting, value, qos=1)
 
     def judge(self, case: Case) -> Outcome:
-        broken = first(deliveries(case), lambda seen: seen.what.payload == BROKEN_JSON)
-        if broken is None or broken.what.qos != 1:
+        broken = first(deliveries(case), lambda seen: seen.value.payload == BROKEN_JSON)
+        if broken is None or broken.value.qos != 1:
             return inconclusive("the broker did not deliver the broken message with QoS 1", deliveries(case))
         answer = answer_to(case, broken, mqtt.PacketType.PUBACK)
         if answer is None:
             return failed("a message that the device does not understand was not acknowledged", broken)
-        effect = effect_of(case, case.acts(Act.WRITE)[-1])
+        effect = effect_of(case, case.stimuli(Act.WRITE)[-1])
         if effect is None:
             return failed(
                 "after a message that it does not understand the device obeys no more", broken, answer
@@ -148,7 +148,7 @@ class AcknowledgesWhatItDoesNotUnderstand(Check):
     stimulus=f"Send {LOAD} commands for one setting at once, with QoS 1",
     expect="A PUBACK for each of them within the settle time of the setting",
     ics="MQTT.QOS1_SUB",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="Acknowledgements wait in a queue of a few entries, and what does not fit is lost; or each "
     "waits until its command has been carried out.",
 )
@@ -176,7 +176,7 @@ class AcknowledgesInTime(Check):
             return not owed
 
         within = patience(bench.profile, setting)
-        await bench.until(acknowledged, within=within, since=since, what="all commands to be acknowledged")
+        await bench.wait_for(acknowledged, within=within, since=since, what="all commands to be acknowledged")
         await obeyed(bench, setting, values[-1], since=since)
 
     def judge(self, case: Case) -> Outcome:
@@ -213,7 +213,7 @@ class AcknowledgesInTime(Check):
     expect="One report of each new state. (By [MQTT-4.3.2-2] a receiver may take what comes after its PUBACK "
     "for new; a device whose commands must not count twice has to look closer.)",
     ics="MQTT.QOS1_SUB",
-    needs=(Need.TAP, Need.BROKER),
+    needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="Every message is carried out as it comes; after a lost PUBACK a toggle flips back, and a "
     "pulse is given twice.",
 )
@@ -233,7 +233,7 @@ class DuplicateIsOneCommand(Check):
             again = setting.packet(setting.payload(value), level, identifier, dup=True)
             if after_puback:
                 bench.tap.inject(once, what="a command")
-                await bench.until(
+                await bench.wait_for(
                     lambda event: tapped(event, Direction.FROM_DUT, mqtt.PacketType.PUBACK) is not None,
                     within=patience(bench.profile, setting),
                     since=since,
@@ -249,10 +249,10 @@ class DuplicateIsOneCommand(Check):
         setting = setting_of(case.profile, qos=1)
         assert setting is not None
         reports = case.reports(setting.name, Transport.MQTT)
-        repeated = [seen for seen in deliveries(case) if seen.what.dup and seen.body.fate is Fate.INJECTED]
+        repeated = [seen for seen in deliveries(case) if seen.value.dup and seen.body.fate is Fate.INJECTED]
         evidence: list[Evidence] = []
-        for duplicate, fence in zip(repeated, case.acts(Act.WRITE), strict=False):
-            value = setting.value_of(duplicate.what.payload)
+        for duplicate, fence in zip(repeated, case.stimuli(Act.WRITE), strict=False):
+            value = setting.value_of(duplicate.value.payload)
             sent = _first_copy(case, duplicate)
             passed_on = effect_of(case, fence)
             if sent is None or passed_on is None:
@@ -273,7 +273,7 @@ class DuplicateIsOneCommand(Check):
 
 
 def _first_copy(
-    case: Case, duplicate: Seen[mqtt.Publish, MqttPacket]
-) -> Seen[mqtt.Publish, MqttPacket] | None:
+    case: Case, duplicate: Decoded[mqtt.Publish, MqttPacket]
+) -> Decoded[mqtt.Publish, MqttPacket] | None:
     """The message of which this is the duplicate."""
-    return first(deliveries(case), lambda seen: seen.what.packet_id == duplicate.what.packet_id)
+    return first(deliveries(case), lambda seen: seen.value.packet_id == duplicate.value.packet_id)

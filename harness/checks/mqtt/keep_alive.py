@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.support.mqtt.commands import setting_of
 from harness.checks.support.mqtt.disconnects import (
@@ -14,7 +14,7 @@ from harness.checks.support.mqtt.disconnects import (
     connected,
     is_act,
     is_closed_by_device,
-    returned,
+    wait_reconnected,
 )
 from harness.checks.support.mqtt.sessions import (
     Session,
@@ -24,7 +24,7 @@ from harness.checks.support.mqtt.sessions import (
 )
 from harness.checks.support.mqtt.topics import binding_of
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point
 from harness.trace.trace import backwards
@@ -57,7 +57,7 @@ async def ensure_silence(bench: Bench) -> None:
     bench.tap.freeze()
     await _idle(bench)
     if binding.availability is not None:
-        await bench.until(
+        await bench.wait_for(
             lambda event: is_will(event, bench.profile),
             within=noticed_within(bench.profile),
             since=frozen,
@@ -67,7 +67,7 @@ async def ensure_silence(bench: Bench) -> None:
         await bench.mqtt.late_subscriber(binding.availability.topic)
     await _closing(bench, since=frozen)
     bench.tap.thaw()
-    await returned(bench)
+    await wait_reconnected(bench)
 
 
 async def _idle(bench: Bench) -> None:
@@ -84,7 +84,7 @@ async def _idle(bench: Bench) -> None:
         since = bench.mark()
         if setting is not None and bench.tap.connected:
             bench.tap.inject(setting.packet(NOISE, binding.level), what="a message that means nothing")
-        pinged = await bench.until(
+        pinged = await bench.wait_for(
             _is_ping,
             within=binding.keep_alive / PARTS,
             since=since,
@@ -98,7 +98,7 @@ async def _idle(bench: Bench) -> None:
 async def _closing(bench: Bench, *, since: int) -> None:
     """Wait for the device to close the dead connection, two keep-alives from its unanswered ping on."""
     keep_alive = binding_of(bench.profile).keep_alive
-    ping = await bench.until(
+    ping = await bench.wait_for(
         lambda event: _is_ping(event) or is_closed_by_device(event),
         within=_clearly_late(keep_alive) + _report_period(bench.profile),
         since=since,
@@ -180,7 +180,7 @@ def is_will(event: Event, profile: Profile) -> bool:
     expect="The gap between two packets of the DUT is at most the keep-alive that it announced; what it "
     "receives does not keep it from pinging",
     ics="MQTT.KEEP_ALIVE",
-    needs=(Need.TAP, Need.BROKER),
+    needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="The timer of the ping is set back by what is received, or it is only looked at once in a "
     "while.",
 )
@@ -197,15 +197,15 @@ class PingsInTime(Check):
         seen_so_far = so_far(case)
         longest: tuple[float, list[Evidence]] = (0.0, [])
         for session in sessions(seen_so_far):
-            if session.connect is None or not session.connect.what.keep_alive:
+            if session.connect is None or not session.connect.value.keep_alive:
                 continue
-            limit = session.connect.what.keep_alive
+            limit = session.connect.value.keep_alive
             for before, after in _gaps(session, seen_so_far.window[-1]):
                 gap = after.time - before.time
                 if gap > limit + TOLERANCE:
                     found = f"{gap:.1f} s without a packet of the device, whose keep-alive is {limit} s"
                     return failed(found, session.connect, before, after)
-                if gap > longest[0] and isinstance(after, Seen):
+                if gap > longest[0] and isinstance(after, Decoded):
                     longest = gap, [session.connect, before, after]
         if longest[0] < binding_of(case.profile).keep_alive / 2:
             return inconclusive("the device was never idle for long", longest[1])
@@ -214,7 +214,7 @@ class PingsInTime(Check):
 
 def _gaps(
     session: Session, now: Event
-) -> list[tuple[Seen[mqtt.Packet, MqttPacket], Seen[mqtt.Packet, MqttPacket] | Event]]:
+) -> list[tuple[Decoded[mqtt.Packet, MqttPacket], Decoded[mqtt.Packet, MqttPacket] | Event]]:
     """Packets of the device with what came next: its next one, or the end. Dead links are left out."""
     sent = session.sent(mqtt.Packet)
     unanswered = _unanswered(session)
@@ -234,7 +234,7 @@ def _gaps(
     stimulus="Let the link go dead without a word, so that no ping is answered; TCP stays open",
     expect="The DUT closes the connection within two keep-alives, and comes back when the link lives again",
     ics="MQTT.KEEP_ALIVE",
-    needs=(Need.TAP, Need.BROKER),
+    needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="The ping is sent, but nobody waits for its answer; behind a NAT box that forgot the "
     "connection the device believes for hours that it is online.",
 )
@@ -250,10 +250,10 @@ class NoticesDeadLink(Check):
     def judge(self, case: Case) -> Outcome:
         seen_so_far = so_far(case)
         bound = 2 * binding_of(case.profile).keep_alive
-        frozen = first(seen_so_far.acts(Act.WITHHOLD), lambda act: act.what.name == EVERYTHING)
+        frozen = first(seen_so_far.stimuli(Act.WITHHOLD), lambda act: act.value.name == EVERYTHING)
         if frozen is None:
             return inconclusive("the link did not go dead")
-        thawed = first(seen_so_far.acts(Act.RELEASE), lambda act: act.what.name == EVERYTHING)
+        thawed = first(seen_so_far.stimuli(Act.RELEASE), lambda act: act.value.name == EVERYTHING)
         quiet = first(reversed(sessions(seen_so_far)), lambda session: session.opened.line < frozen.line)
         ping = _unanswered(quiet) if quiet else None
         if quiet is None or ping is None or thawed is None:
@@ -278,7 +278,7 @@ class NoticesDeadLink(Check):
         return passed(f"it closed the connection {took:.1f} s after the ping, and came back", *shown)
 
 
-def _unanswered(session: Session) -> Seen[mqtt.Pingreq, MqttPacket] | None:
+def _unanswered(session: Session) -> Decoded[mqtt.Pingreq, MqttPacket] | None:
     """The first ping of the connection whose answer did not reach the device."""
     answered = session.received(mqtt.Pingresp)
     return first(
@@ -298,7 +298,7 @@ def _unanswered(session: Session) -> Seen[mqtt.Pingreq, MqttPacket] | None:
     stimulus="Let the link go dead without a word, and subscribe once more when the will has come",
     expect="The broker publishes the offline message in that time and some seconds, and retains it",
     ics="MQTT.WILL & MQTT.KEEP_ALIVE",
-    needs=(Need.TAP, Need.BROKER),
+    needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="No will at all, a keep-alive so long that the loss is noticed hours later, or a will that "
     "is not retained.",
 )
@@ -313,8 +313,8 @@ class LossShows(Check):
 
     def judge(self, case: Case) -> Outcome:
         seen_so_far = so_far(case)
-        frozen = first(seen_so_far.acts(Act.WITHHOLD), lambda act: act.what.name == EVERYTHING)
-        thawed = first(seen_so_far.acts(Act.RELEASE), lambda act: act.what.name == EVERYTHING)
+        frozen = first(seen_so_far.stimuli(Act.WITHHOLD), lambda act: act.value.name == EVERYTHING)
+        thawed = first(seen_so_far.stimuli(Act.RELEASE), lambda act: act.value.name == EVERYTHING)
         if frozen is None or thawed is None:
             return inconclusive("the link did not go dead")
         reached = [
@@ -339,7 +339,7 @@ class LossShows(Check):
                 f"the will came {took:.1f} s after the device was lost", reached[-1], frozen, told[0]
             )
         there = binding_of(case.profile).availability
-        retained = [seen for seen in told if seen.what.retain]
+        retained = [seen for seen in told if seen.value.retain]
         if there is not None and there.retain and not retained:
             return failed("the will is not retained: who subscribes later does not learn of the loss", told)
         return passed(f"the will came {took:.1f} s after the device was lost", reached[-1], frozen, told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.support.mqtt.commands import (
     commanded,
@@ -17,8 +17,8 @@ from harness.checks.support.mqtt.commands import (
 from harness.checks.support.mqtt.disconnects import (
     closed_by_device,
     connected,
-    returned,
     settled,
+    wait_reconnected,
 )
 from harness.checks.support.mqtt.sessions import (
     sessions,
@@ -26,7 +26,7 @@ from harness.checks.support.mqtt.sessions import (
 )
 from harness.checks.support.mqtt.topics import binding_of
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Connection, ConnectionChange, Direction, Fate, MqttPacket
 from harness.wire import mqtt
@@ -46,7 +46,7 @@ async def provoke(bench: Bench, raw: bytes, what: str) -> None:
     # A device that is about to sleep would close by itself: that is no reaction.
     within = min(CLOSES, sleep.awake / 2) if sleep else CLOSES
     await closed_by_device(bench, since=since, within=within)
-    await returned(bench)
+    await wait_reconnected(bench)
 
 
 def reaction(case: Case) -> Outcome:
@@ -57,7 +57,7 @@ def reaction(case: Case) -> Outcome:
         end = _end_of_connection(case, packet)
         if end is None:
             return failed("the connection was kept open after a malformed packet", packet)
-        if end.what.by is not Direction.FROM_DUT:
+        if end.value.by is not Direction.FROM_DUT:
             return inconclusive("the connection was ended by the other side", packet, end)
         back = [session for session in sessions(case) if session.opened.line > end.line and session.accepted]
         if not back:
@@ -69,14 +69,14 @@ def reaction(case: Case) -> Outcome:
 
 
 def _end_of_connection(
-    case: Case, packet: Seen[mqtt.Packet, MqttPacket]
-) -> Seen[Connection, Connection] | None:
+    case: Case, packet: Decoded[mqtt.Packet, MqttPacket]
+) -> Decoded[Connection, Connection] | None:
     return first(
         case.connections(),
         lambda seen: (
             seen.line > packet.line
-            and seen.what.connection == packet.body.connection
-            and seen.what.change is not ConnectionChange.OPENED
+            and seen.value.connection == packet.body.connection
+            and seen.value.change is not ConnectionChange.OPENED
         ),
     )
 
@@ -91,7 +91,7 @@ def _end_of_connection(
     stimulus="Send a PINGRESP with a reserved flag set",
     expect="The DUT closes the connection (with 5.0 it may say DISCONNECT first), and comes back",
     ics="MQTT.CLIENT",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="The packet type is taken out of the first byte and the rest of it is thrown away.",
 )
 class InvalidFlags(Check):
@@ -116,7 +116,7 @@ class InvalidFlags(Check):
     stimulus="Send a command with QoS 3; every PUBLISH that the DUT sends in the run counts, too",
     expect="The DUT closes the connection, does not obey, and comes back",
     ics="MQTT.SUB",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="The two bits are compared with 0 and 1 only; anything else is taken for QoS 2.",
 )
 class Qos3(Check):
@@ -135,7 +135,7 @@ class Qos3(Check):
 
     def judge(self, case: Case) -> Outcome:
         for seen in so_far(case).mqtt(mqtt.Publish):
-            if seen.what.qos == 3:
+            if seen.value.qos == 3:
                 return failed("the device published with QoS 3", seen)
         return actuation(case) or reaction(case)
 
@@ -160,7 +160,7 @@ def actuation(case: Case) -> Outcome | None:
     stimulus="Send a command whose topic ends in bytes that are no UTF-8, and one whose topic ends in U+0000",
     expect="The DUT closes the connection each time, does not obey, and comes back",
     ics="MQTT.SUB",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="Topics are compared as C strings: what stands behind the NUL is not seen.",
 )
 class IllFormedText(Check):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from harness.checks.case import Case, Seen, failed, inconclusive, passed
+from harness.checks.case import Case, Decoded, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.support.mqtt.sessions import breaches
 from harness.checks.support.mqtt.topics import readings
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import MqttPacket
 from harness.wire import mqtt
@@ -28,7 +28,7 @@ TEXTUAL = (mqtt.Connect, mqtt.Publish, mqtt.Subscribe, mqtt.Unsubscribe)
     stimulus="Every packet that the DUT sends in the run counts",
     expect="The low half of the first byte, and the reserved bit of CONNECT, are as the tables say",
     ics="MQTT.CLIENT",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="A client written by hand sends SUBSCRIBE or PUBREL with flags 0000; lenient brokers let it "
     "pass, strict ones close the connection.",
 )
@@ -38,11 +38,11 @@ class ReservedFlags(Check):
     def judge(self, case: Case) -> Outcome:
         sent = case.mqtt(mqtt.Packet)
         for seen, problem in breaches(sent, "MQTT-2.2.2-1", "MQTT-2.1.3-1", "MQTT-3.1.2-3"):
-            return failed(f"{seen.what.type.name}: {problem.text}", seen)
+            return failed(f"{seen.value.type.name}: {problem.text}", seen)
         if not sent:
             return inconclusive("the device sent no packet")
-        kinds = Counter(seen.what.type.name for seen in sent)
-        samples = {seen.what.type: seen for seen in sent}
+        kinds = Counter(seen.value.type.name for seen in sent)
+        samples = {seen.value.type: seen for seen in sent}
         counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         return passed(f"the reserved flags are right in {counts}", samples.values())
 
@@ -58,7 +58,7 @@ class ReservedFlags(Check):
     stimulus="Every packet that the DUT sends in the run counts",
     expect="Client identifier, user name, will topic, topic names and topic filters are strict UTF-8",
     ics="MQTT.CLIENT",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="A name that the user typed is put into a topic in Latin-1, or cut in the middle of a "
     "character to fit a buffer.",
 )
@@ -68,8 +68,8 @@ class WellFormedText(Check):
     def judge(self, case: Case) -> Outcome:
         sent = case.mqtt(mqtt.Packet)
         for seen, problem in breaches(sent, "MQTT-1.5.3-1", "MQTT-1.5.3-2", "MQTT-1.5.4-1", "MQTT-1.5.4-2"):
-            return failed(f"{seen.what.type.name}: {problem.text}", seen)
-        with_text = [seen for seen in sent if isinstance(seen.what, TEXTUAL)]
+            return failed(f"{seen.value.type.name}: {problem.text}", seen)
+        with_text = [seen for seen in sent if isinstance(seen.value, TEXTUAL)]
         if not with_text:
             return inconclusive("the device sent no packet with text in it", sent[:1])
         return passed(f"all text in {len(with_text)} packets is UTF-8", with_text[:5])
@@ -88,7 +88,7 @@ class WellFormedText(Check):
     expect="Flags 0010; at least one filter, none empty; # only as the whole last level, + only as a whole "
     "level",
     ics="MQTT.SUB",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="A wildcard is appended to a prefix without the slash between them, as in plug#.",
 )
 class WellFormedSubscriptions(Check):
@@ -96,10 +96,10 @@ class WellFormedSubscriptions(Check):
 
     def judge(self, case: Case) -> Outcome:
         kinds = (mqtt.PacketType.SUBSCRIBE, mqtt.PacketType.UNSUBSCRIBE)
-        packets = [seen for seen in case.mqtt(mqtt.Packet) if seen.what.type in kinds]
+        packets = [seen for seen in case.mqtt(mqtt.Packet) if seen.value.type in kinds]
         for seen in packets:
-            if seen.what.problems:
-                return failed(f"{seen.what.type.name}: {seen.what.problems[0]}", seen)
+            if seen.value.problems:
+                return failed(f"{seen.value.type.name}: {seen.value.problems[0]}", seen)
         if not packets:
             return inconclusive("the device sent no SUBSCRIBE")
         return passed(f"{len(packets)} SUBSCRIBE and UNSUBSCRIBE packets are well formed", packets)
@@ -116,17 +116,17 @@ class WellFormedSubscriptions(Check):
     stimulus="Every PUBLISH that the DUT sends in the run counts",
     expect="DUP is 1 only in the repetition of a message with the same packet identifier",
     ics="MQTT.CLIENT",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="The flags byte is kept from the message before, or from one that was received.",
 )
 class DuplicateFlag(Check):
     """Passive: each PUBLISH with DUP must have gone out before."""
 
     def judge(self, case: Case) -> Outcome:
-        sent: list[Seen[mqtt.Packet, MqttPacket]] = []
+        sent: list[Decoded[mqtt.Packet, MqttPacket]] = []
         last: dict[int | None, tuple[str, bytes]] = {}  # what each packet identifier stood for
         for seen in case.mqtt(mqtt.Packet):
-            packet = seen.what
+            packet = seen.value
             if isinstance(packet, mqtt.Connect) and packet.clean_session:
                 last.clear()
             if not isinstance(packet, mqtt.Publish):
@@ -154,7 +154,7 @@ class DuplicateFlag(Check):
     stimulus="Every PUBLISH of the run counts, and the topic of each will",
     expect="No topic name is empty or holds +, # or U+0000",
     ics="MQTT.CLIENT",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="A name that the user typed goes into the topic as it is, or the topic is built in a buffer "
     "that was freed or never filled.",
 )
@@ -162,15 +162,17 @@ class TopicNames(Check):
     """Passive: reads the topic of each publication and will."""
 
     def judge(self, case: Case) -> Outcome:
-        sent = [seen for seen in case.mqtt(mqtt.Packet) if isinstance(seen.what, mqtt.Publish | mqtt.Connect)]
+        sent = [
+            seen for seen in case.mqtt(mqtt.Packet) if isinstance(seen.value, mqtt.Publish | mqtt.Connect)
+        ]
         for seen, problem in breaches(
             sent, "MQTT-3.3.2-2", "MQTT-4.7.0-1", "MQTT-4.7.1-1", "MQTT-4.7.3-1", "MQTT-4.7.3-2"
         ):
-            return failed(f"{seen.what.type.name}: {problem.text}", seen)
+            return failed(f"{seen.value.type.name}: {problem.text}", seen)
         published = case.mqtt(mqtt.Publish)
         if not published:
             return inconclusive("the device published nothing")
-        names = {seen.what.topic: seen for seen in published}
+        names = {seen.value.topic: seen for seen in published}
         return passed(f"{len(names)} topic names are well formed", names.values())
 
 
@@ -184,7 +186,7 @@ class TopicNames(Check):
     stimulus="Every PUBLISH of QoS 0 on a topic of the profile counts",
     expect="The payload, as the profile describes it, begins right behind the topic",
     ics="MQTT.CLIENT",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="The identifier is written for every QoS; receivers find two bytes too many in the payload.",
 )
 class NoIdentifierWithQos0(Check):
@@ -194,17 +196,17 @@ class NoIdentifierWithQos0(Check):
         return (Subject(),) if any(reading.qos == 0 for reading in readings(profile)) else ()
 
     def judge(self, case: Case) -> Outcome:
-        sent = [seen for seen in case.mqtt(mqtt.Publish) if seen.what.qos == 0]
+        sent = [seen for seen in case.mqtt(mqtt.Publish) if seen.value.qos == 0]
         known = {reading.topic: reading for reading in readings(case.profile)}
         read = []
         for seen in sent:
-            reading = known.get(seen.what.topic)
+            reading = known.get(seen.value.topic)
             if reading is None:
                 continue
-            if reading.understands(seen.what.payload):
+            if reading.understands(seen.value.payload):
                 read.append(seen)
-            elif reading.understands(seen.what.payload[2:]):
-                return failed(f"two bytes before the payload on {seen.what.topic}", seen)
+            elif reading.understands(seen.value.payload[2:]):
+                return failed(f"two bytes before the payload on {seen.value.topic}", seen)
         if not read:
             return inconclusive("the device published nothing readable with QoS 0", sent[:5])
         return passed(f"{len(read)} payloads begin right behind their topic", read[:5])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Transport
 from harness.checks.support.behaviour.commands import (
@@ -21,8 +21,8 @@ from harness.checks.support.mqtt.commands import (
 )
 from harness.checks.support.mqtt.deliveries import deliveries
 from harness.checks.support.mqtt.disconnects import (
-    returned,
     settled,
+    wait_reconnected,
 )
 from harness.checks.support.mqtt.fences import (
     obeys,
@@ -37,14 +37,14 @@ from harness.checks.support.mqtt.sessions import (
 )
 from harness.checks.support.mqtt.topics import binding_of
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Connection, Direction, Event, MqttPacket, Point
 from harness.trace.trace import backwards
 from harness.wire import mqtt
 
-Delivered = Seen[mqtt.Publish, MqttPacket]
+Delivered = Decoded[mqtt.Publish, MqttPacket]
 
 
 @requirement(
@@ -60,7 +60,7 @@ Delivered = Seen[mqtt.Publish, MqttPacket]
     expect="The DUT drops the message, or disconnects; it obeys afterwards. While the message is retained, "
     "it obeys on the connection on which it met it",
     ics="MQTT.SUB",
-    needs=(Need.TAP, Need.BROKER),
+    needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="The packet is copied into a fixed buffer without looking at its length; if the message is "
     "retained, the device meets it again after each restart, for ever.",
 )
@@ -85,23 +85,23 @@ class SurvivesLargeMessages(Check):
             if await obeys_at_last(bench, setting):
                 await settled(bench)
                 bench.tap.drop()
-                await returned(bench)
+                await wait_reconnected(bench)
                 await _obeys_behind(bench, setting, large)
         finally:
             # An empty message makes the broker forget the retained one (3.3.1.3).
             await bench.mqtt.publish(setting.topic, b"", qos=setting.qos, retain=True)
-            await returned(bench)
+            await wait_reconnected(bench)
 
     def judge(self, case: Case) -> Outcome:
         small, large = _too_large(case.profile)
         ours = case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, point=Point.CLIENT)
         steps = (
-            first(seen.line for seen in ours if seen.what.payload == small),
-            first(seen.line for seen in ours if seen.what.payload == large),
-            first(seen.line for seen in case.acts(Act.DROP_LINK)),
-            first(seen.line for seen in ours if seen.what.retain and not seen.what.payload),
+            first(seen.line for seen in ours if seen.value.payload == small),
+            first(seen.line for seen in ours if seen.value.payload == large),
+            first(seen.line for seen in case.stimuli(Act.DROP_LINK)),
+            first(seen.line for seen in ours if seen.value.retain and not seen.value.payload),
         )
-        met = [seen for seen in deliveries(case) if seen.what.payload in (small, large)]
+        met = [seen for seen in deliveries(case) if seen.value.payload in (small, large)]
         stages = (
             (small, f"after a message of {len(small)} bytes"),
             (large, f"after a message of {len(large)} bytes"),
@@ -115,7 +115,7 @@ class SurvivesLargeMessages(Check):
             begin = steps[index]
             end = first(line for line in steps[index + 1 :] if line) or case.window[-1].line + 1
             here = [
-                seen for seen in met if begin and begin < seen.line < end and seen.what.payload == payload
+                seen for seen in met if begin and begin < seen.line < end and seen.value.payload == payload
             ]
             if begin is None or not here:
                 if begin is not None and (loss := _gone(case, met)):
@@ -139,7 +139,7 @@ def _behind(case: Case, met: Sequence[Delivered], end: int) -> list[tuple[Delive
     commands = [
         seen
         for seen in deliveries(case)
-        if seen.what.topic == setting.topic and setting.value_of(seen.what.payload) is not None
+        if seen.value.topic == setting.topic and setting.value_of(seen.value.payload) is not None
     ]
     return [
         (seen, behind)
@@ -154,7 +154,7 @@ def _obeyed_behind(case: Case, met: Sequence[Delivered], end: int) -> Sequence[E
     setting = setting_of(case.profile)
     assert setting is not None
     for seen, behind in _behind(case, met, end):
-        value = setting.value_of(behind.what.payload)
+        value = setting.value_of(behind.value.payload)
         for report in case.reports(setting.name, Transport.MQTT):
             body = report.event.body
             on_it = isinstance(body, MqttPacket) and body.connection == seen.body.connection
@@ -168,7 +168,7 @@ def _is_decided(case: Case, met: Sequence[Delivered], end: int) -> bool:
     left = {
         session.number
         for session in sessions(so_far(case))
-        if session.ended and session.ended.line < end and session.ended.what.by is Direction.FROM_DUT
+        if session.ended and session.ended.line < end and session.ended.value.by is Direction.FROM_DUT
     }
     return bool(_behind(case, met, end)) or any(seen.body.connection in left for seen in met)
 
@@ -176,7 +176,7 @@ def _is_decided(case: Case, met: Sequence[Delivered], end: int) -> bool:
 def _gone(case: Case, met: Sequence[Delivered]) -> Evidence | None:
     """The end that a device made of its last connection after such a message, not having come back since."""
     last = first(session for session in reversed(sessions(so_far(case))) if session.accepted)
-    if last is None or last.ended is None or last.ended.what.by is not Direction.FROM_DUT:
+    if last is None or last.ended is None or last.ended.value.by is not Direction.FROM_DUT:
         return None
     if not any(seen.line < last.ended.line for seen in met):
         return None
@@ -199,10 +199,10 @@ async def _obeys_behind(bench: Bench, setting: Setting, payload: bytes) -> None:
     for _ in range(2):
         opened = _last_opened(bench)
         within = patience(bench.profile, setting)
-        await bench.until(meets, within=within, since=opened, what="the retained message to be delivered")
+        await bench.wait_for(meets, within=within, since=opened, what="the retained message to be delivered")
         if await obeys(bench, setting) and _last_opened(bench) == opened:
             return
-        await returned(bench)
+        await wait_reconnected(bench)
 
 
 def _last_opened(bench: Bench) -> int:

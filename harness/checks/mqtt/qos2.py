@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Seen, failed, first, inconclusive, passed
+from harness.checks.case import Case, Decoded, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Transport
 from harness.checks.support.mqtt.deliveries import (
@@ -17,7 +17,7 @@ from harness.checks.support.mqtt.deliveries import (
 from harness.checks.support.mqtt.sessions import tapped
 from harness.checks.support.mqtt.topics import binding_of
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Direction, MqttPacket
 from harness.wire import mqtt
@@ -68,7 +68,7 @@ def countable(profile: Profile, name: str | None = None) -> Countable | None:
     stimulus="Invoke an action through the broker with QoS 2; the broker sends PUBREL when it has PUBREC",
     expect="PUBREC, then PUBCOMP, with the packet identifier of the PUBLISH",
     ics="MQTT.QOS2_SUB",
-    needs=(Need.TAP, Need.BROKER),
+    needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="PUBREL is not handled, or answered only for messages that are still known; the broker "
     "repeats it for ever.",
 )
@@ -83,7 +83,7 @@ class CompletesQos2(Check):
         assert subject.name is not None
         since = bench.mark()
         await bench.invoke(subject.name, transport=Transport.MQTT)
-        await bench.until(
+        await bench.wait_for(
             lambda event: tapped(event, Direction.FROM_DUT, mqtt.PacketType.PUBCOMP) is not None,
             within=ANSWERED,
             since=since,
@@ -93,7 +93,7 @@ class CompletesQos2(Check):
     def judge(self, case: Case) -> Outcome:
         found = countable(case.profile, case.subject.name)
         assert found is not None
-        sent = [seen for seen in deliveries(case) if seen.what.topic == found.topic and seen.what.qos == 2]
+        sent = [seen for seen in deliveries(case) if seen.value.topic == found.topic and seen.value.qos == 2]
         if not sent:
             return inconclusive("the broker did not deliver the message with QoS 2", deliveries(case))
         received = answer_to(case, sent[0], mqtt.PacketType.PUBREC)
@@ -108,15 +108,15 @@ class CompletesQos2(Check):
         return passed("the handshake of QoS 2 is complete", sent[0], received, release, completed)
 
 
-def released(case: Case, message: Seen[mqtt.Publish, MqttPacket]) -> Seen[mqtt.Ack, MqttPacket] | None:
+def released(case: Case, message: Decoded[mqtt.Publish, MqttPacket]) -> Decoded[mqtt.Ack, MqttPacket] | None:
     """The PUBREL for a message."""
     return first(
         case.mqtt(mqtt.Ack, direction=Direction.TO_DUT),
         lambda seen: (
-            seen.what.type is mqtt.PacketType.PUBREL
+            seen.value.type is mqtt.PacketType.PUBREL
             and seen.line > message.line
             and seen.body.connection == message.body.connection
-            and seen.what.packet_id == message.what.packet_id
+            and seen.value.packet_id == message.value.packet_id
         ),
     )
 
@@ -132,7 +132,7 @@ def released(case: Case, message: Seen[mqtt.Publish, MqttPacket]) -> Seen[mqtt.A
     "DUP before PUBREL",
     expect="PUBREC each time, and one execution",
     ics="MQTT.QOS2_SUB",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="The message is acted upon when PUBLISH comes, without looking whether its packet "
     "identifier is known already.",
 )
@@ -154,12 +154,12 @@ class ExecutesQos2Once(Check):
         await _exchange(bench, release, mqtt.PacketType.PUBCOMP, "PUBREL")
         # Each execution is told within this time, so that none is missed in the count.
         imposed_by = f"profile: behaviour.rules {found.rule}"
-        await bench.quiet(found.within, imposed_by=imposed_by, what="a second execution to be told")
+        await bench.watch_silence(found.within, imposed_by=imposed_by, what="a second execution to be told")
 
     def judge(self, case: Case) -> Outcome:
         found = countable(case.profile, case.subject.name)
         assert found is not None
-        sent = [seen for seen in deliveries(case) if seen.what.topic == found.topic]
+        sent = [seen for seen in deliveries(case) if seen.value.topic == found.topic]
         received = answers(case, mqtt.PacketType.PUBREC)
         if len({seen.body.connection for seen in sent}) != 1:
             return inconclusive("the connection was lost in the middle of it", sent)
@@ -177,7 +177,7 @@ async def _exchange(bench: Bench, raw: bytes, answer: mqtt.PacketType, what: str
     """Send a packet of the handshake, and wait for its answer."""
     since = bench.mark()
     bench.tap.inject(raw, what=what)
-    await bench.until(
+    await bench.wait_for(
         lambda event: tapped(event, Direction.FROM_DUT, answer) is not None,
         within=ANSWERED,
         since=since,

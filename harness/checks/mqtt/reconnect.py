@@ -17,9 +17,9 @@ from harness.checks.support.mqtt.commands import (
 from harness.checks.support.mqtt.disconnects import (
     ensure_loss,
     ensure_restart,
+    force_disconnect,
     is_accepted,
     is_act,
-    lose,
 )
 from harness.checks.support.mqtt.sessions import (
     Session,
@@ -36,7 +36,7 @@ from harness.checks.support.mqtt.topics import (
     subscribe_late,
 )
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event
 from harness.wire import mqtt
@@ -59,13 +59,13 @@ def present_session(case: Case) -> Session | None:
 def subscribed_again(case: Case, session: Session) -> Outcome:
     """Whether every command topic was subscribed in a session, and whether commands are heard."""
     asked = session.sent(mqtt.Subscribe)
-    filters = [wanted.filter for seen in asked for wanted in seen.what.filters]
+    filters = [wanted.filter for seen in asked for wanted in seen.value.filters]
     assert session.accepted is not None
     for topic in commands(case.profile):
         if not any(mqtt.topic_matches(each, topic) for each in filters):
             return failed(f"{topic} was not subscribed again", session.opened, session.accepted, asked)
     shown: list[Evidence] = [session.accepted, *asked]
-    for write in case.acts(Act.WRITE):
+    for write in case.stimuli(Act.WRITE):
         effect = effect_of(case, write)
         if effect is None:
             return failed("a command after the return was not obeyed", session.accepted, asked, write)
@@ -84,7 +84,7 @@ def subscribed_again(case: Case, session: Session) -> Outcome:
     stimulus="Cut the connection, let the DUT come back, give a command",
     expect="SUBSCRIBE for every command topic after CONNACK; the command takes effect",
     ics="MQTT.SUB",
-    needs=(Need.TAP, Need.BROKER),
+    needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="Subscribing stands in the start-up code in place of the handler of CONNACK: after the first "
     "loss the device still reports, but is deaf.",
 )
@@ -101,7 +101,7 @@ class SubscribesAgain(Check):
     def judge(self, case: Case) -> Outcome:
         session = present_session(case)
         if session is None:
-            return inconclusive("the device did not come back after the loss", case.acts(Act.DROP_LINK))
+            return inconclusive("the device did not come back after the loss", case.stimuli(Act.DROP_LINK))
         return subscribed_again(case, session)
 
 
@@ -116,7 +116,7 @@ class SubscribesAgain(Check):
     stimulus="Restart the broker without what it had stored, let the DUT come back, give a command",
     expect="CONNACK tells of no session; SUBSCRIBE for every command topic; the command is obeyed",
     ics="MQTT.PERSISTENT & MQTT.SUB",
-    needs=(Need.TAP, Need.BROKER, Need.RESTART),
+    needs=(BenchFeature.TAP, BenchFeature.BROKER, BenchFeature.RESTART),
     usual_cause="The flag Session Present of CONNACK is not looked at: the device trusts in subscriptions "
     "that the broker does not have any more.",
 )
@@ -129,14 +129,14 @@ class SubscribesAgainWhenForgotten(Check):
 
     def judge(self, case: Case) -> Outcome:
         session = present_session(case)
-        restarts = so_far(case).acts(Act.RESTART_BROKER)
+        restarts = so_far(case).stimuli(Act.RESTART_BROKER)
         if session is None or session.accepted is None or not restarts:
             return inconclusive("the device did not come back after the restart of the broker", restarts)
         fresh = first(
             sessions(so_far(case)),
             lambda each: each.opened.line > restarts[0].line and each.accepted is not None,
         )
-        if fresh is None or fresh.accepted is None or fresh.accepted.what.session_present:
+        if fresh is None or fresh.accepted is None or fresh.accepted.value.session_present:
             return inconclusive("the broker still knew the session", restarts, session.accepted)
         return subscribed_again(case, fresh)
 
@@ -157,7 +157,7 @@ async def told_again(bench: Bench, *, since: int) -> None:
         return not missing
 
     within = bench.profile.behaviour.reconnect
-    await bench.until(complete, within=within, since=since, what="all states to be published again")
+    await bench.wait_for(complete, within=within, since=since, what="all states to be published again")
 
 
 @requirement(
@@ -172,7 +172,7 @@ async def told_again(bench: Bench, *, since: int) -> None:
     expect="The broker has every retained topic of the profile again, in the time that the profile gives for "
     "coming back, without any state having changed",
     ics="MQTT.RETAIN",
-    needs=(Need.TAP, Need.BROKER, Need.RESTART),
+    needs=(BenchFeature.TAP, BenchFeature.BROKER, BenchFeature.RESTART),
     usual_cause="Only changes are published after a reconnection; until the next change everybody sees the "
     "state as unknown.",
 )
@@ -186,7 +186,7 @@ class RestoresRetainedTopics(Check):
         await subscribe_late(bench)
 
     def judge(self, case: Case) -> Outcome:
-        restarts = so_far(case).acts(Act.RESTART_BROKER)
+        restarts = so_far(case).stimuli(Act.RESTART_BROKER)
         wanted, found = kept_topics(case.profile), retained(case)
         seen = so_far(case).window
         if not restarts or not any(is_accepted(event) for event in seen[restarts[0].line :]):
@@ -212,7 +212,7 @@ class RestoresRetainedTopics(Check):
     stimulus="Cut the connection, let the DUT come back",
     expect="Availability, and every state that the broker is to keep, are published on the new connection",
     ics="MQTT.RETAIN",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="States are published when they change, and once at start-up: what changed while the device "
     "was away stays untold.",
 )
@@ -224,29 +224,29 @@ class TellsAgain(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         since = bench.mark()
-        await lose(bench)
+        await force_disconnect(bench)
         await told_again(bench, since=since)
 
     def judge(self, case: Case) -> Outcome:
-        cut = first(case.acts(Act.DROP_LINK))
+        cut = first(case.stimuli(Act.DROP_LINK))
         after = [
             session
             for session in sessions(case)
             if cut and session.opened.line > cut.line and session.accepted
         ]
         if cut is None or not after:
-            return inconclusive("the device did not come back after the loss", case.acts(Act.DROP_LINK))
+            return inconclusive("the device did not come back after the loss", case.stimuli(Act.DROP_LINK))
         for session in after:
             # What it tells once it is commanded is no sign that it tells by itself.
             commanded = min((seen.line for seen in session.received(mqtt.Publish)), default=inf)
             unasked = [seen for seen in session.sent(mqtt.Publish) if seen.line < commanded]
-            told = {seen.what.topic: seen for seen in unasked}
+            told = {seen.value.topic: seen for seen in unasked}
             missing = sorted(kept_topics(case.profile) - told.keys())
             if not missing:
                 return passed(f"all {len(told)} topics were published after the loss", cut, told.values())
             if commanded < inf:
                 continue
-            if session.ended is None or session.ended.what.by is Direction.FROM_DUT:
+            if session.ended is None or session.ended.value.by is Direction.FROM_DUT:
                 return failed(
                     f"{missing[0]} was not published after the loss", cut, session.opened, told.values()
                 )

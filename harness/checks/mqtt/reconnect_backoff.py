@@ -13,8 +13,8 @@ from harness.checks.support.mqtt.disconnects import (
     connected,
     ensure_loss,
     is_act,
-    returned,
     settled,
+    wait_reconnected,
     wake,
 )
 from harness.checks.support.mqtt.sessions import (
@@ -23,7 +23,7 @@ from harness.checks.support.mqtt.sessions import (
 )
 from harness.checks.support.mqtt.topics import binding_of
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Connection, ConnectionChange, Direction, Event, Point, Refusal, Stimulus
 from harness.wire import mqtt
@@ -44,7 +44,7 @@ TOLERANCE = 0.5  # seconds that connecting may take, and its way to the tap
     expect="The first attempt after a session that held comes within `first`, each other one within "
     "`maximum` of the end of the connection before",
     ics="MQTT.CLIENT",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="After some failures, or a special one, the client gives up until it is restarted.",
 )
 class ComesBackInTime(Check):
@@ -58,7 +58,7 @@ class ComesBackInTime(Check):
 
     def judge(self, case: Case) -> Outcome:
         seen, limits = so_far(case), binding_of(case.profile).reconnect
-        downs = seen.acts(Act.STOP, Act.KILL)
+        downs = seen.stimuli(Act.STOP, Act.KILL)
         found, shown = sessions(seen), list[Evidence]()
         for index, lost in enumerate(found):
             if lost.ended is None:
@@ -144,7 +144,7 @@ async def _turn_away(bench: Bench, how: Sequence[tuple[Refusal, int]]) -> bool:
     if binding_of(bench.profile).sleep is not None:
         await wake(bench)
     for following in (*how[1:], None):
-        ended = await bench.until(
+        ended = await bench.wait_for(
             _is_turned_away,
             within=2 * binding_of(bench.profile).reconnect.maximum,
             since=since,
@@ -157,7 +157,7 @@ async def _turn_away(bench: Bench, how: Sequence[tuple[Refusal, int]]) -> bool:
         if following is not None:
             bench.tap.refuse(*following)
     bench.tap.accept()
-    return await returned(bench)
+    return await wait_reconnected(bench)
 
 
 def series_of(events: Sequence[Event]) -> list[Series]:
@@ -208,7 +208,7 @@ def backed_off(case: Case) -> Outcome:
     kinds: dict[str | None, list[Series]] = {}
     for series in series_of(case.window):
         kinds.setdefault(series.how, []).append(series)
-    accepted = first(reversed(case.acts(Act.ACCEPT)))
+    accepted = first(reversed(case.stimuli(Act.ACCEPT)))
     if not kinds or accepted is None:
         return inconclusive("the device was not turned away")
     after = [each for each in sessions(case) if each.opened.line > accepted.line]
@@ -220,7 +220,7 @@ def backed_off(case: Case) -> Outcome:
     for how, found in kinds.items():
         grown = first(found, lambda series: series.grows(case.profile))
         if not found[-1].pauses:
-            return failed(f"the device did not try again after {_words(how)}", case.acts(Act.REFUSE))
+            return failed(f"the device did not try again after {_words(how)}", case.stimuli(Act.REFUSE))
         if grown is None:
             pauses = found[-1].text
             return failed(f"the pauses do not grow after {_words(how)}: {pauses}", found[-1].events)
@@ -248,7 +248,7 @@ def _words(how: str | None) -> str:
     "authorized) in turn, then let the DUT in; one that sleeps is operated",
     expect="Nothing but CONNECT on a refused connection; growing pauses between the attempts; it comes back",
     ics="MQTT.CLIENT",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="The return code is not looked at: an open TCP connection counts as being connected, and its "
     "end as a reason to connect again at once.",
 )
@@ -260,7 +260,7 @@ class RefusedConnection(Check):
 
     def judge(self, case: Case) -> Outcome:
         for session in sessions(case):
-            refusals = [seen for seen in session.received(mqtt.Connack) if seen.what.code]
+            refusals = [seen for seen in session.received(mqtt.Connack) if seen.value.code]
             # What a client sends before it has CONNACK is its right (3.1.4); behind it nothing may come.
             early = [seen for seen in session.sent(mqtt.Packet) if refusals and seen.line < refusals[0].line]
             late = [seen for seen in session.sent(mqtt.Packet) if refusals and seen.line > refusals[0].line]
@@ -281,7 +281,7 @@ class RefusedConnection(Check):
     "once; a DUT that sleeps is operated before and after",
     expect="Growing pauses between the attempts; the DUT comes back when it is let in",
     ics="MQTT.CLIENT",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="A fixed pause of a second; or each CONNACK sets the pause back, so that a device that "
     "is thrown out at once hammers the broker.",
 )

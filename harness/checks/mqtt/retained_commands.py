@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from harness.checks.bench import Bench, CannotStimulateError
-from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.bench import Bench, StimulusError
+from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
@@ -19,8 +19,8 @@ from harness.checks.support.mqtt.commands import (
 )
 from harness.checks.support.mqtt.disconnects import (
     connected,
-    returned,
     settled,
+    wait_reconnected,
 )
 from harness.checks.support.mqtt.sessions import (
     sessions,
@@ -28,7 +28,7 @@ from harness.checks.support.mqtt.sessions import (
 )
 from harness.checks.support.mqtt.topics import binding_of
 from harness.model.profile import Profile, RetainedCommandPolicy
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, MqttPacket, Point, Refusal
@@ -69,7 +69,7 @@ async def store(bench: Bench, messages: Mapping[str, bytes]) -> None:
 
     for topic, payload in messages.items():
         await bench.mqtt.publish(topic, payload, qos=0, retain=True)
-    await bench.until(echoed, within=DELIVERY, since=since, what="the broker to take the commands")
+    await bench.wait_for(echoed, within=DELIVERY, since=since, what="the broker to take the commands")
 
 
 async def wait_for_delivery(bench: Bench, topics: Iterable[str], since: int) -> None:
@@ -82,7 +82,7 @@ async def wait_for_delivery(bench: Bench, topics: Iterable[str], since: int) -> 
             missing.discard(packet.topic)
         return not missing
 
-    await bench.until(delivered, within=DELIVERY, since=since, what="the broker to deliver the commands")
+    await bench.wait_for(delivered, within=DELIVERY, since=since, what="the broker to deliver the commands")
 
 
 async def clear(bench: Bench, topics: Iterable[str]) -> None:
@@ -112,7 +112,7 @@ async def clear(bench: Bench, topics: Iterable[str]) -> None:
     "than the present one; let the DUT come back",
     expect="The stored commands are delivered and ignored; where the profile says so, they are carried out",
     ics="DEV.ACTUATOR & MQTT.SUB",
-    needs=(Need.TAP, Need.BROKER),
+    needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="The retain flag of a received message is not looked at. Somebody once published a command "
     "with retain, and since then the load switches by itself after every loss of the network.",
 )
@@ -137,10 +137,10 @@ class StaleCommands(Check):
         since = bench.mark()
         bench.tap.accept()
         try:
-            if not await returned(bench):
-                raise CannotStimulateError("the device did not come back after the loss")
+            if not await wait_reconnected(bench):
+                raise StimulusError("the device did not come back after the loss")
             await wait_for_delivery(bench, messages, since)
-            await bench.quiet(
+            await bench.watch_silence(
                 _settle(bench.profile),
                 imposed_by="profile: behaviour.settle",
                 what="the effect of the stored commands, if they have any",
@@ -152,11 +152,11 @@ class StaleCommands(Check):
                 await command(bench, setting, present[topic])
 
     def judge(self, case: Case) -> Outcome:
-        cut = first(case.acts(Act.DROP_LINK))
+        cut = first(case.stimuli(Act.DROP_LINK))
         stored = {
-            seen.what.topic: seen
+            seen.value.topic: seen
             for seen in case.mqtt(mqtt.Publish, point=Point.CLIENT, direction=Direction.TO_DUT)
-            if cut and seen.line > cut.line and seen.what.retain and seen.what.payload
+            if cut and seen.line > cut.line and seen.value.retain and seen.value.payload
         }
         applies = case.profile.behaviour.retained_command is RetainedCommandPolicy.APPLY
         shown: list[Evidence] = []
@@ -165,7 +165,7 @@ class StaleCommands(Check):
             delivered = _deliveries(case, message)
             if not delivered:
                 continue
-            if not delivered[0].what.retain:
+            if not delivered[0].value.retain:
                 return inconclusive(f"the command on {topic} was delivered as a new one", message, delivered)
             effect = _effect(case, setting, delivered[0])
             if effect is not None and not applies:
@@ -195,20 +195,22 @@ def _settle(profile: Profile) -> float:
     return max(profile.settle(setting.name) for setting in by_topic(profile).values())
 
 
-def _deliveries(case: Case, message: Seen[mqtt.Publish, MqttPacket]) -> list[Seen[mqtt.Publish, MqttPacket]]:
+def _deliveries(
+    case: Case, message: Decoded[mqtt.Publish, MqttPacket]
+) -> list[Decoded[mqtt.Publish, MqttPacket]]:
     """When a stored message came to the device, after it was stored."""
     return [
         seen
         for session in sessions(case)
         for seen in session.received(mqtt.Publish)
         if seen.line > message.line
-        and (seen.what.topic, seen.what.payload) == (message.what.topic, message.what.payload)
+        and (seen.value.topic, seen.value.payload) == (message.value.topic, message.value.payload)
     ]
 
 
-def _effect(case: Case, setting: Setting, delivered: Seen[mqtt.Publish, MqttPacket]) -> Report | None:
+def _effect(case: Case, setting: Setting, delivered: Decoded[mqtt.Publish, MqttPacket]) -> Report | None:
     """The first report after the delivery that the setting has the commanded value."""
-    value = setting.value_of(delivered.what.payload)
+    value = setting.value_of(delivered.value.payload)
     return first(
         case.reports(setting.name, Transport.MQTT),
         lambda report: report.event.line > delivered.line and same_value(report.value, value),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.reconnect import (
     kept_topics,
@@ -29,7 +29,7 @@ from harness.checks.support.mqtt.topics import (
     subscribe_late,
 )
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Direction, Event, MqttPacket, Point
@@ -37,7 +37,7 @@ from harness.wire import mqtt
 
 RELAY = 2.0  # seconds for the broker to pass a message on to us
 
-Message = Seen[mqtt.Publish, MqttPacket]
+Message = Decoded[mqtt.Publish, MqttPacket]
 
 
 def passing_topics(profile: Profile) -> set[str]:
@@ -67,7 +67,7 @@ async def change_state(bench: Bench) -> None:
     (value,) = setting.others(await present_value(bench, setting), 1)
     since = bench.mark()
     await command(bench, setting, value)
-    await bench.until(relayed, within=RELAY, since=since, what="the new state to come from the broker")
+    await bench.wait_for(relayed, within=RELAY, since=since, what="the new state to come from the broker")
 
 
 async def tell_event(bench: Bench) -> None:
@@ -80,7 +80,7 @@ async def tell_event(bench: Bench) -> None:
     for _ in range(2 if any(effect.toggle for effect in effects) else 1):
         since = bench.mark()
         await bench.local.operate(control)
-        await bench.until(
+        await bench.wait_for(
             publishes(topic),
             within=2 * bench.profile.behaviour.report_local,
             since=since,
@@ -101,7 +101,7 @@ async def tell_event(bench: Bench) -> None:
     expect="The new client gets the latest message of every topic that is declared as retained; nothing is "
     "published with the retain flag to the others, the events above all",
     ics="MQTT.CLIENT",
-    needs=(Need.BROKER,),
+    needs=(BenchFeature.BROKER,),
     usual_cause="States are retained at start-up and their changes are not, so that newcomers see an old "
     "state; or one publish function retains everything, and yesterday's key press is told to every newcomer.",
 )
@@ -109,11 +109,11 @@ class KeptAsDeclared(Check):
     """Compares what a late subscriber gets with what the device published last."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        if bench.offers(Need.TAP):
+        if bench.offers(BenchFeature.TAP):
             await connected(bench)
         await change_state(bench)
         await tell_event(bench)
-        if bench.offers(Need.TAP):
+        if bench.offers(BenchFeature.TAP):
             await told_again(bench, since=0)
         await subscribe_late(bench)
 
@@ -121,13 +121,13 @@ class KeptAsDeclared(Check):
         kept, passing, found = kept_topics(case.profile), passing_topics(case.profile), retained(case)
         published = so_far(case).mqtt(mqtt.Publish)
         for seen in published:
-            if seen.what.topic in passing and seen.what.retain:
-                return failed(f"{seen.what.topic} is published with the retain flag", seen)
+            if seen.value.topic in passing and seen.value.retain:
+                return failed(f"{seen.value.topic} is published with the retain flag", seen)
         late = late_subscribers(case)
         if not late:
             return inconclusive("no new client got all that the broker keeps")
         for topic in sorted(kept - found.keys()):
-            told = [seen for seen in published if seen.what.topic == topic]
+            told = [seen for seen in published if seen.value.topic == topic]
             if not told and binding_of(case.profile).sleep is not None:
                 return inconclusive(f"the device did not publish {topic} while it was awake", late)
             return failed(f"a late subscriber gets nothing of {topic}", told[-1:], late)
@@ -138,9 +138,9 @@ class KeptAsDeclared(Check):
             )
         for topic in sorted(kept):
             current = _current(case, topic)
-            if current and found[topic].what.payload not in {seen.what.payload for seen in current}:
+            if current and found[topic].value.payload not in {seen.value.payload for seen in current}:
                 return failed(f"a late subscriber gets an old message of {topic}", current[-1], found[topic])
-        fleeting = [seen for seen in published if seen.what.topic in passing]
+        fleeting = [seen for seen in published if seen.value.topic in passing]
         shown: list[Evidence] = [*(found[topic] for topic in sorted(kept)), *fleeting[-1:]]
         if not shown:
             return inconclusive("the device published nothing, and nothing of it has to be retained", late)
@@ -153,22 +153,22 @@ def _current(case: Case, topic: str) -> list[Message]:
     The first is the last one that the broker had passed on before the subscription, the others came later.
     """
     late = late_subscribers(case)
-    run, newcomers = so_far(case), {seen.what.connection for seen in late}
+    run, newcomers = so_far(case), {seen.value.connection for seen in late}
     relayed = [
         seen
         for seen in run.mqtt(mqtt.Publish, point=Point.CLIENT)
-        if seen.what.topic == topic and seen.body.connection not in newcomers
+        if seen.value.topic == topic and seen.body.connection not in newcomers
     ]
     known = first(reversed(relayed), lambda seen: seen.line < late[0].line)
-    if not case.offers(Need.TAP):
+    if not case.offers(BenchFeature.TAP):
         later = [seen for seen in relayed if seen.line > late[0].line]
         return [known, *later] if known else later
-    told = [seen for seen in run.mqtt(mqtt.Publish) if seen.what.topic == topic]
+    told = [seen for seen in run.mqtt(mqtt.Publish) if seen.value.topic == topic]
     if known is None:
         return told
     same = [
         at
         for at, seen in enumerate(told)
-        if seen.line < known.line and seen.what.payload == known.what.payload
+        if seen.line < known.line and seen.value.payload == known.value.payload
     ]
     return told[same[-1] :] if same else told

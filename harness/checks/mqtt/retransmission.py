@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from itertools import pairwise
 
-from harness.checks.bench import Bench, CannotStimulateError, Hold
-from harness.checks.case import Case, Evidence, Seen, failed, inconclusive, passed
+from harness.checks.bench import Bench, Hold, StimulusError
+from harness.checks.case import Case, Decoded, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.qos2 import countable
 from harness.checks.observations import Transport
@@ -17,9 +17,9 @@ from harness.checks.support.mqtt.commands import (
 )
 from harness.checks.support.mqtt.disconnects import (
     connected,
-    returned,
     settled,
     telling_control,
+    wait_reconnected,
 )
 from harness.checks.support.mqtt.sessions import (
     Session,
@@ -30,7 +30,7 @@ from harness.checks.support.mqtt.sessions import (
 from harness.checks.support.mqtt.topics import binding_of
 from harness.model.base import Value
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Direction, Event, Fate, MqttPacket
 from harness.wire import mqtt
@@ -60,7 +60,7 @@ async def make_it_tell(bench: Bench, count: int) -> None:
     setting, control = setting_of(bench.profile), telling_control(bench)
     commanded = setting is not None and setting.bound.qos > 0
     if not commanded and control is None:
-        raise CannotStimulateError("nothing here makes the device publish with QoS 1 or 2")
+        raise StimulusError("nothing here makes the device publish with QoS 1 or 2")
     values: list[Value] = []
     if setting is not None and commanded:
         values = setting.others(await present_value(bench, setting), count)
@@ -72,7 +72,7 @@ async def make_it_tell(bench: Bench, count: int) -> None:
         elif control is not None:
             await bench.local.operate(control)
             within = 2 * bench.profile.behaviour.report_local
-        await bench.until(is_identified, within=within, since=since, what="the device to publish")
+        await bench.wait_for(is_identified, within=within, since=since, what="the device to publish")
 
 
 def is_identified(event: Event) -> bool:
@@ -92,7 +92,7 @@ def is_identified(event: Event) -> bool:
     "the other connections of the run count, too",
     expect="No identifier is 0, and none is given to a second packet before the first one is acknowledged",
     ics="MQTT.QOS1_PUB|MQTT.QOS2_PUB|MQTT.SUB",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="The identifier is a constant, or a counter that is not compared with what is still under "
     "way; an acknowledgement is then taken for that of another message.",
 )
@@ -117,11 +117,11 @@ class PacketIdentifiers(Check):
         hold.release()
 
     def judge(self, case: Case) -> Outcome:
-        crowded: list[Seen[mqtt.Packet, MqttPacket]] = []  # given away while others were in use
+        crowded: list[Decoded[mqtt.Packet, MqttPacket]] = []  # given away while others were in use
         for session in sessions(so_far(case)):
-            used: dict[int, Seen[mqtt.Packet, MqttPacket]] = {}
+            used: dict[int, Decoded[mqtt.Packet, MqttPacket]] = {}
             for seen in session.packets:
-                packet = seen.what
+                packet = seen.value
                 if seen.body.direction is Direction.TO_DUT:
                     if packet.type in FINAL and seen.body.fate is not Fate.DROPPED:
                         used.pop(_identifier(packet), None)
@@ -165,7 +165,7 @@ def _identifier(packet: mqtt.Packet) -> int:
     "resumed; for QoS 2 also withhold PUBCOMP",
     expect="The same packet identifier and content with DUP 1; PUBREL again; no event published as new",
     ics="MQTT.PERSISTENT & (MQTT.QOS1_PUB|MQTT.QOS2_PUB)",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="The queue of outgoing messages is emptied with the connection, or its messages go out as "
     "new ones, so that receivers count an event twice.",
 )
@@ -190,7 +190,7 @@ class SendsAgainWhatWasNotAcknowledged(Check):
             )
             since = bench.mark()
             await bench.invoke(handshake.action, transport=Transport.MQTT)
-            await bench.until(is_release, within=2 * handshake.within, since=since, what="PUBREL")
+            await bench.wait_for(is_release, within=2 * handshake.within, since=since, what="PUBREL")
             await _resume(bench, hold, since, is_release)
 
     def judge(self, case: Case) -> Outcome:
@@ -200,15 +200,15 @@ class SendsAgainWhatWasNotAcknowledged(Check):
             accepted, left_open = resumed.accepted, _open_at_the_end(lost)
             if accepted is None or accepted.line < case.window[0].line or not left_open:
                 continue
-            if not accepted.what.session_present:
+            if not accepted.value.session_present:
                 return inconclusive("the broker did not keep the session", accepted)
             for message in left_open:
-                again = [seen for seen in resumed.sent(mqtt.Packet) if _repeats(seen.what, message.what)]
+                again = [seen for seen in resumed.sent(mqtt.Packet) if _repeats(seen.value, message.value)]
                 if not again:
-                    kind = message.what.type.name
+                    kind = message.value.type.name
                     return failed(f"a {kind} that was not acknowledged did not come again", message, accepted)
                 without_dup = [
-                    seen for seen in again if isinstance(seen.what, mqtt.Publish) and not seen.what.dup
+                    seen for seen in again if isinstance(seen.value, mqtt.Publish) and not seen.value.dup
                 ]
                 if without_dup:
                     return failed("a message was sent again without DUP", message, accepted, without_dup)
@@ -222,18 +222,18 @@ class SendsAgainWhatWasNotAcknowledged(Check):
 
 async def _resume(bench: Bench, hold: Hold, since: int, again: Callable[[Event], bool]) -> None:
     """Cut the connection with answers withheld, and wait for the first packet of that kind to come again."""
-    open_now = await bench.until(again, within=0, since=since, what="a message to be left open")
+    open_now = await bench.wait_for(again, within=0, since=since, what="a message to be left open")
     cut = bench.mark()
     bench.tap.drop()
     hold.discard()
-    await returned(bench)
+    await wait_reconnected(bench)
     if open_now is None:
         return
 
     def comes_again(event: Event) -> bool:
         return again(event) and _identifier(_packet(event)) == _identifier(_packet(open_now))
 
-    await bench.until(comes_again, within=RESENT, since=cut, what="the message to come again")
+    await bench.wait_for(comes_again, within=RESENT, since=cut, what="the message to come again")
 
 
 def is_release(event: Event) -> bool:
@@ -246,11 +246,11 @@ def _packet(event: Event) -> mqtt.Packet:
     return mqtt.decode(event.body.raw, event.body.level)
 
 
-def _open_at_the_end(session: Session) -> list[Seen[mqtt.Packet, MqttPacket]]:
+def _open_at_the_end(session: Session) -> list[Decoded[mqtt.Packet, MqttPacket]]:
     """The PUBLISH and PUBREL packets to which no answer had come when the connection ended."""
-    left: dict[int, Seen[mqtt.Packet, MqttPacket]] = {}
+    left: dict[int, Decoded[mqtt.Packet, MqttPacket]] = {}
     for seen in session.packets:
-        packet = seen.what
+        packet = seen.value
         if seen.body.direction is Direction.FROM_DUT:
             if (isinstance(packet, mqtt.Publish) and packet.qos) or packet.type is mqtt.PacketType.PUBREL:
                 left[_identifier(packet)] = seen
@@ -269,15 +269,15 @@ def _repeats(packet: mqtt.Packet, earlier: mqtt.Packet) -> bool:
 
 
 def _as_new(
-    message: Seen[mqtt.Packet, MqttPacket], resumed: Session, events: Collection[str]
-) -> list[Seen[mqtt.Publish, MqttPacket]]:
+    message: Decoded[mqtt.Packet, MqttPacket], resumed: Session, events: Collection[str]
+) -> list[Decoded[mqtt.Publish, MqttPacket]]:
     """Publications of the same event under another identifier. (A state may well be told anew.)"""
-    old = message.what
+    old = message.value
     if not isinstance(old, mqtt.Publish) or old.topic not in events:
         return []
     return [
         seen
         for seen in resumed.sent(mqtt.Publish)
-        if (seen.what.topic, seen.what.payload) == (old.topic, old.payload)
-        and seen.what.packet_id != old.packet_id
+        if (seen.value.topic, seen.value.payload) == (old.topic, old.payload)
+        and seen.value.packet_id != old.packet_id
     ]

@@ -13,7 +13,7 @@ from harness.checks.support.mqtt.topics import (
     readings,
 )
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome
 from harness.wire import mqtt
 
@@ -33,7 +33,7 @@ HA_DISCOVERY = re.compile(r"homeassistant/(?:\w+/(?:[\w-]+/){1,2}config|status)"
     expect="All topics and filters lie below the base; only the availability topic may lie elsewhere, and "
     "what Home Assistant's discovery needs, where the profile declares that",
     ics="MQTT.CLIENT",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="A subscription to # left over from development, which shows the device everybody's "
     "messages, or a log topic that all units share.",
 )
@@ -43,16 +43,16 @@ class BelowItsBase(Check):
     def judge(self, case: Case) -> Outcome:
         published = case.mqtt(mqtt.Publish)
         for seen in published:
-            if not _is_own(case.profile, seen.what.topic):
-                return failed(f"published to {seen.what.topic}, outside of its base", seen)
+            if not _is_own(case.profile, seen.value.topic):
+                return failed(f"published to {seen.value.topic}, outside of its base", seen)
         subscribed = case.mqtt(mqtt.Subscribe)
         for subscription in subscribed:
-            for wanted in subscription.what.filters:
+            for wanted in subscription.value.filters:
                 if not _is_own(case.profile, wanted.filter):
                     return failed(f"subscribed to {wanted.filter}, outside of its base", subscription)
         for connect in connects(case):
-            if connect.what.will and not _is_own(case.profile, connect.what.will.topic):
-                return failed(f"left a will for {connect.what.will.topic}, outside of its base", connect)
+            if connect.value.will and not _is_own(case.profile, connect.value.will.topic):
+                return failed(f"left a will for {connect.value.will.topic}, outside of its base", connect)
         if not published and not subscribed:
             return inconclusive("the device neither published nor subscribed")
         base = binding_of(case.profile).base
@@ -81,7 +81,7 @@ def _is_own(profile: Profile, topic: str) -> bool:
     stimulus="Every PUBLISH and SUBSCRIBE of the run counts",
     expect="The QoS of each topic equals the profile's; a lower one is a downgrade",
     ics="MQTT.CLIENT",
-    needs=(Need.TAP,),
+    needs=(BenchFeature.TAP,),
     usual_cause="The client library can only publish with QoS 0, whatever the settings say.",
 )
 class QosAsDeclared(Check):
@@ -91,17 +91,17 @@ class QosAsDeclared(Check):
         declared: dict[str, set[int]] = {}
         for reading in readings(case.profile):
             declared.setdefault(reading.topic, set()).add(reading.qos)
-        published = [seen for seen in case.mqtt(mqtt.Publish) if seen.what.topic in declared]
+        published = [seen for seen in case.mqtt(mqtt.Publish) if seen.value.topic in declared]
         for seen in published:
-            if seen.what.qos not in declared[seen.what.topic]:
-                wanted = max(declared[seen.what.topic])
-                kind = "a downgrade" if seen.what.qos < wanted else "not what the profile declares"
+            if seen.value.qos not in declared[seen.value.topic]:
+                wanted = max(declared[seen.value.topic])
+                kind = "a downgrade" if seen.value.qos < wanted else "not what the profile declares"
                 return failed(
-                    f"{seen.what.topic} is published with QoS {seen.what.qos}, {kind}: QoS {wanted}", seen
+                    f"{seen.value.topic} is published with QoS {seen.value.qos}, {kind}: QoS {wanted}", seen
                 )
         subscribed = case.mqtt(mqtt.Subscribe)
         for subscription in subscribed:
-            for asked in subscription.what.filters:
+            for asked in subscription.value.filters:
                 covered = {
                     qos
                     for topic, qos in commands(case.profile).items()
@@ -114,5 +114,5 @@ class QosAsDeclared(Check):
                     )
         if not published:
             return inconclusive("the device published on none of its topics")
-        topics = {seen.what.topic: seen for seen in published}
+        topics = {seen.value.topic: seen for seen in published}
         return passed(f"{len(topics)} topics have their declared QoS", topics.values(), subscribed)

@@ -147,7 +147,7 @@ class SecretsInClear(Check):
 def _own_topics(case: Case) -> frozenset[str]:
     """The topics that we published to: what comes back from them may be ours."""
     sent = case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, point=Point.CLIENT)
-    return frozenset(seen.what.topic for seen in sent)
+    return frozenset(seen.value.topic for seen in sent)
 
 
 def _is_echo(body: MqttPacket, own: frozenset[str]) -> bool:

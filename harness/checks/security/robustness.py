@@ -12,8 +12,8 @@ from harness.checks.observations import Report, Transport
 from harness.checks.payloads import Undecoded, decode_mqtt
 from harness.checks.support import fuzzing
 from harness.checks.support.behaviour.arrange import (
-    Arranger,
-    arranged,
+    StateArranger,
+    precondition,
 )
 from harness.checks.support.behaviour.boundary_values import limits
 from harness.checks.support.behaviour.commands import (
@@ -29,10 +29,10 @@ from harness.checks.support.behaviour.malformed_payloads import encoded
 from harness.checks.support.behaviour.outages import settings
 from harness.checks.support.behaviour.refusals import clamped
 from harness.checks.support.behaviour.transports import (
+    command_transports,
     name_of,
-    readers_of,
+    reporting_transports,
     was_offered,
-    writers_of,
 )
 from harness.checks.support.behaviour.trial_values import other_value
 from harness.checks.support.mdns.names import names_of
@@ -40,7 +40,7 @@ from harness.checks.support.mdns.queries import ask
 from harness.checks.support.mqtt.sessions import is_loss
 from harness.model.base import Value
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Level, Need
+from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, CoapDatagram, Direction
 from harness.wire import coap
@@ -58,10 +58,10 @@ PING_WAIT = 5.0  # seconds for the answer to a ping: on the same link a living s
 PAYLOADS, STREAM, DATAGRAMS, QUERIES = "payloads", "packets", "datagrams", "queries"
 
 NEEDS = {
-    PAYLOADS: Need.BROKER,
-    STREAM: Need.TAP,
-    DATAGRAMS: Need.COAP,
-    QUERIES: Need.MDNS,
+    PAYLOADS: BenchFeature.BROKER,
+    STREAM: BenchFeature.TAP,
+    DATAGRAMS: BenchFeature.COAP,
+    QUERIES: BenchFeature.MDNS,
 }
 
 
@@ -102,7 +102,7 @@ class Robust(Check):
         elif kind == DATAGRAMS:
             await _fuzz_coap(bench)
         else:
-            async with arranged(bench, Transport.MQTT) as arranger:
+            async with precondition(bench, Transport.MQTT) as arranger:
                 await (_fuzz_payloads if kind == PAYLOADS else _fuzz_stream)(bench, arranger)
 
     def judge(self, case: Case) -> Outcome:
@@ -118,14 +118,15 @@ def _commanded(profile: Profile) -> list[str]:
     return [
         name
         for name in settings(profile)
-        if Transport.MQTT in writers_of(profile, name) and Transport.MQTT in readers_of(profile, name)
+        if Transport.MQTT in command_transports(profile, name)
+        and Transport.MQTT in reporting_transports(profile, name)
     ]
 
 
 # MQTT
 
 
-async def _fuzz_payloads(bench: Bench, arranger: Arranger) -> None:
+async def _fuzz_payloads(bench: Bench, arranger: StateArranger) -> None:
     """Junk on each command topic, with a legal command behind it on the same topic."""
     binding = bench.profile.bindings.mqtt
     assert binding is not None
@@ -143,7 +144,7 @@ async def _fuzz_payloads(bench: Bench, arranger: Arranger) -> None:
             return
 
 
-async def _fuzz_stream(bench: Bench, arranger: Arranger) -> None:
+async def _fuzz_stream(bench: Bench, arranger: StateArranger) -> None:
     """Crafted packets on the device's connection: such as it ignores, and at last one that may end it."""
     binding = bench.profile.bindings.mqtt
     assert binding is not None
@@ -166,7 +167,7 @@ async def _told_or_closed(bench: Bench, name: str, value: Value, since: int) -> 
     """Wait until the device has executed a command, or has closed the connection that it came on."""
     telling = asyncio.ensure_future(told(bench, name, value, Transport.MQTT, since))
     closing = asyncio.ensure_future(
-        bench.until(is_loss, within=bench.profile.settle(name), since=since, what="the connection to end")
+        bench.wait_for(is_loss, within=bench.profile.settle(name), since=since, what="the connection to end")
     )
     _, pending = await asyncio.wait((telling, closing), return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
@@ -174,7 +175,7 @@ async def _told_or_closed(bench: Bench, name: str, value: Value, since: int) -> 
     await asyncio.gather(*pending, return_exceptions=True)
 
 
-async def _obeys(bench: Bench, arranger: Arranger, name: str) -> bool:
+async def _obeys(bench: Bench, arranger: StateArranger, name: str) -> bool:
     """Whether the device still executes a legal command."""
     value = await other_value(bench, arranger, name)
     obeyed = await command_and_wait(bench, name, value, Transport.MQTT)
@@ -196,7 +197,7 @@ def _is_legal(profile: Profile, topic: str, payload: bytes) -> bool:
 
 
 def _judge_mqtt(case: Case) -> Outcome:
-    sent = case.acts(Act.RAW)
+    sent = case.stimuli(Act.RAW)
     if not sent:
         return inconclusive("nothing was sent to the device")
     changed = _changed_setting(case, Transport.MQTT)
@@ -262,24 +263,24 @@ async def _read_all(bench: Bench, names: Sequence[str]) -> None:
 
 
 def _judge_coap(case: Case) -> Outcome:
-    sent = case.acts(Act.RAW)
+    sent = case.stimuli(Act.RAW)
     datagrams = [event for event in case.window if isinstance(event.body, CoapDatagram)]
     if not sent or not datagrams:
         return inconclusive("nothing was sent to the device")
     changed = _changed_setting(case, Transport.COAP)
     if changed is not None:
         return changed
-    last_junk = [act for act in sent if act.what.name == RANDOM_DATAGRAM][-1]
+    last_junk = [act for act in sent if act.value.name == RANDOM_DATAGRAM][-1]
     pings = [
         seen
         for seen in case.coap(Direction.TO_DUT)
-        if seen.line > last_junk.line + 1 and seen.what.is_empty and seen.what.type is coap.Type.CON
+        if seen.line > last_junk.line + 1 and seen.value.is_empty and seen.value.type is coap.Type.CON
     ]
     answers = [
         seen
         for seen in case.coap()
         for ping in pings
-        if seen.body.local == ping.body.local and seen.what.mid == ping.what.mid and seen.line > ping.line
+        if seen.body.local == ping.body.local and seen.value.mid == ping.value.mid and seen.line > ping.line
     ]
     if not pings:
         return inconclusive("the device was not asked anything legal afterwards", last_junk)
@@ -316,14 +317,16 @@ def _legal_question(case: Case) -> Question:
 
 
 def _judge_mdns(case: Case) -> Outcome:
-    junk = [act for act in case.acts(Act.RAW) if act.what.name == "a random packet"]
+    junk = [act for act in case.stimuli(Act.RAW) if act.value.name == "a random packet"]
     if not junk:
         return inconclusive("nothing was sent on the link")
     asked = [seen for seen in case.mdns(Direction.TO_DUT) if seen.line > junk[-1].line + 1]
     if not asked:
         return inconclusive("the device was not asked anything legal afterwards", junk[-1])
     answers = [
-        seen for seen in case.mdns() if seen.line > asked[0].line and seen.what.response and seen.what.records
+        seen
+        for seen in case.mdns()
+        if seen.line > asked[0].line and seen.value.response and seen.value.records
     ]
     if not answers:
         return failed("the device answers nothing any more after random packets", junk[-1], asked)
@@ -333,13 +336,13 @@ def _judge_mdns(case: Case) -> Outcome:
 def _changed_setting(case: Case, transport: Transport) -> Outcome | None:
     """A setting that is told with a value that nobody commanded; None where there is none."""
     for name in settings(case.profile):
-        if transport not in readers_of(case.profile, name) or not was_offered(case, transport):
+        if transport not in reporting_transports(case.profile, name) or not was_offered(case, transport):
             continue
         schema = case.profile.properties[name]
-        junk = first(case.acts(Act.RAW))
-        known = case.known(name, junk.line if junk else case.window[0].line)
+        junk = first(case.stimuli(Act.RAW))
+        known = case.last_report(name, junk.line if junk else case.window[0].line)
         expected = [known.value] if known is not None else []
-        sent = [c for way in writers_of(case.profile, name) for c in commands(case, name, way)]
+        sent = [c for way in command_transports(case.profile, name) for c in commands(case, name, way)]
         allowed = [(c.sent.line, _meant(case, name, c)) for c in sent]
         for report in case.reports(name, transport):
             if junk is not None and report.event.line < junk.line:
@@ -349,7 +352,7 @@ def _changed_setting(case: Case, transport: Transport) -> Outcome | None:
             meant = [value for line, values in allowed if line < report.event.line for value in values]
             so_far = [*expected, *meant]
             if report.problem is not None or not any(schema.agrees(report.value, value) for value in so_far):
-                cause = [act for act in case.acts(Act.RAW) if act.line < report.event.line][-1:]
+                cause = [act for act in case.stimuli(Act.RAW) if act.line < report.event.line][-1:]
                 return failed(f"after random input, {described(report)} was told", cause, report)
     return None
 

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterator
 from itertools import pairwise
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import (
     Case,
     Evidence,
@@ -18,7 +18,7 @@ from harness.checks.case import (
     run_so_far,
 )
 from harness.checks.catalogue import Check, requirement
-from harness.checks.support.behaviour.arrange import arranged
+from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.commands import command_and_wait
 from harness.checks.support.behaviour.outages import settings
 from harness.checks.support.behaviour.transports import open_writers
@@ -38,7 +38,7 @@ from harness.checks.support.serial.board import (
     reboot,
 )
 from harness.model.bindings.serial import SerialCommand
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Event
 
@@ -67,7 +67,7 @@ LEAST_TIME = 1_600_000_000  # no device of this profile was made before; an earl
     stimulus="Ask the board for its version; resolve its services; read its info page and resources",
     expect="All tell the same, and that of the profile where it declares one",
     ics="SERIAL.VERSION",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The version is a constant in two repositories: that of the network module, and that of the "
     "main controller.",
 )
@@ -76,7 +76,7 @@ class OneVersion(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         await ask(bench, SerialCommand.FIRMWARE_VERSION)
-        if bench.offers(Need.MDNS):
+        if bench.offers(BenchFeature.MDNS):
             await resolve(bench)
         await read_resources(bench)
 
@@ -123,7 +123,7 @@ def _elsewhere(case: Case) -> Iterator[tuple[str, str, Event]]:
     stimulus=f"Ask for the free memory in each of {CYCLES} rounds of commands and lost connections",
     expect="After the first rounds the figure rises and falls, and does not fall from round to round",
     ics="SERIAL.MEMORY",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="A buffer is taken for each connection or message and given back on the good path only: the "
     "device runs for three weeks.",
 )
@@ -132,17 +132,17 @@ class MemoryStays(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         await ask(bench, SerialCommand.MEMORY)
-        async with arranged(bench) as arranger:
+        async with precondition(bench) as arranger:
             for _ in range(CYCLES):
                 for name in settings(bench.profile):
                     for transport in open_writers(bench, name):
                         try:
                             value = await other_value(bench, arranger, name)
-                        except CannotStimulateError:
+                        except StimulusError:
                             continue
                         await command_and_wait(bench, name, value, transport)
                         await arranger.look([name])
-                if bench.offers(Need.TAP) and bench.tap.connected:
+                if bench.offers(BenchFeature.TAP) and bench.tap.connected:
                     bench.tap.drop()
                     await bench.ready()
                 await ask(bench, SerialCommand.MEMORY)
@@ -197,7 +197,7 @@ def _always_falls(figures: list[float]) -> bool:
     expect="The time goes on from what was set, or is set again from the network; never an old or invented "
     "time",
     ics="SERIAL.CLOCK & SERIAL.REBOOT",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The clock starts at the time of the build, or at 1970 plus the time since power-on, and "
     "timers and certificates are judged by that.",
 )
@@ -214,11 +214,11 @@ class ClockIsRight(Check):
         await reboot(bench)
         await ask(bench, SerialCommand.READ_CLOCK)
         if not await bench.ready():
-            raise CannotStimulateError("the device did not come back to the network")
+            raise StimulusError("the device did not come back to the network")
         await ask(bench, SerialCommand.READ_CLOCK)
 
     def judge(self, case: Case) -> Outcome:
-        act = first(case.acts(Act.REBOOT))
+        act = first(case.stimuli(Act.REBOOT))
         told = good(answers(case, SerialCommand.READ_CLOCK))
         before = [each for each in told if act is not None and each.line < act.line]
         after = [each for each in told if act is not None and each.line > act.line]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from harness.checks.bench import Bench, CannotStimulateError
-from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.bench import Bench, StimulusError
+from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.payloads import json_text
-from harness.checks.support.behaviour.arrange import arranged
+from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.commands import had_time
 from harness.checks.support.behaviour.outages import (
     compare,
@@ -20,7 +20,7 @@ from harness.checks.support.behaviour.transports import open_writers
 from harness.checks.support.behaviour.trial_values import other_value
 from harness.checks.support.serial.board import (
     UNREADABLE,
-    Told,
+    ConsoleAnswer,
     answers,
     ask,
     binding_of,
@@ -49,7 +49,7 @@ from harness.model.bindings.serial_log import (
     tells_ready,
 )
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, Point, Stimulus
 from harness.wire import (
@@ -76,7 +76,7 @@ ATTEMPTS = 3  # boot times that are waited for one that comes late
     "time; give it power again, and ask the board and the network",
     expect="Both tell the value before the command or the commanded one; where power_up says default, that",
     ics="SERIAL.READ & DEV.ACTUATOR",
-    needs=(Need.SERIAL, Need.POWER),
+    needs=(BenchFeature.SERIAL, BenchFeature.POWER),
     usual_cause="The record in flash is overwritten in place: when the power fails in the middle, half of it "
     "is old and half of it new, and no checksum tells.",
 )
@@ -91,8 +91,8 @@ class PowerCutDuringWrite(Check):
         name = subject.name or ""
         transports = open_writers(bench, name)
         if not transports:
-            raise CannotStimulateError(f"this bench has no transport to command {name}")
-        async with arranged(bench, transports[0]) as arranger:
+            raise StimulusError(f"this bench has no transport to command {name}")
+        async with precondition(bench, transports[0]) as arranger:
             for cut in range(CUTS):
                 value = await other_value(bench, arranger, name)
                 await ask(bench, SerialCommand.READ_STATE, name)
@@ -100,7 +100,9 @@ class PowerCutDuringWrite(Check):
                 if cut:
                     moment = bench.random.uniform(0, bench.profile.settle(name))
                     what = "the moment at which the power fails"
-                    await bench.until(lambda _: False, within=moment, imposed_by="profile: settle", what=what)
+                    await bench.wait_for(
+                        lambda _: False, within=moment, imposed_by="profile: settle", what=what
+                    )
                 since = bench.mark()
                 await cut_power(bench)
                 await hear_boot(bench, since)
@@ -112,9 +114,9 @@ class PowerCutDuringWrite(Check):
         name = case.subject.name or ""
         told = good(answers(case, SerialCommand.READ_STATE, name))
         evidence: list[Evidence] = []
-        for cut in case.acts(Act.KILL):
+        for cut in case.stimuli(Act.KILL):
             write = _write_before(case, name, cut.line)
-            start = first(case.acts(Act.START), lambda act, cut=cut: act.line > cut.line)  # type: ignore[misc]
+            start = first(case.stimuli(Act.START), lambda act, cut=cut: act.line > cut.line)  # type: ignore[misc]
             if write is None or start is None:
                 continue
             before = [each for each in told if each.line < write.line]
@@ -133,7 +135,7 @@ class PowerCutDuringWrite(Check):
         )
 
     def _third_value(
-        self, case: Case, name: str, allowed: list[Value], start: int, after: Told
+        self, case: Case, name: str, allowed: list[Value], start: int, after: ConsoleAnswer
     ) -> Outcome | None:
         """The failure, if the board or the network tell a value that is none of those allowed."""
         schema = case.profile.properties[name]
@@ -141,7 +143,7 @@ class PowerCutDuringWrite(Check):
         if not any(schema.agrees(after.value, value) for value in allowed):
             text = f"after the power cut the board shows {name} = {after.text}, neither {shown}"
             return failed(text, case.window[start - case.window[0].line], after.event)
-        end = next((act.line for act in case.acts(Act.WRITE, Act.KILL) if act.line > start), None)
+        end = next((act.line for act in case.stimuli(Act.WRITE, Act.KILL) if act.line > start), None)
         for report in fresh_reports(case, name):
             line = report.event.line
             if line <= start or (end is not None and line >= end) or report.problem is not None:
@@ -155,14 +157,14 @@ class PowerCutDuringWrite(Check):
         return None
 
 
-def _write_before(case: Case, name: str, line: int) -> Seen[Stimulus, Stimulus] | None:
+def _write_before(case: Case, name: str, line: int) -> Decoded[Stimulus, Stimulus] | None:
     """The command for a property right before a line, with no other start of the board in between."""
-    for act in reversed(case.acts()):
+    for act in reversed(case.stimuli()):
         if act.line >= line:
             continue
-        if act.what.act is Act.WRITE and act.what.name == name:
+        if act.value.act is Act.WRITE and act.value.name == name:
             return act
-        if starts_board(act.what) or act.what.act in (Act.WRITE, Act.LOCAL, Act.KILL):
+        if starts_board(act.value) or act.value.act in (Act.WRITE, Act.LOCAL, Act.KILL):
             return None
     return None
 
@@ -184,7 +186,7 @@ def _allowed(case: Case, name: str, before: Value, commanded: Value) -> list[Val
     stimulus="Put the settings to other values, reboot by the console, and ask the board and the network",
     expect="Each setting is as power_up declares, on both sides",
     ics="SERIAL.REBOOT & SERIAL.READ & DEV.ACTUATOR",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="Settings are written to flash minutes after they change; or the network module remembers "
     "the state of before, and the main controller has started with its own.",
 )
@@ -192,7 +194,7 @@ class RebootKeepsState(Check):
     """All settings at once, one reboot."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        async with arranged(bench) as arranger:
+        async with precondition(bench) as arranger:
             await change_settings(bench, arranger)
             for name in shown_settings(bench.profile):
                 await ask(bench, SerialCommand.READ_STATE, name)
@@ -202,7 +204,7 @@ class RebootKeepsState(Check):
                 await ask(bench, SerialCommand.READ_STATE, name)
 
     def judge(self, case: Case) -> Outcome:
-        act = first(case.acts(Act.REBOOT))
+        act = first(case.stimuli(Act.REBOOT))
         if act is None:
             return inconclusive("the board was not rebooted")
         evidence: list[Evidence] = []
@@ -252,7 +254,7 @@ def after_power(profile: Profile, name: str, before: Value) -> Value:
     stimulus="Reboot by the console, and wait for the device on its networks",
     expect="It is connected and subscribed over MQTT, and answers over CoAP, within behaviour.boot",
     ics="SERIAL.REBOOT & (MQTT.CLIENT | COAP.SERVER)",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The firmware waits for the time server, for a cloud, or for its log to be written before it "
     "opens its connections.",
 )
@@ -266,17 +268,17 @@ class BootTime(Check):
         deadline = bench.now + limit
         await ask(bench, SerialCommand.REBOOT)
         what = "the board to start anew"
-        if not await bench.until(
+        if not await bench.wait_for(
             lambda event: is_start(binding, event), within=limit, since=since, what=what
         ):
-            raise CannotStimulateError("nothing shows that the board started anew")
-        if bench.offers(Need.COAP):
+            raise StimulusError("nothing shows that the board started anew")
+        if bench.offers(BenchFeature.COAP):
             await _ping_until(bench, deadline)
         if not await bench.ready(within=max(deadline - bench.now, 0.0)):
-            raise CannotStimulateError("the device did not come back to the network")
+            raise StimulusError("the device did not come back to the network")
 
     def judge(self, case: Case) -> Outcome:
-        act, limit = first(case.acts(Act.REBOOT)), case.profile.behaviour.boot
+        act, limit = first(case.stimuli(Act.REBOOT)), case.profile.behaviour.boot
         if act is None:
             return inconclusive("the board was not rebooted")
         signs = _signs_of_life(case, act.line)
@@ -311,7 +313,7 @@ def _answers(message: coap.Message, mid: int) -> bool:
 def _signs_of_life(case: Case, line: int) -> dict[str, Event]:
     """The first event after a reboot that shows the device back, for each network that was watched."""
     found: dict[str, Event] = {}
-    point = Point.TAP if case.offers(Need.TAP) else Point.CLIENT
+    point = Point.TAP if case.offers(BenchFeature.TAP) else Point.CLIENT
     connects = case.mqtt(mqtt.Connect, point=Point.TAP) if point is Point.TAP else []
     connect = first(connects, lambda seen: seen.line > line)
     if connect is not None:
@@ -319,7 +321,7 @@ def _signs_of_life(case: Case, line: int) -> dict[str, Event]:
         subscribed = first(subacks, lambda seen: seen.line > connect.line)
         found["MQTT"] = subscribed.event if subscribed is not None else connect.event
     started = shown_start(case, case.window, line)
-    if started is not None and case.offers(Need.COAP):
+    if started is not None and case.offers(BenchFeature.COAP):
         answer = first(case.coap(), lambda seen: seen.line > started.line)
         if answer is not None:
             found["CoAP"] = answer.event
@@ -337,7 +339,7 @@ def _signs_of_life(case: Case, line: int) -> dict[str, Event]:
     stimulus="Reboot by the console",
     expect="One start is printed, and that the board is ready, within behaviour.boot",
     ics="SERIAL.REBOOT & SERIAL.READY",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The reboot command restarts the application only, and leaves the peripherals as they were; "
     "or the board starts twice because its watchdog runs on through the boot loader.",
 )
@@ -350,7 +352,7 @@ class RebootReboots(Check):
         limit = bench.profile.behaviour.boot
         ready = await bench.serial.line(lambda line: tells_ready(binding, line), within=limit, since=since)
         if ready is not None:
-            await bench.until(
+            await bench.wait_for(
                 lambda event: tells_boot(binding, line_of(event) or ""),
                 within=limit,
                 since=ready.line,
@@ -360,7 +362,7 @@ class RebootReboots(Check):
         await bench.ready()
 
     def judge(self, case: Case) -> Outcome:
-        act, binding = first(case.acts(Act.REBOOT)), binding_of(case.profile)
+        act, binding = first(case.stimuli(Act.REBOOT)), binding_of(case.profile)
         if act is None:
             return inconclusive("the board was not rebooted")
         starts = [event for event in boots(case, case.window) if event.line > act.line]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.checks.bench import Bench, CannotStimulateError
-from harness.checks.case import Case, Seen, failed, inconclusive, passed, run_so_far
+from harness.checks.bench import Bench, StimulusError
+from harness.checks.case import Case, Decoded, failed, inconclusive, passed, run_so_far
 from harness.checks.catalogue import Check, requirement
 from harness.checks.support.serial.board import (
     answers_in,
@@ -19,7 +19,7 @@ from harness.checks.support.serial.board import (
 from harness.model.bindings.serial import SerialCommand
 from harness.model.bindings.serial_log import crash_in
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, SerialAnswer, SerialData, Stimulus
 
@@ -52,7 +52,7 @@ PATIENCE = 3
     expect="Each has the declared answer within answer_within (a board of which nothing at all is seen is "
     "left undecided)",
     ics="SERIAL.LINE",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The log is printed into the middle of an answer; or the task of the console has the lowest "
     "priority, and waits for the network.",
 )
@@ -63,7 +63,7 @@ class AnswersAsDeclared(Check):
     it all the same: one that answers wrongly is there.
     """
 
-    tries_absent = True
+    runs_when_absent = True
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         binding = binding_of(bench.profile)
@@ -132,7 +132,7 @@ class Unbroken(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         command = first_telling(bench.profile)
         if command is None:
-            raise CannotStimulateError("the profile declares nothing that the board can be asked")
+            raise StimulusError("the profile declares nothing that the board can be asked")
         await bench.serial.command(*command)
         for raw, what in self.oddities(bench):
             await bench.serial.send(raw, what)
@@ -143,7 +143,7 @@ class Unbroken(Check):
                     break
 
     def judge(self, case: Case) -> Outcome:
-        sent = [act for act in case.acts(Act.RAW) if act.what.transport == "serial"]
+        sent = [act for act in case.stimuli(Act.RAW) if act.value.transport == "serial"]
         told = answers_in(case.window)
         if not sent or not told or told[0].line > sent[0].line:
             return inconclusive(f"{self.odd} was not sent")
@@ -159,7 +159,7 @@ class Unbroken(Check):
                 if len(after) < PATIENCE:
                     return inconclusive("the board was not asked often enough afterwards", act)
                 return failed(
-                    f"after {act.what.name} the board answered nothing it was asked", act, after[-1].event
+                    f"after {act.value.name} the board answered nothing it was asked", act, after[-1].event
                 )
         return passed(f"the board answers as before after {self.odd}", sent, told[-1].event)
 
@@ -170,7 +170,7 @@ async def _until_silent(bench: Bench) -> None:
     while bench.now < deadline:
         since = bench.mark()
         what = "the board to have said all that it had to say"
-        if not await bench.until(_is_said, within=SILENCE, since=since, what=what):
+        if not await bench.wait_for(_is_said, within=SILENCE, since=since, what=what):
             return
 
 
@@ -179,7 +179,7 @@ def _is_said(event: Event) -> bool:
     return isinstance(body, SerialData) and body.direction is Direction.FROM_DUT
 
 
-def _broken(case: Case, sent: Sequence[Seen[Stimulus, Stimulus]]) -> Outcome | None:
+def _broken(case: Case, sent: Sequence[Decoded[Stimulus, Stimulus]]) -> Outcome | None:
     """The failure, if the board crashed or started anew after something was sent."""
     binding = binding_of(case.profile)
     for event in case.window:
@@ -188,11 +188,11 @@ def _broken(case: Case, sent: Sequence[Seen[Stimulus, Stimulus]]) -> Outcome | N
             continue
         before = [act for act in sent if act.line < event.line][-1]
         if crash_in(binding, line) is not None:
-            return failed(f'after {before.what.name} the board crashed: "{line}"', before, event)
+            return failed(f'after {before.value.name} the board crashed: "{line}"', before, event)
     starts = [event for event in boots(case, case.window) if event.line > sent[0].line]
     if starts:
         before = [act for act in sent if act.line < starts[0].line][-1]
-        return failed(f"after {before.what.name} the board started anew", before, starts[0])
+        return failed(f"after {before.value.name} the board started anew", before, starts[0])
     return None
 
 
@@ -216,7 +216,7 @@ def _ending(profile: Profile) -> bytes:
     stimulus="Type an unknown command, a known one with nonsense behind it, format characters, an empty line",
     expect="The board crashes at none of them, does not start anew, and answers the next command",
     ics="SERIAL.TEXT",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The table of commands is searched to its end and beyond; or the text is passed to printf as "
     "the format.",
 )
@@ -251,7 +251,7 @@ class UnknownCommands(Unbroken):
     stimulus=f"Send {NOISE} random bytes, zeros, and bytes of the other parity, as a loose plug makes them",
     expect="The board does not crash or start anew, and answers one of the next commands",
     ics="SERIAL.LINE",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="A framing error is not cleared in the receiver and stops it; a zero byte ends a text early "
     "and the rest is never read.",
 )
@@ -281,7 +281,7 @@ class Noise(Unbroken):
     stimulus=f"Type a line of {LONG} characters, and one of 300 without an end, followed by an end",
     expect="The board does not crash or start anew, and answers one of the next commands",
     ics="SERIAL.TEXT",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The line is gathered in a buffer of 128 bytes, and what comes after that is written behind "
     "it.",
 )

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed, run_so_far
+from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed, run_so_far
 from harness.checks.catalogue import Check, requirement
 from harness.checks.payloads import json_text
 from harness.checks.serial.log_monitoring import search
-from harness.checks.support.behaviour.arrange import arranged
+from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.commands import had_time
 from harness.checks.support.behaviour.outages import (
     hear_again,
@@ -35,7 +35,7 @@ from harness.checks.support.serial.settings import (
     shown_settings,
 )
 from harness.model.bindings.serial import SerialCommand
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import (
@@ -66,21 +66,23 @@ class AfterReset(Check):
 
     def judge(self, case: Case) -> Outcome:
         run = run_so_far(case)
-        act = first(run.acts(Act.FACTORY_RESET))
+        act = first(run.stimuli(Act.FACTORY_RESET))
         if act is None:
             return inconclusive("the board was not reset to the state of the factory")
         if not self.took_effect(run, act):
             return inconclusive("nothing shows that the board really started anew", act)
-        joined = first(run.acts(Act.CONSOLE), lambda seen: seen.line > act.line and is_provision(seen.what))
+        joined = first(
+            run.stimuli(Act.CONSOLE), lambda seen: seen.line > act.line and is_provision(seen.value)
+        )
         end = joined.line if joined is not None else run.window[-1].line
         bare = [event for event in run.window if act.line < event.line < end]
         return self.judge_reset(run, act, bare)
 
-    def took_effect(self, run: Case, act: Seen[Stimulus, Stimulus]) -> bool:
+    def took_effect(self, run: Case, act: Decoded[Stimulus, Stimulus]) -> bool:
         """Whether it shows that the reset was more than a word."""
         return shown_start(run, run.window, act.line) is not None
 
-    def judge_reset(self, run: Case, act: Seen[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
+    def judge_reset(self, run: Case, act: Decoded[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
         """Decide by the run, the reset, and the events between it and the device's next set-up."""
         raise NotImplementedError
 
@@ -109,7 +111,7 @@ def _is_act(event: Event, act: Act) -> bool:
 async def reset(bench: Bench) -> None:
     """Put the settings away from their defaults, reset, look at board and network, and set it up again."""
     profile, binding = bench.profile, binding_of(bench.profile)
-    async with arranged(bench) as arranger:
+    async with precondition(bench) as arranger:
         await leave_defaults(bench, arranger)
         await _look(bench)
         since = bench.mark()
@@ -118,7 +120,7 @@ async def reset(bench: Bench) -> None:
         await _look(bench)
         if binding.knows(SerialCommand.PROVISION):
             # A device that has kept its credentials would be back by then.
-            await bench.quiet(
+            await bench.watch_silence(
                 profile.behaviour.reconnect, imposed_by=SETTLED, what="no attempt to join the old network"
             )
             await _look_at_broker(bench)
@@ -141,7 +143,7 @@ async def _look(bench: Bench) -> None:
 async def _look_at_broker(bench: Bench) -> None:
     """What the broker still keeps of the device, as somebody new would be told."""
     mqtt_binding = bench.profile.bindings.mqtt
-    if mqtt_binding is not None and bench.offers(Need.BROKER):
+    if mqtt_binding is not None and bench.offers(BenchFeature.BROKER):
         await bench.mqtt.late_subscriber(f"{mqtt_binding.base}/#")
 
 
@@ -157,14 +159,14 @@ async def _look_at_broker(bench: Bench) -> None:
     "ask the board",
     expect="Each setting that has a default is at it",
     ics="SERIAL.RESET & SERIAL.READ & DEV.ACTUATOR",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The reset erases the network's settings only; or those of the user lie in a second "
     "partition that was added later.",
 )
 class SettingsForgotten(AfterReset):
     """The board's own word, before it is on any network."""
 
-    def judge_reset(self, run: Case, act: Seen[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
+    def judge_reset(self, run: Case, act: Decoded[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
         evidence: list[Evidence] = []
         earlier = answers_in([e for e in run.window if e.line < act.line], SerialCommand.READ_STATE)
         later = answers_in(bare, SerialCommand.READ_STATE)
@@ -202,14 +204,14 @@ class SettingsForgotten(AfterReset):
     stimulus="Ask the board what credentials it keeps, before and after a factory reset",
     expect="None afterwards",
     ics="SERIAL.RESET & SERIAL.CREDENTIALS",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The credentials lie in a partition of the WiFi driver, which the application's reset does "
     "not touch.",
 )
 class CredentialsForgotten(AfterReset):
     """For trade-in, and for the next tenant."""
 
-    def judge_reset(self, run: Case, act: Seen[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
+    def judge_reset(self, run: Case, act: Decoded[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
         earlier = good(answers_in([e for e in run.window if e.line < act.line], SerialCommand.CREDENTIALS))
         later = good(answers_in(bare, SerialCommand.CREDENTIALS))
         if not earlier or is_nothing(earlier[-1].value):
@@ -240,13 +242,13 @@ def is_nothing(value: object) -> bool:
     stimulus="Reset to the state of the factory, and watch for the time that it has to reconnect",
     expect="No connection to the old broker until it is set up anew",
     ics="SERIAL.RESET & SERIAL.PROVISION & MQTT.CLIENT",
-    needs=(Need.SERIAL, Need.TAP),
+    needs=(BenchFeature.SERIAL, BenchFeature.TAP),
     usual_cause="The address and login of the broker are compiled in, or kept apart from the WiFi settings.",
 )
 class OldNetworkLeft(AfterReset):
     """Seen at the tap."""
 
-    def judge_reset(self, run: Case, act: Seen[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
+    def judge_reset(self, run: Case, act: Decoded[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
         gone = first(
             bare,
             lambda event: (
@@ -278,14 +280,14 @@ class OldNetworkLeft(AfterReset):
     stimulus="Reset to the state of the factory; then subscribe to the device's topics as somebody new",
     expect="No retained message but that it is offline",
     ics="SERIAL.RESET & SERIAL.PROVISION & MQTT.RETAIN",
-    needs=(Need.SERIAL, Need.BROKER),
+    needs=(BenchFeature.SERIAL, BenchFeature.BROKER),
     usual_cause="Nobody thought of the broker: what was published with RETAIN stays there for years, with "
     "the name and habits of whoever had the device.",
 )
 class RetainedForgotten(AfterReset):
     """What the next one to subscribe is told."""
 
-    def judge_reset(self, run: Case, act: Seen[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
+    def judge_reset(self, run: Case, act: Decoded[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
         binding = run.profile.bindings.mqtt
         newest = [event for event in bare if is_opened_by_us(event.body)]
         if binding is None or not newest:
@@ -294,12 +296,12 @@ class RetainedForgotten(AfterReset):
         told = [
             seen
             for seen in run.mqtt(mqtt.Publish, direction=Direction.FROM_DUT, point=Point.CLIENT)
-            if seen.body.connection == connection and seen.what.retain
+            if seen.body.connection == connection and seen.value.retain
         ]
         availability = binding.availability.topic if binding.availability is not None else None
-        state = first(told, lambda seen: seen.what.topic != availability and bool(seen.what.payload))
+        state = first(told, lambda seen: seen.value.topic != availability and bool(seen.value.payload))
         if state is not None:
-            return failed(f"the broker keeps {state.what.topic} of before the reset", act, state)
+            return failed(f"the broker keeps {state.value.topic} of before the reset", act, state)
         return passed("the broker keeps no state of the device", act, newest[-1], told)
 
 
@@ -321,13 +323,13 @@ def is_opened_by_us(body: object) -> bool:
     "counts",
     expect="None of it holds a declared secret",
     ics="SERIAL.RESET & SEC.CSP",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The boot log prints the last network that it knew, from a copy that the reset forgot.",
 )
 class SecretsForgotten(AfterReset):
     """Whoever buys it used has all the time in the world to look."""
 
-    def judge_reset(self, run: Case, act: Seen[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
+    def judge_reset(self, run: Case, act: Decoded[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
         return search(run, bare, "came over the console after the factory reset")
 
 
@@ -342,7 +344,7 @@ class SecretsForgotten(AfterReset):
     stimulus="Reset to the state of the factory, join it to the network again, and listen",
     expect="It comes back to the network and tells its settings, those at which the board shows them",
     ics="SERIAL.RESET & SERIAL.PROVISION & SERIAL.READ",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The reset erases the identity or the calibration along with the settings; or the first "
     "connection after it fails until the board is rebooted by hand.",
 )
@@ -353,23 +355,27 @@ class SetUpAgain(AfterReset):
         require_network(bench)
         await super().stimulate(bench, subject)
 
-    def took_effect(self, run: Case, act: Seen[Stimulus, Stimulus]) -> bool:
+    def took_effect(self, run: Case, act: Decoded[Stimulus, Stimulus]) -> bool:
         """That it left the network is enough: one that never comes back shows no start."""
         left = any(
             seen.line > act.line
-            and seen.what.by is Direction.FROM_DUT
-            and seen.what.change is not ConnectionChange.OPENED
+            and seen.value.by is Direction.FROM_DUT
+            and seen.value.change is not ConnectionChange.OPENED
             for seen in run.connections()
         )
         return left or super().took_effect(run, act)
 
-    def judge_reset(self, run: Case, act: Seen[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
-        joined = first(run.acts(Act.CONSOLE), lambda seen: seen.line > act.line and is_provision(seen.what))
+    def judge_reset(self, run: Case, act: Decoded[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
+        joined = first(
+            run.stimuli(Act.CONSOLE), lambda seen: seen.line > act.line and is_provision(seen.value)
+        )
         if joined is None:
             return inconclusive("the device was not set up again", act)
         evidence: list[Evidence] = []
         shown = {each.name: each for each in good(answers_in(bare, SerialCommand.READ_STATE))}
-        acts = [seen.line for seen in run.acts(Act.WRITE, Act.LOCAL, Act.INVOKE) if seen.line > joined.line]
+        acts = [
+            seen.line for seen in run.stimuli(Act.WRITE, Act.LOCAL, Act.INVOKE) if seen.line > joined.line
+        ]
         end = acts[0] if acts else run.window[-1].line
         for name in settings(run.profile):
             told = first(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.support.behaviour.arrange import arranged
+from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.trial_values import other_value
 from harness.checks.support.serial.board import (
     answers,
@@ -17,7 +17,7 @@ from harness.checks.support.serial.board import (
 )
 from harness.model.bindings.serial import SerialCommand
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, SerialData
@@ -40,7 +40,7 @@ TRIED = 2  # properties
     "checksum and elsewhere; then ask the board",
     expect="The property stays as the good frame left it, and the board answers",
     ics="SERIAL.CHECKSUM & SERIAL.WRITE & SERIAL.READ",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The checksum is computed and logged, and the frame is handled all the same; or it is "
     "compared in a build for debugging only.",
 )
@@ -58,14 +58,14 @@ class DamagedFrames(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = subject.name or ""
-        async with arranged(bench) as arranger:
+        async with precondition(bench) as arranger:
             original = await ask(bench, SerialCommand.READ_STATE, name)
             value = await other_value(bench, arranger, name)
             since = bench.mark()
             await ask(bench, SerialCommand.WRITE_PROPERTY, name, value)
             sent = _sent(bench.trace[since:])
             if sent is None:
-                raise CannotStimulateError("no frame was seen on the line")
+                raise StimulusError("no frame was seen on the line")
             await ask(bench, SerialCommand.WRITE_PROPERTY, name, original)
             await ask(bench, SerialCommand.READ_STATE, name)
             for raw, what in damaged(sent):
@@ -79,7 +79,7 @@ class DamagedFrames(Check):
         name = case.subject.name or ""
         told = answers(case, SerialCommand.READ_STATE, name)
         evidence: list[Evidence] = []
-        sent = [act for act in case.acts(Act.RAW) if act.what.transport == "serial"]
+        sent = [act for act in case.stimuli(Act.RAW) if act.value.transport == "serial"]
         for index, act in enumerate(sent):
             end = sent[index + 1].line if index + 1 < len(sent) else case.window[-1].line
             before = [each for each in good(told) if each.line < sent[0].line]

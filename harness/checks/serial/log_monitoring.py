@@ -26,7 +26,7 @@ from harness.model.bindings.serial_log import (
     knows_boot,
 )
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import (
     Act,
@@ -74,7 +74,7 @@ UPHEAVALS = (
     stimulus="Every line that the board prints in the run counts",
     expect="No line tells a panic, a watchdog, an assertion, a fault, a full stack or heap",
     ics="SERIAL.LOG",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="A parser that trusts a length, a pointer used after a connection has gone, a stack that is "
     "too small for the longest message.",
 )
@@ -156,7 +156,7 @@ def _shown(text: str | None) -> str:
     expect="Each start follows a loss of power, or a command to reboot, to reset, or to join the network; a "
     "crash that is told, and the board back on its network after it, is a start, too",
     ics="SERIAL.LOG",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="A watchdog that bites when the network is away, a supply that breaks down when the relay "
     "pulls, an update check that restarts on failure.",
 )
@@ -167,10 +167,10 @@ class NoUnexpectedStart(Check):
     One that has just crashed is waited for.
     """
 
-    def patience(self, profile: Profile) -> float:
+    def max_extension(self, profile: Profile) -> float:
         return profile.behaviour.boot
 
-    def patience_imposed_by(self, profile: Profile) -> str:
+    def max_extension_imposed_by(self, profile: Profile) -> str:
         return "profile: behaviour.boot"
 
     def judge(self, case: Case) -> Outcome:
@@ -225,7 +225,7 @@ def _crash_and_start(case: Case) -> tuple[Event | None, Event | None]:
 def _starts_in_silence(case: Case) -> Outcome | None:
     """Why no start in the log means nothing: the board would print nothing that is known to tell one."""
     binding = binding_of(case.profile)
-    act = first(case.acts(), lambda seen: starts_board(seen.what))
+    act = first(case.stimuli(), lambda seen: starts_board(seen.value))
     if act is not None and shown_start(case, case.window, act.line) is not None:
         message = (
             "the board was started, and printed nothing that tells a start (bindings.serial.patterns.boot)"
@@ -258,7 +258,7 @@ def _reason_for(events: Sequence[Event], after: int, start: Event) -> Event | No
     stimulus="Every byte that the board sent over the serial line in the run counts",
     expect="None of it holds a declared secret, be it as text or in base64, hexadecimal or percent encoding",
     ics="SERIAL.LINE & SEC.CSP",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The log level of the developers is still on, and the WiFi driver prints what it connects "
     "with.",
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from harness.checks.bench import NETWORK, Bench, BeyondBenchError, CannotStimulateError
-from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.bench import NETWORK, Bench, BenchLimitationError, StimulusError
+from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Transport
-from harness.checks.support.behaviour.arrange import arranged
+from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.commands import described
 from harness.checks.support.behaviour.local_operation import (
     moved_by,
@@ -16,11 +16,11 @@ from harness.checks.support.behaviour.outages import settings
 from harness.checks.support.behaviour.transports import (
     name_of,
     open_readers,
-    readers_of,
+    reporting_transports,
 )
 from harness.checks.support.behaviour.trial_values import other_value
 from harness.checks.support.serial.board import (
-    Told,
+    ConsoleAnswer,
     answers,
     ask,
     binding_of,
@@ -31,7 +31,7 @@ from harness.checks.support.serial.board import (
 from harness.model.base import Value
 from harness.model.bindings.serial import SerialCommand
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Connection, ConnectionChange, Event, Point, Stimulus
@@ -44,16 +44,16 @@ async def leave_network(bench: Bench) -> None:
     since = bench.mark()
     if binding_of(bench.profile).knows(SerialCommand.NETWORK_OFF):
         await ask(bench, SerialCommand.NETWORK_OFF)
-    elif bench.offers(Need.LOCAL):
+    elif bench.offers(BenchFeature.LOCAL):
         await bench.local.attach(NETWORK, False)
     else:
-        raise BeyondBenchError("nothing here can take the DUT off its network")
-    if bench.offers(Need.TAP):
-        gone = await bench.until(
+        raise BenchLimitationError("nothing here can take the DUT off its network")
+    if bench.offers(BenchFeature.TAP):
+        gone = await bench.wait_for(
             is_gone, within=bench.profile.behaviour.boot, since=since, what="the board to leave the network"
         )
         if gone is None:
-            raise CannotStimulateError("the board did not leave the network when it was told to")
+            raise StimulusError("the board did not leave the network when it was told to")
 
 
 async def join_network(bench: Bench) -> None:
@@ -63,7 +63,7 @@ async def join_network(bench: Bench) -> None:
     else:
         await bench.local.attach(NETWORK, True)
     if not await bench.ready():
-        raise CannotStimulateError("the device did not come back to the network")
+        raise StimulusError("the device did not come back to the network")
 
 
 def is_gone(event: Event) -> bool:
@@ -74,10 +74,10 @@ def is_gone(event: Event) -> bool:
     return body.change is not ConnectionChange.OPENED
 
 
-def _absence(case: Case) -> tuple[Seen[Stimulus, Stimulus], Seen[Stimulus, Stimulus]] | None:
+def _absence(case: Case) -> tuple[Decoded[Stimulus, Stimulus], Decoded[Stimulus, Stimulus]] | None:
     """From the command to leave to that to come back."""
-    left = first(case.acts(Act.NETWORK_OFF))
-    joined = first(case.acts(Act.NETWORK_ON), lambda act: left is not None and act.line > left.line)
+    left = first(case.stimuli(Act.NETWORK_OFF))
+    joined = first(case.stimuli(Act.NETWORK_ON), lambda act: left is not None and act.line > left.line)
     return (left, joined) if left is not None and joined is not None else None
 
 
@@ -93,7 +93,7 @@ def _absence(case: Case) -> tuple[Seen[Stimulus, Stimulus], Seen[Stimulus, Stimu
     "came of it",
     expect="The board shows the effect of the key",
     ics="SERIAL.PRESS & SERIAL.READ",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The main loop waits for the WiFi driver to connect, and reads no keys meanwhile.",
 )
 class KeysWithoutNetwork(Check):
@@ -105,7 +105,7 @@ class KeysWithoutNetwork(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         control = name_of(subject)
         moved = _moved(bench.profile, control)
-        async with arranged(bench) as arranger:
+        async with precondition(bench) as arranger:
             await unlock(arranger, bench.profile, control)
             await leave_network(bench)
             try:
@@ -124,8 +124,8 @@ class KeysWithoutNetwork(Check):
             return inconclusive("the board was not taken off its network and put back")
         left, joined = absence
         pressed = first(
-            case.acts(Act.LOCAL),
-            lambda act: act.what.name == control and left.line < act.line < joined.line,
+            case.stimuli(Act.LOCAL),
+            lambda act: act.value.name == control and left.line < act.line < joined.line,
         )
         if pressed is None:
             return inconclusive(f"{control} was not pressed while the network was gone", left)
@@ -172,7 +172,7 @@ def _keys(profile: Profile) -> list[str]:
     stimulus="Take the board off its network, set each property at the board, and put it back",
     expect="What the network tells after the return is what the board shows",
     ics="SERIAL.WRITE & SERIAL.READ",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="Reports that could not be sent are thrown away, and nothing is told again at the return: "
     "the broker keeps the state of before.",
 )
@@ -182,12 +182,12 @@ class ToldAfterwards(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         require_network(bench)
         names = _settable(bench.profile)
-        async with arranged(bench) as arranger:
+        async with precondition(bench) as arranger:
             values: dict[str, Value] = {}
             for name in names:
                 try:
                     values[name] = await other_value(bench, arranger, name)
-                except CannotStimulateError as reason:
+                except StimulusError as reason:
                     bench.note(f"{name} stays as it is: {reason}")
             await leave_network(bench)
             try:
@@ -210,13 +210,13 @@ class ToldAfterwards(Check):
         if absence is None:
             return inconclusive("the board was not taken off its network and put back")
         left, joined = absence
-        others = [act.line for act in case.acts(Act.WRITE, Act.LOCAL) if act.line > joined.line]
+        others = [act.line for act in case.stimuli(Act.WRITE, Act.LOCAL) if act.line > joined.line]
         end = min([*others, case.window[-1].line + 1])
         evidence: list[Evidence] = []
         for name in _settable(case.profile):
             told = good(answers(case, SerialCommand.READ_STATE, name))
             shown = [each for each in told if left.line < each.line < end]
-            before = case.known(name, left.line)
+            before = case.last_report(name, left.line)
             if not shown or before is None or same_value(shown[-1].value, before.value):
                 continue
             outcome = self._told(case, name, shown[-1], joined, end)
@@ -228,7 +228,7 @@ class ToldAfterwards(Check):
         return passed(f"{len(evidence) // 2} changes were told after the return", left, joined, evidence)
 
     def _told(
-        self, case: Case, name: str, shown: Told, joined: Seen[Stimulus, Stimulus], end: int
+        self, case: Case, name: str, shown: ConsoleAnswer, joined: Decoded[Stimulus, Stimulus], end: int
     ) -> Outcome | Evidence:
         """The report of what the board shows, or why there is none."""
         schema = case.profile.properties[name]
@@ -246,7 +246,7 @@ def _settable(profile: Profile) -> list[str]:
     return [
         name
         for name in settings(profile)
-        if binding.can_write(name) and binding.can_read(name) and readers_of(profile, name)
+        if binding.can_write(name) and binding.can_read(name) and reporting_transports(profile, name)
     ]
 
 
@@ -255,7 +255,7 @@ async def _await(bench: Bench, name: str, value: Value, transport: Transport, si
         await bench.read(name, transport=transport.value)
         return
     schema = bench.profile.properties[name]
-    await bench.reported(
+    await bench.wait_for_report(
         name,
         lambda told: schema.agrees(told, value),
         transport=transport.value,

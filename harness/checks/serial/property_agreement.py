@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from harness.checks.bench import Bench, CannotStimulateError
-from harness.checks.case import Case, Evidence, Seen, failed, first, inconclusive, passed
+from harness.checks.bench import Bench, StimulusError
+from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.arrange import (
-    Arranger,
-    arranged,
+    StateArranger,
+    precondition,
 )
 from harness.checks.support.behaviour.commands import ROUNDING
 from harness.checks.support.behaviour.local_operation import (
@@ -24,16 +24,16 @@ from harness.checks.support.behaviour.local_operation import (
     unlock,
 )
 from harness.checks.support.behaviour.transports import (
-    each,
+    command_transports,
     name_of,
-    readers_of,
+    reporting_transports,
+    subjects_for,
     transport_of,
     writable_subjects,
-    writers_of,
 )
 from harness.checks.support.behaviour.trial_values import other_value
 from harness.checks.support.serial.board import (
-    Told,
+    ConsoleAnswer,
     answers,
     ask,
     binding_of,
@@ -46,7 +46,7 @@ from harness.checks.support.serial.board import (
 from harness.model.base import Value
 from harness.model.bindings.serial import SerialCommand
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject, Verdict
 from harness.trace.events import Act, Stimulus
@@ -66,7 +66,7 @@ PRESSES = 2  # at most: after a change that the network was not told, the first 
     "network told that already before",
     expect="The network reports, within behaviour.report_local, the state that the board itself shows",
     ics="SERIAL.PRESS & SERIAL.READ",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="State is published by the handler of network commands; the routine that reads the keys sets "
     "the relay and nothing else.",
 )
@@ -80,7 +80,7 @@ class KeyAtTheBoard(Check):
             for name in profile.controls
             if binding is not None and binding.can_press(name) and _seen_on_board(profile, name)
         ]
-        return each(keys, lambda name: readers_of_control(profile, name))
+        return subjects_for(keys, lambda name: readers_of_control(profile, name))
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         control = name_of(subject)
@@ -88,7 +88,7 @@ class KeyAtTheBoard(Check):
         require_transport(bench, transport)
         if transport is Transport.COAP:
             await bench.watch()
-        async with arranged(bench, transport) as arranger:
+        async with precondition(bench, transport) as arranger:
             await _believe_board(bench, arranger, control)
             await unlock(arranger, bench.profile, control)
             for _ in range(PRESSES):
@@ -107,22 +107,22 @@ class KeyAtTheBoard(Check):
         return undecided
 
     def _judge_press(
-        self, case: Case, control: str, transport: Transport, act: Seen[Stimulus, Stimulus]
+        self, case: Case, control: str, transport: Transport, act: Decoded[Stimulus, Stimulus]
     ) -> Outcome:
         evidence: list[Evidence] = [act]
         for name in _seen_on_board(case.profile, control):
-            if transport not in readers_of(case.profile, name):
+            if transport not in reporting_transports(case.profile, name):
                 continue
             told = good(answers(case, SerialCommand.READ_STATE, name))
-            before = [each for each in told if each.line < act.line]
-            after = [each for each in told if each.line > act.line]
+            before = [subjects_for for subjects_for in told if subjects_for.line < act.line]
+            after = [subjects_for for subjects_for in told if subjects_for.line > act.line]
             if not before or not after:
                 return inconclusive(
                     f"the board did not tell {name} before and after {control} was pressed", act
                 )
             if same_value(before[-1].value, after[0].value):
                 return inconclusive(f"{control} did not change {name}: the board shows {after[0].text}", act)
-            known = case.known(name, act.line, transport)
+            known = case.last_report(name, act.line, transport)
             if known is not None and case.profile.properties[name].agrees(known.value, after[0].value):
                 text = f"{transport} told {name} = {after[0].text} already before {control} was pressed"
                 return inconclusive(text, known, act)
@@ -140,7 +140,7 @@ def _seen_on_board(profile: Profile, control: str) -> list[str]:
     return [name for name in moved if binding.can_read(name)]
 
 
-async def _believe_board(bench: Bench, arranger: Arranger, control: str) -> None:
+async def _believe_board(bench: Bench, arranger: StateArranger, control: str) -> None:
     """Where network and board disagree on what matters to a key, it is the board that the key obeys."""
     declared, binding = bench.profile.controls[control], binding_of(bench.profile)
     names = {effect.property_ for effect in moved_by(declared)}
@@ -155,8 +155,8 @@ async def _press(bench: Bench, control: str, transport: Transport) -> bool:
     network: dict[str, Value] = {}
     for name in moved:
         await ask(bench, SerialCommand.READ_STATE, name)
-        if transport in readers_of(bench.profile, name):
-            with suppress(CannotStimulateError):
+        if transport in reporting_transports(bench.profile, name):
+            with suppress(StimulusError):
                 network[name] = await bench.read(name, transport=transport.value)
     since = bench.mark()
     await ask(bench, SerialCommand.PRESS_BUTTON, control)
@@ -168,11 +168,11 @@ async def _press(bench: Bench, control: str, transport: Transport) -> bool:
     return not told_before
 
 
-def _judged_presses(case: Case, control: str) -> list[Seen[Stimulus, Stimulus]]:
+def _judged_presses(case: Case, control: str) -> list[Decoded[Stimulus, Stimulus]]:
     """The first presses after the board was asked; those that come later put things back."""
     asked = answers(case, SerialCommand.READ_STATE)
     start = asked[0].line if asked else 0
-    presses = [act for act in case.acts(Act.LOCAL) if act.what.name == control and act.line > start]
+    presses = [act for act in case.stimuli(Act.LOCAL) if act.value.name == control and act.line > start]
     return presses[:PRESSES]
 
 
@@ -187,7 +187,7 @@ def _judged_presses(case: Case, control: str) -> list[Seen[Stimulus, Stimulus]]:
     stimulus="Command over the network another value than the board shows, and ask the board by the console",
     expect="The board shows the commanded value within the settle time",
     ics="SERIAL.READ & DEV.ACTUATOR",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The network module answers from its own copy of the state; the frame to the main controller "
     "was lost or refused, and nobody looked.",
 )
@@ -204,9 +204,9 @@ class CommandAtTheBoard(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
-        transport = transport_of(writers_of(bench.profile, name), subject)
+        transport = transport_of(command_transports(bench.profile, name), subject)
         schema = bench.profile.properties[name]
-        async with arranged(bench, transport) as arranger:
+        async with precondition(bench, transport) as arranger:
             value = await _value_unlike_board(bench, arranger, name)
             await ask(bench, SerialCommand.READ_STATE, name)
             await bench.write(name, value, transport=transport.value)
@@ -221,7 +221,7 @@ class CommandAtTheBoard(Check):
             return inconclusive(f"{name} was not commanded")
         value, limit = value_of(command), case.profile.settle(name)
         told = good(answers(case, SerialCommand.READ_STATE, name))
-        before = [each for each in told if each.line < command.line]
+        before = [subjects_for for subjects_for in told if subjects_for.line < command.line]
         schema = case.profile.properties[name]
         if not before or schema.agrees(before[-1].value, value):
             return inconclusive(
@@ -229,9 +229,11 @@ class CommandAtTheBoard(Check):
             )
         # What is done at the end, to leave things as they were found, is another command.
         after = [
-            each for each in told if each.line > command.line and not _is_undone(case, name, command, each)
+            subjects_for
+            for subjects_for in told
+            if subjects_for.line > command.line and not _is_undone(case, name, command, subjects_for)
         ]
-        shown = first(after, lambda each: schema.agrees(each.value, value))
+        shown = first(after, lambda subjects_for: schema.agrees(subjects_for.value, value))
         if shown is not None:
             return passed(f"the board shows {name} = {json_text(value)}, as commanded", command, shown.event)
         if after and after[-1].event.time - command.time >= limit - ROUNDING:
@@ -244,7 +246,7 @@ class CommandAtTheBoard(Check):
         return inconclusive(f"the board was not asked for {name} until the settle time was over", command)
 
 
-async def _value_unlike_board(bench: Bench, arranger: Arranger, name: str) -> Value:
+async def _value_unlike_board(bench: Bench, arranger: StateArranger, name: str) -> Value:
     """A value for a command that shows something at the board: another one than the board has.
 
     Board and network may disagree already. The value is another one than the network's, too, if there is one.
@@ -252,23 +254,23 @@ async def _value_unlike_board(bench: Bench, arranger: Arranger, name: str) -> Va
     shown = await ask(bench, SerialCommand.READ_STATE, name)
     try:
         return await other_value(bench, arranger, name, shown)
-    except CannotStimulateError:
+    except StimulusError:
         arranger.state[name] = shown
         return await other_value(bench, arranger, name)
 
 
-def _judged_write(case: Case, name: str) -> Seen[Stimulus, Stimulus] | None:
+def _judged_write(case: Case, name: str) -> Decoded[Stimulus, Stimulus] | None:
     """The command that the board was asked about right before and after: the first after its first answer."""
     asked = answers(case, SerialCommand.READ_STATE, name)
     start = asked[0].line if asked else 0
-    return first(case.acts(Act.WRITE), lambda seen: seen.what.name == name and seen.line > start)
+    return first(case.stimuli(Act.WRITE), lambda seen: seen.value.name == name and seen.line > start)
 
 
-def _is_undone(case: Case, name: str, command: Seen[Stimulus, Stimulus], told: Told) -> bool:
+def _is_undone(case: Case, name: str, command: Decoded[Stimulus, Stimulus], told: ConsoleAnswer) -> bool:
     """Whether the property was commanded again before that answer."""
     return any(
-        seen.what.name == name and command.line < seen.line < told.line
-        for seen in case.acts(Act.WRITE, Act.LOCAL)
+        seen.value.name == name and command.line < seen.line < told.line
+        for seen in case.stimuli(Act.WRITE, Act.LOCAL)
     )
 
 
@@ -283,7 +285,7 @@ def _is_undone(case: Case, name: str, command: Seen[Stimulus, Stimulus], told: T
     stimulus="Make the sensor see several values by the console; ask the board, and listen to the network",
     expect="Board and network tell each value within tolerance, the network within behaviour.report_local",
     ics="SERIAL.SENSE & SERIAL.READ & DEV.SENSOR",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The main controller and the network module disagree on the scale of a measurement, or on "
     "whether it has a sign.",
 )
@@ -291,14 +293,14 @@ class SensorOnBothSides(Check):
     """Each sensor that the console can stimulate."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
-        return each(_sensors(profile), lambda name: readers_of(profile, name))
+        return subjects_for(_sensors(profile), lambda name: reporting_transports(profile, name))
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
-        transport = transport_of(readers_of(bench.profile, name), subject)
+        transport = transport_of(reporting_transports(bench.profile, name), subject)
         if transport is Transport.COAP:
             await bench.watch()
-        async with arranged(bench, transport) as arranger:
+        async with precondition(bench, transport) as arranger:
             await free_sensor(arranger, bench.profile, name)
             for value in points(bench.profile, name, arranger.state):
                 since = bench.mark()
@@ -309,16 +311,18 @@ class SensorOnBothSides(Check):
 
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
-        transport = transport_of(readers_of(case.profile, name), case.subject)
+        transport = transport_of(reporting_transports(case.profile, name), case.subject)
         schema = case.profile.properties[name]
         acts = [
-            act for act in case.acts(Act.LOCAL) if act.what.name == name and act.what.transport == "serial"
+            act
+            for act in case.stimuli(Act.LOCAL)
+            if act.value.name == name and act.value.transport == "serial"
         ]
         told = answers(case, SerialCommand.READ_STATE, name)
         evidence: list[Evidence] = []
         for act in acts:
             value = value_of(act)
-            shown = first(told, lambda each, act=act: each.line > act.line)  # type: ignore[misc]
+            shown = first(told, lambda subjects_for, act=act: subjects_for.line > act.line)  # type: ignore[misc]
             following = first(acts, lambda other, act=act: other.line > act.line)  # type: ignore[misc]
             if shown is None or (following is not None and following.line < shown.line):
                 continue  # shown to the sensor for another reason, such as to put it back
@@ -330,7 +334,7 @@ class SensorOnBothSides(Check):
                 return failed(
                     f"the sensor saw {json_text(value)}, and the board shows {shown.text}", act, shown.event
                 )
-            before = case.known(name, act.line, transport)
+            before = case.last_report(name, act.line, transport)
             if before is not None and schema.agrees(before.value, value):
                 continue  # nothing new to tell
             outcome = told_in_time(case, name, value, transport, act)

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
-from harness.checks.support.behaviour.arrange import arranged
+from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.boundary_values import outside
 from harness.checks.support.behaviour.commands import described
 from harness.checks.support.behaviour.local_operation import told_in_time
 from harness.checks.support.behaviour.outages import set_unusual
 from harness.checks.support.behaviour.transports import (
-    each,
+    command_transports,
     name_of,
     open_readers,
-    readers_of,
+    reporting_transports,
+    subjects_for,
     transport_of,
     writable_subjects,
-    writers_of,
 )
 from harness.checks.support.behaviour.trial_values import other_value
 from harness.checks.support.serial.board import (
-    Told,
+    ConsoleAnswer,
     answers,
     ask,
     binding_of,
@@ -37,7 +37,7 @@ from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.bindings.serial import SerialCommand
 from harness.model.profile import InvalidValuePolicy, Profile
-from harness.model.requirement import Area, Basis, Level, Need
+from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act
@@ -48,7 +48,9 @@ MOST_OUTSIDE = 6  # illegal values that are tried
 def _on_both_sides(profile: Profile) -> list[str]:
     """The properties that both the board and the network tell."""
     binding = binding_of(profile)
-    return [name for name in profile.properties if binding.can_read(name) and readers_of(profile, name)]
+    return [
+        name for name in profile.properties if binding.can_read(name) and reporting_transports(profile, name)
+    ]
 
 
 @requirement(
@@ -63,7 +65,7 @@ def _on_both_sides(profile: Profile) -> list[str]:
     "property",
     expect="Both tell the same, within the tolerance",
     ics="SERIAL.READ",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The network module keeps a shadow of the state that nobody refreshes: right after each "
     "command, and wrong after anything else.",
 )
@@ -75,7 +77,7 @@ class SameOnBothSides(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         require_network(bench)
-        async with arranged(bench) as arranger:
+        async with precondition(bench) as arranger:
             await _ask_both(bench)
             await set_unusual(bench, arranger)
             await _ask_both(bench)
@@ -109,12 +111,12 @@ async def _ask_both(bench: Bench) -> None:
         for transport in open_readers(bench, name)[:1]:
             try:
                 await bench.read(name, transport=transport.value)
-            except CannotStimulateError as reason:
+            except StimulusError as reason:
                 bench.note(str(reason))
         await ask(bench, SerialCommand.READ_STATE, name)
 
 
-def _reports_around(case: Case, name: str, told: Told) -> list[Report]:
+def _reports_around(case: Case, name: str, told: ConsoleAnswer) -> list[Report]:
     """The last report before the board was asked, and the next one, if it came before anything was done."""
     reports = [r for r in case.history if r.name == name and r.problem is None]
     before = [r for r in reports if r.event.line < told.line]
@@ -122,7 +124,7 @@ def _reports_around(case: Case, name: str, told: Told) -> list[Report]:
         return []
     # Over one transport only: another may not have been told yet.
     latest = before[-1]
-    acts = case.acts()
+    acts = case.stimuli()
     end = next((act.line for act in acts if act.line > told.line), case.window[-1].line)
     after = [r for r in reports if told.line < r.event.line < end and r.transport == latest.transport]
     return [latest, *after[:1]]
@@ -149,7 +151,7 @@ def _lies_between(schema: Property, value: Value, around: list[Report]) -> bool:
     stimulus="Set each writable property at the board, as its panel does",
     expect="The network reports the new value within behaviour.report_local",
     ics="SERIAL.WRITE",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="Only the main switch of the panel was wired to the reports; mode, fan and target are sent "
     "with the next heartbeat, or never.",
 )
@@ -163,14 +165,14 @@ class SettingAtTheBoard(Check):
             for name, schema in profile.properties.items()
             if schema.writable and not schema.write_only and binding.can_write(name)
         ]
-        return each(names, lambda name: readers_of(profile, name))
+        return subjects_for(names, lambda name: reporting_transports(profile, name))
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
-        transport = transport_of(readers_of(bench.profile, name), subject)
+        transport = transport_of(reporting_transports(bench.profile, name), subject)
         if transport is Transport.COAP:
             await bench.watch()
-        async with arranged(bench, transport) as arranger:
+        async with precondition(bench, transport) as arranger:
             value = await other_value(bench, arranger, name)
             since = bench.mark()
             await ask(bench, SerialCommand.WRITE_PROPERTY, name, value)
@@ -178,9 +180,9 @@ class SettingAtTheBoard(Check):
 
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
-        transport = transport_of(readers_of(case.profile, name), case.subject)
+        transport = transport_of(reporting_transports(case.profile, name), case.subject)
         act = first(
-            case.acts(Act.LOCAL), lambda seen: seen.what.name == name and seen.what.transport == "serial"
+            case.stimuli(Act.LOCAL), lambda seen: seen.value.name == name and seen.value.transport == "serial"
         )
         if act is None:
             return inconclusive(f"{name} was not set at the board")
@@ -189,9 +191,9 @@ class SettingAtTheBoard(Check):
             return inconclusive(
                 f"the board did not take the new {name}", act, *([taken.event] if taken else [])
             )
-        before = case.known(name, act.line, transport)
+        before = case.last_report(name, act.line, transport)
         if before is not None and same_value(before.value, value_of(act)):
-            return inconclusive(f"{name} was {act.what.value} already", act)
+            return inconclusive(f"{name} was {act.value.value} already", act)
         outcome = told_in_time(case, name, value_of(act), transport, act)
         if isinstance(outcome, Outcome):
             return outcome
@@ -209,7 +211,7 @@ class SettingAtTheBoard(Check):
     stimulus="Command illegal values over the network, and ask the board after each",
     expect="The board shows what it showed before; where the profile says clamp, or a legal limit",
     ics="SERIAL.READ & DEV.ACTUATOR",
-    needs=(Need.SERIAL,),
+    needs=(BenchFeature.SERIAL,),
     usual_cause="The network module refuses, and has passed the frame on to the main controller before it "
     "looked at the value.",
 )
@@ -226,15 +228,15 @@ class RefusedAtTheBoard(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
-        transport = transport_of(writers_of(bench.profile, name), subject)
+        transport = transport_of(command_transports(bench.profile, name), subject)
         schema = bench.profile.properties[name]
-        async with arranged(bench, transport) as arranger:
+        async with precondition(bench, transport) as arranger:
             for value in outside(schema)[:MOST_OUTSIDE]:
                 await ask(bench, SerialCommand.READ_STATE, name)
                 await bench.write(name, value, transport=transport.value, legal=False)
                 if transport is Transport.MQTT:
                     # Over MQTT nothing tells that it was refused: the device has its settle time to do wrong.
-                    await bench.quiet(
+                    await bench.watch_silence(
                         bench.profile.settle(name),
                         imposed_by="profile: behaviour.settle",
                         what=f"{name} to stay as it is",
@@ -248,11 +250,11 @@ class RefusedAtTheBoard(Check):
         clamps = case.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP
         told = good(answers(case, SerialCommand.READ_STATE, name))
         evidence: list[Evidence] = []
-        for act in case.acts(Act.WRITE):
-            if act.what.name != name or act.what.legal is not False:
+        for act in case.stimuli(Act.WRITE):
+            if act.value.name != name or act.value.legal is not False:
                 continue
-            before = [each for each in told if each.line < act.line]
-            after = first(told, lambda each, act=act: each.line > act.line)  # type: ignore[misc]
+            before = [subjects_for for subjects_for in told if subjects_for.line < act.line]
+            after = first(told, lambda subjects_for, act=act: subjects_for.line > act.line)  # type: ignore[misc]
             if not before or after is None:
                 continue
             is_limit = clamps and any(
@@ -260,7 +262,7 @@ class RefusedAtTheBoard(Check):
             )
             if not schema.agrees(after.value, before[-1].value) and not is_limit:
                 return failed(
-                    f"{name} = {act.what.value} is not allowed; the board went from {before[-1].text} to "
+                    f"{name} = {act.value.value} is not allowed; the board went from {before[-1].text} to "
                     f"{after.text}",
                     before[-1].event,
                     act,

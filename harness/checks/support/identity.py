@@ -13,7 +13,7 @@ from harness.checks.support.mdns.names import names_of
 from harness.checks.support.mdns.records_seen import Packet, told
 from harness.model.bindings.coap import ContentFormat
 from harness.model.bindings.mdns import MdnsService
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.trace.events import CoapDatagram, Direction, Event, TcpProbe
 from harness.wire import coap, mdns
 from harness.wire.mdns.codec import RecordType
@@ -77,7 +77,7 @@ def pages_of(case: Case) -> Iterator[Page]:
 async def read_resources(bench: Bench) -> None:
     """Read the fixed JSON resources of the device over CoAP, where it has any."""
     binding = bench.profile.bindings.coap
-    if binding is None or not bench.offers(Need.COAP):
+    if binding is None or not bench.offers(BenchFeature.COAP):
         return
     endpoint = await bench.coap.endpoint()
     for resource in binding.resources:

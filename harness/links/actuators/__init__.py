@@ -1,6 +1,6 @@
-"""Hands at a real device: who switches its power, presses its keys, and plugs things in.
+"""Actuators at a real device: they switch its power, press its keys, and plug things in.
 
-A :class:`Helper` carries out tasks: a relay board, a command of the lab's own, a person at the terminal. Each
+An :class:`Actuator` carries out tasks: a relay board, a command of the lab, a person at the terminal. Each
 kind is one module of this package; :func:`harness.links.actuators.registry.parse` reads how people name them.
 """
 
@@ -14,11 +14,11 @@ from typing import Protocol
 from harness.links.errors import LinkError
 
 
-class HelperError(LinkError):
+class ActuatorError(LinkError):
     """A task was not carried out; the message says which, and what to look at."""
 
 
-class Deed(StrEnum):
+class ActuatorCommand(StrEnum):
     """What a helper can be asked for; the values are the words that commands and relay boards get."""
 
     POWER_ON = "on"
@@ -29,8 +29,10 @@ class Deed(StrEnum):
     DETACH = "detach"
 
 
-POWER = frozenset({Deed.POWER_ON, Deed.POWER_OFF})
-HANDS = frozenset({Deed.PRESS, Deed.SENSE, Deed.ATTACH, Deed.DETACH})
+POWER = frozenset({ActuatorCommand.POWER_ON, ActuatorCommand.POWER_OFF})
+OPERATING = frozenset(
+    {ActuatorCommand.PRESS, ActuatorCommand.SENSE, ActuatorCommand.ATTACH, ActuatorCommand.DETACH}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +43,30 @@ class Task:
     what a sensor is to see, as JSON text.
     """
 
-    deed: Deed
+    deed: ActuatorCommand
     device: str
     name: str | None = None
     value: str | None = None
 
     def __str__(self) -> str:
         match self.deed:
-            case Deed.POWER_ON | Deed.POWER_OFF:
+            case ActuatorCommand.POWER_ON | ActuatorCommand.POWER_OFF:
                 return f"switch the power of {self.device} {self.deed.value}"
-            case Deed.PRESS:
+            case ActuatorCommand.PRESS:
                 return f"operate {self.name} of {self.device}"
-            case Deed.SENSE:
+            case ActuatorCommand.SENSE:
                 return f"make {self.name} of {self.device} see {self.value}"
-            case Deed.ATTACH:
+            case ActuatorCommand.ATTACH:
                 return f"plug in the {self.name} of {self.device}"
-            case Deed.DETACH:
+            case ActuatorCommand.DETACH:
                 return f"unplug the {self.name} of {self.device}"
 
 
-class Helper(Protocol):
+class Actuator(Protocol):
     """Somebody or something that does what is asked."""
 
     @property
-    def can(self) -> Collection[Deed]:
+    def can(self) -> Collection[ActuatorCommand]:
         """What it can do at all."""
 
     async def perform(self, task: Task) -> str:

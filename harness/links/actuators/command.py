@@ -12,10 +12,10 @@ from collections.abc import Collection
 from string import Formatter
 
 from harness.links.actuators import (
-    HANDS,
+    OPERATING,
     POWER,
-    Deed,
-    HelperError,
+    ActuatorCommand,
+    ActuatorError,
     Task,
 )
 
@@ -43,21 +43,21 @@ class CommandHelper:
                 name for word in self._words for _, name, _, _ in Formatter().parse(word) if name is not None
             }
         except ValueError as problem:
-            raise HelperError(f"the command {template!r} cannot be read: {problem}") from None
+            raise ActuatorError(f"the command {template!r} cannot be read: {problem}") from None
         if not self._words:
-            raise HelperError("the command is empty; name a program, such as: uhubctl -p 2 -a {action}")
+            raise ActuatorError("the command is empty; name a program, such as: uhubctl -p 2 -a {action}")
         unknown = sorted(named - set(FIELDS))
         if unknown:
             known = ", ".join(f"{{{name}}}" for name in FIELDS)
-            raise HelperError(f"the command {template!r} has {{{unknown[0]}}}; known are {known}")
+            raise ActuatorError(f"the command {template!r} has {{{unknown[0]}}}; known are {known}")
         self._named = named
 
     @property
-    def can(self) -> Collection[Deed]:
+    def can(self) -> Collection[ActuatorCommand]:
         """Anything that its template can tell apart."""
         if "action" not in self._named:
             return frozenset()
-        return POWER | HANDS if "name" in self._named else POWER
+        return POWER | OPERATING if "name" in self._named else POWER
 
     async def perform(self, task: Task) -> str:
         """Run it to its end. Raises HelperError when it fails, hangs, or cannot be started."""
@@ -74,17 +74,19 @@ class CommandHelper:
                 *words, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True
             )
         except OSError as problem:
-            raise HelperError(f"{shown}: cannot be started: {problem.strerror}") from problem
+            raise ActuatorError(f"{shown}: cannot be started: {problem.strerror}") from problem
         try:
             async with asyncio.timeout(self._limit):
                 output, _ = await process.communicate()
         except TimeoutError:
-            raise HelperError(f"{shown}: did not end within {self._limit:g} s, and was stopped") from None
+            raise ActuatorError(f"{shown}: did not end within {self._limit:g} s, and was stopped") from None
         finally:
             await _end(process)
         said = _shortened(output)
         if process.returncode:
-            raise HelperError(f"{shown}: ended with status {process.returncode}{f': {said}' if said else ''}")
+            raise ActuatorError(
+                f"{shown}: ended with status {process.returncode}{f': {said}' if said else ''}"
+            )
         return f"{shown}{f': {said}' if said else ''}"
 
     async def close(self) -> None:

@@ -20,10 +20,10 @@ from collections.abc import Callable, Collection
 from weakref import WeakKeyDictionary
 
 from harness.links.actuators import (
-    HANDS,
+    OPERATING,
     POWER,
-    Deed,
-    HelperError,
+    ActuatorCommand,
+    ActuatorError,
     Task,
 )
 
@@ -39,7 +39,7 @@ class Operator:
     ``say`` writes a line for the person; answers are read from the descriptor ``source``.
     """
 
-    can: Collection[Deed] = POWER | HANDS
+    can: Collection[ActuatorCommand] = POWER | OPERATING
 
     def __init__(
         self, say: Callable[[str], None] | None = None, *, source: int = 0, limit: float = LIMIT
@@ -59,7 +59,7 @@ class Operator:
         """Ask, and wait for the answer. Raises HelperError when nobody answers, or the answer is no."""
         async with self._turn:
             if self._gone:
-                raise HelperError(f"nobody is there to {task}: standard input has ended")
+                raise ActuatorError(f"nobody is there to {task}: standard input has ended")
             self._number += 1
             self._discard_early()
             self._say(
@@ -71,13 +71,13 @@ class Operator:
                     answer = await self._line()
             except TimeoutError:
                 self._say(f"harness asks no more for {self._number}: nobody answered")
-                raise HelperError(f"nobody did: {task}; no answer within {self._limit:g} s") from None
+                raise ActuatorError(f"nobody did: {task}; no answer within {self._limit:g} s") from None
         if answer is None:
-            raise HelperError(
+            raise ActuatorError(
                 f"nobody is there to {task}: standard input has ended (pytest passes it on with -s only)"
             )
         if answer.lower() not in AGREEING:
-            raise HelperError(f"the operator did not {task}: {answer}")
+            raise ActuatorError(f"the operator did not {task}: {answer}")
         return f"by hand: {task}"
 
     async def close(self) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.links.actuators import (
-    Helper,
-    HelperError,
+    Actuator,
+    ActuatorError,
 )
 from harness.links.actuators.command import CommandHelper
 from harness.links.actuators.manual import the_operator
@@ -63,10 +63,10 @@ def parse(text: str) -> HelperName:
     try:
         kind = Kind(word)
     except ValueError:
-        raise HelperError(f"{text!r} names no helper; allowed: {HOW}") from None
+        raise ActuatorError(f"{text!r} names no helper; allowed: {HOW}") from None
     if kind in (Kind.CONSOLE, Kind.OPERATOR):
         if rest:
-            raise HelperError(f"{text!r}: {kind} takes nothing after it; allowed: {HOW}")
+            raise ActuatorError(f"{text!r}: {kind} takes nothing after it; allowed: {HOW}")
         return HelperName(kind)
     if kind is Kind.COMMAND:
         CommandHelper(rest)  # complains about what cannot be
@@ -74,13 +74,13 @@ def parse(text: str) -> HelperName:
     port, _, words = rest.partition("#")
     if not port or not words:
         example = "relay:/dev/ttyUSB1#1" if kind is Kind.RELAY else "line:/dev/ttyACM0#relay {action} 0"
-        raise HelperError(f"{text!r} lacks a port or what comes after #; an example: {example}")
+        raise ActuatorError(f"{text!r} lacks a port or what comes after #; an example: {example}")
     if kind is Kind.RELAY:
         channels_of(words)
     return HelperName(kind, port, words)
 
 
-def helper_of(name: HelperName) -> Helper:
+def helper_of(name: HelperName) -> Actuator:
     """The helper of that name, other than the console. Raises HelperError."""
     match name.kind:
         case Kind.OPERATOR:
@@ -92,4 +92,4 @@ def helper_of(name: HelperName) -> Helper:
         case Kind.LINE:
             return LineRelay(line_at(name.port), name.words)
         case Kind.CONSOLE:
-            raise HelperError("the console of the board is no equipment of its own")
+            raise ActuatorError("the console of the board is no equipment of its own")

@@ -11,10 +11,10 @@ from weakref import WeakKeyDictionary
 import serial
 
 from harness.links.actuators import (
-    HANDS,
+    OPERATING,
     POWER,
-    Deed,
-    HelperError,
+    ActuatorCommand,
+    ActuatorError,
     Task,
 )
 
@@ -30,7 +30,7 @@ WRITE_LIMIT = 2.0
 HEADER = 0xA0
 MOST_CHANNELS = 16
 
-CLOSING = (Deed.POWER_ON, Deed.ATTACH)
+CLOSING = (ActuatorCommand.POWER_ON, ActuatorCommand.ATTACH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,12 @@ def channels_of(words: str) -> Mapping[str, Channel]:
     for part in words.split(","):
         match = re.fullmatch(r"(?:([\w-]+)=)?(!?)(\d+)", part.strip())
         if match is None or not 1 <= int(match[3]) <= MOST_CHANNELS:
-            raise HelperError(
+            raise ActuatorError(
                 f"{part.strip()!r} is no relay: a number from 1 to {MOST_CHANNELS}, with the key that it "
                 "presses before it (start=2), and ! before the number where the resting contact is used (!1)"
             )
         if (match[1] or POWER_CHANNEL) in found:
-            raise HelperError(f"{part.strip()!r}: {match[1] or 'the power'} has a relay already")
+            raise ActuatorError(f"{part.strip()!r}: {match[1] or 'the power'} has a relay already")
         found[match[1] or POWER_CHANNEL] = Channel(int(match[3]), bool(match[2]))
     return found
 
@@ -71,10 +71,10 @@ class RelayBoard:
         self._channels = channels
 
     @property
-    def can(self) -> Collection[Deed]:
+    def can(self) -> Collection[ActuatorCommand]:
         """Power where a relay has it, keys and plugs where it has names for them."""
         power = POWER if POWER_CHANNEL in self._channels else frozenset()
-        named = HANDS - {Deed.SENSE} if any(self._channels) else frozenset()
+        named = OPERATING - {ActuatorCommand.SENSE} if any(self._channels) else frozenset()
         return power | named
 
     async def perform(self, task: Task) -> str:
@@ -82,8 +82,8 @@ class RelayBoard:
         channel = self._channels.get(task.name or POWER_CHANNEL)
         if channel is None or task.deed not in self.can:
             known = ", ".join(name or "the power" for name in self._channels)
-            raise HelperError(f"no relay is there to {task}; it has relays for {known}")
-        if task.deed is Deed.PRESS:
+            raise ActuatorError(f"no relay is there to {task}; it has relays for {known}")
+        if task.deed is ActuatorCommand.PRESS:
             first = await self._set(channel, True)
             try:
                 await asyncio.sleep(PRESS)  # no event could tell: it is the finger's own time
@@ -109,18 +109,18 @@ class LineRelay:
         try:
             template.format(action="", name="", value="")
         except (KeyError, IndexError, ValueError):
-            raise HelperError(
+            raise ActuatorError(
                 f"the line {template!r} for the relay board may hold {{action}}, {{name}} and {{value}} only"
             ) from None
         self._line = line
         self._template = template
 
     @property
-    def can(self) -> Collection[Deed]:
+    def can(self) -> Collection[ActuatorCommand]:
         """What its line can tell apart."""
         if "{action}" not in self._template:
             return frozenset()
-        return POWER | HANDS if "{name}" in self._template else POWER
+        return POWER | OPERATING if "{name}" in self._template else POWER
 
     async def perform(self, task: Task) -> str:
         """Send the line. Raises HelperError."""
@@ -159,7 +159,7 @@ class RelayLine:
                 self._serial.write(raw)
         except (serial.SerialException, OSError, ValueError) as problem:
             await self.close()
-            raise HelperError(
+            raise ActuatorError(
                 f"the relay board at {self.port} cannot be told anything: {problem}"
             ) from problem
 

@@ -1,8 +1,8 @@
 """The clocks that protocol stacks read by themselves: where each is found, and what it really says.
 
 In virtual time each of them is given the loop's (:func:`given`), and is asked again and again whether it
-still has it (:func:`disagreement`): a stack that keeps real time beside a clock that jumps would ping too
-late, or never find anything expired, and the device would be blamed for it.
+still has it (:func:`clock_drift_reason`): a stack that keeps real time beside a clock that jumps would
+ping too late, or never find anything expired, and the device would be blamed for it.
 """
 
 from __future__ import annotations
@@ -106,12 +106,12 @@ def given(clock: Callable[[], float]) -> Iterator[None]:
                 )
             setattr(module, foreign.name, clock if callable(own) else stand_in)
             restore.callback(setattr, module, foreign.name, own)
-        if problem := disagreement(clock):
+        if problem := clock_drift_reason(clock):
             raise ClockError(problem)
         yield
 
 
-def disagreement(clock: Callable[[], float]) -> str | None:
+def clock_drift_reason(clock: Callable[[], float]) -> str | None:
     """Which library keeps another time than ``clock``, for people; None while all of them agree."""
     for foreign in FOREIGN_CLOCKS:
         theirs, ours = foreign.reading(), clock()

@@ -186,9 +186,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         timer._scheduled = True
         return timer
 
-    def disagreement(self) -> str | None:
+    def clock_drift_reason(self) -> str | None:
         """Which library was seen to keep another time than this loop, for people; None for none."""
-        self._disagreement = self._disagreement or foreign_clocks.disagreement(self.time)
+        self._disagreement = self._disagreement or foreign_clocks.clock_drift_reason(self.time)
         return self._disagreement
 
     def _jump(self, seconds: float) -> None:
@@ -236,13 +236,13 @@ def use_loop_clock(loop: asyncio.AbstractEventLoop) -> contextlib.AbstractContex
     return foreign_clocks.given(loop.time)
 
 
-def disagreement() -> str | None:
+def clock_drift_reason() -> str | None:
     """Which library does not have the clock of the running loop any more, for people; None if all have.
 
     In virtual time only: in real time nobody is given a clock. What was seen once is said for good.
     """
     loop = asyncio.get_running_loop()
-    return loop.disagreement() if isinstance(loop, VirtualLoop) else None
+    return loop.clock_drift_reason() if isinstance(loop, VirtualLoop) else None
 
 
 def run(main: Coroutine[Any, Any, Result], *, virtual: bool = False) -> Result:

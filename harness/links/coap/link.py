@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from harness.links.errors import LinkError
 from harness.links.net.udp import (
     Address,
-    PortsInTurn,
+    PortAllocator,
     UdpSocket,
     address_text,
     local_address_towards,
@@ -48,7 +48,7 @@ class CoapLink:
         recorder: Recorder,
         remote: tuple[str, int],
         random: random.Random,
-        ports: PortsInTurn | None = None,
+        ports: PortAllocator | None = None,
     ) -> None:
         self._recorder = recorder
         self._remote = remote
@@ -56,15 +56,15 @@ class CoapLink:
         self._ports = ports
         self._mid = random.getrandbits(16)
         self._tokens: dict[int, int] = {}
-        self._endpoints: list[Endpoint] = []
+        self._endpoints: list[CoapClientEndpoint] = []
 
-    async def endpoint(self, remote: tuple[str, int] | None = None) -> Endpoint:
+    async def endpoint(self, remote: tuple[str, int] | None = None) -> CoapClientEndpoint:
         """A new endpoint, with a port of its own. Raises LinkError when there is no way to the host.
 
         ``remote`` (host and port) is for another server of the same DUT.
         """
         resolved = await resolve(*(remote or self._remote))
-        endpoint = Endpoint(self._recorder, resolved, self._random, self._ports)
+        endpoint = CoapClientEndpoint(self._recorder, resolved, self._random, self._ports)
         self._endpoints = [other for other in self._endpoints if not other.closed]
         self._endpoints.append(endpoint)
         return endpoint
@@ -112,7 +112,7 @@ class _Exchange:
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    """Somebody who waits in :meth:`Endpoint.receive`."""
+    """Somebody who waits in :meth:`CoapClientEndpoint.receive`."""
 
     wanted: Callable[[coap.Message], bool]
     result: asyncio.Future[Event]
@@ -128,14 +128,14 @@ class _Waiter:
         return self.result.done()
 
 
-class Endpoint:
+class CoapClientEndpoint:
     """One UDP socket of ours towards the DUT's CoAP port.
 
     It is not connected, so that answers from a wrong address are seen, too (``Direction.OTHER``).
     """
 
     def __init__(
-        self, recorder: Recorder, remote: Address, random: random.Random, ports: PortsInTurn | None = None
+        self, recorder: Recorder, remote: Address, random: random.Random, ports: PortAllocator | None = None
     ) -> None:
         self._recorder = recorder
         self._remote = remote

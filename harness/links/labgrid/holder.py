@@ -22,8 +22,8 @@ from typing import Any, TextIO
 
 from harness.links.labgrid.messages import (
     Found,
+    HolderReply,
     Problem,
-    Told,
     from_line,
     to_line,
 )
@@ -43,7 +43,7 @@ def main(environment: str, target: str) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of all that has to be let go of
     with _private_streams() as (orders, answers):
 
-        def tell(message: Found | Told | Problem) -> None:
+        def tell(message: Found | HolderReply | Problem) -> None:
             # A harness that is gone reads nothing any more; the place still has to be let go of.
             with contextlib.suppress(BrokenPipeError):
                 answers.write(to_line(message))
@@ -230,15 +230,15 @@ def _power_of(target: Any) -> Any:
         return None
 
 
-def _switched(power: Any, order: Found | Told | Problem) -> Told | Problem:
+def _switched(power: Any, order: Found | HolderReply | Problem) -> HolderReply | Problem:
     """Switch the power as ordered: ``on`` or ``off``."""
-    assert isinstance(order, Told)
+    assert isinstance(order, HolderReply)
     try:
         power.target.activate(power)
         {"on": power.on, "off": power.off}[order.text]()
     except Exception as problem:
         return Problem(f"{type(power).__name__}: {_text_of(problem)}")
-    return Told(f"{order.text}, by {type(power).__name__}")
+    return HolderReply(f"{order.text}, by {type(power).__name__}")
 
 
 def _text_of(problem: BaseException) -> str:

@@ -20,7 +20,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class HolderReply:
     """To the process: what to do, ``on`` or ``off``. From it: what was done."""
 
     text: str
@@ -33,9 +33,9 @@ class Problem:
     text: str
 
 
-Message = Found | Told | Problem
+Message = Found | HolderReply | Problem
 
-_KINDS: dict[str, type[Message]] = {"found": Found, "told": Told, "problem": Problem}
+_KINDS: dict[str, type[Message]] = {"found": Found, "told": HolderReply, "problem": Problem}
 
 
 def to_line(message: Message) -> str:

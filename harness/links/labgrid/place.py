@@ -16,17 +16,17 @@ from pathlib import Path
 
 from harness.links.actuators import (
     POWER,
-    Deed,
-    HelperError,
+    ActuatorCommand,
+    ActuatorError,
     Task,
 )
 from harness.links.errors import LinkError
 from harness.links.labgrid import holder as labgrid_holder
 from harness.links.labgrid.messages import (
     Found,
+    HolderReply,
     Message,
     Problem,
-    Told,
     from_line,
     to_line,
 )
@@ -85,13 +85,13 @@ class LabgridPlace:
         async with self._turn:
             assert self._process is not None and self._process.stdin is not None, "open() first"
             with contextlib.suppress(ConnectionError):  # then it is gone, and will not answer
-                self._process.stdin.write(to_line(Told(word)).encode())
+                self._process.stdin.write(to_line(HolderReply(word)).encode())
                 await self._process.stdin.drain()
             answer = await self._answer()
-        if isinstance(answer, Told):
+        if isinstance(answer, HolderReply):
             return answer.text
         text = answer.text if isinstance(answer, Problem) else "no answer to what was asked"
-        raise HelperError(f"labgrid, target {self._target}, power {word}: {text}")
+        raise ActuatorError(f"labgrid, target {self._target}, power {word}: {text}")
 
     async def close(self) -> None:
         """Release the place. Raises LabgridError when it is perhaps not released."""
@@ -133,7 +133,7 @@ class PlacePower:
         self._place = place
 
     @property
-    def can(self) -> Collection[Deed]:
+    def can(self) -> Collection[ActuatorCommand]:
         """Power, and nothing else."""
         return POWER
 

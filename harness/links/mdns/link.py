@@ -24,7 +24,7 @@ from harness.links.mdns.search import (
 from harness.links.net.stream import reason_of
 from harness.links.net.udp import (
     Address,
-    PortsInTurn,
+    PortAllocator,
     UdpSocket,
     address_text,
     hear_only,
@@ -67,7 +67,7 @@ class MdnsLink:
         interface: str = LOOPBACK,
         dut_address: str | None = None,
         names: Iterable[str] = (),
-        ports: PortsInTurn | None = None,
+        ports: PortAllocator | None = None,
     ) -> None:
         self.dut_address = dut_address
         self._ports = ports

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from itertools import count
 
-from harness.links.mqtt.brokers.address import Endpoint
+from harness.links.mqtt.brokers.address import BrokerAddress
 from harness.links.mqtt.paho_client import (
     Message,
     PahoClient,
@@ -31,7 +31,9 @@ class MqttController:
     are marked TO_DUT, those from the broker FROM_DUT: the DUT is what we speak with, the broker a relay.
     """
 
-    def __init__(self, recorder: Recorder, endpoint: Endpoint, tls: ssl.SSLContext | None, name: str) -> None:
+    def __init__(
+        self, recorder: Recorder, endpoint: BrokerAddress, tls: ssl.SSLContext | None, name: str
+    ) -> None:
         self._recorder = recorder
         self._endpoint = endpoint
         self._tls = tls

@@ -121,7 +121,7 @@ def address_text(address: Address) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-class PortsInTurn:
+class PortAllocator:
     """The UDP ports of an address that is ours alone, each given out once before any comes again.
 
     A run that is repeated has the same ports, and what is late for one socket does not reach the next one.

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 
 from harness.links.serial.protocol import (
+    CommandAnswer,
     Cutter,
     Piece,
-    Told,
 )
 from harness.model.base import Value
 from harness.model.bindings.serial import (
@@ -143,10 +143,10 @@ class FrameExchange:
         # have to be here before the next question, whose answer an old frame would be taken for.
         asks_for_all = command is SerialCommand.READ_STATE and "{tag}" not in declared.send.payload
         self._missing = {bytes.fromhex(each.tag) for each in protocol.properties.values() if asks_for_all}
-        self._found: Told | None = None
+        self._found: CommandAnswer | None = None
         self.instead: str | None = None
 
-    def offer(self, piece: Piece) -> Told | None:
+    def offer(self, piece: Piece) -> CommandAnswer | None:
         """The answer, if this frame is it, or the last one of it."""
         frame = piece.content
         if self._answer is None or not isinstance(frame, Frame) or frame.command != self._answer.command:
@@ -161,25 +161,25 @@ class FrameExchange:
         self._missing = {tag for tag in self._missing if tag not in frame.payload}
         return None if self._missing else self._found
 
-    def quiet(self) -> Told | None:
+    def quiet(self) -> CommandAnswer | None:
         """Properties that the board does not tell are not waited for any longer."""
         return self._found
 
-    def _understood(self, answer: FrameMessage, frame: Frame) -> Told | None:
+    def _understood(self, answer: FrameMessage, frame: Frame) -> CommandAnswer | None:
         width = self._bound.bytes if self._bound is not None else None
         match = payload_expression(answer.payload, self._known, width).fullmatch(frame.payload)
         if match is None:
             self.instead = f"{frame} came, which is not the answer that the profile has"
             return None
         if self._command not in TELLING:
-            return Told()
+            return CommandAnswer()
         raw = match.groupdict().get("value")
         if raw is None:
-            return Told(problem="the answer holds no value; its profile has no {value} in it")
+            return CommandAnswer(problem="the answer holds no value; its profile has no {value} in it")
         try:
-            return Told(self._read(raw))
+            return CommandAnswer(self._read(raw))
         except (UnfitError, UnicodeDecodeError) as problem:
-            return Told(problem=f"the board told {problem}")
+            return CommandAnswer(problem=f"the board told {problem}")
 
     @staticmethod
     def _arguments(protocol: FrameProtocol, name: str | None) -> dict[str, bytes]:

@@ -11,10 +11,10 @@ from harness.links.serial.frames import FrameTalk
 from harness.links.serial.opening import SerialError
 from harness.links.serial.port import SerialPort
 from harness.links.serial.protocol import (
-    Exchange,
+    CommandAnswer,
+    CommandExchange,
     Piece,
-    Talk,
-    Told,
+    SerialProtocol,
 )
 from harness.links.serial.text import TextTalk
 from harness.model.base import Value
@@ -59,7 +59,7 @@ class SerialLink:
         self._recorder = recorder
         self._talk = talk_of(binding, profile)
         self._turn = asyncio.Lock()
-        self._waiting: tuple[Exchange, asyncio.Future[Told]] | None = None
+        self._waiting: tuple[CommandExchange, asyncio.Future[CommandAnswer]] | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._complained = False
         # Whether half a line may stand in the board's input. Nothing is typed before there is something to
@@ -139,16 +139,16 @@ class SerialLink:
 
         return await self._recorder.wait_for(accepted, within=within, since=since)
 
-    async def _exchange(self, exchange: Exchange, within: float) -> Told:
+    async def _exchange(self, exchange: CommandExchange, within: float) -> CommandAnswer:
         if self._unsure and (greeting := self._talk.greeting()) is not None:
             self._send(*greeting)
         self._unsure = False
         if not exchange.awaits:
             self._send(exchange.raw, exchange.text)
-            return Told()
+            return CommandAnswer()
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self._heard_at + self._talk.gap - loop.time())
-        answered: asyncio.Future[Told] = loop.create_future()
+        answered: asyncio.Future[CommandAnswer] = loop.create_future()
         self._waiting = (exchange, answered)
         try:
             self._send(exchange.raw, exchange.text)
@@ -157,7 +157,7 @@ class SerialLink:
         except TimeoutError:
             self._unsure = True
             why = self.complaint or exchange.instead
-            return Told(problem=f"no answer within {within:g} s" + (f"; {why}" if why else ""))
+            return CommandAnswer(problem=f"no answer within {within:g} s" + (f"; {why}" if why else ""))
         finally:
             self._waiting = None
 
@@ -193,7 +193,7 @@ class SerialLink:
                 self._answered(answered, exchange.offer(piece))
 
     @staticmethod
-    def _answered(answered: asyncio.Future[Told], told: Told | None) -> None:
+    def _answered(answered: asyncio.Future[CommandAnswer], told: CommandAnswer | None) -> None:
         if told is not None and not answered.done():
             answered.set_result(told)
 
@@ -203,7 +203,7 @@ class SerialLink:
             self._stop_pause()
             if self._waiting is not None:
                 problem = f"the serial port {self.url} vanished: {detail}"
-                self._answered(self._waiting[1], Told(problem=problem))
+                self._answered(self._waiting[1], CommandAnswer(problem=problem))
         elif change in (PortChange.OPENED, PortChange.RETURNED):
             self._unsure = True
 
@@ -213,7 +213,7 @@ class SerialLink:
             self._pause = None
 
 
-def talk_of(binding: SerialBinding, profile: Profile) -> Talk:
+def talk_of(binding: SerialBinding, profile: Profile) -> SerialProtocol:
     """The protocol that the profile declares."""
     if binding.text is not None:
         return TextTalk(binding.text, binding.line, profile)

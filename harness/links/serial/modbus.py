@@ -20,9 +20,9 @@ from pymodbus.pdu.register_message import (
 )
 
 from harness.links.serial.protocol import (
+    CommandAnswer,
     Cutter,
     Piece,
-    Told,
 )
 from harness.model.base import Value
 from harness.model.bindings.serial import (
@@ -212,7 +212,7 @@ class ModbusExchange:
         """For people."""
         return described(self.request)
 
-    def offer(self, piece: Piece) -> Told | None:
+    def offer(self, piece: Piece) -> CommandAnswer | None:
         """The response, if this is it."""
         response = piece.content
         if not isinstance(response, ModbusPDU):
@@ -221,17 +221,17 @@ class ModbusExchange:
             return None
         if response.isError():
             code = response.exception_code
-            return Told(
+            return CommandAnswer(
                 problem=f"the board refused: Modbus exception {code}, {EXCEPTIONS.get(code, 'unknown')}"
             )
         if self.command not in TELLING:
-            return Told()
+            return CommandAnswer()
         try:
-            return Told(self._value(response))
+            return CommandAnswer(self._value(response))
         except (UnfitError, UnicodeDecodeError) as problem:
-            return Told(problem=f"the board told {problem}")
+            return CommandAnswer(problem=f"the board told {problem}")
 
-    def quiet(self) -> Told | None:
+    def quiet(self) -> CommandAnswer | None:
         """A message is an answer or is none."""
         return None
 

@@ -21,14 +21,14 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CommandAnswer:
     """What the board answered."""
 
     value: Value = None
     problem: str | None = None
 
 
-class Exchange(Protocol):
+class CommandExchange(Protocol):
     """One command and its answer."""
 
     @property
@@ -43,10 +43,10 @@ class Exchange(Protocol):
     def awaits(self) -> bool:
         """Whether an answer is to be waited for."""
 
-    def offer(self, piece: Piece) -> Told | None:
+    def offer(self, piece: Piece) -> CommandAnswer | None:
         """What the board answered, if this piece is its answer, or the last one of it."""
 
-    def quiet(self) -> Told | None:
+    def quiet(self) -> CommandAnswer | None:
         """What the board has answered, now that nothing more comes."""
 
     @property
@@ -54,7 +54,7 @@ class Exchange(Protocol):
         """What came in place of the answer, for people."""
 
 
-class Talk(Protocol):
+class SerialProtocol(Protocol):
     """One kind of protocol, on one line."""
 
     @property
@@ -74,7 +74,7 @@ class Talk(Protocol):
     def unfinished(self) -> bool:
         """Whether :meth:`stalled` is to be called when nothing comes."""
 
-    def exchange(self, command: SerialCommand, name: str | None, value: Value) -> Exchange:
+    def exchange(self, command: SerialCommand, name: str | None, value: Value) -> CommandExchange:
         """A command. Raises UnfitError when it cannot be said in this protocol."""
 
     def complaint(self) -> str | None:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 
 from harness.links.serial.protocol import (
+    CommandAnswer,
     Cutter,
     Piece,
-    Told,
 )
 from harness.model.base import Value
 from harness.model.bindings.serial import (
@@ -110,7 +110,7 @@ class TextExchange:
         self._values = values
         self._last: str | None = None
 
-    def offer(self, piece: Piece) -> Told | None:
+    def offer(self, piece: Piece) -> CommandAnswer | None:
         """The answer, or the refusal, if this line is one."""
         if piece.line is None or self._answer is None:
             return None
@@ -126,11 +126,13 @@ class TextExchange:
         for error in self._console.errors:
             refused = expression(error, self._arguments).fullmatch(line)
             if refused is not None:
-                return Told(problem=f"the board refused: {refused.groupdict().get('reason') or line}")
+                return CommandAnswer(
+                    problem=f"the board refused: {refused.groupdict().get('reason') or line}"
+                )
         self._last = line
         return None
 
-    def quiet(self) -> Told | None:
+    def quiet(self) -> CommandAnswer | None:
         """A line is an answer or is none."""
         return None
 
@@ -139,21 +141,21 @@ class TextExchange:
         """The last line that was no answer."""
         return f"the last line was {self._last!r}" if self._last else None
 
-    def _told(self, match: re.Match[str]) -> Told:
+    def _told(self, match: re.Match[str]) -> CommandAnswer:
         if self._command not in TELLING:
-            return Told()
+            return CommandAnswer()
         text = match.groupdict().get("value")
         if text is None:
-            return Told(problem="the answer holds no value; its profile has no {value} in it")
+            return CommandAnswer(problem="the answer holds no value; its profile has no {value} in it")
         if self._command in NUMBERS:
             try:
-                return Told(float(text) if "." in text else int(text, 0))
+                return CommandAnswer(float(text) if "." in text else int(text, 0))
             except ValueError:
-                return Told(problem=f"the board told {text!r}, which is no number")
+                return CommandAnswer(problem=f"the board told {text!r}, which is no number")
         try:
-            return Told(from_text(self._schema, text, self._values))
+            return CommandAnswer(from_text(self._schema, text, self._values))
         except UnfitError as problem:
-            return Told(problem=f"the board told {problem}")
+            return CommandAnswer(problem=f"the board told {problem}")
 
 
 def filled(template: str, arguments: dict[str, str]) -> str:

@@ -23,7 +23,7 @@ from harness.model.loading.validation import (
 from harness.model.loading.yaml_tree import read_tree
 from harness.model.problems import Path, Problem, ProfileError
 from harness.model.rule import Condition, Rule
-from harness.model.scene import Deed, Scene, played_terms, split_term, terms_of
+from harness.model.scene import Scene, SceneAction, played_terms, split_term, terms_of
 from harness.model.semantics.translator import term_of
 from harness.model.vocabulary import CLUSTERS, Term, TermKind
 
@@ -211,7 +211,7 @@ def _of_automation(rule: Rule, path: Path) -> Iterator[Mistake]:
             )
 
 
-def _of_deed(scene: Scene, deed: Deed, path: Path) -> Iterator[Mistake]:
+def _of_deed(scene: Scene, deed: SceneAction, path: Path) -> Iterator[Mistake]:
     if deed.set is not None:
         yield from _of_name(scene, deed.set, TermKind.ATTRIBUTE, (*path, "set"))
         yield from _of_value(deed.set, deed.to, (*path, "to"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.model.base import Value
 from harness.model.capability import Transport
 from harness.model.profile import Effect, Profile
-from harness.model.scene import Deed, Scene, commanded, split_term
+from harness.model.scene import Scene, SceneAction, commanded, split_term
 from harness.model.schema import DataSchema, DataType, same_value
 from harness.model.semantics.mapping import (
     Sending,
@@ -17,8 +17,8 @@ from harness.model.semantics.mapping import (
     needed,
 )
 from harness.model.semantics.translator import (
+    ProfileTranslator,
     UnofferedError,
-    Words,
     term_of,
 )
 from harness.model.vocabulary import TermKind
@@ -30,7 +30,7 @@ def lacking(scene: Scene, role: str, profile: Profile) -> tuple[str, ...]:
 
 
 def _lacking(scene: Scene, role: str, profile: Profile) -> Iterator[str]:
-    words = Words(profile)
+    words = ProfileTranslator(profile)
     told = {split_term(name)[1] for name in _told_terms(scene) if split_term(name)[0] == role}
     for path in scene.roles[role].offers:
         found, term = words.find(path), term_of(path)
@@ -67,7 +67,7 @@ def _told_terms(scene: Scene) -> Iterator[str]:
         yield wire.through
 
 
-def _not_commanded(words: Words, path: str, value: Value) -> Iterator[str]:
+def _not_commanded(words: ProfileTranslator, path: str, value: Value) -> Iterator[str]:
     try:
         order = words.order(path, value, present=False)
     except (UnofferedError, UntranslatableError) as problem:
@@ -77,7 +77,7 @@ def _not_commanded(words: Words, path: str, value: Value) -> Iterator[str]:
         yield f"it cannot be told {path}: no transport carries {order.name}"
 
 
-def _not_done(words: Words, deed: Deed, path: str) -> Iterator[str]:
+def _not_done(words: ProfileTranslator, deed: SceneAction, path: str) -> Iterator[str]:
     found = words.find(path)
     if deed.command is not None:
         if not any(True for _ in ways_to_command(words.profile, path, deed.to)):
@@ -96,7 +96,7 @@ def _not_done(words: Words, deed: Deed, path: str) -> Iterator[str]:
             yield f"it has no {path}{_value_text(deed.to)}: {problem}"
 
 
-def control_that_tells(words: Words, path: str, data: Value) -> str | None:
+def control_that_tells(words: ProfileTranslator, path: str, data: Value) -> str | None:
     """The control of the device by which an event of the vocabulary happens; None where there is none."""
     found = words.find(path)
     if found is None:
@@ -172,7 +172,7 @@ def _sends(sending: Sending, own: Value, value: Value) -> bool:
         return False
 
 
-def _tells(words: Words, effect: Effect, path: str, data: Value) -> bool:
+def _tells(words: ProfileTranslator, effect: Effect, path: str, data: Value) -> bool:
     found = words.find(path)
     assert found is not None
     if found.offer.data is not None and not any(

@@ -27,7 +27,7 @@ class UnofferedError(LookupError):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TranslatedReport:
     """A term that a report of the device means, with its value in the vocabulary."""
 
     path: str
@@ -35,7 +35,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TranslatedCommand:
     """What to send to the device: a property to be set, or an action to be invoked, with its own value."""
 
     name: str
@@ -44,7 +44,7 @@ class Order:
     transports: frozenset[Transport]
 
 
-class Words:
+class ProfileTranslator:
     """The capabilities of one profile, by their terms.
 
     A path is ``Cluster.Term``, or ``Cluster/label.Term`` for one of several. Without a label the first one
@@ -64,7 +64,7 @@ class Words:
                 return found
         return None
 
-    def terms_told_by(self, name: str, value: Value) -> Iterator[Told]:
+    def terms_told_by(self, name: str, value: Value) -> Iterator[TranslatedReport]:
         """What it means that the affordance ``name`` tells ``value``, by every path that leads there."""
         for found in self._offered:
             if found.affordance != name or found.term.kind is TermKind.COMMAND:
@@ -73,7 +73,7 @@ class Words:
             if told is None:
                 continue
             for path in self._paths(found):
-                yield Told(path, told[0])
+                yield TranslatedReport(path, told[0])
 
     def own_value(self, path: str, value: Value) -> Value:
         """A value of the vocabulary as the device has it, on the steps that it knows.
@@ -98,7 +98,7 @@ class Words:
             return 0.0
         return float(abs(one - zero)) / 2 * 1.000001
 
-    def order(self, path: str, value: Value, present: Value = None) -> Order:
+    def order(self, path: str, value: Value, present: Value = None) -> TranslatedCommand:
         """How the device is made to do what a command says, or to have a state; ``present`` is its state now.
 
         Where it does not offer the term itself, one that comes to the same is used: a state in place of the
@@ -114,7 +114,7 @@ class Words:
             raise UnofferedError(f"{self.profile.profile} offers {path}, but it cannot be set from outside")
         raise UnofferedError(f"{self.profile.profile} does not offer {path}")
 
-    def _instead(self, path: str, value: Value, present: Value) -> Order | None:
+    def _instead(self, path: str, value: Value, present: Value) -> TranslatedCommand | None:
         key, _, _ = path.rpartition(".")
         term = term_of(path)
         if term is None:
@@ -131,7 +131,7 @@ class Words:
                 return _order(found, value if sets.value is None else None)
         return None
 
-    def _set(self, path: str, value: Value) -> Order | None:
+    def _set(self, path: str, value: Value) -> TranslatedCommand | None:
         found = self.find(path)
         return _order(found, value) if found is not None and found.writable else None
 
@@ -172,12 +172,12 @@ def _set_value(term: Term, value: Value) -> Value:
     return value if term.sets.value is None else term.sets.value
 
 
-def _order(found: Offered, value: Value) -> Order:
+def _order(found: Offered, value: Value) -> TranslatedCommand:
     is_action = found.term.kind is TermKind.COMMAND
     own = value
     if value is not None:
         own = stepped(found.schema, found.translation.to_own(value)) if found.schema is not None else None
-    return Order(found.affordance, own, is_action, found.transports)
+    return TranslatedCommand(found.affordance, own, is_action, found.transports)
 
 
 def _told(found: Offered, value: Value) -> tuple[Value] | None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.model.capability import Access, Transport
-from harness.prediction.candidate import Meeting
-from harness.prediction.device import Clash
+from harness.prediction.candidate import Candidate
+from harness.prediction.device import Conflict
 from harness.prediction.findings import (
     FindingKind,
     Severity,
 )
 
 
-def version_clash(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
+def version_clash(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
     """Two versions of MQTT on one broker."""
     left, right = meeting.offerer.profile.bindings.mqtt, meeting.needer.profile.bindings.mqtt
     if left is not None and right is not None and left.version != right.version:
-        yield Clash(
+        yield Conflict(
             FindingKind.MQTT_VERSION,
             Severity.NOTE,
             f"{meeting.offerer.name} speaks MQTT {left.version}, {meeting.needer.name} {right.version}",
@@ -27,7 +27,7 @@ def version_clash(meeting: Meeting, transport: Transport | None) -> Iterator[Cla
         )
 
 
-def quality_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
+def quality_clashes(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
     """Less reliable than the needer relies on."""
     wanted = meeting.needed.need.qos
     found = _quality(meeting)
@@ -36,7 +36,7 @@ def quality_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[C
     key, quality = found
     if quality < wanted:
         lost = "commands" if meeting.commands else "reports"
-        yield Clash(
+        yield Conflict(
             FindingKind.QOS,
             Severity.DEGRADES,
             f"{meeting.needer.name} relies on QoS {wanted}, "
@@ -47,7 +47,7 @@ def quality_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[C
         )
 
 
-def _quality(meeting: Meeting) -> tuple[str, int] | None:
+def _quality(meeting: Candidate) -> tuple[str, int] | None:
     mqtt = meeting.offerer.profile.bindings.mqtt
     assert mqtt is not None, "it is offered over MQTT"
     name = meeting.offered.affordance
@@ -61,7 +61,7 @@ def _quality(meeting: Meeting) -> tuple[str, int] | None:
     return ("qos", mqtt.events[name].qos) if name in mqtt.events else None
 
 
-def retain_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
+def retain_clashes(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
     """What the broker keeps, and should not, or the other way round."""
     if meeting.commands:
         return
@@ -73,7 +73,7 @@ def retain_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Cl
         retained = mqtt.properties[name].retain
     elif name in mqtt.events:
         if mqtt.events[name].retain:
-            yield Clash(
+            yield Conflict(
                 FindingKind.RETAIN,
                 Severity.DEGRADES,
                 f"the broker keeps this event of {meeting.offerer.name}: {meeting.needer.name} gets it again "
@@ -87,7 +87,7 @@ def retain_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Cl
         return
     every = meeting.offerer.told_every
     waits = f"until the next report, up to {every:g} s later" if every else "until the next change"
-    yield Clash(
+    yield Conflict(
         FindingKind.RETAIN,
         Severity.DEGRADES if every else Severity.BLOCKS,
         f"{meeting.needer.name} relies on the broker to keep the state, {meeting.offerer.name} publishes it "
@@ -98,12 +98,12 @@ def retain_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Cl
     )
 
 
-def availability_clash(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
+def availability_clash(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
     """Nobody tells that the device has gone."""
     mqtt = meeting.offerer.profile.bindings.mqtt
     assert mqtt is not None, "it is offered over MQTT"
     if meeting.needed.need.availability and mqtt.availability is None:
-        yield Clash(
+        yield Conflict(
             FindingKind.AVAILABILITY,
             Severity.DEGRADES,
             f"{meeting.needer.name} relies on being told when the other one has gone, "
@@ -114,7 +114,7 @@ def availability_clash(meeting: Meeting, transport: Transport | None) -> Iterato
         )
 
 
-def size_clash(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
+def size_clash(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
     """Commands that are larger than what is understood."""
     mqtt = meeting.offerer.profile.bindings.mqtt
     assert mqtt is not None, "it is offered over MQTT"
@@ -124,7 +124,7 @@ def size_clash(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]
             continue
         largest = schema.max_length + 2  # in quotes, if all of its characters take one byte
         if largest > mqtt.maximum_payload:
-            yield Clash(
+            yield Conflict(
                 FindingKind.PAYLOAD_SIZE,
                 Severity.DEGRADES,
                 f"{meeting.needer.name} sends up to {largest} bytes and more, {meeting.offerer.name} "

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from harness.model.capability import Access, Transport
 from harness.model.problems import Path
 from harness.model.vocabulary import TermKind
-from harness.prediction.candidate import Meeting
-from harness.prediction.device import Clash
+from harness.prediction.candidate import Candidate
+from harness.prediction.device import Conflict
 from harness.prediction.findings import (
     FindingKind,
     Severity,
 )
 
 
-def deadline_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
+def deadline_clashes(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
     """Later, or less often, than the needer waits."""
     need, behaviour = meeting.needed.need, meeting.offerer.profile.behaviour
     if need.within is not None and need.access is not Access.READ:
@@ -28,7 +28,7 @@ def deadline_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[
                 takes, key = meeting.offerer.profile.settle(own), ("properties", own, "settle")
         if takes > need.within:
             does = "obeys" if meeting.commands else "tells a change"
-            yield Clash(
+            yield Conflict(
                 FindingKind.DEADLINE,
                 Severity.DEGRADES,
                 f"{meeting.offerer.name} {does} within {takes:g} s, "
@@ -41,7 +41,7 @@ def deadline_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[
         every = None if transport is Transport.COAP else meeting.offerer.told_every
         if every is None or every > need.every:
             tells = "only when it changes" if every is None else f"every {every:g} s"
-            yield Clash(
+            yield Conflict(
                 FindingKind.DEADLINE,
                 Severity.BLOCKS,
                 f"{meeting.offerer.name} tells its state {tells}, {meeting.needer.name} takes it for lost "
@@ -52,7 +52,7 @@ def deadline_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[
             )
 
 
-def sleep_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
+def sleep_clashes(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
     """One of the two sleeps while the other one talks."""
     if transport is Transport.COAP:
         return
@@ -66,7 +66,7 @@ def sleep_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Cla
             does, severity = "events that happen meanwhile are lost", Severity.BLOCKS
         else:
             does, severity = "it learns of changes only when it wakes", Severity.DEGRADES
-        yield Clash(
+        yield Conflict(
             FindingKind.SLEEP,
             severity,
             f"{meeting.needer.name} sleeps most of the time: {does}",
@@ -76,7 +76,7 @@ def sleep_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Cla
         )
 
 
-def _asleep_to_commands(meeting: Meeting, clean: bool, wakes_every: float | None) -> Clash:
+def _asleep_to_commands(meeting: Candidate, clean: bool, wakes_every: float | None) -> Conflict:
     within = meeting.needed.need.within
     late = within is not None and (wakes_every is None or wakes_every > within)
     if clean:
@@ -85,7 +85,7 @@ def _asleep_to_commands(meeting: Meeting, clean: bool, wakes_every: float | None
         what = "commands wait until it has something to say"
     else:
         what = f"commands wait up to {wakes_every:g} s"
-    return Clash(
+    return Conflict(
         FindingKind.SLEEP,
         Severity.BLOCKS if clean or late else Severity.DEGRADES,
         f"{meeting.offerer.name} sleeps most of the time: {what}",

@@ -11,7 +11,7 @@ from harness.model.semantics.mapping import (
     Needed,
     Offered,
 )
-from harness.prediction.candidate import Meeting
+from harness.prediction.candidate import Candidate
 from harness.prediction.delivery.mqtt import (
     availability_clash,
     quality_clashes,
@@ -24,7 +24,7 @@ from harness.prediction.delivery.timing import (
     sleep_clashes,
 )
 from harness.prediction.device import (
-    Clash,
+    Conflict,
     Device,
 )
 from harness.prediction.findings import (
@@ -33,18 +33,18 @@ from harness.prediction.findings import (
 )
 
 
-def delivery_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
+def delivery_clashes(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
     """Everything about delivery over ``transport``, or over a bridge where that is None."""
     for aspect in ASPECTS:
         if transport in aspect.over:
             yield from aspect.clashes(meeting, transport)
 
 
-def _transport_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
+def _transport_clashes(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
     needed, offered = meeting.needed, meeting.offered
     wanted = _names(needed.transports)
     if not offered.transports or not needed.transports:
-        yield Clash(
+        yield Conflict(
             FindingKind.TRANSPORT,
             Severity.BLOCKS,
             f"{meeting.offerer.name} has no transport for {offered.term.path}; "
@@ -54,7 +54,7 @@ def _transport_clashes(meeting: Meeting, transport: Transport | None) -> Iterato
             f"bind {'.'.join(map(str, meeting.affordance))} to {wanted}",
         )
         return
-    yield Clash(
+    yield Conflict(
         FindingKind.BRIDGE,
         Severity.DEGRADES,
         f"{meeting.offerer.name} has {offered.term.path} over {_names(offered.transports)}, "
@@ -69,12 +69,12 @@ def _names(transports: frozenset[Transport]) -> str:
     return " and ".join(sorted(each.value.upper().replace("COAP", "CoAP") for each in transports)) or "none"
 
 
-def _observe_clash(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
+def _observe_clash(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
     coap = meeting.offerer.profile.bindings.coap
     assert coap is not None, "it is offered over CoAP"
     bound = coap.properties.get(meeting.offered.affordance)
     if meeting.needed.need.access is Access.FOLLOW and bound is not None and not bound.observe:
-        yield Clash(
+        yield Conflict(
             FindingKind.NOT_TOLD,
             Severity.BLOCKS,
             f"{meeting.needer.name} waits to be told of changes, {meeting.offerer.name} "
@@ -85,14 +85,14 @@ def _observe_clash(meeting: Meeting, transport: Transport | None) -> Iterator[Cl
         )
 
 
-def _discovery_clash(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
+def _discovery_clash(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
     wanted = meeting.needed.need.discovery
     mdns = meeting.offerer.profile.bindings.mdns
     services = mdns.services if mdns is not None else ()
     if wanted is None or any(service.type == wanted for service in services):
         return
     announced = ", ".join(service.type for service in services) or "nothing"
-    yield Clash(
+    yield Conflict(
         FindingKind.DISCOVERY,
         Severity.BLOCKS,
         f"{meeting.needer.name} finds others by {wanted} only, {meeting.offerer.name} announces {announced}",
@@ -102,10 +102,10 @@ def _discovery_clash(meeting: Meeting, transport: Transport | None) -> Iterator[
     )
 
 
-def _security_clashes(meeting: Meeting, transport: Transport | None) -> Iterator[Clash]:
+def _security_clashes(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
     wanted, found = meeting.needed.need.security, meeting.offerer.security
     if found.rank < wanted.rank:
-        yield Clash(
+        yield Conflict(
             FindingKind.SECURITY,
             Severity.BLOCKS,
             f"{meeting.needer.name} refuses less than {_level(wanted)}, {meeting.offerer.name} has "
@@ -119,7 +119,7 @@ def _security_clashes(meeting: Meeting, transport: Transport | None) -> Iterator
     if own is found:
         return
     if transport is Transport.COAP and found is SecurityLevel.TLS:
-        yield Clash(
+        yield Conflict(
             FindingKind.SECURITY,
             Severity.BLOCKS,
             f"{meeting.offerer.name} talks over DTLS only, {meeting.needer.name} does not",
@@ -128,7 +128,7 @@ def _security_clashes(meeting: Meeting, transport: Transport | None) -> Iterator
             f"DTLS at {meeting.needer.name}",
         )
     elif transport is Transport.MQTT:
-        yield Clash(
+        yield Conflict(
             FindingKind.SECURITY,
             Severity.NOTE,
             f"{meeting.offerer.name} connects with {_level(found)}, {meeting.needer.name} with {_level(own)}",
@@ -152,7 +152,7 @@ class Aspect:
     combination is looked at once. They take the device and its need, or what it offers.
     """
 
-    clashes: Callable[[Meeting, Transport | None], Iterator[Clash]]
+    clashes: Callable[[Candidate, Transport | None], Iterator[Conflict]]
     over: tuple[Transport | None, ...]
     needs: Callable[[Device, Needed], Hashable]
     offers: Callable[[Device, Offered], Hashable]

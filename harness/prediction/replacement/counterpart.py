@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from harness.model.schema import DataType
 from harness.model.semantics.mapping import Offered
 from harness.prediction.device import (
-    Clash,
+    Conflict,
     Device,
 )
 from harness.prediction.findings import (
@@ -36,7 +36,7 @@ def counterpart(offered: Offered, offers: Sequence[Offered], new: Device) -> Off
     return there[here.index(offered)]
 
 
-def other_way(offered: Offered, new: Device) -> Clash | None:
+def other_way(offered: Offered, new: Device) -> Conflict | None:
     """Of a command that the new device lacks: that setting the attribute comes to the same, if it does."""
     sets = offered.term.sets
     if sets is None:
@@ -49,7 +49,7 @@ def other_way(offered: Offered, new: Device) -> Clash | None:
             what = f"{offered.term.path} is done by setting {each.term.path} at {new.name}"
             left, right = tuple(offered.key.split(".")), tuple(each.key.split("."))
             proposal = "a home in which a hub knows the device"
-            return Clash(FindingKind.NAMES, Severity.DEGRADES, what, left, right, proposal)
+            return Conflict(FindingKind.NAMES, Severity.DEGRADES, what, left, right, proposal)
     return None
 
 

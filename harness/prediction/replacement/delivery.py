@@ -14,7 +14,7 @@ from harness.model.capability import SecurityLevel
 from harness.model.problems import Path
 from harness.model.profile import Profile
 from harness.prediction.device import (
-    Clash,
+    Conflict,
     Device,
 )
 from harness.prediction.findings import (
@@ -37,12 +37,12 @@ class Use:
 
     def clash(
         self, kind: FindingKind, severity: Severity, what: str, key: str = "", proposal: str = ""
-    ) -> Clash:
+    ) -> Conflict:
         """A finding about the affordances that are compared."""
         left, right = self._path(self.old.profile, self.before), self._path(self.new.profile, self.after)
         tail: Path = (key,) if key else ()
         proposal = proposal or f"{self.new.name} as {self.old.name} was"
-        return Clash(
+        return Conflict(
             kind, severity, what, (*(left or self.left), *tail), (*(right or self.right), *tail), proposal
         )
 
@@ -54,7 +54,7 @@ class Use:
         return ()
 
 
-def delivery_losses(use: Use, *, commands: bool, tells: bool) -> Iterator[Clash]:
+def delivery_losses(use: Use, *, commands: bool, tells: bool) -> Iterator[Conflict]:
     """What is lost of one affordance on its way."""
     before, after = _carriers(use.old.profile, use.before), _carriers(use.new.profile, use.after)
     lost = sorted(before - after)
@@ -83,7 +83,7 @@ def _carriers(profile: Profile, name: str) -> set[str]:
     }
 
 
-def _mqtt_losses(use: Use, *, commands: bool, tells: bool) -> Iterator[Clash]:
+def _mqtt_losses(use: Use, *, commands: bool, tells: bool) -> Iterator[Conflict]:
     old, new = use.old.profile.bindings.mqtt, use.new.profile.bindings.mqtt
     assert old is not None and new is not None, "both are bound to MQTT"
     if use.before in old.properties and use.after in new.properties:
@@ -112,7 +112,7 @@ def _mqtt_losses(use: Use, *, commands: bool, tells: bool) -> Iterator[Clash]:
 
 def _told_worse(
     use: Use, qos: tuple[int, int], retain: tuple[bool, bool], *, event: bool = False
-) -> Iterator[Clash]:
+) -> Iterator[Conflict]:
     if qos[1] < qos[0]:
         what = f"{use.what} is told with QoS {qos[1]}, it was {qos[0]}: reports can be lost"
         yield use.clash(FindingKind.QOS, Severity.DEGRADES, what)
@@ -124,7 +124,7 @@ def _told_worse(
         yield use.clash(FindingKind.RETAIN, Severity.DEGRADES, what)
 
 
-def _renamed(use: Use, before: str, after: str) -> Clash:
+def _renamed(use: Use, before: str, after: str) -> Conflict:
     """Own names are nobody else's business, unless both devices are versions of one."""
     same = use.old.profile.profile == use.new.profile.profile
     told = f"{after} instead of {before}" if before != after else f"in another form on {after}"
@@ -147,7 +147,7 @@ def _without_unit(text: str, profile: Profile) -> str:
     return text.replace(profile.unit, "{unit}")
 
 
-def _coap_losses(use: Use, otherwise: bool) -> Iterator[Clash]:
+def _coap_losses(use: Use, otherwise: bool) -> Iterator[Conflict]:
     old, new = use.old.profile.bindings.coap, use.new.profile.bindings.coap
     assert old is not None and new is not None, "both are bound to CoAP"
     bound = [
@@ -171,7 +171,7 @@ def _observed(bound: object) -> bool:
     return isinstance(bound, CoapProperty) and bound.observe
 
 
-def habit_losses(old: Device, new: Device) -> Iterator[Clash]:
+def habit_losses(old: Device, new: Device) -> Iterator[Conflict]:
     """What is lost of the device as a whole: deadlines, heartbeat, sleep, protection, services."""
     yield from _slower(old, new)
     yield from _seldom(old, new)
@@ -180,13 +180,15 @@ def habit_losses(old: Device, new: Device) -> Iterator[Clash]:
         if after.sleep is not None and before.sleep is None:
             what = f"{new.name} sleeps most of the time, {old.name} did not: commands are lost or late"
             path: Path = ("bindings", "mqtt", "sleep")
-            yield Clash(FindingKind.SLEEP, Severity.BLOCKS, what, ("bindings", "mqtt"), path, "mains power")
+            yield Conflict(
+                FindingKind.SLEEP, Severity.BLOCKS, what, ("bindings", "mqtt"), path, "mains power"
+            )
         yield from _less_of_mqtt(old, new)
     yield from _less_secure(old, new)
     yield from _services(old, new)
 
 
-def _slower(old: Device, new: Device) -> Iterator[Clash]:
+def _slower(old: Device, new: Device) -> Iterator[Conflict]:
     for key, what, severity in (
         ("settle", "obeys", Severity.DEGRADES),
         ("report_local", "tells a change", Severity.DEGRADES),
@@ -197,52 +199,54 @@ def _slower(old: Device, new: Device) -> Iterator[Clash]:
         if after > before:
             text = f"{new.name} {what} within {after:g} s, {old.name} within {before:g} s"
             path: Path = ("behaviour", key)
-            yield Clash(FindingKind.DEADLINE, severity, text, path, path, f"{before:g} s, or more patience")
+            yield Conflict(
+                FindingKind.DEADLINE, severity, text, path, path, f"{before:g} s, or more patience"
+            )
     if old.profile.behaviour.invalid_value is not new.profile.behaviour.invalid_value:
         text = f"a value out of range: {new.name} will {new.profile.behaviour.invalid_value} it, not "
         text += f"{old.profile.behaviour.invalid_value} it as {old.name} does"
         path = ("behaviour", "invalid_value")
-        yield Clash(FindingKind.POLICY, Severity.NOTE, text, path, path, "the same habit")
+        yield Conflict(FindingKind.POLICY, Severity.NOTE, text, path, path, "the same habit")
 
 
-def _seldom(old: Device, new: Device) -> Iterator[Clash]:
+def _seldom(old: Device, new: Device) -> Iterator[Conflict]:
     before, after = old.told_every, new.told_every
     if before is None or (after is not None and after <= before):
         return
     tells = "only when it changes" if after is None else f"every {after:g} s"
     what = f"{new.name} tells its state {tells}, {old.name} every {before:g} s: others may take it for lost"
     path: Path = ("behaviour", "heartbeat")
-    yield Clash(FindingKind.DEADLINE, Severity.DEGRADES, what, path, path, f"a heartbeat of {before:g} s")
+    yield Conflict(FindingKind.DEADLINE, Severity.DEGRADES, what, path, path, f"a heartbeat of {before:g} s")
 
 
-def _less_of_mqtt(old: Device, new: Device) -> Iterator[Clash]:
+def _less_of_mqtt(old: Device, new: Device) -> Iterator[Conflict]:
     before, after = old.profile.bindings.mqtt, new.profile.bindings.mqtt
     assert before is not None and after is not None, "asked by the caller"
     base: Path = ("bindings", "mqtt")
     if before.availability is not None and after.availability is None:
         what = f"nobody is told any more when {new.name} has gone"
         path: Path = (*base, "availability")
-        yield Clash(FindingKind.AVAILABILITY, Severity.DEGRADES, what, path, path, "an availability topic")
+        yield Conflict(FindingKind.AVAILABILITY, Severity.DEGRADES, what, path, path, "an availability topic")
     elif before.availability is not None and after.availability is not None:
         yield from _told_away_otherwise(old, new, before.availability, after.availability)
     if after.maximum_payload < before.maximum_payload:
         what = f"{new.name} understands {after.maximum_payload} bytes, {old.name} {before.maximum_payload}"
         path = (*base, "maximum_payload")
-        yield Clash(FindingKind.PAYLOAD_SIZE, Severity.DEGRADES, what, path, path, "room for as much")
+        yield Conflict(FindingKind.PAYLOAD_SIZE, Severity.DEGRADES, what, path, path, "room for as much")
     if after.version != before.version:
         what = f"{new.name} speaks MQTT {after.version}, {old.name} {before.version}"
         path = (*base, "version")
-        yield Clash(FindingKind.MQTT_VERSION, Severity.NOTE, what, path, path, "a broker that speaks both")
+        yield Conflict(FindingKind.MQTT_VERSION, Severity.NOTE, what, path, path, "a broker that speaks both")
 
 
 def _told_away_otherwise(
     old: Device, new: Device, before: Availability, after: Availability
-) -> Iterator[Clash]:
+) -> Iterator[Conflict]:
     path: Path = ("bindings", "mqtt", "availability")
     if after.qos < before.qos or (before.retain and not after.retain):
         what = f"that {new.name} has gone is told with QoS {after.qos}"
         what += "" if after.retain else ", and not kept by the broker"
-        yield Clash(FindingKind.AVAILABILITY, Severity.DEGRADES, what, path, path, "as it was before")
+        yield Conflict(FindingKind.AVAILABILITY, Severity.DEGRADES, what, path, path, "as it was before")
     forms = [
         (_without_unit(each.topic, device.profile), each.online, each.offline)
         for each, device in ((before, old), (after, new))
@@ -251,23 +255,25 @@ def _told_away_otherwise(
         severity = Severity.BLOCKS if old.profile.profile == new.profile.profile else Severity.DEGRADES
         what = f"whether it is there is told by {after.online} and {after.offline} on {after.topic}"
         proposal = f"{before.online} and {before.offline} on {before.topic}, as before"
-        yield Clash(FindingKind.NAMES, severity, what, path, path, proposal)
+        yield Conflict(FindingKind.NAMES, severity, what, path, path, proposal)
 
 
-def _less_secure(old: Device, new: Device) -> Iterator[Clash]:
+def _less_secure(old: Device, new: Device) -> Iterator[Conflict]:
     before, after = old.security, new.security
     if before is after:
         return
     path: Path = ("ics",) if SecurityLevel.TLS in (before, after) else ("bindings", "mqtt", "login")
     if after.rank < before.rank:
         what = f"{new.name} has the protection {after}, {old.name} had {before}"
-        yield Clash(FindingKind.SECURITY, Severity.DEGRADES, what, path, path, f"{before} at {new.name}")
+        yield Conflict(FindingKind.SECURITY, Severity.DEGRADES, what, path, path, f"{before} at {new.name}")
     else:
         what = f"{new.name} wants the protection {after}, {old.name} had {before}: it has to be set up"
-        yield Clash(FindingKind.SECURITY, Severity.NOTE, what, path, path, "credentials for the new device")
+        yield Conflict(
+            FindingKind.SECURITY, Severity.NOTE, what, path, path, "credentials for the new device"
+        )
 
 
-def _services(old: Device, new: Device) -> Iterator[Clash]:
+def _services(old: Device, new: Device) -> Iterator[Conflict]:
     before = (
         {service.type for service in old.profile.bindings.mdns.services}
         if old.profile.bindings.mdns
@@ -282,4 +288,4 @@ def _services(old: Device, new: Device) -> Iterator[Clash]:
         lost = ", ".join(sorted(before - after))
         what = f"{new.name} does not announce {lost}: who looks for that finds nothing"
         path: Path = ("bindings", "mdns", "services")
-        yield Clash(FindingKind.DISCOVERY, Severity.DEGRADES, what, path, path, "the same services")
+        yield Conflict(FindingKind.DISCOVERY, Severity.DEGRADES, what, path, path, "the same services")

@@ -18,7 +18,7 @@ from harness.model.semantics.mapping import (
     Offered,
 )
 from harness.prediction.device import (
-    Clash,
+    Conflict,
     Device,
 )
 from harness.prediction.findings import (
@@ -100,7 +100,7 @@ class _Pair:
     after: Offered | None = None
 
 
-def _used(old: Device, new: Device) -> Iterator[tuple[str, Clash]]:
+def _used(old: Device, new: Device) -> Iterator[tuple[str, Conflict]]:
     """What is lost of the old one's capabilities, and of its own affordances where those count."""
     named: set[Path] = set()
     for offers in old.offers.values():
@@ -124,9 +124,9 @@ def _section(offered: Offered) -> Path:
     return section, offered.affordance
 
 
-def _gone(what: str, key: str, new: Device) -> Clash:
+def _gone(what: str, key: str, new: Device) -> Conflict:
     cluster = key.split(".")[1]
-    return Clash(
+    return Conflict(
         FindingKind.ABSENT,
         Severity.BLOCKS,
         f"{what} is not there in {new.name}",
@@ -156,13 +156,13 @@ def _pair_of(old: Device, before: Offered, new: Device, after: Offered) -> _Pair
     )
 
 
-def _own(old: Device, new: Device, section: str, name: str) -> Iterator[Clash]:
+def _own(old: Device, new: Device, section: str, name: str) -> Iterator[Conflict]:
     path: Path = (section, name)
     before, after = getattr(old.profile, section)[name], getattr(new.profile, section).get(name)
     if after is None:
         proposal = f"keep {name}, or tell its users with a new major version"
         what = f"{name} is not there in {new.name}"
-        yield Clash(FindingKind.ABSENT, Severity.BLOCKS, what, path, (section,), proposal)
+        yield Conflict(FindingKind.ABSENT, Severity.BLOCKS, what, path, (section,), proposal)
         return
     pair = _Pair(
         Use(old, new, name, name, name, path, path),
@@ -188,7 +188,7 @@ def _readable(affordance: object) -> bool:
     return not affordance.write_only if isinstance(affordance, Property) else hasattr(affordance, "data")
 
 
-def _losses(pair: _Pair) -> Iterator[Clash]:
+def _losses(pair: _Pair) -> Iterator[Conflict]:
     use = pair.use
     if pair.before is not None and pair.after is not None and pair.before.label != pair.after.label:
         labels = [each.label or "no label" for each in (pair.before, pair.after)]
@@ -211,7 +211,7 @@ def _losses(pair: _Pair) -> Iterator[Clash]:
     yield from delivery_losses(use, commands=pair.writable[0], tells=pair.readable[0])
 
 
-def _obeys_less(pair: _Pair) -> Iterator[Clash]:
+def _obeys_less(pair: _Pair) -> Iterator[Conflict]:
     """Everything that the old one obeyed, the new one has to obey."""
     use, found = pair.use, fit(pair.old, pair.new)
     if found.no_conversion is not None:
@@ -226,7 +226,7 @@ def _obeys_less(pair: _Pair) -> Iterator[Clash]:
         yield use.clash(FindingKind.CONVERSION, Severity.DEGRADES, what, "unit")
 
 
-def _tells_otherwise(pair: _Pair) -> Iterator[Clash]:
+def _tells_otherwise(pair: _Pair) -> Iterator[Conflict]:
     """What the new one tells, those have to understand who listened to the old one."""
     use, found = pair.use, fit(pair.new, pair.old)
     if found.no_conversion is not None and not pair.writable[0]:
@@ -250,7 +250,7 @@ def _tells_otherwise(pair: _Pair) -> Iterator[Clash]:
         yield use.clash(FindingKind.ACCURACY, Severity.DEGRADES, what, "tolerance")
 
 
-def _tells_less(pair: _Pair) -> Iterator[Clash]:
+def _tells_less(pair: _Pair) -> Iterator[Conflict]:
     """What was told once and is not any more: a sensor that sees less, an event that is not told."""
     if pair.writable[0]:
         return  # which has been looked at with what it obeys
@@ -285,7 +285,7 @@ def _key(gap: Gap) -> str:
     }.get(gap.aspect, "")
 
 
-def _controlled(old: Device, new: Device) -> Iterator[tuple[str, Clash]]:
+def _controlled(old: Device, new: Device) -> Iterator[tuple[str, Conflict]]:
     """What the old one did with others, as a remote control does, the new one has to do as well."""
     for needed in old.needs:
         same = [each for each in new.needs if each.term.path == needed.term.path]
@@ -296,7 +296,7 @@ def _controlled(old: Device, new: Device) -> Iterator[tuple[str, Clash]]:
             what = f"{old.name} {does} {needed.term.path} of others, {new.name} does not"
             path: Path = ("needs", needed.name)
             proposal = f"a need for {needed.term.path} at {new.name}"
-            yield needed.term.path, Clash(FindingKind.ABSENT, severity, what, path, ("needs",), proposal)
+            yield needed.term.path, Conflict(FindingKind.ABSENT, severity, what, path, ("needs",), proposal)
         elif needed.commands:
             yield from ((needed.term.path, clash) for clash in _sends_less(needed, found, new))
     before = {each.term.path for each in old.needs}
@@ -304,11 +304,13 @@ def _controlled(old: Device, new: Device) -> Iterator[tuple[str, Clash]]:
         if needed.term.path not in before and not needed.need.optional:
             what = f"{new.name} needs {needed.term.path} of another device, {old.name} did not"
             proposal = f"a device that offers {needed.term.path}"
-            clash = Clash(FindingKind.NEEDS, Severity.DEGRADES, what, None, ("needs", needed.name), proposal)
+            clash = Conflict(
+                FindingKind.NEEDS, Severity.DEGRADES, what, None, ("needs", needed.name), proposal
+            )
             yield needed.term.path, clash
 
 
-def _sends_less(before: Needed, after: Needed, new: Device) -> Iterator[Clash]:
+def _sends_less(before: Needed, after: Needed, new: Device) -> Iterator[Conflict]:
     """Values that only the old one can send, where all can be listed."""
 
     def sent(needed: Needed) -> set[str] | None:
@@ -329,10 +331,10 @@ def _sends_less(before: Needed, after: Needed, new: Device) -> Iterator[Clash]:
     lost = ", ".join(sorted(old_values - new_values))
     what = f"{new.name} never sends {before.term.path} {lost}"
     paths: tuple[Path, Path] = ("needs", before.name, "by"), ("needs", after.name, "by")
-    yield Clash(FindingKind.VALUES, Severity.BLOCKS, what, *paths, "a key or cause for each of them")
+    yield Conflict(FindingKind.VALUES, Severity.BLOCKS, what, *paths, "a key or cause for each of them")
 
 
-def _whole(old: Device, new: Device) -> Iterator[tuple[str, Clash]]:
+def _whole(old: Device, new: Device) -> Iterator[tuple[str, Conflict]]:
     yield from (("", clash) for clash in habit_losses(old, new))
     yield from (("", clash) for clash in rating_losses(old, new))
 
@@ -349,7 +351,7 @@ def _release(old: Device, new: Device, findings: list[Finding]) -> Iterator[Find
         )
         path: Path = ("version",)
         proposal = f"{after[0] + 1}.0.0"
-        yield Clash(FindingKind.RELEASE, Severity.NOTE, what, path, path, proposal).between(old, new)
+        yield Conflict(FindingKind.RELEASE, Severity.NOTE, what, path, path, proposal).between(old, new)
 
 
 def _version(device: Device) -> tuple[int, ...] | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from harness.model.problems import Path
 from harness.model.ratings import Connector, Rating, Span
 from harness.prediction.device import (
-    Clash,
+    Conflict,
     Device,
 )
 from harness.prediction.findings import (
@@ -16,14 +16,16 @@ from harness.prediction.findings import (
 )
 
 
-def rating_losses(old: Device, new: Device) -> Iterator[Clash]:
+def rating_losses(old: Device, new: Device) -> Iterator[Conflict]:
     """What is lost of the old one's ratings. Outlets and inlets are compared in their order."""
     for index, before in enumerate(old.profile.ratings.supplies):
         path: Path = ("ratings", "supplies", index)
         if index >= len(new.profile.ratings.supplies):
             what = f"{old.name} supplies {before.connector}, {new.name} has nothing in its place"
             gone = ("ratings",)
-            yield Clash(FindingKind.CONNECTOR, Severity.BLOCKS, what, path, gone, "a device with that outlet")
+            yield Conflict(
+                FindingKind.CONNECTOR, Severity.BLOCKS, what, path, gone, "a device with that outlet"
+            )
         else:
             yield from _supplies_less(before, new.profile.ratings.supplies[index], new.name, path)
     for index, after in enumerate(new.profile.ratings.draws):
@@ -33,12 +35,12 @@ def rating_losses(old: Device, new: Device) -> Iterator[Clash]:
         else:
             what = f"{new.name} has to be plugged in by {after.connector}, {old.name} had no such plug"
             there: Path = ("ratings",)
-            yield Clash(FindingKind.CONNECTOR, Severity.DEGRADES, what, there, path, "a socket for it")
+            yield Conflict(FindingKind.CONNECTOR, Severity.DEGRADES, what, there, path, "a socket for it")
 
 
-def _supplies_less(before: Rating, after: Rating, name: str, path: Path) -> Iterator[Clash]:
-    def clash(kind: FindingKind, key: str, what: str, severity: Severity = Severity.BLOCKS) -> Clash:
-        return Clash(kind, severity, what, (*path, key), (*path, key), "what was plugged in needs it")
+def _supplies_less(before: Rating, after: Rating, name: str, path: Path) -> Iterator[Conflict]:
+    def clash(kind: FindingKind, key: str, what: str, severity: Severity = Severity.BLOCKS) -> Conflict:
+        return Conflict(kind, severity, what, (*path, key), (*path, key), "what was plugged in needs it")
 
     if not all(plug.fits(after.connector) for plug in Connector if plug.fits(before.connector)):
         what = f"what fitted the {before.connector} does not fit the {after.connector} of {name}"
@@ -64,9 +66,9 @@ def _supplies_less(before: Rating, after: Rating, name: str, path: Path) -> Iter
         yield clash(FindingKind.EARTH, "earthed", f"{name} supplies no protective earth")
 
 
-def _draws_more(before: Rating, after: Rating, name: str, path: Path) -> Iterator[Clash]:
-    def clash(kind: FindingKind, key: str, what: str, severity: Severity = Severity.DEGRADES) -> Clash:
-        return Clash(kind, severity, what, (*path, key), (*path, key), "the socket has to be looked at")
+def _draws_more(before: Rating, after: Rating, name: str, path: Path) -> Iterator[Conflict]:
+    def clash(kind: FindingKind, key: str, what: str, severity: Severity = Severity.DEGRADES) -> Conflict:
+        return Conflict(kind, severity, what, (*path, key), (*path, key), "the socket has to be looked at")
 
     if not all(after.connector.fits(socket) for socket in Connector if before.connector.fits(socket)):
         what = f"the {after.connector} of {name} does not go where the {before.connector} went"

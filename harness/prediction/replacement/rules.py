@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from harness.model.problems import Path
 from harness.model.rule import Rule, RuleKind
 from harness.prediction.device import (
-    Clash,
+    Conflict,
     Device,
 )
 from harness.prediction.findings import (
@@ -16,7 +16,7 @@ from harness.prediction.findings import (
 )
 
 
-def rule_losses(old: Device, new: Device) -> Iterator[Clash]:
+def rule_losses(old: Device, new: Device) -> Iterator[Conflict]:
     """Rules that are gone or have become weaker, and new ones by which commands are refused."""
     before, after = _by_id(old), _by_id(new)
     for name, (index, rule) in before.items():
@@ -55,5 +55,7 @@ def _weaker(before: Rule, after: Rule) -> Iterator[str]:
         yield f"for {after.holds:g} s, it was {before.holds:g} s"
 
 
-def _clash(what: str, left: Path, right: Path) -> Clash:
-    return Clash(FindingKind.RULES, Severity.DEGRADES, what, left, right, "the behaviour of the old version")
+def _clash(what: str, left: Path, right: Path) -> Conflict:
+    return Conflict(
+        FindingKind.RULES, Severity.DEGRADES, what, left, right, "the behaviour of the old version"
+    )

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from harness.prediction.findings import (
     Finding,
-    Link,
     Outcome,
+    PairLink,
     Prediction,
     Replacement,
     Severity,
@@ -83,7 +83,7 @@ def _prediction(prediction: Prediction) -> Iterator[Text]:
     yield Text()
 
 
-def _link(link: Link) -> Text:
+def _link(link: PairLink) -> Text:
     source = link.source.name
     if link.when is not None:
         source += f" {_value(link.when)}"

@@ -28,8 +28,8 @@ from harness.prediction.findings import (
     Finding,
     Flow,
     KeyPlace,
-    Link,
     Outcome,
+    PairLink,
     Prediction,
     Severity,
     Via,
@@ -356,7 +356,7 @@ def _place(place: KeyPlace | None) -> Place | None:
     return Place(profile=place.profile, key=showable(place.key), file=file, line=place.line)
 
 
-def _link(link: Link) -> LinkEntry:
+def _link(link: PairLink) -> LinkEntry:
     offering = link.target if link.flow is Flow.COMMAND else link.source
     return LinkEntry(
         need=link.need,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.support.serial.board import first_telling
 from harness.model.bindings.serial import SerialCommand
 from harness.trace.events import Act, Event, SerialPort, Stimulus
@@ -23,7 +23,7 @@ async def port_returns(bench: Bench, limit: float) -> None:
         return
     gone = next((event for event, _ in backwards(bench.trace, SerialPort)), None)
     if gone is not None:
-        await bench.until(
+        await bench.wait_for(
             lambda event: isinstance(event.body, SerialPort),
             within=max(gone.time + limit - bench.now, 0.0),
             since=gone.line,
@@ -40,8 +40,8 @@ async def board_answers(bench: Bench, deadline: float, is_noise: Callable[[], bo
         try:
             if (await bench.serial.command(*telling)).good:
                 return True
-        except CannotStimulateError:  # the port is away, and may come back
-            await bench.until(lambda _: False, within=PAUSE, what="the serial port to return")
+        except StimulusError:  # the port is away, and may come back
+            await bench.wait_for(lambda _: False, within=PAUSE, what="the serial port to return")
         if (is_noise() and tries >= ENOUGH_NOISE) or bench.now >= deadline:
             return False
     return True
@@ -55,7 +55,7 @@ async def rejoin(bench: Bench, since: int) -> None:
     await port_returns(bench, bench.profile.behaviour.boot)
     try:
         await bench.serial.command(BACK[taken])
-    except CannotStimulateError as reason:
+    except StimulusError as reason:
         bench.note(f"the board stays without a network: {reason}")
 
 

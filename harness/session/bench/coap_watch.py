@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness.links.coap.link import Endpoint
+from harness.links.coap.link import CoapClientEndpoint
 from harness.model.bindings.coap import CoapBinding
-from harness.session.bench.drivers import CoapDoors
+from harness.session.bench.drivers import RecordingCoapDriver
 from harness.wire import coap
 
 DEREGISTER_LIMIT = 2.0  # seconds for the answer to a deregistration
@@ -13,13 +13,13 @@ DEREGISTER_LIMIT = 2.0  # seconds for the answer to a deregistration
 class CoapWatch:
     """An observer of every CoAP property and event that can be observed. Use: ``begin``, then ``end``."""
 
-    def __init__(self, doors: CoapDoors, binding: CoapBinding) -> None:
+    def __init__(self, doors: RecordingCoapDriver, binding: CoapBinding) -> None:
         self._doors = doors
         observed = [bound.path for bound in binding.properties.values() if bound.observe]
         self._paths = dict.fromkeys([*observed, *(bound.path for bound in binding.events.values())])
         self._registrations: dict[str, coap.Message] = {}
         self._told: set[str] = set()
-        self._endpoint: Endpoint | None = None
+        self._endpoint: CoapClientEndpoint | None = None
 
     def is_told(self, path: str) -> bool:
         """Whether the device has taken us for an observer of that path."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from harness.checks.bench import NETWORK, Answer, BeyondBenchError, CannotStimulateError
+from harness.checks.bench import NETWORK, Answer, BenchLimitationError, StimulusError
 from harness.checks.payloads import json_text
 from harness.links.coap.link import (
+    CoapClientEndpoint,
     CoapLink,
-    Endpoint,
 )
 from harness.links.mqtt.brokers.broker import Broker
 from harness.links.mqtt.link import MqttController
@@ -35,7 +35,7 @@ from harness.wire import mqtt
 NEARLY_UP = 0.1  # seconds
 
 
-class MqttDoors:
+class RecordingMqttDriver:
     """Implements :class:`harness.checks.bench.MqttDoor`."""
 
     def __init__(self, controller: MqttController, broker: Broker, recorder: Recorder) -> None:
@@ -56,7 +56,7 @@ class MqttDoors:
         await self._controller.away_while(work)
 
 
-class TapDoors:
+class RecordingTapDriver:
     """Implements :class:`harness.checks.bench.TapDoor`."""
 
     def __init__(self, tap: Tap, recorder: Recorder) -> None:
@@ -113,7 +113,7 @@ class TapDoors:
     def inject(self, *raw: bytes, segments: Sequence[int] = (), what: str) -> Event:
         """Send crafted packets to the DUT on its present connection; returns the stimulus."""
         if not self._tap.connections:
-            raise CannotStimulateError("the device has no MQTT connection to send crafted packets on")
+            raise StimulusError("the device has no MQTT connection to send crafted packets on")
         stimulus = self._recorder.record(Stimulus(Act.RAW, what, transport="mqtt"))
         self._tap.inject(b"".join(raw), segments=segments)
         return stimulus
@@ -127,7 +127,7 @@ class TapDoors:
         """Whether the DUT has a connection through the tap now."""
         return bool(self._tap.connections)
 
-    def tidy(self) -> None:
+    def clean_up(self) -> None:
         """After a check: let everything through again."""
         for hold in self._holds:
             hold.release()
@@ -161,7 +161,7 @@ class RecordedHold:
             self._hold = None
 
 
-class CoapDoors:
+class RecordingCoapDriver:
     """Implements :class:`harness.checks.bench.CoapDoor`."""
 
     def __init__(self, link: CoapLink) -> None:
@@ -169,7 +169,7 @@ class CoapDoors:
         self.next_mid = link.next_mid
         self.next_token = link.next_token
 
-    async def endpoint(self, remote: tuple[str, int] | None = None) -> Endpoint:
+    async def endpoint(self, remote: tuple[str, int] | None = None) -> CoapClientEndpoint:
         """A new endpoint of ours, towards another server than usual if ``remote`` is given."""
         return await self._link.endpoint(remote)
 
@@ -194,7 +194,7 @@ class SimulatedHands:
     async def attach(self, what: str, plugged_in: bool) -> None:
         """Plug its network in or unplug it. Raises BeyondBenchError for anything else."""
         if what != NETWORK:
-            raise BeyondBenchError(f"a simulated device has no {what} that could be unplugged")
+            raise BenchLimitationError(f"a simulated device has no {what} that could be unplugged")
         self._recorder.record(Stimulus(Act.NETWORK_ON if plugged_in else Act.NETWORK_OFF, what))
         await self._device.plug_network(plugged_in)
 
@@ -267,7 +267,7 @@ _BACK: dict[SerialCommand, SerialCommand | None] = {
 }
 
 
-class SerialDoors:
+class RecordingSerialDriver:
     """Implements :class:`harness.checks.bench.SerialDoor`."""
 
     def __init__(self, link: SerialLink, binding: SerialBinding, recorder: Recorder) -> None:
@@ -293,9 +293,9 @@ class SerialDoors:
         """Tell the board something, and take its answer."""
         if not self.knows(command, name):
             about = f"{command} {name}" if name else str(command)
-            raise CannotStimulateError(f"the profile declares no {about} on the serial line")
+            raise StimulusError(f"the profile declares no {about} on the serial line")
         if not self.present:
-            raise CannotStimulateError(f"the serial port {self._link.url} is away")
+            raise StimulusError(f"the serial port {self._link.url} is away")
         act = _ACTS.get(command)
         if act is not None:
             told = name if act is Act.LOCAL else command.value
@@ -305,7 +305,7 @@ class SerialDoors:
         try:
             reply = await self._link.command(command, name, value, within=within)
         except SerialError as problem:
-            raise CannotStimulateError(str(problem)) from problem
+            raise StimulusError(str(problem)) from problem
         return Answer(reply.event, reply.value, reply.problem)
 
     async def send(self, raw: bytes, what: str) -> Event:
@@ -314,10 +314,10 @@ class SerialDoors:
         try:
             await self._link.send(raw)
         except SerialError as problem:
-            raise CannotStimulateError(str(problem)) from problem
+            raise StimulusError(str(problem)) from problem
         return stimulus
 
-    async def tidy(self) -> None:
+    async def clean_up(self) -> None:
         """After a check: the board is on its network again."""
         back, self._left = self._left, None
         if back is not None and self.knows(back) and self.present:

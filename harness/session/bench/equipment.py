@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
-from harness.checks.bench import LocalDoor, PowerDoor
-from harness.links.actuators import Helper
+from harness.checks.bench import OperatorDriver, PowerDriver
+from harness.links.actuators import Actuator
 from harness.links.actuators.registry import helper_of
 from harness.links.coap.link import (
+    CoapClientEndpoint,
     CoapLink,
-    Endpoint,
 )
 from harness.links.errors import LinkError
 from harness.links.labgrid.place import (
@@ -32,25 +32,25 @@ from harness.links.mqtt.brokers.broker import (
 from harness.links.mqtt.link import MqttController
 from harness.links.mqtt.tap.tap import Tap
 from harness.links.net.udp import (
-    PortsInTurn,
+    PortAllocator,
     local_address_towards,
 )
 from harness.links.serial.link import SerialLink
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.session.bench.addresses import DeviceAddress
 from harness.session.bench.drivers import (
-    CoapDoors,
-    MqttDoors,
-    SerialDoors,
+    RecordingCoapDriver,
+    RecordingMqttDriver,
+    RecordingSerialDriver,
+    RecordingTapDriver,
     SimulatedHands,
     SimulatedPower,
-    TapDoors,
 )
 from harness.session.bench.lab_drivers import (
-    ConsoleHands,
+    ConsoleOperator,
     ConsoleReboot,
-    LabHands,
+    LabOperator,
     LabPower,
 )
 from harness.session.bench.presence import coap_answers
@@ -101,26 +101,26 @@ class Equipment:
         self.host: str | None = None
         self._seed = seed
         self._address = address
-        self._ports = PortsInTurn(address.harness) if self._is_private else None
+        self._ports = PortAllocator(address.harness) if self._is_private else None
         self._bus = bus
         self._broker: Broker | None = bus.broker if bus else None
         self._tap: Tap | None = None
         self._controller: MqttController | None = None
         self._coap: CoapLink | None = None
-        self._own_endpoint: Endpoint | None = None
+        self._own_endpoint: CoapClientEndpoint | None = None
         self.mdns_link: MdnsLink | None = None
-        self.mqtt_door: MqttDoors | None = None
-        self.tap_door: TapDoors | None = None
-        self.coap_door: CoapDoors | None = None
-        self.local_door: LocalDoor | None = None
-        self.power_door: PowerDoor | None = None
+        self.mqtt_door: RecordingMqttDriver | None = None
+        self.tap_door: RecordingTapDriver | None = None
+        self.coap_door: RecordingCoapDriver | None = None
+        self.local_door: OperatorDriver | None = None
+        self.power_door: PowerDriver | None = None
         self._serial: SerialLink | None = None
-        self.serial_door: SerialDoors | None = None
+        self.serial_door: RecordingSerialDriver | None = None
         self._place = LabgridPlace(target.labgrid) if target.labgrid else None
         self._port = target.serial
 
     @property
-    def needs_met(self) -> frozenset[Need]:
+    def needs_met(self) -> frozenset[BenchFeature]:
         """What this equipment offers, known before anything is opened."""
         return needs_met(self.profile, self.target)
 
@@ -132,17 +132,17 @@ class Equipment:
         met = self.needs_met
         if self._place is not None:
             await self._take_place(self._place)
-        if Need.BROKER in met:
+        if BenchFeature.BROKER in met:
             await self._open_mqtt()
-        if Need.MDNS in met:
+        if BenchFeature.MDNS in met:
             await self._open_mdns()
         if self.target.simulate:
             self._build_device()
         else:
             await self._open_hands()
-            if Need.COAP in met:
+            if BenchFeature.COAP in met:
                 self._open_coap(await self._coap_remote())
-        if Need.SERIAL in met:
+        if BenchFeature.SERIAL in met:
             await self._open_serial()
 
     async def start_device(self) -> None:
@@ -186,22 +186,22 @@ class Equipment:
         """
         return self.target.simulate and self._address.device != self._address.harness
 
-    async def own_endpoint(self) -> Endpoint:
+    async def own_endpoint(self) -> CoapClientEndpoint:
         """The endpoint of the bench itself, for plain reads and writes; a new one for each check."""
         assert self._coap is not None, "planned without CoAP"
         if self._own_endpoint is None:
             self._own_endpoint = await self._coap.endpoint()
         return self._own_endpoint
 
-    async def tidy(self) -> None:
+    async def clean_up(self) -> None:
         """Undo what a check may have left behind."""
         self._own_endpoint = None
         if isinstance(self.power_door, LabPower):
-            await self.power_door.tidy()
+            await self.power_door.clean_up()
         if self.serial_door:
-            await self.serial_door.tidy()
+            await self.serial_door.clean_up()
         if self.tap_door:
-            self.tap_door.tidy()
+            self.tap_door.clean_up()
         if self._coap:
             await self._coap.close()
 
@@ -211,7 +211,7 @@ class Equipment:
             self.power_door.settle if isinstance(self.power_door, SimulatedPower) else None,
             self._serial.close if self._serial else None,
             self.power_door.close if isinstance(self.power_door, LabPower) else None,
-            self.local_door.close if isinstance(self.local_door, LabHands) else None,
+            self.local_door.close if isinstance(self.local_door, LabOperator) else None,
             self.device.stop if self.device else None,
             self._close_console if self.device and self.device.console else None,
             self._controller.close if self._controller else None,
@@ -248,14 +248,14 @@ class Equipment:
                 broker_tls=self._broker.tls,
             )
             await self._tap.start()
-            self.tap_door = TapDoors(self._tap, self.recorder)
+            self.tap_door = RecordingTapDriver(self._tap, self.recorder)
         name = f"harness-{self._bus.name if self._bus else self.profile.profile}-{self._seed:x}"
         self._controller = MqttController(self.recorder, self._broker.endpoint, self._broker.tls, name)
         await self._controller.start()
         await self._controller.subscribe(f"{binding.base}/#")
         if binding.availability and not binding.availability.topic.startswith(f"{binding.base}/"):
             await self._controller.subscribe(binding.availability.topic)
-        self.mqtt_door = MqttDoors(self._controller, self._broker, self.recorder)
+        self.mqtt_door = RecordingMqttDriver(self._controller, self._broker, self.recorder)
 
     async def _open_mdns(self) -> None:
         interface = self.target.interface or self._own_address()
@@ -278,7 +278,7 @@ class Equipment:
         assert binding is not None and port is not None
         self._serial = SerialLink(self.recorder, port, self.profile)
         await self._serial.start()
-        self.serial_door = SerialDoors(self._serial, binding, self.recorder)
+        self.serial_door = RecordingSerialDriver(self._serial, binding, self.recorder)
 
     async def _close_console(self) -> None:
         assert self.device is not None and self.device.console is not None
@@ -316,7 +316,7 @@ class Equipment:
         helper = self._power_of_place()
         if target.power is not None:
             helper = None if target.power.is_console else helper_of(target.power)
-        if Need.POWER in self.needs_met:
+        if BenchFeature.POWER in self.needs_met:
             reboot = ConsoleReboot(self._console, self.recorder, self.profile)
             self.power_door = LabPower(
                 helper,
@@ -327,11 +327,11 @@ class Equipment:
             )
             await self.power_door.switch_on()  # its serial port may be there only with power
         if target.hands is not None and not target.hands.is_console:
-            self.local_door = LabHands(helper_of(target.hands), self.recorder, name)
-        elif Need.LOCAL in self.needs_met:
-            self.local_door = ConsoleHands(self._console)
+            self.local_door = LabOperator(helper_of(target.hands), self.recorder, name)
+        elif BenchFeature.LOCAL in self.needs_met:
+            self.local_door = ConsoleOperator(self._console)
 
-    def _console(self) -> SerialDoors:
+    def _console(self) -> RecordingSerialDriver:
         assert self.serial_door is not None, "planned without a serial line"
         return self.serial_door
 
@@ -341,10 +341,10 @@ class Equipment:
         self._port = self._port or found.serial
         named = f"the place {found.place}" if found.place else "resources of this machine"
         self.recorder.record(Note(f"labgrid, target {self.target.labgrid}: {named}, serial {self._port}"))
-        if self._port is None and Need.SERIAL in self.needs_met:
+        if self._port is None and BenchFeature.SERIAL in self.needs_met:
             raise LabgridError(f"labgrid, target {self.target.labgrid}: there is no serial port at {named}")
 
-    def _power_of_place(self) -> Helper | None:
+    def _power_of_place(self) -> Actuator | None:
         labgrid = self.target.labgrid
         return PlacePower(self._place) if self._place and labgrid and labgrid.power else None
 
@@ -385,7 +385,7 @@ class Equipment:
 
     def _open_coap(self, remote: tuple[str, int]) -> None:
         self._coap = CoapLink(self.recorder, remote, random.Random(self._seed), self._ports)
-        self.coap_door = CoapDoors(self._coap)
+        self.coap_door = RecordingCoapDriver(self._coap)
 
 
 def _dns_names(profile: Profile) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from harness.checks.bench import CannotStimulateError, LocalDoor, PowerDoor
+from harness.checks.bench import OperatorDriver, PowerDriver, StimulusError
 from harness.checks.observations import Readings, Report, Transport
 from harness.checks.payloads import encode_coap, encode_mqtt, json_text
 from harness.links.mdns.link import MdnsLink
@@ -15,7 +15,7 @@ from harness.links.net import tcp
 from harness.model.base import Value
 from harness.model.bindings.coap import CoapBinding
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.session.bench.board import (
     board_answers,
     port_returns,
@@ -23,10 +23,10 @@ from harness.session.bench.board import (
 )
 from harness.session.bench.coap_watch import CoapWatch
 from harness.session.bench.drivers import (
-    CoapDoors,
-    MqttDoors,
-    SerialDoors,
-    TapDoors,
+    RecordingCoapDriver,
+    RecordingMqttDriver,
+    RecordingSerialDriver,
+    RecordingTapDriver,
 )
 from harness.session.bench.equipment import Equipment
 from harness.session.bench.lab_drivers import LabPower
@@ -58,39 +58,39 @@ class LabBench:
         self._silent = False  # the device was seen not to say that it is online
 
     @property
-    def mqtt(self) -> MqttDoors:
+    def mqtt(self) -> RecordingMqttDriver:
         """Our client on the DUT's broker."""
-        return _there(self._equipment.mqtt_door, Need.BROKER)
+        return _there(self._equipment.mqtt_door, BenchFeature.BROKER)
 
     @property
-    def tap(self) -> TapDoors:
+    def tap(self) -> RecordingTapDriver:
         """Between DUT and broker."""
-        return _there(self._equipment.tap_door, Need.TAP)
+        return _there(self._equipment.tap_door, BenchFeature.TAP)
 
     @property
-    def coap(self) -> CoapDoors:
+    def coap(self) -> RecordingCoapDriver:
         """The DUT's CoAP server."""
-        return _there(self._equipment.coap_door, Need.COAP)
+        return _there(self._equipment.coap_door, BenchFeature.COAP)
 
     @property
     def mdns(self) -> MdnsLink:
         """Multicast DNS on the DUT's link."""
-        return _there(self._equipment.mdns_link, Need.MDNS)
+        return _there(self._equipment.mdns_link, BenchFeature.MDNS)
 
     @property
-    def local(self) -> LocalDoor:
+    def local(self) -> OperatorDriver:
         """Hands at the device."""
-        return _there(self._equipment.local_door, Need.LOCAL)
+        return _there(self._equipment.local_door, BenchFeature.LOCAL)
 
     @property
-    def power(self) -> PowerDoor:
+    def power(self) -> PowerDriver:
         """The DUT's power."""
-        return _there(self._equipment.power_door, Need.POWER)
+        return _there(self._equipment.power_door, BenchFeature.POWER)
 
     @property
-    def serial(self) -> SerialDoors:
+    def serial(self) -> RecordingSerialDriver:
         """The DUT's serial line."""
-        return _there(self._equipment.serial_door, Need.SERIAL)
+        return _there(self._equipment.serial_door, BenchFeature.SERIAL)
 
     def begin(self, seed: str) -> None:
         """A check begins: its random values depend on the run's seed and on itself alone."""
@@ -98,7 +98,7 @@ class LabBench:
         self.waiting_for = ""
         self._begun = self.mark()
 
-    def offers(self, need: Need) -> bool:
+    def offers(self, need: BenchFeature) -> bool:
         """Whether the door of that need is there."""
         return need in self._equipment.needs_met
 
@@ -141,7 +141,7 @@ class LabBench:
         """Record a deliberate act."""
         return self._recorder.record(Stimulus(act, name, json_text(value), transport, legal))
 
-    async def until(
+    async def wait_for(
         self,
         wanted: Callable[[Event], bool],
         *,
@@ -158,9 +158,9 @@ class LabBench:
             self._recorder.record(Wait(round(took, 6), imposed_by, what))
         return event
 
-    async def quiet(self, seconds: float, *, imposed_by: str, what: str) -> None:
+    async def watch_silence(self, seconds: float, *, imposed_by: str, what: str) -> None:
         """Watch for ``seconds``, as a clause imposes."""
-        await self.until(lambda _: False, within=seconds, imposed_by=imposed_by, what=what)
+        await self.wait_for(lambda _: False, within=seconds, imposed_by=imposed_by, what=what)
 
     async def write(self, name: str, value: Value, *, transport: str, legal: bool = True) -> Event:
         """Command a property through its binding."""
@@ -227,10 +227,12 @@ class LabBench:
             told = self._last_told(name, transport, 0)
             if told is None:
                 within = self.profile.settle(name)
-                await self.reported(name, lambda _: True, transport=transport, within=within, since=since)
+                await self.wait_for_report(
+                    name, lambda _: True, transport=transport, within=within, since=since
+                )
                 told = self._last_told(name, transport, 0)
         if told is None:
-            raise CannotStimulateError(f"the device tells no value of {name} over {transport}")
+            raise StimulusError(f"the device tells no value of {name} over {transport}")
         return told.value
 
     def _last_told(self, name: str, transport: str, since: int) -> Report | None:
@@ -242,7 +244,7 @@ class LabBench:
                 return report
         return None
 
-    async def reported(
+    async def wait_for_report(
         self,
         name: str,
         wanted: Callable[[Value], bool],
@@ -266,18 +268,18 @@ class LabBench:
         what = f"{name} to be reported over {transport}"
         binding = self.profile.bindings.coap
         if transport == Transport.MQTT or binding is None or self._comes_unasked(binding, name):
-            return await self.until(accepted, within=within, what=what, since=since, imposed_by=imposed_by)
+            return await self.wait_for(accepted, within=within, what=what, since=since, imposed_by=imposed_by)
         deadline = self._recorder.now + within
         pause = 0.0
         while True:
             await self._request(coap_messages.Code.GET, binding.properties[name].path)
-            event = await self.until(accepted, within=0, what=what, since=since)
+            event = await self.wait_for(accepted, within=0, what=what, since=since)
             remaining = deadline - self._recorder.now
             if event is not None or remaining <= 0:
                 return event
             # Read at once, then less and less often: a slow device is not flooded by the waiting.
             pause = min(max(2 * pause, 0.01), remaining, 1.0)
-            await self.until(accepted, within=pause, what=what, imposed_by=imposed_by)
+            await self.wait_for(accepted, within=pause, what=what, imposed_by=imposed_by)
 
     async def ready(self, *, within: float | None = None) -> bool:
         """Wait until the DUT is on all its transports."""
@@ -296,14 +298,14 @@ class LabBench:
         limit = max(behaviour.boot, behaviour.reconnect) if within is None else within
         deadline = self._recorder.now + limit
         binding = self.profile.bindings.mqtt
-        if self.offers(Need.SERIAL):
+        if self.offers(BenchFeature.SERIAL):
             await port_returns(self, limit)
         watched = binding and binding.sleep is None and self._equipment.target.watches_mqtt
         if watched and not await self._on_mqtt(limit, fully=within is None):
             return False
-        if self.offers(Need.COAP):
+        if self.offers(BenchFeature.COAP):
             return await self._coap_alive(deadline)
-        if not watched and self.offers(Need.SERIAL):
+        if not watched and self.offers(BenchFeature.SERIAL):
             self.waiting_for = "the board to answer on its serial line"
             return await board_answers(self, deadline, lambda: bool(self._equipment.serial_complaint))
         return True
@@ -314,7 +316,7 @@ class LabBench:
         One that did not say so when it had had all its time (``fully``) is there all the same, and is not
         waited for in vain before each further check.
         """
-        binding, tapped = self.profile.bindings.mqtt, self.offers(Need.TAP)
+        binding, tapped = self.profile.bindings.mqtt, self.offers(BenchFeature.TAP)
         assert binding is not None
         power = self._equipment.power_door
         since = power.cut_at if isinstance(power, LabPower) else 0
@@ -329,7 +331,7 @@ class LabBench:
 
         if present():
             return True
-        event = await self.until(
+        event = await self.wait_for(
             present,
             within=limit,
             what="the device to be connected and subscribed over MQTT",
@@ -340,12 +342,12 @@ class LabBench:
             self.note("the device is connected and subscribed, but does not say that it is online")
         return event is not None or self._silent
 
-    async def tidy(self) -> None:
+    async def clean_up(self) -> None:
         """After a check: undo what it left behind."""
         if self._equipment.serial_door is not None:
             await rejoin(self, self._begun)
         await self._stop_watching()
-        await self._equipment.tidy()
+        await self._equipment.clean_up()
 
     async def _stop_watching(self) -> None:
         watch, self._watch = self._watch, None
@@ -381,7 +383,7 @@ class LabBench:
         """
         if (event := binding.events.get(name)) is not None:
             if self._watch is not None and not self._watch.is_told(event.path):
-                raise CannotStimulateError(f"the device does not take us for an observer of {event.path}")
+                raise StimulusError(f"the device does not take us for an observer of {event.path}")
             return True
         return self._watch is not None and self._watch.is_told(binding.properties[name].path)
 
@@ -401,7 +403,7 @@ class LabBench:
         return await endpoint.request(message)
 
 
-def _there(door: Door | None, need: Need) -> Door:
+def _there(door: Door | None, need: BenchFeature) -> Door:
     if door is None:
-        raise CannotStimulateError(f"this bench does not offer {need}")
+        raise StimulusError(f"this bench does not offer {need}")
     return door

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from harness.checks.bench import BeyondBenchError, CannotStimulateError, SerialDoor
+from harness.checks.bench import BenchLimitationError, SerialDriver, StimulusError
 from harness.checks.payloads import json_text
 from harness.links.actuators import (
-    Deed,
-    Helper,
-    HelperError,
+    Actuator,
+    ActuatorCommand,
+    ActuatorError,
     Task,
 )
 from harness.links.actuators.manual import Operator
@@ -38,51 +38,53 @@ from harness.trace.recorder import Recorder
 class _Asking:
     """Asks a helper, and records what it did."""
 
-    def __init__(self, helper: Helper, recorder: Recorder, device: str) -> None:
+    def __init__(self, helper: Actuator, recorder: Recorder, device: str) -> None:
         self._helper = helper
         self._recorder = recorder
         self._device = device
 
-    async def ask(self, act: Act, deed: Deed, name: str | None = None, value: Value = None) -> None:
+    async def ask(
+        self, act: Act, deed: ActuatorCommand, name: str | None = None, value: Value = None
+    ) -> None:
         """Have something done. Raises BeyondBenchError for what cannot be done here, CannotStimulateError."""
-        text = json_text(value) if deed is Deed.SENSE else None
+        text = json_text(value) if deed is ActuatorCommand.SENSE else None
         task = Task(deed, self._device, name, text)
         if deed not in self._helper.can:
-            raise BeyondBenchError(f"nothing here can {task}")
+            raise BenchLimitationError(f"nothing here can {task}")
         self._recorder.record(Stimulus(act, name, text))
         try:
             done = await self._helper.perform(task)
-        except HelperError as problem:
-            raise CannotStimulateError(str(problem)) from problem
+        except ActuatorError as problem:
+            raise StimulusError(str(problem)) from problem
         self._recorder.record(Stimulus(Act.DONE, name))
         self._recorder.record(Note(done))
 
 
-class LabHands:
+class LabOperator:
     """Implements :class:`harness.checks.bench.LocalDoor` at a real device."""
 
-    def __init__(self, helper: Helper, recorder: Recorder, device: str) -> None:
+    def __init__(self, helper: Actuator, recorder: Recorder, device: str) -> None:
         self.close = helper.close
         self._asking = _Asking(helper, recorder, device)
 
     async def operate(self, control: str) -> None:
         """Operate a control of the profile."""
-        await self._asking.ask(Act.LOCAL, Deed.PRESS, control)
+        await self._asking.ask(Act.LOCAL, ActuatorCommand.PRESS, control)
 
     async def sense(self, name: str, value: Value) -> None:
         """Make a sensor see ``value``."""
-        await self._asking.ask(Act.LOCAL, Deed.SENSE, name, value)
+        await self._asking.ask(Act.LOCAL, ActuatorCommand.SENSE, name, value)
 
     async def attach(self, what: str, plugged_in: bool) -> None:
         """Plug something in or unplug it."""
         act = Act.NETWORK_ON if plugged_in else Act.NETWORK_OFF
-        await self._asking.ask(act, Deed.ATTACH if plugged_in else Deed.DETACH, what)
+        await self._asking.ask(act, ActuatorCommand.ATTACH if plugged_in else ActuatorCommand.DETACH, what)
 
 
-class ConsoleHands:
+class ConsoleOperator:
     """Implements :class:`harness.checks.bench.LocalDoor` by the commands of the board's own console."""
 
-    def __init__(self, console: Callable[[], SerialDoor]) -> None:
+    def __init__(self, console: Callable[[], SerialDriver]) -> None:
         self._console = console
 
     async def operate(self, control: str) -> None:
@@ -95,21 +97,21 @@ class ConsoleHands:
 
     async def attach(self, what: str, plugged_in: bool) -> None:
         """A console unplugs nothing. Raises BeyondBenchError."""
-        raise BeyondBenchError(f"nothing here can unplug the {what} of the DUT")
+        raise BenchLimitationError(f"nothing here can unplug the {what} of the DUT")
 
     async def _tell(self, command: SerialCommand, name: str, value: Value = None) -> None:
         console = self._console()
         if not console.knows(command, name):
-            raise BeyondBenchError(f"the profile declares no {command} for {name} on the serial line")
+            raise BenchLimitationError(f"the profile declares no {command} for {name} on the serial line")
         answer = await console.command(command, name, value)
         if answer.problem is not None:
-            raise CannotStimulateError(f"{command} {name}: {answer.problem}")
+            raise StimulusError(f"{command} {name}: {answer.problem}")
 
 
 class ConsoleReboot:
     """Reboots the board by its console."""
 
-    def __init__(self, console: Callable[[], SerialDoor], recorder: Recorder, profile: Profile) -> None:
+    def __init__(self, console: Callable[[], SerialDriver], recorder: Recorder, profile: Profile) -> None:
         self._console = console
         self._recorder = recorder
         self._profile = profile
@@ -119,10 +121,10 @@ class ConsoleReboot:
         since = len(self._recorder.events)
         answer = await self._console().command(SerialCommand.REBOOT)
         if answer.problem is not None:
-            raise CannotStimulateError(f"the board does not reboot: {answer.problem}")
+            raise StimulusError(f"the board does not reboot: {answer.problem}")
         limit = self._profile.behaviour.boot
         if not await self._recorder.wait_for(self._shows_end, within=limit, since=since):
-            raise CannotStimulateError(f"nothing shows within {limit:g} s that the board went down to reboot")
+            raise StimulusError(f"nothing shows within {limit:g} s that the board went down to reboot")
 
     def _shows_end(self, event: Event) -> bool:
         """Whether the device's connection ended, or its console says that it starts."""
@@ -144,7 +146,7 @@ class LabPower:
 
     def __init__(
         self,
-        helper: Helper | None,
+        helper: Actuator | None,
         recorder: Recorder,
         device: str,
         seems_on: Callable[[], Awaitable[bool]],
@@ -161,7 +163,7 @@ class LabPower:
     async def stop(self) -> None:
         """Stop it in order, which is more than a switch can do. Raises CannotStimulateError."""
         if self._reboot is None:
-            raise BeyondBenchError(
+            raise BenchLimitationError(
                 "nothing here can stop the DUT in order: its power can only be cut; a console can reboot it"
             )
         self.cut_at = len(self._recorder.events)
@@ -171,15 +173,15 @@ class LabPower:
     async def kill(self) -> None:
         """Take its power away without a word. Raises CannotStimulateError, also when it lives on."""
         if self._asking is None:
-            raise BeyondBenchError(
+            raise BenchLimitationError(
                 "a reboot by the console is no loss of power; name who can cut it (--power)"
             )
         self.cut_at = len(self._recorder.events)
         self._off = True  # also when that fails half way: giving power once more does no harm
-        await self._asking.ask(Act.KILL, Deed.POWER_OFF)
+        await self._asking.ask(Act.KILL, ActuatorCommand.POWER_OFF)
         if await self._seems_on():
             await self.start()
-            raise CannotStimulateError(
+            raise StimulusError(
                 "the power was switched off, and the device still answers: look at the wiring of the switch"
             )
 
@@ -188,7 +190,7 @@ class LabPower:
         if self._asking is None or (self._reboot is not None and not self._off):
             self._recorder.record(Stimulus(Act.START))
             return
-        await self._asking.ask(Act.START, Deed.POWER_ON)
+        await self._asking.ask(Act.START, ActuatorCommand.POWER_ON)
         self._off = False
 
     async def switch_on(self) -> None:
@@ -196,11 +198,11 @@ class LabPower:
         if self._asking is None or isinstance(self._helper, Operator):
             return
         try:
-            await self._asking.ask(Act.START, Deed.POWER_ON)
-        except CannotStimulateError as problem:
-            raise HelperError(str(problem)) from problem
+            await self._asking.ask(Act.START, ActuatorCommand.POWER_ON)
+        except StimulusError as problem:
+            raise ActuatorError(str(problem)) from problem
 
-    async def tidy(self) -> None:
+    async def clean_up(self) -> None:
         """After a check: no device is left without power. Raises CannotStimulateError."""
         if self._off:
             await self.start()
@@ -208,7 +210,7 @@ class LabPower:
     async def close(self) -> None:
         """Let go of the helper, with the power on."""
         try:
-            await self.tidy()
+            await self.clean_up()
         finally:
             if self._helper is not None:
                 await self._helper.close()

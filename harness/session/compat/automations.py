@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.checks.observations import Report
-from harness.checks.support.compat.device_group import Home
+from harness.checks.support.compat.device_group import DeviceGroup
 from harness.checks.support.compat.home_state import (
+    ConditionEvaluator,
     Interpreter,
-    Meaning,
-    News,
+    StateReport,
     happened,
 )
 from harness.checks.support.compat.interactions import (
     AVAILABILITY,
-    Bond,
+    Interaction,
     order_for,
 )
 from harness.model.base import Value
@@ -27,13 +27,13 @@ from harness.model.semantics.mapping import (
     split_use,
 )
 from harness.model.semantics.translator import (
+    ProfileTranslator,
     UnofferedError,
-    Words,
 )
 from harness.prediction.findings import AffordanceKind
 from harness.session.compat.hub import (
-    Errand,
-    Program,
+    Automation,
+    HubCommand,
 )
 from harness.trace.events import Event
 
@@ -41,7 +41,7 @@ from harness.trace.events import Event
 class BondProgram:
     """Passes on what one device sends to another, converted, where they do not reach each other."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: DeviceGroup) -> None:
         self._home = home
         self._bonds = [bond for bond in home.bonds if bond.is_passed_on and _is_wanted(home, bond)]
 
@@ -49,19 +49,19 @@ class BondProgram:
         """The sources of all bonds."""
         return frozenset((bond.source, name) for bond in self._bonds for name in bond.source_names if name)
 
-    def heard(self, role: str, report: Report, changed: bool) -> Iterator[Errand]:
+    def heard(self, role: str, report: Report, changed: bool) -> Iterator[HubCommand]:
         """What a bond makes of something that was told."""
         for bond in self._bonds:
             if changed and bond.source == role:
                 yield from self._passed_on(bond, report.name, report.value)
 
-    def availability(self, role: str, there: bool, event: Event) -> Iterator[Errand]:
+    def availability(self, role: str, there: bool, event: Event) -> Iterator[HubCommand]:
         """What a bond makes of a device that comes or goes."""
         for bond in self._bonds:
             if bond.source == role:
                 yield from self._passed_on(bond, AVAILABILITY, there)
 
-    def due(self, now: float) -> Iterator[Errand]:
+    def due(self, now: float) -> Iterator[HubCommand]:
         """Nothing: bonds wait for nothing."""
         return iter(())
 
@@ -69,15 +69,15 @@ class BondProgram:
         """Never."""
         return None
 
-    def _passed_on(self, bond: Bond, name: str, value: Value) -> Iterator[Errand]:
+    def _passed_on(self, bond: Interaction, name: str, value: Value) -> Iterator[HubCommand]:
         for effect in bond.effects_of(name, value):
             order = order_for(bond.target_profile, effect)
             if order is not None:
                 is_action = order.kind is AffordanceKind.ACTION
-                yield Errand(bond.name, bond.target, order.name, order.value, is_action)
+                yield HubCommand(bond.name, bond.target, order.name, order.value, is_action)
 
 
-def _is_wanted(home: Home, bond: Bond) -> bool:
+def _is_wanted(home: DeviceGroup, bond: Interaction) -> bool:
     """Whether the two are bound: in a scene, only those are that it pairs."""
     if home.scene is None:
         return True
@@ -92,24 +92,24 @@ def _is_wanted(home: Home, bond: Bond) -> bool:
 class Programs:
     """Several programs as one."""
 
-    def __init__(self, *programs: Program) -> None:
+    def __init__(self, *programs: Automation) -> None:
         self._programs = programs
 
     def watched(self) -> frozenset[tuple[str, str]]:
         """What any of them watches."""
         return frozenset(each for program in self._programs for each in program.watched())
 
-    def heard(self, role: str, report: Report, changed: bool) -> Iterator[Errand]:
+    def heard(self, role: str, report: Report, changed: bool) -> Iterator[HubCommand]:
         """What all of them make of something that was told."""
         for program in self._programs:
             yield from program.heard(role, report, changed)
 
-    def availability(self, role: str, there: bool, event: Event) -> Iterator[Errand]:
+    def availability(self, role: str, there: bool, event: Event) -> Iterator[HubCommand]:
         """What all of them make of a device that comes or goes."""
         for program in self._programs:
             yield from program.availability(role, there, event)
 
-    def due(self, now: float) -> Iterator[Errand]:
+    def due(self, now: float) -> Iterator[HubCommand]:
         """What any of them does because time has passed."""
         for program in self._programs:
             yield from program.due(now)
@@ -131,10 +131,10 @@ class _Automation:
 class SceneProgram:
     """Does what the automations of a scene say."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: DeviceGroup) -> None:
         assert home.scene is not None, "a program for the scene of a home"
         self._home = home
-        self._meaning = Meaning(home.profiles)
+        self._meaning = ConditionEvaluator(home.profiles)
         self._interpreters = {role: Interpreter(role, profile) for role, profile in home.profiles.items()}
         self._state: dict[str, Value] = {}
         self._automations = [
@@ -153,16 +153,16 @@ class SceneProgram:
                         found.add((role, offered.affordance))
         return frozenset(found)
 
-    def heard(self, role: str, report: Report, changed: bool) -> Iterator[Errand]:
+    def heard(self, role: str, report: Report, changed: bool) -> Iterator[HubCommand]:
         """What automations make of something that was told."""
         for news in self._interpreters[role].news(report):
             yield from self._noticed(news)
 
-    def availability(self, role: str, there: bool, event: Event) -> Iterator[Errand]:
+    def availability(self, role: str, there: bool, event: Event) -> Iterator[HubCommand]:
         """What automations make of a device that comes or goes."""
         yield from self._noticed(self._interpreters[role].availability(event, there))
 
-    def due(self, now: float) -> Iterator[Errand]:
+    def due(self, now: float) -> Iterator[HubCommand]:
         """What automations do because something has been true for long enough."""
         for automation in self._automations:
             if automation.due is not None and automation.due <= now + 1e-6:
@@ -173,7 +173,7 @@ class SceneProgram:
         """When the next automation has waited for long enough."""
         return min((each.due for each in self._automations if each.due is not None), default=None)
 
-    def _noticed(self, news: News) -> Iterator[Errand]:
+    def _noticed(self, news: StateReport) -> Iterator[HubCommand]:
         if not news.is_event:
             self._state[news.name] = news.value
         for automation in self._automations:
@@ -190,29 +190,29 @@ class SceneProgram:
                 automation.due = None
             automation.was_true = is_true
 
-    def _begun(self, automation: _Automation, time: float) -> Iterator[Errand]:
+    def _begun(self, automation: _Automation, time: float) -> Iterator[HubCommand]:
         if automation.rule.for_:
             automation.due = time + automation.rule.for_
         else:
             yield from self._done(automation.rule)
 
-    def _done(self, rule: Rule) -> Iterator[Errand]:
+    def _done(self, rule: Rule) -> Iterator[HubCommand]:
         for condition in rule.then:
             errand = self._errand(rule, condition)
             if errand is not None:
                 yield errand
 
-    def _errand(self, rule: Rule, condition: Condition) -> Errand | None:
+    def _errand(self, rule: Rule, condition: Condition) -> HubCommand | None:
         name = condition.property_ or condition.action or ""
         value = condition.equals if condition.property_ is not None else condition.data
         role, path = split_term(name)
-        words: Words = self._interpreters[role].words
+        words: ProfileTranslator = self._interpreters[role].words
         present = self._state.get(f"{role}.OnOff.OnOff")
         try:
             order = words.order(path, value, present)
         except (UnofferedError, UntranslatableError):
             return None  # the casting has looked; what is left depends on the state
-        return Errand(rule.id, role, order.name, order.value, order.is_action)
+        return HubCommand(rule.id, role, order.name, order.value, order.is_action)
 
     def _is_done_by_devices(self, rule: Rule) -> bool:
         """Whether the devices have an address in common for what the automation would do."""

@@ -7,22 +7,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import harness
-from harness.checks.bench import Bench, BeyondBenchError, CannotStimulateError
-from harness.checks.support.compat.device_group import Home
-from harness.model.requirement import Need
+from harness.checks.bench import Bench, BenchLimitationError, StimulusError
+from harness.checks.support.compat.device_group import DeviceGroup
+from harness.model.requirement import BenchFeature
 from harness.model.verdict import Subject
-from harness.session.compat.group_session import Company
+from harness.session.compat.group_session import GroupSession
 from harness.session.compat.hub import (
+    Automation,
     Hub,
-    Program,
 )
 from harness.session.compat.judging import (
-    TogetherJudge,
+    GroupJudge,
     dut_text,
     tested_of,
 )
-from harness.session.compat.plan import PlannedTogether
-from harness.session.compat.power_feeds import Wiring
+from harness.session.compat.plan import PlannedGroupCheck
+from harness.session.compat.power_feeds import PowerFeeds
 from harness.session.result import Judgement, RunResult
 from harness.session.run.budget import EVENT_LIMIT
 from harness.trace.events import CheckEnded, CheckStarted, Event, Judged, Note, TogetherStarted, Wait
@@ -30,10 +30,10 @@ from harness.trace.events import CheckEnded, CheckStarted, Event, Judged, Note, 
 CHECK_LIMIT = 600.0  # seconds for one check, above what its own waits take by the profiles or the scene
 
 
-class CompanyStage:
+class RecordingGroupBench:
     """Implements :class:`harness.checks.support.compat.bench.Stage`."""
 
-    def __init__(self, home: Home, company: Company) -> None:
+    def __init__(self, home: DeviceGroup, company: GroupSession) -> None:
         self.home = home
         self.company = company
 
@@ -41,7 +41,7 @@ class CompanyStage:
         """The bench of one device."""
         return self.company.bench(role)
 
-    def offers(self, need: Need, *roles: str) -> bool:
+    def offers(self, need: BenchFeature, *roles: str) -> bool:
         """Whether the benches of all these roles have the door of that need."""
         return self.company.offers(need, *roles)
 
@@ -71,7 +71,7 @@ class CompanyStage:
         """Leave a remark for the reader of the trace."""
         self.company.recorder.record(Note(text))
 
-    async def until(
+    async def wait_for(
         self,
         wanted: Callable[[Event], bool],
         *,
@@ -90,30 +90,30 @@ class CompanyStage:
 
 
 @dataclass(slots=True)
-class TogetherRun:
+class GroupRun:
     """One run of a company: ``open``, ``run`` for each planned check, ``close``, ``result``."""
 
-    home: Home
-    company: Company
-    program: Program
+    home: DeviceGroup
+    company: GroupSession
+    program: Automation
     judgements: list[Judgement] = field(default_factory=list)
     _hub: Hub | None = None
-    _wiring: Wiring | None = None
+    _wiring: PowerFeeds | None = None
     _over: str | None = None  # why no further check is begun
     _give_up: Callable[[], None] = lambda: None  # ends the check that is being run
-    _judge: TogetherJudge | None = None
+    _judge: GroupJudge | None = None
 
     async def open(self) -> None:
         """Open everything and start the hub. Raises the links' errors."""
-        self._judge = TogetherJudge(self.home, self.company.events)
+        self._judge = GroupJudge(self.home, self.company.events)
         self.company.recorder.call_at(EVENT_LIMIT, self._flooded)
         await self.company.open()
         self._hub = Hub(self.company, self.program)
         await self._hub.start()
-        self._wiring = Wiring(self.company, self.home.scene.wiring if self.home.scene is not None else ())
+        self._wiring = PowerFeeds(self.company, self.home.scene.wiring if self.home.scene is not None else ())
         await self._wiring.start()
 
-    async def run(self, planned: PlannedTogether) -> Judgement:
+    async def run(self, planned: PlannedGroupCheck) -> Judgement:
         """Run one planned check and judge it. Never raises for what the devices do."""
         if planned.not_applicable is None and not planned.check.passive:
             await self._stimulate(planned)
@@ -148,7 +148,7 @@ class TogetherRun:
             tested=tested_of(self.home, begin),
         )
 
-    def _verdict(self, planned: PlannedTogether) -> Judgement:
+    def _verdict(self, planned: PlannedGroupCheck) -> Judgement:
         assert self._judge is not None, "open() first"
         judgement = self._judge.judge(planned)
         outcome, subject = judgement.result.outcome, judgement.result.subject
@@ -165,7 +165,7 @@ class TogetherRun:
         self.judgements.append(judgement)
         return judgement
 
-    async def _stimulate(self, planned: PlannedTogether) -> None:
+    async def _stimulate(self, planned: PlannedGroupCheck) -> None:
         recorder = self.company.recorder
         names = _names(planned.check.requirement.id, planned.subject)
         recorder.record(CheckStarted(*names))
@@ -173,13 +173,15 @@ class TogetherRun:
         try:
             problem = await self._absence(planned.check.needs_all)
             if problem is None:
-                seconds = CHECK_LIMIT + planned.check.patience(self.home, planned.subject)
+                seconds = CHECK_LIMIT + planned.check.max_extension(self.home, planned.subject)
                 async with asyncio.timeout(seconds) as limit:
                     self._give_up = lambda: limit.reschedule(asyncio.get_running_loop().time())
-                    await planned.check.stimulate(CompanyStage(self.home, self.company), planned.subject)
+                    await planned.check.stimulate(
+                        RecordingGroupBench(self.home, self.company), planned.subject
+                    )
                     await self._quiet()
-        except CannotStimulateError as reason:
-            problem, beyond_bench = str(reason), isinstance(reason, BeyondBenchError)
+        except StimulusError as reason:
+            problem, beyond_bench = str(reason), isinstance(reason, BenchLimitationError)
         except TimeoutError:
             problem = self._over or "it took too long"
         except Exception as reason:  # the harness's own mistake: reported as such, the run goes on
@@ -203,7 +205,7 @@ class TogetherRun:
                 return f"{role}: {attendant.absent}"
             if not needs_all or await self.company.ready(role):
                 continue
-            if self.company.offers(Need.POWER, role):
+            if self.company.offers(BenchFeature.POWER, role):
                 self.company.recorder.record(
                     Note("it does not come back by itself: its power is cycled"), role
                 )

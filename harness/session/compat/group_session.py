@@ -17,7 +17,7 @@ from harness.links.mqtt.brokers.broker import (
 )
 from harness.model.loading.profiles import profile_to_json
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.session.bench.addresses import address_for
 from harness.session.bench.equipment import (
     Bus,
@@ -34,7 +34,7 @@ _numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
-class Player:
+class GroupMember:
     """A device that takes part. ``role`` is its name in trace and report."""
 
     role: str
@@ -53,16 +53,16 @@ class Purpose:
 
 
 @dataclass(slots=True)
-class Attendant:
+class OpenMember:
     """Everything that is open for one player. ``absent`` says why it could not be reached, if so."""
 
-    player: Player
+    player: GroupMember
     equipment: Equipment
     bench: LabBench
     absent: str | None = None
 
 
-def facts_of(players: Sequence[Player]) -> tuple[dict[str, Profile], dict[str, frozenset[Need]]]:
+def facts_of(players: Sequence[GroupMember]) -> tuple[dict[str, Profile], dict[str, frozenset[BenchFeature]]]:
     """What is known of players before anything is opened: profiles, and what their benches will offer."""
     profiles = {player.role: player.profile for player in players}
     return profiles, {
@@ -70,14 +70,14 @@ def facts_of(players: Sequence[Player]) -> tuple[dict[str, Profile], dict[str, f
     }
 
 
-class Company:
+class GroupSession:
     """Opens and closes everything for the players, and restarts what they share.
 
     Use: ``open``, then whatever has to be done with the benches, then ``close``.
     """
 
     def __init__(
-        self, players: Sequence[Player], purpose: Purpose, *, seed: int, trace: Path | None = None
+        self, players: Sequence[GroupMember], purpose: Purpose, *, seed: int, trace: Path | None = None
     ) -> None:
         """Prepare; the trace is written to ``trace``. Raises UsageError for players that share no bus."""
         self.players = _on_one_broker(players)
@@ -108,7 +108,7 @@ class Company:
         """The profile of one device. Raises KeyError."""
         return self.attendants[role].player.profile
 
-    def offers(self, need: Need, *roles: str) -> bool:
+    def offers(self, need: BenchFeature, *roles: str) -> bool:
         """Whether the benches of all these roles (by default of all) have what ``need`` names."""
         return all(self.bench(role).offers(need) for role in roles or self.roles)
 
@@ -174,7 +174,7 @@ class Company:
                 attendant.absent = attendant.equipment.absence(attendant.bench.waiting_for)
                 self.recorder.record(Note(attendant.absent), attendant.player.role)
 
-    def _attendant(self, at: int, player: Player) -> Attendant:
+    def _attendant(self, at: int, player: GroupMember) -> OpenMember:
         recorder = DeviceRecorder(self.recorder, player.role)
         hosts = frozenset(address.device for address in self._addresses)
         equipment = Equipment(
@@ -186,7 +186,7 @@ class Company:
             bus=Bus(self._broker, player.role, hosts - {self._addresses[at].device}),
         )
         readings = Readings(player.profile, self.recorder.events, player.role)
-        return Attendant(player, equipment, LabBench(player.profile, equipment, readings, self.seed + at))
+        return OpenMember(player, equipment, LabBench(player.profile, equipment, readings, self.seed + at))
 
     def _record_beginning(self) -> None:
         purpose = self._purpose
@@ -214,12 +214,12 @@ class Company:
         bench = self.bench(role)
         if not await bench.ready():
             return False
-        if bench.offers(Need.COAP):
+        if bench.offers(BenchFeature.COAP):
             await bench.watch_anew()
         return True
 
 
-def _on_one_broker(players: Sequence[Player]) -> tuple[Player, ...]:
+def _on_one_broker(players: Sequence[GroupMember]) -> tuple[GroupMember, ...]:
     """The players, those that leave it open on the broker that another one is on out of our control.
 
     Raises UsageError where two are on different ones.
@@ -239,7 +239,7 @@ def _on_one_broker(players: Sequence[Player]) -> tuple[Player, ...]:
     )
 
 
-def _broker_of(players: Sequence[Player]) -> Broker | None:
+def _broker_of(players: Sequence[GroupMember]) -> Broker | None:
     """The broker of all; None where nobody speaks MQTT."""
     on_it = [player for player in players if player.profile.bindings.mqtt and player.target.watches_mqtt]
     if not on_it:

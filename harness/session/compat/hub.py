@@ -12,22 +12,22 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.checks.bench import CannotStimulateError
+from harness.checks.bench import StimulusError
 from harness.checks.observations import Report, ReportReader, Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.transports import (
     NEED_OF,
-    readers_of,
-    writers_of,
+    command_transports,
+    reporting_transports,
 )
 from harness.checks.support.compat.home_state import availability_in
 from harness.links.errors import LinkError
 from harness.model.base import Value
 from harness.model.schema import same_value
-from harness.session.compat.group_session import Company
+from harness.session.compat.group_session import GroupSession
 from harness.session.compat.loop_guard import (
     MOST_ROUNDS,
-    Circles,
+    LoopGuard,
 )
 from harness.trace.events import Act, Event, Note, Point, Stimulus
 
@@ -35,7 +35,7 @@ POLL = 1.0  # seconds between two readings of what can be read, but not observed
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class HubCommand:
     """One thing that the hub does: it sets a property of a device, or invokes an action, in its own words."""
 
     why: str  # the bond or automation that asks for it
@@ -45,19 +45,19 @@ class Errand:
     is_action: bool
 
 
-class Program(Protocol):
+class Automation(Protocol):
     """What has been set up between the devices."""
 
     def watched(self) -> frozenset[tuple[str, str]]:
         """The properties and events, each with its role, that it wants to hear of."""
 
-    def heard(self, role: str, report: Report, changed: bool) -> Iterator[Errand]:
+    def heard(self, role: str, report: Report, changed: bool) -> Iterator[HubCommand]:
         """What is to be done about something that was told; ``changed``: it was something else before."""
 
-    def availability(self, role: str, there: bool, event: Event) -> Iterator[Errand]:
+    def availability(self, role: str, there: bool, event: Event) -> Iterator[HubCommand]:
         """What is to be done about a device that comes or goes."""
 
-    def due(self, now: float) -> Iterator[Errand]:
+    def due(self, now: float) -> Iterator[HubCommand]:
         """What is to be done because time has passed."""
 
     def next_due(self) -> float | None:
@@ -67,13 +67,13 @@ class Program(Protocol):
 class Hub:
     """Runs a program for a company. Use: ``start`` once the company is open, ``stop`` before it is closed."""
 
-    def __init__(self, company: Company, program: Program) -> None:
+    def __init__(self, company: GroupSession, program: Automation) -> None:
         self._company = company
         self._program = program
         self._readers = {
             role: ReportReader(company.profile(role), role, Point.CLIENT) for role in company.roles
         }
-        self._circles = Circles()
+        self._circles = LoopGuard()
         self._known: dict[tuple[str, str], Value] = {}
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -124,7 +124,7 @@ class Hub:
             self._circles.disturbed()
         if role is None:
             return
-        errands: list[Errand] = []
+        errands: list[HubCommand] = []
         for report in self._readers[role].read(event):
             if report.problem is None and self._is_ours(role, report):
                 key = (role, report.name)
@@ -146,7 +146,7 @@ class Hub:
 
     def _reader(self, role: str, name: str) -> Transport | None:
         bench = self._company.bench(role)
-        open_ones = [t for t in readers_of(bench.profile, name) if bench.offers(NEED_OF[t])]
+        open_ones = [t for t in reporting_transports(bench.profile, name) if bench.offers(NEED_OF[t])]
         return open_ones[0] if open_ones else None
 
     def _is_polled(self, role: str, name: str) -> bool:
@@ -158,7 +158,7 @@ class Hub:
     async def _poll(self, role: str, name: str) -> None:
         bench = self._company.bench(role)
         while True:
-            with contextlib.suppress(CannotStimulateError, LinkError):  # it is away: the hub goes on asking
+            with contextlib.suppress(StimulusError, LinkError):  # it is away: the hub goes on asking
                 await bench.read(name, transport=Transport.COAP.value)
             await asyncio.sleep(POLL)
 
@@ -175,7 +175,7 @@ class Hub:
         self._timer = None
         self._run(list(self._program.due(self._company.recorder.now)))
 
-    def _run(self, errands: list[Errand]) -> None:
+    def _run(self, errands: list[HubCommand]) -> None:
         for errand in errands:
             if self._circles.closes(errand.why, self._company.recorder.now):
                 self._tell_of_circle(errand)
@@ -185,14 +185,14 @@ class Hub:
             task.add_done_callback(self._errands.discard)
         self._set_timer()
 
-    def _tell_of_circle(self, errand: Errand) -> None:
+    def _tell_of_circle(self, errand: HubCommand) -> None:
         if self._circles.is_new(errand.why):
             text = f"the hub was about to answer itself after {MOST_ROUNDS} rounds, and stopped"
             self._company.recorder.record(Note(f"{errand.why}: {text}"), errand.role)
 
-    async def _do(self, errand: Errand) -> None:
+    async def _do(self, errand: HubCommand) -> None:
         bench = self._company.bench(errand.role)
-        transports = [t for t in writers_of(bench.profile, errand.name) if bench.offers(NEED_OF[t])]
+        transports = [t for t in command_transports(bench.profile, errand.name) if bench.offers(NEED_OF[t])]
         recorder, value = self._company.recorder, errand.value
         told = None if value is None else json_text(value)
         transport = transports[0].value if transports else None

@@ -15,7 +15,7 @@ from harness.prediction.comparison import (
 
 
 @dataclass(frozen=True, slots=True)
-class Couple:
+class PairJob:
     """Two simulated devices, each named by its role and its profile. ``trace`` is where their trace goes.
 
     ``twins``: the second one is another unit of the first.
@@ -34,7 +34,7 @@ class Couple:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class CheckResult:
     """The verdict of one check."""
 
     check: str
@@ -45,10 +45,10 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PairJobOutcome:
     """What came of a couple. ``ended`` is ``complete``, or why the run ended early."""
 
-    seen: tuple[Seen, ...]
+    seen: tuple[CheckResult, ...]
     ended: str = "complete"
 
     def direction(self, offerer: str, needer: str, *, trace: str, seconds: float) -> Observation:
@@ -67,20 +67,20 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class JobBatch:
     """What a process is to do: these couples, so many at a time."""
 
-    couples: tuple[Couple, ...]
+    couples: tuple[PairJob, ...]
     at_once: int
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class JobProgress:
     """A couple, by its number in the order, has begun; or it has ended, with what came of it."""
 
     couple: int
-    outcome: Outcome | None = None
+    outcome: PairJobOutcome | None = None
 
 
-ORDER = TypeAdapter(Order)
-NEWS = TypeAdapter(News)
+ORDER = TypeAdapter(JobBatch)
+NEWS = TypeAdapter(JobProgress)

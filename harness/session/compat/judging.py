@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.checks.observations import Readings
-from harness.checks.support.compat.catalogue import TogetherCase
-from harness.checks.support.compat.device_group import Home
+from harness.checks.support.compat.catalogue import GroupCase
+from harness.checks.support.compat.device_group import DeviceGroup
 from harness.model.loading.profiles import profile_from_json
 from harness.model.loading.scenes import scene_from_json
 from harness.model.verdict import Outcome, Result, Subject, Verdict
 from harness.session.compat.plan import (
-    PlannedTogether,
-    home_of_pair,
-    home_of_scene,
-    plan_together,
+    PlannedGroupCheck,
+    group_of_pair,
+    group_of_scene,
+    plan_group,
 )
 from harness.session.result import Judgement, RunResult, Tested
 from harness.session.run.judging import (
@@ -27,21 +27,21 @@ from harness.trace.lines import TraceError
 from harness.trace.trace import Trace
 
 
-class TogetherJudge:
+class GroupJudge:
     """Judges the checks of one run, whose trace may still grow."""
 
-    def __init__(self, home: Home, trace: Sequence[Event]) -> None:
+    def __init__(self, home: DeviceGroup, trace: Sequence[Event]) -> None:
         self._home = home
         self._trace = trace
         self._readings = {role: Readings(profile, trace, role) for role, profile in home.profiles.items()}
 
-    def judge(self, planned: PlannedTogether, until: int | None = None) -> Judgement:
+    def judge(self, planned: PlannedGroupCheck, until: int | None = None) -> Judgement:
         """The verdict of one planned check, from the trace as it is, or as it was at line ``until``."""
         trace = self._trace if until is None else self._trace[:until]
         requirement = planned.check.requirement
         return Judgement(requirement, Result(requirement.id, planned.subject, self._outcome(planned, trace)))
 
-    def _outcome(self, planned: PlannedTogether, trace: Sequence[Event]) -> Outcome:
+    def _outcome(self, planned: PlannedGroupCheck, trace: Sequence[Event]) -> Outcome:
         if planned.not_applicable is not None:
             return Outcome(Verdict.NOT_APPLICABLE, planned.not_applicable)
         window = window_of(trace, planned.check.requirement.id, planned.subject)
@@ -55,8 +55,8 @@ class TogetherJudge:
             return Outcome(verdict_of_end(window.end), window.end.problem)
         return self._ask(planned, trace, window.events)
 
-    def _ask(self, planned: PlannedTogether, trace: Sequence[Event], window: Sequence[Event]) -> Outcome:
-        case = TogetherCase(self._home, planned.subject, trace, window, self._readings)
+    def _ask(self, planned: PlannedGroupCheck, trace: Sequence[Event], window: Sequence[Event]) -> Outcome:
+        case = GroupCase(self._home, planned.subject, trace, window, self._readings)
         try:
             return planned.check.judge(case)
         except Exception as problem:  # the harness's own fault, which must not look like the devices'
@@ -64,7 +64,7 @@ class TogetherJudge:
             return Outcome(Verdict.ERROR, f"the check itself failed, please report it: {where}")
 
 
-def home_of_trace(trace: Sequence[Event], path: Path) -> Home:
+def group_of_trace(trace: Sequence[Event], path: Path) -> DeviceGroup:
     """The home that a trace is about. Raises TraceError where it does not tell."""
     begin = trace[0].body if trace else None
     if not isinstance(begin, TogetherStarted):
@@ -79,17 +79,17 @@ def home_of_trace(trace: Sequence[Event], path: Path) -> Home:
     profiles = {role: profile_from_json(started[role].profile) for role in begin.roles}
     met = {role: frozenset(started[role].needs_met) for role in begin.roles}
     if begin.plan:
-        return home_of_scene(scene_from_json(begin.plan), profiles, met)
-    return home_of_pair(profiles, met)
+        return group_of_scene(scene_from_json(begin.plan), profiles, met)
+    return group_of_pair(profiles, met)
 
 
-def result_of_together_trace(trace: Sequence[Event], path: Path) -> RunResult:
+def result_of_group_trace(trace: Sequence[Event], path: Path) -> RunResult:
     """The result of a recorded run of several devices, judged again. Raises TraceError."""
     trace = Trace(trace)
-    home = home_of_trace(trace, path)
+    home = group_of_trace(trace, path)
     begin = trace[0].body
     assert isinstance(begin, TogetherStarted)
-    planned = {(item.check.requirement.id, item.subject): item for item in plan_together(home)}
+    planned = {(item.check.requirement.id, item.subject): item for item in plan_group(home)}
     taken = {
         (body.check, Subject(body.subject, body.transport)): event.line
         for event in trace
@@ -98,7 +98,7 @@ def result_of_together_trace(trace: Sequence[Event], path: Path) -> RunResult:
     unknown = [check for check, subject in taken if (check, subject) not in planned]
     if unknown:
         raise TraceError(f"{path}: was recorded with checks that this version does not have: {unknown[0]}")
-    judge = TogetherJudge(home, trace)
+    judge = GroupJudge(home, trace)
 
     def end(line: int) -> int | None:
         return None if isinstance(trace[line - 1].body, CheckStarted) else line - 1
@@ -124,7 +124,7 @@ def dut_text(trace: Sequence[Event]) -> str:
     return "; ".join(told)
 
 
-def tested_of(home: Home, begin: TogetherStarted) -> Tested:
+def tested_of(home: DeviceGroup, begin: TogetherStarted) -> Tested:
     """What a report is about: a pair, or a scene with its cast."""
     cast = ", ".join(f"{role}: {profile.title}" for role, profile in home.profiles.items())
     versions = ", ".join(f"{role} {profile.version}" for role, profile in home.profiles.items())

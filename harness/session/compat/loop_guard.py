@@ -16,7 +16,7 @@ class _Row:
     is_told: bool = False
 
 
-class Circles:
+class LoopGuard:
     """Counts what the hub does in a row, and says when it goes round in circles.
 
     A device that tells much by itself is passed on again after a pause; a circle ends with the first act

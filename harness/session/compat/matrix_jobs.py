@@ -8,9 +8,9 @@ from pathlib import Path
 from harness.prediction.comparison import Observation
 from harness.prediction.matrix import (
     Entry,
-    Meeting,
+    PairRun,
 )
-from harness.session.compat.jobs import Couple
+from harness.session.compat.jobs import PairJob
 from harness.session.compat.pool import Observed
 
 TWIN = "-2"
@@ -18,18 +18,18 @@ TWIN = "-2"
 
 
 def couples_of(
-    meetings: Sequence[Meeting],
+    meetings: Sequence[PairRun],
     entries: Sequence[Entry],
     *,
     seed: int,
-    trace: Callable[[Meeting], Path] | None,
-) -> dict[Couple, Meeting]:
+    trace: Callable[[PairRun], Path] | None,
+) -> dict[PairJob, PairRun]:
     """A couple for each meeting; ``trace`` says where its trace is written, None: nowhere."""
     paths = {entry.name: str(entry.path) for entry in entries}
     couples = {}
     for meeting in meetings:
         twins = meeting.first == meeting.second
-        couple = Couple(
+        couple = PairJob(
             roles=(meeting.first, meeting.second + (TWIN if twins else "")),
             paths=(paths[meeting.first], paths[meeting.second]),
             trace=str(trace(meeting)) if trace else None,
@@ -41,7 +41,7 @@ def couples_of(
 
 
 def observations_of(
-    couple: Couple, meeting: Meeting, observed: Observed, folder: Path | None
+    couple: PairJob, meeting: PairRun, observed: Observed, folder: Path | None
 ) -> Iterator[tuple[tuple[str, str], Observation]]:
     """What was seen of each ordered pair of a meeting. Paths of traces become relative to ``folder``."""
     trace = Path(couple.trace).relative_to(folder).as_posix() if couple.trace and folder else ""
@@ -55,7 +55,7 @@ def observations_of(
 
 
 def observations(
-    couples: Mapping[Couple, Meeting], found: Mapping[Couple, Observed], folder: Path | None
+    couples: Mapping[PairJob, PairRun], found: Mapping[PairJob, Observed], folder: Path | None
 ) -> dict[tuple[str, str], Observation]:
     """What was seen of all ordered pairs, by offerer and needer."""
     return {

@@ -10,19 +10,19 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from harness.checks.support.compat.device_group import Home
-from harness.checks.support.compat.interactions import Bond
+from harness.checks.support.compat.device_group import DeviceGroup
+from harness.checks.support.compat.interactions import Interaction
 from harness.checks.support.compat.triggers import is_never_set_off
 from harness.model.verdict import Verdict
 from harness.session.compat.automations import BondProgram
-from harness.session.compat.group_run import TogetherRun
+from harness.session.compat.group_run import GroupRun
 from harness.session.compat.group_session import (
-    Company,
-    Player,
+    GroupMember,
+    GroupSession,
     Purpose,
     facts_of,
 )
-from harness.session.compat.plan import home_of_pair, plan_together
+from harness.session.compat.plan import group_of_pair, plan_group
 from harness.session.result import Judgement, RunResult
 
 
@@ -62,8 +62,8 @@ class PairResult:
 
 
 async def observe_pair(
-    a: Player,
-    b: Player,
+    a: GroupMember,
+    b: GroupMember,
     *,
     seed: int = 1,
     trace: Path | None = None,
@@ -83,7 +83,7 @@ async def observe_pair(
 
 
 async def observe_together(
-    players: Sequence[Player],
+    players: Sequence[GroupMember],
     *,
     seed: int = 1,
     trace: Path | None = None,
@@ -97,22 +97,22 @@ async def observe_together(
 
 
 async def _observed(
-    players: Sequence[Player],
+    players: Sequence[GroupMember],
     seed: int,
     trace: Path | None,
     select: Sequence[str],
     both: bool,
     on_started: Callable[[str], None],
     on_result: Callable[[Judgement], None],
-) -> tuple[Home, RunResult]:
-    company = Company(players, Purpose("pair"), seed=seed, trace=trace)
-    home = home_of_pair(*facts_of(players))
+) -> tuple[DeviceGroup, RunResult]:
+    company = GroupSession(players, Purpose("pair"), seed=seed, trace=trace)
+    home = group_of_pair(*facts_of(players))
     if not both:
         home = replace(home, bonds=tuple(bond for bond in home.bonds if bond.needer == players[0].role))
-    run = TogetherRun(home, company, BondProgram(home))
+    run = GroupRun(home, company, BondProgram(home))
     await run.open()
     try:
-        for planned in plan_together(home, select):
+        for planned in plan_group(home, select):
             on_started(planned.id)
             on_result(await run.run(planned))
     except BaseException:
@@ -122,7 +122,7 @@ async def _observed(
     return home, run.result()
 
 
-def _result(home: Home, run: RunResult) -> PairResult:
+def _result(home: DeviceGroup, run: RunResult) -> PairResult:
     """The outcome, by the needs that are met and not, and by what is amiss between the two as such."""
     outcomes = {each.result.id: each for each in run.judgements}
     needs = [(bond.need.optional, _harm(bond, outcomes)) for bond in home.bonds]
@@ -164,7 +164,7 @@ def _result(home: Home, run: RunResult) -> PairResult:
     return PairResult((one, other), outcome, tuple(reasons), run)
 
 
-def _harm(bond: Bond, outcomes: Mapping[str, Judgement]) -> Harm:
+def _harm(bond: Interaction, outcomes: Mapping[str, Judgement]) -> Harm:
     """What was seen of one need."""
     if bond.problem is not None or is_never_set_off(bond):
         return Harm.BLOCKS

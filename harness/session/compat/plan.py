@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.checks.support.compat.catalogue import (
-    TogetherCheck,
-    together_checks,
+    GroupCheck,
+    group_checks,
 )
-from harness.checks.support.compat.device_group import Home
-from harness.checks.support.compat.interactions import Bond, bonds_between
+from harness.checks.support.compat.device_group import DeviceGroup
+from harness.checks.support.compat.interactions import Interaction, interactions_between
 from harness.model.profile import Profile
 from harness.model.scene import Scene
 from harness.session.run.planned import (
@@ -18,42 +18,42 @@ from harness.session.run.planned import (
 )
 
 
-class PlannedTogether(Planned[TogetherCheck]):
+class PlannedGroupCheck(Planned[GroupCheck]):
     """One check of several devices on one subject."""
 
     __slots__ = ()
 
 
-def plan_together(home: Home, select: Sequence[str] = ()) -> tuple[PlannedTogether, ...]:
+def plan_group(home: DeviceGroup, select: Sequence[str] = ()) -> tuple[PlannedGroupCheck, ...]:
     """Every check that the home has a subject for, passive ones last.
 
     ``select`` holds patterns (``COMPAT-1*``, ``COMPAT-16[plug]``); empty means all.
     """
     planned = [
-        PlannedTogether(check, subject, check.missing(home, subject))
-        for check in together_checks()
+        PlannedGroupCheck(check, subject, check.missing(home, subject))
+        for check in group_checks()
         for subject in check.subjects(home)
     ]
     return in_order(planned, select)
 
 
-def home_of_pair(profiles: Mapping[str, Profile], needs_met: Mapping[str, frozenset[str]]) -> Home:
+def group_of_pair(profiles: Mapping[str, Profile], needs_met: Mapping[str, frozenset[str]]) -> DeviceGroup:
     """Two devices (or more) and all that binds them, in both directions."""
-    return Home(dict(profiles), dict(needs_met), _all_bonds(profiles))
+    return DeviceGroup(dict(profiles), dict(needs_met), _all_bonds(profiles))
 
 
-def home_of_scene(
+def group_of_scene(
     scene: Scene, profiles: Mapping[str, Profile], needs_met: Mapping[str, frozenset[str]]
-) -> Home:
+) -> DeviceGroup:
     """The cast of a scene."""
-    return Home(dict(profiles), dict(needs_met), _all_bonds(profiles), scene)
+    return DeviceGroup(dict(profiles), dict(needs_met), _all_bonds(profiles), scene)
 
 
-def _all_bonds(profiles: Mapping[str, Profile]) -> tuple[Bond, ...]:
+def _all_bonds(profiles: Mapping[str, Profile]) -> tuple[Interaction, ...]:
     return tuple(
         bond
         for needer, needing in profiles.items()
         for offerer, offering in profiles.items()
         if needer != offerer
-        for bond in bonds_between(needer, needing, offerer, offering)
+        for bond in interactions_between(needer, needing, offerer, offering)
     )

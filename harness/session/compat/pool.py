@@ -13,10 +13,10 @@ from typing import Protocol
 from harness.session.compat.jobs import (
     NEWS,
     ORDER,
-    Couple,
-    News,
-    Order,
-    Outcome,
+    JobBatch,
+    JobProgress,
+    PairJob,
+    PairJobOutcome,
 )
 
 AT_ONCE = 4
@@ -32,10 +32,10 @@ _EXIT = 10.0  # seconds for a process that has told everything
 class Listener(Protocol):
     """Somebody who wants to know how far it is."""
 
-    def started(self, couple: Couple) -> None:
+    def started(self, couple: PairJob) -> None:
         """Two devices are being brought together."""
 
-    def ended(self, couple: Couple, observed: Observed) -> None:
+    def ended(self, couple: PairJob, observed: Observed) -> None:
         """They are done."""
 
 
@@ -43,7 +43,7 @@ class Listener(Protocol):
 class Observed:
     """What came of a couple, and how many real seconds it took, its turns with others included."""
 
-    outcome: Outcome
+    outcome: PairJobOutcome
     seconds: float
 
 
@@ -56,8 +56,8 @@ def cores() -> int:
 
 
 async def observe_all(
-    couples: Sequence[Couple],
-    found: dict[Couple, Observed],
+    couples: Sequence[PairJob],
+    found: dict[PairJob, Observed],
     listener: Listener,
     *,
     processes: int,
@@ -77,8 +77,8 @@ class _Process:
 
     def __init__(
         self,
-        share: tuple[Couple, ...],
-        found: dict[Couple, Observed],
+        share: tuple[PairJob, ...],
+        found: dict[PairJob, Observed],
         listener: Listener,
         at_once: int,
         deadline: float,
@@ -88,7 +88,7 @@ class _Process:
         self._listener = listener
         self._at_once = at_once
         self._deadline = deadline
-        self._begun: dict[Couple, float] = {}
+        self._begun: dict[PairJob, float] = {}
 
     async def run(self) -> None:
         """Start processes until every couple of the share has ended."""
@@ -116,10 +116,10 @@ class _Process:
                     await process.wait()
             self._left = tuple(couple for couple in order if couple not in self._found)
 
-    async def _attend(self, process: asyncio.subprocess.Process, order: tuple[Couple, ...]) -> bool:
+    async def _attend(self, process: asyncio.subprocess.Process, order: tuple[PairJob, ...]) -> bool:
         """Hear what a process has to tell, until a couple takes too long, or it ends: whether it did."""
         assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(ORDER.dump_json(Order(order, self._at_once)))
+        process.stdin.write(ORDER.dump_json(JobBatch(order, self._at_once)))
         process.stdin.close()
         loop = asyncio.get_running_loop()
         while True:
@@ -136,7 +136,7 @@ class _Process:
                 return True
             self._take(NEWS.validate_json(line), order)
 
-    def _take(self, news: News, order: tuple[Couple, ...]) -> None:
+    def _take(self, news: JobProgress, order: tuple[PairJob, ...]) -> None:
         couple, now = order[news.couple], asyncio.get_running_loop().time()
         if news.outcome is None:
             self._begun[couple] = now
@@ -144,7 +144,7 @@ class _Process:
         else:
             self._end(couple, Observed(news.outcome, now - self._begun.pop(couple)))
 
-    def _end(self, couple: Couple, observed: Observed) -> None:
+    def _end(self, couple: PairJob, observed: Observed) -> None:
         self._found[couple] = observed
         self._listener.ended(couple, observed)
 
@@ -158,4 +158,4 @@ class _Process:
         oldest = min(begun.values())
         for couple, since in begun.items():
             if couple not in self._found and (not only_overdue or since == oldest):
-                self._end(couple, Observed(Outcome((), why), now - since))
+                self._end(couple, Observed(PairJobOutcome((), why), now - since))

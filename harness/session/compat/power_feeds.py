@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 
 from harness.checks.observations import ReportReader
 from harness.checks.support.compat.home_state import Interpreter
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.model.scene import Wire, split_term
-from harness.session.compat.group_session import Company
+from harness.session.compat.group_session import GroupSession
 from harness.trace.events import Event, Note
 
 
-class Wiring:
+class PowerFeeds:
     """Cuts and gives power as the wires of a scene say. Use: ``start`` once the company is open, ``stop``."""
 
-    def __init__(self, company: Company, wires: Sequence[Wire]) -> None:
+    def __init__(self, company: GroupSession, wires: Sequence[Wire]) -> None:
         self._company = company
         self._wires = wires
         feeding = {split_term(wire.through)[0] for wire in wires}
@@ -61,7 +61,7 @@ class Wiring:
             return
         self._has_power[role] = on
         bench = self._company.bench(role)
-        if not bench.offers(Need.POWER):
+        if not bench.offers(BenchFeature.POWER):
             self._company.recorder.record(Note("nothing here can take its power away"), role)
         elif on:
             await bench.power.start()

@@ -10,7 +10,7 @@ from harness.model.profile import Profile
 from harness.model.scene import Scene
 from harness.model.semantics.casting import lacking
 from harness.model.verdict import Verdict
-from harness.session.compat.group_session import Player
+from harness.session.compat.group_session import GroupMember
 from harness.session.compat.scene import (
     play_scene,
     playable,
@@ -89,7 +89,7 @@ def parts_of(
 
 
 async def replay(
-    part: Part, old: Player, new: Player, *, seed: int = 1, traces: Path | None = None
+    part: Part, old: GroupMember, new: GroupMember, *, seed: int = 1, traces: Path | None = None
 ) -> Replay:
     """Play a part with the old device, and with the new one. Raises the links' errors."""
     before = await _play(part, old, seed, traces, "old")
@@ -101,10 +101,10 @@ async def replay(
     return Replay(part, before, await _play(part, new, seed, traces, "new"))
 
 
-async def _play(part: Part, player: Player, seed: int, traces: Path | None, which: str) -> RunResult:
-    cast = [Player(part.role, player.profile, player.path, player.target)]
+async def _play(part: Part, player: GroupMember, seed: int, traces: Path | None, which: str) -> RunResult:
+    cast = [GroupMember(part.role, player.profile, player.path, player.target)]
     for role, (profile, path) in part.others.items():
-        cast.append(Player(role, profile, str(path), Target(simulate=True)))
+        cast.append(GroupMember(role, profile, str(path), Target(simulate=True)))
     trace = traces / f"{part.name}-{which}.jsonl" if traces is not None else None
     return await play_scene(part.scene, cast, path=str(part.path), seed=seed, trace=trace)
 

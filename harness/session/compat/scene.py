@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.model.loading.scenes import scene_to_json
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.model.scene import Scene
 from harness.model.semantics.casting import lacking
 from harness.session.compat.automations import (
@@ -15,14 +15,14 @@ from harness.session.compat.automations import (
     Programs,
     SceneProgram,
 )
-from harness.session.compat.group_run import TogetherRun
+from harness.session.compat.group_run import GroupRun
 from harness.session.compat.group_session import (
-    Company,
-    Player,
+    GroupMember,
+    GroupSession,
     Purpose,
     facts_of,
 )
-from harness.session.compat.plan import home_of_scene, plan_together
+from harness.session.compat.plan import group_of_scene, plan_group
 from harness.session.result import Judgement, RunResult
 from harness.session.target import UsageError
 
@@ -32,7 +32,7 @@ OF_SCENES = ("COMPAT-1[0-4]", "COMPAT-3*")
 
 async def play_scene(
     scene: Scene,
-    cast: Sequence[Player],
+    cast: Sequence[GroupMember],
     *,
     path: str = "",
     seed: int = 1,
@@ -48,14 +48,14 @@ async def play_scene(
     """
     require_cast(scene, {player.role: player.profile for player in cast})
     in_order = sorted(cast, key=lambda player: list(scene.roles).index(player.role))
-    company = Company(in_order, Purpose("scene", scene_to_json(scene), path), seed=seed, trace=trace)
+    company = GroupSession(in_order, Purpose("scene", scene_to_json(scene), path), seed=seed, trace=trace)
     profiles, met = facts_of(in_order)
     _require_power(scene, met)
-    home = home_of_scene(scene, profiles, met)
-    run = TogetherRun(home, company, Programs(SceneProgram(home), BondProgram(home)))
+    home = group_of_scene(scene, profiles, met)
+    run = GroupRun(home, company, Programs(SceneProgram(home), BondProgram(home)))
     await run.open()
     try:
-        for planned in plan_together(home, select):
+        for planned in plan_group(home, select):
             on_started(planned.id)
             on_result(await run.run(planned))
     except BaseException:
@@ -83,9 +83,9 @@ def playable(scene: Scene, profile: Profile) -> tuple[str, ...]:
     return tuple(role for role in scene.roles if not lacking(scene, role, profile))
 
 
-def _require_power(scene: Scene, met: Mapping[str, frozenset[Need]]) -> None:
+def _require_power(scene: Scene, met: Mapping[str, frozenset[BenchFeature]]) -> None:
     for wire in scene.wiring:
-        if Need.POWER not in met[wire.feeds]:
+        if BenchFeature.POWER not in met[wire.feeds]:
             text = (
                 f"{wire.feeds} gets its power through {wire.through}, and nothing here can switch its power"
             )

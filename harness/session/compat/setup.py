@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.links.actuators import HelperError
+from harness.links.actuators import ActuatorError
 from harness.links.actuators.registry import parse as parse_helper
 from harness.links.mqtt.brokers.address import (
     BrokerError,
@@ -19,9 +19,9 @@ from harness.model.loading.units import (
 )
 from harness.model.problems import ProfileError
 from harness.model.profile import Profile
-from harness.session.compat.group_session import Player
+from harness.session.compat.group_session import GroupMember
 from harness.session.target import OWN_BROKERS, Target, UsageError, address_in
-from harness.simulate.faults import UnknownFault, fault_named
+from harness.simulate.faults import UnknownFaultError, fault_named
 
 SIMULATE = "simulate"
 UNIT = "unit:"
@@ -32,7 +32,7 @@ WAYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class ConnectionOptions:
     """How the devices of a run are reached; ``duts`` and ``faults`` are as people give them, ``ROLE=…``."""
 
     simulate: bool = False
@@ -53,14 +53,14 @@ def roles_of(paths: Sequence[str]) -> list[tuple[str, Path]]:
     return list(found.items())
 
 
-def players_of(cast: Sequence[tuple[str, Path]], reach: Reach) -> tuple[Player, ...]:
+def players_of(cast: Sequence[tuple[str, Path]], reach: ConnectionOptions) -> tuple[GroupMember, ...]:
     """The devices of a run. Raises UsageError for what cannot be.
 
     A profile that is there twice stands for two units of its kind.
     """
     ways = _by_role(reach.duts, [role for role, _ in cast], "--dut", f"ROLE=HOW, where HOW is {WAYS}")
     faults = _faults(reach.faults, [role for role, _ in cast])
-    players: list[Player] = []
+    players: list[GroupMember] = []
     for role, path in cast:
         parts = [part for way in ways.get(role, []) for part in way.split(",")]
         units = [part.removeprefix(UNIT) for part in parts if part.startswith(UNIT)]
@@ -70,17 +70,17 @@ def players_of(cast: Sequence[tuple[str, Path]], reach: Reach) -> tuple[Player, 
         else:
             profile = _another_unit(_load(path), path, [player.profile for player in players])
         target = _target(role, parts, faults.get(role, ()), reach)
-        players.append(Player(role, profile, str(path), target))
+        players.append(GroupMember(role, profile, str(path), target))
     return tuple(players)
 
 
-def runs_virtually(players: Iterable[Player], *, real_time: bool) -> bool:
+def runs_virtually(players: Iterable[GroupMember], *, real_time: bool) -> bool:
     """Whether the clock may jump over waits: everything that talks lives in this process."""
     all_ours = all(player.target.simulate and player.target.broker == "embedded" for player in players)
     return all_ours and not real_time
 
 
-def _target(role: str, parts: Sequence[str], faults: tuple[str, ...], reach: Reach) -> Target:
+def _target(role: str, parts: Sequence[str], faults: tuple[str, ...], reach: ConnectionOptions) -> Target:
     common = Target(broker=reach.broker, ca=Path(reach.ca) if reach.ca else None, interface=reach.interface)
     if reach.broker not in OWN_BROKERS:
         _url(reach.broker, "--broker")
@@ -120,7 +120,7 @@ def _with(target: Target, role: str, part: str) -> Target:
                 return replace(target, power=parse_helper(rest))
             case "hands":
                 return replace(target, hands=parse_helper(rest))
-    except HelperError as problem:
+    except ActuatorError as problem:
         raise UsageError(f"--dut {role}={part}: {problem}") from None
     raise UsageError(f"--dut {role}={part}: not known how that is meant; allowed: {WAYS}")
 
@@ -131,7 +131,7 @@ def _faults(given: Sequence[str], roles: Sequence[str]) -> dict[str, tuple[str, 
         for name in names:
             try:
                 fault_named(name)
-            except UnknownFault as problem:
+            except UnknownFaultError as problem:
                 raise UsageError(str(problem)) from None
     return found
 

@@ -18,15 +18,15 @@ from harness.prediction.matrix import (
     Entry,
     read_entry,
 )
-from harness.session.compat.group_session import Player
+from harness.session.compat.group_session import GroupMember
 from harness.session.compat.jobs import (
     NEWS,
     ORDER,
-    Couple,
-    News,
-    Order,
-    Outcome,
-    Seen,
+    CheckResult,
+    JobBatch,
+    JobProgress,
+    PairJob,
+    PairJobOutcome,
 )
 from harness.session.compat.pair import observe_pair
 from harness.session.result import RunResult
@@ -36,7 +36,7 @@ from harness.session.target import Target, UsageError
 _SOCKETS = 64  # of one couple, its broker and our own clients included
 
 
-async def observe(order: Order) -> None:
+async def observe(order: JobBatch) -> None:
     """Bring all couples together, in groups of ``at_once``.
 
     A group begins when the one before it has ended: the clock stands still while any couple has something to
@@ -45,9 +45,9 @@ async def observe(order: Order) -> None:
     allow_sockets(_SOCKETS * order.at_once)
     numbered = list(enumerate(order.couples))
 
-    async def observe_one(number: int, couple: Couple) -> None:
-        _tell(News(number))
-        _tell(News(number, await _outcome(couple)))
+    async def observe_one(number: int, couple: PairJob) -> None:
+        _tell(JobProgress(number))
+        _tell(JobProgress(number, await _outcome(couple)))
 
     for first in range(0, len(numbered), order.at_once):
         async with asyncio.TaskGroup() as group:
@@ -55,33 +55,33 @@ async def observe(order: Order) -> None:
                 group.create_task(observe_one(number, couple))
 
 
-async def _outcome(couple: Couple) -> Outcome:
+async def _outcome(couple: PairJob) -> PairJobOutcome:
     """Never raises: what goes wrong with one couple is told of it, and the others go on."""
     try:
         first, second = _players(couple)
         trace = Path(couple.trace) if couple.trace else None
         found = await observe_pair(first, second, seed=couple.seed, trace=trace)
     except (LinkError, BrokerError, UsageError, ProfileError) as problem:
-        return Outcome((), str(problem))
+        return PairJobOutcome((), str(problem))
     except Exception as problem:  # a mistake of ours
         told = f"{type(problem).__name__}: {problem}"
-        return Outcome((), f"the harness itself failed, please report it: {told}")
-    return Outcome(_seen(found.run), found.run.ended)
+        return PairJobOutcome((), f"the harness itself failed, please report it: {told}")
+    return PairJobOutcome(_seen(found.run), found.run.ended)
 
 
-def _players(couple: Couple) -> tuple[Player, Player]:
+def _players(couple: PairJob) -> tuple[GroupMember, GroupMember]:
     entries = [_entry(path) for path in couple.paths]
     devices = [entries[0].device, entries[1].twin if couple.twins else entries[1].device]
     first, second = (
-        Player(role, device.profile, path, Target(simulate=True))
+        GroupMember(role, device.profile, path, Target(simulate=True))
         for role, device, path in zip(couple.roles, devices, couple.paths, strict=True)
     )
     return first, second
 
 
-def _seen(run: RunResult) -> tuple[Seen, ...]:
+def _seen(run: RunResult) -> tuple[CheckResult, ...]:
     return tuple(
-        Seen(
+        CheckResult(
             each.result.check,
             each.result.subject.label or "",
             each.result.outcome.verdict,
@@ -97,7 +97,7 @@ def _entry(path: str) -> Entry:
     return read_entry(Path(path).stem, Path(path))
 
 
-def _tell(news: News) -> None:
+def _tell(news: JobProgress) -> None:
     sys.stdout.write(NEWS.dump_json(news).decode() + "\n")
     sys.stdout.flush()
 

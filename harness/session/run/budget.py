@@ -38,7 +38,7 @@ def allowance(profile: Profile, planned: PlannedCheck) -> float:
     if planned.not_applicable is not None:
         return 0.0
     if planned.check.passive:
-        return planned.check.patience(profile)
+        return planned.check.max_extension(profile)
     behaviour, mqtt = profile.behaviour, profile.bindings.mqtt
     seconds = _EACH + behaviour.settle + behaviour.boot + behaviour.reconnect
     if mqtt is not None:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import harness
-from harness.checks.bench import BeyondBenchError, CannotStimulateError
+from harness.checks.bench import BenchLimitationError, StimulusError
 from harness.checks.observations import Readings
-from harness.links.clock.loop import disagreement
+from harness.links.clock.loop import clock_drift_reason
 from harness.model.loading.profiles import profile_to_json
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.model.verdict import Verdict
 from harness.session.bench.addresses import address_for
 from harness.session.bench.equipment import Equipment
@@ -121,14 +121,14 @@ class Lane:
     async def run(self, planned: PlannedCheck) -> Judgement:
         """Run one planned check and judge it. Never raises for what the device does."""
         if planned.not_applicable is None and self._bench is not None:
-            if self._absent and not planned.check.tries_absent:
+            if self._absent and not planned.check.runs_when_absent:
                 if not self._shows_failure(planned):
                     self._skip(planned, self._absent)
             elif planned.check.passive:
                 await self._observe(planned, self._bench)
             else:
                 await self._stimulate(planned, self._bench)
-        if problem := disagreement():
+        if problem := clock_drift_reason():
             return self.abandon(planned, problem, harness_fault=True)
         return self._judge(planned)
 
@@ -180,7 +180,7 @@ class Lane:
 
     def _withdraw_if_clocks_disagree(self) -> None:
         """A verdict from before a library was found to keep its own time is worth no more than one after."""
-        problem = disagreement()
+        problem = clock_drift_reason()
         if problem is not None:
             self.judgements.clear()
             taken, self._taken = self._taken, []
@@ -227,8 +227,8 @@ class Lane:
         try:
             async with asyncio.timeout(CHECK_LIMIT + self._longest_promise()):
                 await check.stimulate(bench, subject)
-        except CannotStimulateError as reason:
-            problem, beyond_bench = str(reason), isinstance(reason, BeyondBenchError)
+        except StimulusError as reason:
+            problem, beyond_bench = str(reason), isinstance(reason, BenchLimitationError)
         except TimeoutError:
             problem = f"it took too long, waiting for {bench.waiting_for}"
         except Exception as reason:  # the harness's own mistake: reported as such, the run goes on
@@ -236,8 +236,8 @@ class Lane:
         finally:
             self._recorder.record(CheckEnded(*names, problem, harness_fault, beyond_bench))
             try:
-                await bench.tidy()
-            except CannotStimulateError as reason:
+                await bench.clean_up()
+            except StimulusError as reason:
                 self._recorder.record(Note(f"after {names[0]}, things were not put back: {reason}"))
 
     async def _observe(self, planned: PlannedCheck, bench: LabBench) -> None:
@@ -247,24 +247,24 @@ class Lane:
         """
         if self._watched_since is None:
             self._watched_since = self._recorder.now
-        patience = planned.check.patience(self.profile)
-        if self._dead or (patience <= 0 and not planned.check.asks):
+        patience = planned.check.max_extension(self.profile)
+        if self._dead or (patience <= 0 and not planned.check.probes):
             return
 
         def decided(_: Event | None = None) -> bool:
             judged = judge(self.profile, self.events, planned, self._readings)
             return judged.result.outcome.verdict is not Verdict.INCONCLUSIVE
 
-        if planned.check.asks and not decided():
-            with contextlib.suppress(CannotStimulateError, TimeoutError):
+        if planned.check.probes and not decided():
+            with contextlib.suppress(StimulusError, TimeoutError):
                 async with asyncio.timeout(CHECK_LIMIT):
-                    await planned.check.ask(bench, planned.subject)
+                    await planned.check.probe(bench, planned.subject)
         remaining = self._watched_since + patience - self._recorder.now
         if remaining > 0 and not decided():
-            await bench.until(
+            await bench.wait_for(
                 decided,
                 within=remaining,
-                imposed_by=planned.check.patience_imposed_by(self.profile),
+                imposed_by=planned.check.max_extension_imposed_by(self.profile),
                 what=f"{planned.id} to be decided by what the device does by itself",
             )
 
@@ -275,16 +275,16 @@ class Lane:
         if await bench.ready():
             return None
         for need, what, help_it in (
-            (Need.POWER, "its power is cycled", _cycle_power),
+            (BenchFeature.POWER, "its power is cycled", _cycle_power),
             # What the broker keeps for it may be what it does not survive.
-            (Need.RESTART, "the broker is restarted without all that it kept", _wipe_broker),
+            (BenchFeature.RESTART, "the broker is restarted without all that it kept", _wipe_broker),
         ):
             if not bench.offers(need):
                 continue
             self._recorder.record(Note(f"the device does not come back by itself: {what}"))
             try:
                 await help_it(bench)
-            except CannotStimulateError as reason:
+            except StimulusError as reason:
                 self._recorder.record(Note(str(reason)))
             if await bench.ready():
                 return None

@@ -8,12 +8,12 @@ from harness.checks.catalogue import Check, all_checks
 from harness.checks.observations import Transport
 from harness.checks.support.behaviour.transports import (
     NEED_OF,
-    readers_of,
-    writers_of,
+    command_transports,
+    reporting_transports,
 )
 from harness.model.ics import ics_of, satisfies
 from harness.model.profile import Profile
-from harness.model.requirement import Area, Need
+from harness.model.requirement import Area, BenchFeature
 from harness.model.verdict import Subject
 from harness.session.run.planned import (
     Planned,
@@ -21,15 +21,15 @@ from harness.session.run.planned import (
 )
 
 MISSING = {
-    Need.TAP: "the DUT is not connected through the tap, so its packets can be neither seen nor changed; "
-    "use --listen and let the DUT connect there",
-    Need.BROKER: "no MQTT broker that the DUT uses is known; use --mqtt URL or --listen HOST:PORT",
-    Need.RESTART: "the DUT's broker is not ours to restart",
-    Need.COAP: "the DUT's CoAP address is not known; use --coap URL",
-    Need.MDNS: "multicast DNS on the DUT's link is not watched; use --mdns NAME",
-    Need.SERIAL: "the DUT's serial line is not connected; use --serial PORT",
-    Need.LOCAL: "nothing here can operate the DUT by hand: no buttons, no sensors; use --hands HOW",
-    Need.POWER: "nothing here can stop and start the DUT; use --power HOW",
+    BenchFeature.TAP: "the device is not connected through the tap, so its packets are not seen; "
+    "use --listen, and let the device connect there",
+    BenchFeature.BROKER: "no MQTT broker that the DUT uses is known; use --mqtt URL or --listen HOST:PORT",
+    BenchFeature.RESTART: "the DUT's broker is not ours to restart",
+    BenchFeature.COAP: "the DUT's CoAP address is not known; use --coap URL",
+    BenchFeature.MDNS: "multicast DNS on the DUT's link is not watched; use --mdns NAME",
+    BenchFeature.SERIAL: "the DUT's serial line is not connected; use --serial PORT",
+    BenchFeature.LOCAL: "nothing here can operate the DUT by hand: no buttons, no sensors; use --hands HOW",
+    BenchFeature.POWER: "nothing here can stop and start the DUT; use --power HOW",
 }
 
 
@@ -51,7 +51,7 @@ def plan(profile: Profile, needs_met: frozenset[str], select: Sequence[str] = ()
         if not satisfies(requirement.ics, items):
             planned.append(PlannedCheck(check, Subject(), f"the profile does not declare {requirement.ics}"))
             continue
-        missing = next((need for need in Need if need in check.needs and need not in needs_met), None)
+        missing = next((need for need in BenchFeature if need in check.needs and need not in needs_met), None)
         subjects = tuple(check.subjects(profile))
         if not subjects:
             planned.append(PlannedCheck(check, Subject(), "the profile has nothing that this check is about"))
@@ -61,7 +61,9 @@ def plan(profile: Profile, needs_met: frozenset[str], select: Sequence[str] = ()
     return in_order(planned, select)
 
 
-def _unwatched(profile: Profile, check: Check, subject: Subject, needs_met: frozenset[str]) -> Need | None:
+def _unwatched(
+    profile: Profile, check: Check, subject: Subject, needs_met: frozenset[str]
+) -> BenchFeature | None:
     """The network that a check is about, where nobody watches that; None where somebody does."""
     area = check.requirement.area
     if area not in (Area.BEHAVIOUR, Area.SECURITY, Area.SERIAL):
@@ -70,13 +72,13 @@ def _unwatched(profile: Profile, check: Check, subject: Subject, needs_met: froz
     if subject.transport in list(Transport):
         wanted = [NEED_OF[Transport(subject.transport)]]
     elif subject.name in (*profile.properties, *profile.events, *profile.actions):
-        carriers = (*readers_of(profile, subject.name), *writers_of(profile, subject.name))
+        carriers = (*reporting_transports(profile, subject.name), *command_transports(profile, subject.name))
         wanted = [NEED_OF[carrier] for carrier in carriers]
     elif area is Area.BEHAVIOUR and subject.name in profile.controls:
         moved = [effect.property_ or effect.event or "" for effect in profile.controls[subject.name].effects]
-        wanted = [NEED_OF[carrier] for name in moved for carrier in readers_of(profile, name)]
+        wanted = [NEED_OF[carrier] for name in moved for carrier in reporting_transports(profile, name)]
     elif area is Area.SERIAL:
         return None  # what is done at the board, or to the device as a whole
     elif area is Area.SECURITY:
-        wanted.append(Need.MDNS)
+        wanted.append(BenchFeature.MDNS)
     return wanted[0] if wanted and not any(need in needs_met for need in wanted) else None

@@ -39,7 +39,7 @@ from harness.session.setup.labgrid_environment import (
 from harness.session.setup.limits import allow_sockets
 from harness.session.setup.profile_overrides import logging_in
 from harness.session.target import OWN_BROKERS, Target, UsageError, address_in, helper_in, needs_met
-from harness.simulate.faults import UnknownFault, fault_named
+from harness.simulate.faults import UnknownFaultError, fault_named
 from harness.trace.lines import read
 
 SOCKETS_OF_A_LANE = 24  # at most: both ends of each connection, listeners, multicast, the trace
@@ -254,7 +254,7 @@ def _target(options: Options) -> Target:
     try:
         for name in options.fault:
             fault_named(name)
-    except UnknownFault as problem:
+    except UnknownFaultError as problem:
         raise UsageError(str(problem)) from None
     return Target(
         simulate=options.simulate,

@@ -14,8 +14,8 @@ from typing import Any
 
 from harness.links.errors import LinkError, reason_of
 from harness.links.mqtt.brokers.address import (
+    BrokerAddress,
     BrokerError,
-    Endpoint,
 )
 from harness.links.mqtt.brokers.broker import (
     Broker,
@@ -98,7 +98,7 @@ async def simulate(simulation: Simulation, say: Callable[[str], None]) -> None:
 
 async def _broker(
     simulation: Simulation, stack: contextlib.AsyncExitStack, say: Callable[[str], None]
-) -> Endpoint | None:
+) -> BrokerAddress | None:
     """Where the devices connect, without TLS; None when none of them speaks MQTT."""
     if not any(profile.bindings.mqtt for profile in simulation.profiles):
         return None
@@ -114,7 +114,7 @@ async def _broker(
     # The simulated devices speak plain MQTT; a tap that records nothing wraps it in TLS.
     gateway = await stack.enter_async_context(Tap(endpoint, broker_tls=broker.tls))
     host, port = gateway.address
-    return Endpoint(host, port, user=endpoint.user)
+    return BrokerAddress(host, port, user=endpoint.user)
 
 
 async def _own_broker(stack: contextlib.AsyncExitStack) -> Broker:
@@ -125,7 +125,7 @@ async def _own_broker(stack: contextlib.AsyncExitStack) -> Broker:
         return await stack.enter_async_context(EmbeddedBroker())
 
 
-def _device(simulation: Simulation, index: int, endpoint: Endpoint | None) -> SimulatedDevice:
+def _device(simulation: Simulation, index: int, endpoint: BrokerAddress | None) -> SimulatedDevice:
     profile = simulation.profiles[index]
     user = endpoint.user if endpoint else None
     return SimulatedDevice(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aiocoap import Code, Message
 from aiocoap.numbers.constants import MAX_REGULAR_BLOCK_SIZE_EXP, TransportTuning
 
-from harness.simulate.coap.deviations import CoapHabits
+from harness.simulate.coap.deviations import CoapDeviations
 
 LARGEST_BLOCK = 1 << (MAX_REGULAR_BLOCK_SIZE_EXP + 4)  # bytes
 
@@ -30,7 +30,7 @@ def check_block_fields(request: Message) -> None:
             raise Failure(Code.BAD_REQUEST, "block size exponent 7 is reserved")
 
 
-def cut(body: bytes, request: Message, response: Message, habits: CoapHabits) -> None:
+def cut(body: bytes, request: Message, response: Message, deviations: CoapDeviations) -> None:
     """Puts the block that ``request`` asks for into ``response``, or all of it where one block is enough."""
     wanted = request.opt.block2
     if wanted is None:
@@ -40,14 +40,14 @@ def cut(body: bytes, request: Message, response: Message, habits: CoapHabits) ->
         number, exponent = 0, MAX_REGULAR_BLOCK_SIZE_EXP
     else:
         number, exponent = wanted.block_number, wanted.size_exponent
-        if wanted.more and not habits.ignore_more_in_requests:
+        if wanted.more and not deviations.ignore_more_in_requests:
             number += 1
-        if not habits.obey_block_size:
+        if not deviations.obey_block_size:
             number, exponent = 0 if number == 0 else number, MAX_REGULAR_BLOCK_SIZE_EXP
     exponent = min(exponent, MAX_REGULAR_BLOCK_SIZE_EXP)
     size = 1 << (exponent + 4)
     start = number * size
-    if start >= len(body) and number > 0 and habits.check_block_fields:
+    if start >= len(body) and number > 0 and deviations.check_block_fields:
         raise Failure(Code.BAD_REQUEST, f"there is no block {number} of {size} bytes in {len(body)} bytes")
     more = start + size < len(body)
     response.payload = body[start : start + size]
@@ -66,8 +66,8 @@ class _Upload:
 class Uploads:
     """Request bodies that come in blocks (Block1), put together before anything is done with them."""
 
-    def __init__(self, habits: Callable[[], CoapHabits]) -> None:
-        self._habits = habits
+    def __init__(self, deviations: Callable[[], CoapDeviations]) -> None:
+        self._deviations = deviations
         self._unfinished: dict[Hashable, _Upload] = {}
 
     def take(self, request: Message) -> bytes | None:
@@ -75,7 +75,7 @@ class Uploads:
 
         Raises a 4.08 when a block is missing, a 4.13 when the body grows too large.
         """
-        limit = self._habits().maximum_body
+        limit = self._deviations().maximum_body
         block = request.opt.block1
         announced = request.opt.size1 or 0
         if limit is not None and max(len(request.payload), announced) > limit:
@@ -101,7 +101,7 @@ class Uploads:
         if block.block_number == 0:
             return b""
         earlier = upload.body if upload is not None else b""
-        if not self._habits().check_missing_blocks:
+        if not self._deviations().check_missing_blocks:
             return earlier
         same_format = upload is not None and upload.content_format == _content_format(request)
         if not same_format or len(earlier) != block.start:
@@ -109,7 +109,7 @@ class Uploads:
         return earlier
 
     def _key(self, request: Message) -> Hashable:
-        sender = request.remote if self._habits().separate_uploads else None
+        sender = request.remote if self._deviations().separate_uploads else None
         return sender, request.code, request.opt.uri_path, request.opt.uri_query
 
     def _drop(self, key: Hashable) -> _Upload | None:

@@ -9,7 +9,7 @@ from aiocoap.interfaces import EndpointAddress
 from aiocoap.numbers import OptionNumber
 from aiocoap.numbers.types import Type
 
-from harness.simulate.coap.deviations import CoapHabits
+from harness.simulate.coap.deviations import CoapDeviations
 
 _PAYLOAD_MARKER = 0xFF
 
@@ -130,7 +130,7 @@ class Request(Message):  # type: ignore[misc]
     refused: int | None = None  # a critical option that it does not
 
 
-def to_request(raw: RawMessage, remote: EndpointAddress, habits: CoapHabits) -> Request:
+def to_request(raw: RawMessage, remote: EndpointAddress, deviations: CoapDeviations) -> Request:
     """The message as aiocoap knows it, with unrecognised options sorted out (RFC 7252, 5.4.1).
 
     An option of illegal length, and one too many of a kind that is not repeatable, counts as unrecognised
@@ -140,31 +140,31 @@ def to_request(raw: RawMessage, remote: EndpointAddress, habits: CoapHabits) -> 
     request.mtype, request.mid, request.token, request.remote = raw.type, raw.message_id, raw.token, remote
     seen: set[int] = set()
     for number, value in raw.options:
-        if _understands(number, value, habits, repeated=number in seen):
+        if _understands(number, value, deviations, repeated=number in seen):
             option = OptionNumber(number).create_option(decode=value)
             request.opt.add_option(option)
-        elif _refuses(number, habits):
+        elif _refuses(number, deviations):
             request.refused = number
         seen.add(number)
     return request
 
 
-def _understands(number: int, value: bytes, habits: CoapHabits, *, repeated: bool) -> bool:
+def _understands(number: int, value: bytes, deviations: CoapDeviations, *, repeated: bool) -> bool:
     rule = _UNDERSTOOD.get(OptionNumber(number))
-    if rule is None or (number == OptionNumber.URI_HOST and not habits.understand_uri_host):
+    if rule is None or (number == OptionNumber.URI_HOST and not deviations.understand_uri_host):
         return False
     if rule.text and not _is_text(value):
         return False
-    if rule.number and value[:1] == b"\0" and not habits.accept_leading_zeros:
+    if rule.number and value[:1] == b"\0" and not deviations.accept_leading_zeros:
         return False
-    if not habits.check_option_lengths:
+    if not deviations.check_option_lengths:
         return True
     return rule.shortest <= len(value) <= rule.longest and (rule.repeatable or not repeated)
 
 
-def _refuses(number: int, habits: CoapHabits) -> bool:
+def _refuses(number: int, deviations: CoapDeviations) -> bool:
     is_critical = number % 2 == 1
-    return habits.refuse_critical_options if is_critical else not habits.ignore_elective_options
+    return deviations.refuse_critical_options if is_critical else not deviations.ignore_elective_options
 
 
 def _is_text(value: bytes) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from harness.simulate.coap.links import Link
+from harness.simulate.coap.links import LinkEntry
 
 
 class Duplicates(Enum):
@@ -18,7 +18,7 @@ class Duplicates(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class CoapHabits:
+class CoapDeviations:
     """What a fault may bend; as it stands, the front conforms."""
 
     # Messages (RFC 7252, 4)
@@ -85,4 +85,4 @@ class CoapHabits:
     filter_links: bool = True
     filter_prefixes: bool = True  # "rt=temp*"
     link_separator: str = ","
-    bend_link: Callable[[Link], Link | None] = lambda link: link  # None: it is not listed
+    alter_link: Callable[[LinkEntry], LinkEntry | None] = lambda link: link  # None: it is not listed

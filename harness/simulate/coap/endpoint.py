@@ -31,7 +31,7 @@ from harness.simulate.coap.codec import (
     to_request,
 )
 from harness.simulate.coap.deviations import (
-    CoapHabits,
+    CoapDeviations,
     Duplicates,
 )
 
@@ -84,7 +84,7 @@ class Peer(EndpointAddress):  # type: ignore[misc]
 class Server(Protocol):
     """What stands above the message layer."""
 
-    habits: CoapHabits
+    deviations: CoapDeviations
 
     def process_request(self, request: Request) -> None:
         """A new request came; its answer goes to :meth:`Messages.respond`."""
@@ -129,7 +129,7 @@ class Messages(MessageManager):  # type: ignore[misc]
         super().__init__(_Upward(server, asyncio.get_running_loop()))
         self._server = server
         self._random = random
-        start = server.habits.message_id_start
+        start = server.deviations.message_id_start
         self.message_id = random.randrange(0x10000) if start is None else start
         # Confirmable requests that have neither answer nor empty ACK yet, by peer and Message ID.
         self._unanswered: dict[tuple[Peer, int], asyncio.TimerHandle] = {}
@@ -139,9 +139,9 @@ class Messages(MessageManager):  # type: ignore[misc]
 
     def receive(self, datagram: bytes, address: Address) -> None:
         """Takes one datagram from the network."""
-        habits = self._server.habits
+        deviations = self._server.deviations
         remote = Peer(address)
-        raw = read(datagram, strict=habits.strict_parsing)
+        raw = read(datagram, strict=deviations.strict_parsing)
         if raw is None:
             return
         if isinstance(raw, FormatError):
@@ -149,7 +149,7 @@ class Messages(MessageManager):  # type: ignore[misc]
         elif raw.code == EMPTY:
             self._take_empty(raw, remote)
         elif raw.type in (CON, NON) and is_request(raw):
-            request = to_request(raw, remote, habits)
+            request = to_request(raw, remote, deviations)
             # RFC 7252, 5.4.1: a non-confirmable request with such an option is rejected, not answered.
             if request.refused is None or raw.type is CON:
                 self.dispatch_message(request)
@@ -158,7 +158,7 @@ class Messages(MessageManager):  # type: ignore[misc]
             self._reject(raw, remote)
 
     def _take_empty(self, raw: RawMessage, remote: Peer) -> None:
-        if raw.type is CON and not self._server.habits.answer_ping:
+        if raw.type is CON and not self._server.deviations.answer_ping:
             return
         if raw.type is RST:
             self._server.was_reset(remote, raw.message_id)
@@ -167,18 +167,22 @@ class Messages(MessageManager):  # type: ignore[misc]
             self._server.may_send(remote)
 
     def _reject(self, raw: RawMessage | FormatError, remote: Peer) -> None:
-        if is_rejected_with_reset(raw) and self._server.habits.reset_format_errors:
+        if is_rejected_with_reset(raw) and self._server.deviations.reset_format_errors:
             self._send_via_transport(_empty(RST, raw.message_id, remote))
 
     def _deduplicate_message(self, message: Request) -> bool:
-        # Own, because aiocoap's timers outlive a shutdown, and for the habits.
+        # Own, because aiocoap's timers outlive a shutdown, and for the deviations.
         key = (message.remote, message.mid)
-        habits = self._server.habits
-        if habits.duplicates is Duplicates.EXECUTE:
+        deviations = self._server.deviations
+        if deviations.duplicates is Duplicates.EXECUTE:
             return False
         if key in self._recent_messages:
             answer = self._recent_messages[key]
-            if message.mtype is CON and answer is not None and habits.duplicates is Duplicates.ANSWER_AGAIN:
+            if (
+                message.mtype is CON
+                and answer is not None
+                and deviations.duplicates is Duplicates.ANSWER_AGAIN
+            ):
                 self._send_via_transport(answer)
             return True
         self._recent_messages[key] = None
@@ -199,7 +203,7 @@ class Messages(MessageManager):  # type: ignore[misc]
     def _process_request(self, request: Request) -> None:
         # Own, because aiocoap finds the request of an answer by its token: two requests with one token,
         # such as the empty one, would share an ACK.
-        if request.mtype is CON and self._server.habits.early_acknowledgement:
+        if request.mtype is CON and self._server.deviations.early_acknowledgement:
             key = (request.remote, request.mid)
             delay = request.transport_tuning.EMPTY_ACK_DELAY
             self._unanswered[key] = self.loop.call_later(delay, self._acknowledge, key)
@@ -216,9 +220,11 @@ class Messages(MessageManager):  # type: ignore[misc]
         timer = self._unanswered.pop((request.remote, request.mid), None)
         if timer is not None:
             timer.cancel()
-        habits = self._server.habits
+        deviations = self._server.deviations
         as_acknowledgement = timer is not None or (
-            not habits.early_acknowledgement if request.mtype is CON else not habits.non_confirmable_answers
+            not deviations.early_acknowledgement
+            if request.mtype is CON
+            else not deviations.non_confirmable_answers
         )
         if as_acknowledgement:
             response.mtype, response.mid = ACK, request.mid
@@ -236,12 +242,12 @@ class Messages(MessageManager):  # type: ignore[misc]
 
     def is_busy(self, remote: Peer) -> bool:
         """Whether a confirmable message to the peer is outstanding (NSTART is 1; RFC 7252, 4.7)."""
-        return remote in self._backlogs and self._server.habits.one_outstanding
+        return remote in self._backlogs and self._server.deviations.one_outstanding
 
     @property
     def answers_from_other_port(self) -> bool:
         """Whether responses leave through a socket of their own."""
-        return self._server.habits.answers_from_other_port
+        return self._server.deviations.answers_from_other_port
 
     # Retransmission
 
@@ -255,14 +261,14 @@ class Messages(MessageManager):  # type: ignore[misc]
 
     def _schedule_retransmit(self, message: Message, timeout: float, retransmission_counter: int) -> Any:
         if retransmission_counter:
-            timeout *= self._server.habits.retransmission_factor / 2  # aiocoap has doubled it
+            timeout *= self._server.deviations.retransmission_factor / 2  # aiocoap has doubled it
         return super()._schedule_retransmit(message, timeout, retransmission_counter)
 
     def _retransmit(self, message: Message, timeout: float, retransmission_counter: int) -> None:
-        habits = self._server.habits
-        message.transport_tuning.MAX_RETRANSMIT = habits.retransmissions
+        deviations = self._server.deviations
+        message.transport_tuning.MAX_RETRANSMIT = deviations.retransmissions
         newer = None
-        if retransmission_counter < habits.retransmissions:
+        if retransmission_counter < deviations.retransmissions:
             newer = self._server.newer(message)
         if newer is None:
             super()._retransmit(message, timeout, retransmission_counter)
@@ -284,7 +290,7 @@ class Messages(MessageManager):  # type: ignore[misc]
         self._recent_messages.clear()
 
 
-class Endpoint(asyncio.DatagramProtocol):
+class CoapEndpoint(asyncio.DatagramProtocol):
     """The UDP socket of one device, on one unicast address; every datagram passes the filters."""
 
     def __init__(self, messages: Messages, incoming: list[DatagramFilter], outgoing: list[DatagramFilter]):

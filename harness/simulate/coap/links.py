@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class LinkEntry:
     """An entry of ``/.well-known/core`` (RFC 6690): attributes without a value have None."""
 
     target: str

@@ -11,7 +11,7 @@ from typing import Protocol
 from aiocoap import CON, NON, Message
 
 from harness.simulate.coap.codec import Request
-from harness.simulate.coap.deviations import CoapHabits
+from harness.simulate.coap.deviations import CoapDeviations
 from harness.simulate.coap.endpoint import (
     Messages,
     Peer,
@@ -59,31 +59,31 @@ class Observers:
     def __init__(
         self,
         messages: Messages,
-        habits: Callable[[], CoapHabits],
+        deviations: Callable[[], CoapDeviations],
         *,
         limit: int,
         confirmable: bool,
         random: Random,
     ) -> None:
         self._messages = messages
-        self._habits = habits
+        self._deviations = deviations
         self._limit = limit
         self._confirmable = confirmable
         self._loop = asyncio.get_running_loop()
         self._entries: list[_Observation] = []
         self._quiet: dict[Peer, asyncio.TimerHandle] = {}  # no NON notification to these for now
         self._daily: dict[_Observation, asyncio.TimerHandle] = {}
-        start = habits().observe_start
+        start = deviations().observe_start
         self._number = random.getrandbits(24) if start is None else start
 
     def register(self, request: Request, resource: Observable) -> int | None:
         """Adds an observer; returns the value of the Observe option, or None when there is no room."""
-        if self._habits().replace_registration:
+        if self._deviations().replace_registration:
             self.cancel(request)
-        habits = self._habits()
-        limit = self._limit if habits.observers is None else habits.observers
+        deviations = self._deviations()
+        limit = self._limit if deviations.observers is None else deviations.observers
         full = sum(entry.resource is resource for entry in self._entries) >= limit
-        if full and not habits.admit_when_full:
+        if full and not deviations.admit_when_full:
             return None
         number = self._next_number()
         if full:
@@ -105,7 +105,7 @@ class Observers:
 
     def was_reset(self, remote: Peer, message_id: int) -> None:
         """The client rejected a notification: it does not want them (RFC 7641, 3.6)."""
-        if self._habits().obey_reset:
+        if self._deviations().obey_reset:
             self._remove(
                 lambda entry: entry.remote == remote and any(m.mid == message_id for m in entry.sent)
             )
@@ -115,7 +115,7 @@ class Observers:
         for entry in self._entries:
             if entry.remote == remote:
                 entry.outstanding = None
-        if self._habits().drop_silent_observers:
+        if self._deviations().drop_silent_observers:
             self._remove(lambda entry: entry.remote == remote)
 
     def tell(self, resource: Observable, body: bytes | None = None) -> None:
@@ -123,7 +123,7 @@ class Observers:
         entries = [entry for entry in self._entries if entry.resource is resource]
         for entry in entries:
             entry.pending.append(body)
-        if entries and self._habits().notify:
+        if entries and self._deviations().notify:
             # Not at once: when several changes follow from one cause, the settled state is the news.
             self._loop.call_soon(self._tell_all, [entry.remote for entry in entries])
 
@@ -139,7 +139,7 @@ class Observers:
 
     def newer(self, message: Message) -> Message | None:
         """The notification to send instead of an unacknowledged, outdated one (RFC 7641, 4.5.2)."""
-        if not self._habits().supersede:
+        if not self._deviations().supersede:
             return None
         for entry in self._entries:
             if entry.outstanding is message and entry.pending and not entry.resource.happens:
@@ -162,18 +162,18 @@ class Observers:
         return next((entry for entry in self._entries if entry.remote == remote and entry.pending), None)
 
     def _is_confirmable(self, entry: _Observation) -> bool:
-        habits = self._habits()
-        every = habits.confirmable_every
+        deviations = self._deviations()
+        every = deviations.confirmable_every
         if (
             self._confirmable
-            if habits.confirmable_notifications is None
-            else habits.confirmable_notifications
+            if deviations.confirmable_notifications is None
+            else deviations.confirmable_notifications
         ):
             return True
         return every is not None and self._loop.time() - entry.confirmed >= every
 
     def _notify(self, entry: _Observation, kind: int) -> None:
-        lifetime = self._habits().observe_lifetime
+        lifetime = self._deviations().observe_lifetime
         if lifetime is not None and self._loop.time() - entry.registered > lifetime:
             self._remove(lambda each: each is entry)
             return
@@ -184,7 +184,7 @@ class Observers:
             entry.confirmed = self._loop.time()
             self._start_day(entry)
         else:
-            spacing = self._habits().non_confirmable_spacing
+            spacing = self._deviations().non_confirmable_spacing
             self._quiet[entry.remote] = self._loop.call_later(spacing, self._end_quiet, entry.remote)
         # The others of this client have their turn first.
         self._entries.remove(entry)
@@ -192,22 +192,22 @@ class Observers:
 
     def _notification(self, entry: _Observation) -> Message:
         message = entry.resource.represent(entry.request, entry.pending.popleft())
-        habits = self._habits()
+        deviations = self._deviations()
         number = self._next_number()
-        if habits.observe_first_repeats and entry.first_number is not None:
+        if deviations.observe_first_repeats and entry.first_number is not None:
             number = entry.first_number
         entry.first_number = None
         message.opt.observe = number
-        message.token = entry.request.token if habits.echo_token else b""
+        message.token = entry.request.token if deviations.echo_token else b""
         message.remote = entry.remote
         entry.sent.append(message)
         return message
 
     def _next_number(self) -> int:
-        habits = self._habits()
-        self._number += habits.observe_step
-        if habits.observe_bits is not None:
-            self._number %= 1 << habits.observe_bits
+        deviations = self._deviations()
+        self._number += deviations.observe_step
+        if deviations.observe_bits is not None:
+            self._number %= 1 << deviations.observe_bits
         return self._number
 
     def _end_quiet(self, remote: Peer) -> None:
@@ -216,7 +216,7 @@ class Observers:
 
     def _start_day(self, entry: _Observation) -> None:
         """Among non-confirmable notifications there is a confirmable one a day at least (RFC 7641, 4.5)."""
-        every = self._habits().confirmable_every
+        every = self._deviations().confirmable_every
         if self._confirmable or every is None:
             return
         self._end_day(entry)

@@ -23,7 +23,7 @@ from harness.simulate.coap.blockwise import (
     Failure,
 )
 from harness.simulate.coap.codec import Request
-from harness.simulate.coap.links import Link
+from harness.simulate.coap.links import LinkEntry
 from harness.simulate.firmware.core import (
     Core,
     Reason,
@@ -91,9 +91,9 @@ class Resource:
         message.opt.etag = self.etag(body)
         return message
 
-    def link(self) -> Link:
+    def link(self) -> LinkEntry:
         """Its entry in the list of resources."""
-        return Link(self.path, tuple(self._attributes()))
+        return LinkEntry(self.path, tuple(self._attributes()))
 
     def _attributes(self) -> Iterable[tuple[str, str | None]]:
         if Code.GET in self.methods:
@@ -123,7 +123,7 @@ class PropertyResource(Resource):
         return frozenset(found)
 
     def _is_writable(self, name: str) -> bool:
-        return self.core.profile.properties[name].writable or not self.core.habits.guards_read_only
+        return self.core.profile.properties[name].writable or not self.core.deviations.guards_read_only
 
     def read(self) -> bytes:
         """The value, or the object of all members."""
@@ -250,15 +250,15 @@ class LinksResource(Resource):
     def __init__(self, resources: list[Resource]) -> None:
         super().__init__("/.well-known/core", LINK_FORMAT)
         self._resources = resources
-        self.extra: list[Link] = []  # links that lead nowhere, for a fault
+        self.extra: list[LinkEntry] = []  # links that lead nowhere, for a fault
         self.filters = True
         self.prefixes = True
         self.separator = ","
-        self.bend: Callable[[Link], Link | None] = lambda link: link
+        self.alter: Callable[[LinkEntry], LinkEntry | None] = lambda link: link
 
     def represent(self, request: Request, body: bytes | None = None) -> Message:
         """The links that the query selects; a query that is no filter selects all."""
-        bent = [self.bend(resource.link()) for resource in self._resources]
+        bent = [self.alter(resource.link()) for resource in self._resources]
         links = [link for link in bent if link is not None] + self.extra
         for query in request.opt.uri_query if self.filters else ():
             name, equals, wanted = query.partition("=")

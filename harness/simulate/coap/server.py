@@ -19,15 +19,15 @@ from harness.simulate.coap.blockwise import (
     cut,
 )
 from harness.simulate.coap.codec import Request
-from harness.simulate.coap.deviations import CoapHabits
+from harness.simulate.coap.deviations import CoapDeviations
 from harness.simulate.coap.endpoint import (
     Address,
+    CoapEndpoint,
     DatagramFilter,
-    Endpoint,
     Messages,
     Peer,
 )
-from harness.simulate.coap.links import Link
+from harness.simulate.coap.links import LinkEntry
 from harness.simulate.coap.observe import Observers
 from harness.simulate.coap.resources import (
     EventResource,
@@ -39,19 +39,19 @@ from harness.simulate.coap.resources import resources_of as _resources_of
 from harness.simulate.firmware.core import (
     Change,
     Core,
-    Happening,
+    DeviceEvent,
 )
 
-__all__ = ["CoapFront", "CoapHabits"]
+__all__ = ["CoapDeviations", "SimulatedCoapServer"]
 
 _REGISTER, _DEREGISTER = 0, 1  # values of Observe in requests (RFC 7641, 2)
 
 
-class CoapFront:
+class SimulatedCoapServer:
     """Serves one device's affordances over CoAP, on ``host`` (an IPv4 address of its own)."""
 
     def __init__(self, profile: Profile, core: Core, *, host: str, random: Random) -> None:
-        self.habits = CoapHabits()
+        self.deviations = CoapDeviations()
         # Each turns one datagram into those that really travel; for faults on the wire.
         self.outgoing: list[DatagramFilter] = []
         self.incoming: list[DatagramFilter] = []
@@ -61,10 +61,10 @@ class CoapFront:
         self._host = host
         self._random = random
         self._port = self._binding.port
-        self._endpoint: Endpoint | None = None
+        self._endpoint: CoapEndpoint | None = None
         self._messages: Messages
         self._observers: Observers
-        self._uploads = Uploads(lambda: self.habits)
+        self._uploads = Uploads(lambda: self.deviations)
         self._answering: set[asyncio.Task[None]] = set()
         self._events = dict(
             zip(
@@ -76,9 +76,9 @@ class CoapFront:
         core.on_change(self._changed)
         core.on_event(self._happened)
 
-    def bend(self, **habits: Any) -> None:
-        """Changes some of the habits."""
-        self.habits = replace(self.habits, **habits)
+    def deviate(self, **deviations: Any) -> None:
+        """Deviate from the standard or the profile in the given ways."""
+        self.deviations = replace(self.deviations, **deviations)
 
     @property
     def address(self) -> Address:
@@ -90,7 +90,7 @@ class CoapFront:
         self._messages = Messages(self, self._random)
         self._observers = Observers(
             self._messages,
-            lambda: self.habits,
+            lambda: self.deviations,
             limit=self._binding.observers,
             confirmable=self._binding.confirmable_notifications,
             random=self._random,
@@ -98,9 +98,9 @@ class CoapFront:
         self._endpoint = await self._open()
         self._port = self._endpoint.address[1]
 
-    async def _open(self) -> Endpoint:
+    async def _open(self) -> CoapEndpoint:
         loop = asyncio.get_running_loop()
-        endpoint = Endpoint(self._messages, self.incoming, self.outgoing)
+        endpoint = CoapEndpoint(self._messages, self.incoming, self.outgoing)
         # The declared port may be taken, or not be ours to open; then the one that it had before, or any.
         for port in (self._binding.port, self._port):
             try:
@@ -137,7 +137,7 @@ class CoapFront:
             if isinstance(resource, PropertyResource) and change.name in resource.names:
                 self._observers.tell(resource)
 
-    def _happened(self, happening: Happening) -> None:
+    def _happened(self, happening: DeviceEvent) -> None:
         resource = self._events.get(happening.name)
         if resource is not None:
             body = resource.happened(happening.data)
@@ -194,7 +194,7 @@ class CoapFront:
             return self._error(failure)
 
     def _error(self, failure: Failure) -> Message:
-        code = failure.code if self.habits.errors_as is None else Code(self.habits.errors_as)
+        code = failure.code if self.deviations.errors_as is None else Code(self.deviations.errors_as)
         # RFC 7252, 5.5.2: a diagnostic payload is text for people, without a Content-Format.
         response = Message(code=code, payload=str(failure).encode())
         response.opt.size1 = failure.size1
@@ -204,19 +204,19 @@ class CoapFront:
         if request.refused is not None:
             raise Failure(Code.BAD_OPTION, f"option {request.refused} is not understood")
         proxying = request.opt.proxy_uri is not None or request.opt.proxy_scheme is not None
-        if proxying and self.habits.refuse_proxying:
+        if proxying and self.deviations.refuse_proxying:
             raise Failure(Code.PROXYING_NOT_SUPPORTED, "this is no proxy")
         path = tuple(request.opt.uri_path)
         for resource in self.resources:
             if resource.segments == path:
                 break
         else:
-            if not self.habits.unknown_paths_found:
+            if not self.deviations.unknown_paths_found:
                 raise Failure(Code.NOT_FOUND, "there is no such resource")
             resource = self.resources[0]
         if request.code not in resource.methods:
             raise Failure(Code.METHOD_NOT_ALLOWED, "the resource does not have this method")
-        if self.habits.check_block_fields:
+        if self.deviations.check_block_fields:
             check_block_fields(request)
         return resource
 
@@ -227,7 +227,7 @@ class CoapFront:
         self._check_preconditions(resource, request)
         body = self._uploads.take(request)
         if body is None:
-            if not self.habits.atomic_upload:
+            if not self.deviations.atomic_upload:
                 self._write(resource, request, request.payload)
             response = Message(code=Code.CONTINUE)
         else:
@@ -237,7 +237,7 @@ class CoapFront:
 
     def _write(self, resource: Resource, request: Request, body: bytes) -> Message:
         if request.code == Code.PUT:
-            if self.habits.put_toggles and (flipped := _flipped(resource)):
+            if self.deviations.put_toggles and (flipped := _flipped(resource)):
                 body = flipped
             resource.put(body)
             return Message(code=Code.CHANGED)
@@ -249,10 +249,10 @@ class CoapFront:
 
     def _get(self, resource: Resource, request: Request) -> Message:
         self._check_accept(resource, request)
-        if self.habits.get_has_side_effect and (flipped := _flipped(resource)):
+        if self.deviations.get_has_side_effect and (flipped := _flipped(resource)):
             resource.put(flipped)
         if isinstance(resource, LinksResource):
-            self._bend_links(resource)
+            self._alter_links(resource)
         block = request.opt.block2
         first_block = block is None or block.block_number == 0
         number = self._observe(resource, request) if first_block else None
@@ -266,19 +266,19 @@ class CoapFront:
 
     def _cut(self, response: Message, request: Request) -> None:
         body = response.payload
-        if self.habits.body_changes_between_blocks and request.opt.block2 is not None:
+        if self.deviations.body_changes_between_blocks and request.opt.block2 is not None:
             shift = request.opt.block2.block_number % max(len(body), 1)
             body = body[shift:] + body[:shift]
-        cut(body, request, response, self.habits)
-        if not self.habits.block_etag and response.opt.block2 is not None:
+        cut(body, request, response, self.deviations)
+        if not self.deviations.block_etag and response.opt.block2 is not None:
             response.opt.etag = None
 
     def _observe(self, resource: Resource, request: Request) -> int | None:
         """The value of Observe in the answer; None where nothing is observed (RFC 7641, 4.1)."""
         observe = request.opt.observe
-        if observe == _DEREGISTER and self.habits.obey_deregistration:
+        if observe == _DEREGISTER and self.deviations.obey_deregistration:
             self._observers.cancel(request)
-        if observe is None and self.habits.plain_get_cancels:
+        if observe is None and self.deviations.plain_get_cancels:
             self._observers.cancel_all(request.remote, resource)
         if observe != _REGISTER or not resource.observable:
             return None
@@ -286,16 +286,20 @@ class CoapFront:
 
     def _check_accept(self, resource: Resource, request: Request) -> None:
         accept = request.opt.accept
-        if accept is not None and int(accept) != resource.content_format and self.habits.obey_accept:
+        if accept is not None and int(accept) != resource.content_format and self.deviations.obey_accept:
             raise Failure(Code.NOT_ACCEPTABLE, f"only Content-Format {resource.content_format}")
 
     def _check_content_format(self, resource: Resource, request: Request) -> None:
         given = request.opt.content_format
-        if given is not None and int(given) != resource.content_format and self.habits.check_content_format:
+        if (
+            given is not None
+            and int(given) != resource.content_format
+            and self.deviations.check_content_format
+        ):
             raise Failure(Code.UNSUPPORTED_CONTENT_FORMAT, f"only Content-Format {resource.content_format}")
 
     def _check_preconditions(self, resource: Resource, request: Request) -> None:
-        if not self.habits.obey_preconditions:
+        if not self.deviations.obey_preconditions:
             return
         if request.opt.if_none_match:
             raise Failure(Code.PRECONDITION_FAILED, "the resource exists")
@@ -306,12 +310,14 @@ class CoapFront:
     def _present_etag(self, resource: Resource) -> bytes | None:
         return resource.etag(resource.read()) if Code.GET in resource.methods else None
 
-    def _bend_links(self, links: LinksResource) -> None:
-        links.filters = self.habits.filter_links
-        links.prefixes = self.habits.filter_prefixes
-        links.separator = self.habits.link_separator
-        links.bend = self.habits.bend_link
-        links.extra = [] if self.habits.links_match else [Link("/removed", (("ct", "50"), ("obs", None)))]
+    def _alter_links(self, links: LinksResource) -> None:
+        links.filters = self.deviations.filter_links
+        links.prefixes = self.deviations.filter_prefixes
+        links.separator = self.deviations.link_separator
+        links.alter = self.deviations.alter_link
+        links.extra = (
+            [] if self.deviations.links_match else [LinkEntry("/removed", (("ct", "50"), ("obs", None)))]
+        )
 
 
 def _flipped(resource: Resource) -> bytes | None:

@@ -11,7 +11,7 @@ A fault is one decorated function in a module of this package; writing it there 
     )
     def will_missing(device: SimulatedDevice) -> None:
         if device.mqtt is not None:
-            device.mqtt.bend(will=False)
+            device.mqtt.deviate(will=False)
 
 The function runs once, on the built device, before it is started for the first time.
 """
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from harness.model.profile import Profile
     from harness.simulate.device import SimulatedDevice
 
-Bend = Callable[["SimulatedDevice"], None]
+ApplyFault = Callable[["SimulatedDevice"], None]
 Applies = Callable[["Profile"], bool]
 
 
-class UnknownFault(LookupError):
+class UnknownFaultError(LookupError):
     """There is no fault of that name; the text names the nearest ones."""
 
 
@@ -52,7 +52,7 @@ class Fault:
     breaks: tuple[str, ...]
     seen_as: str | None
     applies: Applies
-    bend: Bend
+    apply: ApplyFault
 
     @property
     def is_stress(self) -> bool:
@@ -70,14 +70,14 @@ def fault(
     breaks: Sequence[str],
     seen_as: str | None = None,
     applies: Applies = lambda profile: True,
-) -> Callable[[Bend], Bend]:
+) -> Callable[[ApplyFault], ApplyFault]:
     """Registers the decorated function as a fault. Raises ValueError when the name is taken."""
 
-    def register(bend: Bend) -> Bend:
+    def register(apply: ApplyFault) -> ApplyFault:
         if name in _registry:
             raise ValueError(f"there are two faults named {name}")
-        _registry[name] = Fault(name, title, tuple(breaks), seen_as, applies, bend)
-        return bend
+        _registry[name] = Fault(name, title, tuple(breaks), seen_as, applies, apply)
+        return apply
 
     return register
 
@@ -90,12 +90,12 @@ def all_faults() -> tuple[Fault, ...]:
 
 
 def fault_named(name: str) -> Fault:
-    """The fault of that name. Raises :class:`UnknownFault`."""
+    """The fault of that name. Raises :class:`UnknownFaultError`."""
     names = [known.name for known in all_faults()]
     if name in _registry:
         return _registry[name]
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
-    raise UnknownFault(f"there is no fault {name!r}; did you mean {' or '.join(near)}?")
+    raise UnknownFaultError(f"there is no fault {name!r}; did you mean {' or '.join(near)}?")
 
 
 def faults_for(profile: Profile) -> tuple[Fault, ...]:

@@ -13,7 +13,7 @@ from harness.model.profile import Effect, InvalidValuePolicy, Profile
 from harness.model.schema import DataSchema, same_value
 from harness.simulate.firmware.deviations import (
     LOST,
-    CoreHabits,
+    CoreDeviations,
 )
 from harness.simulate.firmware.meter import (
     EnergyMeter,
@@ -22,7 +22,7 @@ from harness.simulate.firmware.meter import (
 from harness.simulate.firmware.outcomes import (
     Accepted,
     Change,
-    Happening,
+    DeviceEvent,
     Origin,
     Reason,
     Refused,
@@ -40,7 +40,7 @@ from harness.simulate.firmware.values import (
     nearest_legal,
 )
 
-__all__ = ["Accepted", "Change", "Core", "CoreHabits", "Happening", "Origin", "Reason", "Refused"]
+__all__ = ["Accepted", "Change", "Core", "CoreDeviations", "DeviceEvent", "Origin", "Reason", "Refused"]
 
 _NO_POWER = "the device has no power"
 
@@ -56,13 +56,13 @@ class Core:
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
-        self.habits = CoreHabits()
+        self.deviations = CoreDeviations()
         self.meter: EnergyMeter | None = meter_of(profile)
         self.powered = False
         self._after_reset: dict[str, Value] | None = None  # what a factory reset leaves
         self._cut = False  # the power was away since the device is there
         self._rules = RuleEngine(profile, happen=self._happened, wake=self._woken)
-        self._rules.ignored = lambda rule: self.habits.ignores(rule)
+        self._rules.ignored = lambda rule: self.deviations.ignores(rule)
         # What the surroundings and the memory hold while there is no power.
         self._kept: dict[str, Value] = {
             name: canonical(schema, default_value(schema)) for name, schema in profile.properties.items()
@@ -70,20 +70,20 @@ class Core:
         self._rules.wanted.update(self._kept)
         self._rules.actual.update(self._kept)
         self._change_listeners: list[Callable[[Change], None]] = []
-        self._event_listeners: list[Callable[[Happening], None]] = []
+        self._event_listeners: list[Callable[[DeviceEvent], None]] = []
         self._hidden: dict[str, Value] = {}  # reported in place of the clamped value
-        self._events: list[Happening] = []  # of the rules, not yet told
+        self._events: list[DeviceEvent] = []  # of the rules, not yet told
         self._meter_timer: asyncio.TimerHandle | None = None
 
-    def bend(self, **habits: Any) -> None:
-        """Changes some of the habits."""
-        self.habits = replace(self.habits, **habits)
+    def deviate(self, **deviations: Any) -> None:
+        """Deviate from the standard or the profile in the given ways."""
+        self.deviations = replace(self.deviations, **deviations)
 
     def on_change(self, listener: Callable[[Change], None]) -> None:
         """Calls ``listener`` with every change of a property, and every confirmation."""
         self._change_listeners.append(listener)
 
-    def on_event(self, listener: Callable[[Happening], None]) -> None:
+    def on_event(self, listener: Callable[[DeviceEvent], None]) -> None:
         """Calls ``listener`` with every event."""
         self._event_listeners.append(listener)
 
@@ -94,7 +94,7 @@ class Core:
         if self.powered:
             return
         if self._cut:
-            self._kept = self.habits.boots(self._kept)
+            self._kept = self.deviations.boots(self._kept)
         for name, schema in self.profile.properties.items():
             if schema.power_up is PowerUp.DEFAULT:
                 self._kept[name] = canonical(schema, default_value(schema))
@@ -135,9 +135,9 @@ class Core:
             for name, schema in self.profile.properties.items()
         }
         if self.powered:
-            self._after_reset = self.habits.forgets(dict(self._rules.wanted), new)
+            self._after_reset = self.deviations.forgets(dict(self._rules.wanted), new)
         else:
-            self._kept = self.habits.forgets(self._kept, new)
+            self._kept = self.deviations.forgets(self._kept, new)
 
     # Doors
 
@@ -145,7 +145,7 @@ class Core:
         """The value that the device reports for a property. Raises KeyError."""
         if name in self._hidden:
             return self._hidden[name]
-        return self.habits.distort(name, self._rules.actual[name])
+        return self.deviations.distort(name, self._rules.actual[name])
 
     def truth(self, name: str) -> Value:
         """What the property really is, whatever the device reports. Raises KeyError."""
@@ -155,19 +155,19 @@ class Core:
         """A command from the network to make property ``name`` be ``value``."""
         refusal = self._refusal(name, value)
         if refusal is not None:
-            self.habits.refuses(name, value)
+            self.deviations.refuses(name, value)
             return refusal
         schema = self.profile.properties[name]
-        legal = canonical(schema, nearest_legal(schema, value) if self.habits.checks_range else value)
+        legal = canonical(schema, nearest_legal(schema, value) if self.deviations.checks_range else value)
         rule = self._rules.objection(name, legal)
         if rule is not None:
             return Refused(Reason.RULE, f"{name}: {rule.purpose}")
-        executed = self.habits.executes(name, legal)
+        executed = self.deviations.executes(name, legal)
         if executed is LOST:
             return Accepted(self.read(name))
         before = self._reported()
         self._hidden.pop(name, None)
-        if self.habits.hides_clamping and not same_value(legal, value):
+        if self.deviations.hides_clamping and not same_value(legal, value):
             self._hidden[name] = value
         self._rules.wanted[name] = executed
         self._settle(before, Origin.COMMAND, confirm=name)
@@ -184,7 +184,7 @@ class Core:
             refusal = _misfit(action, declared.input, input)
             if refusal is not None:
                 return refusal
-        if self.habits.performs_actions:
+        if self.deviations.performs_actions:
             before = self._reported()
             counter = self._perform(action)
             self._settle(before, Origin.COMMAND, [Occurrence(Kind.ACTION, action, input)], confirm=counter)
@@ -213,7 +213,7 @@ class Core:
         """
         declared = self.profile.controls[control]
         locked = declared.unless and all(condition.holds(self._rules.actual) for condition in declared.unless)
-        if locked or not self.habits.hears_controls():
+        if locked or not self.deviations.hears_controls():
             return
         before = self._reported()
         for effect in declared.effects:
@@ -222,7 +222,7 @@ class Core:
         if not self.powered:
             return
         events = [
-            Happening(effect.event, self._event_data(effect)) for effect in declared.effects if effect.event
+            DeviceEvent(effect.event, self._event_data(effect)) for effect in declared.effects if effect.event
         ]
         for event in events:
             self._tell_event(event)
@@ -261,14 +261,14 @@ class Core:
         schema = self.profile.properties.get(name)
         if schema is None:
             return Refused(Reason.UNKNOWN, f"there is no property {name}")
-        if schema.read_only and self.habits.guards_read_only:
+        if schema.read_only and self.deviations.guards_read_only:
             return Refused(Reason.READ_ONLY, f"{name} is read-only")
         refusal = _misfit(name, schema, value)
         if refusal is None or refusal.reason is Reason.WRONG_TYPE:
             return refusal
-        if not self.habits.checks_range:
+        if not self.deviations.checks_range:
             return None
-        clamps = self.habits.clamps
+        clamps = self.deviations.clamps
         if clamps is None:
             clamps = self.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP
         return None if clamps and schema.accepts(nearest_legal(schema, value)) else refusal
@@ -319,7 +319,7 @@ class Core:
         if confirm is not None and all(change.name != confirm for change in changes):
             changes.insert(0, Change(confirm, self.read(confirm), changed=False))
         for change in changes:
-            self.habits.report(change, origin, self.tell)
+            self.deviations.report(change, origin, self.tell)
         events, self._events = self._events, []
         for event in events:
             self._tell_event(event)
@@ -333,8 +333,8 @@ class Core:
             for listener in self._change_listeners:
                 listener(change)
 
-    def _tell_event(self, event: Happening) -> None:
-        for _ in range(self.habits.event_copies):
+    def _tell_event(self, event: DeviceEvent) -> None:
+        for _ in range(self.deviations.event_copies):
             for listener in self._event_listeners:
                 listener(event)
 
@@ -342,7 +342,7 @@ class Core:
 
     def _happened(self, occurrence: Occurrence) -> None:
         if occurrence.kind is Kind.EVENT:
-            self._events.append(Happening(occurrence.name, occurrence.data))
+            self._events.append(DeviceEvent(occurrence.name, occurrence.data))
         else:
             self._perform(occurrence.name)
 

@@ -13,14 +13,14 @@ from harness.simulate.firmware.outcomes import (
 )
 
 LOST = object()
-"""What :attr:`CoreHabits.executes` returns for a command that gets lost inside the device."""
+"""What :attr:`CoreDeviations.executes` returns for a command that gets lost inside the device."""
 
 Reporting = Callable[[Change, Origin, Callable[[Change], None]], None]
 Memory = dict[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
-class CoreHabits:
+class CoreDeviations:
     """Each default conforms.
 
     ``ignores`` tells which rules the device does not keep. ``distort`` turns the true value of a property

@@ -55,7 +55,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class DeviceEvent:
     """An event of the device took place."""
 
     name: str

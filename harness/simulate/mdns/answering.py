@@ -13,7 +13,7 @@ from harness.simulate.mdns.codec import (
     Record,
     responses,
 )
-from harness.simulate.mdns.deviations import MdnsHabits
+from harness.simulate.mdns.deviations import MdnsDeviations
 from harness.simulate.mdns.records import (
     RecordSet,
     for_legacy,
@@ -34,10 +34,10 @@ class Outbox:
     """Multicast answers that wait for their time, so that no record is sent more than once a second."""
 
     def __init__(
-        self, link: MdnsLink, habits: Callable[[], MdnsHabits], records: Callable[[], RecordSet]
+        self, link: MdnsLink, deviations: Callable[[], MdnsDeviations], records: Callable[[], RecordSet]
     ) -> None:
         self._link = link
-        self._habits = habits
+        self._deviations = deviations
         self._records = records
         self._loop = asyncio.get_running_loop()
         self._due: dict[Record, float] = {}
@@ -47,7 +47,7 @@ class Outbox:
     def add(self, records: Iterable[Record], delay: float, *, spacing: float | None = None) -> None:
         """Sends the records after ``delay`` seconds, or as soon after it as they may be repeated."""
         now = self._loop.time()
-        spacing = self._habits().repeat_spacing if spacing is None else spacing
+        spacing = self._deviations().repeat_spacing if spacing is None else spacing
         for record in records:
             sent = self._sent.get(record)
             due = now + delay if sent is None else max(now + delay, sent + spacing)
@@ -57,7 +57,7 @@ class Outbox:
     def send(self, records: list[Record], additionals: Iterable[Record] = ()) -> None:
         """Multicasts at once."""
         extra = [record for record in additionals if self._may_repeat(record)]
-        for packet in responses(records, extra, largest=self._habits().largest_packet):
+        for packet in responses(records, extra, largest=self._deviations().largest_packet):
             self._link.send(packet)
         now = self._loop.time()
         for record in (*records, *extra):
@@ -79,7 +79,7 @@ class Outbox:
 
     def _may_repeat(self, record: Record) -> bool:
         age = self.age(record)
-        return age is None or age >= self._habits().repeat_spacing
+        return age is None or age >= self._deviations().repeat_spacing
 
     def _schedule(self) -> None:
         if self._timer is not None:
@@ -114,13 +114,13 @@ class Answerer:
         self,
         link: MdnsLink,
         outbox: Outbox,
-        habits: Callable[[], MdnsHabits],
+        deviations: Callable[[], MdnsDeviations],
         records: Callable[[], RecordSet],
         random: Random,
     ) -> None:
         self._link = link
         self._outbox = outbox
-        self._habits = habits
+        self._deviations = deviations
         self._records = records
         self._random = random
         self._loop = asyncio.get_running_loop()
@@ -129,10 +129,10 @@ class Answerer:
 
     def take(self, packet: Packet, received: Received) -> None:
         """Takes a query."""
-        habits = self._habits()
-        if habits.answers_for is not None and self._loop.time() - self._started > habits.answers_for:
+        deviations = self._deviations()
+        if deviations.answers_for is not None and self._loop.time() - self._started > deviations.answers_for:
             return
-        if received.source[1] != PORT and habits.legacy_answers:
+        if received.source[1] != PORT and deviations.legacy_answers:
             self._answer_legacy(packet, received.source)
         elif packet.authorities:
             self._defend(packet, received)
@@ -164,14 +164,14 @@ class Answerer:
         self._answer(tuple(waiting.questions), waiting.known, waiting.received)
 
     def _answer(self, questions: tuple[Question, ...], known: dict[Record, int], received: Received) -> None:
-        habits = self._habits()
+        deviations = self._deviations()
         multicast: dict[Record, None] = {}
         unicast: dict[Record, None] = {}
-        for question in questions[: habits.question_limit]:
+        for question in questions[: deviations.question_limit]:
             for record in self._records().answers(question):
                 if self._is_known(record, known):
                     continue
-                by_unicast = habits.unicast_when_asked and self._by_unicast(question, record, received)
+                by_unicast = deviations.unicast_when_asked and self._by_unicast(question, record, received)
                 (unicast if by_unicast else multicast)[record] = None
         if unicast:
             self._send_unicast(list(unicast), received.source)
@@ -187,17 +187,17 @@ class Answerer:
 
     def _is_known(self, record: Record, known: dict[Record, int]) -> bool:
         """Whether the asker has the record, for at least half its time to live (RFC 6762, 7.1)."""
-        habits = self._habits()
-        if not habits.obeys_known_answers or record not in known:
+        deviations = self._deviations()
+        if not deviations.obeys_known_answers or record not in known:
             return False
-        return known[record] * 2 >= record.ttl or not habits.renews_half_expired
+        return known[record] * 2 >= record.ttl or not deviations.renews_half_expired
 
     def _delay(self, records: Collection[Record]) -> float:
         """Other hosts may answer for shared records too, so these wait (RFC 6762, 6)."""
-        habits = self._habits()
+        deviations = self._deviations()
         if all(record.unique for record in records):
-            return habits.unique_delay
-        return self._random.uniform(*habits.shared_delay)
+            return deviations.unique_delay
+        return self._random.uniform(*deviations.shared_delay)
 
     def _send_unicast(self, records: list[Record], destination: Address) -> None:
         for packet in responses(records, self._records().additionals(records)):
@@ -206,7 +206,7 @@ class Answerer:
     def _answer_legacy(self, packet: Packet, source: Address) -> None:
         """A plain DNS client gets a plain DNS answer (RFC 6762, 6.7)."""
         known = _known(packet)
-        questions = packet.questions[: self._habits().question_limit]
+        questions = packet.questions[: self._deviations().question_limit]
         found = dict.fromkeys(
             record
             for question in questions
@@ -222,11 +222,11 @@ class Answerer:
 
     def _defend(self, packet: Packet, received: Received) -> None:
         """Answers a probe for a name of ours without delay (RFC 6762, 6 and 8.1)."""
-        habits = self._habits()
+        deviations = self._deviations()
         records = self._records()
-        if habits.defends:
-            if habits.defence_delay:
-                self._loop.call_later(habits.defence_delay, self._answer_probe, packet, received)
+        if deviations.defends:
+            if deviations.defence_delay:
+                self._loop.call_later(deviations.defence_delay, self._answer_probe, packet, received)
             else:
                 self._answer_probe(packet, received)
         others = tuple(q for q in packet.questions if q.name not in records.claims)
@@ -236,10 +236,10 @@ class Answerer:
     def _answer_probe(self, packet: Packet, received: Received) -> None:
         records = self._records()
         questions = [question for question in packet.questions if question.name in records.claims]
-        for question in questions[: self._habits().question_limit]:
+        for question in questions[: self._deviations().question_limit]:
             answers = records.answers(question)
             stale = [record for record in answers if not self._was_sent_recently(record)]
-            if question.unicast and self._habits().unicast_when_asked:
+            if question.unicast and self._deviations().unicast_when_asked:
                 self._send_unicast(answers, received.source)
             else:
                 stale = answers

@@ -9,7 +9,7 @@ from harness.simulate.mdns.codec import LARGEST_PAYLOAD
 
 
 @dataclass(frozen=True, slots=True)
-class MdnsHabits:
+class MdnsDeviations:
     """What a fault may bend; as it stands, the front conforms. Times are in seconds."""
 
     # Claiming names (RFC 6762, 8 and 9)

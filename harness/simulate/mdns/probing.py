@@ -18,7 +18,7 @@ from harness.simulate.mdns.codec import (
     Record,
     query,
 )
-from harness.simulate.mdns.deviations import MdnsHabits
+from harness.simulate.mdns.deviations import MdnsDeviations
 from harness.simulate.mdns.records import RecordSet
 from harness.simulate.mdns.sockets import MdnsLink
 
@@ -37,7 +37,7 @@ class Claimer:
         self,
         link: MdnsLink,
         outbox: Outbox,
-        habits: Callable[[], MdnsHabits],
+        deviations: Callable[[], MdnsDeviations],
         records: RecordSet,
         rename: Callable[[RecordSet, set[Name]], RecordSet],
         random: Random,
@@ -46,7 +46,7 @@ class Claimer:
         self.established = False  # the names are ours: queries are answered
         self._link = link
         self._outbox = outbox
-        self._habits = habits
+        self._deviations = deviations
         self._rename = rename
         self._random = random
         self._loop = asyncio.get_running_loop()
@@ -88,15 +88,15 @@ class Claimer:
 
     async def _probe(self) -> bool:
         """Three probes without contradiction make the names ours."""
-        habits = self._habits()
+        deviations = self._deviations()
         if self._patient:
-            await asyncio.sleep(habits.conflict_pause)
-        if habits.probes and await self._disturbed_within(self._random.uniform(0, _FIRST_PROBE_WITHIN)):
+            await asyncio.sleep(deviations.conflict_pause)
+        if deviations.probes and await self._disturbed_within(self._random.uniform(0, _FIRST_PROBE_WITHIN)):
             return False
-        for _ in range(habits.probes):
+        for _ in range(deviations.probes):
             questions = [Question(name, ANY, unicast=True) for name in self.records.claims]
-            self._link.send(query(questions, self.records.unique if habits.probe_authorities else ()))
-            if await self._disturbed_within(habits.probe_interval):
+            self._link.send(query(questions, self.records.unique if deviations.probe_authorities else ()))
+            if await self._disturbed_within(deviations.probe_interval):
                 return False
         return True
 
@@ -137,9 +137,9 @@ class Claimer:
     # Announcing
 
     async def _announce(self) -> None:
-        habits = self._habits()
-        interval = habits.announcement_interval
-        for number in range(habits.announcements):
+        deviations = self._deviations()
+        interval = deviations.announcement_interval
+        for number in range(deviations.announcements):
             if number:
                 await asyncio.sleep(interval)
                 interval *= 2
@@ -147,8 +147,8 @@ class Claimer:
             self._known_to_link = self.records
             self._set_announced()
         self._set_announced()
-        while habits.announces_every is not None:
-            await asyncio.sleep(habits.announces_every)
+        while deviations.announces_every is not None:
+            await asyncio.sleep(deviations.announces_every)
             self._outbox.send(self.records.announced)
 
     def _set_announced(self) -> None:
@@ -176,8 +176,8 @@ class Claimer:
             if ours is None or theirs.ttl == 0:
                 self._rescue(theirs)
                 continue
-            habits = self._habits()
-            if theirs in ours and (habits.conflicts_with_itself or habits.conflicts_with_equals):
+            deviations = self._deviations()
+            if theirs in ours and (deviations.conflicts_with_itself or deviations.conflicts_with_equals):
                 self._change_names({theirs.name})
                 self.start()
                 return
@@ -196,13 +196,13 @@ class Claimer:
                 self._outbox.add([record], 0)
 
     def _was_denied(self, name: Name) -> None:
-        if self._habits().gives_way:
+        if self._deviations().gives_way:
             self._count_conflict()
             self._lost.add(name)
             self._disturbed.set()
 
     def _was_contradicted(self) -> None:
-        if self._habits().watches_for_conflicts:
+        if self._deviations().watches_for_conflicts:
             self._count_conflict()
             self.start()
 
@@ -214,7 +214,7 @@ class Claimer:
         for name in names:
             ours = sorted(map(_ordering, self.records.claims[name]))
             theirs = sorted(_ordering(record) for record in packet.authorities if record.name == name)
-            if theirs and (ours > theirs if self._habits().tie_break_inverted else ours < theirs):
+            if theirs and (ours > theirs if self._deviations().tie_break_inverted else ours < theirs):
                 self._deferred = True
                 self._disturbed.set()
 

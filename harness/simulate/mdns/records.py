@@ -27,7 +27,7 @@ from harness.simulate.mdns.codec import (
     clipped,
     labels,
 )
-from harness.simulate.mdns.deviations import MdnsHabits
+from harness.simulate.mdns.deviations import MdnsDeviations
 
 DOMAIN = "local"
 _ENUMERATION = labels("_services", "_dns-sd", "_udp", DOMAIN)  # RFC 6763, 9
@@ -55,7 +55,7 @@ class RecordSet:
     def __init__(
         self,
         binding: MdnsBinding,
-        habits: MdnsHabits,
+        deviations: MdnsDeviations,
         *,
         address: str,
         port_of: Callable[[MdnsService], int],
@@ -66,9 +66,9 @@ class RecordSet:
         self.host_label = host
         self.instance_labels = instances
         self.host = labels(host, DOMAIN)
-        self._habits = habits
+        self._deviations = deviations
         self.address = self._unique(
-            self.host, _data(AddressData, RdataType.A, habits.address or address), habits.host_ttl
+            self.host, _data(AddressData, RdataType.A, deviations.address or address), deviations.host_ttl
         )
         self.claims: dict[Name, list[Record]] = {self.host: [self.address]}
         self.pointers: list[Record] = []
@@ -110,56 +110,56 @@ class RecordSet:
         return any(label in lowered for label in (self._own_labels if is_response else self._labels))
 
     def _add_service(self, service: MdnsService, label: str, port: int) -> None:
-        habits = self._habits
-        kind = (habits.service_type or service.type).split(".")
+        deviations = self._deviations
+        kind = (deviations.service_type or service.type).split(".")
         type_name = labels(*kind, DOMAIN)
-        parts = label.split(".") if habits.splits_dots else [label]
-        instance = labels(*map(habits.label_bytes, parts), *kind, DOMAIN)
-        target = labels(habits.pointer_name, *kind, DOMAIN) if habits.pointer_name else instance
-        port = (port + habits.srv_port_offset) & 0xFFFF
+        parts = label.split(".") if deviations.splits_dots else [label]
+        instance = labels(*map(deviations.label_bytes, parts), *kind, DOMAIN)
+        target = labels(deviations.pointer_name, *kind, DOMAIN) if deviations.pointer_name else instance
+        port = (port + deviations.srv_port_offset) & 0xFFFF
         self._instances.append(instance)
         self.claims[instance] = [
             self._unique(
                 instance,
-                _data(SrvData, RdataType.SRV, 0, habits.srv_weight, port, self.host),
-                habits.host_ttl,
+                _data(SrvData, RdataType.SRV, 0, deviations.srv_weight, port, self.host),
+                deviations.host_ttl,
             ),
-            self._unique(instance, self._txt(service), habits.other_ttl),
+            self._unique(instance, self._txt(service), deviations.other_ttl),
         ]
         self.pointers.append(self._pointer(type_name, target))
-        for subtype in service.subtypes if habits.subtypes else ():
+        for subtype in service.subtypes if deviations.subtypes else ():
             name = labels(subtype if subtype.startswith("_") else f"_{subtype}", "_sub", *kind, DOMAIN)
             self.pointers.append(self._pointer(name, target))
-        if habits.enumerates:
-            entry = self._pointer(_ENUMERATION, instance if habits.enumerates_instances else type_name)
+        if deviations.enumerates:
+            entry = self._pointer(_ENUMERATION, instance if deviations.enumerates_instances else type_name)
             if entry not in self._enumeration:
                 self._enumeration.append(entry)
 
     def _txt(self, service: MdnsService) -> Rdata:
         strings = [f"{key}={value}".encode() for key, value in service.txt.items()]
-        if self._habits.txt is not None:
-            strings = list(self._habits.txt)
+        if self._deviations.txt is not None:
+            strings = list(self._deviations.txt)
             if not strings:
                 return GenericRdata(IN, RdataType.TXT, b"")
         # RFC 6763, 6.1: an empty TXT record is one string of no bytes.
         return _data(TxtData, RdataType.TXT, strings or [b""])
 
     def _unique(self, name: Name, rdata: Rdata, ttl: int) -> Record:
-        return Record(name, rdata, ttl, unique=True, flush=self._habits.cache_flush_on_unique)
+        return Record(name, rdata, ttl, unique=True, flush=self._deviations.cache_flush_on_unique)
 
     def _pointer(self, name: Name, target: Name) -> Record:
-        habits = self._habits
+        deviations = self._deviations
         rdata = _data(PtrData, PTR, target)
-        return Record(name, rdata, habits.other_ttl, unique=False, flush=habits.cache_flush_on_shared)
+        return Record(name, rdata, deviations.other_ttl, unique=False, flush=deviations.cache_flush_on_shared)
 
     def answers(self, question: Question) -> list[Record]:
         """The records that answer a question; an NSEC where the name is ours and the type is missing."""
         records = self.by_name.get(question.name, [])
-        if not self._habits.ignores_case:
+        if not self._deviations.ignores_case:
             records = [record for record in records if record.name.labels == question.name.labels]
         found = [record for record in records if question.type in (ANY, record.type)]
         is_ours = bool(records) and question.name in self.claims
-        if not found and is_ours and self._habits.negative_answers:
+        if not found and is_ours and self._deviations.negative_answers:
             return [self.nsec(question.name)]
         return found
 
@@ -168,11 +168,13 @@ class RecordSet:
         bitmap = bytearray(max(record.type for record in self.claims[name]) // 8 + 1)
         for record in self.claims[name]:
             bitmap[record.type // 8] |= 0x80 >> record.type % 8
-        return self._unique(name, _data(NsecData, NSEC, name, [(0, bytes(bitmap))]), self._habits.host_ttl)
+        return self._unique(
+            name, _data(NsecData, NSEC, name, [(0, bytes(bitmap))]), self._deviations.host_ttl
+        )
 
     def additionals(self, answers: Collection[Record]) -> list[Record]:
         """What the asker will want to know next (RFC 6762, 6.2; RFC 6763, 12)."""
-        if not self._habits.additional_records:
+        if not self._deviations.additional_records:
             return []
         found: dict[Record, None] = {}
         for answer in answers:
@@ -183,7 +185,7 @@ class RecordSet:
                     found[self.address] = None
             elif answer.type == RdataType.SRV:
                 found[self.address] = None
-        if self._habits.negative_answers and (self.address in found or self.address in answers):
+        if self._deviations.negative_answers and (self.address in found or self.address in answers):
             found[self.nsec(self.host)] = None
         return [record for record in found if record not in answers]
 

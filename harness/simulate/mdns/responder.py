@@ -19,7 +19,7 @@ from harness.simulate.mdns.answering import (
     Outbox,
 )
 from harness.simulate.mdns.codec import read
-from harness.simulate.mdns.deviations import MdnsHabits
+from harness.simulate.mdns.deviations import MdnsDeviations
 from harness.simulate.mdns.probing import Claimer
 from harness.simulate.mdns.records import RecordSet
 from harness.simulate.mdns.sockets import (
@@ -28,10 +28,10 @@ from harness.simulate.mdns.sockets import (
     Received,
 )
 
-__all__ = ["MdnsFront", "MdnsHabits"]
+__all__ = ["MdnsDeviations", "SimulatedMdnsResponder"]
 
 
-class MdnsFront:
+class SimulatedMdnsResponder:
     """Announces one device on the link of ``host``, an IPv4 address that should be its own.
 
     ``port_of`` tells the port that a service is really served on.
@@ -40,7 +40,7 @@ class MdnsFront:
     def __init__(
         self, profile: Profile, *, host: str, port_of: Callable[[MdnsService], int], random: Random
     ) -> None:
-        self.habits = MdnsHabits()
+        self.deviations = MdnsDeviations()
         # Each turns one packet into those that really travel; for faults on the wire.
         self.outgoing: list[PacketFilter] = []
         self.incoming: list[PacketFilter] = []
@@ -58,9 +58,9 @@ class MdnsFront:
         self._host_label = self._binding.host
         self._instances = tuple(service.instance for service in self._binding.services)
 
-    def bend(self, **habits: Any) -> None:
-        """Changes some of the habits."""
-        self.habits = replace(self.habits, **habits)
+    def deviate(self, **deviations: Any) -> None:
+        """Deviate from the standard or the profile in the given ways."""
+        self.deviations = replace(self.deviations, **deviations)
 
     @property
     def host_name(self) -> str:
@@ -75,19 +75,21 @@ class MdnsFront:
     async def start(self) -> None:
         """Claims its names; returns when it has announced them for the first time."""
         self._link = MdnsLink(self._host, self._arrived, self.incoming, self.outgoing)
-        self._link.hears_itself = self.habits.conflicts_with_itself
+        self._link.hears_itself = self.deviations.conflicts_with_itself
         self._link.neighbours = self.neighbours
         records = self._record_set()
-        self._outbox = Outbox(self._link, self._habits, self._records)
-        self._claimer = Claimer(self._link, self._outbox, self._habits, records, self._renamed, self._random)
-        self._answerer = Answerer(self._link, self._outbox, self._habits, self._records, self._random)
+        self._outbox = Outbox(self._link, self._deviations, self._records)
+        self._claimer = Claimer(
+            self._link, self._outbox, self._deviations, records, self._renamed, self._random
+        )
+        self._answerer = Answerer(self._link, self._outbox, self._deviations, self._records, self._random)
         await self._link.open()
         self._claimer.start()
         await self._claimer.wait_announced()
 
     async def stop(self) -> None:
         """Says goodbye, if the profile promises that, and leaves the link."""
-        if self._link is not None and self._binding.goodbye and self.habits.goodbye:
+        if self._link is not None and self._binding.goodbye and self.deviations.goodbye:
             self._claimer.goodbye()
         await self.kill()
 
@@ -101,8 +103,8 @@ class MdnsFront:
         link, self._link = self._link, None
         await link.close()
 
-    def _habits(self) -> MdnsHabits:
-        return self.habits
+    def _deviations(self) -> MdnsDeviations:
+        return self.deviations
 
     def _records(self) -> RecordSet:
         return self._claimer.records
@@ -110,17 +112,17 @@ class MdnsFront:
     def _record_set(self) -> RecordSet:
         return RecordSet(
             self._binding,
-            self.habits,
+            self.deviations,
             address=self._host,
             port_of=self._port_of,
-            host=self.habits.host or self._host_label,
+            host=self.deviations.host or self._host_label,
             instances=self._instances,
         )
 
     def _renamed(self, records: RecordSet, lost: set[Name]) -> RecordSet:
         self._host_label, self._instances = records.renamed(lost)
         renewed = self._record_set()
-        if self.habits.keeps_old_names:
+        if self.deviations.keeps_old_names:
             renewed.keep(records)
         return renewed
 

@@ -22,7 +22,7 @@ from harness.model.profile import Profile, RetainedCommandPolicy
 from harness.simulate.firmware.core import (
     Change,
     Core,
-    Happening,
+    DeviceEvent,
     Reason,
     Refused,
 )
@@ -35,7 +35,7 @@ from harness.simulate.mqtt.commands import (
     Write,
 )
 from harness.simulate.mqtt.deviations import (
-    MqttHabits,
+    MqttDeviations,
     PacketFilter,
 )
 from harness.simulate.mqtt.heartbeat import Heartbeat
@@ -59,7 +59,7 @@ REFUSED = 0x80
 """SUBACK codes from here on are refusals."""
 
 
-class MqttFront:
+class SimulatedMqttClient:
     """Keeps one device on its broker: connects, reports, obeys, and comes back when the broker was away.
 
     ``login`` is the (user name, password) presented to the broker where the profile says that the device
@@ -77,7 +77,7 @@ class MqttFront:
     ) -> None:
         if profile.bindings.mqtt is None:
             raise ValueError(f"the profile {profile.profile} has no MQTT binding")
-        self.habits = MqttHabits()
+        self.deviations = MqttDeviations()
         # For faults on the wire: each turns one whole packet into those that really travel.
         self.outgoing: list[PacketFilter] = []
         self.incoming: list[PacketFilter] = []
@@ -106,9 +106,9 @@ class MqttFront:
         core.on_change(self._note)
         core.on_event(self._note)
 
-    def bend(self, **habits: Any) -> None:
-        """Changes some of the habits."""
-        self.habits = replace(self.habits, **habits)
+    def deviate(self, **deviations: Any) -> None:
+        """Deviate from the standard or the profile in the given ways."""
+        self.deviations = replace(self.deviations, **deviations)
 
     @property
     def ready(self) -> bool:
@@ -182,10 +182,10 @@ class MqttFront:
                 failures, attempts, held = 0, 0, True
                 continue  # it ended the session by itself, to sleep
             held = lasted >= self._binding.reconnect.first
-            stable = held or not self.habits.minds_short_sessions
+            stable = held or not self.deviations.minds_short_sessions
             failures = 0 if lasted > 0 and stable else failures + 1
             attempts = 0 if lasted > 0 else attempts + 1
-            limit = self.habits.reconnects
+            limit = self.deviations.reconnects
             if limit is not None and self._sessions and attempts >= limit:
                 return
             await asyncio.sleep(self._pause(failures))
@@ -197,9 +197,9 @@ class MqttFront:
             return dead
         reconnect = self._binding.reconnect
         longest = reconnect.first
-        if self.habits.backs_off:
+        if self.deviations.backs_off:
             longest = min(reconnect.maximum, reconnect.first * 2.0 ** min(failures, 30))
-        return longest * self._random.uniform(0.5, 1.0) if self.habits.jitters else longest
+        return longest * self._random.uniform(0.5, 1.0) if self.deviations.jitters else longest
 
     async def _session(self) -> float | None:
         """One connection from beginning to end: the seconds that it was ready, None if it ended by itself."""
@@ -213,13 +213,13 @@ class MqttFront:
             self.problem = str(error) or "the broker did not answer the subscription"
             client.abort()
             was_accepted = self._sessions > sessions
-            return 1e-9 if was_accepted and not self.habits.minds_short_sessions else 0.0
+            return 1e-9 if was_accepted and not self.deviations.minds_short_sessions else 0.0
         if self._closed.is_set():
             return 0.0
         self._ready.set()
         self.traffic.note_ready()
         period = self._profile.behaviour.heartbeat
-        self._heartbeat.start(period if self.habits.heartbeat is None else self.habits.heartbeat)
+        self._heartbeat.start(period if self.deviations.heartbeat is None else self.deviations.heartbeat)
         began = loop.time()
         self._publish_news(states=False)
         if self._binding.sleep is not None and await self._stay_awake(self._binding.sleep.awake):
@@ -229,35 +229,35 @@ class MqttFront:
         return max(loop.time() - began, 1e-9)
 
     def _make_client(self) -> PahoClient:
-        habits, binding = self.habits, self._binding
-        announced = binding.keep_alive if habits.keep_alive is None else habits.keep_alive
-        kept = min(65535, int(announced * habits.ping_slowness)) if habits.pings else 0
+        deviations, binding = self.deviations, self._binding
+        announced = binding.keep_alive if deviations.keep_alive is None else deviations.keep_alive
+        kept = min(65535, int(announced * deviations.ping_slowness)) if deviations.pings else 0
         self._announcing = [announcing_keep_alive(announced)] if kept != announced else []
         client = PahoClient(
-            binding.client_id if habits.client_id is None else habits.client_id,
+            binding.client_id if deviations.client_id is None else deviations.client_id,
             protocol_level=binding.level,
             keep_alive=kept,
             clean_session=binding.clean_session,
             will=self._will(),
-            manual_ack=not habits.acknowledges,
+            manual_ack=not deviations.acknowledges,
             on_message=self._receive,
             on_closed=self._lost,
         )
         if binding.login and self.login is not None:
             client.username, client.password = self.login
-        if not habits.notices_half_open:
+        if not deviations.notices_half_open:
             client.ignore_missing_pong()
         return client
 
     def _will(self) -> Will | None:
-        availability, habits = self._binding.availability, self.habits
-        if availability is None or not habits.will:
+        availability, deviations = self._binding.availability, self.deviations
+        if availability is None or not deviations.will:
             return None
         return Will(
             availability.topic,
             availability.offline.encode(),
-            availability.qos if habits.will_qos is None else habits.will_qos,
-            availability.retain if habits.will_retain is None else habits.will_retain,
+            availability.qos if deviations.will_qos is None else deviations.will_qos,
+            availability.retain if deviations.will_retain is None else deviations.will_retain,
         )
 
     async def _connect(self, client: PahoClient) -> None:
@@ -269,36 +269,36 @@ class MqttFront:
         if not connected.session_present:
             self._recent.clear()
         self._sessions += 1
-        if not self.habits.waits_for_suback:
+        if not self.deviations.waits_for_suback:
             self._introduce(client)
         await self._subscribe(client, connected)
-        if self.habits.waits_for_suback:
+        if self.deviations.waits_for_suback:
             self._introduce(client)
 
     async def _subscribe(self, client: PahoClient, connected: Connected) -> None:
-        habits = self.habits
+        deviations = self.deviations
         filters = self._commands.filters
-        if habits.obeys_own_state:
+        if deviations.obeys_own_state:
             filters += [(bound.state, 0) for bound in self._binding.properties.values()]
-        if habits.filters is not None:
-            filters = [(text, 1) for text in habits.filters]
-        wanted = habits.subscribes and (self._sessions == 1 or habits.subscribes_again)
+        if deviations.filters is not None:
+            filters = [(text, 1) for text in deviations.filters]
+        wanted = deviations.subscribes and (self._sessions == 1 or deviations.subscribes_again)
         if not filters or not wanted:
             return
         async with asyncio.timeout(ANSWER_WAIT):
             codes = await client.subscribe(*filters)
         refused = [text for (text, _), code in zip(filters, codes, strict=False) if code >= REFUSED]
-        if refused and habits.minds_refused_subscription:
+        if refused and deviations.minds_refused_subscription:
             # Without its commands it would only look alive. The will tells the others.
             raise MqttError(f"the broker refused the subscription to {', '.join(refused)}")
 
     def _introduce(self, client: PahoClient) -> None:
         """Tells that it is there, and how things stand."""
-        habits, availability, again = self.habits, self._binding.availability, self._sessions > 1
-        if availability is not None and habits.birth and (not again or habits.birth_again):
-            retain = availability.retain if habits.birth_retain is None else habits.birth_retain
+        deviations, availability, again = self.deviations, self._binding.availability, self._sessions > 1
+        if availability is not None and deviations.birth and (not again or deviations.birth_again):
+            retain = availability.retain if deviations.birth_retain is None else deviations.birth_retain
             self._send(client, availability.topic, availability.online.encode(), availability.qos, retain)
-        if habits.publishes_state and (not again or habits.publishes_state_again):
+        if deviations.publishes_state and (not again or deviations.publishes_state_again):
             for report in self._reports.all_states():
                 self._publish(client, report)
 
@@ -307,13 +307,13 @@ class MqttFront:
         self._ready.clear()
         self._heartbeat.stop()
         availability = self._binding.availability
-        if availability is not None and self.habits.says_offline:
+        if availability is not None and self.deviations.says_offline:
             payload, qos = availability.offline.encode(), availability.qos
             told = self._send(client, availability.topic, payload, qos, availability.retain)
             with contextlib.suppress(MqttError, TimeoutError):
                 async with asyncio.timeout(FAREWELL_WAIT):
                     await told
-        if self.habits.disconnects:
+        if self.deviations.disconnects:
             await client.disconnect()
         else:
             client.abort()
@@ -324,7 +324,7 @@ class MqttFront:
         self._ready.clear()
         self._heartbeat.stop()
         self._closed.set()
-        if not self.habits.keeps_settings:
+        if not self.deviations.keeps_settings:
             for name, schema in self._profile.properties.items():
                 self._core.command(name, default_value(schema))
 
@@ -364,9 +364,9 @@ class MqttFront:
 
     # Reporting
 
-    def _note(self, news: Change | Happening) -> None:
+    def _note(self, news: Change | DeviceEvent) -> None:
         """Takes news from the core; what has one cause is published together."""
-        if isinstance(news, Change) and not news.changed and not self.habits.confirms:
+        if isinstance(news, Change) and not news.changed and not self.deviations.confirms:
             return
         waiting = self._reports.waiting
         self._reports.add(news)
@@ -381,7 +381,7 @@ class MqttFront:
             for report in self._reports.take():
                 if not states and not report.is_event:
                     continue
-                for _ in range(1 if report.is_event else self.habits.repeats):
+                for _ in range(1 if report.is_event else self.deviations.repeats):
                     self._publish(self._client, report)
         elif self._binding.sleep is None:
             # The state is reported on the next connection anyway; an event told late would mislead.
@@ -389,20 +389,20 @@ class MqttFront:
 
     def _repeat_states(self) -> None:
         """The heartbeat: how things stand, whether or not they changed."""
-        if self.ready and self._client is not None and self.habits.publishes_state:
+        if self.ready and self._client is not None and self.deviations.publishes_state:
             self._publish_news()  # first what changed, in the order in which it did
             for report in self._reports.all_states():
                 self._publish(self._client, report)
 
     def _publish(self, client: PahoClient, report: Report) -> None:
-        retain = self.habits.event_retain if report.is_event else self.habits.state_retain
-        if self.habits.obeys_own_state:
+        retain = self.deviations.event_retain if report.is_event else self.deviations.state_retain
+        if self.deviations.obeys_own_state:
             self._own.append((report.topic, report.payload))
         self._send(
             client,
             report.topic,
             report.payload,
-            report.qos if self.habits.qos is None else self.habits.qos,
+            report.qos if self.deviations.qos is None else self.deviations.qos,
             report.retain if retain is None else retain,
         )
 
@@ -417,18 +417,18 @@ class MqttFront:
     def _receive(self, message: Message) -> None:
         self.traffic.received += 1
         too_large = len(message.payload) > self._binding.maximum_payload
-        if too_large and self.habits.large_crash:
+        if too_large and self.deviations.large_crash:
             # In the receive buffer, before anything of the message is looked at.
-            self._crash(self.habits.large_crash)
+            self._crash(self.deviations.large_crash)
             return
-        repeated = self._recent.has(message) and not self.habits.executes_duplicates
-        if repeated or self._is_ghost(message) or (too_large and self.habits.checks_size):
+        repeated = self._recent.has(message) and not self.deviations.executes_duplicates
+        if repeated or self._is_ghost(message) or (too_large and self.deviations.checks_size):
             return
         try:
             commands = self._commands_in(message)
         except PayloadError:
-            if self.habits.crash:
-                self._crash(self.habits.crash)
+            if self.deviations.crash:
+                self._crash(self.deviations.crash)
             return
         for command in commands:
             if isinstance(command, Write):
@@ -439,13 +439,13 @@ class MqttFront:
     def _commands_in(self, message: Message) -> list[Write | Invocation]:
         reader, topic, payload = self._commands, message.topic, message.payload
         commands = reader.read(topic, payload)
-        if self.habits.strict_members and not reader.knows_all_members(topic, payload):
+        if self.deviations.strict_members and not reader.knows_all_members(topic, payload):
             return []
-        if self.habits.replaces_missing:
+        if self.deviations.replaces_missing:
             commands += reader.missing(topic, commands)
-        if self.habits.obeys_own_state and (topic, payload) in self._own:
+        if self.deviations.obeys_own_state and (topic, payload) in self._own:
             self._own.remove((topic, payload))
-        elif self.habits.obeys_own_state and not commands:
+        elif self.deviations.obeys_own_state and not commands:
             commands += reader.read_state(topic, payload)
         return commands
 
@@ -458,7 +458,7 @@ class MqttFront:
 
     def _is_ghost(self, message: Message) -> bool:
         """Whether it is an old command that the broker kept, which the device is not to obey."""
-        obeys = self.habits.obeys_retained
+        obeys = self.deviations.obeys_retained
         if obeys is None:
             obeys = self._profile.behaviour.retained_command is RetainedCommandPolicy.APPLY
         return message.retain and not obeys

@@ -10,7 +10,7 @@ PacketFilter = Callable[[bytes], Sequence[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class MqttHabits:
+class MqttDeviations:
     """Each default conforms. Where ``None`` stands, the profile decides."""
 
     # CONNECT

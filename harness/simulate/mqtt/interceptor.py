@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.links.mqtt.brokers.address import Endpoint
+from harness.links.mqtt.brokers.address import BrokerAddress
 from harness.links.mqtt.tap.tap import Tap
 from harness.simulate.mqtt.deviations import PacketFilter
 from harness.trace.events import Direction
@@ -14,7 +14,7 @@ def bent_wire(
     broker: tuple[str, int], outgoing: Sequence[PacketFilter], incoming: Sequence[PacketFilter]
 ) -> Tap:
     """A tap that records nothing and passes packets through filters, each way its own. Not started yet."""
-    tap = Tap(Endpoint(*broker))
+    tap = Tap(BrokerAddress(*broker))
     for direction, filters in ((Direction.FROM_DUT, outgoing), (Direction.TO_DUT, incoming)):
         if filters:
             tap.rewrite(_chained(filters), direction)

@@ -13,7 +13,7 @@ from harness.model.bindings.mqtt import (
 from harness.simulate.firmware.core import (
     Change,
     Core,
-    Happening,
+    DeviceEvent,
 )
 from harness.simulate.firmware.payloads import (
     encode_json,
@@ -66,9 +66,9 @@ class Reports:
         bound = self._binding.properties.get(name)
         return self._state(bound.state, {}) if bound is not None and bound.state in self._topics else None
 
-    def add(self, news: Change | Happening) -> None:
+    def add(self, news: Change | DeviceEvent) -> None:
         """Notes a change or an event of a bound affordance; others are passed over."""
-        if isinstance(news, Happening):
+        if isinstance(news, DeviceEvent):
             self._add_event(news)
             return
         bound = self._binding.properties.get(news.name)
@@ -84,7 +84,7 @@ class Reports:
         taken, self._ready = self._ready, []
         return taken
 
-    def _add_event(self, event: Happening) -> None:
+    def _add_event(self, event: DeviceEvent) -> None:
         bound = self._binding.events.get(event.name)
         if bound is None:
             return

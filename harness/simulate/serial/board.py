@@ -29,7 +29,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class BoardHabits:
+class BoardDeviations:
     """Each default conforms.
 
     ``truth`` is what the console says about a property, ``memory`` turns the figure of free memory into the
@@ -66,7 +66,7 @@ class Board:
     """Carries commands out at the core and the device. ``later`` runs what outlives the answer."""
 
     def __init__(self, profile: Profile, core: Core, machine: Machine) -> None:
-        self.habits = BoardHabits()
+        self.deviations = BoardDeviations()
         self.provisioned = True  # knows how to join its network
         self.networked = True  # is told to be on it
         self._profile = profile
@@ -77,18 +77,18 @@ class Board:
         self._network_clock: float | None = None  # ahead of the loop's
         self._doing: asyncio.Task[None] | None = None
 
-    def bend(self, **habits: Any) -> None:
-        """Changes some of the habits."""
-        self.habits = replace(self.habits, **habits)
+    def deviate(self, **deviations: Any) -> None:
+        """Deviate from the standard or the profile in the given ways."""
+        self.deviations = replace(self.deviations, **deviations)
 
     def powered_up(self) -> None:
         """It has no battery for its clock; the network tells the time."""
-        start = self.habits.clock_at_start
+        start = self.deviations.clock_at_start
         self._clock_offset = None if start is None else start - asyncio.get_running_loop().time()
 
     def joined(self) -> None:
         """The network is there, and with it the time."""
-        if self.habits.sets_clock:
+        if self.deviations.sets_clock:
             self._clock_offset = self._network_offset()
 
     def _network_offset(self) -> float:
@@ -99,7 +99,7 @@ class Board:
 
     def do(self, command: SerialCommand, name: str | None = None, value: Value = None) -> Value | Refusal:
         """Carry out a command; what takes longer than the answer goes on behind it."""
-        if not self.habits.obeys(command):
+        if not self.deviations.obeys(command):
             return None  # says that it does
         match command:
             case SerialCommand.READ_STATE:
@@ -115,7 +115,7 @@ class Board:
             case SerialCommand.FACTORY_RESET:
                 self._later(self._reset, before=self._clear_broker)
             case SerialCommand.FIRMWARE_VERSION:
-                return self.habits.firmware or self._profile.firmware or "0.0.0"
+                return self.deviations.firmware or self._profile.firmware or "0.0.0"
             case SerialCommand.MEMORY:
                 return self._memory()
             case SerialCommand.NETWORK_OFF:
@@ -152,7 +152,7 @@ class Board:
         self._later(act)
 
     def _truth(self, name: str) -> Value:
-        return self.habits.truth(name, self._core.truth(name))
+        return self.deviations.truth(name, self._core.truth(name))
 
     def _written(self, name: str, value: Value) -> Value | Refusal:
         answer = self._core.set_locally(name, value)
@@ -173,7 +173,7 @@ class Board:
 
     def _memory(self) -> int:
         self._asked += 1
-        return self.habits.memory(FREE_MEMORY - BUSY_MEMORY * (self._asked % 3))
+        return self.deviations.memory(FREE_MEMORY - BUSY_MEMORY * (self._asked % 3))
 
     @property
     def _can_be_joined(self) -> bool:
@@ -182,7 +182,7 @@ class Board:
         return binding is None or binding.knows(SerialCommand.PROVISION)
 
     def _credentials(self) -> str:
-        if not self.provisioned and self.habits.forgets_credentials:
+        if not self.provisioned and self.deviations.forgets_credentials:
             return "none"
         return "bench-net"
 
@@ -193,12 +193,12 @@ class Board:
 
     async def _reset(self) -> None:
         self._core.factory_reset()
-        if self.habits.forgets_credentials and self._can_be_joined:
+        if self.deviations.forgets_credentials and self._can_be_joined:
             self.provisioned = False
         await self._machine.reboot()
 
     async def _clear_broker(self) -> None:
-        if self.habits.clears_broker:
+        if self.deviations.clears_broker:
             await self._machine.clear_broker()
 
     def _later(

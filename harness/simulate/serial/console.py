@@ -13,7 +13,7 @@ from harness.model.profile import Profile
 from harness.simulate.firmware.core import (
     Change,
     Core,
-    Happening,
+    DeviceEvent,
 )
 from harness.simulate.serial.board import Board
 from harness.simulate.serial.boot_log import (
@@ -27,7 +27,7 @@ Bytes = Callable[[bytes], Iterable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class ConsoleHabits:
+class ConsoleDeviations:
     """Each default conforms.
 
     ``incoming`` turns what comes over the line into what the firmware gets of it. ``wire`` turns bytes into
@@ -48,7 +48,7 @@ class Console:
 
     def __init__(self, profile: Profile, core: Core, board: Board) -> None:
         assert profile.bindings.serial is not None
-        self.habits = ConsoleHabits()
+        self.deviations = ConsoleDeviations()
         self.binding: SerialBinding = profile.bindings.serial
         self.listens = False  # the firmware runs and reads its line
         self.on_power: list[Callable[[bool], None]] = []  # for faults that go on by themselves
@@ -59,9 +59,9 @@ class Console:
         core.on_change(self._note_change)
         core.on_event(self._note_event)
 
-    def bend(self, **habits: Any) -> None:
-        """Changes some of the habits."""
-        self.habits = replace(self.habits, **habits)
+    def deviate(self, **deviations: Any) -> None:
+        """Deviate from the standard or the profile in the given ways."""
+        self.deviations = replace(self.deviations, **deviations)
 
     @property
     def name(self) -> str:
@@ -122,27 +122,27 @@ class Console:
     def print(self, line: str) -> None:
         """A line of text, where the protocol leaves room for one."""
         if self._language.prints_text:
-            self.send(line.encode() + self.habits.ending)
+            self.send(line.encode() + self.deviations.ending)
 
     def log(self, what: str) -> None:
         """A line of the log."""
-        if self.habits.logs and self.listens:
+        if self.deviations.logs and self.listens:
             self.print(f"[{asyncio.get_running_loop().time():.3f}] {what}")
 
     def send_message(self, raw: bytes) -> None:
         """An answer, a frame or a message."""
-        self.send(self.habits.message(raw))
+        self.send(self.deviations.message(raw))
 
     def send(self, data: bytes) -> None:
         """Bytes."""
-        if self.habits.mute or self._terminal is None:
+        if self.deviations.mute or self._terminal is None:
             return
-        for piece in self.habits.wire(data):
+        for piece in self.deviations.wire(data):
             self._terminal.write(piece)
 
     def _received(self, data: bytes) -> None:
-        if self.listens and not self.habits.mute:
-            self._language.received(self.habits.incoming(data))
+        if self.listens and not self.deviations.mute:
+            self._language.received(self.deviations.incoming(data))
 
     def _note_change(self, change: Change) -> None:
         if self.listens:
@@ -150,7 +150,7 @@ class Console:
                 self.log(f"{change.name} is now {change.value!r}")
             self._language.changed(change)
 
-    def _note_event(self, event: Happening) -> None:
+    def _note_event(self, event: DeviceEvent) -> None:
         self.log(f"event {event.name}")
 
 

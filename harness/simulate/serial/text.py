@@ -62,7 +62,7 @@ class TextLanguage:
         self._typed.clear()
 
     def _entered(self, line: str) -> None:
-        ending = self._console.habits.ending
+        ending = self._console.deviations.ending
         if self._text.echo:
             self._console.send(line.encode() + ending)
         if line.strip():

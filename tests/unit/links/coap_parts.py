@@ -12,8 +12,8 @@ import aiocoap
 from aiocoap.resource import ObservableResource, Resource, Site
 
 from harness.links.coap.link import (
+    CoapClientEndpoint,
     CoapLink,
-    Endpoint,
 )
 from harness.trace.events import CoapDatagram, Direction
 from harness.trace.recorder import Recorder
@@ -58,7 +58,9 @@ def site() -> tuple[Site, Counting]:
 
 
 @contextlib.asynccontextmanager
-async def link_to(recorder: Recorder, remote: tuple[str, int]) -> AsyncIterator[tuple[CoapLink, Endpoint]]:
+async def link_to(
+    recorder: Recorder, remote: tuple[str, int]
+) -> AsyncIterator[tuple[CoapLink, CoapClientEndpoint]]:
     link = CoapLink(recorder, remote, random.Random(7))
     try:
         yield link, await link.endpoint()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 from mqtt_peer import BROKERS, DEADLINE, Peer
 
-from harness.links.mqtt.brokers.address import Endpoint
+from harness.links.mqtt.brokers.address import BrokerAddress
 from harness.links.mqtt.brokers.broker import EmbeddedBroker
 from harness.links.mqtt.brokers.local import LocalBroker
 from harness.links.mqtt.paho_client import Will
@@ -104,7 +104,7 @@ async def rig(kind: Kind = EmbeddedBroker) -> AsyncIterator[Rig]:
 
 
 @asynccontextmanager
-async def scripted_broker() -> AsyncIterator[tuple[Endpoint, asyncio.Queue[Peer]]]:
+async def scripted_broker() -> AsyncIterator[tuple[BrokerAddress, asyncio.Queue[Peer]]]:
     """A "broker" whose side of each connection the test plays."""
     accepted: asyncio.Queue[Peer] = asyncio.Queue()
     peers: list[Peer] = []
@@ -115,7 +115,7 @@ async def scripted_broker() -> AsyncIterator[tuple[Endpoint, asyncio.Queue[Peer]
 
     server = await asyncio.start_server(take, "127.0.0.1", 0)
     try:
-        yield Endpoint("127.0.0.1", server.sockets[0].getsockname()[1]), accepted
+        yield BrokerAddress("127.0.0.1", server.sockets[0].getsockname()[1]), accepted
     finally:
         server.close()
         for peer in peers:

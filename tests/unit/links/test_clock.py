@@ -246,20 +246,20 @@ def test_a_stack_that_goes_back_to_its_own_clock_is_noticed_and_not_forgotten(
     own = getattr(module, foreign.name)
 
     async def main() -> None:
-        assert clock.disagreement() is None
+        assert clock.clock_drift_reason() is None
         await asyncio.sleep(3600)
-        assert clock.disagreement() is None
+        assert clock.clock_drift_reason() is None
         with monkeypatch.context() as its_own:
             its_own.setattr(module, foreign.name, own)
-            assert foreign.library in (clock.disagreement() or "")
-        assert foreign.library in (clock.disagreement() or "")
+            assert foreign.library in (clock.clock_drift_reason() or "")
+        assert foreign.library in (clock.clock_drift_reason() or "")
 
     run(main(), virtual=True)
 
 
 def test_in_real_time_nobody_has_to_agree() -> None:
     async def main() -> str | None:
-        return clock.disagreement()
+        return clock.clock_drift_reason()
 
     assert run(main()) is None
 

@@ -12,8 +12,8 @@ from coap_parts import content, get, link_to, notification, sent_by_us, site
 from udp_peers import Device, aiocoap_server, run
 
 from harness.links.coap.link import (
+    CoapClientEndpoint,
     CoapLink,
-    Endpoint,
 )
 from harness.links.errors import LinkError
 from harness.trace.events import Act, CoapDatagram, Stimulus
@@ -45,7 +45,7 @@ def test_observation_of_a_real_server_is_acknowledged_by_itself() -> None:
 
 
 @contextlib.asynccontextmanager
-async def observed(recorder: Recorder) -> AsyncIterator[tuple[Device, CoapLink, Endpoint, Message]]:
+async def observed(recorder: Recorder) -> AsyncIterator[tuple[Device, CoapLink, CoapClientEndpoint, Message]]:
     """A scripted device whose resource is being observed."""
 
     def answer(message: Message) -> Iterator[Message]:

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.links.actuators import (
-    Deed,
-    HelperError,
+    ActuatorCommand,
+    ActuatorError,
     Task,
 )
 from harness.links.actuators.command import CommandHelper
@@ -35,9 +35,9 @@ from harness.links.actuators.relay import (
 )
 from harness.links.clock.loop import run
 
-OFF = Task(Deed.POWER_OFF, "plug")
-ON = Task(Deed.POWER_ON, "plug")
-PRESS = Task(Deed.PRESS, "plug", "button")
+OFF = Task(ActuatorCommand.POWER_OFF, "plug")
+ON = Task(ActuatorCommand.POWER_ON, "plug")
+PRESS = Task(ActuatorCommand.PRESS, "plug", "button")
 
 
 @contextmanager
@@ -130,9 +130,9 @@ def test_a_key_is_pressed_and_let_go() -> None:
 
 def test_a_key_without_a_relay_is_told() -> None:
     relay = RelayBoard(RelayLine("unused"), channels_of("start=3"))
-    with pytest.raises(HelperError, match="no relay is there to operate button of plug"):
+    with pytest.raises(ActuatorError, match="no relay is there to operate button of plug"):
         run(relay.perform(PRESS))
-    assert Deed.POWER_OFF not in relay.can
+    assert ActuatorCommand.POWER_OFF not in relay.can
 
 
 def test_a_line_relay_sends_its_line() -> None:
@@ -149,7 +149,7 @@ def test_a_line_relay_sends_its_line() -> None:
 
 def test_a_board_that_is_not_there_is_told_with_its_port() -> None:
     relay = RelayBoard(RelayLine("/dev/no-such-port"), channels_of("1"))
-    with pytest.raises(HelperError, match="/dev/no-such-port"):
+    with pytest.raises(ActuatorError, match="/dev/no-such-port"):
         run(relay.perform(ON))
 
 
@@ -161,26 +161,26 @@ def test_a_command_gets_what_is_to_be_done(tmp_path: Path) -> None:
     program = f"import sys; open({str(kept)!r}, 'a').write(repr(sys.argv[1:])); print('as you wish')"
     template = f'{sys.executable} -c "{program}" {{action}} {{name}} {{value}}'
     helper = CommandHelper(template)
-    done = run(helper.perform(Task(Deed.SENSE, "plug", "temperature", '"a b; rm"')))
+    done = run(helper.perform(Task(ActuatorCommand.SENSE, "plug", "temperature", '"a b; rm"')))
     assert kept.read_text() == repr(["set", "temperature", '"a b; rm"'])
     assert done.endswith("as you wish")
 
 
 def test_a_command_that_fails_is_told_with_its_words() -> None:
     helper = CommandHelper('sh -c "echo no such hub; exit 3" {action}')
-    with pytest.raises(HelperError, match="status 3: no such hub"):
+    with pytest.raises(ActuatorError, match="status 3: no such hub"):
         run(helper.perform(OFF))
 
 
 def test_a_command_that_is_not_there_is_told() -> None:
-    with pytest.raises(HelperError, match="no-such-program off: cannot be started"):
+    with pytest.raises(ActuatorError, match="no-such-program off: cannot be started"):
         run(CommandHelper("no-such-program {action}").perform(OFF))
 
 
 def test_a_command_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     helper = CommandHelper(f'sh -c "sleep 1000 & echo $! > {pid}; wait" {{action}}', limit=0.5)
-    with pytest.raises(HelperError, match="did not end within"):
+    with pytest.raises(ActuatorError, match="did not end within"):
         run(helper.perform(OFF))
     with pytest.raises(ProcessLookupError):
         while True:  # until the child is gone; the test's own time limit ends it otherwise
@@ -243,27 +243,27 @@ def test_several_devices_are_asked_for_one_after_the_other() -> None:
 
 
 def test_no_is_no() -> None:
-    with pytest.raises(HelperError, match="did not operate button of plug: no, it is stuck"):
+    with pytest.raises(ActuatorError, match="did not operate button of plug: no, it is stuck"):
         _ask(_Terminal("no, it is stuck"), PRESS)
 
 
 def test_nobody_answers() -> None:
     terminal = _Terminal()
-    with pytest.raises(HelperError, match="no answer within"):
+    with pytest.raises(ActuatorError, match="no answer within"):
         _ask(terminal, OFF, limit=0.05)
 
 
 def test_nobody_is_there() -> None:
     terminal = _Terminal()
     terminal.leave()
-    with pytest.raises(HelperError, match="standard input has ended"):
+    with pytest.raises(ActuatorError, match="standard input has ended"):
         _ask(terminal, OFF)
 
 
 def test_an_enter_too_many_does_not_answer_what_is_asked_later() -> None:
     terminal = _Terminal()
     terminal.type("\n\n")
-    with pytest.raises(HelperError, match="no answer within"):
+    with pytest.raises(ActuatorError, match="no answer within"):
         _ask(terminal, OFF, limit=0.05)
 
 
@@ -301,12 +301,12 @@ def test_a_helper_is_named_as_people_name_it(text: str, kind: Kind) -> None:
     ],
 )
 def test_what_names_no_helper_is_told(text: str, told: str) -> None:
-    with pytest.raises(HelperError) as problem:
+    with pytest.raises(ActuatorError) as problem:
         parse(text)
     assert told in str(problem.value)
 
 
 def test_a_command_that_cannot_tell_keys_apart_has_no_hands() -> None:
     helper = helper_of(parse("command:uhubctl -p 2 -a {action}"))
-    assert Deed.POWER_OFF in helper.can
-    assert Deed.PRESS not in helper.can
+    assert ActuatorCommand.POWER_OFF in helper.can
+    assert ActuatorCommand.PRESS not in helper.can

@@ -17,7 +17,7 @@ from harness.links.clock.loopback import (
 from harness.links.net.stream import open_stream
 from harness.links.net.udp import (
     Address,
-    PortsInTurn,
+    PortAllocator,
     hear_only,
 )
 
@@ -164,14 +164,14 @@ def test_ports_come_in_turn_and_past_what_is_taken() -> None:
 
     host = f"127.{own_network()}.255.1" if sys.platform == "linux" else LOOPBACK
     with contextlib.ExitStack() as stack:
-        first = [stack.enter_context(PortsInTurn(host).open(opened)).getsockname()[1] for _ in range(3)]
+        first = [stack.enter_context(PortAllocator(host).open(opened)).getsockname()[1] for _ in range(3)]
         assert first[1:] == [port + 1 for port in first[:-1]], "a taken port is passed over"
-    ports = PortsInTurn(host)
+    ports = PortAllocator(host)
     for expected in first:
         with ports.open(opened) as sock:
             assert sock.getsockname()[1] == expected, "a free one comes in its turn, and not twice"
     with pytest.raises(OSError, match="assign"):
-        PortsInTurn("192.0.2.1").open(opened)
+        PortAllocator("192.0.2.1").open(opened)
 
 
 @linux

@@ -28,7 +28,7 @@ from tap_rig import (
 
 from harness.links.clock import loop as clock
 from harness.links.errors import LinkError
-from harness.links.mqtt.brokers.address import Endpoint
+from harness.links.mqtt.brokers.address import BrokerAddress
 from harness.links.mqtt.brokers.broker import EmbeddedBroker
 from harness.links.mqtt.paho_client import PahoClient
 from harness.links.mqtt.tap.tap import Tap
@@ -269,7 +269,7 @@ def test_broker_that_cannot_be_reached() -> None:
             port = closed.getsockname()[1]
         recorder = Recorder(asyncio.get_running_loop().time)
         async with (
-            Tap(Endpoint("127.0.0.1", port), recorder=recorder) as tap,
+            Tap(BrokerAddress("127.0.0.1", port), recorder=recorder) as tap,
             await Peer.open(*tap.address) as device,
         ):
             device.send(connect("device"))
@@ -301,7 +301,7 @@ def test_port_in_use() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             with pytest.raises(LinkError, match=f"tap: port {port} on .* is in use"):
-                await Tap(Endpoint("127.0.0.1", 1), port=port).start()
+                await Tap(BrokerAddress("127.0.0.1", 1), port=port).start()
 
     run(main())
 

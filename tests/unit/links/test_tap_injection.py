@@ -17,7 +17,7 @@ from tap_rig import (
 )
 
 from harness.links.errors import LinkError
-from harness.links.mqtt.brokers.address import Endpoint
+from harness.links.mqtt.brokers.address import BrokerAddress
 from harness.links.mqtt.paho_client import PahoClient
 from harness.links.mqtt.tap.tap import (
     FIRST_PACKET_ID,
@@ -157,7 +157,7 @@ def test_injection_needs_a_connection() -> None:
 
 def test_packet_ids_stay_in_their_range() -> None:
     async def main() -> None:
-        tap = Tap(Endpoint("127.0.0.1", 1))
+        tap = Tap(BrokerAddress("127.0.0.1", 1))
         ids = [tap.next_packet_id() for _ in range(0x1001)]
         assert (min(ids), max(ids), ids[0], ids[-1]) == (
             FIRST_PACKET_ID,
@@ -212,7 +212,7 @@ def test_two_taps_in_a_chain() -> None:
     async def main() -> None:
         async with rig() as bench:
             host, port = bench.tap.address
-            async with Tap(Endpoint(host, port)) as faulty, await Peer.open(*faulty.address) as device:
+            async with Tap(BrokerAddress(host, port)) as faulty, await Peer.open(*faulty.address) as device:
                 await device.connect("device", will=WILL)
                 faulty.rewrite(without_qos, FROM)
                 device.send(encode_publish("state/x", b"hello"))

@@ -24,8 +24,8 @@ from harness.model.semantics.casting import (
     ways_to_command,
 )
 from harness.model.semantics.translator import (
+    ProfileTranslator,
     UnofferedError,
-    Words,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -125,19 +125,21 @@ def test_what_a_device_lacks_is_said() -> None:
 
 
 def test_a_state_and_the_commands_that_set_it_do_for_each_other() -> None:
-    light = Words(load_profile(profile("light")))
+    light = ProfileTranslator(load_profile(profile("light")))
     assert (light.order("OnOff.On", None).name, light.order("OnOff.On", None).value) == ("lit", True)
     assert light.order("OnOff.Toggle", None, present=True).value is False
-    lock = Words(load_profile(profile("door-lock")))
+    lock = ProfileTranslator(load_profile(profile("door-lock")))
     assert lock.order("DoorLock.LockDoor", None).value is True
     with pytest.raises(UnofferedError, match="does not offer DoorLock"):
         light.order("DoorLock.LockState", "Locked")
     with pytest.raises(UnofferedError, match="cannot be set from outside"):
-        Words(load_profile(profile("smart-plug"))).order("ElectricalPowerMeasurement.ActivePower", 5)
+        ProfileTranslator(load_profile(profile("smart-plug"))).order(
+            "ElectricalPowerMeasurement.ActivePower", 5
+        )
 
 
 def test_values_are_translated_and_lie_on_the_steps_of_the_device() -> None:
-    american = Words(load_profile(profile("air-conditioner-us")))
+    american = ProfileTranslator(load_profile(profile("air-conditioner-us")))
     assert american.own_value("Thermostat.OccupiedCoolingSetpoint", 24) == 75
     assert abs(24 - (75 - 32) / 1.8) <= american.tolerance("Thermostat.OccupiedCoolingSetpoint")
     assert american.tolerance("Thermostat.OccupiedCoolingSetpoint") < 0.3
@@ -146,7 +148,7 @@ def test_values_are_translated_and_lie_on_the_steps_of_the_device() -> None:
 
 
 def test_a_label_names_one_of_several_and_none_the_first() -> None:
-    fridge = Words(load_profile(profile("refrigerator")))
+    fridge = ProfileTranslator(load_profile(profile("refrigerator")))
     labelled = fridge.find("TemperatureMeasurement/freezer.MeasuredValue")
     plain = fridge.find("TemperatureMeasurement.MeasuredValue")
     assert labelled is not None and plain is not None

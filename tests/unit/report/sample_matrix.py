@@ -20,9 +20,9 @@ from harness.prediction.findings import (
     FindingKind,
     Flow,
     KeyPlace,
-    Link,
     NeedOutcome,
     Outcome,
+    PairLink,
     Prediction,
     Severity,
     Via,
@@ -51,10 +51,10 @@ def finding(kind: FindingKind, severity: Severity, what: str, need: str = "switc
     )
 
 
-def link(offerer: str, needer: str, need: str = "switched") -> Link:
+def link(offerer: str, needer: str, need: str = "switched") -> PairLink:
     source = End(needer, AffordanceKind.EVENT, "key", Transport.MQTT, None)
     target = End(offerer, AffordanceKind.PROPERTY, "on", Transport.MQTT, f"{offerer}/on/set")
-    return Link(
+    return PairLink(
         need, "capabilities.OnOff.OnOff", "OnOff.OnOff", Flow.COMMAND, source, target, Via.DIRECT, 2.0
     )
 

@@ -51,7 +51,7 @@ class Tampering(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         go_back_to_its_own(self._foreign)
-        await bench.until(lambda _: False, within=1.0)
+        await bench.wait_for(lambda _: False, within=1.0)
 
     def judge(self, case: Case) -> Outcome:
         return passed("nothing is wrong", case.window)

@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.links.actuators.registry import parse
 from harness.links.clock.loop import run
 from harness.model.loading.profiles import load_profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.model.verdict import Verdict
 from harness.session.result import Judgement
 from harness.session.run.lane import Lane
@@ -103,7 +103,7 @@ def check(*select: str, faults: Sequence[str] = (), is_wired: bool = True) -> tu
         profile = load_profile(PLUG)
         async with bench(*faults, is_wired=is_wired) as (target, _):
             met = needs_met(profile, target)
-            assert {Need.POWER, Need.LOCAL} <= met
+            assert {BenchFeature.POWER, BenchFeature.LOCAL} <= met
             lane = Lane(profile, PLUG, target, seed=1)
             await lane.open()
             judgements = [await lane.run(planned) for planned in plan(profile, frozenset(met), select)]

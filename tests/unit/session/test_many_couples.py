@@ -5,9 +5,9 @@ from pathlib import Path
 
 from harness.model.verdict import Verdict
 from harness.session.compat.jobs import (
-    Couple,
-    Outcome,
-    Seen,
+    CheckResult,
+    PairJob,
+    PairJobOutcome,
 )
 from harness.session.compat.pool import (
     Observed,
@@ -24,20 +24,20 @@ class Heard:
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def started(self, couple: Couple) -> None:
+    def started(self, couple: PairJob) -> None:
         self.told.append(f"started {couple.name}")
 
-    def ended(self, couple: Couple, observed: Observed) -> None:
+    def ended(self, couple: PairJob, observed: Observed) -> None:
         self.told.append(f"ended {couple.name}")
 
 
-def couple(first: Path, second: Path, trace: Path | None = None, *, twins: bool = False) -> Couple:
+def couple(first: Path, second: Path, trace: Path | None = None, *, twins: bool = False) -> PairJob:
     roles = (first.stem, second.stem + ("-2" if twins else ""))
-    return Couple(roles, (str(first), str(second)), str(trace) if trace else None, 1, twins)
+    return PairJob(roles, (str(first), str(second)), str(trace) if trace else None, 1, twins)
 
 
-def observed(couples: list[Couple], **settings: float) -> tuple[dict[Couple, Observed], Heard]:
-    found: dict[Couple, Observed] = {}
+def observed(couples: list[PairJob], **settings: float) -> tuple[dict[PairJob, Observed], Heard]:
+    found: dict[PairJob, Observed] = {}
     heard = Heard()
     asyncio.run(observe_all(couples, found, heard, processes=1, **settings))  # type: ignore[arg-type]
     return found, heard
@@ -76,11 +76,11 @@ def test_a_couple_that_comes_to_no_end_is_given_up() -> None:
 
 def test_the_two_directions_of_a_couple_have_the_verdicts_of_their_needs_and_share_the_others() -> None:
     seen = [
-        Seen("COMPAT-01", "a.light/b", Verdict.PASS, "", (1,)),
-        Seen("COMPAT-01", "b.heat/a", Verdict.FAIL, "", (1,)),
-        Seen("COMPAT-10", "", Verdict.PASS, "", (1,)),
+        CheckResult("COMPAT-01", "a.light/b", Verdict.PASS, "", (1,)),
+        CheckResult("COMPAT-01", "b.heat/a", Verdict.FAIL, "", (1,)),
+        CheckResult("COMPAT-10", "", Verdict.PASS, "", (1,)),
     ]
-    outcome = Outcome(tuple(seen))
+    outcome = PairJobOutcome(tuple(seen))
     told = outcome.direction("b", "a", trace="", seconds=1).checks
     assert [(check.check, check.need) for check in told] == [("COMPAT-01", "light"), ("COMPAT-10", "")]
     told = outcome.direction("a", "b", trace="", seconds=1).checks

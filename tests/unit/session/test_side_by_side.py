@@ -119,7 +119,7 @@ class Endless(Check):
     needs = frozenset()
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        await bench.until(lambda _: False, within=1e9, what="the end of the world")
+        await bench.wait_for(lambda _: False, within=1e9, what="the end of the world")
 
     def judge(self, case: Case) -> Outcome:
         return passed("it came", case.window)
@@ -196,10 +196,10 @@ class Broken(Endless):
     def judge(self, case: Case) -> Outcome:
         return inconclusive("not yet")
 
-    def patience(self, profile: Profile) -> float:
+    def max_extension(self, profile: Profile) -> float:
         return 1.0
 
-    def patience_imposed_by(self, profile: Profile) -> str:
+    def max_extension_imposed_by(self, profile: Profile) -> str:
         raise ZeroDivisionError("a mistake of ours")
 
     @property
@@ -216,7 +216,7 @@ class Undecided(Endless):
     def judge(self, case: Case) -> Outcome:
         return inconclusive("it did nothing of the kind")
 
-    def patience(self, profile: Profile) -> float:
+    def max_extension(self, profile: Profile) -> float:
         return self._patience
 
     @property

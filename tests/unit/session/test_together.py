@@ -15,11 +15,11 @@ from harness.links.clock.loop import run
 from harness.model.loading.scenes import load_scene
 from harness.model.verdict import Verdict
 from harness.session.compat.group_session import (
-    Company,
-    Player,
+    GroupMember,
+    GroupSession,
     Purpose,
 )
-from harness.session.compat.judging import result_of_together_trace
+from harness.session.compat.judging import result_of_group_trace
 from harness.session.compat.pair import (
     Observed,
     PairResult,
@@ -28,7 +28,7 @@ from harness.session.compat.pair import (
 )
 from harness.session.compat.scene import play_scene
 from harness.session.compat.setup import (
-    Reach,
+    ConnectionOptions,
     players_of,
     roles_of,
 )
@@ -53,9 +53,9 @@ FOLLOWS = "COMPAT-01[remote-control.switched/smart-plug]"
 AGREES = FOLLOWS.replace("-01", "-02")
 
 
-def players(*names: str, faults: tuple[str, ...] = ()) -> tuple[Player, ...]:
+def players(*names: str, faults: tuple[str, ...] = ()) -> tuple[GroupMember, ...]:
     cast = roles_of([str(PROFILES / f"{name}.yaml") for name in names])
-    return players_of(cast, Reach(simulate=True, faults=faults))
+    return players_of(cast, ConnectionOptions(simulate=True, faults=faults))
 
 
 def verdicts(result: RunResult) -> dict[str, str]:
@@ -94,7 +94,7 @@ def trace() -> list[Event]:
 
 
 def judged(events: list[Event]) -> dict[str, Verdict]:
-    result = result_of_together_trace(events, Path("trace.jsonl"))
+    result = result_of_group_trace(events, Path("trace.jsonl"))
     return {each.result.id: each.result.outcome.verdict for each in result.judgements}
 
 
@@ -150,7 +150,9 @@ def test_a_report_that_comes_too_late_fails(trace: list[Event]) -> None:
 @pytest.fixture(scope="module")
 def played() -> list[Event]:
     cast = [("door", "door-lock"), ("light", "light"), ("climate", "air-conditioner-us")]
-    devices = players_of([(role, PROFILES / f"{name}.yaml") for role, name in cast], Reach(simulate=True))
+    devices = players_of(
+        [(role, PROFILES / f"{name}.yaml") for role, name in cast], ConnectionOptions(simulate=True)
+    )
     scene = load_scene(PROFILES / "scenes" / "coming-home.yaml")
     return list(run(play_scene(scene, devices), virtual=True).events)
 
@@ -208,7 +210,7 @@ def test_a_run_that_is_interrupted_leaves_its_trace(tmp_path: Path) -> None:
 
 def test_all_come_back_to_one_broker_that_was_away() -> None:
     async def restarted() -> tuple[bool, set[str | None]]:
-        company = Company(players("smart-plug", "light", "air-conditioner"), Purpose("pair"), seed=1)
+        company = GroupSession(players("smart-plug", "light", "air-conditioner"), Purpose("pair"), seed=1)
         await company.open()
         mark = len(company.events)
         await company.restart_broker(wipe=True)
@@ -228,7 +230,7 @@ def test_devices_on_two_brokers_share_no_bus() -> None:
     ]
 
     async def opened() -> None:
-        Company(apart, Purpose("pair"), seed=1)
+        GroupSession(apart, Purpose("pair"), seed=1)
 
     with pytest.raises(UsageError, match="share one broker"):
         run(opened(), virtual=True)
@@ -271,7 +273,7 @@ def test_a_profile_named_twice_stands_for_two_units_unless_they_are_named() -> N
     assert (first.role, second.role) == ("smart-plug", "smart-plug-2")
     assert first.profile.unit != second.profile.unit
     cast = roles_of([str(PROFILES / "smart-plug.yaml")] * 2)
-    named = players_of(cast, Reach(simulate=True, duts=["smart-plug-2=simulate,unit:b5d013"]))
+    named = players_of(cast, ConnectionOptions(simulate=True, duts=["smart-plug-2=simulate,unit:b5d013"]))
     assert [player.profile.unit for player in named] == ["a4cf12", "b5d013"]
     assert named[1].profile.bindings.mqtt is not None
     assert named[1].profile.bindings.mqtt.client_id == "plug-b5d013"

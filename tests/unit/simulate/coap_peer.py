@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.links.clock import loop as clock
 from harness.model.profile import Profile
-from harness.simulate.coap.server import CoapFront
+from harness.simulate.coap.server import SimulatedCoapServer
 from harness.simulate.firmware.core import Core
 from harness.wire.coap.codec import (
     Code,
@@ -76,7 +76,7 @@ _ports = itertools.count(1)
 class Client:
     """One endpoint; ``inbox`` holds what came, in order."""
 
-    def __init__(self, front: CoapFront) -> None:
+    def __init__(self, front: SimulatedCoapServer) -> None:
         self.front = front
         self.inbox: asyncio.Queue[Message] = asyncio.Queue()
         self.raw: list[bytes] = []
@@ -156,7 +156,7 @@ class Bench:
 
     def __init__(self, profile: Profile = PROFILE, seed: int = 0) -> None:
         self.core = Core(profile)
-        self.front = CoapFront(profile, self.core, host=HOST, random=random.Random(seed))
+        self.front = SimulatedCoapServer(profile, self.core, host=HOST, random=random.Random(seed))
         self.clients: list[Client] = []
 
     async def client(self) -> Client:
@@ -170,7 +170,7 @@ class Bench:
 async def bench(profile: Profile = PROFILE, **habits: Any) -> AsyncIterator[tuple[Bench, Client]]:
     """A device's CoAP front, and a client of it."""
     device = Bench(profile)
-    device.front.bend(**habits)
+    device.front.deviate(**habits)
     problems: list[str] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: problems.append(str(context)))

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.links.clock import loop as clock
 from harness.model.profile import Profile
-from harness.simulate.mdns.responder import MdnsFront
+from harness.simulate.mdns.responder import SimulatedMdnsResponder
 from harness.simulate.mdns.sockets import (
     MdnsLink,
     Received,
@@ -131,8 +131,10 @@ def only(found: Iterable[Record], name: str, type: int) -> Record:
     return record
 
 
-def front(profile: Profile = PROFILE, seed: int = 0, host: str = HOST) -> MdnsFront:
-    return MdnsFront(profile, host=host, port_of=lambda service: service.port + 1, random=random.Random(seed))
+def front(profile: Profile = PROFILE, seed: int = 0, host: str = HOST) -> SimulatedMdnsResponder:
+    return SimulatedMdnsResponder(
+        profile, host=host, port_of=lambda service: service.port + 1, random=random.Random(seed)
+    )
 
 
 @contextlib.asynccontextmanager
@@ -152,7 +154,7 @@ async def listening() -> AsyncIterator[Peer]:
 
 
 @contextlib.asynccontextmanager
-async def starting(*devices: MdnsFront) -> AsyncIterator[asyncio.Future[Any]]:
+async def starting(*devices: SimulatedMdnsResponder) -> AsyncIterator[asyncio.Future[Any]]:
     """Devices while they start and run; the future is done when all have announced themselves."""
     started = asyncio.gather(*(device.start() for device in devices))
     try:
@@ -166,10 +168,10 @@ async def starting(*devices: MdnsFront) -> AsyncIterator[asyncio.Future[Any]]:
 @contextlib.asynccontextmanager
 async def bench(
     profile: Profile = PROFILE, *, quiet: bool = True, **habits: Any
-) -> AsyncIterator[tuple[MdnsFront, Peer]]:
+) -> AsyncIterator[tuple[SimulatedMdnsResponder, Peer]]:
     """A device that has announced itself some time ago (``quiet``) or just now."""
     device = front(profile)
-    device.bend(**habits)
+    device.deviate(**habits)
     async with listening() as peer, starting(device) as started:
         await started
         if quiet:

@@ -17,7 +17,7 @@ from harness.model.profile import Profile
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.faults import fault_named
 from harness.simulate.firmware.core import Core
-from harness.simulate.mqtt.client import MqttFront
+from harness.simulate.mqtt.client import SimulatedMqttClient
 from harness.trace.events import Connection, ConnectionChange, Direction, Event, MqttPacket
 from harness.trace.recorder import Recorder
 from harness.wire.mqtt.codec import (
@@ -124,7 +124,7 @@ class Bench:
     tap: Tap
     recorder: Recorder
     core: Core
-    front: MqttFront
+    front: SimulatedMqttClient
     controller: PahoClient
     heard: list[Message] = field(default_factory=list)
 

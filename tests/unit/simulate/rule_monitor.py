@@ -13,7 +13,7 @@ from harness.model.schema import same_value
 from harness.simulate.firmware.core import (
     Accepted,
     Core,
-    Happening,
+    DeviceEvent,
 )
 
 SLACK = 1e-6  # seconds, for the rounding of times
@@ -31,7 +31,7 @@ class Moment:
 class Monitor:
     core: Core
     moments: list[Moment] = field(default_factory=list)
-    happened: list[tuple[float, Condition | Happening]] = field(default_factory=list)
+    happened: list[tuple[float, Condition | DeviceEvent]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -139,7 +139,7 @@ class Monitor:
         return list(zip(self.moments, ends, strict=False))
 
 
-def _is(condition: Condition, thing: Condition | Happening) -> bool:
+def _is(condition: Condition, thing: Condition | DeviceEvent) -> bool:
     if isinstance(thing, Condition):
         return condition.action is not None and condition.action == thing.action
     fits = condition.data is None or same_value(condition.data, thing.data)

@@ -118,7 +118,7 @@ def test_a_value_that_does_not_fit_into_a_frame_loses_what_is_too_much(profiles:
     """As in a microcontroller: firmware that checks no range tells nonsense, and lives."""
 
     async def act(desk: Desk) -> None:
-        fault_named("range-unchecked").bend(desk.device)
+        fault_named("range-unchecked").apply(desk.device)
         desk.device.core.command("led_brightness", -1)
         assert await desk.done(Command.READ_STATE, "led_brightness") == 2**32 - 1
 
@@ -133,7 +133,7 @@ def test_whoever_reads_a_property_asks_the_board_for_nothing_else(profiles: Path
     """A board that loses memory whenever it is asked for that would have none left when it is watched."""
 
     async def act(desk: Desk) -> None:
-        fault_named("memory-leaks").bend(desk.device)
+        fault_named("memory-leaks").apply(desk.device)
         before = await desk.done(Command.MEMORY)
         for _ in range(10):
             await desk.done(Command.READ_STATE, MEASURED[kind])

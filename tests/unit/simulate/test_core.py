@@ -11,7 +11,7 @@ from harness.simulate.firmware.core import (
     Accepted,
     Change,
     Core,
-    Happening,
+    DeviceEvent,
     Reason,
     Refused,
 )
@@ -73,13 +73,13 @@ def profile(**behaviour: Any) -> Profile:
 
 
 def with_device(
-    test: Callable[[Core, list[Change | Happening]], Coroutine[Any, Any, None]], of: Profile | None = None
+    test: Callable[[Core, list[Change | DeviceEvent]], Coroutine[Any, Any, None]], of: Profile | None = None
 ) -> None:
     """Runs ``test`` with a device that has power, and with what it tells."""
 
     async def main() -> None:
         core = Core(of or profile())
-        told: list[Change | Happening] = []
+        told: list[Change | DeviceEvent] = []
         core.on_change(told.append)
         core.on_event(told.append)
         core.power_on()
@@ -90,7 +90,7 @@ def with_device(
 
 
 def test_starts_with_defaults_and_sensible_values_where_there_are_none() -> None:
-    async def test(core: Core, told: list[Change | Happening]) -> None:
+    async def test(core: Core, told: list[Change | DeviceEvent]) -> None:
         assert {name: core.read(name) for name in core.profile.properties} == {
             "relay": True,
             "level": 10,
@@ -106,7 +106,7 @@ def test_starts_with_defaults_and_sensible_values_where_there_are_none() -> None
 
 
 def test_an_accepted_command_is_told_with_its_consequences() -> None:
-    async def test(core: Core, told: list[Change | Happening]) -> None:
+    async def test(core: Core, told: list[Change | DeviceEvent]) -> None:
         assert core.command("relay", False) == Accepted(False)
         assert told == [Change("relay", False), Change("power", 0)]
         assert core.read("power") == 0
@@ -115,7 +115,7 @@ def test_an_accepted_command_is_told_with_its_consequences() -> None:
 
 
 def test_a_command_without_effect_is_confirmed() -> None:
-    async def test(core: Core, told: list[Change | Happening]) -> None:
+    async def test(core: Core, told: list[Change | DeviceEvent]) -> None:
         assert core.command("target", 20.0) == Accepted(20)
         assert told == [Change("target", 20, changed=False)]
 
@@ -141,7 +141,7 @@ def test_a_command_without_effect_is_confirmed() -> None:
     ],
 )
 def test_refuses_what_the_profile_does_not_allow(name: str, value: Value, reason: Reason) -> None:
-    async def test(core: Core, told: list[Change | Happening]) -> None:
+    async def test(core: Core, told: list[Change | DeviceEvent]) -> None:
         before = {each: core.read(each) for each in core.profile.properties}
         answer = core.command(name, value)
         assert isinstance(answer, Refused)
@@ -164,7 +164,7 @@ def test_refuses_what_the_profile_does_not_allow(name: str, value: Value, reason
     ],
 )
 def test_clamps_where_the_profile_says_so(name: str, value: Value, becomes: Value) -> None:
-    async def test(core: Core, told: list[Change | Happening]) -> None:
+    async def test(core: Core, told: list[Change | DeviceEvent]) -> None:
         assert core.command(name, value) == Accepted(becomes)
         assert isinstance(core.command("mode", "dry"), Refused)
         assert isinstance(core.command("target", "20"), Refused)
@@ -173,7 +173,7 @@ def test_clamps_where_the_profile_says_so(name: str, value: Value, becomes: Valu
 
 
 def test_integers_stay_integers_however_they_are_written() -> None:
-    async def test(core: Core, told: list[Change | Happening]) -> None:
+    async def test(core: Core, told: list[Change | DeviceEvent]) -> None:
         core.command("level", 20.0)
         assert type(core.read("level")) is int
 
@@ -181,9 +181,9 @@ def test_integers_stay_integers_however_they_are_written() -> None:
 
 
 def test_a_control_works_with_all_its_effects() -> None:
-    async def test(core: Core, told: list[Change | Happening]) -> None:
+    async def test(core: Core, told: list[Change | DeviceEvent]) -> None:
         core.operate("button")
-        assert told == [Happening("key", "press"), Change("relay", False), Change("power", 0)]
+        assert told == [DeviceEvent("key", "press"), Change("relay", False), Change("power", 0)]
         core.operate("button")
         assert core.read("relay") is True
 
@@ -191,7 +191,7 @@ def test_a_control_works_with_all_its_effects() -> None:
 
 
 def test_a_locked_control_does_nothing() -> None:
-    async def test(core: Core, told: list[Change | Happening]) -> None:
+    async def test(core: Core, told: list[Change | DeviceEvent]) -> None:
         core.command("mode", "heat")
         told.clear()
         core.operate("button")
@@ -202,7 +202,7 @@ def test_a_locked_control_does_nothing() -> None:
 
 
 def test_toggling_an_enumeration_takes_its_next_member() -> None:
-    async def test(core: Core, told: list[Change | Happening]) -> None:
+    async def test(core: Core, told: list[Change | DeviceEvent]) -> None:
         seen = []
         for _ in range(4):
             core.operate("knob")
@@ -213,7 +213,7 @@ def test_toggling_an_enumeration_takes_its_next_member() -> None:
 
 
 def test_a_sensor_sees_only_what_it_can_express() -> None:
-    async def test(core: Core, told: list[Change | Happening]) -> None:
+    async def test(core: Core, told: list[Change | DeviceEvent]) -> None:
         core.sense("power", 9999)
         assert core.read("power") == 4000
         with pytest.raises(ValueError, match="target is not a sensor"):
@@ -227,7 +227,7 @@ def test_a_sensor_sees_only_what_it_can_express() -> None:
 
 
 def test_energy_is_the_integral_of_power() -> None:
-    async def test(core: Core, told: list[Change | Happening]) -> None:
+    async def test(core: Core, told: list[Change | DeviceEvent]) -> None:
         await asyncio.sleep(3600)
         assert core.read("energy") == pytest.approx(8.0, abs=0.11)
         core.command("relay", False)
@@ -247,7 +247,7 @@ def test_energy_is_the_integral_of_power() -> None:
 
 
 def test_reset_zeroes_the_counter_and_tells_it() -> None:
-    async def test(core: Core, told: list[Change | Happening]) -> None:
+    async def test(core: Core, told: list[Change | DeviceEvent]) -> None:
         await asyncio.sleep(300)
         assert core.invoke("reset_energy") == Accepted(None)
         assert told[-1] == Change("energy", 0)
@@ -260,7 +260,7 @@ def test_reset_zeroes_the_counter_and_tells_it() -> None:
 
 
 def test_actions_check_their_input() -> None:
-    async def test(core: Core, told: list[Change | Happening]) -> None:
+    async def test(core: Core, told: list[Change | DeviceEvent]) -> None:
         def reason(answer: Accepted | Refused) -> Reason:
             assert isinstance(answer, Refused)
             return answer.reason
@@ -274,7 +274,7 @@ def test_actions_check_their_input() -> None:
 
 
 def test_power_up_as_declared_and_nothing_counts_meanwhile() -> None:
-    async def test(core: Core, told: list[Change | Happening]) -> None:
+    async def test(core: Core, told: list[Change | DeviceEvent]) -> None:
         core.command("relay", False)
         core.command("target", 25)
         core.command("mode", "cool")

@@ -12,12 +12,12 @@ from timeless import timeless
 from harness.model.loading.profiles import load_profile
 from harness.model.profile import Profile
 from harness.simulate.device import SimulatedDevice
-from harness.simulate.faults import UnknownFault, all_faults, fault, fault_named, faults_for
+from harness.simulate.faults import UnknownFaultError, all_faults, fault, fault_named, faults_for
 from harness.simulate.firmware.core import (
     Accepted,
     Change,
     Core,
-    Happening,
+    DeviceEvent,
 )
 
 PROFILES = Path(__file__).parents[3] / "profiles"
@@ -110,7 +110,7 @@ async def off(core: Core, told: list[Any]) -> Any:
 
 async def pressed_events(core: Core, told: list[Any]) -> Any:
     core.operate("button")
-    return [each for each in told if isinstance(each, Happening)]
+    return [each for each in told if isinstance(each, DeviceEvent)]
 
 
 async def counted(core: Core, told: list[Any]) -> Any:
@@ -163,8 +163,8 @@ CASES: list[tuple[str, str, Scene, Any, Any]] = [
     ("negative-wraps", "refrigerator", frozen, -18.2, pytest.approx(6535.4)),
     ("spelling-changes", "smart-plug", switched, (False, "switch"), ("off", "SWITCH")),
     ("power-when-off", "smart-plug", off, 0, 10),
-    ("event-lost", "smart-plug", pressed_events, [Happening("button", "press")], []),
-    ("event-doubled", "smart-plug", pressed_events, *([Happening("button", "press")] * n for n in (1, 2))),
+    ("event-lost", "smart-plug", pressed_events, [DeviceEvent("button", "press")], []),
+    ("event-doubled", "smart-plug", pressed_events, *([DeviceEvent("button", "press")] * n for n in (1, 2))),
     ("counter-decreases", "smart-plug", counted, True, False),
     ("counter-lost-at-power-cut", "smart-plug", power_cycled, (12.345, 10, True), (6.172, 10, True)),
     ("settings-lost-at-power-cut", "smart-plug", power_cycled, (12.345, 10, True), (12.345, 50, False)),
@@ -262,7 +262,7 @@ def test_every_fault_can_be_given_to_a_device_that_it_fits(name: str) -> None:
 
 
 def test_an_unknown_fault_names_the_nearest() -> None:
-    with pytest.raises(UnknownFault, match="no-feedback"):
+    with pytest.raises(UnknownFaultError, match="no-feedback"):
         fault_named("no-fedback")
 
 

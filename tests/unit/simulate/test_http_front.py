@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from harness.model.profile import Profile
-from harness.simulate.http import HttpFront
+from harness.simulate.http import SimulatedHttpServer
 
 HOST = "127.9.3.1"
 PROFILE = Profile.model_validate(
@@ -26,8 +26,8 @@ PROFILE = Profile.model_validate(
 
 
 @contextlib.asynccontextmanager
-async def page(port: int = 0) -> AsyncIterator[HttpFront]:
-    front = HttpFront(PROFILE, host=HOST, port=port)
+async def page(port: int = 0) -> AsyncIterator[SimulatedHttpServer]:
+    front = SimulatedHttpServer(PROFILE, host=HOST, port=port)
     await front.start()
     try:
         yield front
@@ -35,7 +35,7 @@ async def page(port: int = 0) -> AsyncIterator[HttpFront]:
         await front.kill()
 
 
-async def talk(front: HttpFront, sent: bytes) -> bytes:
+async def talk(front: SimulatedHttpServer, sent: bytes) -> bytes:
     """All that comes back until the server closes."""
     reader, writer = await asyncio.open_connection(HOST, front.port)
     writer.write(sent)

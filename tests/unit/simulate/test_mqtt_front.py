@@ -6,7 +6,7 @@ import pytest
 from mqtt_bench import Bench, on_bench, profile_with
 
 from harness.links.mqtt.brokers.address import User
-from harness.simulate.firmware.core import Happening
+from harness.simulate.firmware.core import DeviceEvent
 from harness.trace.events import Direction, MqttPacket, Refusal
 from harness.wire.mqtt.codec import (
     Connect,
@@ -267,7 +267,7 @@ def test_a_command_that_the_broker_kept_is_treated_as_declared(policy: str, rela
 
 def test_a_redelivered_command_is_obeyed_once() -> None:
     async def test(bench: Bench) -> None:
-        done: list[Happening] = []
+        done: list[DeviceEvent] = []
         bench.core.on_event(done.append)
         mid = bench.tap.next_packet_id()
         for dup in (False, True, True):
@@ -510,7 +510,7 @@ def test_a_client_may_announce_a_keep_alive_that_it_does_not_keep() -> None:
         await asyncio.sleep(25)
         assert PacketType.PINGREQ not in [packet.type for packet in bench.packets(since=mark)]
 
-    on_bench(test, before=lambda bench: bench.front.bend(ping_slowness=10.0))
+    on_bench(test, before=lambda bench: bench.front.deviate(ping_slowness=10.0))
 
 
 def test_a_filter_bends_packets_on_the_wire() -> None:
@@ -533,7 +533,7 @@ def test_a_client_may_give_up(reconnects: int) -> None:
         await asyncio.sleep(300)
         assert len(list(bench.openings(mark))) == reconnects
 
-    on_bench(test, before=lambda bench: bench.front.bend(reconnects=reconnects))
+    on_bench(test, before=lambda bench: bench.front.deviate(reconnects=reconnects))
 
 
 def test_a_client_may_not_notice_that_nobody_answers() -> None:
@@ -544,7 +544,7 @@ def test_a_client_may_not_notice_that_nobody_answers() -> None:
         kinds = {packet.type for packet in bench.packets(since=mark)}
         assert kinds == {PacketType.PINGREQ}
 
-    on_bench(test, before=lambda bench: bench.front.bend(notices_half_open=False))
+    on_bench(test, before=lambda bench: bench.front.deviate(notices_half_open=False))
 
 
 def test_a_crash_takes_its_time() -> None:
@@ -555,7 +555,7 @@ def test_a_crash_takes_its_time() -> None:
         assert connect.time - bench.recorder.events[mark].time >= 5
         await bench.ready()
 
-    on_bench(test, before=lambda bench: bench.front.bend(crash=5.0))
+    on_bench(test, before=lambda bench: bench.front.deviate(crash=5.0))
 
 
 def test_a_session_that_the_broker_kept_goes_on() -> None:

@@ -16,7 +16,7 @@ from harness.simulate.firmware.core import (
     Accepted,
     Change,
     Core,
-    Happening,
+    DeviceEvent,
     Reason,
     Refused,
 )
@@ -88,7 +88,7 @@ def test_a_response_follows_when_its_condition_lasted() -> None:
         await asyncio.sleep(9.9)
         assert core.read("warning") is False
         await asyncio.sleep(0.2)
-        assert told == [Change("heat", 95), Change("warning", True), Happening("alarm", "hot")]
+        assert told == [Change("heat", 95), Change("warning", True), DeviceEvent("alarm", "hot")]
 
     live(core, test)
 
@@ -116,7 +116,7 @@ def test_a_response_follows_once_each_time() -> None:
 
     async def test(told: list[Any]) -> None:
         def alarms() -> int:
-            return told.count(Happening("alarm", "hot"))
+            return told.count(DeviceEvent("alarm", "hot"))
 
         core.sense("heat", 90)
         core.sense("heat", 95)
@@ -147,7 +147,7 @@ def test_events_and_actions_set_responses_off() -> None:
         core.command("motor", False)
         core.invoke("clean", 2)
         assert core.read("lamp") is True
-        assert told[-2:] == [Change("lamp", True), Happening("done")]
+        assert told[-2:] == [Change("lamp", True), DeviceEvent("done")]
 
     live(core, test)
 
@@ -439,7 +439,7 @@ def test_no_life_breaks_a_rule_of_a_shipped_profile(name: str) -> None:
 
 async def broken_rules(profile: Profile, life: list[tuple[Any, ...]], ignore: str | None = None) -> list[str]:
     core = Core(profile)
-    core.bend(ignores=lambda rule: rule.id == ignore)
+    core.deviate(ignores=lambda rule: rule.id == ignore)
     monitor = Monitor(core)
     core.power_on()
     monitor.look()

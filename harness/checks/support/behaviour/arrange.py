@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 
-from harness.checks.bench import Bench, BeyondBenchError, CannotStimulateError
+from harness.checks.bench import Bench, BenchLimitationError, StimulusError
 from harness.checks.observations import Transport
 from harness.checks.support.behaviour.forecast import (
     State,
@@ -27,19 +27,19 @@ from harness.checks.support.behaviour.transports import (
 )
 from harness.model.base import Value
 from harness.model.bindings.serial import SerialCommand
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.model.rule import Rule
 from harness.model.schema import same_value
 
 
-class Arranger:
+class StateArranger:
     """Moves one device from state to state. ``state`` is what it last told of itself."""
 
     def __init__(self, bench: Bench, transport: Transport | None = None) -> None:
         self.state: State = {}
         self._bench = bench
         self._profile = bench.profile
-        self._planner = Planner(bench.profile, hands=bench.offers(Need.LOCAL))
+        self._planner = Planner(bench.profile, hands=bench.offers(BenchFeature.LOCAL))
         self._transport = transport  # over which commands are sent where it carries them
         self._sensed: dict[str, Value] = {}  # what the sensors saw before they were stimulated
         self._found: State = {}  # the state at first
@@ -52,7 +52,7 @@ class Arranger:
                 try:
                     self.state[name] = await self._bench.read(name, transport=transport.value)
                     break
-                except CannotStimulateError:
+                except StimulusError:
                     continue  # told by another transport, or by none
             else:
                 await self._ask_board(name)
@@ -63,7 +63,7 @@ class Arranger:
     async def _ask_board(self, name: str) -> None:
         """Take the word of the board itself, where no network that is watched tells a property."""
         binding = self._profile.bindings.serial
-        if not self._bench.offers(Need.SERIAL) or binding is None or not binding.can_read(name):
+        if not self._bench.offers(BenchFeature.SERIAL) or binding is None or not binding.can_read(name):
             self.state.pop(name, None)  # nobody knows what became of it
             return
         answer = await self._bench.serial.command(SerialCommand.READ_STATE, name)
@@ -90,14 +90,14 @@ class Arranger:
                 await self.perform(move, related(self._profile, concerned))
             await self.look()
         if not goal(self.state):
-            raise CannotStimulateError(f"the bench cannot bring about that {what}")
+            raise StimulusError(f"the bench cannot bring about that {what}")
 
-    def cannot(self, what: str, possible: Callable[[Planner], object]) -> CannotStimulateError:
+    def cannot(self, what: str, possible: Callable[[Planner], object]) -> StimulusError:
         """Why there is no way to bring something about; ``possible`` asks a planner for one."""
         reason = f"the bench cannot bring about that {what}"
-        if not self._bench.offers(Need.LOCAL) and possible(Planner(self._profile, hands=True)):
-            return BeyondBenchError(f"{reason}: nothing here can operate the DUT by hand")
-        return CannotStimulateError(reason)
+        if not self._bench.offers(BenchFeature.LOCAL) and possible(Planner(self._profile, hands=True)):
+            return BenchLimitationError(f"{reason}: nothing here can operate the DUT by hand")
+        return StimulusError(reason)
 
     async def make_room_for(self, name: str, value: Value) -> None:
         """Bring about a state in which a command of ``value`` is legal and lasts.
@@ -180,7 +180,7 @@ class Arranger:
 
     def _is_set_at_board(self, name: str) -> bool:
         binding = self._profile.bindings.serial
-        return self._bench.offers(Need.SERIAL) and binding is not None and binding.can_write(name)
+        return self._bench.offers(BenchFeature.SERIAL) and binding is not None and binding.can_write(name)
 
     def remember(self, name: str) -> None:
         """Note what a sensor sees, before it is made to see something else."""
@@ -191,7 +191,7 @@ class Arranger:
         await self.look()
         for name, value in reversed(list(self._sensed.items())):
             if value is not None:
-                with contextlib.suppress(CannotStimulateError):
+                with contextlib.suppress(StimulusError):
                     await self.perform(Move(MoveKind.SENSE, name, value))
         await self.look()
         changed = [name for name in self._found if not same_value(self.state.get(name), self._found[name])]
@@ -199,7 +199,7 @@ class Arranger:
             # What rules would not mind comes first: a limit of one mode must not bend what is put back.
             name = next((name for name in changed if self._is_harmless(name)), changed[0])
             changed.remove(name)
-            with contextlib.suppress(CannotStimulateError):
+            with contextlib.suppress(StimulusError):
                 await self._put_back(name, self._found[name])
 
     def _is_harmless(self, name: str) -> bool:
@@ -215,7 +215,9 @@ class Arranger:
                     await self.perform(Move(MoveKind.WRITE, name, value))
             return
         for control, declared in self._profile.controls.items():
-            if not self._bench.offers(Need.LOCAL) or all(each.property_ != name for each in declared.effects):
+            if not self._bench.offers(BenchFeature.LOCAL) or all(
+                each.property_ != name for each in declared.effects
+            ):
                 continue
             move = Move(MoveKind.OPERATE, control)
             if same_value(self._planner.after(move, self.state).get(name), value):
@@ -228,7 +230,7 @@ class Arranger:
         readers = open_readers(self._bench, name)
         # Where the commands go, their effect should be seen, too.
         for transport in sorted(readers, key=lambda reader: reader is not self._transport):
-            seen = await self._bench.reported(
+            seen = await self._bench.wait_for_report(
                 name,
                 lambda reported: schema.agrees(reported, value),
                 transport=transport.value,
@@ -237,7 +239,7 @@ class Arranger:
                 imposed_by=imposed_by,
             )
             if seen is None:
-                raise CannotStimulateError(
+                raise StimulusError(
                     f"after {move} the device did not report {name} = {value} within {limit:g} s"
                 )
             return
@@ -263,7 +265,7 @@ class Arranger:
     def _commander(self, name: str) -> Transport:
         transports = open_writers(self._bench, name)
         if not transports:
-            raise CannotStimulateError(f"this bench has no transport to command {name}")
+            raise StimulusError(f"this bench has no transport to command {name}")
         return self._transport if self._transport in transports else transports[0]
 
 
@@ -273,9 +275,9 @@ def imposed_by_rule(rule: Rule) -> str:
 
 
 @asynccontextmanager
-async def arranged(bench: Bench, transport: Transport | None = None) -> AsyncIterator[Arranger]:
+async def precondition(bench: Bench, transport: Transport | None = None) -> AsyncIterator[StateArranger]:
     """An arranger that has looked around, and that puts things back at the end."""
-    arranger = Arranger(bench, transport)
+    arranger = StateArranger(bench, transport)
     await arranger.look()
     try:
         yield arranger

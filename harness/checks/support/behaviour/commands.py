@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.checks.bench import Bench, CannotStimulateError
-from harness.checks.case import Case, Seen
+from harness.checks.bench import Bench, StimulusError
+from harness.checks.case import Case, Decoded
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import Undecoded, decode_coap, decode_mqtt, json_text
 from harness.model.base import Value
 from harness.model.bindings.coap import CoapProperty
 from harness.model.bindings.mqtt import MqttProperty
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point, Stimulus
 from harness.wire import (
     coap,
@@ -33,12 +33,12 @@ class Command:
     ``end`` of the trace: there the next command follows, or something else is done to the device.
     """
 
-    sent: Seen[mqtt.Publish, object] | Seen[coap.Message, object]
+    sent: Decoded[mqtt.Publish, object] | Decoded[coap.Message, object]
     transport: Transport
     payload: bytes
     value: Value
     problem: str | None
-    answer: Seen[coap.Message, object] | None = None
+    answer: Decoded[coap.Message, object] | None = None
     reports: tuple[Report, ...] = ()
     end: int = 0
 
@@ -50,7 +50,7 @@ class Command:
     @property
     def refused(self) -> bool:
         """Whether the device said that it does not execute it (CoAP only)."""
-        return self.answer is not None and self.answer.what.code >= 0x80
+        return self.answer is not None and self.answer.value.code >= 0x80
 
     @property
     def text(self) -> str:
@@ -97,38 +97,38 @@ def command_topic(bound: MqttProperty) -> str:
 
 def point_of(case: Case) -> Point:
     """Where the packets of the device are seen in this run."""
-    return Point.TAP if case.offers(Need.TAP) else Point.CLIENT
+    return Point.TAP if case.offers(BenchFeature.TAP) else Point.CLIENT
 
 
-def published(case: Case, topic: str) -> list[Seen[mqtt.Publish, object]]:
+def published(case: Case, topic: str) -> list[Decoded[mqtt.Publish, object]]:
     """What was passed on to the device on a topic, without what is delivered again."""
     return [
-        Seen(seen.event, seen.body, seen.what)
+        Decoded(seen.event, seen.body, seen.value)
         for seen in case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, point=point_of(case))
-        if seen.what.topic == topic and not seen.what.dup and seen.body.fate is not Fate.DROPPED
+        if seen.value.topic == topic and not seen.value.dup and seen.body.fate is not Fate.DROPPED
     ]
 
 
-def requested(case: Case, path: str, code: int) -> list[Seen[coap.Message, object]]:
+def requested(case: Case, path: str, code: int) -> list[Decoded[coap.Message, object]]:
     """The requests of one method for a path, without retransmissions."""
-    first: dict[tuple[str, int], Seen[coap.Message, object]] = {}
+    first: dict[tuple[str, int], Decoded[coap.Message, object]] = {}
     for seen in case.coap(Direction.TO_DUT):
-        if seen.what.code == code and seen.what.uri_path == path:
-            first.setdefault((seen.body.local, seen.what.mid), Seen(seen.event, seen.body, seen.what))
+        if seen.value.code == code and seen.value.uri_path == path:
+            first.setdefault((seen.body.local, seen.value.mid), Decoded(seen.event, seen.body, seen.value))
     return list(first.values())
 
 
-def answer_to(case: Case, request: Seen[coap.Message, object]) -> Seen[coap.Message, object] | None:
+def answer_to(case: Case, request: Decoded[coap.Message, object]) -> Decoded[coap.Message, object] | None:
     """The response to a request: by its token, on the same socket of ours."""
     local = request.event.body.local  # type: ignore[union-attr]  # a CoAP request is a CoapDatagram
     for seen in case.coap():
         if (
             seen.line > request.line
             and seen.body.local == local
-            and seen.what.is_response
-            and seen.what.token == request.what.token
+            and seen.value.is_response
+            and seen.value.token == request.value.token
         ):
-            return Seen(seen.event, seen.body, seen.what)
+            return Decoded(seen.event, seen.body, seen.value)
     return None
 
 
@@ -139,10 +139,10 @@ def _over_mqtt(case: Case, name: str) -> list[Command]:
     bound = binding.properties[name]
     found = []
     for seen in published(case, command_topic(bound)):
-        value = decode_mqtt(seen.what.payload, bound.command_member, bound.values)
+        value = decode_mqtt(seen.value.payload, bound.command_member, bound.values)
         if isinstance(value, Undecoded) and value.absent:
             continue  # a command for another property on the same topic
-        found.append(_command(seen, Transport.MQTT, seen.what.payload, value))
+        found.append(_command(seen, Transport.MQTT, seen.value.payload, value))
     return found
 
 
@@ -153,14 +153,14 @@ def _over_coap(case: Case, name: str) -> list[Command]:
     bound, schema = binding.properties[name], case.profile.properties[name]
     found = []
     for seen in requested(case, bound.path, coap.Code.PUT):
-        value = decode_coap(seen.what.payload, seen.what.content_format, bound.member, schema=schema)
-        command = _command(seen, Transport.COAP, seen.what.payload, value)
+        value = decode_coap(seen.value.payload, seen.value.content_format, bound.member, schema=schema)
+        command = _command(seen, Transport.COAP, seen.value.payload, value)
         found.append(replace(command, answer=answer_to(case, seen)))
     return found
 
 
 def _command(
-    seen: Seen[mqtt.Publish, object] | Seen[coap.Message, object],
+    seen: Decoded[mqtt.Publish, object] | Decoded[coap.Message, object],
     transport: Transport,
     payload: bytes,
     value: Value | Undecoded,
@@ -190,7 +190,7 @@ async def passed_on(bench: Bench, name: str, payload: bytes, since: int) -> None
     From then on the device has its time; a broker may keep a message back for a moment, or for many.
     """
     binding = bench.profile.bindings.mqtt
-    if binding is None or not bench.offers(Need.TAP):
+    if binding is None or not bench.offers(BenchFeature.TAP):
         return
     topic = command_topic(binding.properties[name])
 
@@ -201,7 +201,7 @@ async def passed_on(bench: Bench, name: str, payload: bytes, since: int) -> None
         packet = mqtt.decode(body.raw, body.level) if body.direction is Direction.TO_DUT else None
         return isinstance(packet, mqtt.Publish) and (packet.topic, packet.payload) == (topic, payload)
 
-    await bench.until(
+    await bench.wait_for(
         arrived, within=DELIVERY, since=since, what=f"the broker to pass a command for {name} on"
     )
 
@@ -235,7 +235,7 @@ async def told(bench: Bench, name: str, value: Value, transport: Transport, sinc
     """Whether the device reports ``value`` within the settle time; where it is not observed, it is read."""
     schema = bench.profile.properties[name]
     return bool(
-        await bench.reported(
+        await bench.wait_for_report(
             name,
             lambda reported: schema.agrees(reported, value),
             transport=transport.value,
@@ -248,7 +248,7 @@ async def told(bench: Bench, name: str, value: Value, transport: Transport, sinc
 def require_reader(bench: Bench, name: str) -> None:
     """Raise CannotStimulateError where a property is written but never told."""
     if bench.profile.properties[name].write_only:
-        raise CannotStimulateError(f"{name} is write-only: what becomes of a command cannot be seen")
+        raise StimulusError(f"{name} is write-only: what becomes of a command cannot be seen")
 
 
 def had_time(case: Case, since: float, seconds: float) -> bool:

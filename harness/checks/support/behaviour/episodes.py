@@ -18,7 +18,7 @@ from harness.checks.support.behaviour.forecast import (
 )
 from harness.checks.support.behaviour.planner import effect_value
 from harness.checks.support.behaviour.transports import (
-    readers_of,
+    reporting_transports,
     was_offered,
 )
 from harness.model.profile import Profile
@@ -30,7 +30,7 @@ ACTS = (Act.WRITE, Act.INVOKE, Act.LOCAL)
 
 
 @dataclass(frozen=True)
-class Told:
+class ReportedChange:
     """One report of a property, and the state as told up to it."""
 
     report: Report
@@ -47,7 +47,7 @@ class Episode:
     act: Event
     before: State
     candidate: State
-    told: tuple[Told, ...]
+    told: tuple[ReportedChange, ...]
     events: tuple[Report, ...]
     end: float
 
@@ -158,13 +158,13 @@ def episodes(case: Case, rule: Rule) -> list[Episode]:
     return found
 
 
-def told_of(state: State, reports: Iterable[Report]) -> list[Told]:
+def told_of(state: State, reports: Iterable[Report]) -> list[ReportedChange]:
     """The states that follow from reports, one after the other."""
     found = []
     for report in reports:
         if report.problem is None:
             state = {**state, report.name: report.value}
-            found.append(Told(report, state))
+            found.append(ReportedChange(report, state))
     return found
 
 
@@ -179,7 +179,7 @@ def teller_of(case: Case, names: Iterable[str], events: Iterable[str]) -> Transp
     """A transport that tells all of them, so that nothing is mixed up; None where there is none."""
     wanted = [*names, *events]
     for transport in Transport:
-        tells_all = all(transport in readers_of(case.profile, name) for name in wanted)
+        tells_all = all(transport in reporting_transports(case.profile, name) for name in wanted)
         if was_offered(case, transport) and tells_all:
             return transport
     return None

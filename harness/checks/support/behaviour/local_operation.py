@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 
-from harness.checks.bench import CannotStimulateError
-from harness.checks.case import Case, Seen, failed
+from harness.checks.bench import StimulusError
+from harness.checks.case import Case, Decoded, failed
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
-from harness.checks.support.behaviour.arrange import Arranger
+from harness.checks.support.behaviour.arrange import StateArranger
 from harness.checks.support.behaviour.boundary_values import NUMERIC, grid, limits
 from harness.checks.support.behaviour.commands import described
 from harness.checks.support.behaviour.forecast import (
@@ -21,7 +21,7 @@ from harness.checks.support.behaviour.forecast import (
     settled,
 )
 from harness.checks.support.behaviour.planner import effect_value
-from harness.checks.support.behaviour.transports import readers_of
+from harness.checks.support.behaviour.transports import reporting_transports
 from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.profile import Control, Effect, Profile
@@ -30,7 +30,7 @@ from harness.model.verdict import Outcome
 from harness.trace.events import Act, Stimulus
 
 
-async def unlock(arranger: Arranger, profile: Profile, name: str) -> None:
+async def unlock(arranger: StateArranger, profile: Profile, name: str) -> None:
     """Bring about that operating a control does what it says, and that it lasts.
 
     Raises CannotStimulateError.
@@ -69,16 +69,16 @@ def moved_by(control: Control) -> list[Effect]:
 def readers_of_control(profile: Profile, control: str) -> list[Transport]:
     """The transports that tell something of what a control moves."""
     moved = [effect.property_ or "" for effect in moved_by(profile.controls[control])]
-    return [t for t in Transport if any(t in readers_of(profile, name) for name in moved)]
+    return [t for t in Transport if any(t in reporting_transports(profile, name) for name in moved)]
 
 
-def operated(case: Case, control: str) -> Seen[Stimulus, Stimulus] | None:
+def operated(case: Case, control: str) -> Decoded[Stimulus, Stimulus] | None:
     """When a control was operated first in the window; None if it was not."""
-    return next((act for act in case.acts(Act.LOCAL) if act.what.name == control), None)
+    return next((act for act in case.stimuli(Act.LOCAL) if act.value.name == control), None)
 
 
 def told_in_time(
-    case: Case, name: str, expected: Value, transport: Transport, cause: Seen[Stimulus, Stimulus]
+    case: Case, name: str, expected: Value, transport: Transport, cause: Decoded[Stimulus, Stimulus]
 ) -> Report | Outcome:
     """The report of the expected value, or why it is missing or late."""
     limit, schema = case.profile.behaviour.report_local, case.profile.properties[name]
@@ -90,7 +90,7 @@ def told_in_time(
         return failed(
             f"{text} was not reported over {transport} within {limit:g} s{instead}", cause, after[:1]
         )
-    late = told.time - case.over(cause)  # done by hand, it may have happened at the end only
+    late = told.time - case.completed_at(cause)  # done by hand, it may have happened at the end only
     # What is read tells nothing of when it could have been read.
     if late > limit and not told.asked:
         return failed(
@@ -99,7 +99,7 @@ def told_in_time(
     return told
 
 
-async def free_sensor(arranger: Arranger, profile: Profile, name: str) -> None:
+async def free_sensor(arranger: StateArranger, profile: Profile, name: str) -> None:
     """Bring about that no rule minds what the sensor sees, over its whole range if that can be."""
     names = {name}
     for rule in profile.behaviour.rules:
@@ -107,7 +107,7 @@ async def free_sensor(arranger: Arranger, profile: Profile, name: str) -> None:
         if any(name in condition.names for condition in conditions):
             names |= {other for condition in conditions for other in condition.names}
     ends = (limits(profile.properties[name])[0], limits(profile.properties[name])[-1])
-    with contextlib.suppress(CannotStimulateError):
+    with contextlib.suppress(StimulusError):
         await arranger.bring_about(
             lambda state: all(_is_quiet(profile, {**state, name: end}) for end in ends),
             names,

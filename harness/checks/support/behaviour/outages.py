@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Evidence, failed, inconclusive, passed
 from harness.checks.observations import Transport
 from harness.checks.payloads import json_text
-from harness.checks.support.behaviour.arrange import Arranger
+from harness.checks.support.behaviour.arrange import StateArranger
 from harness.checks.support.behaviour.commands import command_and_wait, described
 from harness.checks.support.behaviour.forecast import State, obstacles
 from harness.checks.support.behaviour.planner import Move, MoveKind
 from harness.checks.support.behaviour.transports import (
+    command_transports,
     open_readers,
     open_writers,
-    readers_of,
-    writers_of,
+    reporting_transports,
 )
 from harness.checks.support.behaviour.trial_values import other_value
 from harness.checks.support.mqtt.sessions import is_loss
@@ -38,12 +38,12 @@ def settings(profile: Profile) -> list[str]:
         for name, schema in profile.properties.items()
         if schema.writable
         and not schema.write_only
-        and writers_of(profile, name)
-        and readers_of(profile, name)
+        and command_transports(profile, name)
+        and reporting_transports(profile, name)
     ]
 
 
-async def set_unusual(bench: Bench, arranger: Arranger, *, leave_defaults: bool = False) -> None:
+async def set_unusual(bench: Bench, arranger: StateArranger, *, leave_defaults: bool = False) -> None:
     """Put every setting to another value than it has, as far as rules let that be.
 
     With ``leave_defaults``, one that is away from its default already stays, and none is put to it.
@@ -60,7 +60,7 @@ async def set_unusual(bench: Bench, arranger: Arranger, *, leave_defaults: bool 
                 break
             else:
                 await arranger.act(Move(MoveKind.WRITE, name, value))  # at the board, if anywhere
-        except CannotStimulateError as reason:
+        except StimulusError as reason:
             bench.note(f"{name} stays as it is: {reason}")
             continue
         await arranger.look()
@@ -69,10 +69,10 @@ async def set_unusual(bench: Bench, arranger: Arranger, *, leave_defaults: bool 
 async def lose_connection(bench: Bench) -> None:
     """Cut the device's MQTT connection, and wait until it is gone. Raises CannotStimulateError."""
     if not bench.tap.connected:
-        raise CannotStimulateError("the device has no MQTT connection to be cut")
+        raise StimulusError("the device has no MQTT connection to be cut")
     since = bench.mark()
     bench.tap.drop()
-    await bench.until(
+    await bench.wait_for(
         is_loss, within=bench.profile.behaviour.settle, since=since, what="the connection to end"
     )
 
@@ -80,13 +80,13 @@ async def lose_connection(bench: Bench) -> None:
 async def hear_again(bench: Bench, since: int) -> None:
     """Wait until the device is back and has told its settings. Raises CannotStimulateError."""
     if not await bench.ready():
-        raise CannotStimulateError("the device did not come back")
+        raise StimulusError("the device did not come back")
     for name in settings(bench.profile):
         for transport in open_readers(bench, name):
             if transport is Transport.COAP:
                 await bench.read(name, transport=transport.value)
                 continue
-            await bench.reported(
+            await bench.wait_for_report(
                 name,
                 lambda _: True,
                 transport=transport.value,
@@ -100,15 +100,15 @@ def compare(case: Case, before: int, after: int, expected: Expected, loss: str) 
     evidence: list[Evidence] = []
     outlook: State = {}
     for name in settings(case.profile):
-        known = case.known(name, before)
+        known = case.last_report(name, before)
         if known is not None:
             outlook[name] = expected(name, known.value)
     # What we command afterwards, to leave things as they were found, is not the device's doing.
-    acts = case.acts(Act.WRITE, Act.INVOKE, Act.LOCAL)
+    acts = case.stimuli(Act.WRITE, Act.INVOKE, Act.LOCAL)
     end = next((act.line for act in acts if act.line > after), case.window[-1].line)
     for name, value in outlook.items():
         told = next((r for r in case.reports(name) if after < r.event.line < end and r.problem is None), None)
-        known = case.known(name, before)
+        known = case.last_report(name, before)
         if told is None or known is None or obstacles(case.profile, outlook, name, value):
             continue  # not told, or a rule has its say
         if not case.profile.properties[name].agrees(told.value, value):

@@ -21,7 +21,7 @@ def became_of(case: Case, name: str, sent: Sequence[Command], at: int) -> Outcom
     ``sent`` are all commands for the property over that transport, ``at`` says which one.
     """
     command = sent[at]
-    before = case.known(name, command.sent.line, command.transport)
+    before = case.last_report(name, command.sent.line, command.transport)
     if before is None:
         return inconclusive(f"the state of {name} before the command is not known", command.sent)
     allowed = [before.value, *clamped(case, name, command)]
@@ -53,7 +53,7 @@ def became_of(case: Case, name: str, sent: Sequence[Command], at: int) -> Outcom
 def _answered_wrongly(profile: Profile, command: Command) -> Outcome | None:
     if command.answer is None:
         return failed(f"the command {command.text} was never answered", command.sent)
-    group, code = command.answer.what.code >> 5, coap.code_text(command.answer.what.code)
+    group, code = command.answer.value.code >> 5, coap.code_text(command.answer.value.code)
     if group == 4 or (group == 2 and _may_clamp(profile, command)):
         return None
     meaning = "says that it was executed" if group == 2 else "is not a refusal of the client's mistake"

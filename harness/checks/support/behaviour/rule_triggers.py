@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.observations import Transport
 from harness.checks.support.behaviour.arrange import (
-    Arranger,
-    arranged,
+    StateArranger,
     imposed_by_rule,
+    precondition,
 )
 from harness.checks.support.behaviour.boundary_values import (
     limits,
@@ -32,7 +32,7 @@ from harness.checks.support.behaviour.transports import (
 )
 from harness.model.base import Value
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.model.rule import Condition, Rule, RuleKind
 from harness.model.schema import same_value
 
@@ -47,16 +47,16 @@ async def stimulate_rule(bench: Bench, rule: Rule) -> None:
 
     Raises CannotStimulateError where the bench cannot bring that about.
     """
-    if bench.offers(Need.COAP):
+    if bench.offers(BenchFeature.COAP):
         await bench.watch()
-    async with arranged(bench) as arranger:
+    async with precondition(bench) as arranger:
         if rule.kind is RuleKind.REFUSAL:
             await _tempt(bench, arranger, rule)
         else:
             await _set_off(bench, arranger, rule)
 
 
-async def _set_off(bench: Bench, arranger: Arranger, rule: Rule) -> None:
+async def _set_off(bench: Bench, arranger: StateArranger, rule: Rule) -> None:
     names, _ = names_of(rule)
 
     def worth(state: State, move: Move, after: State) -> float | None:
@@ -110,7 +110,7 @@ async def _await(bench: Bench, rule: Rule, condition: Condition, state: State, s
         return bool(condition.holds({**state, name: value}))
 
     for transport in open_readers(bench, name)[:1]:
-        await bench.reported(
+        await bench.wait_for_report(
             name,
             shows,
             transport=transport.value,
@@ -120,7 +120,7 @@ async def _await(bench: Bench, rule: Rule, condition: Condition, state: State, s
         )
 
 
-async def _tempt_hold(bench: Bench, arranger: Arranger, rule: Rule) -> None:
+async def _tempt_hold(bench: Bench, arranger: StateArranger, rule: Rule) -> None:
     """Do what would end the state that has to last, and watch that it lasts nevertheless."""
 
     def worth(state: State, move: Move, after: State) -> float | None:
@@ -129,14 +129,14 @@ async def _tempt_hold(bench: Bench, arranger: Arranger, rule: Rule) -> None:
     tempting = arranger.next_move(worth, rule, names_of(rule)[0])
     if tempting is not None:
         await arranger.act(tempting)
-    await bench.quiet(
+    await bench.watch_silence(
         rule.holds,
         imposed_by=imposed_by_rule(rule),
         what=" and ".join(map(str, lasting(rule.then))) + " to last",
     )
 
 
-async def _tempt(bench: Bench, arranger: Arranger, rule: Rule) -> None:
+async def _tempt(bench: Bench, arranger: StateArranger, rule: Rule) -> None:
     """Command what is to be refused, over each transport."""
     profile = bench.profile
     names, _ = names_of(rule)
@@ -146,7 +146,7 @@ async def _tempt(bench: Bench, arranger: Arranger, rule: Rule) -> None:
     )
     found = temptation(profile, rule, arranger.state)
     if found is None:
-        raise CannotStimulateError(f"while {wanted}, there is nothing to be refused")
+        raise StimulusError(f"while {wanted}, there is nothing to be refused")
     name, value = found
     # CoAP first: its answer ends the matter, while over MQTT a legal command follows and changes the state.
     for transport in sorted(open_writers(bench, name)):
@@ -157,10 +157,10 @@ async def _tempt(bench: Bench, arranger: Arranger, rule: Rule) -> None:
             await bench.read(name, transport=transport.value)
         elif not await _fenced(bench, arranger, name, transport):
             settle = profile.settle(name)
-            await bench.quiet(settle, imposed_by=SETTLE, what=f"{name} to stay as it is")
+            await bench.watch_silence(settle, imposed_by=SETTLE, what=f"{name} to stay as it is")
 
 
-async def _fenced(bench: Bench, arranger: Arranger, name: str, transport: Transport) -> bool:
+async def _fenced(bench: Bench, arranger: StateArranger, name: str, transport: Transport) -> bool:
     """Whether a legal command after the one that has to be refused shows that that was dealt with."""
     before = arranger.state.get(name)
     for value in resting(bench.profile.properties[name]):

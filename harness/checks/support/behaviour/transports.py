@@ -11,10 +11,10 @@ from harness.model.affordance import Property
 from harness.model.bindings.coap import CoapBinding
 from harness.model.bindings.mqtt import MqttBinding
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.model.verdict import Subject
 
-NEED_OF = {Transport.MQTT: Need.BROKER, Transport.COAP: Need.COAP}
+NEED_OF = {Transport.MQTT: BenchFeature.BROKER, Transport.COAP: BenchFeature.COAP}
 
 
 def bindings_of(profile: Profile) -> dict[Transport, MqttBinding | CoapBinding]:
@@ -27,7 +27,7 @@ def bindings_of(profile: Profile) -> dict[Transport, MqttBinding | CoapBinding]:
     return found
 
 
-def readers_of(profile: Profile, name: str) -> tuple[Transport, ...]:
+def reporting_transports(profile: Profile, name: str) -> tuple[Transport, ...]:
     """The transports that tell a property or an event."""
     return tuple(
         transport
@@ -36,7 +36,7 @@ def readers_of(profile: Profile, name: str) -> tuple[Transport, ...]:
     )
 
 
-def writers_of(profile: Profile, name: str) -> tuple[Transport, ...]:
+def command_transports(profile: Profile, name: str) -> tuple[Transport, ...]:
     """The transports that take commands for a property, or invoke an action."""
     if name in profile.actions:
         return tuple(
@@ -51,7 +51,7 @@ def writers_of(profile: Profile, name: str) -> tuple[Transport, ...]:
     return tuple(found)
 
 
-def each(names: Iterable[str], transports: Callable[[str], Iterable[Transport]]) -> list[Subject]:
+def subjects_for(names: Iterable[str], transports: Callable[[str], Iterable[Transport]]) -> list[Subject]:
     """One subject for each name and transport; the transport is left out where only one carries the name."""
     subjects = []
     for name in names:
@@ -63,11 +63,11 @@ def each(names: Iterable[str], transports: Callable[[str], Iterable[Transport]])
 def writable_subjects(profile: Profile, wanted: Callable[[Property], bool] = lambda _: True) -> list[Subject]:
     """One subject for each writable property that ``wanted`` accepts, on each transport that commands it."""
     names = [name for name, schema in profile.properties.items() if schema.writable and wanted(schema)]
-    return each(names, lambda name: writers_of(profile, name))
+    return subjects_for(names, lambda name: command_transports(profile, name))
 
 
 def transport_of(carriers: Iterable[Transport], subject: Subject) -> Transport:
-    """The transport of a subject that :func:`each` made."""
+    """The transport of a subject that :func:`subjects_for` made."""
     return Transport(subject.transport) if subject.transport else next(iter(carriers))
 
 
@@ -80,14 +80,16 @@ def name_of(subject: Subject) -> str:
 def open_readers(bench: Bench, name: str) -> tuple[Transport, ...]:
     """The transports over which this bench hears of a property or event."""
     return tuple(
-        transport for transport in readers_of(bench.profile, name) if bench.offers(NEED_OF[transport])
+        transport
+        for transport in reporting_transports(bench.profile, name)
+        if bench.offers(NEED_OF[transport])
     )
 
 
 def open_writers(bench: Bench, name: str) -> tuple[Transport, ...]:
     """The transports over which this bench can command a property or invoke an action."""
     return tuple(
-        transport for transport in writers_of(bench.profile, name) if bench.offers(NEED_OF[transport])
+        transport for transport in command_transports(bench.profile, name) if bench.offers(NEED_OF[transport])
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from harness.checks.bench import Bench, CannotStimulateError
-from harness.checks.support.behaviour.arrange import Arranger
+from harness.checks.bench import Bench, StimulusError
+from harness.checks.support.behaviour.arrange import StateArranger
 from harness.checks.support.behaviour.boundary_values import resting
 from harness.model.base import Value
 from harness.model.schema import same_value
 
 
-async def other_value(bench: Bench, arranger: Arranger, name: str, *not_these: Value) -> Value:
+async def other_value(bench: Bench, arranger: StateArranger, name: str, *not_these: Value) -> Value:
     """A legal value that differs from the present one, for which room has been made.
 
     Raises CannotStimulateError when there is none.
@@ -20,9 +20,9 @@ async def other_value(bench: Bench, arranger: Arranger, name: str, *not_these: V
             continue
         try:
             await arranger.make_room_for(name, value)
-        except CannotStimulateError as reason:
+        except StimulusError as reason:
             problem = str(reason)
             continue
         if not same_value(arranger.state.get(name), value):
             return value
-    raise CannotStimulateError(problem)
+    raise StimulusError(problem)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from harness.checks.bench import Bench, CannotStimulateError, CoapEndpoint
+from harness.checks.bench import Bench, CoapEndpoint, StimulusError
 from harness.checks.support.coap.exchanges import exchanges_in
 from harness.checks.support.coap.resources import (
     Setting,
@@ -18,7 +18,7 @@ from harness.checks.support.coap.resources import (
     plain_path,
 )
 from harness.model.base import Value
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.trace.events import Act, CoapDatagram, Direction, Event
 from harness.wire import coap
 
@@ -75,7 +75,7 @@ async def provoke(bench: Bench, endpoint: CoapEndpoint, raw: bytes, what: str) -
     since = bench.mark()
     for pause in REPEATS:
         endpoint.send(raw, what)
-        answer = await bench.until(
+        answer = await bench.wait_for(
             arrives(endpoint, lambda message: message.mid == mid),
             within=pause,
             what=f"an answer to: {what}",
@@ -122,7 +122,7 @@ async def present_and_other(bench: Bench, setting: Setting) -> tuple[Value, Valu
     present = await bench.read(setting.name, transport="coap")
     other = other_value(setting.schema, present)
     if other is None:
-        raise CannotStimulateError(f"{setting.name} is {present!r}, and no other value is known to be legal")
+        raise StimulusError(f"{setting.name} is {present!r}, and no other value is known to be legal")
     return present, other
 
 
@@ -156,7 +156,7 @@ async def get_all(bench: Bench, requests: Sequence[Get]) -> None:
     async def patiently(path: str, fields: dict[str, Any]) -> None:
         endpoint = await bench.coap.endpoint()
         asking = asyncio.ensure_future(ask(bench, endpoint, coap.Code.GET, path, **fields))
-        await bench.until(
+        await bench.wait_for(
             arrives(endpoint, lambda message: message.is_response),
             within=ANSWER,
             imposed_by="profile: bindings.coap.resources: takes",
@@ -246,7 +246,7 @@ class Lever:
     async def told(self, bench: Bench, observation: Observation, to: int, since: int) -> Event | None:
         """Wait until an observer is notified of value 0 or 1."""
         spaced = not binding_of(bench.profile).confirmable_notifications
-        return await bench.until(
+        return await bench.wait_for(
             observation.notified(lambda message: self.shows(message, to)),
             within=deadline(bench, self.setting),
             imposed_by=NON_SPACING if spaced else None,
@@ -281,14 +281,14 @@ async def find_levers(bench: Bench, count: int = 1) -> list[Lever]:
     for setting in levers(bench.profile):
         if len(found) == count:
             break
-        if setting.path in found or (setting.schema.read_only and not bench.offers(Need.LOCAL)):
+        if setting.path in found or (setting.schema.read_only and not bench.offers(BenchFeature.LOCAL)):
             continue
         present = await bench.read(setting.name, transport="coap")
         other = other_value(setting.schema, present)
         if other is not None:
             found[setting.path] = Lever(setting, (present, other))
     if len(found) < count:
-        raise CannotStimulateError(
+        raise StimulusError(
             f"{count} observed propert{'y' if count == 1 else 'ies'} would have to be changed from here, "
             f"{len(found)} can be"
         )

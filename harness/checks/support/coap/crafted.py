@@ -42,7 +42,7 @@ def judge_silence(all_sent: Sequence[Exchange], case: Case) -> Outcome:
     stray = unrelated(case, [ordinary], ordinary.local)
     if stray:
         cause = first(crafted, lambda found: stray[0] in found.replies) or crafted[-1]
-        answer = f"{stray[0].what.type.name} {coap.code_text(stray[0].what.code)}"
+        answer = f"{stray[0].value.type.name} {coap.code_text(stray[0].value.code)}"
         return failed(f"answered by {answer}: {cause.what}", cause.sent[0], stray[0])
     if ordinary.response is None:
         return inconclusive("an ordinary request afterwards was not answered either", *ordinary.evidence)
@@ -54,7 +54,7 @@ def judge_format_errors(case: Case) -> Outcome:
     """Crafted CON messages were reset, crafted NON ones reset or ignored, and the device still answers."""
     crafted = crafted_wrong(case)
     for found in crafted:
-        if found.asked.type is coap.Type.NON and any(not is_reset(reply.what) for reply in found.replies):
+        if found.asked.type is coap.Type.NON and any(not is_reset(reply.value) for reply in found.replies):
             return failed(f"{found.what} was answered by {found.outcome()}", *found.evidence)
     ordinary = exchanges(case)[-1]
     if ordinary.response is None:
@@ -70,8 +70,8 @@ def judge_resets(crafted: Iterable[Exchange]) -> Outcome:
     for found in crafted:
         if not found.replies:
             return failed(f"no answer, not even to {len(found.sent)} copies: {found.what}", found.sent)
-        wrong = first(found.replies, lambda reply: not is_reset(reply.what))
-        if wrong is not None and wrong.what.type is coap.Type.RST:
+        wrong = first(found.replies, lambda reply: not is_reset(reply.value))
+        if wrong is not None and wrong.value.type is coap.Type.RST:
             return failed(f"the RST to {found.what} is no Empty message", found.sent[0], wrong)
         if wrong is not None:
             return failed(f"{found.what} was answered by {found.outcome()}, not by RST", *found.evidence)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from harness.checks.case import Case, Seen
+from harness.checks.case import Case, Decoded
 from harness.trace.events import (
     Act,
     CheckEnded,
@@ -18,7 +18,7 @@ from harness.trace.events import (
 )
 from harness.wire import coap
 
-Datagram: TypeAlias = Seen[coap.Message, CoapDatagram]
+Datagram: TypeAlias = Decoded[coap.Message, CoapDatagram]
 
 
 @dataclass(eq=False)
@@ -36,7 +36,7 @@ class Exchange:
     @property
     def asked(self) -> coap.Message:
         """The message that was sent."""
-        return self.sent[0].what
+        return self.sent[0].value
 
     @property
     def local(self) -> str:
@@ -46,12 +46,12 @@ class Exchange:
     @property
     def response(self) -> Datagram | None:
         """The first response."""
-        return next((seen for seen in self.replies if seen.what.is_response), None)
+        return next((seen for seen in self.replies if seen.value.is_response), None)
 
     @property
     def reset(self) -> Datagram | None:
         """The first Reset."""
-        return next((seen for seen in self.replies if seen.what.type is coap.Type.RST), None)
+        return next((seen for seen in self.replies if seen.value.type is coap.Type.RST), None)
 
     @property
     def notifications(self) -> list[Datagram]:
@@ -59,9 +59,9 @@ class Exchange:
         first, found, known = self.response, [], set[int]()
         for seen in self.replies:
             if seen is first:
-                known.add(seen.what.mid)
-            elif first is not None and seen.what.is_response and seen.what.mid not in known:
-                known.add(seen.what.mid)
+                known.add(seen.value.mid)
+            elif first is not None and seen.value.is_response and seen.value.mid not in known:
+                known.add(seen.value.mid)
                 found.append(seen)
         return found
 
@@ -72,16 +72,16 @@ class Exchange:
 
     def answered(self, *codes: int) -> bool:
         """Whether the response has one of these codes."""
-        return self.response is not None and self.response.what.code in codes
+        return self.response is not None and self.response.value.code in codes
 
     def outcome(self) -> str:
         """What came back, for people."""
         if not self.replies:
             return "nothing"
         reply = self.response or self.replies[0]
-        if reply.what.is_empty:
-            return f"an empty {reply.what.type.name}"
-        return f"{coap.code_name(reply.what.code)} in a {reply.what.type.name}"
+        if reply.value.is_empty:
+            return f"an empty {reply.value.type.name}"
+        return f"{coap.code_name(reply.value.code)} in a {reply.value.type.name}"
 
 
 def exchanges(case: Case) -> list[Exchange]:
@@ -105,8 +105,8 @@ def exchanges_in(events: Sequence[Event]) -> list[Exchange]:
             label = body.name
         if not isinstance(body, CoapDatagram):
             continue
-        seen = Seen(event, body, coap.decode(body.raw))
-        message, local = seen.what, body.local
+        seen = Decoded(event, body, coap.decode(body.raw))
+        message, local = seen.value, body.local
         if body.direction is Direction.FROM_DUT:
             exchange = None
             if message.type in (coap.Type.ACK, coap.Type.RST):

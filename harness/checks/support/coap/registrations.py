@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Seen
+from harness.checks.case import Case, Decoded
 from harness.checks.support.coap.client import (
     Observation,
     observing,
@@ -35,14 +35,14 @@ def admitted(registration: Exchange) -> bool:
     return (
         registration.response is not None
         and registration.answered(coap.Code.CONTENT)
-        and registration.response.what.observe is not None
+        and registration.response.value.observe is not None
     )
 
 
-def moves(case: Case, name: str | None = None) -> list[Seen[Stimulus, Stimulus]]:
+def moves(case: Case, name: str | None = None) -> list[Decoded[Stimulus, Stimulus]]:
     """The changes that the harness brought about in the window."""
-    acts = case.acts(Act.WRITE, Act.LOCAL)
-    return [act for act in acts if name is None or act.what.name == name]
+    acts = case.stimuli(Act.WRITE, Act.LOCAL)
+    return [act for act in acts if name is None or act.value.name == name]
 
 
 def after(datagrams: Iterable[Datagram], line: int) -> list[Datagram]:

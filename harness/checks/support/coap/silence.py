@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from harness.checks.bench import Bench, CoapEndpoint
-from harness.checks.case import Case, Seen
+from harness.checks.case import Case, Decoded
 from harness.checks.support.coap.client import (
     Lever,
     Observation,
@@ -60,7 +60,7 @@ async def leave_unanswered(bench: Bench, firsts: Sequence[tuple[CoapEndpoint, Ev
     end = bench.now
     for endpoint, event in firsts:
         message = message_of(event)
-        again = await bench.until(
+        again = await bench.wait_for(
             arrives(endpoint, lambda other, mid=message.mid: other.mid == mid),  # type: ignore[misc]
             within=max(0.0, event.time + ACK_TIMEOUT * ACK_RANDOM_FACTOR + MARGIN - bench.now),
             imposed_by=RETRANSMISSION,
@@ -73,7 +73,7 @@ async def leave_unanswered(bench: Bench, firsts: Sequence[tuple[CoapEndpoint, Ev
         pauses = TIMEOUTS * (again.time - event.time) if again else MAX_TRANSMIT_WAIT
         end = max(end, event.time + min(pauses, MAX_TRANSMIT_WAIT) + MARGIN)
     if firsts:
-        await bench.quiet(
+        await bench.watch_silence(
             end - bench.now,
             imposed_by="RFC 7252 4.2, 4.8.2: until the last retransmission has timed out",
             what="the device to give up",
@@ -108,8 +108,8 @@ def answers_of_ours(case: Case, local: str) -> list[Datagram]:
         seen
         for seen in case.coap(Direction.TO_DUT)
         if seen.body.local == local
-        and seen.what.is_empty
-        and seen.what.type in (coap.Type.ACK, coap.Type.RST)
+        and seen.value.is_empty
+        and seen.value.type in (coap.Type.ACK, coap.Type.RST)
     ]
 
 
@@ -118,7 +118,7 @@ def silent_observers(case: Case) -> list[Exchange]:
     return [
         each
         for each in registrations(case)
-        if any(seen.what.type is coap.Type.CON for seen in each.notifications)
+        if any(seen.value.type is coap.Type.CON for seen in each.notifications)
         and not answers_of_ours(case, each.local)
     ]
 
@@ -156,8 +156,8 @@ def series_in(events: Sequence[Event]) -> list[Series]:
         body = event.body
         if not isinstance(body, CoapDatagram):
             continue
-        seen = Seen(event, body, coap.decode(body.raw))
-        key, type = (body.local, seen.what.mid), seen.what.type
+        seen = Decoded(event, body, coap.decode(body.raw))
+        key, type = (body.local, seen.value.mid), seen.value.type
         if body.direction is Direction.FROM_DUT and type is coap.Type.CON:
             found.setdefault(key, Series()).transmissions.append(seen)
         elif body.direction is Direction.TO_DUT and type in (coap.Type.ACK, coap.Type.RST) and key in found:

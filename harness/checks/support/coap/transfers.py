@@ -34,7 +34,7 @@ class Transfer:
     def first(self) -> coap.Message | None:
         """The first response."""
         response = self.exchanges[0].response
-        return response.what if response else None
+        return response.value if response else None
 
 
 async def read_all(
@@ -81,7 +81,7 @@ def _joined(part: Sequence[Exchange]) -> Transfer:
     for number, each in enumerate(part):
         if not each.answered(coap.Code.CONTENT) or each.response is None:
             return Transfer(tuple(part), body, f"{each.what} was answered by {each.outcome()}")
-        answer = each.response.what
+        answer = each.response.value
         block = answer.block2
         if block is None and number:
             return Transfer(tuple(part), body, f"block {number} came without a Block2 option")

@@ -6,27 +6,27 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from harness.checks.bench import Bench
-from harness.checks.support.compat.device_group import Home
-from harness.model.requirement import Need
+from harness.checks.support.compat.device_group import DeviceGroup
+from harness.model.requirement import BenchFeature
 from harness.trace.events import Event
 
 
-class Stage(Protocol):
+class GroupBench(Protocol):
     """All that a stimulus of several devices has at hand; everything that it does is in the one trace."""
 
-    home: Home
+    home: DeviceGroup
 
     def bench(self, role: str) -> Bench:
         """The bench of one device; its ``trace`` holds the events of all."""
 
-    def offers(self, need: Need, *roles: str) -> bool:
+    def offers(self, need: BenchFeature, *roles: str) -> bool:
         """Whether the benches of all these roles (by default of all) have the door of that need."""
 
     async def ready(self, *roles: str) -> bool:
         """Wait until these devices (by default all) are on all their transports."""
 
     async def restart_broker(self, *, wipe: bool) -> None:
-        """Restart the broker that all share (``Need.RESTART`` of every bench that speaks MQTT)."""
+        """Restart the broker that all share (``BenchFeature.RESTART`` of every bench that speaks MQTT)."""
 
     @property
     def trace(self) -> Sequence[Event]:
@@ -42,7 +42,7 @@ class Stage(Protocol):
     def note(self, text: str) -> None:
         """Leave a remark for the reader of the trace."""
 
-    async def until(
+    async def wait_for(
         self,
         wanted: Callable[[Event], bool],
         *,

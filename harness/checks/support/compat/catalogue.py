@@ -13,22 +13,22 @@ from functools import cache, cached_property
 
 from harness.checks.case import Case
 from harness.checks.observations import Readings
-from harness.checks.support.compat.bench import Stage
-from harness.checks.support.compat.device_group import Home
+from harness.checks.support.compat.bench import GroupBench
+from harness.checks.support.compat.device_group import DeviceGroup
 from harness.model.requirement import Area, Basis, Level, Requirement
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import CheckEnded, CheckStarted, Event
 
 
 @dataclass(frozen=True)
-class TogetherCase:
+class GroupCase:
     """One check on one subject, ready to be judged.
 
     ``window`` holds the events of all devices from the start to the end of the check's stimulus; for a
     passive check it is the whole trace.
     """
 
-    home: Home
+    home: DeviceGroup
     subject: Subject
     trace: Sequence[Event]
     window: Sequence[Event]
@@ -38,7 +38,7 @@ class TogetherCase:
         """The same case, with the eyes of one device: its events alone."""
         return self._cases[role]
 
-    def window_of(self, check: str, subject: Subject) -> TogetherCase | None:
+    def window_of(self, check: str, subject: Subject) -> GroupCase | None:
         """The same case with the window of another check, which was carried out; None where it was not."""
         begin = None
         for event in self.trace:
@@ -67,7 +67,7 @@ class TogetherCase:
         )
 
 
-class TogetherCheck:
+class GroupCheck:
     """The test of one requirement on devices that are together.
 
     As with a check of one device, ``stimulate`` drives and ``judge`` decides from the trace alone.
@@ -76,35 +76,35 @@ class TogetherCheck:
     requirement: Requirement
     needs_all = True  # every device has to be there when it begins, and is given its power anew if it is not
 
-    def subjects(self, home: Home) -> Iterable[Subject]:
+    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         """What to run the check on, one by one; none where the home has nothing that it is about."""
         return (Subject(),)
 
-    def missing(self, home: Home, subject: Subject) -> str | None:
+    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
         """Why the benches of this run cannot carry it out, for people; None where they can."""
         return None
 
-    async def stimulate(self, stage: Stage, subject: Subject) -> None:
+    async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
         """Drive the devices. Raise CannotStimulateError when that cannot be done."""
 
-    def judge(self, case: TogetherCase) -> Outcome:
+    def judge(self, case: GroupCase) -> Outcome:
         """Decide from the trace. Pure: no I/O, no clock, the same answer for the same case."""
         raise NotImplementedError
 
-    def patience(self, home: Home, subject: Subject) -> float:
+    def max_extension(self, home: DeviceGroup, subject: Subject) -> float:
         """How many seconds the stimulus may take by what profiles and scene say."""
         return 0.0
 
     @property
     def passive(self) -> bool:
         """Whether it only watches."""
-        return type(self).stimulate is TogetherCheck.stimulate
+        return type(self).stimulate is GroupCheck.stimulate
 
 
-_registered: dict[str, TogetherCheck] = {}
+_registered: dict[str, GroupCheck] = {}
 
 
-def together(
+def group_requirement(
     id: str,
     *,
     standard: str,
@@ -115,10 +115,10 @@ def together(
     expect: str,
     usual_cause: str,
     basis: Basis = Basis.DERIVED,
-) -> Callable[[type[TogetherCheck]], type[TogetherCheck]]:
+) -> Callable[[type[GroupCheck]], type[GroupCheck]]:
     """Declare what a check of several devices tests, and put it into their catalogue."""
 
-    def register(cls: type[TogetherCheck]) -> type[TogetherCheck]:
+    def register(cls: type[GroupCheck]) -> type[GroupCheck]:
         cls.requirement = Requirement(
             id, Area.COMPAT, standard, clause, level, basis, purpose, stimulus, expect, "", usual_cause
         )
@@ -131,7 +131,7 @@ def together(
 
 
 @cache
-def together_checks() -> tuple[TogetherCheck, ...]:
+def group_checks() -> tuple[GroupCheck, ...]:
     """Every check of several devices, by id."""
     package = importlib.import_module("harness.checks.compat")
     for module in pkgutil.iter_modules(package.__path__):

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.checks.support.behaviour.transports import bindings_of
-from harness.checks.support.compat.interactions import Bond
+from harness.checks.support.compat.interactions import Interaction
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.model.scene import Scene
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class DeviceGroup:
     """The devices of a run by their roles, and what is expected between them.
 
     ``needs_met`` is what the bench of each offers.
@@ -21,7 +21,7 @@ class Home:
 
     profiles: Mapping[str, Profile]
     needs_met: Mapping[str, frozenset[str]]
-    bonds: tuple[Bond, ...] = ()
+    bonds: tuple[Interaction, ...] = ()
     scene: Scene | None = None
 
     @property
@@ -35,13 +35,13 @@ class Home:
 
     def on_mqtt(self) -> tuple[str, ...]:
         """The roles that speak MQTT where it is seen."""
-        return tuple(role for role in self.roles if self.offers(Need.BROKER, role))
+        return tuple(role for role in self.roles if self.offers(BenchFeature.BROKER, role))
 
-    def offers(self, need: Need, *roles: str) -> bool:
+    def offers(self, need: BenchFeature, *roles: str) -> bool:
         """Whether the benches of these roles (by default of all) have what ``need`` names."""
         return all(need in self.needs_met[role] for role in roles or self.roles)
 
-    def bond(self, name: str) -> Bond:
+    def bond(self, name: str) -> Interaction:
         """The bond of that name. Raises KeyError."""
         for bond in self.bonds:
             if bond.name == name:
@@ -54,7 +54,7 @@ class Home:
         carried = {
             name
             for transport, binding in bindings_of(profile).items()
-            if self.offers(Need.BROKER if transport == "mqtt" else Need.COAP, role)
+            if self.offers(BenchFeature.BROKER if transport == "mqtt" else BenchFeature.COAP, role)
             for name in binding.properties
         }
         return tuple(

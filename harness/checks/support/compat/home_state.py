@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.checks.observations import Report
-from harness.checks.support.compat.catalogue import TogetherCase
+from harness.checks.support.compat.catalogue import GroupCase
 from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.rule import Condition
 from harness.model.scene import split_term
 from harness.model.schema import same_value
-from harness.model.semantics.translator import Words
+from harness.model.semantics.translator import ProfileTranslator
 from harness.trace.events import Direction, Event, MqttPacket, Point
 from harness.wire import mqtt
 
@@ -20,7 +20,7 @@ REACHABLE = "BasicInformation.Reachable"
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class StateReport:
     """Something that was told: a term of a role, ``role.Cluster.Term``, and its value in the vocabulary."""
 
     line: int
@@ -51,11 +51,11 @@ class Interpreter:
     """Puts what one device tells into the words of the vocabulary."""
 
     def __init__(self, role: str, profile: Profile) -> None:
-        self.words = Words(profile)
+        self.words = ProfileTranslator(profile)
         self._role = role
         self._events = profile.events
 
-    def news(self, report: Report) -> Iterator[News]:
+    def news(self, report: Report) -> Iterator[StateReport]:
         """What a report means."""
         if report.problem is not None:
             return
@@ -64,17 +64,17 @@ class Interpreter:
             return
         for told in self.words.terms_told_by(report.name, report.value):
             name = f"{self._role}.{told.path}"
-            yield News(report.event.line, report.time, name, told.value, is_event)
+            yield StateReport(report.event.line, report.time, name, told.value, is_event)
 
-    def availability(self, event: Event, there: bool) -> News:
+    def availability(self, event: Event, there: bool) -> StateReport:
         """What it means that the device is there, or not."""
-        return News(event.line, event.time, f"{self._role}.{REACHABLE}", there, False)
+        return StateReport(event.line, event.time, f"{self._role}.{REACHABLE}", there, False)
 
 
-def news_of(case: TogetherCase) -> list[News]:
+def news_of(case: GroupCase) -> list[StateReport]:
     """Everything that was told in the run up to the end of the window, in order."""
     end = case.window[-1].line if case.window else 0
-    found: list[News] = []
+    found: list[StateReport] = []
     for role, profile in case.home.profiles.items():
         interpreter = Interpreter(role, profile)
         for report in case.readings[role].until(end):
@@ -87,11 +87,11 @@ def news_of(case: TogetherCase) -> list[News]:
     return sorted(found, key=lambda news: news.line)
 
 
-class Meaning:
+class ConditionEvaluator:
     """Whether conditions on ``role.Cluster.Term`` are true, as far as the steps of each device let it be."""
 
     def __init__(self, profiles: Mapping[str, Profile]) -> None:
-        self._words = {role: Words(profile) for role, profile in profiles.items()}
+        self._words = {role: ProfileTranslator(profile) for role, profile in profiles.items()}
 
     def holds(self, condition: Condition, state: Mapping[str, Value]) -> bool:
         """Whether a condition on a state is true; unknown counts as false."""
@@ -119,7 +119,7 @@ class Meaning:
         return self._words[role].tolerance(path) if role in self._words else 0.0
 
 
-def happened(condition: Condition, news: News) -> bool:
+def happened(condition: Condition, news: StateReport) -> bool:
     """Whether something that was told is the event of a condition."""
     if not news.is_event or news.name != condition.event:
         return False

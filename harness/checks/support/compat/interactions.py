@@ -8,7 +8,7 @@ from functools import cached_property
 
 from harness.checks.support.behaviour.action_effects import results_of
 from harness.checks.support.behaviour.planner import started_by_action
-from harness.checks.support.behaviour.transports import writers_of
+from harness.checks.support.behaviour.transports import command_transports
 from harness.model.base import Value
 from harness.model.capability import Need, Reaction
 from harness.model.profile import Profile
@@ -24,7 +24,7 @@ from harness.prediction.device import Device
 from harness.prediction.findings import (
     AffordanceKind,
     Flow,
-    Link,
+    PairLink,
     Severity,
 )
 from harness.prediction.matching import assess
@@ -46,7 +46,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Bond:
+class Interaction:
     """What one need of a device comes to with another device, by their roles.
 
     At ``source`` something happens, ``target`` follows; the ``needer`` is one of the two. ``problem`` says
@@ -57,7 +57,7 @@ class Bond:
     offerer: str
     need_name: str
     profiles: tuple[Profile, Profile]  # of needer and offerer
-    links: tuple[Link, ...]
+    links: tuple[PairLink, ...]
     within: float
     problem: str | None = None
 
@@ -132,7 +132,7 @@ class Bond:
             return tuple(self._told(link, value))
         return ()
 
-    def _commanded(self, link: Link, value: Value) -> Effect:
+    def _commanded(self, link: PairLink, value: Value) -> Effect:
         given = link.conversion.apply(value)
         if link.target.affordance is AffordanceKind.ACTION:
             action = self.target_profile.actions[link.target.name]
@@ -141,7 +141,7 @@ class Bond:
             given = stepped(self.target_profile.properties[link.target.name], given)
         return Effect(link.target.affordance, link.target.name, given)
 
-    def _told(self, link: Link, value: Value) -> Iterator[Effect]:
+    def _told(self, link: PairLink, value: Value) -> Iterator[Effect]:
         if self.need.into is not None:
             schema = self.target_profile.properties[self.need.into]
             yield Effect(
@@ -159,12 +159,14 @@ class Bond:
             if _is_for(reaction, meant):
                 yield from _effects(reaction)
 
-    def _offered(self, link: Link) -> Offered:
+    def _offered(self, link: PairLink) -> Offered:
         offers = [each for group in Device(self.profiles[1]).offers.values() for each in group]
         return next(each for each in offers if each.key == link.capability)
 
 
-def bonds_between(needer: str, needing: Profile, offerer: str, offering: Profile) -> Iterator[Bond]:
+def interactions_between(
+    needer: str, needing: Profile, offerer: str, offering: Profile
+) -> Iterator[Interaction]:
     """What the needs of one device come to with another one, by what is predicted of them.
 
     A need that the other device has nothing for is left out. One that is predicted to be blocked is there all
@@ -180,7 +182,7 @@ def bonds_between(needer: str, needing: Profile, offerer: str, offering: Profile
         if not found.links:
             problem = blocking[0] if blocking else "nothing binds the two"
         within = max((link.within for link in found.links), default=needed.need.within or 2.0)
-        bond = Bond(needer, offerer, needed.name, (needing, offering), found.links, within, problem)
+        bond = Interaction(needer, offerer, needed.name, (needing, offering), found.links, within, problem)
         if problem is None and not bond.commands and not bond.target_names:
             continue  # it only knows, and nothing shows
         yield bond
@@ -191,12 +193,12 @@ def order_for(profile: Profile, effect: Effect) -> Effect | None:
     match effect.kind:
         case AffordanceKind.PROPERTY:
             schema = profile.properties[effect.name]
-            can = schema.writable and bool(writers_of(profile, effect.name))
+            can = schema.writable and bool(command_transports(profile, effect.name))
             return effect if can and effect.value is not None else None
         case AffordanceKind.ACTION:
-            return effect if writers_of(profile, effect.name) else None
+            return effect if command_transports(profile, effect.name) else None
     for action, declared in profile.actions.items():
-        if writers_of(profile, action) and effect.name in _events_of(profile, action):
+        if command_transports(profile, action) and effect.name in _events_of(profile, action):
             takes_text = declared.input is not None and declared.input.type == "string"
             return Effect(AffordanceKind.ACTION, action, effect.name if takes_text else None)
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case
 from harness.checks.observations import Report, Transport
 from harness.checks.support.behaviour.boundary_values import limits
@@ -15,13 +15,13 @@ from harness.checks.support.behaviour.transports import (
     open_writers,
 )
 from harness.model.base import Value
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.model.schema import same_value
 
 _TRIES = 3  # properties that are tried in turn
 
 
-async def show_life(bench: Bench) -> bool:
+async def prompt_report(bench: Bench) -> bool:
     """Make the device tell something of itself on each of its transports; whether it did.
 
     Over MQTT it is commanded to be what it is, which it confirms. Where it takes no commands, a person
@@ -35,7 +35,7 @@ async def show_life(bench: Bench) -> bool:
                 state[name] = await bench.read(name, transport=transport.value)
                 shown |= transport is Transport.COAP
                 break
-            except CannotStimulateError:
+            except StimulusError:
                 continue
     over_mqtt = [name for name in state if Transport.MQTT in open_writers(bench, name)]
     free = [name for name in over_mqtt if not obstacles(bench.profile, state, name, state[name])]
@@ -47,7 +47,7 @@ async def show_life(bench: Bench) -> bool:
 
 async def _stirred(bench: Bench, state: dict[str, Value]) -> bool:
     """Whether the device told something after hands or surroundings did something to it."""
-    if not bench.offers(Need.LOCAL):
+    if not bench.offers(BenchFeature.LOCAL):
         return False
     limit = max(bench.profile.behaviour.report_local, bench.profile.behaviour.settle)
     for control, declared in list(bench.profile.controls.items())[:_TRIES]:
@@ -56,7 +56,7 @@ async def _stirred(bench: Bench, state: dict[str, Value]) -> bool:
         await bench.local.operate(control)
         for name in names:
             for transport in open_readers(bench, name)[:1]:
-                if await bench.reported(
+                if await bench.wait_for_report(
                     name, lambda _: True, transport=transport.value, within=limit, since=since
                 ):
                     return True
@@ -64,7 +64,7 @@ async def _stirred(bench: Bench, state: dict[str, Value]) -> bool:
         since = bench.mark()
         await bench.local.sense(name, value)
         for transport in open_readers(bench, name)[:1]:
-            if await bench.reported(
+            if await bench.wait_for_report(
                 name, lambda _: True, transport=transport.value, within=limit, since=since
             ):
                 return True
@@ -81,7 +81,7 @@ def _sensed(bench: Bench, state: dict[str, Value]) -> Iterator[tuple[str, Value]
             yield name, other
 
 
-def life_after(
+def first_report_after(
     case: Case, line: int, transport: Transport | None = None, names: Collection[str | None] = ()
 ) -> Report | None:
     """The first thing that the device itself told after a line of the trace.

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.checks.observations import Report
-from harness.checks.support.compat.catalogue import TogetherCase
+from harness.checks.support.compat.catalogue import GroupCase
 from harness.checks.support.compat.home_state import availability_in
 from harness.checks.support.compat.interactions import (
     AVAILABILITY,
-    Bond,
     Effect,
+    Interaction,
     shown_by,
 )
 from harness.model.base import Value
@@ -25,7 +25,7 @@ _DONE = (Act.WRITE, Act.INVOKE, Act.LOCAL, Act.KILL, Act.STOP, Act.START)
 _CAUSING = (Act.LOCAL, Act.WRITE, Act.KILL, Act.START)
 
 
-class Fate(StrEnum):
+class ReactionOutcome(StrEnum):
     """What became of an occasion."""
 
     FOLLOWED = "followed"
@@ -36,7 +36,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class TriggerReport:
     """Something that the source told."""
 
     line: int
@@ -46,18 +46,18 @@ class Telling:
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class ReactionTrial:
     """Something that was to be followed, and what was seen of that: the ``shown`` reports of the target."""
 
-    telling: Telling
+    telling: TriggerReport
     cause: Event | None  # what the harness had done to the source
     effects: tuple[Effect, ...]
-    fate: Fate
+    fate: ReactionOutcome
     shown: tuple[Report, ...] = ()
     took: float | None = None
 
 
-def occasions_of(case: TogetherCase, bond: Bond) -> list[Occasion]:
+def occasions_of(case: GroupCase, bond: Interaction) -> list[ReactionTrial]:
     """All occasions of a bond in the window, in order."""
     tellings = list(_tellings(case, bond))
     found = []
@@ -71,12 +71,12 @@ def occasions_of(case: TogetherCase, bond: Bond) -> list[Occasion]:
     return found
 
 
-def causes_in(case: TogetherCase, role: str) -> list[Event]:
+def causes_in(case: GroupCase, role: str) -> list[Event]:
     """What the harness did in the window to make a device tell something."""
     return [event for event in case.window if event.device == role and _is_act(event, _CAUSING)]
 
 
-def _tellings(case: TogetherCase, bond: Bond) -> Iterator[Telling]:
+def _tellings(case: GroupCase, bond: Interaction) -> Iterator[TriggerReport]:
     """What the source told in the window: events, and properties where they changed."""
     own = case.of(bond.source)
     known: dict[str, Value] = {}
@@ -91,26 +91,26 @@ def _tellings(case: TogetherCase, bond: Bond) -> Iterator[Telling]:
         changed = is_event or report.name not in known or not same_value(known[report.name], report.value)
         known[report.name] = report.value
         if report.event.line >= begin and changed and not (is_event and report.is_stored):
-            yield Telling(report.event.line, report.time, report.name, report.value)
+            yield TriggerReport(report.event.line, report.time, report.name, report.value)
 
 
-def _comings(case: TogetherCase, bond: Bond) -> Iterator[Telling]:
+def _comings(case: GroupCase, bond: Interaction) -> Iterator[TriggerReport]:
     known: bool | None = None
     for event in case.window:
         there = availability_in(bond.source_profile, event) if event.device == bond.source else None
         if there is not None and there is not known:
             known = there
-            yield Telling(event.line, event.time, AVAILABILITY, there)
+            yield TriggerReport(event.line, event.time, AVAILABILITY, there)
 
 
 def _occasion(
-    case: TogetherCase,
-    bond: Bond,
-    telling: Telling,
+    case: GroupCase,
+    bond: Interaction,
+    telling: TriggerReport,
     effects: tuple[Effect, ...],
     since: int,
     following: int | None,
-) -> Occasion:
+) -> ReactionTrial:
     acts = [event for event in causes_in(case, bond.source) if since < event.line < telling.line]
     # What makes the device tell something after a while, by a rule of its own, is not where the time begins.
     acts = [event for event in acts if _is_cause(bond, event, telling)]
@@ -130,19 +130,25 @@ def _occasion(
             shown.append(report)
             took = max(took, report.time - start)
     if not fates:
-        return Occasion(telling, cause, effects, Fate.VOID)
-    order = (Fate.VOID, Fate.MISSED, Fate.OTHERWISE, Fate.LATE, Fate.FOLLOWED)
-    return Occasion(telling, cause, effects, min(fates, key=order.index), tuple(shown), took)
+        return ReactionTrial(telling, cause, effects, ReactionOutcome.VOID)
+    order = (
+        ReactionOutcome.VOID,
+        ReactionOutcome.MISSED,
+        ReactionOutcome.OTHERWISE,
+        ReactionOutcome.LATE,
+        ReactionOutcome.FOLLOWED,
+    )
+    return ReactionTrial(telling, cause, effects, min(fates, key=order.index), tuple(shown), took)
 
 
 def _fate(
-    case: TogetherCase,
-    bond: Bond,
+    case: GroupCase,
+    bond: Interaction,
     expected: tuple[Effect, ...],
     begin: int,
     deadline: float,
     stop: int,
-) -> tuple[Fate, Report | None]:
+) -> tuple[ReactionOutcome, Report | None]:
     """What became of one effect, of which any of ``expected`` is the sign, and the report that shows it."""
     otherwise: Report | None = None
     for report in case.of(bond.target).all_reports:
@@ -154,25 +160,25 @@ def _fate(
             if _is_other(case, bond, expected, report, begin):
                 otherwise = report
             continue
-        return (Fate.FOLLOWED if report.time <= deadline else Fate.LATE), report
+        return (ReactionOutcome.FOLLOWED if report.time <= deadline else ReactionOutcome.LATE), report
     watched = case.window[-1].time >= deadline - 2 * ROUNDING
     if not watched or _line_at(case, deadline) >= stop:
-        return Fate.VOID, None
-    return (Fate.OTHERWISE, otherwise) if otherwise is not None else (Fate.MISSED, None)
+        return ReactionOutcome.VOID, None
+    return (ReactionOutcome.OTHERWISE, otherwise) if otherwise is not None else (ReactionOutcome.MISSED, None)
 
 
 def _is_other(
-    case: TogetherCase, bond: Bond, expected: tuple[Effect, ...], report: Report, begin: int
+    case: GroupCase, bond: Interaction, expected: tuple[Effect, ...], report: Report, begin: int
 ) -> bool:
     """Whether a report says that the target became something else: not what it should, nor what it was."""
     if not any(each.name == report.name and each.kind is AffordanceKind.PROPERTY for each in expected):
         return False
-    before = case.of(bond.target).known(report.name, begin)
+    before = case.of(bond.target).last_report(report.name, begin)
     schema = bond.target_profile.properties[report.name]
     return before is None or not schema.agrees(report.value, before.value)
 
 
-def _shows(bond: Bond, effect: Effect, report: Report) -> bool:
+def _shows(bond: Interaction, effect: Effect, report: Report) -> bool:
     if report.name != effect.name:
         return False
     if effect.value is None:
@@ -182,7 +188,7 @@ def _shows(bond: Bond, effect: Effect, report: Report) -> bool:
     return same_value(report.value, effect.value)
 
 
-def _to_be_shown(case: TogetherCase, bond: Bond, effect: Effect, line: int) -> tuple[Effect, ...]:
+def _to_be_shown(case: GroupCase, bond: Interaction, effect: Effect, line: int) -> tuple[Effect, ...]:
     """What the target would tell if an effect came about, except what it was before."""
     return tuple(
         shown
@@ -191,17 +197,17 @@ def _to_be_shown(case: TogetherCase, bond: Bond, effect: Effect, line: int) -> t
     )
 
 
-def _is_so_already(case: TogetherCase, bond: Bond, effect: Effect, line: int) -> bool:
+def _is_so_already(case: GroupCase, bond: Interaction, effect: Effect, line: int) -> bool:
     """Whether the target had that state before: then nothing shows that it followed."""
     if effect.kind is not AffordanceKind.PROPERTY:
         return False
-    before = case.of(bond.target).known(effect.name, line)
+    before = case.of(bond.target).last_report(effect.name, line)
     if before is None or effect.value is None:
         return before is not None
     return bond.target_profile.properties[effect.name].agrees(before.value, effect.value)
 
 
-def _interference(case: TogetherCase, bond: Bond, line: int, following: int | None) -> int:
+def _interference(case: GroupCase, bond: Interaction, line: int, following: int | None) -> int:
     """The line from which on the target may be something else for other reasons."""
     end = case.window[-1].line + 1 if case.window else line
     stop = following if following is not None else end
@@ -211,12 +217,12 @@ def _interference(case: TogetherCase, bond: Bond, line: int, following: int | No
     return stop
 
 
-def _line_at(case: TogetherCase, time: float) -> int:
+def _line_at(case: GroupCase, time: float) -> int:
     """The line of the last event of the window that is not later than ``time``."""
     return max((event.line for event in case.window if event.time <= time), default=0)
 
 
-def _is_cause(bond: Bond, event: Event, telling: Telling) -> bool:
+def _is_cause(bond: Interaction, event: Event, telling: TriggerReport) -> bool:
     """Whether an act is what the device told: its key pressed, its sensor stimulated, the command to it."""
     assert isinstance(event.body, Stimulus)
     name, controls = event.body.name, bond.source_profile.controls

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from harness.checks.bench import Bench, BeyondBenchError, CannotStimulateError
-from harness.checks.support.behaviour.arrange import Arranger
+from harness.checks.bench import Bench, BenchLimitationError, StimulusError
+from harness.checks.support.behaviour.arrange import StateArranger
 from harness.checks.support.behaviour.local_operation import unlock
 from harness.checks.support.behaviour.transports import open_writers
-from harness.checks.support.compat.bench import Stage
+from harness.checks.support.compat.bench import GroupBench
 from harness.model.base import Value
-from harness.model.requirement import Need
-from harness.model.scene import Deed, split_term
+from harness.model.requirement import BenchFeature
+from harness.model.scene import SceneAction, split_term
 from harness.model.semantics.casting import (
     control_that_sets,
     control_that_tells,
@@ -17,16 +17,16 @@ from harness.model.semantics.casting import (
 )
 from harness.model.semantics.mapping import UntranslatableError
 from harness.model.semantics.translator import (
+    ProfileTranslator,
     UnofferedError,
-    Words,
 )
 
 
-async def do(stage: Stage, deed: Deed) -> None:
+async def do(stage: GroupBench, deed: SceneAction) -> None:
     """Do it, and wait for nothing. Raises CannotStimulateError."""
     role, path = split_term(deed.term)
     bench = stage.bench(role)
-    words = Words(bench.profile)
+    words = ProfileTranslator(bench.profile)
     try:
         if deed.happen is not None:
             await _operate(bench, role, control_that_tells(words, path, deed.data), deed)
@@ -37,39 +37,39 @@ async def do(stage: Stage, deed: Deed) -> None:
         else:
             await _set(bench, role, words, path, deed)
     except (UnofferedError, UntranslatableError) as problem:
-        raise CannotStimulateError(f"{deed}: {problem}") from problem
+        raise StimulusError(f"{deed}: {problem}") from problem
 
 
-async def _set(bench: Bench, role: str, words: Words, path: str, deed: Deed) -> None:
+async def _set(bench: Bench, role: str, words: ProfileTranslator, path: str, deed: SceneAction) -> None:
     found = words.find(path)
     if found is None or not found.offer.property_ or found.offer.member is not None:
         await _order(bench, words, path, deed.to, deed)
         return
     name, value = found.affordance, words.own_value(path, deed.to)
     schema = bench.profile.properties[name]
-    arranger = Arranger(bench)
+    arranger = StateArranger(bench)
     await arranger.look([name])
     present = arranger.state.get(name)
     control = control_that_sets(bench.profile, name, value, present)
-    if control is not None and bench.offers(Need.LOCAL):
+    if control is not None and bench.offers(BenchFeature.LOCAL):
         if not schema.agrees(value, present) or present is None:
             await _operate(bench, role, control, deed)
     elif schema.writable:
         await _order(bench, words, path, deed.to, deed)
-    elif bench.offers(Need.LOCAL):
+    elif bench.offers(BenchFeature.LOCAL):
         await bench.local.sense(name, value)
     else:
-        raise BeyondBenchError(f"{deed}: nothing here can stimulate the sensors of {role}")
+        raise BenchLimitationError(f"{deed}: nothing here can stimulate the sensors of {role}")
 
 
-async def _command(bench: Bench, role: str, path: str, deed: Deed) -> None:
+async def _command(bench: Bench, role: str, path: str, deed: SceneAction) -> None:
     """Operate a controller so that it commands something."""
     for way in ways_to_command(bench.profile, path, deed.to):
         if way.control is not None:
             await _operate(bench, role, way.control, deed)
             return
         name = way.property_ or ""
-        arranger = Arranger(bench)
+        arranger = StateArranger(bench)
         await arranger.look([name])
         control = control_that_sets(bench.profile, name, way.value, arranger.state.get(name))
         if control is not None:
@@ -77,33 +77,33 @@ async def _command(bench: Bench, role: str, path: str, deed: Deed) -> None:
         elif bench.profile.properties[name].writable:
             transports = open_writers(bench, name)
             if not transports:
-                raise BeyondBenchError(f"{deed}: this bench has no transport to command {name} of {role}")
+                raise BenchLimitationError(f"{deed}: this bench has no transport to command {name} of {role}")
             await bench.write(name, way.value, transport=transports[0].value)
-        elif bench.offers(Need.LOCAL):
+        elif bench.offers(BenchFeature.LOCAL):
             await bench.local.sense(name, way.value)
         else:
-            raise BeyondBenchError(f"{deed}: nothing here can stimulate the sensors of {role}")
+            raise BenchLimitationError(f"{deed}: nothing here can stimulate the sensors of {role}")
         return
-    raise CannotStimulateError(f"{deed}: nothing that a person does to {role} makes it command that")
+    raise StimulusError(f"{deed}: nothing that a person does to {role} makes it command that")
 
 
-async def _operate(bench: Bench, role: str, control: str | None, deed: Deed) -> None:
+async def _operate(bench: Bench, role: str, control: str | None, deed: SceneAction) -> None:
     if control is None:
-        raise CannotStimulateError(f"{deed}: no control of {role} does that")
-    if not bench.offers(Need.LOCAL):
-        raise BeyondBenchError(f"{deed}: nothing here can operate {role} by hand")
+        raise StimulusError(f"{deed}: no control of {role} does that")
+    if not bench.offers(BenchFeature.LOCAL):
+        raise BenchLimitationError(f"{deed}: nothing here can operate {role} by hand")
     if bench.profile.controls[control].unless:
-        arranger = Arranger(bench)
+        arranger = StateArranger(bench)
         await arranger.look()
         await unlock(arranger, bench.profile, control)
     await bench.local.operate(control)
 
 
-async def _order(bench: Bench, words: Words, path: str, value: Value, deed: Deed) -> None:
+async def _order(bench: Bench, words: ProfileTranslator, path: str, value: Value, deed: SceneAction) -> None:
     order = words.order(path, value)
     transports = open_writers(bench, order.name)
     if not transports:
-        raise BeyondBenchError(f"{deed}: this bench has no transport to command {order.name}")
+        raise BenchLimitationError(f"{deed}: this bench has no transport to command {order.name}")
     if order.is_action:
         await bench.invoke(order.name, order.value, transport=transports[0].value)
     else:

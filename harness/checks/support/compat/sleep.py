@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness.checks.support.compat.bench import Stage
+from harness.checks.support.compat.bench import GroupBench
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.trace.events import Connection, ConnectionChange, Event, Point
 
 
@@ -16,10 +16,10 @@ def asleep_for(profile: Profile) -> float:
     return mqtt.sleep.awake + (mqtt.sleep.wakes_every or 0.0)  # some wake up only when something happens
 
 
-async def until_asleep(stage: Stage, role: str) -> None:
+async def until_asleep(stage: GroupBench, role: str) -> None:
     """Wait until a device that sleeps does so, where its connections are seen."""
     longest = asleep_for(stage.bench(role).profile)
-    if not longest or not stage.offers(Need.TAP, role):
+    if not longest or not stage.offers(BenchFeature.TAP, role):
         return
 
     def change(event: Event) -> ConnectionChange | None:
@@ -29,7 +29,7 @@ async def until_asleep(stage: Stage, role: str) -> None:
 
     last = next((found for event in reversed(stage.trace) if (found := change(event))), None)
     if last is ConnectionChange.OPENED:
-        await stage.until(
+        await stage.wait_for(
             lambda event: change(event) not in (None, ConnectionChange.OPENED),
             within=longest,
             imposed_by=f"profile: bindings.mqtt.sleep of {role}",

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.checks.observations import ReportReader
-from harness.checks.support.compat.bench import Stage
-from harness.checks.support.compat.catalogue import TogetherCase
-from harness.checks.support.compat.device_group import Home
+from harness.checks.support.compat.bench import GroupBench
+from harness.checks.support.compat.catalogue import GroupCase
+from harness.checks.support.compat.device_group import DeviceGroup
 from harness.checks.support.compat.home_state import (
+    ConditionEvaluator,
     Interpreter,
-    Meaning,
-    News,
+    StateReport,
     availability_in,
     happened,
     news_of,
@@ -28,14 +28,14 @@ STEP = "COMPAT-30"
 class Progress:
     """Follows what is told, and knows whether what a step wants has come about."""
 
-    def __init__(self, home: Home, step: Step) -> None:
-        self._meaning = Meaning(home.profiles)
+    def __init__(self, home: DeviceGroup, step: Step) -> None:
+        self._meaning = ConditionEvaluator(home.profiles)
         self._step = step
         self._state: dict[str, Value] = {}
         self._lines: dict[str, int] = {}
         self._happened: dict[int, int] = {}
 
-    def take(self, news: News, *, counts: bool) -> None:
+    def take(self, news: StateReport, *, counts: bool) -> None:
         """Something was told. Events only matter where they count; states last."""
         if not news.is_event:
             self._state[news.name] = news.value
@@ -97,7 +97,7 @@ def shown(value: Value) -> str:
 class Watch:
     """The progress of a step in a trace that still grows."""
 
-    def __init__(self, stage: Stage, step: Step, since: int) -> None:
+    def __init__(self, stage: GroupBench, step: Step, since: int) -> None:
         self.progress = Progress(stage.home, step)
         self._home = stage.home
         self._since = since
@@ -142,11 +142,11 @@ class Played:
     progress: Progress
     reached: float | None
     lines: tuple[int, ...] = ()
-    lost: News | None = None
+    lost: StateReport | None = None
     was_so: bool = False
 
 
-def played(case: TogetherCase, step: Step, since: int, start: float) -> Played:
+def played(case: GroupCase, step: Step, since: int, start: float) -> Played:
     """What a step came to, of which events count after line ``since``, and times from ``start`` on.
 
     What comes and goes again before the deadline has not come to stay: it counts from when it came last.

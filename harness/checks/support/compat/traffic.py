@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.checks.case import Case, Seen
-from harness.checks.support.compat.catalogue import TogetherCase
+from harness.checks.case import Case, Decoded
+from harness.checks.support.compat.catalogue import GroupCase
 from harness.checks.support.mqtt import topics
 from harness.model.profile import Profile
 from harness.trace.events import MqttPacket
@@ -20,7 +20,7 @@ from harness.wire.mqtt.topics import topic_matches
 _NAMED = (RecordType.A, RecordType.AAAA, RecordType.SRV, RecordType.TXT)
 
 
-def connects(case: Case) -> list[Seen[mqtt.Connect, MqttPacket]]:
+def connects(case: Case) -> list[Decoded[mqtt.Connect, MqttPacket]]:
     """The CONNECT packets of a device."""
     return case.mqtt(mqtt.Connect)
 
@@ -29,11 +29,11 @@ def published_topics(case: Case) -> dict[str, int]:
     """The topics to which a device publishes, wills included, each with the line where it did first."""
     found: dict[str, int] = {}
     for seen in case.mqtt(mqtt.Publish):
-        if seen.what.topic:
-            found.setdefault(seen.what.topic, seen.line)
+        if seen.value.topic:
+            found.setdefault(seen.value.topic, seen.line)
     for connect in connects(case):
-        if connect.what.will is not None:
-            found.setdefault(connect.what.will.topic, connect.line)
+        if connect.value.will is not None:
+            found.setdefault(connect.value.will.topic, connect.line)
     return found
 
 
@@ -60,7 +60,7 @@ def command_topics(profile: Profile) -> tuple[str, ...]:
 def overheard(case: Case, wanted: tuple[str, ...]) -> Iterator[tuple[str, str, int]]:
     """Filters of a device that cover one of these topics: the filter, the topic, the line."""
     for seen in case.mqtt(mqtt.Subscribe):
-        for request in seen.what.filters:
+        for request in seen.value.filters:
             for topic in wanted:
                 if topic_matches(request.filter, topic):
                     yield request.filter, topic, seen.line
@@ -88,7 +88,7 @@ def probes_for(case: Case, name: str) -> list[int]:
     return [
         seen.line
         for seen in case.mdns()
-        if not seen.what.response and any(mdns.same_name(each.name, name) for each in seen.what.questions)
+        if not seen.value.response and any(mdns.same_name(each.name, name) for each in seen.value.questions)
     ]
 
 
@@ -112,13 +112,13 @@ def claimed_places(case: Case) -> dict[tuple[str, int], Claim]:
 def _told(case: Case) -> Iterator[tuple[mdns.Record, int]]:
     """Records that the device tells of itself: in responses, not while it only asks whether they are free."""
     for seen in case.mdns():
-        if seen.what.response:
-            for record in seen.what.records:
+        if seen.value.response:
+            for record in seen.value.records:
                 if record.ttl > 0:
                     yield record, seen.line
 
 
-def pairs(case: TogetherCase, roles: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def pairs(case: GroupCase, roles: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """Every two of these roles, once."""
     for at, one in enumerate(roles):
         for other in roles[at + 1 :]:

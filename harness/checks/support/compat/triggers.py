@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.checks.bench import BeyondBenchError, CannotStimulateError
+from harness.checks.bench import BenchLimitationError, StimulusError
 from harness.checks.support.behaviour.action_effects import (
     has_something_to_change,
     names_around,
     results_of,
 )
-from harness.checks.support.behaviour.arrange import Arranger
+from harness.checks.support.behaviour.arrange import StateArranger
 from harness.checks.support.behaviour.boundary_values import (
     is_one_of,
     limits,
@@ -23,15 +23,15 @@ from harness.checks.support.behaviour.planner import (
 )
 from harness.checks.support.behaviour.rule_triggers import stimulate_rule
 from harness.checks.support.behaviour.transports import open_writers
-from harness.checks.support.compat.bench import Stage
+from harness.checks.support.compat.bench import GroupBench
 from harness.checks.support.compat.interactions import (
     AVAILABILITY,
-    Bond,
     Effect,
+    Interaction,
 )
 from harness.model.base import Value
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.model.schema import DataType, same_value
 from harness.prediction.findings import AffordanceKind
 
@@ -51,12 +51,12 @@ class Cause:
     rule: str | None = None
 
 
-def causes_of(bond: Bond) -> tuple[Cause, ...]:
+def causes_of(bond: Interaction) -> tuple[Cause, ...]:
     """What can be made to happen at the source, as far as something is to follow."""
     return tuple(cause for cause in _causes(bond) if bond.effects_of(cause.name, cause.value))
 
 
-def _causes(bond: Bond) -> Iterator[Cause]:
+def _causes(bond: Interaction) -> Iterator[Cause]:
     profile = bond.source_profile
     for name in sorted(bond.source_names):
         if name == AVAILABILITY:
@@ -84,7 +84,7 @@ def _of_event(profile: Profile, name: str) -> Iterator[Cause]:
                 yield Cause(name, condition.data, rule=rule.id)
 
 
-def _values(profile: Profile, name: str, bond: Bond) -> list[Value]:
+def _values(profile: Profile, name: str, bond: Interaction) -> list[Value]:
     """Values of a property that are worth trying: those that set something off, both ends, and between."""
     schema = profile.properties[name]
     found = limits(schema)
@@ -94,7 +94,7 @@ def _values(profile: Profile, name: str, bond: Bond) -> list[Value]:
     return wanted[:MOST]
 
 
-def is_never_set_off(bond: Bond) -> bool:
+def is_never_set_off(bond: Interaction) -> bool:
     """Whether nothing that the source can ever tell makes the target do anything."""
     profile = bond.source_profile
     if bond.problem is not None or not bond.links:
@@ -106,17 +106,17 @@ def is_never_set_off(bond: Bond) -> bool:
     )
 
 
-async def set_off(stage: Stage, role: str, cause: Cause, arranger: Arranger) -> None:
+async def set_off(stage: GroupBench, role: str, cause: Cause, arranger: StateArranger) -> None:
     """Make it happen, and wait for nothing else. Raises CannotStimulateError."""
     bench = stage.bench(role)
     if cause.name == AVAILABILITY:
-        if not bench.offers(Need.POWER):
-            raise BeyondBenchError(f"nothing here can stop and start {role}")
+        if not bench.offers(BenchFeature.POWER):
+            raise BenchLimitationError(f"nothing here can stop and start {role}")
         await (bench.power.start() if cause.value else bench.power.kill())
         return
     if cause.control is not None:
-        if not bench.offers(Need.LOCAL):
-            raise BeyondBenchError(f"nothing here can operate {role} by hand")
+        if not bench.offers(BenchFeature.LOCAL):
+            raise BenchLimitationError(f"nothing here can operate {role} by hand")
         await unlock(arranger, bench.profile, cause.control)
         await bench.local.operate(cause.control)
         return
@@ -131,7 +131,7 @@ async def set_off(stage: Stage, role: str, cause: Cause, arranger: Arranger) -> 
     )
 
 
-async def set_aside(arranger: Arranger, cause: Cause) -> bool:
+async def set_aside(arranger: StateArranger, cause: Cause) -> bool:
     """Bring about that the source is something else than it is going to be; whether that took anything.
 
     Raises CannotStimulateError.
@@ -149,7 +149,7 @@ async def set_aside(arranger: Arranger, cause: Cause) -> bool:
     return True
 
 
-async def put_aside(stage: Stage, bond: Bond, effect: Effect, target: Arranger) -> None:
+async def put_aside(stage: GroupBench, bond: Interaction, effect: Effect, target: StateArranger) -> None:
     """Bring about that the target is something else, and that it may become what is to follow."""
     if effect.kind is AffordanceKind.ACTION:
         await _put_results_aside(stage, bond, effect.name, target)
@@ -166,11 +166,13 @@ async def put_aside(stage: Stage, bond: Bond, effect: Effect, target: Arranger) 
     if schema.accepts(effect.value):
         try:
             await target.make_room_for(name, effect.value)
-        except CannotStimulateError as reason:
+        except StimulusError as reason:
             stage.note(f"{bond.target} is left as it is: {reason}")
 
 
-async def _put_results_aside(stage: Stage, bond: Bond, action: str, target: Arranger) -> None:
+async def _put_results_aside(
+    stage: GroupBench, bond: Interaction, action: str, target: StateArranger
+) -> None:
     """Bring about that an action has something to change, where it changes a state at all."""
     profile = bond.target_profile
     if not results_of(profile, action):
@@ -181,7 +183,7 @@ async def _put_results_aside(stage: Stage, bond: Bond, action: str, target: Arra
             names_around(profile, action),
             f"{action} has something to change",
         )
-    except CannotStimulateError as reason:
+    except StimulusError as reason:
         stage.note(f"{bond.target} is left as it is: {reason}")
 
 
@@ -194,4 +196,4 @@ def another_value(profile: Profile, name: str, value: Value) -> Value:
     return None
 
 
-__all__ = ["CannotStimulateError", "Cause", "another_value", "causes_of", "put_aside", "set_aside", "set_off"]
+__all__ = ["Cause", "StimulusError", "another_value", "causes_of", "put_aside", "set_aside", "set_off"]

@@ -63,7 +63,7 @@ class _Link:
 
     def hear(self, packets: Iterable[Packet]) -> None:
         for packet in packets:
-            for record in packet.what.records:
+            for record in packet.value.records:
                 match record.data:
                     case Ptr(target):
                         known = self.pointers.setdefault(record.name.lower(), [])
@@ -152,8 +152,8 @@ def disputed_names(case: Case) -> list[str]:
     return [
         record.name
         for seen in case.mdns(Direction.TO_DUT)
-        if seen.what.response
-        for record in seen.what.answers
+        if seen.value.response
+        for record in seen.value.answers
     ]
 
 

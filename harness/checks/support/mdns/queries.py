@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import first, seen_by
 from harness.checks.support.mdns.names import (
     Names,
@@ -73,7 +73,7 @@ async def _announcement(bench: Bench, since: int, *, not_before: float, at_lates
     seen = first(bench.trace[since:], wanted)
     if seen or at_latest <= bench.now:
         return seen
-    return await bench.until(
+    return await bench.wait_for(
         wanted,
         within=at_latest - bench.now,
         imposed_by="RFC 6762 8.1 and 8.3, profile: behaviour.boot",
@@ -111,7 +111,7 @@ async def answer_to(bench: Bench, questions: Sequence[Question], *, since: int) 
         )
 
     asked_for = ", ".join(f"{question.name} {RecordType(question.type).name}" for question in questions)
-    return await bench.until(answered, within=ANSWER, what=f"an answer to {asked_for}", since=since)
+    return await bench.wait_for(answered, within=ANSWER, what=f"an answer to {asked_for}", since=since)
 
 
 def has_answer(bench: Bench, question: Question, since: int) -> bool:
@@ -129,7 +129,7 @@ async def spaced(bench: Bench, questions: Sequence[Question]) -> None:
         remaining = _last_multicast(bench, questions) + SPACING + _SLACK - bench.now
         if remaining < _TICK:
             return
-        await bench.quiet(
+        await bench.watch_silence(
             remaining, imposed_by="RFC 6762 6", what="the device may not yet multicast the same records again"
         )
 
@@ -157,7 +157,7 @@ async def restarted(bench: Bench) -> int:
     await announced(bench)
     begin = bench.mark()
     await bench.power.stop()
-    await bench.until(
+    await bench.wait_for(
         lambda _: bool(told(seen_by(bench, begin), gone=True)),
         within=ANSWER if bench.profile.bindings.mdns and bench.profile.bindings.mdns.goodbye else 0,
         what="the device's goodbye",
@@ -172,7 +172,7 @@ async def ready_again(bench: Bench) -> None:
     """After a start: wait until the device is on all its transports. Raises CannotStimulateError."""
     await announced(bench)
     if not await bench.ready():
-        raise CannotStimulateError("the device did not come back after it was started")
+        raise StimulusError("the device did not come back after it was started")
 
 
 def known_answer_query(question: Question, answers: Sequence[Record], *, ttl: int) -> bytes:

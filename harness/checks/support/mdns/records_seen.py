@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.checks.case import Case, Seen
+from harness.checks.case import Case, Decoded
 from harness.trace.events import Act, Direction, Event, MdnsPacket
 from harness.wire import mdns
 from harness.wire.mdns.codec import (
@@ -13,7 +13,7 @@ from harness.wire.mdns.codec import (
     same_name,
 )
 
-Packet = Seen[mdns.Message, MdnsPacket]
+Packet = Decoded[mdns.Message, MdnsPacket]
 
 SERVICE_TYPES = "_services._dns-sd._udp.local."
 ADDRESSES = (RecordType.A, RecordType.AAAA)
@@ -32,7 +32,7 @@ class Section(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RecordSeen:
     """A record that the device told, and the packet that it stood in."""
 
     packet: Packet
@@ -57,7 +57,7 @@ class Told:
 
 def responses(case: Case) -> list[Packet]:
     """The responses of the device, to the group and to us alone."""
-    return [seen for seen in case.mdns() if seen.what.response]
+    return [seen for seen in case.mdns() if seen.value.response]
 
 
 def multicasts(case: Case) -> list[Packet]:
@@ -85,22 +85,22 @@ def may_be_announcement(run: Case, packet: Packet) -> bool:
     """
     if packet.body.unicast:
         return False
-    starts = [seen.time for seen in run.acts(Act.START) if seen.line < packet.line]
-    types = {record.type for record in packet.what.answers}
+    starts = [seen.time for seen in run.stimuli(Act.START) if seen.line < packet.line]
+    types = {record.type for record in packet.value.answers}
     return (
         bool(starts) and packet.time - starts[-1] < _ANNOUNCING and types >= {RecordType.PTR, RecordType.SRV}
     )
 
 
-def records_of(packet: Packet) -> list[Told]:
+def records_of(packet: Packet) -> list[RecordSeen]:
     """Every record of a packet with its section."""
-    message = packet.what
+    message = packet.value
     sections = (
         (Section.ANSWER, message.answers),
         (Section.AUTHORITY, message.authorities),
         (Section.ADDITIONAL, message.additionals),
     )
-    return [Told(packet, record, section) for section, records in sections for record in records]
+    return [RecordSeen(packet, record, section) for section, records in sections for record in records]
 
 
 def told(
@@ -111,7 +111,7 @@ def told(
     after: int = 0,
     before: int | None = None,
     gone: bool = False,
-) -> list[Told]:
+) -> list[RecordSeen]:
     """The records of that name and type that the device told in the window, between two lines of the trace.
 
     Goodbyes (TTL 0) are left out, or with ``gone`` are all that is returned.
@@ -132,8 +132,8 @@ def queries(case: Case, name: str, type: int, *, exactly: bool = False) -> list[
     return [
         seen
         for seen in case.mdns(Direction.TO_DUT)
-        if not seen.what.response
-        for question in seen.what.questions
+        if not seen.value.response
+        for question in seen.value.questions
         if question.type == type and (question.name == name if exactly else same_name(question.name, name))
     ]
 
@@ -143,25 +143,26 @@ def foreign_queries(case: Case, name: str) -> list[Packet]:
     return [
         seen
         for seen in case.mdns(Direction.OTHER)
-        if not seen.what.response and any(same_name(question.name, name) for question in seen.what.questions)
+        if not seen.value.response
+        and any(same_name(question.name, name) for question in seen.value.questions)
     ]
 
 
-def distinct(found: list[Told]) -> list[Told]:
+def distinct(found: list[RecordSeen]) -> list[RecordSeen]:
     """The first of each record, whatever its TTL."""
-    kept: list[Told] = []
+    kept: list[RecordSeen] = []
     for item in found:
         if not any(item.record.same_data(other.record) for other in kept):
             kept.append(item)
     return kept
 
 
-def target_of(found: Told) -> str:
+def target_of(found: RecordSeen) -> str:
     """The name that a PTR record leads to; empty where it cannot be read."""
     return found.record.data.target if isinstance(found.record.data, mdns.Ptr) else ""
 
 
-def advertised(case: Case) -> list[Told]:
+def advertised(case: Case) -> list[RecordSeen]:
     """The PTR records of the window that lead from a service type to an instance, each once."""
     pointers = [found for found in told(case, type=RecordType.PTR) if target_of(found)]
     return [

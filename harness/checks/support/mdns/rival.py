@@ -15,7 +15,7 @@ from harness.checks.support.mdns.names import (
 from harness.checks.support.mdns.records_seen import (
     UNIQUE_TYPES,
     Packet,
-    Told,
+    RecordSeen,
     multicasts,
     records_of,
     told,
@@ -88,14 +88,14 @@ def probes(case: Case, name: str, *, after: int = 0, before: int | None = None) 
     return [
         seen
         for seen in case.mdns()
-        if not seen.what.response
+        if not seen.value.response
         and seen.line > after
         and (before is None or seen.line < before)
-        and any(mdns.same_name(question.name, name) for question in seen.what.questions)
+        and any(mdns.same_name(question.name, name) for question in seen.value.questions)
     ]
 
 
-def claims(case: Case, name: str, *, after: int = 0) -> list[Told]:
+def claims(case: Case, name: str, *, after: int = 0) -> list[RecordSeen]:
     """The records that the device tells as the owner of a name."""
     return [found for found in told(case, name, after=after) if found.record.type in UNIQUE_TYPES]
 
@@ -105,11 +105,11 @@ def assertions(case: Case) -> list[Packet]:
     return [
         seen
         for seen in case.mdns(Direction.TO_DUT)
-        if seen.what.response and any(found.ttl for found in seen.what.answers)
+        if seen.value.response and any(found.ttl for found in seen.value.answers)
     ]
 
 
-def new_names(case: Case, old: Collection[str], *, after: int = 0) -> list[Told]:
+def new_names(case: Case, old: Collection[str], *, after: int = 0) -> list[RecordSeen]:
     """Addresses and servers that the device announces under names other than those."""
     return [
         found
@@ -128,7 +128,7 @@ async def dispute(bench: Bench, rival: Rival, *, since: int, within: float, impo
     deadline = bench.now + within
     denied: float | None = None
     while True:
-        event = await bench.until(
+        event = await bench.wait_for(
             partial(_decides, names=rival.names, denied=denied),
             within=deadline - bench.now,
             imposed_by=imposed_by,

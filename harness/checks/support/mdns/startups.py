@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.checks.case import Case, Seen
+from harness.checks.case import Case, Decoded
 from harness.checks.support.mdns.names import own_names
 from harness.checks.support.mdns.records_seen import (
     UNIQUE_TYPES,
     Packet,
-    Told,
+    RecordSeen,
     multicasts,
     records_of,
 )
@@ -20,14 +20,14 @@ from harness.trace.events import Act, Stimulus
 class Boot:
     """The time from one start of the device to its end, or to the end of the trace."""
 
-    start: Seen[Stimulus, Stimulus]
+    start: Decoded[Stimulus, Stimulus]
     case: Case  # its window is that time
     end: float  # seconds since the start of the run
-    ended_by: Seen[Stimulus, Stimulus] | None  # the stop, or what else ended it
+    ended_by: Decoded[Stimulus, Stimulus] | None  # the stop, or what else ended it
 
-    def first_claims(self) -> dict[str, Told]:
+    def first_claims(self) -> dict[str, RecordSeen]:
         """For each unique name of the device, in small letters, the first record that it told everybody."""
-        claims: dict[str, Told] = {}
+        claims: dict[str, RecordSeen] = {}
         own = own_names(self.case)
         for packet in multicasts(self.case):
             for found in records_of(packet):
@@ -43,10 +43,10 @@ class Boot:
 
 def boots(case: Case) -> list[Boot]:
     """Each start of the device in the window."""
-    acts = case.acts(Act.START, Act.STOP, Act.KILL)
+    acts = case.stimuli(Act.START, Act.STOP, Act.KILL)
     found = []
     for index, act in enumerate(acts):
-        if act.what.act is not Act.START:
+        if act.value.act is not Act.START:
             continue
         following = acts[index + 1] if index + 1 < len(acts) else None
         begin = act.line - case.window[0].line

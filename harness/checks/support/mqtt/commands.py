@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from harness.checks.bench import Bench, CannotStimulateError
-from harness.checks.case import Case, Seen, first
+from harness.checks.bench import Bench, StimulusError
+from harness.checks.case import Case, Decoded, first
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import Undecoded, decode_json, decode_mqtt, encode_mqtt
 from harness.model.affordance import Property
@@ -116,7 +116,7 @@ def the_setting(bench: Bench, *, json: bool = False, qos: int = 0) -> Setting:
     """The setting of :func:`setting_of`. Raises CannotStimulateError."""
     setting = setting_of(bench.profile, json=json, qos=qos)
     if setting is None:
-        raise CannotStimulateError("no property is both commanded and reported over MQTT")
+        raise StimulusError("no property is both commanded and reported over MQTT")
     return setting
 
 
@@ -132,10 +132,10 @@ async def present_value(bench: Bench, setting: Setting) -> Value:
     """
     try:
         return await bench.read(setting.name, transport=Transport.MQTT)
-    except CannotStimulateError:
+    except StimulusError:
         since, value = bench.mark(), setting.values[0]
     await bench.write(setting.name, value, transport=Transport.MQTT)
-    await bench.reported(
+    await bench.wait_for_report(
         setting.name,
         lambda told: setting.schema.agrees(told, value),
         transport=Transport.MQTT,
@@ -147,7 +147,7 @@ async def present_value(bench: Bench, setting: Setting) -> Value:
 
 async def obeyed(bench: Bench, setting: Setting, value: Value, *, since: int) -> Event | None:
     """Wait for the report that a command has taken effect, much longer than the profile allows for it."""
-    return await bench.reported(
+    return await bench.wait_for_report(
         setting.name,
         lambda told: same_value(told, value),
         transport=Transport.MQTT,
@@ -207,25 +207,27 @@ def _numbers(schema: DataSchema) -> list[Value]:
     return [int(value) if value.denominator == 1 else float(value) for value in exact]
 
 
-def written(write: Seen[Stimulus, Stimulus]) -> Value:
+def written(write: Decoded[Stimulus, Stimulus]) -> Value:
     """The value that a WRITE commanded."""
-    value = decode_json((write.what.value or "null").encode())
+    value = decode_json((write.value.value or "null").encode())
     return None if isinstance(value, Undecoded) else value
 
 
-def effect_of_packet(case: Case, setting: Setting, packet: Seen[mqtt.Publish, MqttPacket]) -> Report | None:
+def effect_of_packet(
+    case: Case, setting: Setting, packet: Decoded[mqtt.Publish, MqttPacket]
+) -> Report | None:
     """The report that an injected command has taken effect; None when there is none."""
-    value = setting.value_of(packet.what.payload)
+    value = setting.value_of(packet.value.payload)
     return first(
         case.reports(setting.name, Transport.MQTT),
         lambda report: report.event.line > packet.line and same_value(report.value, value),
     )
 
 
-def effect_of(case: Case, write: Seen[Stimulus, Stimulus]) -> Report | None:
+def effect_of(case: Case, write: Decoded[Stimulus, Stimulus]) -> Report | None:
     """The report that a command has taken effect; None when there is none."""
     return first(
-        case.reports(write.what.name, Transport.MQTT),
+        case.reports(write.value.name, Transport.MQTT),
         lambda report: report.event.line > write.line and same_value(report.value, written(write)),
     )
 

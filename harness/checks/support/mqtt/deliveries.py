@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from harness.checks.case import Case, Seen, first
+from harness.checks.case import Case, Decoded, first
 from harness.trace.events import Direction, Fate, MqttPacket
 from harness.wire import mqtt
 
 
-def deliveries(case: Case) -> list[Seen[mqtt.Publish, MqttPacket]]:
+def deliveries(case: Case) -> list[Decoded[mqtt.Publish, MqttPacket]]:
     """Messages that reached the device in the window, from the broker or injected."""
     return [
         seen
@@ -16,20 +16,20 @@ def deliveries(case: Case) -> list[Seen[mqtt.Publish, MqttPacket]]:
     ]
 
 
-def answers(case: Case, kind: mqtt.PacketType) -> list[Seen[mqtt.Ack, MqttPacket]]:
+def answers(case: Case, kind: mqtt.PacketType) -> list[Decoded[mqtt.Ack, MqttPacket]]:
     """Acknowledgements of one kind that the device sent in the window."""
-    return [seen for seen in case.mqtt(mqtt.Ack) if seen.what.type is kind]
+    return [seen for seen in case.mqtt(mqtt.Ack) if seen.value.type is kind]
 
 
 def answer_to(
-    case: Case, message: Seen[mqtt.Publish, MqttPacket], kind: mqtt.PacketType
-) -> Seen[mqtt.Ack, MqttPacket] | None:
+    case: Case, message: Decoded[mqtt.Publish, MqttPacket], kind: mqtt.PacketType
+) -> Decoded[mqtt.Ack, MqttPacket] | None:
     """The first acknowledgement of that kind that came after a message, on its connection, with its id."""
     return first(
         answers(case, kind),
         lambda seen: (
             seen.line > message.line
             and seen.body.connection == message.body.connection
-            and seen.what.packet_id == message.what.packet_id
+            and seen.value.packet_id == message.value.packet_id
         ),
     )

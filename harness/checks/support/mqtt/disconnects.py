@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.checks.bench import Bench, CannotStimulateError
+from harness.checks.bench import Bench, StimulusError
 from harness.checks.support.mqtt.sessions import (
     is_loss,
     tapped,
 )
 from harness.checks.support.mqtt.topics import binding_of
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.trace.events import (
     Act,
     Connection,
@@ -24,12 +24,12 @@ RECONNECT = "profile: bindings.mqtt.reconnect"
 HELD = 1.25  # times the first pause that a session has to last, so that the next one is no second attempt
 
 
-async def lose(bench: Bench) -> bool:
+async def force_disconnect(bench: Bench) -> bool:
     """Cut the connection of a settled session, and wait for the device. Returns whether it came back."""
     await connected(bench)
     await settled(bench)
     bench.tap.drop()
-    return await returned(bench)
+    return await wait_reconnected(bench)
 
 
 async def ensure_loss(bench: Bench) -> None:
@@ -37,7 +37,7 @@ async def ensure_loss(bench: Bench) -> None:
     cut = (event.line for event in bench.trace if is_act(event, Act.DROP_LINK))
     first = next(cut, None)
     if first is None or not any(is_accepted(event) for event in bench.trace[first:]):
-        await lose(bench)
+        await force_disconnect(bench)
 
 
 def is_act(event: Event, act: Act) -> bool:
@@ -53,7 +53,7 @@ async def ensure_restart(bench: Bench) -> None:
         await connected(bench)
         await settled(bench)
         await bench.mqtt.restart_broker(wipe=True)
-        await returned(bench)
+        await wait_reconnected(bench)
 
 
 async def connected(bench: Bench) -> None:
@@ -77,20 +77,20 @@ async def _woken(bench: Bench) -> bool:
 
 async def _power_cycled(bench: Bench) -> None:
     """Cut the power of a device that does not connect when it is operated, and have it connect."""
-    if bench.offers(Need.POWER):
+    if bench.offers(BenchFeature.POWER):
         bench.note("the device does not connect when it is operated: its power is cycled")
         since = bench.mark()
         await bench.power.kill()
         await bench.power.start()
         if await _connects(bench, since):
             return
-    raise CannotStimulateError("the device did not connect when it was operated")
+    raise StimulusError("the device did not connect when it was operated")
 
 
 async def _connects(bench: Bench, since: int) -> bool:
     """Wait until a device that was woken or started has connected."""
     behaviour = bench.profile.behaviour
-    accepted = await bench.until(
+    accepted = await bench.wait_for(
         is_accepted,
         within=behaviour.report_local + max(behaviour.boot, behaviour.reconnect),
         what="the device to wake and connect",
@@ -104,14 +104,14 @@ async def wake(bench: Bench) -> None:
     """Operate the device so that a sleeping one has something to tell."""
     control = telling_control(bench)
     if control is None:
-        raise CannotStimulateError("the device sleeps, and nothing here can wake it")
+        raise StimulusError("the device sleeps, and nothing here can wake it")
     await bench.local.operate(control)
 
 
 def telling_control(bench: Bench) -> str | None:
     """A control whose operation is told over MQTT as an event; None when there is none to hand."""
     events = binding_of(bench.profile).events
-    if not bench.offers(Need.LOCAL):
+    if not bench.offers(BenchFeature.LOCAL):
         return None
     for name, control in bench.profile.controls.items():
         if not control.unless and any(effect.event in events for effect in control.effects):
@@ -119,7 +119,7 @@ def telling_control(bench: Bench) -> str | None:
     return None
 
 
-async def returned(bench: Bench) -> bool:
+async def wait_reconnected(bench: Bench) -> bool:
     """Wait until the device is back after a loss. A sleeping one comes back when it is operated."""
     if binding_of(bench.profile).sleep is None:
         return await bench.ready()
@@ -136,14 +136,14 @@ async def settled(bench: Bench) -> None:
     began = max((event.time for event in bench.trace if is_accepted(event)), default=now)
     remaining = HELD * binding_of(bench.profile).reconnect.first - (now - began)
     if remaining > 0 and binding_of(bench.profile).sleep is None:
-        await bench.quiet(remaining, imposed_by=RECONNECT, what="a session that does not end at once")
+        await bench.watch_silence(remaining, imposed_by=RECONNECT, what="a session that does not end at once")
 
 
 async def closed_by_device(
     bench: Bench, *, since: int, within: float, imposed_by: str | None = None
 ) -> Event | None:
     """Wait for the device to end its connection."""
-    return await bench.until(
+    return await bench.wait_for(
         is_closed_by_device,
         within=within,
         since=since,

@@ -18,7 +18,7 @@ from harness.checks.support.mqtt.commands import (
     present_value,
     written,
 )
-from harness.checks.support.mqtt.disconnects import returned
+from harness.checks.support.mqtt.disconnects import wait_reconnected
 from harness.model.base import Value
 from harness.model.profile import InvalidValuePolicy, Profile
 from harness.model.schema import DataType, same_value
@@ -37,7 +37,7 @@ async def obeys_at_last(bench: Bench, setting: Setting) -> bool:
     for _ in range(2):
         if await obeys(bench, setting):
             return True
-        await returned(bench)
+        await wait_reconnected(bench)
     return False
 
 
@@ -69,7 +69,7 @@ def obeys_between(
 
     Not one for what had been reported before, in ``but``.
     """
-    for write in case.acts(Act.WRITE):
+    for write in case.stimuli(Act.WRITE):
         effect = effect_of(case, write)
         known = but is not None and same_value(but.value, written(write))
         if effect is None or known or not begin < write.line < effect.event.line < end:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from harness.checks.case import Case, Seen
+from harness.checks.case import Case, Decoded
 from harness.trace.events import Connection, ConnectionChange, Direction, Event, Fate, MqttPacket, Point
 from harness.wire import mqtt
 from harness.wire.problem import Problem
@@ -20,54 +20,56 @@ class Session:
 
     number: int
     opened: Event
-    packets: Sequence[Seen[mqtt.Packet, MqttPacket]]
-    ended: Seen[Connection, Connection] | None
+    packets: Sequence[Decoded[mqtt.Packet, MqttPacket]]
+    ended: Decoded[Connection, Connection] | None
 
-    def sent(self, kind: type[P]) -> list[Seen[P, MqttPacket]]:
+    def sent(self, kind: type[P]) -> list[Decoded[P, MqttPacket]]:
         """What the device sent of one kind."""
         return [
-            Seen(seen.event, seen.body, seen.what)
+            Decoded(seen.event, seen.body, seen.value)
             for seen in self.packets
-            if seen.body.direction is Direction.FROM_DUT and isinstance(seen.what, kind)
+            if seen.body.direction is Direction.FROM_DUT and isinstance(seen.value, kind)
         ]
 
-    def received(self, kind: type[P]) -> list[Seen[P, MqttPacket]]:
+    def received(self, kind: type[P]) -> list[Decoded[P, MqttPacket]]:
         """What reached the device of one kind, from the broker or injected."""
         return [
-            Seen(seen.event, seen.body, seen.what)
+            Decoded(seen.event, seen.body, seen.value)
             for seen in self.packets
             if seen.body.direction is Direction.TO_DUT
             and seen.body.fate is not Fate.DROPPED
-            and isinstance(seen.what, kind)
+            and isinstance(seen.value, kind)
         ]
 
     @property
-    def connect(self) -> Seen[mqtt.Connect, MqttPacket] | None:
+    def connect(self) -> Decoded[mqtt.Connect, MqttPacket] | None:
         """The device's CONNECT."""
         return next(iter(self.sent(mqtt.Connect)), None)
 
     @property
-    def accepted(self) -> Seen[mqtt.Connack, MqttPacket] | None:
+    def accepted(self) -> Decoded[mqtt.Connack, MqttPacket] | None:
         """The CONNACK that accepted it."""
-        return next((seen for seen in self.received(mqtt.Connack) if seen.what.code == 0), None)
+        return next((seen for seen in self.received(mqtt.Connack) if seen.value.code == 0), None)
 
 
 def sessions(case: Case) -> list[Session]:
     """The connections that were opened in the window, in order."""
-    packets: dict[int, list[Seen[mqtt.Packet, MqttPacket]]] = {}
+    packets: dict[int, list[Decoded[mqtt.Packet, MqttPacket]]] = {}
     for seen in case.mqtt(mqtt.Packet, direction=None):
         packets.setdefault(seen.body.connection, []).append(seen)
     changes = case.connections()
-    ends = {seen.what.connection: seen for seen in changes if seen.what.change is not ConnectionChange.OPENED}
+    ends = {
+        seen.value.connection: seen for seen in changes if seen.value.change is not ConnectionChange.OPENED
+    }
     return [
         Session(
-            seen.what.connection,
+            seen.value.connection,
             seen.event,
-            packets.get(seen.what.connection, []),
-            ends.get(seen.what.connection),
+            packets.get(seen.value.connection, []),
+            ends.get(seen.value.connection),
         )
         for seen in changes
-        if seen.what.change is ConnectionChange.OPENED
+        if seen.value.change is ConnectionChange.OPENED
     ]
 
 
@@ -79,17 +81,17 @@ def so_far(case: Case) -> Case:
     return replace(case, window=case.trace[: case.window[-1].line])
 
 
-def connects(case: Case) -> list[Seen[mqtt.Connect, MqttPacket]]:
+def connects(case: Case) -> list[Decoded[mqtt.Connect, MqttPacket]]:
     """Every CONNECT of the device that can be read."""
     return case.mqtt(mqtt.Connect)
 
 
 def breaches(
-    packets: Sequence[Seen[P, MqttPacket]], *clauses: str
-) -> list[tuple[Seen[P, MqttPacket], Problem]]:
+    packets: Sequence[Decoded[P, MqttPacket]], *clauses: str
+) -> list[tuple[Decoded[P, MqttPacket], Problem]]:
     """Packets that break one of these clauses, such as ``MQTT-2.2.2-1``, each with what is wrong."""
     return [
-        (seen, problem) for seen in packets for problem in seen.what.problems if problem.clause in clauses
+        (seen, problem) for seen in packets for problem in seen.value.problems if problem.clause in clauses
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Seen
+from harness.checks.case import Case, Decoded
 from harness.checks.payloads import Undecoded, decode_mqtt
 from harness.model.base import Value
 from harness.model.bindings.mqtt import MqttBinding
@@ -76,25 +76,25 @@ async def subscribe_late(bench: Bench) -> None:
         await bench.mqtt.late_subscriber(there.topic)
 
 
-def retained(case: Case) -> dict[str, Seen[mqtt.Publish, MqttPacket]]:
+def retained(case: Case) -> dict[str, Decoded[mqtt.Publish, MqttPacket]]:
     """What the broker had kept, by topic, as the clients of the window saw it that subscribed late."""
-    late = {seen.what.connection for seen in late_subscribers(case)}
+    late = {seen.value.connection for seen in late_subscribers(case)}
     return {
-        seen.what.topic: seen
+        seen.value.topic: seen
         for seen in case.mqtt(mqtt.Publish, point=Point.CLIENT)
-        if seen.body.connection in late and seen.what.retain
+        if seen.body.connection in late and seen.value.retain
     }
 
 
-def late_subscribers(case: Case) -> list[Seen[Connection, Connection]]:
+def late_subscribers(case: Case) -> list[Decoded[Connection, Connection]]:
     """The clients of the window that subscribed late, and got all that the broker had kept."""
     complete = {
         seen.body.connection
         for seen in case.mqtt(mqtt.Publish, point=Point.CLIENT)
-        if seen.what.topic.startswith(FENCE)
+        if seen.value.topic.startswith(FENCE)
     }
     return [
         seen
         for seen in case.connections(Point.CLIENT)
-        if seen.what.change is ConnectionChange.OPENED and seen.what.connection in complete
+        if seen.value.change is ConnectionChange.OPENED and seen.value.connection in complete
     ]

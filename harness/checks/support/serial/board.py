@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from harness.checks.bench import Bench, BeyondBenchError, CannotStimulateError
-from harness.checks.case import Case, Seen
+from harness.checks.bench import Bench, BenchLimitationError, StimulusError
+from harness.checks.case import Case, Decoded
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.transports import (
     NEED_OF,
-    readers_of,
+    reporting_transports,
 )
 from harness.checks.support.mqtt.sessions import is_opened
 from harness.model.base import Value
@@ -25,7 +25,7 @@ from harness.model.bindings.serial_log import (
     tells_ready,
 )
 from harness.model.profile import Profile
-from harness.model.requirement import Need
+from harness.model.requirement import BenchFeature
 from harness.trace.events import (
     Act,
     CoapDatagram,
@@ -60,14 +60,14 @@ async def ask(bench: Bench, command: SerialCommand, name: str | None = None, val
     answer = await bench.serial.command(command, name, value)
     if answer.problem is not None:
         about = f"{command} {name}" if name else str(command)
-        raise CannotStimulateError(f"the board gave no good answer to {about}: {answer.problem}")
+        raise StimulusError(f"the board gave no good answer to {about}: {answer.problem}")
     return answer.value
 
 
 def require_network(bench: Bench) -> None:
     """Raise BeyondBenchError where nothing is seen of the device but its serial line."""
-    if not bench.offers(Need.BROKER) and not bench.offers(Need.COAP):
-        raise BeyondBenchError(
+    if not bench.offers(BenchFeature.BROKER) and not bench.offers(BenchFeature.COAP):
+        raise BenchLimitationError(
             "only the serial line of the DUT is watched; use --listen, --mqtt or --coap for its network, too"
         )
 
@@ -75,7 +75,7 @@ def require_network(bench: Bench) -> None:
 def require_transport(bench: Bench, transport: Transport) -> None:
     """Raise BeyondBenchError where nobody watches what the device tells over a transport."""
     if not bench.offers(NEED_OF[transport]):
-        raise BeyondBenchError(f"what the DUT tells over {transport} is not watched here")
+        raise BenchLimitationError(f"what the DUT tells over {transport} is not watched here")
 
 
 async def board_shows(bench: Bench, name: str, wanted: Callable[[Value], bool], *, within: float) -> bool:
@@ -91,7 +91,7 @@ async def board_shows(bench: Bench, name: str, wanted: Callable[[Value], bool], 
         if is_last:
             return False
         pause = min(max(2 * pause, 0.01), max(deadline - bench.now, 0.0), 0.5)
-        await bench.until(lambda _: False, within=pause, what=f"the board to show {name} as it should be")
+        await bench.wait_for(lambda _: False, within=pause, what=f"the board to show {name} as it should be")
 
 
 async def reboot(bench: Bench, *, within: float | None = None) -> int:
@@ -115,9 +115,9 @@ async def hear_boot(bench: Bench, since: int, *, within: float | None = None) ->
     limit = max(behaviour.boot, behaviour.reconnect) if within is None else within
     if binding.patterns.ready:
         if not await bench.serial.line(lambda line: tells_ready(binding, line), within=limit, since=since):
-            raise CannotStimulateError("the board did not say that it is ready")
+            raise StimulusError("the board did not say that it is ready")
         return
-    await bench.until(
+    await bench.wait_for(
         is_opened,
         within=behaviour.boot,
         since=since,
@@ -127,7 +127,7 @@ async def hear_boot(bench: Bench, since: int, *, within: float | None = None) ->
     telling, deadline = first_telling(bench.profile), bench.now + limit
     while telling is not None and (await bench.serial.command(*telling)).problem is not None:
         if bench.now >= deadline:
-            raise CannotStimulateError("the board did not answer after its start")
+            raise StimulusError("the board did not answer after its start")
 
 
 def first_telling(profile: Profile) -> tuple[SerialCommand, str | None] | None:
@@ -142,11 +142,11 @@ def first_telling(profile: Profile) -> tuple[SerialCommand, str | None] | None:
 
 async def until_reported(bench: Bench, name: str, value: Value, transport: Transport, since: int) -> bool:
     """Whether the network reports within its deadline what was done at the board."""
-    if transport not in readers_of(bench.profile, name):
+    if transport not in reporting_transports(bench.profile, name):
         return False
     schema = bench.profile.properties[name]
     return bool(
-        await bench.reported(
+        await bench.wait_for_report(
             name,
             lambda told: schema.agrees(told, value),
             transport=transport.value,
@@ -164,16 +164,16 @@ def fresh_reports(case: Case, name: str) -> list[Report]:
 
     At the tap, RETAIN is what the device asks of the broker; at our client, that the broker kept it.
     """
-    return [report for report in case.reports(name) if not report.retained or case.offers(Need.TAP)]
+    return [report for report in case.reports(name) if not report.retained or case.offers(BenchFeature.TAP)]
 
 
-def value_of(act: Seen[Stimulus, Stimulus]) -> Value:
+def value_of(act: Decoded[Stimulus, Stimulus]) -> Value:
     """The value of an act."""
-    return json.loads(act.what.value or "null")
+    return json.loads(act.value.value or "null")
 
 
 @dataclass(frozen=True)
-class Told:
+class ConsoleAnswer:
     """What the board answered to one command; ``problem`` says why that is no good answer."""
 
     event: Event
@@ -194,23 +194,23 @@ class Told:
         return json_text(self.value) or ""
 
 
-def answers(case: Case, command: SerialCommand, name: str | None = None) -> list[Told]:
+def answers(case: Case, command: SerialCommand, name: str | None = None) -> list[ConsoleAnswer]:
     """The answers to a command in the window, in order; to one about that property or control, if named."""
     return [told for told in answers_in(case.window, command) if name is None or told.name == name]
 
 
-def answers_in(events: Sequence[Event], command: SerialCommand | None = None) -> list[Told]:
+def answers_in(events: Sequence[Event], command: SerialCommand | None = None) -> list[ConsoleAnswer]:
     """The answers to a command, or to all, in order."""
     found = []
     for event in events:
         body = event.body
         if isinstance(body, SerialAnswer) and command in (None, body.command):
             value = None if body.value is None else json.loads(body.value)
-            found.append(Told(event, body.name, value, body.problem))
+            found.append(ConsoleAnswer(event, body.name, value, body.problem))
     return found
 
 
-def good(told: Sequence[Told]) -> list[Told]:
+def good(told: Sequence[ConsoleAnswer]) -> list[ConsoleAnswer]:
     """Those that say something."""
     return [each for each in told if each.problem is None]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from harness.checks.bench import Bench
-from harness.checks.support.behaviour.arrange import Arranger
+from harness.checks.support.behaviour.arrange import StateArranger
 from harness.checks.support.behaviour.boundary_values import resting
 from harness.checks.support.behaviour.outages import (
     set_unusual,
     settings,
 )
-from harness.checks.support.behaviour.transports import writers_of
+from harness.checks.support.behaviour.transports import command_transports
 from harness.checks.support.serial.board import (
     ask,
     binding_of,
@@ -28,7 +28,7 @@ def shown_settings(profile: Profile) -> list[str]:
     return [name for name in profile.properties if binding.can_read(name) and name in {*on_network, *on_line}]
 
 
-async def change_settings(bench: Bench, arranger: Arranger) -> None:
+async def change_settings(bench: Bench, arranger: StateArranger) -> None:
     """Put every setting to another value than it has, rather not to its default: what is lost shows then.
 
     Raises CannotStimulateError.
@@ -43,7 +43,7 @@ async def change_settings(bench: Bench, arranger: Arranger) -> None:
             await ask(bench, SerialCommand.WRITE_PROPERTY, name, others[0])
 
 
-async def leave_defaults(bench: Bench, arranger: Arranger) -> None:
+async def leave_defaults(bench: Bench, arranger: StateArranger) -> None:
     """Put every setting that is at its default to another value: what goes back to it shows then.
 
     One that is away from it already stays, such as a switch that an earlier check has put to its only other
@@ -71,7 +71,7 @@ def _on_line_alone(profile: Profile) -> list[str]:
         name
         for name, schema in profile.properties.items()
         if schema.writable
-        and not writers_of(profile, name)
+        and not command_transports(profile, name)
         and binding.can_write(name)
         and binding.can_read(name)
     ]

@@ -57,7 +57,7 @@ def client_context(ca: Path | None = None) -> ssl.SSLContext:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class BrokerAddress:
     """A broker's address. ``user`` is how to log in there, None: anonymously."""
 
     host: str
@@ -76,7 +76,7 @@ _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _FORM = "expected mqtt://[user:password@]host[:port], or mqtts:// for TLS"
 
 
-def parse_url(text: str) -> Endpoint:
+def parse_url(text: str) -> BrokerAddress:
     """Read ``mqtt://user:password@host:port``. Raises BrokerError that says what is wrong with it.
 
     Special characters in user and password are percent-encoded. The default ports are 1883 and 8883.
@@ -98,7 +98,7 @@ def parse_url(text: str) -> Endpoint:
     if parts.password is not None and not parts.username:
         raise BrokerError(f"broker URL {shown!r}: a password without a user name; {_FORM}")
     user = User(unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    return Endpoint(parts.hostname, port or _PORTS[parts.scheme], parts.scheme == "mqtts", user)
+    return BrokerAddress(parts.hostname, port or _PORTS[parts.scheme], parts.scheme == "mqtts", user)
 
 
 def _without_password(text: str) -> str:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 from harness.links.errors import reason_of
 from harness.links.mqtt.brokers import mosquitto
 from harness.links.mqtt.brokers.address import (
+    BrokerAddress,
     BrokerError,
-    Endpoint,
     TlsFiles,
     User,
     client_context,
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Broker",
+    "BrokerAddress",
     "BrokerError",
     "EmbeddedBroker",
-    "Endpoint",
     "ExternalBroker",
     "MosquittoBroker",
     "TlsFiles",
@@ -53,7 +53,7 @@ class Broker(Protocol):
     """What the harness needs of a broker. ``endpoint`` is known once it has started."""
 
     @property
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> BrokerAddress:
         """Where clients connect, and the user that the harness logs in as."""
         ...
 
@@ -194,7 +194,7 @@ class ExternalBroker:
         self._ca = ca
 
     @property
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> BrokerAddress:
         """What the URL says."""
         return self._endpoint
 

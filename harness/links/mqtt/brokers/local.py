@@ -10,8 +10,8 @@ from typing import Self
 
 from harness.links.errors import listen_failure
 from harness.links.mqtt.brokers.address import (
+    BrokerAddress,
     BrokerError,
-    Endpoint,
     TlsFiles,
     User,
 )
@@ -38,9 +38,9 @@ class LocalBroker:
         self._reservation: socket.socket | None = None
 
     @property
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> BrokerAddress:
         """Where clients connect, and the first of the users."""
-        return Endpoint(
+        return BrokerAddress(
             self._host, self._port, self._tls_files is not None, self._users[0] if self._users else None
         )
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from harness.links.errors import reason_of
-from harness.links.mqtt.brokers.address import Endpoint
+from harness.links.mqtt.brokers.address import BrokerAddress
 from harness.links.mqtt.tap.acknowledgements import Answers
 from harness.links.mqtt.tap.peer import (
     End,
-    Lane,
-    Parcel,
-    Side,
+    ForwardingQueue,
+    QueuedPacket,
+    TapPeer,
     opposite,
 )
 from harness.trace.events import (
@@ -55,14 +55,14 @@ class Keeper(Protocol):
     def wants(self, packet: Packet) -> bool:
         """Whether this packet is to be kept back."""
 
-    def keep(self, link: Link, raw: bytes) -> None:
+    def keep(self, link: TapConnection, raw: bytes) -> None:
         """Take the packet."""
 
 
 class Controls(Protocol):
     """What the owner of the links has set; it holds for every link, from the next packet on."""
 
-    broker: Endpoint
+    broker: BrokerAddress
     broker_tls: ssl.SSLContext | None
     recorder: Recorder | None
     refusal: Refusal | None
@@ -75,14 +75,14 @@ class Controls(Protocol):
     def holds(self) -> Sequence[Keeper]:
         """The holds in force, oldest first."""
 
-    def joined(self, link: Link) -> int:
+    def joined(self, link: TapConnection) -> int:
         """Take a new link in; returns its number."""
 
-    def left(self, link: Link) -> None:
+    def left(self, link: TapConnection) -> None:
         """Both sides of the link are closed."""
 
 
-class Link:
+class TapConnection:
     """A TCP connection of the DUT and the one to the broker that stands for it.
 
     The trace shows what happens on the DUT's side. A packet of the DUT is recorded once, when it comes, as
@@ -96,10 +96,10 @@ class Link:
         self.level = 4
         self.turned_away = controls.refusal
         self.cut_on_thaw = False
-        self._dut = Side(self, FROM_DUT)
-        self._broker = Side(self, TO_DUT)
+        self._dut = TapPeer(self, FROM_DUT)
+        self._broker = TapPeer(self, TO_DUT)
         self._framers = {FROM_DUT: Framer(), TO_DUT: Framer()}
-        self._lanes = {FROM_DUT: Lane(self._to_broker), TO_DUT: Lane(self._to_dut)}
+        self._lanes = {FROM_DUT: ForwardingQueue(self._to_broker), TO_DUT: ForwardingQueue(self._to_dut)}
         self._answers = {FROM_DUT: Answers(), TO_DUT: Answers()}
         self._connecting: asyncio.Task[None] | None = None
         self._dut.closed.add_done_callback(self._perhaps_left)
@@ -187,9 +187,9 @@ class Link:
             self._record(direction, raw, Fate.DROPPED)
         for piece in made:
             if piece == raw:
-                self._pass(direction, Parcel(raw, packet, Fate.FORWARDED))
+                self._pass(direction, QueuedPacket(raw, packet, Fate.FORWARDED))
             else:
-                self._pass(direction, Parcel(piece, decode(piece, self.level), Fate.INJECTED))
+                self._pass(direction, QueuedPacket(piece, decode(piece, self.level), Fate.INJECTED))
 
     def _look_at(self, direction: Direction, raw: bytes) -> Packet | None:
         """Decode a packet, unless nobody asks what is in it: most PUBLISH packets are of QoS 0."""
@@ -197,14 +197,14 @@ class Link:
             return decode(raw, self.level)
         return None if raw[0] & 0b1111_0110 == PacketType.PUBLISH << 4 else decode(raw, self.level)
 
-    def _pass(self, direction: Direction, parcel: Parcel) -> None:
+    def _pass(self, direction: Direction, parcel: QueuedPacket) -> None:
         self._lanes[direction].push(parcel, self._controls.delays.get(direction, 0.0))
         if direction is FROM_DUT:
             self._record(direction, parcel.raw, parcel.fate)
 
     def release(self, direction: Direction, raw: bytes) -> None:
         """Pass on a packet that was held; one of the DUT's has its line in the trace already."""
-        parcel = Parcel(raw, decode(raw, self.level), Fate.FORWARDED)
+        parcel = QueuedPacket(raw, decode(raw, self.level), Fate.FORWARDED)
         self._lanes[direction].push(parcel, self._controls.delays.get(direction, 0.0))
 
     def inject(self, direction: Direction, raw: bytes, segments: Sequence[int] = ()) -> None:
@@ -220,8 +220,8 @@ class Link:
                 self._answers[opposite(direction)].expect(decode(piece, self.level), injected=True)
                 self._record(direction, piece, Fate.INJECTED)
 
-    def _to_broker(self, item: Parcel | End) -> None:
-        if isinstance(item, Parcel):
+    def _to_broker(self, item: QueuedPacket | End) -> None:
+        if isinstance(item, QueuedPacket):
             self._broker.write(item.raw)
             if item.packet:
                 self._answers[TO_DUT].expect(item.packet, injected=False)
@@ -230,7 +230,7 @@ class Link:
         else:
             self._broker.close()
 
-    def _to_dut(self, item: Parcel | End) -> None:
+    def _to_dut(self, item: QueuedPacket | End) -> None:
         if isinstance(item, End):
             self.end_dut(reset=item.reset)
             return

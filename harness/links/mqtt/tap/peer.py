@@ -37,7 +37,7 @@ class Owner(Protocol):
         """Our buffer towards this side's peer is full, or has room again."""
 
 
-class Side(asyncio.Protocol):
+class TapPeer(asyncio.Protocol):
     """One TCP connection: towards the DUT, or towards the broker. asyncio sets TCP_NODELAY on both."""
 
     def __init__(self, owner: Owner, direction: Direction) -> None:
@@ -173,7 +173,7 @@ class Side(asyncio.Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class QueuedPacket:
     """A packet under way; ``packet`` is its decoded form where somebody had to look at it."""
 
     raw: bytes
@@ -188,16 +188,16 @@ class End:
     reset: bool
 
 
-class Lane:
+class ForwardingQueue:
     """The packets under way in one direction, each handed to ``deliver`` when its delay is over."""
 
-    def __init__(self, deliver: Callable[[Parcel | End], None]) -> None:
+    def __init__(self, deliver: Callable[[QueuedPacket | End], None]) -> None:
         self._deliver = deliver
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[tuple[float, Parcel | End]] = deque()
+        self._waiting: deque[tuple[float, QueuedPacket | End]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def push(self, item: Parcel | End, delay: float) -> None:
+    def push(self, item: QueuedPacket | End, delay: float) -> None:
         """Deliver ``item`` after ``delay`` seconds and after all before it: at once where that is now."""
         if delay <= 0 and not self._waiting:
             self._deliver(item)
@@ -218,11 +218,11 @@ class Lane:
         if self._waiting and self._timer is None:
             self._timer = self._loop.call_at(self._waiting[0][0], self._on_time)
 
-    def clear(self) -> list[Parcel]:
+    def clear(self) -> list[QueuedPacket]:
         """Forget all that is under way, and return its packets."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        lost = [item for _, item in self._waiting if isinstance(item, Parcel)]
+        lost = [item for _, item in self._waiting if isinstance(item, QueuedPacket)]
         self._waiting.clear()
         return lost

@@ -12,13 +12,13 @@ import ssl
 from collections.abc import Callable, Sequence
 
 from harness.links.errors import LinkError, listen_failure
-from harness.links.mqtt.brokers.address import Endpoint
+from harness.links.mqtt.brokers.address import BrokerAddress
 from harness.links.mqtt.tap.connection import (
     CONNECT_LIMIT,
     FROM_DUT,
     TO_DUT,
-    Link,
     Rewrite,
+    TapConnection,
 )
 from harness.trace.events import Direction, Note, Refusal
 from harness.trace.recorder import Recorder
@@ -37,14 +37,14 @@ class Hold:
         self.direction = direction
         self.wants = wanted
         self._tap = tap
-        self._kept: list[tuple[Link, bytes]] = []
+        self._kept: list[tuple[TapConnection, bytes]] = []
 
     @property
     def packets(self) -> Sequence[bytes]:
         """What is kept back at present."""
         return [raw for _, raw in self._kept]
 
-    def keep(self, link: Link, raw: bytes) -> None:
+    def keep(self, link: TapConnection, raw: bytes) -> None:
         """Called by the tap."""
         self._kept.append((link, raw))
 
@@ -72,7 +72,7 @@ class HalfOpen:
     silent for too long.
     """
 
-    def __init__(self, links: Sequence[Link]) -> None:
+    def __init__(self, links: Sequence[TapConnection]) -> None:
         self._links = links
 
     def release(self) -> None:
@@ -94,7 +94,7 @@ class Tap:
 
     def __init__(
         self,
-        broker: Endpoint,
+        broker: BrokerAddress,
         *,
         recorder: Recorder | None = None,
         host: str = "127.0.0.1",
@@ -115,7 +115,7 @@ class Tap:
         self._port = port
         self._tls = tls
         self._server: asyncio.Server | None = None
-        self._links: list[Link] = []
+        self._links: list[TapConnection] = []
         self._count = 0
         self._packet_id = FIRST_PACKET_ID - 1
 
@@ -131,7 +131,7 @@ class Tap:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                lambda: Link(self).dut_side,
+                lambda: TapConnection(self).dut_side,
                 self._host,
                 self._port,
                 ssl=self._tls,
@@ -264,21 +264,21 @@ class Tap:
         """Let packets, and the end of a connection, take this long from now on. Their order stays."""
         self.delays[direction] = seconds
 
-    def joined(self, link: Link) -> int:
+    def joined(self, link: TapConnection) -> int:
         """Called by a link that the DUT opened."""
         self._links.append(link)
         self._count += 1
         return self._count
 
-    def left(self, link: Link) -> None:
+    def left(self, link: TapConnection) -> None:
         """Called by a link whose sides are closed."""
         if link in self._links:
             self._links.remove(link)
 
-    def _live(self) -> list[Link]:
+    def _live(self) -> list[TapConnection]:
         return [link for link in self._links if link.live and link.turned_away is None]
 
-    def _cut_where(self, condition: Callable[[Link], bool]) -> None:
+    def _cut_where(self, condition: Callable[[TapConnection], bool]) -> None:
         for link in list(self._links):
             if condition(link):
                 link.cut(reset=True)

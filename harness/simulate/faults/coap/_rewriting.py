@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.model.profile import Profile
 from harness.simulate.coap.endpoint import DatagramFilter
-from harness.simulate.coap.server import CoapFront
+from harness.simulate.coap.server import SimulatedCoapServer
 from harness.wire import coap
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def has_setting(profile: Profile) -> bool:
     return binding is not None and any(profile.properties[name].writable for name in binding.properties)
 
 
-def front(device: SimulatedDevice) -> CoapFront:
+def front(device: SimulatedDevice) -> SimulatedCoapServer:
     """The CoAP server of a device that has one."""
     assert device.coap is not None
     return device.coap

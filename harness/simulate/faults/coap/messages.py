@@ -40,7 +40,7 @@ WATCHDOG = 60.0  # seconds
 )
 def ping_ignored(device: SimulatedDevice) -> None:
     """An empty message is no request, so nobody feels responsible for it."""
-    front(device).bend(answer_ping=False)
+    front(device).deviate(answer_ping=False)
 
 
 @fault(
@@ -52,7 +52,7 @@ def ping_ignored(device: SimulatedDevice) -> None:
 )
 def lenient_parser(device: SimulatedDevice) -> None:
     """It takes what it can read and does not mind the rest."""
-    front(device).bend(strict_parsing=False)
+    front(device).deviate(strict_parsing=False)
 
 
 @fault(
@@ -63,7 +63,7 @@ def lenient_parser(device: SimulatedDevice) -> None:
 )
 def broken_messages_dropped(device: SimulatedDevice) -> None:
     """The sender repeats them to the end."""
-    front(device).bend(reset_format_errors=False)
+    front(device).deviate(reset_format_errors=False)
 
 
 @fault(
@@ -136,7 +136,7 @@ def token_as_text(device: SimulatedDevice) -> None:
 )
 def non_acknowledged(device: SimulatedDevice) -> None:
     """The type of every answer is fixed."""
-    front(device).bend(non_confirmable_answers=False)
+    front(device).deviate(non_confirmable_answers=False)
 
 
 @fault(
@@ -174,7 +174,7 @@ def late_answer_piggybacked(device: SimulatedDevice) -> None:
 )
 def duplicates_executed(device: SimulatedDevice) -> None:
     """One lost ACK, and the bell rings twice."""
-    front(device).bend(duplicates=Duplicates.EXECUTE)
+    front(device).deviate(duplicates=Duplicates.EXECUTE)
 
 
 @fault(
@@ -186,7 +186,7 @@ def duplicates_executed(device: SimulatedDevice) -> None:
 )
 def duplicates_unanswered(device: SimulatedDevice) -> None:
     """One lost ACK, and the client reports a failure though all was done."""
-    front(device).bend(duplicates=Duplicates.SILENT)
+    front(device).deviate(duplicates=Duplicates.SILENT)
 
 
 @fault(
@@ -198,7 +198,7 @@ def duplicates_unanswered(device: SimulatedDevice) -> None:
 )
 def answers_from_other_port(device: SimulatedDevice) -> None:
     """A second socket, opened by the task that answers. Clients drop what comes from there."""
-    front(device).bend(answers_from_other_port=True)
+    front(device).deviate(answers_from_other_port=True)
 
 
 @fault(
@@ -210,7 +210,7 @@ def answers_from_other_port(device: SimulatedDevice) -> None:
 )
 def retransmits_at_constant_pace(device: SimulatedDevice) -> None:
     """No doubling: the congestion control of CoAP is gone."""
-    front(device).bend(retransmission_factor=1.0)
+    front(device).deviate(retransmission_factor=1.0)
 
 
 @fault(
@@ -222,7 +222,7 @@ def retransmits_at_constant_pace(device: SimulatedDevice) -> None:
 )
 def retransmits_too_often(device: SimulatedDevice) -> None:
     """It does not give up."""
-    front(device).bend(retransmissions=8)
+    front(device).deviate(retransmissions=8)
 
 
 @fault(
@@ -233,7 +233,7 @@ def retransmits_too_often(device: SimulatedDevice) -> None:
 )
 def never_retransmits(device: SimulatedDevice) -> None:
     """What is lost is lost."""
-    front(device).bend(retransmissions=0)
+    front(device).deviate(retransmissions=0)
 
 
 @fault(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 )
 def changes_not_notified(device: SimulatedDevice) -> None:
     """Displays stand still."""
-    front(device).bend(notify=False)
+    front(device).deviate(notify=False)
 
 
 @fault(
@@ -41,7 +41,7 @@ def changes_not_notified(device: SimulatedDevice) -> None:
 )
 def full_list_of_observers_confirms(device: SimulatedDevice) -> None:
     """The fifth display stands still."""
-    front(device).bend(admit_when_full=True)
+    front(device).deviate(admit_when_full=True)
 
 
 @fault(
@@ -53,7 +53,7 @@ def full_list_of_observers_confirms(device: SimulatedDevice) -> None:
 )
 def deregistration_ignored(device: SimulatedDevice) -> None:
     """They reject what comes, in the end."""
-    front(device).bend(obey_deregistration=False)
+    front(device).deviate(obey_deregistration=False)
 
 
 @fault(
@@ -65,7 +65,7 @@ def deregistration_ignored(device: SimulatedDevice) -> None:
 )
 def notifications_without_token(device: SimulatedDevice) -> None:
     """Nobody knows what it is about."""
-    front(device).bend(echo_token=False)
+    front(device).deviate(echo_token=False)
 
 
 @fault(
@@ -77,7 +77,7 @@ def notifications_without_token(device: SimulatedDevice) -> None:
 )
 def observe_constant(device: SimulatedDevice) -> None:
     """Clients take every notification for an old one."""
-    front(device).bend(observe_step=0)
+    front(device).deviate(observe_step=0)
 
 
 @fault(
@@ -89,7 +89,7 @@ def observe_constant(device: SimulatedDevice) -> None:
 )
 def observe_repeats_first(device: SimulatedDevice) -> None:
     """Clients drop the first change."""
-    front(device).bend(observe_first_repeats=True)
+    front(device).deviate(observe_first_repeats=True)
 
 
 @fault(
@@ -101,7 +101,7 @@ def observe_repeats_first(device: SimulatedDevice) -> None:
 )
 def observe_in_one_byte(device: SimulatedDevice) -> None:
     """After 256 changes clients drop all that follow."""
-    front(device).bend(observe_bits=8)
+    front(device).deviate(observe_bits=8)
 
 
 @fault(
@@ -113,7 +113,7 @@ def observe_in_one_byte(device: SimulatedDevice) -> None:
 )
 def reset_of_notification_ignored(device: SimulatedDevice) -> None:
     """A client that has forgotten its token cannot stop the stream."""
-    front(device).bend(obey_reset=False)
+    front(device).deviate(obey_reset=False)
 
 
 @fault(
@@ -125,7 +125,7 @@ def reset_of_notification_ignored(device: SimulatedDevice) -> None:
 )
 def silent_observers_kept(device: SimulatedDevice) -> None:
     """In the end the list is full of clients that are gone."""
-    front(device).bend(drop_silent_observers=False)
+    front(device).deviate(drop_silent_observers=False)
 
 
 @fault(
@@ -137,7 +137,7 @@ def silent_observers_kept(device: SimulatedDevice) -> None:
 )
 def registrations_pile_up(device: SimulatedDevice) -> None:
     """Everything is told twice."""
-    front(device).bend(replace_registration=False)
+    front(device).deviate(replace_registration=False)
 
 
 @fault(
@@ -148,7 +148,7 @@ def registrations_pile_up(device: SimulatedDevice) -> None:
 )
 def plain_get_ends_observation(device: SimulatedDevice) -> None:
     """As a draft of the standard had it."""
-    front(device).bend(plain_get_cancels=True)
+    front(device).deviate(plain_get_cancels=True)
 
 
 @fault(
@@ -178,7 +178,7 @@ def notifications_without_format(device: SimulatedDevice) -> None:
 )
 def notifications_all_at_once(device: SimulatedDevice) -> None:
     """Slow clients are flooded."""
-    front(device).bend(one_outstanding=False)
+    front(device).deviate(one_outstanding=False)
 
 
 @fault(
@@ -189,7 +189,7 @@ def notifications_all_at_once(device: SimulatedDevice) -> None:
 )
 def one_observer_only(device: SimulatedDevice) -> None:
     """One field in place of a list."""
-    front(device).bend(observers=1)
+    front(device).deviate(observers=1)
 
 
 @fault(
@@ -202,4 +202,4 @@ def notifications_of_other_type(device: SimulatedDevice) -> None:
     """A build option."""
     binding = device.profile.bindings.coap
     assert binding is not None
-    front(device).bend(confirmable_notifications=not binding.confirmable_notifications)
+    front(device).deviate(confirmable_notifications=not binding.confirmable_notifications)

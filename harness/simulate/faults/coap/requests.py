@@ -57,7 +57,7 @@ def has_json_switch(profile: Profile) -> bool:
 )
 def elective_options_refused(device: SimulatedDevice) -> None:
     """Clients of tomorrow cannot talk to it."""
-    front(device).bend(ignore_elective_options=False)
+    front(device).deviate(ignore_elective_options=False)
 
 
 @fault(
@@ -68,7 +68,7 @@ def elective_options_refused(device: SimulatedDevice) -> None:
 )
 def critical_options_ignored(device: SimulatedDevice) -> None:
     """It does something else than it was asked."""
-    front(device).bend(refuse_critical_options=False)
+    front(device).deviate(refuse_critical_options=False)
 
 
 @fault(
@@ -79,7 +79,7 @@ def critical_options_ignored(device: SimulatedDevice) -> None:
 )
 def repeated_options_accepted(device: SimulatedDevice) -> None:
     """The parser writes each into the same field."""
-    front(device).bend(check_option_lengths=False)
+    front(device).deviate(check_option_lengths=False)
 
 
 @fault(
@@ -91,7 +91,7 @@ def repeated_options_accepted(device: SimulatedDevice) -> None:
 )
 def leading_zeros_misread(device: SimulatedDevice) -> None:
     """It compares bytes in place of numbers."""
-    front(device).bend(accept_leading_zeros=False)
+    front(device).deviate(accept_leading_zeros=False)
 
 
 @fault(
@@ -103,7 +103,7 @@ def leading_zeros_misread(device: SimulatedDevice) -> None:
 )
 def observe_outgrows_option(device: SimulatedDevice) -> None:
     """A clock that counts seconds since 1970 serves as the sequence number."""
-    front(device).bend(observe_start=0x5F000000, observe_bits=None)
+    front(device).deviate(observe_start=0x5F000000, observe_bits=None)
 
 
 @fault(
@@ -115,7 +115,7 @@ def observe_outgrows_option(device: SimulatedDevice) -> None:
 )
 def host_name_refused(device: SimulatedDevice) -> None:
     """It works by address, not by name."""
-    front(device).bend(understand_uri_host=False)
+    front(device).deviate(understand_uri_host=False)
 
 
 @fault(
@@ -126,7 +126,7 @@ def host_name_refused(device: SimulatedDevice) -> None:
 )
 def proxying_not_refused(device: SimulatedDevice) -> None:
     """A request for another server is answered as if it were for this one."""
-    front(device).bend(refuse_proxying=False)
+    front(device).deviate(refuse_proxying=False)
 
 
 @fault(
@@ -138,7 +138,7 @@ def proxying_not_refused(device: SimulatedDevice) -> None:
 )
 def errors_all_alike(device: SimulatedDevice) -> None:
     """The client cannot tell its own mistakes from the server's."""
-    front(device).bend(errors_as=INTERNAL_SERVER_ERROR)
+    front(device).deviate(errors_as=INTERNAL_SERVER_ERROR)
 
 
 @fault(
@@ -150,7 +150,7 @@ def errors_all_alike(device: SimulatedDevice) -> None:
 )
 def get_switches(device: SimulatedDevice) -> None:
     """One handler for all methods."""
-    front(device).bend(get_has_side_effect=True)
+    front(device).deviate(get_has_side_effect=True)
 
 
 @fault(
@@ -162,7 +162,7 @@ def get_switches(device: SimulatedDevice) -> None:
 )
 def put_toggles(device: SimulatedDevice) -> None:
     """The handler of a push-button."""
-    front(device).bend(put_toggles=True)
+    front(device).deviate(put_toggles=True)
 
 
 @fault(
@@ -174,7 +174,7 @@ def put_toggles(device: SimulatedDevice) -> None:
 )
 def accept_ignored(device: SimulatedDevice) -> None:
     """CBOR to a client that reads JSON alone."""
-    front(device).bend(obey_accept=False)
+    front(device).deviate(obey_accept=False)
 
 
 @fault(
@@ -186,7 +186,7 @@ def accept_ignored(device: SimulatedDevice) -> None:
 )
 def content_format_ignored(device: SimulatedDevice) -> None:
     """CBOR is read as text."""
-    front(device).bend(check_content_format=False)
+    front(device).deviate(check_content_format=False)
 
 
 @fault(

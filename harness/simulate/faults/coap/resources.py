@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.model.profile import Profile
-from harness.simulate.coap.links import Link
+from harness.simulate.coap.links import LinkEntry
 from harness.simulate.faults import fault
 from harness.simulate.faults.coap._rewriting import (
     front,
@@ -44,7 +44,7 @@ def has_types(profile: Profile) -> bool:
 )
 def links_prettily_printed(device: SimulatedDevice) -> None:
     """Nicer to read, and no link format any more."""
-    front(device).bend(link_separator=", ")
+    front(device).deviate(link_separator=", ")
 
 
 @fault(
@@ -55,7 +55,7 @@ def links_prettily_printed(device: SimulatedDevice) -> None:
 )
 def link_filter_without_prefixes(device: SimulatedDevice) -> None:
     """The star is a letter like others."""
-    front(device).bend(filter_prefixes=False)
+    front(device).deviate(filter_prefixes=False)
 
 
 @fault(
@@ -67,7 +67,7 @@ def link_filter_without_prefixes(device: SimulatedDevice) -> None:
 )
 def links_out_of_date(device: SimulatedDevice) -> None:
     """The list is a constant text."""
-    front(device).bend(links_match=False)
+    front(device).deviate(links_match=False)
 
 
 @fault(
@@ -80,13 +80,13 @@ def links_out_of_date(device: SimulatedDevice) -> None:
 def link_obs_with_value(device: SimulatedDevice) -> None:
     """All attributes are written in one manner."""
 
-    def valued(link: Link) -> Link:
+    def valued(link: LinkEntry) -> LinkEntry:
         return replace(
             link,
             attributes=tuple((name, "1" if name == "obs" else value) for name, value in link.attributes),
         )
 
-    front(device).bend(bend_link=valued)
+    front(device).deviate(alter_link=valued)
 
 
 @fault(
@@ -99,7 +99,7 @@ def link_obs_with_value(device: SimulatedDevice) -> None:
 def link_missing(device: SimulatedDevice) -> None:
     """It was added later than the list was written."""
     last = front(device).resources[-2].path  # the very last is the list itself
-    front(device).bend(bend_link=lambda link: None if link.target == last else link)
+    front(device).deviate(alter_link=lambda link: None if link.target == last else link)
 
 
 def has_unobserved_setting(profile: Profile) -> bool:
@@ -145,12 +145,12 @@ def files_claim_observation(device: SimulatedDevice) -> None:
 
 
 def _claim_observation(device: SimulatedDevice, paths: Collection[str]) -> None:
-    def claimed(link: Link) -> Link:
+    def claimed(link: LinkEntry) -> LinkEntry:
         if link.target not in paths or ("obs", None) in link.attributes:
             return link
         return replace(link, attributes=(*link.attributes, ("obs", None)))
 
-    front(device).bend(bend_link=claimed)
+    front(device).deviate(alter_link=claimed)
 
 
 @fault(
@@ -162,7 +162,7 @@ def _claim_observation(device: SimulatedDevice, paths: Collection[str]) -> None:
 )
 def block_size_constant(device: SimulatedDevice) -> None:
     """Small clients cannot hold them."""
-    front(device).bend(obey_block_size=False)
+    front(device).deviate(obey_block_size=False)
 
 
 @fault(
@@ -173,7 +173,7 @@ def block_size_constant(device: SimulatedDevice) -> None:
 )
 def blocks_without_etag(device: SimulatedDevice) -> None:
     """A client cannot see that they belong together."""
-    front(device).bend(block_etag=False)
+    front(device).deviate(block_etag=False)
 
 
 @fault(
@@ -185,7 +185,7 @@ def blocks_without_etag(device: SimulatedDevice) -> None:
 )
 def body_made_anew_for_each_block(device: SimulatedDevice) -> None:
     """The blocks do not fit together, and say that they do."""
-    front(device).bend(body_changes_between_blocks=True)
+    front(device).deviate(body_changes_between_blocks=True)
 
 
 @fault(
@@ -197,7 +197,7 @@ def body_made_anew_for_each_block(device: SimulatedDevice) -> None:
 )
 def block_fields_unchecked(device: SimulatedDevice) -> None:
     """The exponent is limited, not checked."""
-    front(device).bend(check_block_fields=False)
+    front(device).deviate(check_block_fields=False)
 
 
 @fault(
@@ -209,4 +209,4 @@ def block_fields_unchecked(device: SimulatedDevice) -> None:
 )
 def block_more_bit_obeyed(device: SimulatedDevice) -> None:
     """One routine for both directions."""
-    front(device).bend(ignore_more_in_requests=False)
+    front(device).deviate(ignore_more_in_requests=False)

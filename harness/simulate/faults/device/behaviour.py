@@ -11,7 +11,7 @@ from harness.model.profile import Profile
 from harness.model.rule import RuleKind
 from harness.model.schema import same_value
 from harness.simulate.faults import fault
-from harness.simulate.faults.device._bending import (
+from harness.simulate.faults.device._deviating import (
     any_property,
     any_rule,
     execute,
@@ -45,7 +45,7 @@ BURST = 0.15  # seconds in which a device with a queue of one takes a single com
 )
 def range_unchecked(device: SimulatedDevice) -> None:
     """No limit is checked, nor any list of values."""
-    device.core.bend(checks_range=False)
+    device.core.deviate(checks_range=False)
 
 
 @fault(
@@ -57,7 +57,7 @@ def range_unchecked(device: SimulatedDevice) -> None:
 )
 def clamps_in_secret(device: SimulatedDevice) -> None:
     """The actuator is safe, the report is not true."""
-    device.core.bend(clamps=True, hides_clamping=True)
+    device.core.deviate(clamps=True, hides_clamping=True)
 
 
 @fault(
@@ -71,7 +71,7 @@ def clamps_in_secret(device: SimulatedDevice) -> None:
 )
 def clamps_undeclared(device: SimulatedDevice) -> None:
     """The nearest limit becomes the state."""
-    device.core.bend(clamps=True)
+    device.core.deviate(clamps=True)
 
 
 @fault(
@@ -82,9 +82,9 @@ def clamps_undeclared(device: SimulatedDevice) -> None:
 )
 def read_only_written(device: SimulatedDevice) -> None:
     """Over MQTT it takes a message on its own state topic for a command."""
-    device.core.bend(guards_read_only=False)
+    device.core.deviate(guards_read_only=False)
     if device.mqtt is not None:
-        device.mqtt.bend(obeys_own_state=True)
+        device.mqtt.deviate(obeys_own_state=True)
 
 
 @fault(
@@ -167,7 +167,7 @@ def _has_telling_actions(profile: Profile) -> bool:
 )
 def action_ignored(device: SimulatedDevice) -> None:
     """The answer is friendly, the effect missing."""
-    device.core.bend(performs_actions=False)
+    device.core.deviate(performs_actions=False)
 
 
 def _reads_mqtt_commands(profile: Profile) -> bool:
@@ -191,7 +191,7 @@ def _shares_command_topic(profile: Profile) -> bool:
 def malformed_crashes(device: SimulatedDevice) -> None:
     """It comes back after some seconds."""
     if device.mqtt is not None:
-        device.mqtt.bend(crash=5.0)
+        device.mqtt.deviate(crash=5.0)
 
 
 @fault(
@@ -204,7 +204,7 @@ def malformed_crashes(device: SimulatedDevice) -> None:
 def partial_command_resets_rest(device: SimulatedDevice) -> None:
     """The object replaces the state in place of changing it."""
     if device.mqtt is not None:
-        device.mqtt.bend(replaces_missing=True)
+        device.mqtt.deviate(replaces_missing=True)
 
 
 @fault(
@@ -220,15 +220,15 @@ def partial_command_resets_rest(device: SimulatedDevice) -> None:
 def unknown_member_refused(device: SimulatedDevice) -> None:
     """A newer controller cannot talk to it."""
     if device.mqtt is not None:
-        device.mqtt.bend(strict_members=True)
+        device.mqtt.deviate(strict_members=True)
 
 
 # Rules
 
 
 def _ignore(device: SimulatedDevice, kind: RuleKind) -> None:
-    earlier = device.core.habits.ignores
-    device.core.bend(ignores=lambda rule: rule.kind is kind or earlier(rule))
+    earlier = device.core.deviations.ignores
+    device.core.deviate(ignores=lambda rule: rule.kind is kind or earlier(rule))
 
 
 @fault(

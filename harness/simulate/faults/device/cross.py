@@ -89,7 +89,7 @@ def _announce_instead(device: SimulatedDevice, value: str | None, other: str) ->
         return
     pairs = next((service.txt for service in mdns.services if value in service.txt.values()), {})
     strings = tuple(f"{key}={other if text == value else text}".encode() for key, text in pairs.items())
-    device.mdns.bend(txt=strings)
+    device.mdns.deviate(txt=strings)
 
 
 @fault(

@@ -42,7 +42,7 @@ def hangs(device: SimulatedDevice) -> None:
         if front is not None:
             front.incoming.append(hang.take)
             front.outgoing.append(hang.send)
-    device.core.bend(hears_controls=lambda: not hang.begun)
+    device.core.deviate(hears_controls=lambda: not hang.begun)
 
 
 def _stays_connected(profile: Profile) -> bool:
@@ -59,4 +59,4 @@ def _stays_connected(profile: Profile) -> bool:
 def floods(device: SimulatedDevice) -> None:
     """A timer in milliseconds was set as if it counted seconds."""
     if device.mqtt is not None:
-        device.mqtt.bend(heartbeat=FLOOD)
+        device.mqtt.deviate(heartbeat=FLOOD)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.model.affordance import PowerUp, Property
 from harness.model.base import Value
 from harness.simulate.faults import fault
-from harness.simulate.faults.device._bending import (
+from harness.simulate.faults.device._deviating import (
     any_property,
     distort,
     energy,
@@ -69,8 +69,8 @@ def counter_lost_at_power_cut(device: SimulatedDevice) -> None:
         }
         return {**memory, **counters}
 
-    earlier = device.core.habits.boots
-    device.core.bend(boots=lambda memory: tear(earlier(memory)))
+    earlier = device.core.deviations.boots
+    device.core.deviate(boots=lambda memory: tear(earlier(memory)))
 
 
 @fault(
@@ -93,8 +93,8 @@ def settings_lost_at_power_cut(device: SimulatedDevice) -> None:
         properties = device.profile.properties
         return {name: forget(name, properties[name], value) for name, value in memory.items()}
 
-    earlier = device.core.habits.boots
-    device.core.bend(boots=lambda memory: reset(earlier(memory)))
+    earlier = device.core.deviations.boots
+    device.core.deviate(boots=lambda memory: reset(earlier(memory)))
 
 
 @fault(
@@ -110,7 +110,7 @@ def no_local_control_offline(device: SimulatedDevice) -> None:
     """The loop that should read the buttons waits for a connection."""
     mqtt = device.mqtt
     if mqtt is not None:
-        device.core.bend(hears_controls=lambda: mqtt.ready)
+        device.core.deviate(hears_controls=lambda: mqtt.ready)
 
 
 @fault(
@@ -122,4 +122,4 @@ def no_local_control_offline(device: SimulatedDevice) -> None:
 def settings_lost_at_reconnect(device: SimulatedDevice) -> None:
     """A watchdog restarts what it should only connect again."""
     if device.mqtt is not None:
-        device.mqtt.bend(keeps_settings=False)
+        device.mqtt.deviate(keeps_settings=False)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 )
 def factory_host_name(device: SimulatedDevice) -> None:
     """Whose page opens at device.local is a matter of luck."""
-    responder(device).bend(
+    responder(device).deviate(
         host="device", probes=0, gives_way=False, watches_for_conflicts=False, defends=False
     )
 
@@ -52,7 +52,7 @@ def obeys_neighbours(device: SimulatedDevice) -> None:
     commands = [bound.command for bound in mqtt.properties.values() if bound.command is not None]
     topics = [*commands, *(action.command for action in mqtt.actions.values())]
     filters = dict.fromkeys("/".join(["+"] * len(own) + topic.split("/")[len(own) :]) for topic in topics)
-    front(device).bend(filters=tuple(filters))
+    front(device).deviate(filters=tuple(filters))
 
     def adopted(packet: bytes) -> list[bytes]:
         body = body_of(packet)
@@ -75,7 +75,7 @@ def dies_with_neighbours(device: SimulatedDevice) -> None:
     mqtt = device.profile.bindings.mqtt
     assert mqtt is not None and mqtt.availability is not None, "the fault does not apply to this device"
     own = mqtt.availability.topic.encode()
-    front(device).bend(filters=("#",))
+    front(device).deviate(filters=("#",))
 
     def listened(packet: bytes) -> Sequence[bytes]:
         body = body_of(packet)

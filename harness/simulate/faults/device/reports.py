@@ -12,7 +12,7 @@ from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.simulate.faults import fault
-from harness.simulate.faults.device._bending import (
+from harness.simulate.faults.device._deviating import (
     Mask,
     any_property,
     distort,
@@ -77,7 +77,7 @@ def stale_report(device: SimulatedDevice) -> None:
     core = device.core
     told = {name: core.read(name) for name in core.profile.properties}
     stale: dict[str, Value] = {}
-    earlier_report, earlier_distort = core.habits.report, core.habits.distort
+    earlier_report, earlier_distort = core.deviations.report, core.deviations.distort
 
     def report(change: Change, origin: Origin, tell: Callable[[Change], None]) -> None:
         old = told[change.name]
@@ -93,7 +93,7 @@ def stale_report(device: SimulatedDevice) -> None:
         stale[name] = old
         core.tell(Change(name, old))
 
-    core.bend(
+    core.deviate(
         report=report,
         distort=lambda name, value: stale.get(name, earlier_distort(name, value)),
     )
@@ -219,7 +219,7 @@ def power_when_off(device: SimulatedDevice) -> None:
 )
 def event_lost(device: SimulatedDevice) -> None:
     """A key is pressed and nothing happens."""
-    device.core.bend(event_copies=0)
+    device.core.deviate(event_copies=0)
 
 
 @fault(
@@ -231,7 +231,7 @@ def event_lost(device: SimulatedDevice) -> None:
 )
 def event_doubled(device: SimulatedDevice) -> None:
     """A contact that bounces."""
-    device.core.bend(event_copies=2)
+    device.core.deviate(event_copies=2)
 
 
 def _has_fractions(profile: Profile) -> bool:

@@ -11,7 +11,7 @@ from harness.simulate.mdns.sockets import PacketFilter
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
-    from harness.simulate.mdns.responder import MdnsFront
+    from harness.simulate.mdns.responder import SimulatedMdnsResponder
 
 OPCODE, RCODE = 0x7800, 0x000F  # of the flags (RFC 6762, 18.3 and 18.11)
 
@@ -26,7 +26,7 @@ def offers_services(profile: Profile) -> bool:
     return profile.bindings.mdns is not None and bool(profile.bindings.mdns.services)
 
 
-def responder(device: SimulatedDevice) -> MdnsFront:
+def responder(device: SimulatedDevice) -> SimulatedMdnsResponder:
     """The mDNS side of a device that has one."""
     assert device.mdns is not None, "the fault does not apply to this device"
     return device.mdns

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 )
 def mdns_probing_skipped(device: SimulatedDevice) -> None:
     """Two devices out of the box answer to one name."""
-    responder(device).bend(probes=0)
+    responder(device).deviate(probes=0)
 
 
 @fault(
@@ -34,7 +34,7 @@ def mdns_probing_skipped(device: SimulatedDevice) -> None:
 )
 def mdns_probing_hasty(device: SimulatedDevice) -> None:
     """Boot time was cut where nobody would notice."""
-    responder(device).bend(probe_interval=0.02)
+    responder(device).deviate(probe_interval=0.02)
 
 
 @fault(
@@ -45,7 +45,7 @@ def mdns_probing_hasty(device: SimulatedDevice) -> None:
 )
 def mdns_probes_empty(device: SimulatedDevice) -> None:
     """Plain queries, which decide no tie."""
-    responder(device).bend(probe_authorities=False)
+    responder(device).deviate(probe_authorities=False)
 
 
 @fault(
@@ -56,7 +56,7 @@ def mdns_probes_empty(device: SimulatedDevice) -> None:
 )
 def mdns_denial_ignored(device: SimulatedDevice) -> None:
     """It asks, and does not listen."""
-    responder(device).bend(gives_way=False)
+    responder(device).deviate(gives_way=False)
 
 
 @fault(
@@ -68,7 +68,7 @@ def mdns_denial_ignored(device: SimulatedDevice) -> None:
 )
 def mdns_tie_inverted(device: SimulatedDevice) -> None:
     """Lesser than, greater than."""
-    responder(device).bend(tie_break_inverted=True)
+    responder(device).deviate(tie_break_inverted=True)
 
 
 @fault(
@@ -79,7 +79,7 @@ def mdns_tie_inverted(device: SimulatedDevice) -> None:
 )
 def mdns_announced_once(device: SimulatedDevice) -> None:
     """Who misses that packet misses the device."""
-    responder(device).bend(announcements=1)
+    responder(device).deviate(announcements=1)
 
 
 @fault(
@@ -91,7 +91,7 @@ def mdns_announced_once(device: SimulatedDevice) -> None:
 )
 def mdns_defence_slow(device: SimulatedDevice) -> None:
     """The other host has taken it by then."""
-    responder(device).bend(defence_delay=1.0)
+    responder(device).deviate(defence_delay=1.0)
 
 
 @fault(
@@ -103,7 +103,7 @@ def mdns_defence_slow(device: SimulatedDevice) -> None:
 )
 def mdns_defence_missing(device: SimulatedDevice) -> None:
     """Probes are not answered."""
-    responder(device).bend(defends=False)
+    responder(device).deviate(defends=False)
 
 
 @fault(
@@ -115,7 +115,7 @@ def mdns_defence_missing(device: SimulatedDevice) -> None:
 )
 def mdns_goodbye_missing(device: SimulatedDevice) -> None:
     """Apps show it for another 75 minutes."""
-    responder(device).bend(goodbye=False)
+    responder(device).deviate(goodbye=False)
 
 
 @fault(
@@ -126,7 +126,7 @@ def mdns_goodbye_missing(device: SimulatedDevice) -> None:
 )
 def mdns_later_conflict_ignored(device: SimulatedDevice) -> None:
     """Names are guarded at the start only."""
-    responder(device).bend(watches_for_conflicts=False)
+    responder(device).deviate(watches_for_conflicts=False)
 
 
 @fault(
@@ -138,7 +138,7 @@ def mdns_later_conflict_ignored(device: SimulatedDevice) -> None:
 )
 def mdns_same_records_disputed(device: SimulatedDevice) -> None:
     """A sleep proxy that answers for it makes it -2, -3, -4."""
-    responder(device).bend(conflicts_with_equals=True)
+    responder(device).deviate(conflicts_with_equals=True)
 
 
 @fault(
@@ -149,4 +149,4 @@ def mdns_same_records_disputed(device: SimulatedDevice) -> None:
 )
 def mdns_old_names_kept(device: SimulatedDevice) -> None:
     """The table of names only ever grows."""
-    responder(device).bend(keeps_old_names=True)
+    responder(device).deviate(keeps_old_names=True)

@@ -71,7 +71,7 @@ def mdns_question_repeated(device: SimulatedDevice) -> None:
 )
 def mdns_first_question_only(device: SimulatedDevice) -> None:
     """A querier that asks for all it needs at once gets a part of it."""
-    responder(device).bend(question_limit=1)
+    responder(device).deviate(question_limit=1)
 
 
 @fault(
@@ -83,7 +83,7 @@ def mdns_first_question_only(device: SimulatedDevice) -> None:
 )
 def mdns_no_negative_answers(device: SimulatedDevice) -> None:
     """Who asks for its IPv6 address waits."""
-    responder(device).bend(negative_answers=False)
+    responder(device).deviate(negative_answers=False)
 
 
 @fault(
@@ -95,7 +95,7 @@ def mdns_no_negative_answers(device: SimulatedDevice) -> None:
 )
 def mdns_no_address_yet(device: SimulatedDevice) -> None:
     """The records were made before DHCP had an address."""
-    responder(device).bend(address="0.0.0.0")
+    responder(device).deviate(address="0.0.0.0")
 
 
 @fault(
@@ -107,7 +107,7 @@ def mdns_no_address_yet(device: SimulatedDevice) -> None:
 )
 def mdns_stale_address(device: SimulatedDevice) -> None:
     """Link-local, and never corrected."""
-    responder(device).bend(address="169.254.17.4")
+    responder(device).deviate(address="169.254.17.4")
 
 
 @fault(
@@ -118,7 +118,7 @@ def mdns_stale_address(device: SimulatedDevice) -> None:
 )
 def mdns_case_sensitive(device: SimulatedDevice) -> None:
     """Who types the name in capitals does not find it."""
-    responder(device).bend(ignores_case=False)
+    responder(device).deviate(ignores_case=False)
 
 
 @fault(
@@ -130,7 +130,7 @@ def mdns_case_sensitive(device: SimulatedDevice) -> None:
 )
 def mdns_known_answers_ignored(device: SimulatedDevice) -> None:
     """The answer section of queries is not read."""
-    responder(device).bend(obeys_known_answers=False)
+    responder(device).deviate(obeys_known_answers=False)
 
 
 @fault(
@@ -142,7 +142,7 @@ def mdns_known_answers_ignored(device: SimulatedDevice) -> None:
 )
 def mdns_expiring_answers_honoured(device: SimulatedDevice) -> None:
     """It vanishes from caches, and nobody knows why."""
-    responder(device).bend(renews_half_expired=False)
+    responder(device).deviate(renews_half_expired=False)
 
 
 @fault(
@@ -154,7 +154,7 @@ def mdns_expiring_answers_honoured(device: SimulatedDevice) -> None:
 )
 def mdns_shared_not_delayed(device: SimulatedDevice) -> None:
     """A hundred devices, one millisecond."""
-    responder(device).bend(shared_delay=(0.0, 0.0))
+    responder(device).deviate(shared_delay=(0.0, 0.0))
 
 
 @fault(
@@ -166,7 +166,7 @@ def mdns_shared_not_delayed(device: SimulatedDevice) -> None:
 )
 def mdns_unique_delayed(device: SimulatedDevice) -> None:
     """One delay for everything."""
-    responder(device).bend(unique_delay=0.25)
+    responder(device).deviate(unique_delay=0.25)
 
 
 @fault(
@@ -178,7 +178,7 @@ def mdns_unique_delayed(device: SimulatedDevice) -> None:
 )
 def mdns_repeats_within_second(device: SimulatedDevice) -> None:
     """Nobody looks when it was told last."""
-    responder(device).bend(repeat_spacing=0.0)
+    responder(device).deviate(repeat_spacing=0.0)
 
 
 @fault(
@@ -189,7 +189,7 @@ def mdns_repeats_within_second(device: SimulatedDevice) -> None:
 )
 def mdns_never_by_unicast(device: SimulatedDevice) -> None:
     """The QU bit is masked away."""
-    responder(device).bend(unicast_when_asked=False)
+    responder(device).deviate(unicast_when_asked=False)
 
 
 @fault(
@@ -201,7 +201,7 @@ def mdns_never_by_unicast(device: SimulatedDevice) -> None:
 )
 def mdns_legacy_as_multicast(device: SimulatedDevice) -> None:
     """They wait for an answer that never comes to their port."""
-    responder(device).bend(legacy_answers=False)
+    responder(device).deviate(legacy_answers=False)
 
 
 @fault(
@@ -213,7 +213,7 @@ def mdns_legacy_as_multicast(device: SimulatedDevice) -> None:
 )
 def mdns_flush_on_shared(device: SimulatedDevice) -> None:
     """Each device of its kind throws all others out of everybody's cache."""
-    responder(device).bend(cache_flush_on_shared=True)
+    responder(device).deviate(cache_flush_on_shared=True)
 
 
 @fault(
@@ -224,7 +224,7 @@ def mdns_flush_on_shared(device: SimulatedDevice) -> None:
 )
 def mdns_flush_missing(device: SimulatedDevice) -> None:
     """Old addresses stay in caches beside the new one."""
-    responder(device).bend(cache_flush_on_unique=False)
+    responder(device).deviate(cache_flush_on_unique=False)
 
 
 @fault(
@@ -235,7 +235,7 @@ def mdns_flush_missing(device: SimulatedDevice) -> None:
 )
 def mdns_short_lived(device: SimulatedDevice) -> None:
     """Everybody asks for it again and again."""
-    responder(device).bend(host_ttl=10)
+    responder(device).deviate(host_ttl=10)
 
 
 @fault(
@@ -247,7 +247,7 @@ def mdns_short_lived(device: SimulatedDevice) -> None:
 )
 def mdns_byte_order_mark(device: SimulatedDevice) -> None:
     """As the text file had it in which the name is kept."""
-    responder(device).bend(label_bytes=lambda label: label.encode("utf-8-sig"))
+    responder(device).deviate(label_bytes=lambda label: label.encode("utf-8-sig"))
 
 
 @fault(
@@ -259,7 +259,7 @@ def mdns_byte_order_mark(device: SimulatedDevice) -> None:
 )
 def mdns_name_in_latin_1(device: SimulatedDevice) -> None:
     """Every umlaut is a byte that is no UTF-8."""
-    responder(device).bend(label_bytes=lambda label: label.encode("latin-1", "replace"))
+    responder(device).deviate(label_bytes=lambda label: label.encode("latin-1", "replace"))
 
 
 @fault(
@@ -271,7 +271,7 @@ def mdns_name_in_latin_1(device: SimulatedDevice) -> None:
 def mdns_one_large_packet(device: SimulatedDevice) -> None:
     """With a TXT record that holds half of its configuration."""
     texts = tuple(f"s{number}=".encode() + 200 * b"-" for number in range(8))
-    responder(device).bend(largest_packet=9000, txt=(*declared_txt(device.profile), *texts))
+    responder(device).deviate(largest_packet=9000, txt=(*declared_txt(device.profile), *texts))
 
 
 @fault(

@@ -28,7 +28,7 @@ def dnssd_txt_stale(device: SimulatedDevice) -> None:
     """Nobody changed the record with the update."""
     first, *rest = declared_txt(device.profile)
     key = first.partition(b"=")[0]
-    responder(device).bend(txt=(*rest, key + b"=0.9.0"))
+    responder(device).deviate(txt=(*rest, key + b"=0.9.0"))
 
 
 @fault(
@@ -40,7 +40,7 @@ def dnssd_txt_stale(device: SimulatedDevice) -> None:
 )
 def dnssd_pointer_to_old_name(device: SimulatedDevice) -> None:
     """It was renamed in one of three places."""
-    responder(device).bend(pointer_name="ESP_0042")
+    responder(device).deviate(pointer_name="ESP_0042")
 
 
 @fault(
@@ -52,7 +52,7 @@ def dnssd_pointer_to_old_name(device: SimulatedDevice) -> None:
 )
 def dnssd_wrong_port(device: SimulatedDevice) -> None:
     """The service was moved, its record was not."""
-    responder(device).bend(srv_port_offset=1)
+    responder(device).deviate(srv_port_offset=1)
 
 
 @fault(
@@ -64,7 +64,7 @@ def dnssd_wrong_port(device: SimulatedDevice) -> None:
 )
 def dnssd_enumerates_instances(device: SimulatedDevice) -> None:
     """The meta-query is taken for browsing."""
-    responder(device).bend(enumerates_instances=True)
+    responder(device).deviate(enumerates_instances=True)
 
 
 @fault(
@@ -76,7 +76,7 @@ def dnssd_enumerates_instances(device: SimulatedDevice) -> None:
 )
 def dnssd_not_enumerated(device: SimulatedDevice) -> None:
     """Only who knows its type finds it."""
-    responder(device).bend(enumerates=False)
+    responder(device).deviate(enumerates=False)
 
 
 @fault(
@@ -88,7 +88,7 @@ def dnssd_not_enumerated(device: SimulatedDevice) -> None:
 )
 def dnssd_subtypes_missing(device: SimulatedDevice) -> None:
     """They are in the data sheet only."""
-    responder(device).bend(subtypes=False)
+    responder(device).deviate(subtypes=False)
 
 
 @fault(
@@ -99,7 +99,7 @@ def dnssd_subtypes_missing(device: SimulatedDevice) -> None:
 )
 def dnssd_no_additional_records(device: SimulatedDevice) -> None:
     """Finding it takes three round trips."""
-    responder(device).bend(additional_records=False)
+    responder(device).deviate(additional_records=False)
 
 
 @fault(
@@ -110,7 +110,7 @@ def dnssd_no_additional_records(device: SimulatedDevice) -> None:
 )
 def dnssd_txt_empty(device: SimulatedDevice) -> None:
     """Nothing to say is still one string of no bytes."""
-    responder(device).bend(txt=())
+    responder(device).deviate(txt=())
 
 
 @fault(
@@ -121,7 +121,7 @@ def dnssd_txt_empty(device: SimulatedDevice) -> None:
 )
 def dnssd_txt_without_key(device: SimulatedDevice) -> None:
     """The key was empty in the configuration."""
-    responder(device).bend(txt=(*declared_txt(device.profile), b"=1"))
+    responder(device).deviate(txt=(*declared_txt(device.profile), b"=1"))
 
 
 @fault(
@@ -132,7 +132,7 @@ def dnssd_txt_without_key(device: SimulatedDevice) -> None:
 )
 def dnssd_txt_long_keys(device: SimulatedDevice) -> None:
     """Every byte of them is multicast again and again."""
-    responder(device).bend(txt=(*declared_txt(device.profile), b"configurationurl=/setup"))
+    responder(device).deviate(txt=(*declared_txt(device.profile), b"configurationurl=/setup"))
 
 
 @fault(
@@ -146,7 +146,7 @@ def dnssd_port_in_txt(device: SimulatedDevice) -> None:
     front, profile = responder(device), device.profile
     assert profile.bindings.mdns is not None
     port = profile.bindings.mdns.services[0].port
-    front.bend(txt=(*declared_txt(profile), f"port={port}".encode()))
+    front.deviate(txt=(*declared_txt(profile), f"port={port}".encode()))
 
 
 @fault(
@@ -161,7 +161,7 @@ def dnssd_illegal_type(device: SimulatedDevice) -> None:
     mdns = device.profile.bindings.mdns
     assert mdns is not None
     protocol = mdns.services[0].type.rpartition(".")[2]
-    responder(device).bend(service_type=f"_my_smart_appliance_v2.{protocol}")
+    responder(device).deviate(service_type=f"_my_smart_appliance_v2.{protocol}")
 
 
 @fault(
@@ -173,7 +173,7 @@ def dnssd_illegal_type(device: SimulatedDevice) -> None:
 )
 def dnssd_dot_splits_name(device: SimulatedDevice) -> None:
     """Names are put together as text and split at every dot."""
-    responder(device).bend(splits_dots=True)
+    responder(device).deviate(splits_dots=True)
 
 
 @fault(
@@ -184,4 +184,4 @@ def dnssd_dot_splits_name(device: SimulatedDevice) -> None:
 )
 def dnssd_weight(device: SimulatedDevice) -> None:
     """Copied from an example of unicast DNS."""
-    responder(device).bend(srv_weight=10)
+    responder(device).deviate(srv_weight=10)

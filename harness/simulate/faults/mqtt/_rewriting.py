@@ -15,7 +15,7 @@ from harness.wire.mqtt.codec import (
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
-    from harness.simulate.mqtt.client import MqttFront
+    from harness.simulate.mqtt.client import SimulatedMqttClient
 
 
 def speaks_mqtt(profile: Profile) -> bool:
@@ -49,7 +49,7 @@ def publishes(*qualities: int) -> Callable[[Profile], bool]:
     return binding(told)
 
 
-def front(device: SimulatedDevice) -> MqttFront:
+def front(device: SimulatedDevice) -> SimulatedMqttClient:
     """The MQTT side of a device that has one."""
     assert device.mqtt is not None, "the fault does not apply to this device"
     return device.mqtt

@@ -61,7 +61,7 @@ def _receives(*qualities: int) -> Callable[[MqttBinding], bool]:
 )
 def acknowledges_nothing(device: SimulatedDevice) -> None:
     """Acknowledging was left to the application, and the application does not know."""
-    front(device).bend(acknowledges=False)
+    front(device).deviate(acknowledges=False)
 
 
 @fault(
@@ -172,7 +172,7 @@ def acknowledgements_overflow(device: SimulatedDevice) -> None:
 )
 def executes_duplicates(device: SimulatedDevice) -> None:
     """The flag DUP and the packet identifier are not looked at."""
-    front(device).bend(executes_duplicates=True)
+    front(device).deviate(executes_duplicates=True)
 
 
 @fault(
@@ -240,7 +240,7 @@ def small_buffer(device: SimulatedDevice) -> None:
 )
 def large_message_crashes(device: SimulatedDevice) -> None:
     """After five seconds it is back; a retained message waits for it."""
-    front(device).bend(large_crash=5.0)
+    front(device).deviate(large_crash=5.0)
 
 
 @fault(

@@ -59,7 +59,7 @@ def _leaves_in_order(profile: Profile) -> bool:
 )
 def stop_untold(device: SimulatedDevice) -> None:
     """The will is trusted to do it, which DISCONNECT takes back."""
-    front(device).bend(says_offline=False)
+    front(device).deviate(says_offline=False)
 
 
 @fault(
@@ -88,7 +88,7 @@ def talks_after_disconnect(device: SimulatedDevice) -> None:
 )
 def obeys_retained_commands(device: SimulatedDevice) -> None:
     """The retain flag is not looked at: ghosts switch the load after each loss of the network."""
-    front(device).bend(obeys_retained=True)
+    front(device).deviate(obeys_retained=True)
 
 
 @fault(
@@ -100,7 +100,7 @@ def obeys_retained_commands(device: SimulatedDevice) -> None:
 )
 def states_not_retained(device: SimulatedDevice) -> None:
     """Whoever comes later knows nothing until something changes."""
-    front(device).bend(state_retain=False)
+    front(device).deviate(state_retain=False)
 
 
 @fault(
@@ -137,7 +137,7 @@ def changes_not_retained(device: SimulatedDevice) -> None:
 )
 def events_retained(device: SimulatedDevice) -> None:
     """One publish function for everything: yesterday's key press is told to every newcomer."""
-    front(device).bend(event_retain=True)
+    front(device).deviate(event_retain=True)
 
 
 @fault(

@@ -69,7 +69,7 @@ def speaks_before_connect(device: SimulatedDevice) -> None:
 def will_flags_left_over(device: SimulatedDevice) -> None:
     """The will was switched off in the settings; its retain flag stayed on."""
     mqtt = front(device)
-    mqtt.bend(will=False)
+    mqtt.deviate(will=False)
     mqtt.outgoing.append(only(PacketType.CONNECT, lambda packet: _with_flags(packet, WILL_RETAIN, 0)))
 
 
@@ -103,7 +103,7 @@ def client_id_with_nul(device: SimulatedDevice) -> None:
     """The length of the buffer, not of the text."""
     binding = device.profile.bindings.mqtt
     assert binding is not None
-    front(device).bend(client_id=f"{binding.client_id}\0")
+    front(device).deviate(client_id=f"{binding.client_id}\0")
 
 
 @fault(
@@ -129,7 +129,7 @@ def nameless_keeps_session(device: SimulatedDevice) -> None:
 )
 def will_missing(device: SimulatedDevice) -> None:
     """Whoever watches it never learns that it is gone."""
-    front(device).bend(will=False)
+    front(device).deviate(will=False)
 
 
 @fault(
@@ -141,7 +141,7 @@ def will_missing(device: SimulatedDevice) -> None:
 )
 def keep_alive_default(device: SimulatedDevice) -> None:
     """The longest that the field can hold, to save traffic."""
-    front(device).bend(keep_alive=LONG_KEEP_ALIVE)
+    front(device).deviate(keep_alive=LONG_KEEP_ALIVE)
 
 
 @fault(
@@ -153,7 +153,7 @@ def keep_alive_default(device: SimulatedDevice) -> None:
 )
 def client_id_shared(device: SimulatedDevice) -> None:
     """The example's name was never changed: two units throw each other off the broker."""
-    front(device).bend(client_id="ESP_Client")
+    front(device).deviate(client_id="ESP_Client")
 
 
 @fault(
@@ -164,4 +164,4 @@ def client_id_shared(device: SimulatedDevice) -> None:
 )
 def will_not_retained(device: SimulatedDevice) -> None:
     """Who comes after the loss sees the device online."""
-    front(device).bend(will_retain=False)
+    front(device).deviate(will_retain=False)

@@ -22,7 +22,7 @@ from harness.wire.mqtt.fields import string
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
-    from harness.simulate.mqtt.client import MqttFront
+    from harness.simulate.mqtt.client import SimulatedMqttClient
 
 DUP = 0b1000  # flag of PUBLISH
 keeps_session = binding(lambda mqtt: not mqtt.clean_session)
@@ -54,7 +54,7 @@ def topic_in_latin_1(device: SimulatedDevice) -> None:
     _rename(front(device), "K\u00fcche".encode("latin-1"))
 
 
-def _rename(mqtt: MqttFront, name: bytes) -> None:
+def _rename(mqtt: SimulatedMqttClient, name: bytes) -> None:
     """Puts a name of the user's between base and rest in every topic that is published."""
 
     def named(packet: bytes) -> list[bytes]:

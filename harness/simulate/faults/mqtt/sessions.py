@@ -45,7 +45,7 @@ def shows_untold_states(profile: Profile) -> bool:
 )
 def pings_late(device: SimulatedDevice) -> None:
     """The timer has some slack, on the wrong side."""
-    front(device).bend(ping_slowness=1.3)
+    front(device).deviate(ping_slowness=1.3)
 
 
 @fault(
@@ -57,7 +57,7 @@ def pings_late(device: SimulatedDevice) -> None:
 )
 def pings_missing(device: SimulatedDevice) -> None:
     """Nobody calls the client library's loop while there is nothing to send."""
-    front(device).bend(pings=False)
+    front(device).deviate(pings=False)
 
 
 @fault(
@@ -69,7 +69,7 @@ def pings_missing(device: SimulatedDevice) -> None:
 )
 def half_open_not_noticed(device: SimulatedDevice) -> None:
     """It believes for hours that it is online."""
-    front(device).bend(notices_half_open=False)
+    front(device).deviate(notices_half_open=False)
 
 
 @fault(
@@ -80,7 +80,7 @@ def half_open_not_noticed(device: SimulatedDevice) -> None:
 )
 def subscribes_once(device: SimulatedDevice) -> None:
     """It reports on and on, and is deaf."""
-    front(device).bend(subscribes_again=False)
+    front(device).deviate(subscribes_again=False)
 
 
 @fault(
@@ -92,7 +92,7 @@ def subscribes_once(device: SimulatedDevice) -> None:
 )
 def states_told_once(device: SimulatedDevice) -> None:
     """After a restart of the broker everybody waits for the next change."""
-    front(device).bend(publishes_state_again=False)
+    front(device).deviate(publishes_state_again=False)
 
 
 @fault(
@@ -104,7 +104,7 @@ def states_told_once(device: SimulatedDevice) -> None:
 )
 def birth_not_retained(device: SimulatedDevice) -> None:
     """Late subscribers see it offline although it lives."""
-    front(device).bend(birth_retain=False)
+    front(device).deviate(birth_retain=False)
 
 
 @fault(
@@ -116,7 +116,7 @@ def birth_not_retained(device: SimulatedDevice) -> None:
 )
 def birth_told_once(device: SimulatedDevice) -> None:
     """After a loss the will stays the last word."""
-    front(device).bend(birth_again=False)
+    front(device).deviate(birth_again=False)
 
 
 @fault(
@@ -128,7 +128,7 @@ def birth_told_once(device: SimulatedDevice) -> None:
 )
 def never_reconnects(device: SimulatedDevice) -> None:
     """Only switching it off and on helps."""
-    front(device).bend(reconnects=0)
+    front(device).deviate(reconnects=0)
 
 
 @fault(
@@ -140,7 +140,7 @@ def never_reconnects(device: SimulatedDevice) -> None:
 )
 def backoff_missing(device: SimulatedDevice) -> None:
     """All devices of a house knock at the broker every second, and keep it from coming up."""
-    front(device).bend(backs_off=False)
+    front(device).deviate(backs_off=False)
 
 
 @fault(
@@ -152,7 +152,7 @@ def backoff_missing(device: SimulatedDevice) -> None:
 )
 def short_sessions_forgotten(device: SimulatedDevice) -> None:
     """Every CONNACK counts as success and sets the pause back."""
-    front(device).bend(minds_short_sessions=False)
+    front(device).deviate(minds_short_sessions=False)
 
 
 @fault(
@@ -164,4 +164,4 @@ def short_sessions_forgotten(device: SimulatedDevice) -> None:
 )
 def gives_up_reconnecting(device: SimulatedDevice) -> None:
     """An outage of some seconds is enough."""
-    front(device).bend(reconnects=2)
+    front(device).deviate(reconnects=2)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 )
 def subscribes_to_everything(device: SimulatedDevice) -> None:
     """It reads what is none of its business, and wakes with every message in the house."""
-    front(device).bend(filters=("#",))
+    front(device).deviate(filters=("#",))
 
 
 @fault(
@@ -66,7 +66,7 @@ def shared_log_topic(device: SimulatedDevice) -> None:
 )
 def publishes_with_qos_0(device: SimulatedDevice) -> None:
     """The client library knows nothing else."""
-    front(device).bend(qos=0)
+    front(device).deviate(qos=0)
 
 
 @fault(

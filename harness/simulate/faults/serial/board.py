@@ -12,7 +12,7 @@ from harness.model.bindings.serial import CrashKind, SerialCommand
 from harness.model.profile import Profile
 from harness.model.schema import same_value
 from harness.simulate.faults import fault
-from harness.simulate.faults.device._bending import (
+from harness.simulate.faults.device._deviating import (
     Mask,
     any_property,
     number,
@@ -62,7 +62,7 @@ def command_stops_at_module(device: SimulatedDevice) -> None:
     shown: dict[str, Value] = {}
     core = device.core
     last = {name: core.read(name) for name in core.profile.properties}
-    earlier = core.habits.report
+    earlier = core.deviations.report
 
     def report(change: Change, origin: Origin, tell: Callable[[Change], None]) -> None:
         if origin is Origin.COMMAND:
@@ -72,8 +72,8 @@ def command_stops_at_module(device: SimulatedDevice) -> None:
         last[change.name] = change.value
         earlier(change, origin, tell)
 
-    core.bend(report=report)
-    device.board.bend(truth=lambda name, value: shown.get(name, value))
+    core.deviate(report=report)
+    device.board.deviate(truth=lambda name, value: shown.get(name, value))
 
 
 @fault(
@@ -95,8 +95,8 @@ def refused_at_module_only(device: SimulatedDevice) -> None:
         if schema.accepts(obeyed):
             shown[name] = canonical(schema, obeyed)
 
-    device.core.bend(refuses=note)
-    device.board.bend(truth=lambda name, value: shown.get(name, value))
+    device.core.deviate(refuses=note)
+    device.board.deviate(truth=lambda name, value: shown.get(name, value))
 
 
 @fault(
@@ -110,7 +110,7 @@ def write_torn_by_power_cut(device: SimulatedDevice) -> None:
     core = device.core
     last = {name: core.read(name) for name in core.profile.properties}
     former: dict[str, Value] = {}
-    earlier_report, earlier_boots = core.habits.report, core.habits.boots
+    earlier_report, earlier_boots = core.deviations.report, core.deviations.boots
 
     def report(change: Change, origin: Origin, tell: Callable[[Change], None]) -> None:
         if not same_value(last[change.name], change.value):
@@ -123,7 +123,7 @@ def write_torn_by_power_cut(device: SimulatedDevice) -> None:
         former.clear()
         return {**earlier_boots(memory), **torn}
 
-    core.bend(report=report, boots=tear)
+    core.deviate(report=report, boots=tear)
 
 
 def _has_third(schema: object) -> bool:
@@ -173,7 +173,7 @@ def crashes_when_asked(device: SimulatedDevice) -> None:
             return False
         return True
 
-    device.board.bend(obeys=obeys)
+    device.board.deviate(obeys=obeys)
 
 
 @fault(
@@ -222,8 +222,8 @@ def offline_changes_untold(device: SimulatedDevice) -> None:
 )
 def keys_wait_for_network(device: SimulatedDevice) -> None:
     """The main loop stands in the call that connects."""
-    earlier = device.core.habits.hears_controls
-    device.core.bend(hears_controls=lambda: device.board.networked and earlier())
+    earlier = device.core.deviations.hears_controls
+    device.core.deviate(hears_controls=lambda: device.board.networked and earlier())
 
 
 @fault(
@@ -234,7 +234,7 @@ def keys_wait_for_network(device: SimulatedDevice) -> None:
 )
 def board_version_differs(device: SimulatedDevice) -> None:
     """The update reached one of the two."""
-    device.board.bend(firmware="0.9.0")
+    device.board.deviate(firmware="0.9.0")
 
 
 @fault(
@@ -252,7 +252,7 @@ def memory_leaks(device: SimulatedDevice) -> None:
         rounds += 1
         return max(free - rounds * LEAKED, 0)
 
-    device.board.bend(memory=leak)
+    device.board.deviate(memory=leak)
 
 
 @fault(
@@ -265,4 +265,4 @@ def memory_leaks(device: SimulatedDevice) -> None:
 )
 def clock_of_the_build(device: SimulatedDevice) -> None:
     """Better than 1970, somebody thought."""
-    device.board.bend(clock_at_start=BUILD_TIME, sets_clock=False)
+    device.board.deviate(clock_at_start=BUILD_TIME, sets_clock=False)

@@ -50,7 +50,7 @@ def never_says_ready(device: SimulatedDevice) -> None:
     def without(data: bytes) -> Iterable[bytes]:
         return () if tells_ready(binding, data.decode("utf-8", "replace")) else (data,)
 
-    console.bend(wire=without)
+    console.deviate(wire=without)
 
 
 @fault(
@@ -82,9 +82,9 @@ def log_in_answers(device: SimulatedDevice) -> None:
 
     def torn(answer: bytes) -> bytes:
         middle = len(answer.rstrip()) // 2
-        return answer[:middle] + b"wifi: beacon lost" + console.habits.ending + answer[middle:]
+        return answer[:middle] + b"wifi: beacon lost" + console.deviations.ending + answer[middle:]
 
-    console.bend(message=torn)
+    console.deviate(message=torn)
 
 
 @fault(
@@ -111,7 +111,7 @@ def console_believes_checksums(device: SimulatedDevice) -> None:
             done, data = done + _mended(codec, data[:size]), data[size:]
         return done
 
-    console.bend(incoming=mended)
+    console.deviate(incoming=mended)
 
 
 def _mended(codec: FrameCodec, raw: bytes) -> bytes:
@@ -132,7 +132,7 @@ def _crashing(device: SimulatedDevice, wrong: Callable[[bytes], bool], kind: Cra
             return b""
         return data
 
-    console.bend(incoming=taken)
+    console.deviate(incoming=taken)
 
 
 @fault(
@@ -181,7 +181,7 @@ def noise_stops_console(device: SimulatedDevice) -> None:
 
     def taken(data: bytes) -> bytes:
         if b"\0" in data:
-            console.bend(mute=True)
+            console.deviate(mute=True)
         return data
 
-    console.bend(incoming=taken)
+    console.deviate(incoming=taken)

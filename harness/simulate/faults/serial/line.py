@@ -80,7 +80,7 @@ def console_noise(device: SimulatedDevice) -> None:
         yield bytes(device.random.choices(noise, k=device.random.randrange(NOISE))) + _line_end(device)
         yield data
 
-    console.bend(wire=noisy)
+    console.deviate(wire=noisy)
 
 
 def _line_end(device: SimulatedDevice) -> bytes:
@@ -93,7 +93,7 @@ def _line_end(device: SimulatedDevice) -> bytes:
 def console_half_lines(device: SimulatedDevice) -> None:
     """A UART without a buffer."""
     if device.console is not None:
-        device.console.bend(wire=lambda data: [data[at : at + 1] for at in range(len(data))])
+        device.console.deviate(wire=lambda data: [data[at : at + 1] for at in range(len(data))])
 
 
 @fault(
@@ -102,7 +102,7 @@ def console_half_lines(device: SimulatedDevice) -> None:
 def console_line_feeds(device: SimulatedDevice) -> None:
     """Whoever wrote it remembered that there are two characters."""
     if device.console is not None:
-        device.console.bend(ending=b"\n\r")
+        device.console.deviate(ending=b"\n\r")
 
 
 @fault(
@@ -152,7 +152,7 @@ def cable_vanishes(device: SimulatedDevice) -> None:
 def console_mute(device: SimulatedDevice) -> None:
     """TX is not connected."""
     if device.console is not None:
-        device.console.bend(mute=True)
+        device.console.deviate(mute=True)
 
 
 @fault(
@@ -164,7 +164,7 @@ def console_mute(device: SimulatedDevice) -> None:
 def console_wrong_checksum(device: SimulatedDevice) -> None:
     """The checksum is computed before the last byte is known."""
     if device.console is not None:
-        device.console.bend(message=lambda raw: raw[:-1] + bytes([raw[-1] ^ 0xFF]))
+        device.console.deviate(message=lambda raw: raw[:-1] + bytes([raw[-1] ^ 0xFF]))
 
 
 @fault(
@@ -176,7 +176,7 @@ def console_wrong_checksum(device: SimulatedDevice) -> None:
 def console_wrong_baud(device: SimulatedDevice) -> None:
     """The crystal is another one than the firmware was built for: everything is three quarters as fast."""
     if device.console is not None:
-        device.console.bend(wire=lambda data: [misread(data, 0.75)])
+        device.console.deviate(wire=lambda data: [misread(data, 0.75)])
 
 
 def misread(data: bytes, speed: float) -> bytes:

@@ -46,7 +46,7 @@ def can_be_joined(profile: Profile) -> bool:
 )
 def reset_keeps_settings(device: SimulatedDevice) -> None:
     """They lie in a second partition, which was added later."""
-    device.core.bend(forgets=lambda memory, new: memory)
+    device.core.deviate(forgets=lambda memory, new: memory)
 
 
 @fault(
@@ -57,7 +57,7 @@ def reset_keeps_settings(device: SimulatedDevice) -> None:
 )
 def reset_keeps_credentials(device: SimulatedDevice) -> None:
     """They are the driver's, not the application's."""
-    device.board.bend(forgets_credentials=False)
+    device.board.deviate(forgets_credentials=False)
 
 
 @fault(
@@ -68,7 +68,7 @@ def reset_keeps_credentials(device: SimulatedDevice) -> None:
 )
 def reset_leaves_retained(device: SimulatedDevice) -> None:
     """Nobody thought of the broker."""
-    device.board.bend(clears_broker=False)
+    device.board.deviate(clears_broker=False)
 
 
 @fault(
@@ -79,4 +79,4 @@ def reset_leaves_retained(device: SimulatedDevice) -> None:
 )
 def reset_makes_a_brick(device: SimulatedDevice) -> None:
     """Its identity was erased along with the settings."""
-    device.board.bend(obeys=lambda command: command is not SerialCommand.PROVISION)
+    device.board.deviate(obeys=lambda command: command is not SerialCommand.PROVISION)

@@ -10,7 +10,7 @@ import pytest
 from mdns_peer import AAAA, COAP_INSTANCE, HOST_NAME, INSTANCE, PTR, SRV, TXT, TYPE, A, Peer
 
 from harness.simulate.coap.deviations import Duplicates
-from harness.simulate.mdns.responder import MdnsFront
+from harness.simulate.mdns.responder import SimulatedMdnsResponder
 from harness.wire.coap.codec import (
     Block,
     Code,
@@ -239,7 +239,7 @@ def test_a_bent_habit_of_non_confirmable_notifications_shows(habits: dict[str, A
 # mDNS
 
 
-MdnsProbe = Callable[[MdnsFront, Peer], Awaitable[Any]]
+MdnsProbe = Callable[[SimulatedMdnsResponder, Peer], Awaitable[Any]]
 
 
 def shown(packets: list[mdns_peer.Seen], start: float = 0) -> Any:
@@ -256,7 +256,7 @@ def shown(packets: list[mdns_peer.Seen], start: float = 0) -> Any:
 
 
 def mdns_asks(*questions: Question, times: int = 1, **fields: Any) -> MdnsProbe:
-    async def probe(_: MdnsFront, peer: Peer) -> Any:
+    async def probe(_: SimulatedMdnsResponder, peer: Peer) -> Any:
         start = asyncio.get_running_loop().time()
         found = []
         for _ in range(times):
@@ -266,7 +266,7 @@ def mdns_asks(*questions: Question, times: int = 1, **fields: Any) -> MdnsProbe:
     return probe
 
 
-async def from_the_start(_: MdnsFront, peer: Peer) -> Any:
+async def from_the_start(_: SimulatedMdnsResponder, peer: Peer) -> Any:
     await asyncio.sleep(30)
     return shown(peer.seen)
 
@@ -275,17 +275,17 @@ def conflicting() -> bytes:
     return encode_response([record(HOST_NAME, Address("1.2.3.4"), ttl=120, cache_flush=True)])
 
 
-async def contradicts(_: MdnsFront, peer: Peer) -> Any:
+async def contradicts(_: SimulatedMdnsResponder, peer: Peer) -> Any:
     peer.send(conflicting())
     return shown(await peer.packets(5))
 
 
-async def repeats_its_address(_: MdnsFront, peer: Peer) -> Any:
+async def repeats_its_address(_: SimulatedMdnsResponder, peer: Peer) -> Any:
     peer.send(encode_response([record(HOST_NAME, Address(mdns_peer.HOST), ttl=120, cache_flush=True)]))
     return shown(await peer.packets(5))
 
 
-async def loses_its_name(_: MdnsFront, peer: Peer) -> Any:
+async def loses_its_name(_: SimulatedMdnsResponder, peer: Peer) -> Any:
     """Contradicted once and denied while it probes; asked for its old name at last."""
     peer.send(conflicting())
     await asyncio.sleep(0.3)  # it has probed once or twice by then
@@ -294,14 +294,14 @@ async def loses_its_name(_: MdnsFront, peer: Peer) -> Any:
     return shown(await peer.ask(Question(HOST_NAME, A)))
 
 
-async def stops(device: MdnsFront, peer: Peer) -> Any:
+async def stops(device: SimulatedMdnsResponder, peer: Peer) -> Any:
     before = len(peer.seen)
     await device.stop()
     await asyncio.sleep(1)
     return shown(peer.seen[before:])
 
 
-async def denies(device: MdnsFront, peer: Peer) -> Any:
+async def denies(device: SimulatedMdnsResponder, peer: Peer) -> Any:
     """Every probe of a restarted device is denied for a while."""
     await device.kill()
     peer.seen.clear()
@@ -321,7 +321,7 @@ async def denies(device: MdnsFront, peer: Peer) -> Any:
     return device.host_name, shown(peer.seen)
 
 
-async def probes_against(device: MdnsFront, peer: Peer) -> Any:
+async def probes_against(device: SimulatedMdnsResponder, peer: Peer) -> Any:
     """Another host probes for the same name at the same time, with greater records."""
     await device.kill()
     peer.seen.clear()
@@ -333,7 +333,7 @@ async def probes_against(device: MdnsFront, peer: Peer) -> Any:
     return len([seen for seen in peer.seen if not seen.message.response])
 
 
-async def plain_dns(_: MdnsFront, peer: Peer) -> Any:
+async def plain_dns(_: SimulatedMdnsResponder, peer: Peer) -> Any:
     """What a client on another port gets; the peer only hears what is multicast."""
     import socket
 

@@ -62,24 +62,24 @@ def energy(schema: Property) -> bool:
 
 def distort(core: Core, choice: Choice, change: Callable[[Property, Value], Value]) -> None:
     """Lets the device report something else than the truth for some of its properties."""
-    earlier = core.habits.distort
+    earlier = core.deviations.distort
 
     def distorted(name: str, value: Value) -> Value:
         value, schema = earlier(name, value), core.profile.properties[name]
         return change(schema, value) if choice(schema) else value
 
-    core.bend(distort=distorted)
+    core.deviate(distort=distorted)
 
 
 def execute(core: Core, choice: Choice, change: Callable[[str, Property, Value], Value]) -> None:
     """Lets the device do something else than it was told, for some of its properties."""
-    earlier = core.habits.executes
+    earlier = core.deviations.executes
 
     def executed(name: str, value: Value) -> Value:
         value, schema = earlier(name, value), core.profile.properties[name]
         return change(name, schema, value) if choice(schema) else value
 
-    core.bend(executes=executed)
+    core.deviate(executes=executed)
 
 
 @dataclass(eq=False)
@@ -95,7 +95,7 @@ class Mask:
 
     def __post_init__(self) -> None:
         self._last = {name: self.core.read(name) for name in self.core.profile.properties}
-        earlier_report, earlier_distort = self.core.habits.report, self.core.habits.distort
+        earlier_report, earlier_distort = self.core.deviations.report, self.core.deviations.distort
 
         def report(change: Change, origin: Origin, tell: Callable[[Change], None]) -> None:
             if origin in self.origins and change.changed and self.when():
@@ -107,7 +107,7 @@ class Mask:
         def distorted(name: str, value: Value) -> Value:
             return self._shown.get(name, earlier_distort(name, value))
 
-        self.core.bend(report=report, distort=distorted)
+        self.core.deviate(report=report, distort=distorted)
 
     def _hide(self, name: str, tell: Callable[[Change], None]) -> None:
         self._shown[name] = self._last[name]
