@@ -6,7 +6,7 @@ import ast
 from fractions import Fraction
 from pathlib import Path
 
-import harness.compat
+import harness.prediction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,7 +60,7 @@ def test_tightening_changes_bounds_and_no_number(numbers: Numbers) -> None:
 
 def test_comparisons_import_nothing_that_does_input_or_output() -> None:
     folder = Path(harness.prediction.__file__).parent
-    for path in folder.glob("*.py"):
+    for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("harness."):
                 assert (node.module or "").startswith(("harness.prediction", "harness.model")), path

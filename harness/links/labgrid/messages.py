@@ -35,12 +35,13 @@ class Problem:
 
 Message = Found | HolderReply | Problem
 
-_KINDS: dict[str, type[Message]] = {"found": Found, "told": HolderReply, "problem": Problem}
+_KINDS: dict[str, type[Message]] = {"found": Found, "reply": HolderReply, "problem": Problem}
 
 
 def to_line(message: Message) -> str:
     """A message as one line."""
-    return json.dumps({"kind": type(message).__name__.lower(), **dataclasses.asdict(message)}) + "\n"
+    kind = next(name for name, cls in _KINDS.items() if isinstance(message, cls))
+    return json.dumps({"kind": kind, **dataclasses.asdict(message)}) + "\n"
 
 
 def from_line(line: str | bytes) -> Message:
