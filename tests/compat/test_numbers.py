@@ -6,10 +6,10 @@ import ast
 from fractions import Fraction
 from pathlib import Path
 
-import harness.prediction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import harness.prediction
 from harness.prediction.numbers import Numbers
 from harness.prediction.values.containment import number_gaps
 
