@@ -80,7 +80,7 @@ def masked(path: Path) -> str:
     if path.suffix == ".html" or path.suffix in {".json", ".xml"}:
         return LOOPBACK.sub(r"127.N.\1", text)
     # A packet in hexadecimal holds the address too.
-    return LOOPBACK.sub(r"127.N.\1", re.sub(r"7f[0-9a-f]{2}(?=00[0-9a-f]{2})", "7fNN", text))
+    return LOOPBACK.sub(r"127.N.\1", re.sub(r"7f[0-9a-f]{2}(?=0[01][0-9a-f]{2})", "7fNN", text))
 
 
 def verdicts_of(folder: Path) -> list[tuple[str, ...]]:
