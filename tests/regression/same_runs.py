@@ -79,8 +79,10 @@ def masked(path: Path) -> str:
     text = DATE.sub("DATE", path.read_text(encoding="utf-8"))
     if path.suffix == ".html" or path.suffix in {".json", ".xml"}:
         return LOOPBACK.sub(r"127.N.\1", text)
-    # A packet in hexadecimal holds the address too.
-    return LOOPBACK.sub(r"127.N.\1", re.sub(r"7f[0-9a-f]{2}(?=0[01][0-9a-f]{2})", "7fNN", text))
+    # Packets stand there in hexadecimal, with the address as four bytes or as text.
+    text = re.sub(r"7f[0-9a-f]{2}(?=0[01][0-9a-f]{2})", "7fNN", text)
+    text = re.sub(r"3132372e(3\d)+2e", "127.N.", text)
+    return LOOPBACK.sub(r"127.N.\1", text)
 
 
 def verdicts_of(folder: Path) -> list[tuple[str, ...]]:
