@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from harness.errors import WRONG_USAGE, HarnessError, explain
 from harness.options import add_options
 from harness.patterns import expanded
 
@@ -162,6 +163,14 @@ def _run_of(config: pytest.Config) -> HarnessRun:
     return run
 
 
+def _stop(problem: HarnessError) -> NoReturn:
+    """End pytest with the message and the exit status of an error of ours."""
+    message, status = explain(problem)
+    if status == WRONG_USAGE:
+        raise pytest.UsageError(str(problem)) from None
+    pytest.exit(message, returncode=status)
+
+
 class HarnessRun:
     """The state of one run of ours inside pytest: lanes, runner, results."""
 
@@ -171,15 +180,14 @@ class HarnessRun:
             Options,
             Setup,
         )
-        from harness.session.target import UsageError
 
         self.config = config
         try:
             self.setup = Setup(Options(**{f.name: getattr(config.option, f.name) for f in fields(Options)}))
-        except UsageError as problem:
-            raise pytest.UsageError(str(problem)) from None
+        except HarnessError as problem:
+            _stop(problem)
         all_checks()
-        gc.freeze()  # what is loaded by now stays: it need not be looked through for garbage again and again
+        gc.freeze()  # modules stay loaded: the garbage collector need not search them again and again
         self.runner: Runner | None = None
         self.page: Path | None = None
         self._verdicts: list[tuple[str, str]] = []
@@ -229,14 +237,11 @@ class HarnessRun:
 
     def the_runner(self) -> Runner:
         """The runner; made when it is needed first."""
-        from harness.links.clock.loop import ClockError
-        from harness.model.verdict import ExitStatus
-
         if self.runner is None:
             try:
                 self.runner = self.setup.runner(self._progress)
-            except ClockError as problem:
-                pytest.exit(f"harness: {problem}", returncode=ExitStatus.UNDECIDED)
+            except HarnessError as problem:
+                _stop(problem)
         return self.runner
 
     @pytest.hookimpl(tryfirst=True)
@@ -303,13 +308,12 @@ class HarnessRun:
         if folder and self.runner is None:
             self.setup.take_traces()  # the workers of pytest-xdist have left them
         if folder and self.setup.results:
-            from harness.report.files import ReportError
             from harness.report.run.write import write_report
 
             try:
                 self.page = write_report(Path(folder), self.setup.results, lanes=self.setup.ran)
-            except ReportError as problem:
-                raise pytest.UsageError(str(problem)) from None
+            except HarnessError as problem:
+                _stop(problem)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from functools import cache
 from harness.checks.bench import Bench
 from harness.checks.case import Case
 from harness.checks.order import ORDER
+from harness.errors import HarnessError
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, BenchFeature, Level, Requirement
 from harness.model.verdict import Outcome, Subject
@@ -23,7 +24,7 @@ from harness.model.verdict import Outcome, Subject
 __all__ = ["Check", "UnknownCheckError", "all_checks", "check_named", "requirement"]
 
 
-class UnknownCheckError(Exception):
+class UnknownCheckError(HarnessError):
     """No check has that id; the message names near ones."""
 
 

@@ -1,4 +1,4 @@
-"""``harness check``: a thin front of pytest, with a display of its own."""
+"""``harness check``: a thin front of pytest with its own display."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness import plugin
+from harness.errors import own_failure
 from harness.model.verdict import ExitStatus
 from harness.report.console import terminal
 from harness.report.run.progress import Progress
@@ -22,7 +23,9 @@ from harness.session.target import UsageError
 def run(arguments: argparse.Namespace) -> int:
     """Check the devices; returns the exit status."""
     if not arguments.profiles and not arguments.bench:
-        raise UsageError("check what? name a profile, such as profiles/smart-plug.yaml, or --bench FILE")
+        raise UsageError(
+            "nothing to check: name a profile, such as profiles/smart-plug.yaml, or --bench FILE"
+        )
     if arguments.together:
         from harness.commands import together
 
@@ -30,14 +33,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dut:
         raise UsageError("--dut is for several devices; add --together")
     console = terminal()
-    front = _Front(Progress(console, quiet=arguments.quiet), lets_go=not arguments.pytest)
+    display = _Display(Progress(console, quiet=arguments.quiet), drops_items=not arguments.pytest)
     if arguments.listen:
-        console.print(f"listening: {arguments.listen} is what the device has to have as its MQTT broker")
-    status = pytest.main(_pytest_arguments(arguments), plugins=[front])
-    run = front.run
+        console.print(f"waiting for the device: set its MQTT broker to {arguments.listen}")
+    status = pytest.main(_pytest_arguments(arguments), plugins=[display])
+    run = display.run
     if run is not None and run.setup.results:
         print_summary(console, run.setup.results, page=run.page, lanes=run.setup.ran)
-    if front.failed_itself:
+    if display.failed_itself:
         return ExitStatus.UNDECIDED
     if status == pytest.ExitCode.NO_TESTS_COLLECTED:
         console.print("harness: no check is selected; `harness checks` lists them")
@@ -50,15 +53,15 @@ def run(arguments: argparse.Namespace) -> int:
 OPERATOR = "operator"
 
 _UNUSED = ("cacheprovider", "doctest", "logging", "stepwise", "tmpdir", "unittest")
-"""Plugins of pytest that do something for each item, and nothing for ours; left there with --pytest."""
+"""Plugins of pytest that cost time for each item and do nothing for ours; kept with --pytest."""
 
 
-class _Front:
-    """Puts our display in the place of pytest's."""
+class _Display:
+    """Replaces pytest's display by ours."""
 
-    def __init__(self, progress: Progress, *, lets_go: bool) -> None:
+    def __init__(self, progress: Progress, *, drops_items: bool) -> None:
         self._progress = progress
-        self._lets_go = lets_go  # of items that are done
+        self._drops_items = drops_items  # drop finished items
         self._session: pytest.Session | None = None
         self._done = 0
         self.run: plugin.HarnessRun | None = None
@@ -69,24 +72,24 @@ class _Front:
         config.harness_progress = self._progress  # type: ignore[attr-defined]
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
-        self._tell_own_fault(excinfo.exconly())
-        return True  # told; pytest need not print a traceback
+        self._print_own_failure(excinfo.exconly())
+        return True  # handled: pytest prints no traceback
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        if isinstance(excinfo.value, pytest.exit.Exception):  # the plugin's word, which nobody else prints
+        if isinstance(excinfo.value, pytest.exit.Exception):  # the plugin's message; nobody else prints it
             print(excinfo.value.msg, file=sys.stderr)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self._tell_own_fault(str(report.longrepr).strip().splitlines()[-1])
+            self._print_own_failure(str(report.longrepr).strip().splitlines()[-1])
 
-    def _tell_own_fault(self, what: str) -> None:
+    def _print_own_failure(self, what: str) -> None:
         self.failed_itself = True
-        print(f"harness: the harness itself failed, please report it: {what}", file=sys.stderr)
+        print(own_failure(what), file=sys.stderr)
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """Let go of the item: those of hundreds of devices would need more memory than their traces."""
-        if self._lets_go and self._session is not None:
+        """Drop the item: the items of hundreds of devices would need more memory than their traces."""
+        if self._drops_items and self._session is not None:
             self._session.items[self._done] = None  # type: ignore[call-overload]
             self._done += 1
 
@@ -98,13 +101,13 @@ class _Front:
 
 
 def _pytest_arguments(arguments: argparse.Namespace) -> list[str]:
-    # Nothing of the folder that we are called in (its pytest settings, its conftest files) has a say here.
+    # Ignore pytest settings and conftest files of the current folder.
     given = ["-p", "no:terminal", "-c", os.devnull, "--rootdir", str(Path.cwd()), "--noconftest"]
-    # There is no test whose assertions would have to be rewritten; that costs as much as half of the checks.
+    # No assertions need rewriting here, and rewriting costs as much time as half of the checks.
     given.append("--assert=plain")
     given += [part for name in _UNUSED for part in ("-p", f"no:{name}")] if not arguments.pytest else []
-    given += ["-p", "no:labgrid"]  # its plugin for pytest, where it is installed
-    given.append("--capture=no")  # what our display writes is for the person who waits, while it happens
+    given += ["-p", "no:labgrid"]  # its pytest plugin, if installed
+    given.append("--capture=no")  # show our display at once
     for profile in arguments.profiles:
         given += ["--profile", profile]
     for field in fields(Options):
@@ -117,5 +120,5 @@ def _pytest_arguments(arguments: argparse.Namespace) -> list[str]:
         elif value is not None and value is not False:
             given += [option, str(value)]
     if OPERATOR in (arguments.power, arguments.hands):
-        given.append("-s")  # what people type is for us
+        given.append("-s")  # we read what people type
     return given + list(arguments.pytest)

@@ -6,13 +6,12 @@ import argparse
 import textwrap
 from collections.abc import Iterator
 
-from harness.checks.catalogue import Check, UnknownCheckError, all_checks, check_named
+from harness.checks.catalogue import Check, all_checks, check_named
 from harness.checks.support.compat.catalogue import (
     GroupCheck,
     group_checks,
 )
 from harness.model.verdict import ExitStatus
-from harness.session.target import UsageError
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -28,10 +27,7 @@ def _named(check_id: str) -> Check | GroupCheck:
     for several in group_checks():
         if several.requirement.id == check_id:
             return several
-    try:
-        return check_named(check_id)
-    except UnknownCheckError as problem:
-        raise UsageError(str(problem)) from None
+    return check_named(check_id)
 
 
 def _listing() -> Iterator[str]:

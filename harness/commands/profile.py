@@ -43,6 +43,10 @@ def _new(arguments: argparse.Namespace) -> int:
     path = Path(arguments.output or f"{arguments.name}.yaml")
     if path.exists():
         raise UsageError(f"{path}: exists already; choose another name or --output FILE")
-    path.write_text(new_profile_text(arguments.name, arguments.kind), encoding="utf-8")
+    text = new_profile_text(arguments.name, arguments.kind)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise UsageError(f"{path}: cannot be written: {problem.strerror}; choose another --output") from None
     print(f"{path}: written; edit it, then `harness profile validate {path}`")
     return ExitStatus.OK

@@ -24,7 +24,7 @@ from harness.session.simulation.fleet import (
     simulate,
 )
 from harness.session.target import UsageError
-from harness.simulate.faults import UnknownFaultError, all_faults, fault_named
+from harness.simulate.faults import all_faults, fault_named
 
 USUAL_RATES = 10.0
 
@@ -37,11 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
         return ExitStatus.OK
     if not profiles:
         raise UsageError("simulate what? name a profile, such as profiles/smart-plug.yaml")
-    try:
-        for name in arguments.fault:
-            fault_named(name)
-    except UnknownFaultError as problem:
-        raise UsageError(str(problem)) from None
+    for name in arguments.fault:
+        fault_named(name)  # an unknown one raises
     if arguments.serial and all(profile.bindings.serial is None for profile in profiles):
         raise UsageError(
             "--serial: no profile here has bindings.serial, which says what the console understands"

@@ -5,8 +5,10 @@ import os
 import socket
 import ssl
 
+from harness.errors import HarnessError
 
-class LinkError(Exception):
+
+class LinkError(HarnessError):
     """A link cannot be opened, or cannot send; the message says what, where, and what to do."""
 
 

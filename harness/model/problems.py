@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
+from harness.errors import HarnessError
+
 # Keys of mappings and indexes of lists, from the root of a profile downwards.
 Path = tuple[str | int, ...]
 
@@ -35,7 +37,7 @@ class Problem:
         return text
 
 
-class ProfileError(Exception):
+class ProfileError(HarnessError):
     """A profile that cannot be used, with everything that is wrong with it."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:

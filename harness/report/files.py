@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.errors import HarnessError
+
 JUNIT_NAME = "junit.xml"
 
 
-class ReportError(Exception):
+class ReportError(HarnessError):
     """A report that cannot be written: the message says where and why."""
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from harness.errors import HarnessError
 from harness.links.actuators import ActuatorError
 from harness.links.actuators.registry import (
     HelperName,
@@ -19,7 +20,7 @@ from harness.model.requirement import BenchFeature
 OWN_BROKERS = ("embedded", "mosquitto")
 
 
-class UsageError(Exception):
+class UsageError(HarnessError):
     """The command asks for something that cannot be; the message says what to do instead."""
 
 

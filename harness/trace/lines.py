@@ -15,11 +15,12 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
+from harness.errors import HarnessError
 from harness.trace import events, readable
 from harness.trace.events import Body, CoapDatagram, Event, MdnsPacket, MqttPacket
 
 
-class TraceError(Exception):
+class TraceError(HarnessError):
     """A trace that cannot be read: the message names file and line."""
 
 

@@ -18,6 +18,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
+from harness.errors import HarnessError
 from harness.trace import readable
 from harness.trace.events import (
     CheckEnded,
@@ -75,7 +76,7 @@ _NANOSECONDS = 9
 _COMMENT_LENGTH = 2000
 
 
-class ExportError(Exception):
+class ExportError(HarnessError):
     """A capture file that cannot be written: the message names it and says why."""
 
 

@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from harness.errors import UndecidedError
+
 TOLERANCE = 0.001
 """Seconds by which a reading may differ: zeroconf counts milliseconds, and rounds."""
 
 
-class ClockError(Exception):
+class ClockError(UndecidedError):
     """A protocol stack cannot be brought under the loop's clock; the text is for people."""
 
 

@@ -25,6 +25,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.errors import HarnessError
+
 if TYPE_CHECKING:
     from harness.model.profile import Profile
     from harness.simulate.device import SimulatedDevice
@@ -33,7 +35,7 @@ ApplyFault = Callable[["SimulatedDevice"], None]
 Applies = Callable[["Profile"], bool]
 
 
-class UnknownFaultError(LookupError):
+class UnknownFaultError(HarnessError, LookupError):
     """There is no fault of that name; the text names the nearest ones."""
 
 
