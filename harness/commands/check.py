@@ -14,7 +14,7 @@ from harness import plugin
 from harness.errors import own_failure
 from harness.model.verdict import ExitStatus
 from harness.report.console import terminal
-from harness.report.run.progress import Progress
+from harness.report.run.progress import ProgressDisplay
 from harness.report.run.terminal import print_summary
 from harness.session.setup.lanes import Options
 from harness.session.target import UsageError
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dut:
         raise UsageError("--dut is for several devices; add --together")
     console = terminal()
-    display = _Display(Progress(console, quiet=arguments.quiet), drops_items=not arguments.pytest)
+    display = _Display(ProgressDisplay(console, quiet=arguments.quiet), drops_items=not arguments.pytest)
     if arguments.listen:
         console.print(f"waiting for the device: set its MQTT broker to {arguments.listen}")
     status = pytest.main(_pytest_arguments(arguments), plugins=[display])
@@ -59,7 +59,7 @@ _UNUSED = ("cacheprovider", "doctest", "logging", "stepwise", "tmpdir", "unittes
 class _Display:
     """Replaces pytest's display by ours."""
 
-    def __init__(self, progress: Progress, *, drops_items: bool) -> None:
+    def __init__(self, progress: ProgressDisplay, *, drops_items: bool) -> None:
         self._progress = progress
         self._drops_items = drops_items  # drop finished items
         self._session: pytest.Session | None = None

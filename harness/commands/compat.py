@@ -10,7 +10,7 @@ from harness.prediction.device import (
     Device,
     read_device,
 )
-from harness.prediction.findings import Outcome
+from harness.prediction.findings import PairOutcome
 from harness.prediction.pair import (
     pair_of,
     read_pair,
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
             "--observe goes with --replaces; two devices are observed by harness check A B --together"
         )
     outcome = (_replacement if arguments.replaces else _pair)(first, second, arguments.report)
-    status = ExitStatus.FAILED if outcome is Outcome.BLOCKED else ExitStatus.OK
+    status = ExitStatus.FAILED if outcome is PairOutcome.BLOCKED else ExitStatus.OK
     if arguments.observe:
         from harness.commands import replay  # brings brokers and simulated devices with it
 
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _pair(first: Path, second: Path, report: str | None) -> Outcome:
+def _pair(first: Path, second: Path, report: str | None) -> PairOutcome:
     pair = pair_of(*read_pair(first, second))
     print_pair(terminal(), pair)
     if report:
@@ -55,7 +55,7 @@ def _pair(first: Path, second: Path, report: str | None) -> Outcome:
     return pair.outcome
 
 
-def _replacement(first: Path, second: Path, report: str | None) -> Outcome:
+def _replacement(first: Path, second: Path, report: str | None) -> PairOutcome:
     old, new = read_device(first), read_device(second)
     found = replaces(old, new)
     print_replacement(terminal(), found, versions=_names(old, new))

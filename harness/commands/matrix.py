@@ -15,7 +15,7 @@ from harness.patterns import expanded
 from harness.prediction.comparison import (
     Agreement,
     Comparison,
-    Observation,
+    PairObservation,
     compared,
 )
 from harness.prediction.matrix import (
@@ -23,14 +23,14 @@ from harness.prediction.matrix import (
     OrderedPair,
     PairRun,
     covering,
-    meetings,
+    pair_runs,
     predicted,
     read_entry,
 )
 from harness.report.console import terminal
 from harness.report.matrix.progress import MatrixProgress
 from harness.report.matrix.report import (
-    Row,
+    DeviceRow,
     Selection,
     matrix_of,
 )
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     pairs = predicted(entries)
     seen = _observed(arguments, entries, pairs, folder) if arguments.observe else _Seen()
     matrix = matrix_of(
-        [Row(entry.name, entry.device.profile, str(entry.path)) for entry in entries],
+        [DeviceRow(entry.name, entry.device.profile, str(entry.path)) for entry in entries],
         pairs,
         seen.observations,
         tool_version=harness.__version__,
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    observations: dict[tuple[str, str], Observation] = field(default_factory=dict)
+    observations: dict[tuple[str, str], PairObservation] = field(default_factory=dict)
     selection: Selection | None = None
     interrupted: bool = False
 
@@ -97,7 +97,7 @@ def _observed(
     arguments: argparse.Namespace, entries: Sequence[Entry], pairs: Sequence[OrderedPair], folder: Path | None
 ) -> _Seen:
     """Observe what was selected; what is known when somebody interrupts is reported all the same."""
-    every = meetings(pairs)
+    every = pair_runs(pairs)
     chosen = covering(every) if arguments.pairs == "covering" else every
 
     def trace(meeting: PairRun) -> Path:

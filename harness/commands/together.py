@@ -10,7 +10,7 @@ from typing import Any
 from harness.links.clock.loop import run as run_loop
 from harness.model.verdict import ExitStatus
 from harness.report.console import terminal
-from harness.report.run.progress import Progress
+from harness.report.run.progress import ProgressDisplay
 from harness.report.run.terminal import print_summary
 from harness.report.run.write import (
     trace_path,
@@ -92,7 +92,7 @@ def run_together(
     """
     allow_sockets(SOCKETS_OF_A_LANE * len(players))
     console = terminal()
-    progress = Progress(console, quiet=arguments.quiet)
+    progress = ProgressDisplay(console, quiet=arguments.quiet)
     for player in players:
         if player.target.listen is not None:
             host, port = player.target.listen

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from harness.model.base import Part, Seconds, Value
+from harness.model.base import ProfilePart, Seconds, Value
 from harness.model.schema import DataSchema, same_value
 
 
@@ -50,7 +50,7 @@ class Property(DataSchema):
         return same_value(reported, expected)
 
 
-class Action(Part):
+class Action(ProfilePart):
     """A function of the device that is invoked, with its input and output."""
 
     title: str | None = Field(None, description="short text for people")
@@ -60,7 +60,7 @@ class Action(Part):
     idempotent: bool = Field(False, description="doing it twice is the same as doing it once")
 
 
-class Event(Part):
+class Event(ProfilePart):
     """Something that happens at the device and is told once."""
 
     title: str | None = Field(None, description="short text for people")

@@ -13,7 +13,7 @@ Seconds = Annotated[float, Field(ge=0, description="seconds")]
 Quality = Annotated[int, Field(ge=0, le=2, description="MQTT quality of service")]
 
 
-class Part(BaseModel):
+class ProfilePart(BaseModel):
     """Base of every part of a profile."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)

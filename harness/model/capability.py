@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from harness.model.base import Part, Quality, Seconds, Value
+from harness.model.base import ProfilePart, Quality, Seconds, Value
 from harness.model.rule import Condition
 from harness.model.schema import DataSchema
 from harness.model.vocabulary import CLUSTERS
@@ -58,7 +58,7 @@ class SecurityLevel(StrEnum):
         return list(SecurityLevel).index(self)
 
 
-class Offer(Part):
+class Offer(ProfilePart):
     """The affordance of the device that means a term of the vocabulary."""
 
     property_: str | None = Field(None, alias="property", description="the property that means an attribute")
@@ -72,7 +72,7 @@ class Offer(Part):
     values: Names = None
 
 
-class Cause(Part):
+class Cause(ProfilePart):
     """What happens at the device for it to send something: an event, or a property that changes."""
 
     event: str | None = Field(None, description="the event on which it sends")
@@ -85,7 +85,7 @@ class Cause(Part):
     )
 
 
-class Reaction(Part):
+class Reaction(ProfilePart):
     """What the device does about a value that it is told. Values and units are the vocabulary's."""
 
     equals: Value = Field(None, description="only when it is told this value")
@@ -96,7 +96,7 @@ class Reaction(Part):
     within: Seconds | None = Field(None, description="deadline; left out: behaviour.settle")
 
 
-class Need(Part):
+class Need(ProfilePart):
     """What the device expects of another one."""
 
     title: str | None = Field(None, description="short text for people")

@@ -12,7 +12,7 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ProfileProblem:
     """One mistake in a profile.
 
     ``line`` counts from 1, and is 0 where no line can be named. ``key`` is the path of the key, such as
@@ -40,7 +40,7 @@ class Problem:
 class ProfileError(HarnessError):
     """A profile that cannot be used, with everything that is wrong with it."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[ProfileProblem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
 

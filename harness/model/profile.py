@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pydantic import Field
 
 from harness.model.affordance import Action, Event, Property
-from harness.model.base import Part, Seconds, Value
+from harness.model.base import ProfilePart, Seconds, Value
 from harness.model.bindings import Bindings
 from harness.model.capability import Need, Offer
 from harness.model.ratings import Ratings
@@ -30,7 +30,7 @@ class RetainedCommandPolicy(StrEnum):
     APPLY = "apply"
 
 
-class Effect(Part):
+class Effect(ProfilePart):
     """What operating a control does: set or toggle a property, or make an event happen."""
 
     property_: str | None = Field(None, alias="property", description="the property that changes")
@@ -40,7 +40,7 @@ class Effect(Part):
     data: Value = Field(None, description="what is told with the event")
 
 
-class Control(Part):
+class Control(ProfilePart):
     """Something at the device that a person operates: a button, a knob, a door."""
 
     title: str | None = Field(None, description="short text for people")
@@ -50,7 +50,7 @@ class Control(Part):
     )
 
 
-class Behaviour(Part):
+class Behaviour(ProfilePart):
     """Deadlines and habits, and the rules of what must follow what."""
 
     settle: Seconds = Field(1.0, description="from a command to the report of the new state")
@@ -72,7 +72,7 @@ class Behaviour(Part):
     rules: tuple[Rule, ...] = Field((), description="what must follow what")
 
 
-class Security(Part):
+class Security(ProfilePart):
     """What the profile declares about its exposure."""
 
     open_ports: tuple[str, ...] = Field(
@@ -81,7 +81,7 @@ class Security(Part):
     secrets: tuple[str, ...] = Field((), description="texts that must never cross the network in clear")
 
 
-class Profile(Part):
+class Profile(ProfilePart):
     """The declared, expected behaviour of one kind of device."""
 
     profile: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="its short name")

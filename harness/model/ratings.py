@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.model.base import Part
+from harness.model.base import ProfilePart
 
 
 class Connector(StrEnum):
@@ -57,14 +57,14 @@ _SOCKETS_OF: MappingProxyType[Connector, tuple[Connector, ...]] = MappingProxyTy
 )
 
 
-class Span(Part):
+class Span(ProfilePart):
     """A range of a rating. With USB-C the voltage is agreed on: the range of what can be."""
 
     minimum: float = Field(gt=0, description="smallest value")
     maximum: float = Field(gt=0, description="largest value")
 
 
-class Rating(Part):
+class Rating(ProfilePart):
     """One inlet, plug, outlet or cable of the device."""
 
     connector: Connector = Field(description="the plug by which it draws, or the socket at which it supplies")
@@ -76,7 +76,7 @@ class Rating(Part):
     earthed: bool = Field(False, description="it needs, or has, protective earth")
 
 
-class Ratings(Part):
+class Ratings(ProfilePart):
     """What a device draws and what it supplies to others."""
 
     draws: tuple[Rating, ...] = Field((), description="what it draws, one for each inlet or plug")

@@ -16,7 +16,7 @@ from functools import cached_property
 
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
-from harness.model.base import Part, Seconds, Value
+from harness.model.base import ProfilePart, Seconds, Value
 from harness.model.schema import same_value
 
 
@@ -25,7 +25,7 @@ def _one_of(*choices: str) -> list[JsonValue]:
     return [{"required": list[JsonValue](choice.split())} for choice in choices]
 
 
-class Condition(Part):
+class Condition(ProfilePart):
     """A test on one property, or one event or action happening.
 
     ``above`` and ``below`` take a number, or the name of another property to compare with.
@@ -117,7 +117,7 @@ class RuleKind(StrEnum):
     REFUSAL = "refusal"
 
 
-class Rule(Part):
+class Rule(ProfilePart):
     """One behaviour rule of a profile; see the module's text for its forms."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": _one_of("when then", "while then", "while refuse")})

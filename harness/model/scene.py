@@ -11,14 +11,14 @@ from collections.abc import Iterator
 
 from pydantic import Field, model_validator
 
-from harness.model.base import Part, Seconds, Value
+from harness.model.base import ProfilePart, Seconds, Value
 from harness.model.rule import Condition, Rule
 
 TermOfRole = str
 """``role.Cluster.Term``, or ``role.Cluster/label.Term`` where a device has several of a kind."""
 
 
-class Role(Part):
+class Role(ProfilePart):
     """What a device has to offer to play a part."""
 
     title: str | None = Field(None, description="short text for people")
@@ -30,14 +30,14 @@ class Role(Part):
     )
 
 
-class Wire(Part):
+class Wire(ProfilePart):
     """A device that gets its power through another one: it is dead as long as that is off."""
 
     feeds: str = Field(description="the role that gets its power here")
     through: TermOfRole = Field(description="the state that lets it through, such as plug.OnOff.OnOff")
 
 
-class Pairing(Part):
+class Pairing(ProfilePart):
     """A controller and what it controls: what its need sends goes there, through the hub where it has to."""
 
     controller: str = Field(description="the role whose need it is")
@@ -45,7 +45,7 @@ class Pairing(Part):
     term: str = Field(description="the term that the need uses, such as OnOff.OnOff")
 
 
-class SceneAction(Part):
+class SceneAction(ProfilePart):
     """One thing that is done to a device: a sensor sees something, a key is pressed, a value is set.
 
     How depends on the device: what is a sensor's is shown to the sensor, what has a control is operated by
@@ -88,7 +88,7 @@ class SceneAction(Part):
         return f"{verb} {self.term}" + (f" = {self.value}" if self.value is not None else "")
 
 
-class Step(Part):
+class Step(ProfilePart):
     """Something is done, or time passes, and then something is to follow.
 
     Times count from the last deed; of a step without deeds, from the moment at which the step before it was
@@ -117,7 +117,7 @@ class Step(Part):
         return self
 
 
-class Scene(Part):
+class Scene(ProfilePart):
     """A scene of a home."""
 
     scene: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="its short name")

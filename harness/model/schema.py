@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.model.base import Part, Value
+from harness.model.base import ProfilePart, Value
 
 
 class DataType(StrEnum):
@@ -26,7 +26,7 @@ class DataType(StrEnum):
     NULL = "null"
 
 
-class DataSchema(Part):
+class DataSchema(ProfilePart):
     """The set of values that an affordance may take (WoT TD 1.1, 5.3.2)."""
 
     type: DataType = Field(description="type of the value")

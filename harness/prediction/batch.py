@@ -1,9 +1,9 @@
-"""Predictions for every ordered pair of many devices: outcomes and kinds of findings, compactly.
+"""Predictions for every ordered pair of many devices, in compact form: outcomes and kinds of findings.
 
 The outcome of a pair is that of :func:`harness.prediction.predict.predict`, which gives the details.
-What makes it fast: only pairs that have a term's cluster in common are looked at (an index by cluster), and
-whatever a comparison depends on is interned, so that each combination of a need and a capability is compared
-once, however many devices have it.
+Two things make it fast: an index by cluster finds the pairs that have a cluster in common, and the inputs of
+a comparison are interned, so that each combination of a need and a capability is compared once, whatever the
+number of devices that have it.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from harness.prediction.device import (
 from harness.prediction.electric import plugged
 from harness.prediction.findings import (
     FindingKind,
-    Outcome,
+    PairOutcome,
     Severity,
 )
 from harness.prediction.matching import (
-    meaning_clashes,
+    meaning_conflicts,
     offers_for,
     parts_of,
     severity_rank,
@@ -49,11 +49,11 @@ from harness.prediction.predict import summarize
 from harness.prediction.refusals import refusing_rules
 from harness.prediction.routes import routes
 
-_OUTCOMES = tuple(Outcome)
+_OUTCOMES = tuple(PairOutcome)
 _BITS = {kind: 1 << index for index, kind in enumerate(FindingKind)}
 _RANKS = {Severity.NOTE: 0, Severity.DEGRADES: 1, Severity.BLOCKS: 2}
 
-# What is known of a pair so far, as bits: so that needs are brought together by OR.
+# The state of a pair as bits, so that the results of several needs are combined by OR.
 _RELATED, _SERVED, _PLUGS = 1, 2, 4
 _REQUIRED, _OPTIONAL, _SHARED = 3, 6, 9  # position of the three bits for severities: note, degrades, blocks
 _SEVERITIES = (Severity.NOTE, Severity.DEGRADES, Severity.BLOCKS)
@@ -62,36 +62,36 @@ _KINDS = 12  # position of the bits for kinds of findings
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Clashes brought down to what a table of pairs tells."""
+    """The conflicts of a comparison in short: worst rank, number, and kinds as bits."""
 
     rank: int = -1
     count: int = 0
     kinds: int = 0
 
     def with_(self, other: Score) -> Score:
-        """Both together."""
+        """The combination of both scores."""
         return Score(max(self.rank, other.rank), self.count + other.count, self.kinds | other.kinds)
 
 
 _NOTHING = Score()
 
 
-def _score(clashes: Iterable[Conflict]) -> Score:
+def _score(conflicts: Iterable[Conflict]) -> Score:
     rank, count, kinds = -1, 0, 0
-    for clash in clashes:
-        rank, count, kinds = max(rank, _RANKS[clash.severity]), count + 1, kinds | _BITS[clash.kind]
+    for conflict in conflicts:
+        rank, count, kinds = max(rank, _RANKS[conflict.severity]), count + 1, kinds | _BITS[conflict.kind]
     return Score(rank, count, kinds) if count else _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """All ordered pairs of devices, by their numbers."""
+    """The predictions of all ordered pairs; devices are named by their numbers."""
 
     names: tuple[str, ...]
     outcomes: bytearray
     kinds_: array[int]
 
-    def outcome(self, offerer: int, needer: int) -> Outcome:
+    def outcome(self, offerer: int, needer: int) -> PairOutcome:
         """The outcome of a pair."""
         return _OUTCOMES[self.outcomes[needer * len(self.names) + offerer]]
 
@@ -100,7 +100,7 @@ class Predictions:
         bits = self.kinds_[needer * len(self.names) + offerer]
         return frozenset(kind for kind, bit in _BITS.items() if bits & bit)
 
-    def counts(self) -> dict[Outcome, int]:
+    def counts(self) -> dict[PairOutcome, int]:
         """How many pairs have each outcome."""
         found = Counter(self.outcomes)
         return {outcome: found[index] for index, outcome in enumerate(_OUTCOMES)}
@@ -108,7 +108,7 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class _NeedFacts:
-    """A need, with a number for all that its meaning depends on, and one for each aspect of delivery."""
+    """A need, with an interned number for its meaning, and one for each aspect of delivery."""
 
     needer: Device
     needed: Needed
@@ -118,7 +118,7 @@ class _NeedFacts:
 
 @dataclass(frozen=True, slots=True)
 class _OfferFacts:
-    """What a device offers of one cluster, numbered in the same way; ``aspects`` are those of each offer."""
+    """What a device offers of one cluster, numbered in the same way; ``aspects`` has a row for each offer."""
 
     offerer: Device
     offers: tuple[Offered, ...]
@@ -128,14 +128,14 @@ class _OfferFacts:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """One way in which a need may be met: by the offer of that index, as far as meaning goes."""
+    """One way to meet a need: the index of the offer, and the score of its meaning."""
 
     offer: int
     meaning: Score
 
 
 class _Interned:
-    """Numbers for values: the same number for equal ones."""
+    """Gives equal values the same number."""
 
     def __init__(self) -> None:
         self._numbers: dict[Hashable, int] = {}
@@ -145,7 +145,7 @@ class _Interned:
 
 
 class _Comparisons:
-    """Compares needs with offers, each combination of what matters once."""
+    """Compares needs with offers, and each combination of relevant inputs once."""
 
     def __init__(self) -> None:
         self._intern = _Interned()
@@ -187,8 +187,8 @@ class _Comparisons:
     ) -> tuple[Transport | None, ...]:
         key = need.aspects[0], facts.aspects[offer][0]
         if key not in self._transports:
-            meeting = Candidate(need.needer, need.needed, facts.offerer, facts.offers[offer])
-            self._transports[key] = common_transports(meeting) or (None,)
+            candidate = Candidate(need.needer, need.needed, facts.offerer, facts.offers[offer])
+            self._transports[key] = common_transports(candidate) or (None,)
         return self._transports[key]
 
     def _delivery(
@@ -214,8 +214,8 @@ def _aspect_score(
     aspect = ASPECTS[index]
     if transport not in aspect.over:
         return _NOTHING
-    meeting = Candidate(need.needer, need.needed, facts.offerer, facts.offers[offer])
-    return _score(aspect.clashes(meeting, transport))
+    candidate = Candidate(need.needer, need.needed, facts.offerer, facts.offers[offer])
+    return _score(aspect.conflicts(candidate, transport))
 
 
 def _ways(need: _NeedFacts, facts: _OfferFacts) -> tuple[_Way, ...] | None:
@@ -224,13 +224,13 @@ def _ways(need: _NeedFacts, facts: _OfferFacts) -> tuple[_Way, ...] | None:
         return None
     found = []
     for route in routes(need.needed, offers):
-        meeting = Candidate(need.needer, need.needed, facts.offerer, route.offered)
-        score = _score(meaning_clashes(meeting, parts_of(meeting, route)))
+        candidate = Candidate(need.needer, need.needed, facts.offerer, route.offered)
+        score = _score(meaning_conflicts(candidate, parts_of(candidate, route)))
         found.append(_Way(facts.offers.index(route.offered), score))
     return tuple(found)
 
 
-# What of a schema says nothing of its values.
+# Keys of a schema that do not affect its values.
 _SAYS_NOTHING = {
     "title",
     "description",
@@ -248,7 +248,7 @@ def _schema_text(schema: DataSchema | None) -> str:
 
 
 def _need_text(needed: Needed) -> str:
-    """All that the meaning of a comparison depends on, of a need."""
+    """Everything in a need that the comparison of meaning depends on."""
     need = needed.need
     causes = [
         f"{each.cause.data!r} {each.cause.sends!r} {_schema_text(each.schema)}" for each in needed.sendings
@@ -260,7 +260,7 @@ def _need_text(needed: Needed) -> str:
 
 
 def _offer_text(offerer: Device, offered: Offered) -> str:
-    """The same, of an offer."""
+    """The same for an offer."""
     offer = offered.offer
     rules = [rule.model_dump_json() for _, rule in refusing_rules(offerer.profile, offer.property_ or "")]
     kind = "property" if offer.property_ is not None else "action" if offer.action is not None else "event"
@@ -271,7 +271,7 @@ def _offer_text(offerer: Device, offered: Offered) -> str:
 
 
 def predict_all(devices: Sequence[Device]) -> Predictions:
-    """Every ordered pair of ``devices``, those of a device with itself left as unrelated."""
+    """Predict every ordered pair of ``devices``. A device with itself counts as unrelated."""
     size = len(devices)
     table = _Table(size)
     comparisons = _Comparisons()
@@ -280,7 +280,7 @@ def predict_all(devices: Sequence[Device]) -> Predictions:
         for cluster, offers in device.offers.items():
             index.setdefault(cluster, []).append((number, comparisons.offers(device, offers)))
     power = _Power(devices)
-    collided = _collisions(devices)
+    colliding = _collisions(devices)
     for number, device in enumerate(devices):
         known = [0] * size
         for needed in device.needs:
@@ -291,7 +291,7 @@ def predict_all(devices: Sequence[Device]) -> Predictions:
                     known[other] |= _bits(score, position)
         for other, bits in power.of(device):
             known[other] |= bits
-        for other, bits in collided.get(number, {}).items():
+        for other, bits in colliding.get(number, {}).items():
             known[other] |= bits
         known[number] = 0
         table.add(known)
@@ -299,7 +299,7 @@ def predict_all(devices: Sequence[Device]) -> Predictions:
 
 
 class _Table:
-    """The outcomes of pairs, a row for each needer."""
+    """The outcomes of pairs, one row for each needer."""
 
     def __init__(self, size: int) -> None:
         self.outcomes = bytearray()
@@ -307,7 +307,7 @@ class _Table:
         self._outcomes = bytes(_OUTCOMES.index(_outcome(flags)) for flags in range(1 << _KINDS))
 
     def add(self, known: Sequence[int]) -> None:
-        """The next row."""
+        """Add the next row."""
         mask, outcomes = (1 << _KINDS) - 1, self._outcomes
         self.outcomes += bytes([outcomes[bits & mask] for bits in known])
         self.kinds.extend([bits >> _KINDS for bits in known])
@@ -319,8 +319,8 @@ def _bits(score: Score, position: int) -> int:
     return _RELATED | served | rank | score.kinds << _KINDS
 
 
-def _outcome(flags: int) -> Outcome:
-    """The outcome of a pair by its bits: what ``summarize`` makes of the same severities."""
+def _outcome(flags: int) -> PairOutcome:
+    """The outcome of a pair from its bits: the same as that of ``summarize`` for these severities."""
     needs: list[tuple[bool, Severity | None]] = []
     if flags & _SERVED:
         needs.append((True, None))
@@ -340,7 +340,7 @@ def _shared_bits(score: Score) -> int:
 
 
 class _Power:
-    """Who can be plugged into whom; equal ratings are compared once."""
+    """Which devices can be plugged into which; equal ratings are compared once."""
 
     def __init__(self, devices: Sequence[Device]) -> None:
         self._devices = devices
@@ -352,7 +352,7 @@ class _Power:
                 self._suppliers.setdefault(text, []).append(number)
 
     def of(self, drawer: Device) -> Iterator[tuple[int, int]]:
-        """Numbers of suppliers, each with the bits that it adds."""
+        """The numbers of suppliers, each with the bits that it adds."""
         if not drawer.profile.ratings.draws:
             return
         drawn = _ratings_text(drawer.profile.ratings.draws)
@@ -371,7 +371,7 @@ def _ratings_text(ratings: Iterable[Rating]) -> str:
 
 
 def _collisions(devices: Sequence[Device]) -> dict[int, dict[int, int]]:
-    """For each device, those that claim a name which it claims too, with the bits that this adds."""
+    """For each device, the devices that claim a name of it, with the bits that this adds."""
     claims = [claims_of(device.profile) for device in devices]
     claimed: dict[Hashable, list[int]] = {}
     for number, each in enumerate(claims):

@@ -1,4 +1,4 @@
-"""A need and a capability that it may be met by, and where both stand in their profiles."""
+"""A need with a capability that may meet it, and the keys of both in their profiles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.prediction.device import Device
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A need, and the capability that it may be met by."""
+    """A need, and a capability that may meet it."""
 
     needer: Device
     needed: Needed
@@ -24,7 +24,7 @@ class Candidate:
 
     @property
     def commands(self) -> bool:
-        """Whether the needer commands, and is not told."""
+        """Whether the needer sends commands, and does not receive reports."""
         return self.needed.commands
 
     @property
@@ -39,7 +39,7 @@ class Candidate:
 
     @property
     def affordance(self) -> Path:
-        """The key of the affordance that is offered, or of the availability topic."""
+        """The key of the offered affordance, or of the availability topic."""
         offer = self.offered.offer
         for section, name in (
             ("properties", offer.property_),
@@ -51,14 +51,16 @@ class Candidate:
         return ("bindings", "mqtt", "availability")
 
     def binding(self, transport: Transport) -> Path:
-        """The key of the binding of what is offered."""
+        """The key of the binding of the offered affordance."""
         if self.offered.offer.availability:
             return self.affordance
         return ("bindings", transport.value, *self.affordance)
 
 
-def common_transports(meeting: Candidate) -> tuple[Transport, ...]:
-    """Transports over which both reach each other, in the order in which they are tried."""
+def common_transports(candidate: Candidate) -> tuple[Transport, ...]:
+    """The transports that both devices use, in the order in which they are tried."""
     return tuple(
-        each for each in Transport if each in meeting.needed.transports and each in meeting.offered.transports
+        each
+        for each in Transport
+        if each in candidate.needed.transports and each in candidate.offered.transports
     )

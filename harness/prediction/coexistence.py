@@ -1,4 +1,4 @@
-"""Whether two devices can be in one home at all: names that both claim."""
+"""Whether two devices can share a home: names that both of them use."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from harness.prediction.findings import (
     Severity,
 )
 
-# What a name is claimed for: two of a kind collide.
+# Kind, use and name: equal claims of two devices collide.
 _Claims = dict[tuple[FindingKind, str, str], Path]
 
 _WHAT = {
     FindingKind.CLIENT_ID: (
         Severity.BLOCKS,
-        "have the client id {name}: each connection throws the other one off the broker",
-        "a client id with {unit} in it",
+        "use the client id {name}: the broker disconnects one whenever the other one connects",
+        "a client id that contains {unit}",
     ),
     FindingKind.TOPIC: (
         Severity.BLOCKS,
-        "{use} {name}: what is meant for one of them is taken for the other's",
-        "topics with {unit} in them",
+        "{use} {name}: messages of the two cannot be told apart",
+        "topics that contain {unit}",
     ),
     FindingKind.HOST_NAME: (
         Severity.DEGRADES,
-        "claim the name {name}: one of them has to take another one, by which nobody knows it",
-        "a name with {unit} in it",
+        "use the name {name}: one of them has to choose another name, under which it is not known",
+        "a name that contains {unit}",
     ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The names that a device claims for itself, each with its key."""
+    """The names that a device uses, each with its key in the profile."""
 
     names: _Claims = field(default_factory=dict)
 
 
 def claims_of(profile: Profile) -> Claims:
-    """Everything that a device claims for itself in the home that it comes to."""
+    """All names that a device uses for itself."""
     found: _Claims = {}
     bindings = profile.bindings
     if (mqtt := bindings.mqtt) is not None:
@@ -60,7 +60,7 @@ def claims_of(profile: Profile) -> Claims:
 
 
 def collisions(left: Claims, right: Claims) -> Iterator[Conflict]:
-    """The names that both claim."""
+    """A conflict for each name that both devices use."""
     for claim in left.names.keys() & right.names.keys():
         kind, use, name = claim
         severity, what, proposal = _WHAT[kind]
@@ -69,14 +69,14 @@ def collisions(left: Claims, right: Claims) -> Iterator[Conflict]:
 
 
 def _topics(mqtt: MqttBinding) -> Iterator[tuple[str, str, Path]]:
-    tells, obeys = "publish to", "take commands from"
+    publishes, subscribes = "publish to", "take commands from"
     if mqtt.availability is not None:
-        yield tells, mqtt.availability.topic, ("availability", "topic")
+        yield publishes, mqtt.availability.topic, ("availability", "topic")
     for name, each in mqtt.properties.items():
-        yield tells, each.state, ("properties", name, "state")
+        yield publishes, each.state, ("properties", name, "state")
         if each.command is not None:
-            yield obeys, each.command, ("properties", name, "command")
+            yield subscribes, each.command, ("properties", name, "command")
     for name, action in mqtt.actions.items():
-        yield obeys, action.command, ("actions", name, "command")
+        yield subscribes, action.command, ("actions", name, "command")
     for name, event in mqtt.events.items():
-        yield tells, event.topic, ("events", name, "topic")
+        yield publishes, event.topic, ("events", name, "topic")

@@ -1,4 +1,4 @@
-"""A device as comparisons see it: its profile, what it offers and needs, and where each key stands."""
+"""A device for comparisons: its profile, what it offers and needs, and the line of each key."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from harness.prediction.findings import (
 
 @dataclass(frozen=True)
 class Device:
-    """A profile, and the tree of the file that it came from, if any.
+    """A profile, and the tree of its file, if it has one.
 
-    ``called`` tells it from another version of itself.
+    ``called`` is a name that distinguishes it from another version of the same device.
     """
 
     profile: Profile
@@ -41,12 +41,12 @@ class Device:
 
     @property
     def name(self) -> str:
-        """How it is called in findings."""
+        """The name used in findings."""
         return self.called or self.profile.profile
 
     @cached_property
     def offers(self) -> Mapping[str, tuple[Offered, ...]]:
-        """What it offers, by cluster of the vocabulary."""
+        """What the device offers, by cluster of the vocabulary."""
         found: dict[str, list[Offered]] = {}
         for each in offered(self.profile):
             found.setdefault(each.term.cluster, []).append(each)
@@ -54,24 +54,24 @@ class Device:
 
     @cached_property
     def needs(self) -> tuple[Needed, ...]:
-        """What it needs."""
+        """What the device needs from others."""
         return needed(self.profile)
 
     @cached_property
     def security(self) -> SecurityLevel:
-        """What protects its traffic."""
+        """How its traffic is protected."""
         return security_level(self.profile)
 
     @cached_property
-    def told_every(self) -> float | None:
-        """Seconds between two reports of a state over MQTT, whether it changes or not; None: without end."""
+    def reports_every(self) -> float | None:
+        """Longest time between two reports of an unchanged state over MQTT, in seconds; None: no limit."""
         mqtt = self.profile.bindings.mqtt
         sleeps = mqtt.sleep.wakes_every if mqtt is not None and mqtt.sleep is not None else None
         periods = [period for period in (self.profile.behaviour.heartbeat, sleeps) if period is not None]
         return min(periods, default=None)
 
     def place(self, path: Path) -> KeyPlace:
-        """Where a key stands; for one that the profile does not have, the line of what it would belong to."""
+        """The place of a key; for a missing key, the line of the mapping that would contain it."""
         if self.tree is None:
             return KeyPlace(self.profile.profile, dotted(path))
         place = self.tree.nearest(path).place
@@ -79,13 +79,13 @@ class Device:
 
 
 def read_device(file: FilePath, *, unit: str | None = None) -> Device:
-    """The device that a YAML file describes; ``unit`` replaces its identifier. Raises ProfileError."""
+    """Read a device from its profile; ``unit`` replaces its identifier. Raises ProfileError."""
     return Device(load_profile(file, unit=unit), read_with_parents(file)[0])
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A finding before it is known whose: ``left`` and ``right`` are keys of the two profiles."""
+    """A finding that is not yet tied to devices: ``left`` and ``right`` are keys of the two profiles."""
 
     kind: FindingKind
     severity: Severity

@@ -1,4 +1,4 @@
-"""A binding as somebody can make it: where each end is, what passes, and by when."""
+"""The two ends of a binding: their addresses, the conversion, and the deadline."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from harness.prediction.candidate import Candidate
 from harness.prediction.findings import (
     UNCHANGED,
     AffordanceKind,
-    End,
+    BindingEnd,
     Flow,
     PairLink,
     ValueConversion,
     Via,
 )
-from harness.prediction.routes import Part
+from harness.prediction.routes import RoutePart
 
 
-def link_of(meeting: Candidate, part: Part, transport: Transport | None) -> PairLink:
+def link_of(candidate: Candidate, part: RoutePart, transport: Transport | None) -> PairLink:
     """The binding of one part of a need over ``transport``, or over a bridge where that is None."""
-    here = transport or _first(meeting.needed.transports)
+    here = transport or _first(candidate.needed.transports)
     there = transport or _first(part.offered.transports)
-    offered = _offered_end(meeting, part, there)
-    commands = meeting.commands
-    own = _causing_end(meeting, part, here) if commands else _following_end(meeting, here)
+    offered = _offered_end(candidate, part, there)
+    commands = candidate.commands
+    own = _causing_end(candidate, part, here) if commands else _following_end(candidate, here)
     conversion = part.fit.conversion
     return PairLink(
-        need=meeting.needed.name,
+        need=candidate.needed.name,
         capability=part.offered.key,
         term=part.offered.term.path,
         flow=_flow(part),
         source=own if commands else offered,
         target=offered if commands else own,
         via=_via(transport, conversion),
-        within=_within(meeting, part),
+        within=_within(candidate, part),
         when=part.when,
         conversion=UNCHANGED if conversion.is_identity else conversion,
     )
@@ -45,7 +45,7 @@ def _first(transports: frozenset[Transport]) -> Transport:
     return next((each for each in Transport if each in transports), Transport.MQTT)
 
 
-def _flow(part: Part) -> Flow:
+def _flow(part: RoutePart) -> Flow:
     if part.source and part.source[2:3] == ("by",):
         return Flow.COMMAND
     return Flow.EVENT if part.offered.term.kind is TermKind.EVENT else Flow.STATE
@@ -57,14 +57,14 @@ def _via(transport: Transport | None, conversion: ValueConversion) -> Via:
     return Via.DIRECT if conversion.is_identity else Via.TRANSLATED
 
 
-def _within(meeting: Candidate, part: Part) -> float:
-    """Seconds that the need leaves, or that the devices promise where it leaves it open."""
-    need, offerer = meeting.needed.need, meeting.offerer.profile
-    if meeting.commands:
+def _within(candidate: Candidate, part: RoutePart) -> float:
+    """The deadline in seconds from the need, or from the profiles where the need sets none."""
+    need, offerer = candidate.needed.need, candidate.offerer.profile
+    if candidate.commands:
         promised = offerer.settle(part.offered.offer.property_ or "")
         return promised if need.within is None else need.within
-    told = offerer.behaviour.report_local if need.within is None else need.within
-    return told + _reaction_time(need, meeting.needer.profile)
+    reported = offerer.behaviour.report_local if need.within is None else need.within
+    return reported + _reaction_time(need, candidate.needer.profile)
 
 
 def _reaction_time(need: Need, needer: Profile) -> float:
@@ -72,12 +72,12 @@ def _reaction_time(need: Need, needer: Profile) -> float:
     return max(given, default=needer.behaviour.settle)
 
 
-def _offered_end(meeting: Candidate, part: Part, transport: Transport) -> End:
-    profile, offer = meeting.offerer.profile, part.offered.offer
+def _offered_end(candidate: Candidate, part: RoutePart, transport: Transport) -> BindingEnd:
+    profile, offer = candidate.offerer.profile, part.offered.offer
     mqtt = profile.bindings.mqtt
     if offer.availability and mqtt is not None and mqtt.availability is not None:
         there = mqtt.availability
-        return End(
+        return BindingEnd(
             profile.profile,
             AffordanceKind.PROPERTY,
             "",
@@ -93,27 +93,27 @@ def _offered_end(meeting: Candidate, part: Part, transport: Transport) -> End:
         if offer.action is not None
         else AffordanceKind.EVENT
     )
-    return _end(profile, kind, part.offered.affordance, transport, commanded=meeting.commands)
+    return _end(profile, kind, part.offered.affordance, transport, commanded=candidate.commands)
 
 
-def _causing_end(meeting: Candidate, part: Part, transport: Transport) -> End:
-    cause = meeting.needed.sendings[part.index].cause
+def _causing_end(candidate: Candidate, part: RoutePart, transport: Transport) -> BindingEnd:
+    cause = candidate.needed.sendings[part.index].cause
     kind = AffordanceKind.EVENT if cause.event is not None else AffordanceKind.PROPERTY
     name = cause.event or cause.property_ or ""
-    return _end(meeting.needer.profile, kind, name, transport, commanded=False)
+    return _end(candidate.needer.profile, kind, name, transport, commanded=False)
 
 
-def _following_end(meeting: Candidate, transport: Transport) -> End:
-    need = meeting.needed.need
+def _following_end(candidate: Candidate, transport: Transport) -> BindingEnd:
+    need = candidate.needed.need
     if need.into is not None:
         kind, name = AffordanceKind.PROPERTY, need.into
     else:
         kind, name = _effect(need)
-    return _end(meeting.needer.profile, kind, name, transport, commanded=True)
+    return _end(candidate.needer.profile, kind, name, transport, commanded=True)
 
 
 def _effect(need: Need) -> tuple[AffordanceKind, str]:
-    """What shows at the needer that it was told; nothing where it only knows."""
+    """The visible effect of a report at the needer; an empty name where there is none."""
     conditions: list[Condition] = [each for reaction in need.reactions for each in reaction.then]
     if not conditions:
         return AffordanceKind.PROPERTY, ""
@@ -125,8 +125,10 @@ def _effect(need: Need) -> tuple[AffordanceKind, str]:
     return AffordanceKind.ACTION, first.action or ""
 
 
-def _end(profile: Profile, kind: AffordanceKind, name: str, transport: Transport, *, commanded: bool) -> End:
-    """An affordance of a device, at the address at which it is commanded or at which it tells."""
+def _end(
+    profile: Profile, kind: AffordanceKind, name: str, transport: Transport, *, commanded: bool
+) -> BindingEnd:
+    """An affordance of a device, at the address for its commands or for its reports."""
     if transport is Transport.COAP:
         return _coap_end(profile, kind, name)
     mqtt = profile.bindings.mqtt
@@ -144,10 +146,10 @@ def _end(profile: Profile, kind: AffordanceKind, name: str, transport: Transport
     elif mqtt is not None and kind is AffordanceKind.EVENT and name in mqtt.events:
         event = mqtt.events[name]
         address, member, qos, retain = event.topic, event.member, event.qos, event.retain
-    return End(profile.profile, kind, name, transport, address, member, qos, retain)
+    return BindingEnd(profile.profile, kind, name, transport, address, member, qos, retain)
 
 
-def _coap_end(profile: Profile, kind: AffordanceKind, name: str) -> End:
+def _coap_end(profile: Profile, kind: AffordanceKind, name: str) -> BindingEnd:
     coap = profile.bindings.coap
     address: str | None = None
     member: str | None = None
@@ -157,4 +159,4 @@ def _coap_end(profile: Profile, kind: AffordanceKind, name: str) -> End:
         address = coap.actions[name].path
     elif coap is not None and kind is AffordanceKind.EVENT and name in coap.events:
         address = coap.events[name].path
-    return End(profile.profile, kind, name, Transport.COAP, address, member)
+    return BindingEnd(profile.profile, kind, name, Transport.COAP, address, member)

@@ -1,7 +1,7 @@
-"""What a prediction says: whether one device serves another, how they are bound, and what stands against it.
+"""The data of a prediction: outcome, bindings and findings.
 
-A prediction is about an ordered pair: what the *needer* needs of the *offerer*. The other direction is a
-prediction of its own.
+A prediction is about an ordered pair: what the *needer* needs from the *offerer*. The opposite direction is a
+separate prediction.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from harness.prediction.numbers import (
 )
 
 
-class Outcome(StrEnum):
-    """The prediction in one word, from good to bad; ``unrelated``: neither needs what the other offers."""
+class PairOutcome(StrEnum):
+    """The prediction in one word. ``unrelated``: neither device needs what the other one offers."""
 
     UNRELATED = "unrelated"
     WORKS = "works"
@@ -31,17 +31,17 @@ class Outcome(StrEnum):
 
 
 class Severity(StrEnum):
-    """What a finding does to the pair."""
+    """The effect of a finding on the pair."""
 
-    BLOCKS = "blocks"  # what is needed does not come about
-    DEGRADES = "degrades"  # it comes about, but not always, later, or with less
-    NOTE = "note"  # worth knowing; nothing is lost
+    BLOCKS = "blocks"  # the need is not met
+    DEGRADES = "degrades"  # the need is met late, partly, or not always
+    NOTE = "note"  # worth knowing, without effect
 
 
 class FindingKind(StrEnum):
-    """What can stand between two devices."""
+    """The kinds of incompatibility between two devices."""
 
-    # What they say to each other
+    # Content of messages
     ABSENT = "absent"
     READ_ONLY = "read-only"
     WRITE_ONLY = "write-only"
@@ -57,7 +57,7 @@ class FindingKind(StrEnum):
     UNIT = "unit"
     CONVERSION = "conversion"
     REFUSAL = "refusal"
-    # How it travels
+    # Delivery
     TRANSPORT = "transport"
     BRIDGE = "bridge"
     MQTT_VERSION = "mqtt-version"
@@ -67,13 +67,13 @@ class FindingKind(StrEnum):
     FORMAT = "format"
     OBSERVERS = "observers"
     AVAILABILITY = "availability"
-    # When it arrives
+    # Timing
     DEADLINE = "deadline"
     SLEEP = "sleep"
-    # How they find and trust each other
+    # Discovery and trust
     DISCOVERY = "discovery"
     SECURITY = "security"
-    # What flows besides messages
+    # Electricity
     VOLTAGE = "voltage"
     FREQUENCY = "frequency"
     CURRENT = "current"
@@ -81,11 +81,11 @@ class FindingKind(StrEnum):
     PHASES = "phases"
     EARTH = "earth"
     CONNECTOR = "connector"
-    # Whether they can be in one home at all
+    # Names that both use
     CLIENT_ID = "client-id"
     TOPIC = "topic"
     HOST_NAME = "host-name"
-    # One in the place of the other
+    # Replacement of one device by another
     NAMES = "names"
     ACCURACY = "accuracy"
     NEEDS = "needs"
@@ -95,19 +95,19 @@ class FindingKind(StrEnum):
 
 
 class Flow(StrEnum):
-    """Which way a binding runs, and what it carries."""
+    """The direction of a binding, and what it carries."""
 
     COMMAND = "command"  # needer to offerer: a property is written, an action invoked
     STATE = "state"  # offerer to needer: the reports of a property
-    EVENT = "event"  # offerer to needer: what happens
+    EVENT = "event"  # offerer to needer: an event
 
 
 class Via(StrEnum):
-    """What a message passes between the two."""
+    """What a message passes on its way between the devices."""
 
-    DIRECT = "direct"  # one transport, and the values mean the same at both ends
-    TRANSLATED = "translated"  # one transport; something converts units or names of values on the way
-    BRIDGE = "bridge"  # two transports; something speaks both
+    DIRECT = "direct"  # one transport, and the same values at both ends
+    TRANSLATED = "translated"  # one transport; units or names of values are converted on the way
+    BRIDGE = "bridge"  # two transports, with a bridge between them
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +126,11 @@ class KeyPlace:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that stands between two devices, or that is worth knowing.
+    """One incompatibility of two devices, or one remark.
 
     ``left`` is a key of the offerer's profile, ``right`` one of the needer's; None where there is none.
-    ``term`` is the vocabulary's name of what is concerned, empty for the devices as a whole; ``need`` is the
-    name of the need, if it is about one.
+    ``term`` is the vocabulary's term that is concerned, empty for the devices as a whole; ``need`` is the
+    name of the need, if the finding is about one.
     """
 
     kind: FindingKind
@@ -144,7 +144,7 @@ class Finding:
 
 
 class AffordanceKind(StrEnum):
-    """What an end of a binding is at its device."""
+    """The kind of affordance at an end of a binding."""
 
     PROPERTY = "property"
     ACTION = "action"
@@ -152,12 +152,12 @@ class AffordanceKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """One end of a binding: an affordance of a device, and where it is reached.
+class BindingEnd:
+    """One end of a binding: an affordance of a device, and its address.
 
     ``address`` is the MQTT topic or CoAP path that this flow uses (of a property, the command topic for a
-    command and the state topic for a state), None where the device has none for it: a device that follows
-    another one listens at the address of the other. ``member`` is the member of a JSON object in the payload.
+    command and the state topic for a state), None where the device has none: a device that follows
+    another one subscribes to that one's address. ``member`` is the member of a JSON object in the payload.
     """
 
     device: str
@@ -172,11 +172,11 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class ValueConversion:
-    """What becomes of a value on its way from the source to the target, in terms of affordances.
+    """The conversion of a value on its way from the source affordance to the target affordance.
 
     A number (or its reciprocal: kelvin to mired) is multiplied by ``factor``, ``offset``
-    is added, and the result rounded to ``step``. A value that ``values`` names becomes what stands beside it.
-    Where there is a ``constant``, everything becomes that.
+    is added, and the result rounded to ``step``. ``values`` maps single values.
+    With a ``constant``, every value becomes that one.
     """
 
     factor: Fraction = Fraction(1)
@@ -190,13 +190,13 @@ class ValueConversion:
 
     @property
     def is_identity(self) -> bool:
-        """Whether values stay as they are."""
+        """Whether values stay unchanged."""
         plain = self.factor == 1 and self.offset == 0 and self.step is None and not self.reciprocal
         plain = plain and self.constant is None
         return plain and all(same_value(source, target) for source, target in self.values)
 
     def apply(self, value: Value) -> Value:
-        """The value as the target gets it. One that cannot be converted stays as it is."""
+        """The value as the target receives it. A value that cannot be converted stays unchanged."""
         if self.constant is not None:
             return self.constant
         for source, target in self.values:
@@ -220,12 +220,12 @@ UNCHANGED = ValueConversion()
 
 @dataclass(frozen=True, slots=True)
 class PairLink:
-    """One binding that was found: what the needer uses of the offerer, and how it gets there.
+    """One binding: what the needer uses of the offerer, and how messages get there.
 
     ``need`` is the name of the need in the needer's profile; ``capability`` the key in the offerer's, such as
-    ``capabilities.OnOff.OnOff``, which means ``term``. The source sends only what ``when`` names: a value of
-    its own, or one of a list; None stands for everything. ``within`` is how long it may take, in seconds,
-    from what happens at the source until it shows at the target (for a command, until the offerer reports its
+    ``capabilities.OnOff.OnOff``, which means ``term``. The source sends only the values in ``when``: one of
+    its own values, or a list; None stands for all. ``within`` is the time in seconds
+    from the cause at the source to the effect at the target (for a command, until the offerer reports its
     new state).
     """
 
@@ -233,8 +233,8 @@ class PairLink:
     capability: str
     term: str
     flow: Flow
-    source: End
-    target: End
+    source: BindingEnd
+    target: BindingEnd
     via: Via
     within: float
     when: Value = None
@@ -243,30 +243,30 @@ class PairLink:
 
 @dataclass(frozen=True, slots=True)
 class NeedOutcome:
-    """How far one need is met: in itself, whether or not the device can do without it."""
+    """How far one need is met, whether or not it is optional."""
 
     need: str
     term: str
     title: str
     optional: bool
-    outcome: Outcome
+    outcome: PairOutcome
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What is to be expected of an ordered pair.
+    """The prediction for an ordered pair.
 
-    ``needs`` has those of which the offerer has something of the kind. ``plugs`` says whether the needer can
-    get its power from the offerer, None where nobody would try.
+    ``needs`` lists the needs for which the offerer has something of the same kind. ``plugs`` says whether the
+    needer can be powered by the offerer, None where their connectors are unrelated.
     """
 
     offerer: str
     needer: str
-    outcome: Outcome
+    outcome: PairOutcome
     links: tuple[PairLink, ...] = ()
     findings: tuple[Finding, ...] = ()
     needs: tuple[NeedOutcome, ...] = ()
-    plugs: Outcome | None = None
+    plugs: PairOutcome | None = None
 
     @property
     def blocking(self) -> tuple[Finding, ...]:
@@ -276,22 +276,22 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """Whether one device can take the place of another one without anything else being changed.
+    """Whether a new device can replace an old one without any other change in the home.
 
-    In its findings ``left`` is a key of the old one, ``right`` one of the new one.
+    In the findings ``left`` is a key of the old device, ``right`` one of the new device.
     """
 
     old: str
     new: str
-    outcome: Outcome
+    outcome: PairOutcome
     findings: tuple[Finding, ...] = ()
 
 
-def outcome_of(severities: Iterable[Severity], *, related: bool) -> Outcome:
-    """The outcome that findings of these severities make."""
+def outcome_of(severities: Iterable[Severity], *, related: bool) -> PairOutcome:
+    """The outcome that follows from findings of these severities."""
     found = set(severities)
     if Severity.BLOCKS in found:
-        return Outcome.BLOCKED
+        return PairOutcome.BLOCKED
     if not related:
-        return Outcome.UNRELATED
-    return Outcome.DEGRADED if Severity.DEGRADES in found else Outcome.WORKS
+        return PairOutcome.UNRELATED
+    return PairOutcome.DEGRADED if Severity.DEGRADES in found else PairOutcome.WORKS

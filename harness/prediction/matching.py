@@ -1,4 +1,4 @@
-"""Which capability of one device meets a need of another one, and how the two are bound."""
+"""Finds the capability of one device that meets a need of another one, and the binding of both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.prediction.candidate import (
     Candidate,
     common_transports,
 )
-from harness.prediction.delivery.transport import delivery_clashes
+from harness.prediction.delivery.transport import delivery_conflicts
 from harness.prediction.device import (
     Conflict,
     Device,
@@ -27,19 +27,19 @@ from harness.prediction.findings import (
     PairLink,
     Severity,
 )
-from harness.prediction.refusals import refusal_clashes
+from harness.prediction.refusals import refusal_conflicts
 from harness.prediction.reporting import (
-    told_part,
+    reported_part,
     unreachable_reactions,
 )
 from harness.prediction.routes import (
-    Part,
     Route,
+    RoutePart,
     routes,
 )
 from harness.prediction.values.containment import (
-    Aspect,
-    Gap,
+    ValueAspect,
+    ValueGap,
 )
 
 _RANK = (Severity.NOTE, Severity.DEGRADES, Severity.BLOCKS)
@@ -52,13 +52,13 @@ _KEYS = {
     FindingKind.PATTERN: "pattern",
 }
 _KINDS = {
-    Aspect.TYPE: FindingKind.TYPE,
-    Aspect.RANGE: FindingKind.RANGE,
-    Aspect.STEP: FindingKind.STEP,
-    Aspect.VALUES: FindingKind.VALUES,
-    Aspect.LENGTH: FindingKind.LENGTH,
-    Aspect.PATTERN: FindingKind.PATTERN,
-    Aspect.MEMBERS: FindingKind.MEMBERS,
+    ValueAspect.TYPE: FindingKind.TYPE,
+    ValueAspect.RANGE: FindingKind.RANGE,
+    ValueAspect.STEP: FindingKind.STEP,
+    ValueAspect.VALUES: FindingKind.VALUES,
+    ValueAspect.LENGTH: FindingKind.LENGTH,
+    ValueAspect.PATTERN: FindingKind.PATTERN,
+    ValueAspect.MEMBERS: FindingKind.MEMBERS,
 }
 
 
@@ -67,28 +67,28 @@ class Assessment:
     """How far a need is met by another device."""
 
     needed: Needed
-    clashes: tuple[Conflict, ...]
+    conflicts: tuple[Conflict, ...]
     links: tuple[PairLink, ...] = ()
 
     @property
     def worst(self) -> Severity | None:
-        """The severity of its worst clash; None where there is none."""
-        return worst(self.clashes)
+        """The severity of its worst conflict; None where there is none."""
+        return worst(self.conflicts)
 
 
-def worst(clashes: Iterable[Conflict]) -> Severity | None:
-    """The worst severity among clashes; None where there are none."""
-    return max((clash.severity for clash in clashes), key=_RANK.index, default=None)
+def worst(conflicts: Iterable[Conflict]) -> Severity | None:
+    """The worst severity among conflicts; None where there are none."""
+    return max((conflict.severity for conflict in conflicts), key=_RANK.index, default=None)
 
 
-def severity_rank(clashes: Sequence[Conflict]) -> tuple[int, int]:
-    """What the better one of two sets of clashes has less of."""
-    severities = [_RANK.index(clash.severity) for clash in clashes]
+def severity_rank(conflicts: Sequence[Conflict]) -> tuple[int, int]:
+    """A sort key for sets of conflicts, the best first: worst severity, then number."""
+    severities = [_RANK.index(conflict.severity) for conflict in conflicts]
     return max(severities, default=-1), len(severities)
 
 
 def assess(needer: Device, needed: Needed, offerer: Device) -> Assessment | None:
-    """How far ``needed`` is met by ``offerer``; None where that one offers nothing of the kind."""
+    """How far ``offerer`` meets ``needed``; None where it offers nothing of the kind."""
     offers = offers_for(needed, offerer)
     if not offers:
         return None
@@ -99,11 +99,11 @@ def assess(needer: Device, needed: Needed, offerer: Device) -> Assessment | None
     ]
     if not candidates:
         return Assessment(needed, (_absent(needer, needed, offerer, offers),))
-    return min(candidates, key=lambda each: severity_rank(each.clashes))
+    return min(candidates, key=lambda each: severity_rank(each.conflicts))
 
 
 def offers_for(needed: Needed, offerer: Device) -> tuple[Offered, ...]:
-    """Everything of the kind that is needed; whether it serves is another question."""
+    """All offers of the same cluster and label, suitable or not."""
     return tuple(
         each
         for each in offerer.offers.get(needed.term.cluster, ())
@@ -111,8 +111,8 @@ def offers_for(needed: Needed, offerer: Device) -> tuple[Offered, ...]:
     )
 
 
-def _transports(meeting: Candidate) -> tuple[Transport | None, ...]:
-    return common_transports(meeting) or (None,)
+def _transports(candidate: Candidate) -> tuple[Transport | None, ...]:
+    return common_transports(candidate) or (None,)
 
 
 def _absent(needer: Device, needed: Needed, offerer: Device, offers: Sequence[Offered]) -> Conflict:
@@ -123,119 +123,123 @@ def _absent(needer: Device, needed: Needed, offerer: Device, offers: Sequence[Of
         f"{needer.name} needs {needed.term.path}, {offerer.name} has only {has} of {needed.term.cluster}",
         ("capabilities", offers[0].key.split(".")[1]),
         ("needs", needed.name, "uses"),
-        f"offer {needed.term.path} at {offerer.name}, or a rule of the home that makes it from the rest",
+        f"offer {needed.term.path} at {offerer.name}, or derive it by a rule in the hub",
     )
 
 
 def _by_transport(
     needer: Device, needed: Needed, offerer: Device, route: Route, transport: Transport | None
 ) -> Assessment:
-    meeting = Candidate(needer, needed, offerer, route.offered)
-    parts = parts_of(meeting, route)
-    clashes = [*delivery_clashes(meeting, transport), *meaning_clashes(meeting, parts)]
-    links = tuple(link_of(meeting, part, transport) for part in parts if part.fit.sendable)
-    return Assessment(needed, tuple(clashes), links)
+    candidate = Candidate(needer, needed, offerer, route.offered)
+    parts = parts_of(candidate, route)
+    conflicts = [*delivery_conflicts(candidate, transport), *meaning_conflicts(candidate, parts)]
+    links = tuple(link_of(candidate, part, transport) for part in parts if part.fit.sendable)
+    return Assessment(needed, tuple(conflicts), links)
 
 
-def parts_of(meeting: Candidate, route: Route) -> tuple[Part, ...]:
-    """What becomes of all that is commanded, or told."""
-    return route.parts(meeting.needed) if meeting.commands else (told_part(meeting),)
+def parts_of(candidate: Candidate, route: Route) -> tuple[RoutePart, ...]:
+    """The parts of the route: one for each command, or one for the reports."""
+    return route.parts(candidate.needed) if candidate.commands else (reported_part(candidate),)
 
 
-def meaning_clashes(meeting: Candidate, parts: Sequence[Part]) -> Iterator[Conflict]:
-    """Everything about what is said, however it gets there."""
-    yield from _access_clashes(meeting)
-    yield from _value_clashes(meeting, parts)
-    yield from refusal_clashes(meeting, parts)
-    if not meeting.commands:
-        yield from unreachable_reactions(meeting)
+def meaning_conflicts(candidate: Candidate, parts: Sequence[RoutePart]) -> Iterator[Conflict]:
+    """All conflicts about the content of messages, whatever the transport."""
+    yield from _access_conflicts(candidate)
+    yield from _value_conflicts(candidate, parts)
+    yield from refusal_conflicts(candidate, parts)
+    if not candidate.commands:
+        yield from unreachable_reactions(candidate)
 
 
-def _access_clashes(meeting: Candidate) -> Iterator[Conflict]:
-    offered = meeting.offered
+def _access_conflicts(candidate: Candidate) -> Iterator[Conflict]:
+    offered = candidate.offered
     own = offered.offer.property_
     if own is None:
         return
-    if meeting.commands and not offered.writable:
+    if candidate.commands and not offered.writable:
         yield Conflict(
             FindingKind.READ_ONLY,
             Severity.BLOCKS,
-            f"{meeting.needer.name} sets {offered.term.path}, it cannot be set at {meeting.offerer.name}",
+            f"{candidate.needer.name} sets {offered.term.path}, which is read-only at "
+            f"{candidate.offerer.name}",
             ("properties", own, "readOnly"),
-            (*meeting.need, "access"),
-            f"{meeting.offerer.name} would have to let others set it",
+            (*candidate.need, "access"),
+            f"make it writable at {candidate.offerer.name}",
         )
-    elif not meeting.commands and not offered.readable:
+    elif not candidate.commands and not offered.readable:
         yield Conflict(
             FindingKind.WRITE_ONLY,
             Severity.BLOCKS,
-            f"{meeting.needer.name} asks for {offered.term.path}, {meeting.offerer.name} does not tell it",
+            f"{candidate.needer.name} reads {offered.term.path}, {candidate.offerer.name} does not report it",
             ("properties", own, "writeOnly"),
-            (*meeting.need, "access"),
-            f"{meeting.offerer.name} would have to report it",
+            (*candidate.need, "access"),
+            f"report it at {candidate.offerer.name}",
         )
 
 
-def _value_clashes(meeting: Candidate, parts: Sequence[Part]) -> Iterator[Conflict]:
-    """What does not fit of the values, said once where several causes send the same."""
+def _value_conflicts(candidate: Candidate, parts: Sequence[RoutePart]) -> Iterator[Conflict]:
+    """Values that do not fit, each reported once even if several causes send it."""
     through = any(part.fit.through for part in parts)
     seen: set[tuple[FindingKind, str]] = set()
     for part in parts:
-        for clash in _part_clashes(meeting, part, through):
-            if (clash.kind, clash.what) not in seen:
-                seen.add((clash.kind, clash.what))
-                yield clash
+        for conflict in _part_conflicts(candidate, part, through):
+            if (conflict.kind, conflict.what) not in seen:
+                seen.add((conflict.kind, conflict.what))
+                yield conflict
 
 
-def _part_clashes(meeting: Candidate, part: Part, through: bool) -> Iterator[Conflict]:
-    sender, taker = meeting.offerer.name, meeting.needer.name
-    if meeting.commands:
+def _part_conflicts(candidate: Candidate, part: RoutePart, through: bool) -> Iterator[Conflict]:
+    sender, taker = candidate.offerer.name, candidate.needer.name
+    if candidate.commands:
         sender, taker = taker, sender
-    subject = f"what {sender} sends as {meeting.needed.term.path}"
+    subject = f"what {sender} sends as {candidate.needed.term.path}"
     if part.fit.no_conversion is not None:
         source, target = part.fit.no_conversion
-        what = f"{subject} is in {source}, {taker} has {target}, and nothing converts one to the other"
-        yield _clash(meeting, part, FindingKind.UNIT, Severity.BLOCKS, what, "units of one quantity")
+        what = f"{subject} is in {source}, {taker} uses {target}, and there is no conversion between the two"
+        yield _conflict(candidate, part, FindingKind.UNIT, Severity.BLOCKS, what, "units of one quantity")
         return
     for gap in part.fit.gaps:
         severity = Severity.DEGRADES if through else Severity.BLOCKS
         kind = _KINDS[gap.aspect] if gap.certain else FindingKind.UNDECIDED
-        what, proposal = f"{subject} {gap.text}", f"values that {taker} knows"
-        if gap.aspect is Aspect.RANGE and meeting.commands:
-            what, proposal = _beyond(meeting, what)
-        yield _clash(meeting, part, kind, severity, what, proposal, gap)
+        what, proposal = f"{subject} {gap.text}", f"values that {taker} accepts"
+        if gap.aspect is ValueAspect.RANGE and candidate.commands:
+            what, proposal = _beyond(candidate, what)
+        yield _conflict(candidate, part, kind, severity, what, proposal, gap)
     conversion = part.fit.conversion
     if conversion.source_unit != conversion.target_unit:
-        lossy = part.fit.blurred and meeting.commands
+        lossy = part.fit.blurred and candidate.commands
         what = f"{subject} is converted from {conversion.source_unit} to {conversion.target_unit}"
         if part.fit.rounded and conversion.step is not None:
             what += f" and rounded to {float(conversion.step):g}"
-        what += ": different commands become the same" if lossy else ""
+        what += ": different commands become equal" if lossy else ""
         severity = Severity.DEGRADES if lossy else Severity.NOTE
-        yield _clash(meeting, part, FindingKind.CONVERSION, severity, what, "a hub that converts units")
+        yield _conflict(candidate, part, FindingKind.CONVERSION, severity, what, "a hub that converts units")
 
 
-def _beyond(meeting: Candidate, what: str) -> tuple[str, str]:
-    clamps = meeting.offerer.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP
-    does = "becomes the nearest limit" if clamps else "is refused"
-    return f"{what}; what is beyond {does}", f"the range of {meeting.offerer.name} at {meeting.needer.name}"
+def _beyond(candidate: Candidate, what: str) -> tuple[str, str]:
+    clamps = candidate.offerer.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP
+    does = "set to the nearest limit" if clamps else "refused"
+    return (
+        f"{what}; values beyond are {does}",
+        f"the range of {candidate.offerer.name} at {candidate.needer.name}",
+    )
 
 
-def _clash(
-    meeting: Candidate,
-    part: Part,
+def _conflict(
+    candidate: Candidate,
+    part: RoutePart,
     kind: FindingKind,
     severity: Severity,
     what: str,
     proposal: str,
-    gap: Gap | None = None,
+    gap: ValueGap | None = None,
 ) -> Conflict:
-    left = (*meeting.affordance, *_schema_key(kind, part.offered, gap)) if part.offered.affordance else None
+    left = (*candidate.affordance, *_schema_key(kind, part.offered, gap)) if part.offered.affordance else None
     return Conflict(kind, severity, what, left, part.source, proposal)
 
 
-def _schema_key(kind: FindingKind, offered: Offered, gap: Gap | None) -> Path:
-    """The key in an affordance of its schema, or of what in that a finding is about."""
+def _schema_key(kind: FindingKind, offered: Offered, gap: ValueGap | None) -> Path:
+    """The key, within an affordance, of the part of its schema that a finding is about."""
     base: Path = ("input",) if offered.offer.action is not None else ()
     base = ("data",) if offered.offer.event is not None else base
     if offered.schema is None:

@@ -1,4 +1,4 @@
-"""Every ordered pair of many devices: what is predicted, and a selection that covers all that there is."""
+"""The ordered pairs of many devices: their predictions, and a covering selection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.prediction.device import (
     read_device,
 )
 from harness.prediction.findings import (
-    Outcome,
+    PairOutcome,
     Prediction,
 )
 from harness.prediction.predict import predict
@@ -20,7 +20,7 @@ from harness.prediction.predict import predict
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A device of the matrix: one unit, and a second one that it is paired with on the diagonal.
+    """A device of the matrix, and a second unit of it for the diagonal.
 
     ``name`` is unique within the matrix.
     """
@@ -32,7 +32,7 @@ class Entry:
 
 
 def read_entry(name: str, path: Path) -> Entry:
-    """The device of a profile. Raises ProfileError."""
+    """Read the device of a profile. Raises ProfileError."""
     device = read_device(path)
     (unit,) = numbered_units(device.profile.unit, 1)
     return Entry(name, path, device, read_device(path, unit=unit))
@@ -40,7 +40,7 @@ def read_entry(name: str, path: Path) -> Entry:
 
 @dataclass(frozen=True, slots=True)
 class OrderedPair:
-    """Two devices by their names in the matrix, and what is predicted of them."""
+    """Two devices by their names in the matrix, and the prediction for them."""
 
     offerer: str
     needer: str
@@ -62,15 +62,15 @@ def predicted(entries: Sequence[Entry]) -> tuple[OrderedPair, ...]:
 
 @dataclass(frozen=True, slots=True)
 class PairRun:
-    """Two devices that are brought together once, which shows both directions. ``second`` may be the twin."""
+    """One run of two devices, which shows both directions. On the diagonal both names are equal."""
 
     first: str
     second: str
     pairs: tuple[OrderedPair, ...]
 
 
-def meetings(pairs: Sequence[OrderedPair]) -> tuple[PairRun, ...]:
-    """Each two devices once, with the ordered pairs that they make."""
+def pair_runs(pairs: Sequence[OrderedPair]) -> tuple[PairRun, ...]:
+    """A run for every two devices, with their ordered pairs."""
     grouped: dict[frozenset[str], list[OrderedPair]] = {}
     for pair in pairs:
         grouped.setdefault(frozenset((pair.offerer, pair.needer)), []).append(pair)
@@ -78,19 +78,18 @@ def meetings(pairs: Sequence[OrderedPair]) -> tuple[PairRun, ...]:
 
 
 def covering(every: Sequence[PairRun]) -> tuple[PairRun, ...]:
-    """Meetings in which everything occurs that occurs in any of them.
+    """A selection of runs in which everything occurs at least once.
 
-    That is: every term with the way in which it is used, and with each kind of finding about it; and every
-    device as offerer and as needer, of one that has to do with it where there is any. Taken is, again and
-    again, the meeting that adds most (of equals, the first one).
+    That is: every term with each flow and each kind of finding; and every device as offerer and as needer,
+    in a related pair where there is one. The run that adds most is taken first (of equals, the first one).
     """
     related = [
-        pair for each in every for pair in each.pairs if pair.prediction.outcome is not Outcome.UNRELATED
+        pair for each in every for pair in each.pairs if pair.prediction.outcome is not PairOutcome.UNRELATED
     ]
     offering, needing = {pair.offerer for pair in related}, {pair.needer for pair in related}
 
     def goals(pair: OrderedPair) -> Iterator[tuple[str, ...]]:
-        is_related = pair.prediction.outcome is not Outcome.UNRELATED
+        is_related = pair.prediction.outcome is not PairOutcome.UNRELATED
         if is_related or pair.offerer not in offering:
             yield "offers", pair.offerer
         if is_related or pair.needer not in needing:

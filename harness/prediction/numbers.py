@@ -9,7 +9,7 @@ from math import ceil, floor, gcd, lcm
 
 from harness.model.schema import DataSchema, DataType
 
-# Of a set with more numbers than this nobody wants to see every one that does not fit.
+# Larger sets are described by their limits, not number by number.
 _FEW = 8
 
 
@@ -17,8 +17,8 @@ _FEW = 8
 class Numbers:
     """Either the ``members``, or all numbers between the bounds that lie on the steps.
 
-    A bound that is None is missing; an open one does not belong to the set itself. The steps are counted
-    from ``anchor``, which is 0 in every schema and moves when a unit is converted.
+    None stands for a missing bound; an open bound is not part of the set. Steps are counted
+    from ``anchor``, which is 0 in every schema and changes when a unit is converted.
     """
 
     members: frozenset[Fraction] | None = None
@@ -41,7 +41,7 @@ class Numbers:
         return cls(None, _exact(schema.minimum), _exact(schema.maximum), step=step).tightened()
 
     def tightened(self) -> Numbers:
-        """The same set, its bounds moved to the outermost numbers on the steps."""
+        """The same set, with its bounds moved to the outermost numbers on the steps."""
         if self.members is not None or self.step is None:
             return self
         low, high = self.low, self.high
@@ -68,7 +68,7 @@ class Numbers:
         return Numbers(None, low, high, low_open, high_open, step, self.anchor * factor + offset)
 
     def inverted(self) -> Numbers:
-        """The reciprocals of all numbers, of a set of positive ones; its steps are lost."""
+        """The reciprocals of a set of positive numbers; the steps are lost."""
         if self.members is not None:
             return Numbers(frozenset(1 / number for number in self.members if number))
         low = None if self.high is None else 1 / self.high if self.high > 0 else None
@@ -77,7 +77,7 @@ class Numbers:
 
     @property
     def count(self) -> int | None:
-        """How many numbers there are; None where they are without end."""
+        """The number of members; None if infinite."""
         if self.members is not None:
             return len(self.members)
         if self.low is None or self.high is None:
@@ -92,11 +92,11 @@ class Numbers:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no number in it."""
+        """Whether the set has no members."""
         return self.count == 0
 
     def listed(self) -> Iterator[Fraction]:
-        """All numbers of a set that is not without end, in order."""
+        """All numbers of a finite set, in order."""
         if self.members is not None:
             yield from sorted(self.members)
             return
@@ -106,12 +106,12 @@ class Numbers:
 
     @property
     def is_short(self) -> bool:
-        """Whether its numbers are few enough to look at each."""
+        """Whether the set is small enough to list."""
         count = self.count
         return count is not None and count <= _FEW
 
     def meets(self, other: Numbers) -> bool:
-        """Whether there is a number that is in both sets."""
+        """Whether the two sets have a number in common."""
         for listed, rest in ((self, other), (other, self)):
             if listed.members is not None:
                 return any(number in rest for number in listed.members)
@@ -138,23 +138,23 @@ class Numbers:
         return self.high is not None and (number > self.high or (self.high_open and number == self.high))
 
     def is_on_step(self, number: Fraction) -> bool:
-        """Whether ``number`` is on the steps, wherever the bounds are."""
+        """Whether ``number`` is on the steps, whatever the bounds."""
         return self.step is None or ((number - self.anchor) / self.step).denominator == 1
 
     def starts_below(self, other: Numbers) -> bool:
-        """Whether this set, which has no members listed, reaches below the lower bound of ``other``."""
+        """Whether this set (without listed members) reaches below the lower bound of ``other``."""
         if other.low is None or self.low is None:
             return self.low is None and other.low is not None
         return self.low < other.low or (self.low == other.low and other.low_open and not self.low_open)
 
     def ends_above(self, other: Numbers) -> bool:
-        """Whether this set, which has no members listed, reaches above the upper bound of ``other``."""
+        """Whether this set (without listed members) reaches above the upper bound of ``other``."""
         if other.high is None or self.high is None:
             return self.high is None and other.high is not None
         return self.high > other.high or (self.high == other.high and other.high_open and not self.high_open)
 
     def leaves_steps_of(self, other: Numbers) -> bool:
-        """Whether a number of this set (it has two or more, none listed) is off the steps of ``other``."""
+        """Whether a number of this set (two or more, none listed) is off the steps of ``other``."""
         if other.step is None:
             return False
         if self.step is None:
@@ -163,7 +163,7 @@ class Numbers:
 
 
 def exact(number: float) -> Fraction:
-    """The number that a profile means: 0.1 is a tenth, whatever binary makes of it."""
+    """The exact number that a profile means: 0.1 is a tenth, without binary rounding."""
     return Fraction(number) if isinstance(number, int) else Fraction(repr(number))
 
 
@@ -177,7 +177,7 @@ def _common_steps(first: Numbers, second: Numbers) -> tuple[Fraction | None, Fra
     shared = gcd(here, there)
     if apart % shared:
         return None
-    # The first multiple of one step that leaves the right rest by the other (the Chinese remainder theorem).
+    # The first multiple of one step with the right remainder by the other (Chinese remainder theorem).
     times = apart // shared * pow(here // shared, -1, there // shared) % (there // shared)
     return Fraction(lcm(here, there), unit), first.anchor + times * first.step
 
@@ -200,10 +200,10 @@ def _common_multiple(first: Fraction, second: Fraction) -> Fraction:
 
 
 def plain_number(number: Fraction) -> float:
-    """As JSON writes it: a whole number without a point."""
+    """A number as JSON writes it: whole numbers without a decimal point."""
     return number.numerator if number.denominator == 1 else float(number)
 
 
 def number_text(number: Fraction) -> str:
-    """For people."""
+    """A number as text for users, with up to ten digits."""
     return f"{plain_number(number):.10g}"

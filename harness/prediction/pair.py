@@ -1,4 +1,4 @@
-"""Two devices and both directions between them."""
+"""The predictions for two devices in both directions."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from harness.prediction.device import (
     read_device,
 )
 from harness.prediction.findings import (
-    Outcome,
+    PairOutcome,
     Prediction,
 )
 from harness.prediction.predict import predict
 
-_ORDER = tuple(Outcome)
+_ORDER = tuple(PairOutcome)
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What is to be expected of two devices that are brought together."""
+    """The predictions for two devices in one home."""
 
     first: str
     second: str
     directions: tuple[Prediction, Prediction]
 
     @property
-    def outcome(self) -> Outcome:
-        """The worse one of both directions."""
+    def outcome(self) -> PairOutcome:
+        """The worse outcome of the two directions."""
         return max((each.outcome for each in self.directions), key=_ORDER.index)
 
 
 def pair_of(first: Device, second: Device) -> Pair:
-    """Both directions: what the second one needs of the first, and the other way round."""
+    """Predict both directions: what the second device needs from the first, and the reverse."""
     return Pair(first.name, second.name, (predict(first, second), predict(second, first)))
 
 
 def read_pair(first: Path, second: Path) -> tuple[Device, Device]:
-    """Two devices from their files; two of one unit become two units. Raises ProfileError."""
+    """Read two devices. If both have the same unit, the second one gets another. Raises ProfileError."""
     one, other = read_device(first), read_device(second)
     if one.profile.unit == other.profile.unit:
         (unit,) = numbered_units(other.profile.unit, 1)

@@ -17,7 +17,7 @@ from harness.prediction.electric import plugged
 from harness.prediction.findings import (
     Finding,
     NeedOutcome,
-    Outcome,
+    PairOutcome,
     Prediction,
     Severity,
     outcome_of,
@@ -34,13 +34,14 @@ _MILDER = {Severity.BLOCKS: Severity.DEGRADES, Severity.DEGRADES: Severity.NOTE,
 
 
 @dataclass(frozen=True, slots=True)
-class Reckoning:
-    """The severities of a pair, brought together.
+class Summary:
+    """The overall result of a pair.
 
-    What is optional does less harm, unless nothing else is left: a pair of which no need is met is blocked.
+    ``milder``: findings about optional needs count one level less, since at least one need is met. A pair of
+    which no need is met is blocked.
     """
 
-    outcome: Outcome
+    outcome: PairOutcome
     milder: bool
 
 
@@ -49,7 +50,7 @@ def summarize(
     power: Severity | None,
     shared: Severity | None,
     plugs: bool,
-) -> Reckoning:
+) -> Summary:
     """The outcome for needs (each: optional or not, worst severity), power and shared names.
 
     ``plugs`` is whether one can be plugged into the other at all.
@@ -61,44 +62,44 @@ def summarize(
         if severity is not None
     ]
     severities += [severity for severity in (power, shared) if severity is not None]
-    return Reckoning(outcome_of(severities, related=bool(needs) or plugs), served)
+    return Summary(outcome_of(severities, related=bool(needs) or plugs), served)
 
 
 def predict(offerer: Device, needer: Device) -> Prediction:
-    """What is to be expected where ``needer`` is to use ``offerer``."""
+    """Predict how well ``needer`` can use ``offerer``."""
     assessments = [found for need in needer.needs if (found := assess(needer, need, offerer)) is not None]
     ways = plugged(offerer.profile, needer.profile)
     power: list[Conflict] = min(ways, key=severity_rank, default=[])
     shared = list(collisions(claims_of(offerer.profile), claims_of(needer.profile)))
-    reckoning = summarize(
+    summary = summarize(
         [(each.needed.need.optional, each.worst) for each in assessments],
         worst(power),
         worst(shared),
         bool(ways),
     )
-    findings = _once([*_findings(offerer, needer, assessments, reckoning.milder)])
-    findings += [clash.between(offerer, needer) for clash in (*power, *shared)]
+    findings = _once([*_findings(offerer, needer, assessments, summary.milder)])
+    findings += [conflict.between(offerer, needer) for conflict in (*power, *shared)]
     findings.sort(key=lambda finding: _ORDER.index(finding.severity))
     links = tuple(link for each in assessments for link in each.links if each.worst is not Severity.BLOCKS)
     return Prediction(
         offerer.name,
         needer.name,
-        reckoning.outcome,
+        summary.outcome,
         links,
         tuple(findings),
         tuple(map(_need_outcome, assessments)),
-        outcome_of([clash.severity for clash in power], related=True) if ways else None,
+        outcome_of([conflict.severity for conflict in power], related=True) if ways else None,
     )
 
 
 def _need_outcome(found: Assessment) -> NeedOutcome:
     need = found.needed.need
-    outcome = outcome_of([clash.severity for clash in found.clashes], related=True)
+    outcome = outcome_of([conflict.severity for conflict in found.conflicts], related=True)
     return NeedOutcome(found.needed.name, found.needed.term.path, need.title or "", need.optional, outcome)
 
 
 def _once(findings: Sequence[Finding]) -> list[Finding]:
-    """Findings without those that say of one need what was said of another one already."""
+    """Findings without duplicates that another need has already reported."""
     kept: dict[tuple[object, ...], Finding] = {}
     for each in findings:
         kept.setdefault((each.kind, each.severity, each.what, each.right), each)
@@ -110,6 +111,6 @@ def _findings(
 ) -> Iterator[Finding]:
     for each in assessments:
         optional = each.needed.need.optional and milder
-        for clash in each.clashes:
-            found = replace(clash, severity=_MILDER[clash.severity]) if optional else clash
+        for conflict in each.conflicts:
+            found = replace(conflict, severity=_MILDER[conflict.severity]) if optional else conflict
             yield found.between(offerer, needer, term=each.needed.term.path, need=each.needed.name)

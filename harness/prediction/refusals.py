@@ -1,4 +1,4 @@
-"""Rules by which a device refuses, for a time, what it obeys otherwise."""
+"""Rules by which a device temporarily refuses commands."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ from harness.prediction.numbers import (
     Numbers,
     exact,
 )
-from harness.prediction.routes import Part
+from harness.prediction.routes import RoutePart
 from harness.prediction.values.containment import NUMERIC
 
 
 def refusing_rules(profile: Profile, name: str) -> Iterator[tuple[int, Rule]]:
-    """The rules that refuse commands of a property, with their numbers."""
+    """The rules that refuse commands for a property, with their numbers."""
     for index, rule in enumerate(profile.behaviour.rules):
         if any(condition.property_ == name for condition in rule.refuse):
             yield index, rule
 
 
-def refusal_clashes(meeting: Candidate, parts: Sequence[Part]) -> Iterator[Conflict]:
-    """Commands of the needer that the offerer refuses while a rule of its own says so."""
-    own = meeting.offered.offer.property_
-    if own is None or not meeting.commands:
+def refusal_conflicts(candidate: Candidate, parts: Sequence[RoutePart]) -> Iterator[Conflict]:
+    """Commands of the needer that a rule of the offerer refuses."""
+    own = candidate.offered.offer.property_
+    if own is None or not candidate.commands:
         return
-    for index, rule in refusing_rules(meeting.offerer.profile, own):
+    for index, rule in refusing_rules(candidate.offerer.profile, own):
         refused = [condition for condition in rule.refuse if condition.property_ == own]
-        if not any(_can_be_sent(meeting, part, condition) for part in parts for condition in refused):
+        if not any(_can_be_sent(candidate, part, condition) for part in parts for condition in refused):
             continue
         while_ = " and ".join(map(str, rule.while_))
         what = " or ".join(map(str, refused))
         yield Conflict(
             FindingKind.REFUSAL,
             Severity.NOTE,
-            f"{meeting.offerer.name} refuses commands after which {what}, while {while_}",
+            f"{candidate.offerer.name} refuses commands that make {what}, while {while_}",
             ("behaviour", "rules", index),
-            meeting.need,
-            f"{meeting.needer.name} has to live with a command that is refused",
+            candidate.need,
+            f"{candidate.needer.name} has to handle refused commands",
         )
 
 
-def _can_be_sent(meeting: Candidate, part: Part, condition: Condition) -> bool:
-    """Whether the needer sends values, as they arrive, for which the condition holds; True in doubt."""
+def _can_be_sent(candidate: Candidate, part: RoutePart, condition: Condition) -> bool:
+    """Whether the condition holds for a value that the needer can send, after conversion; True in doubt."""
     conversion = part.fit.conversion
     if conversion.constant is not None:
         return _holds(condition, conversion.constant)
     if conversion.values:
         return any(_holds(condition, arrived) for _, arrived in conversion.values)
-    schema = meeting.needed.sendings[part.index].schema
+    schema = candidate.needed.sendings[part.index].schema
     if schema is None or schema.type not in NUMERIC:
         return True
     sent = Numbers.of(schema)
@@ -82,7 +82,7 @@ def _holds(condition: Condition, value: Value) -> bool:
         return False
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
     for bound, beyond in ((condition.above, 1), (condition.below, -1)):
-        # A limit that another property sets may be anywhere.
+        # A limit that another property sets is not known here.
         if bound is not None and not isinstance(bound, str) and numeric and (value - bound) * beyond <= 0:
             return False
     return True

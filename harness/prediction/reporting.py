@@ -1,4 +1,4 @@
-"""Whether what one device tells is what another one waits for."""
+"""Whether the reports of one device are what another one waits for."""
 
 from __future__ import annotations
 
@@ -17,64 +17,64 @@ from harness.prediction.numbers import (
     Numbers,
     exact,
 )
-from harness.prediction.routes import Part
+from harness.prediction.routes import RoutePart
 from harness.prediction.values.containment import range_text
 from harness.prediction.values.conversion import (
     Side,
-    can_be_told,
+    can_be_reported,
     fit,
 )
 
 
-def told_side(meeting: Candidate) -> Side:
-    """The values that are told."""
-    offered = meeting.offered
+def reported_side(candidate: Candidate) -> Side:
+    """The values that are reported."""
+    offered = candidate.offered
     return Side(offered.schema, offered.term.schema, offered.offer.values, offered.offer.data)
 
 
-def told_part(meeting: Candidate) -> Part:
-    """What becomes of everything that is told."""
-    needed = meeting.needed
-    if meeting.offered.offer.availability:
-        return Part(meeting.offered, fit(_availability(meeting), _taken(meeting)), meeting.need)
+def reported_part(candidate: Candidate) -> RoutePart:
+    """The part of the route for the reports."""
+    needed = candidate.needed
+    if candidate.offered.offer.availability:
+        return RoutePart(candidate.offered, fit(_availability(candidate), _taken(candidate)), candidate.need)
     key = "takes" if needed.need.takes is not None else "into" if needed.need.into is not None else "uses"
-    found = fit(told_side(meeting), _taken(meeting))
-    return Part(meeting.offered, found, (*meeting.need, key), when=meeting.offered.offer.data)
+    found = fit(reported_side(candidate), _taken(candidate))
+    return RoutePart(candidate.offered, found, (*candidate.need, key), when=candidate.offered.offer.data)
 
 
-def _availability(meeting: Candidate) -> Side:
-    common = meeting.offered.term.schema
+def _availability(candidate: Candidate) -> Side:
+    common = candidate.offered.term.schema
     return Side(common, common)
 
 
-def _taken(meeting: Candidate) -> Side:
-    needed = meeting.needed
+def _taken(candidate: Candidate) -> Side:
+    needed = candidate.needed
     return Side(needed.schema, needed.term.schema, needed.need.values)
 
 
-def unreachable_reactions(meeting: Candidate) -> Iterator[Conflict]:
-    """Reactions that never come about, because the other one never tells what they wait for."""
-    reactions = meeting.needed.need.reactions
-    side = _availability(meeting) if meeting.offered.offer.availability else told_side(meeting)
-    dead = [index for index, each in enumerate(reactions) if not _comes_about(side, each)]
+def unreachable_reactions(candidate: Candidate) -> Iterator[Conflict]:
+    """Reactions that can never occur, since the other device never reports their condition."""
+    reactions = candidate.needed.need.reactions
+    side = _availability(candidate) if candidate.offered.offer.availability else reported_side(candidate)
+    dead = [index for index, each in enumerate(reactions) if not _can_occur(side, each)]
     for index in dead:
         reaction = reactions[index]
         ranged = reaction.above is not None or reaction.below is not None
         yield Conflict(
             FindingKind.RANGE if ranged else FindingKind.VALUES,
             Severity.BLOCKS if len(dead) == len(reactions) else Severity.DEGRADES,
-            f"{meeting.needer.name} reacts when {meeting.needed.term.path} is {_waited_for(reaction)}, "
-            f"{meeting.offerer.name} never tells that",
-            (*meeting.affordance,) if meeting.offered.affordance else None,
-            (*meeting.need, "reactions", index),
-            f"another limit at {meeting.needer.name}, or a {meeting.offerer.name} that tells it",
+            f"{candidate.needer.name} reacts when {candidate.needed.term.path} is {_waited_for(reaction)}, "
+            f"{candidate.offerer.name} never reports that",
+            (*candidate.affordance,) if candidate.offered.affordance else None,
+            (*candidate.need, "reactions", index),
+            f"another condition at {candidate.needer.name}, or report the value at {candidate.offerer.name}",
         )
 
 
-def _comes_about(side: Side, reaction: Reaction) -> bool:
+def _can_occur(side: Side, reaction: Reaction) -> bool:
     if all(each is None for each in (reaction.equals, reaction.one_of, reaction.above, reaction.below)):
         return True
-    return can_be_told(side, equals=reaction.equals, one_of=reaction.one_of, within=_limits(reaction))
+    return can_be_reported(side, equals=reaction.equals, one_of=reaction.one_of, within=_limits(reaction))
 
 
 def _limits(reaction: Reaction) -> Numbers:

@@ -1,6 +1,6 @@
-"""The ways in which a need can be met: by the term itself, or by what comes to the same.
+"""The ways to meet a need: by the term itself, or by an equivalent one.
 
-``OnOff.Off`` sets ``OnOff.OnOff`` to false: whoever needs one of the two is served by the other.
+``OnOff.Off`` sets ``OnOff.OnOff`` to false, so either of the two can serve a need for the other.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from harness.model.semantics.mapping import (
 from harness.model.vocabulary import TermKind
 from harness.prediction.findings import ValueConversion
 from harness.prediction.values.containment import (
-    Aspect,
-    Gap,
+    ValueAspect,
+    ValueGap,
 )
 from harness.prediction.values.conversion import (
     Fit,
@@ -31,10 +31,10 @@ from harness.prediction.values.conversion import (
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One cause (or the telling) and the capability that it goes to or comes from.
+class RoutePart:
+    """One cause with its target capability, or the reports with their source capability.
 
-    ``source`` is the key in the needer's profile, ``when`` the sender's own values that count (None: all).
+    ``source`` is the key in the needer's profile, ``when`` the sender's own values that apply (None: all).
     """
 
     offered: Offered
@@ -46,56 +46,58 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Capabilities that together serve a need; ``offered`` is the one that stands for them."""
+    """Capabilities that together meet a need; ``offered`` represents them."""
 
     offered: Offered
     others: tuple[Offered, ...] = ()
 
-    def parts(self, needed: Needed) -> tuple[Part, ...]:
-        """What becomes of everything that the needer commands."""
+    def parts(self, needed: Needed) -> tuple[RoutePart, ...]:
+        """A part for each command of the needer."""
         return tuple(
             replace(part, fit=_with_input(part))
             for index, sending in enumerate(needed.sendings)
             for part in self._parts(needed, sending, index)
         )
 
-    def _parts(self, needed: Needed, sending: Sending, index: int) -> Iterator[Part]:
+    def _parts(self, needed: Needed, sending: Sending, index: int) -> Iterator[RoutePart]:
         source: Path = ("needs", needed.name, "by", index)
         when = sending.cause.data
         if needed.term.kind is TermKind.ATTRIBUTE and self.offered.term.kind is TermKind.COMMAND:
             for part in self._by_commands(needed, sending):
                 yield replace(part, source=source, index=index, when=when if part.when is None else part.when)
             return
-        yield Part(self.offered, _one_fit(needed, sending, self.offered), source, index, when)
+        yield RoutePart(self.offered, _one_fit(needed, sending, self.offered), source, index, when)
 
-    def _by_commands(self, needed: Needed, sending: Sending) -> Iterator[Part]:
-        """The attribute is needed, and commands that set it are offered: which value by which command."""
+    def _by_commands(self, needed: Needed, sending: Sending) -> Iterator[RoutePart]:
+        """An attribute is needed and commands that set it are offered: choose the command for each value."""
         group = (self.offered, *self.others)
         taking = next((each for each in group if each.term.sets and each.term.sets.value is None), None)
         constants = _constants(needed, sending)
         if constants is None:
             if taking is not None:
-                yield Part(taking, fit(_side(needed, sending), _target(taking)), ())
+                yield RoutePart(taking, fit(_side(needed, sending), _target(taking)), ())
             else:
                 names = ", ".join(each.term.name for each in group)
-                gap = Gap(Aspect.VALUES, f"can be many values, there are only the commands {names}")
-                yield Part(self.offered, Fit((gap,)), ())
+                gap = ValueGap(
+                    ValueAspect.VALUES, f"can have many values, but there are only the commands {names}"
+                )
+                yield RoutePart(self.offered, Fit((gap,)), ())
             return
         for own, meant in constants:
             setting = next((each for each in group if _sets(each, meant)), None)
             if setting is not None:
-                yield Part(setting, Fit(), (), when=own)
+                yield RoutePart(setting, Fit(), (), when=own)
             elif taking is not None:
-                yield Part(
+                yield RoutePart(
                     taking, _as_constant(fit_of_constants(((own, meant),), _target(taking))), (), when=own
                 )
             else:
-                gap = Gap(Aspect.VALUES, f"can be {meant}, no command sets that", total=True)
-                yield Part(self.offered, Fit((gap,)), (), when=own)
+                gap = ValueGap(ValueAspect.VALUES, f"can be {meant}, which no command sets", total=True)
+                yield RoutePart(self.offered, Fit((gap,)), (), when=own)
 
 
 def routes(needed: Needed, offers: Sequence[Offered]) -> Iterator[Route]:
-    """The ways in which offers of the same cluster can meet a need."""
+    """The ways in which the offers of a cluster can meet a need."""
     term = needed.term
     yield from (Route(each) for each in offers if each.term.path == term.path)
     if not needed.commands:
@@ -111,10 +113,10 @@ def routes(needed: Needed, offers: Sequence[Offered]) -> Iterator[Route]:
 
 
 def _one_fit(needed: Needed, sending: Sending, offered: Offered) -> Fit:
-    """What becomes of what one cause sends, at one capability."""
+    """How the values of one cause fit one capability."""
     sets = needed.term.sets
     if needed.term.kind is TermKind.COMMAND and offered.term.kind is TermKind.ATTRIBUTE:
-        assert sets is not None, "that is how it came here"
+        assert sets is not None, "routes() chooses an attribute only where the command sets one"
         if sets.value is not None:
             return _as_constant(fit_of_constants(((None, sets.value),), _target(offered)))
     if sending.cause.sends is not None:
@@ -124,19 +126,19 @@ def _one_fit(needed: Needed, sending: Sending, offered: Offered) -> Fit:
     return fit(_side(needed, sending), _target(offered))
 
 
-def _with_input(part: Part) -> Fit:
-    """An action that takes nothing loses a value, and one that wants something gets none."""
+def _with_input(part: RoutePart) -> Fit:
+    """The fit, with a gap where a value meets an action without input, or the reverse."""
     offered = part.offered
     if offered.offer.action is None or (offered.schema is None) is (offered.term.schema is None):
         return part.fit
-    text = "carries a value, the action takes none"
+    text = "has a value, but the action takes none"
     if offered.schema is not None:
-        text = f"carries no value, the action wants one of type {offered.schema.type}"
-    return Fit((Gap(Aspect.TYPE, text, total=True),))
+        text = f"has no value, but the action needs one of type {offered.schema.type}"
+    return Fit((ValueGap(ValueAspect.TYPE, text, total=True),))
 
 
 def _constant_fit(value: Value, needed: Needed, offered: Offered) -> Fit:
-    """How one value of the vocabulary arrives; of a number it matters where the range and the steps are."""
+    """How one value of the vocabulary fits; for a number, range and steps count."""
     target = _target(offered)
     numeric = isinstance(value, int | float) and not isinstance(value, bool) and target.names is None
     if numeric and needed.term.schema is not None:
@@ -146,7 +148,7 @@ def _constant_fit(value: Value, needed: Needed, offered: Offered) -> Fit:
 
 
 def _as_constant(found: Fit) -> Fit:
-    """Whatever the source tells becomes the one value that is meant."""
+    """The fit, with a conversion of every value to the single one that is meant."""
     if not found.conversion.values:
         return found
     ((_, own),) = found.conversion.values

@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from harness.prediction.batch import predict_all
-from harness.prediction.findings import Outcome
+from harness.prediction.findings import PairOutcome
 from tests.compat.generated import generated
 
 SECONDS = 60.0
@@ -33,7 +33,7 @@ class Run:
     wall: float
     processor: float
     memory: float
-    outcomes: dict[Outcome, int]
+    outcomes: dict[PairOutcome, int]
 
     @property
     def microseconds(self) -> float:

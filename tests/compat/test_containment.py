@@ -17,8 +17,8 @@ from harness.prediction.numbers import (
 )
 from harness.prediction.values.containment import (
     NUMERIC,
-    Aspect,
     Containment,
+    ValueAspect,
     containment,
     gaps_between,
 )
@@ -192,37 +192,37 @@ def test_every_schema_contains_itself(each: DataSchema) -> None:
         (
             {"type": "number", "minimum": 10, "maximum": 35},
             {"type": "number", "minimum": 16, "maximum": 30},
-            Aspect.RANGE,
-            "lies from 10 to 35, accepted is from 16 to 30",
+            ValueAspect.RANGE,
+            "ranges from 10 to 35; accepted: from 16 to 30",
         ),
         (
             {"type": "number", "minimum": 16, "maximum": 30, "multipleOf": 0.1},
             {"type": "number", "minimum": 16, "maximum": 30, "multipleOf": 0.5},
-            Aspect.STEP,
-            "comes in steps of 0.1, accepted are steps of 0.5",
+            ValueAspect.STEP,
+            "comes in steps of 0.1; accepted: steps of 0.5",
         ),
         (
             {"type": "string", "enum": ["auto", "turbo"]},
             {"type": "string", "enum": ["auto", "low"]},
-            Aspect.VALUES,
-            'can be "turbo", accepted is only "auto" and "low"',
+            ValueAspect.VALUES,
+            'can be "turbo"; accepted: "auto" and "low"',
         ),
-        ({"type": "string"}, {"type": "boolean"}, Aspect.TYPE, "is a string, wanted is a boolean"),
+        ({"type": "string"}, {"type": "boolean"}, ValueAspect.TYPE, "is a string; expected: a boolean"),
         (
             {"type": "string", "maxLength": 20},
             {"type": "string", "maxLength": 8},
-            Aspect.LENGTH,
-            "can have up to 20 characters, accepted are 8 at most",
+            ValueAspect.LENGTH,
+            "can have up to 20 characters; accepted: at most 8",
         ),
         (
             {"type": "object", "properties": {"x": {"type": "integer"}}},
             {"type": "object", "required": ["x"]},
-            Aspect.MEMBERS,
-            "may leave out the member x",
+            ValueAspect.MEMBERS,
+            "may omit the member x",
         ),
     ],
 )
-def test_a_gap_says_what_does_not_fit(inner: Any, outer: Any, aspect: Aspect, text: str) -> None:
+def test_a_gap_says_what_does_not_fit(inner: Any, outer: Any, aspect: ValueAspect, text: str) -> None:
     (gap,) = gaps_between(schema(**inner), schema(**outer))
     assert (gap.aspect, gap.text, gap.certain) == (aspect, text, True)
 

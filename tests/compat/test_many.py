@@ -16,7 +16,7 @@ from harness.prediction.device import (
     Device,
     read_device,
 )
-from harness.prediction.findings import Outcome
+from harness.prediction.findings import PairOutcome
 from harness.prediction.predict import predict
 from tests.compat.generated import generated
 from tests.compat.seeds import COMPATIBLE, SEEDS, base, changed
@@ -40,7 +40,7 @@ def test_of_generated_profiles_every_pair_is_as_alone(seed: int) -> None:
     assert_same(devices, found)
     counts = found.counts()
     assert sum(counts.values()) == len(devices) ** 2
-    assert all(counts[outcome] for outcome in Outcome), "all outcomes are there to be told apart"
+    assert all(counts[outcome] for outcome in PairOutcome), "all outcomes are there to be told apart"
 
 
 def test_of_all_seeds_and_harmless_changes_every_pair_is_as_alone() -> None:
@@ -63,6 +63,6 @@ def test_of_shipped_profiles_every_pair_is_as_alone() -> None:
 def test_a_device_is_not_compared_with_itself() -> None:
     device, _ = base()
     found = predict_all([device])
-    assert found.outcome(0, 0) is Outcome.UNRELATED
+    assert found.outcome(0, 0) is PairOutcome.UNRELATED
     twice = predict_all([device, replace(device)])
-    assert twice.outcome(0, 1) is Outcome.BLOCKED, "two of one unit collide"
+    assert twice.outcome(0, 1) is PairOutcome.BLOCKED, "two of one unit collide"

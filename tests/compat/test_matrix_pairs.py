@@ -7,14 +7,14 @@ import pytest
 from harness.prediction.findings import (
     Finding,
     FindingKind,
-    Outcome,
+    PairOutcome,
     Prediction,
     Severity,
 )
 from harness.prediction.matrix import (
     OrderedPair,
     covering,
-    meetings,
+    pair_runs,
     predicted,
     read_entry,
 )
@@ -42,7 +42,7 @@ def test_two_units_of_one_device_do_not_claim_the_same_names(shipped: tuple[Orde
 
 
 def test_each_two_devices_meet_once_with_both_directions(shipped: tuple[OrderedPair, ...]) -> None:
-    every = meetings(shipped)
+    every = pair_runs(shipped)
     number = len(PROFILES)
     assert len(every) == number * (number + 1) // 2
     assert sum(len(each.pairs) for each in every) == number**2
@@ -51,7 +51,7 @@ def test_each_two_devices_meet_once_with_both_directions(shipped: tuple[OrderedP
 def test_a_covering_selection_has_every_device_in_both_roles_and_every_way_to_be_bound(
     shipped: tuple[OrderedPair, ...],
 ) -> None:
-    chosen = [pair for each in covering(meetings(shipped)) for pair in each.pairs]
+    chosen = [pair for each in covering(pair_runs(shipped)) for pair in each.pairs]
     assert len(chosen) < len(shipped)
     assert {pair.offerer for pair in chosen} == {pair.offerer for pair in shipped}
     assert {pair.needer for pair in chosen} == {pair.needer for pair in shipped}
@@ -69,13 +69,13 @@ def test_a_device_is_met_by_one_that_it_has_to_do_with_where_there_is_any() -> N
         OrderedPair(
             one,
             other,
-            Prediction(one, other, Outcome.BLOCKED, (), (found,))
+            Prediction(one, other, PairOutcome.BLOCKED, (), (found,))
             if (one, other) == ("lamp", "switch")
-            else Prediction(one, other, Outcome.UNRELATED),
+            else Prediction(one, other, PairOutcome.UNRELATED),
         )
         for one in names
         for other in names
     ]
-    chosen = {frozenset((each.first, each.second)) for each in covering(meetings(pairs))}
+    chosen = {frozenset((each.first, each.second)) for each in covering(pair_runs(pairs))}
     assert frozenset(("lamp", "switch")) in chosen
     assert any("stone" in each for each in chosen)

@@ -9,22 +9,22 @@ from harness.prediction.comparison import (
     OF_NEEDS,
     OFTEN,
     Agreement,
-    Observation,
     ObservedCheck,
+    PairObservation,
     compared,
 )
 from harness.prediction.findings import (
     Finding,
     FindingKind,
     NeedOutcome,
-    Outcome,
+    PairOutcome,
     Prediction,
     Severity,
 )
 from harness.session.compat import pair
 
 
-def predicted(outcome: Outcome, *findings: Finding, need: Outcome | None = None) -> Prediction:
+def predicted(outcome: PairOutcome, *findings: Finding, need: PairOutcome | None = None) -> Prediction:
     needs = (NeedOutcome("switched", "OnOff.OnOff", "", False, need or outcome),)
     return Prediction("lamp", "switch", outcome, (), findings, needs)
 
@@ -35,13 +35,13 @@ def finding(kind: FindingKind, severity: Severity, need: str = "switched") -> Fi
 
 def seen(
     follows: Verdict, agrees: Verdict | None = None, *others: ObservedCheck, ended: str = "complete"
-) -> Observation:
+) -> PairObservation:
     second = Verdict.PASS if agrees is None and follows is Verdict.PASS else agrees or Verdict.INCONCLUSIVE
     of_need = (
         ObservedCheck(FOLLOWS, "switch.switched/lamp", follows, "message", (1,), "switched"),
         ObservedCheck(AGREES, "switch.switched/lamp", second, "message", (1,), "switched"),
     )
-    return Observation((*of_need, *others), "trace.jsonl", 0.1, ended)
+    return PairObservation((*of_need, *others), "trace.jsonl", 0.1, ended)
 
 
 def shared(name: str, verdict: Verdict) -> ObservedCheck:
@@ -53,17 +53,19 @@ def often(verdict: Verdict) -> ObservedCheck:
 
 
 PASS, FAIL = Verdict.PASS, Verdict.FAIL
-WORKS = predicted(Outcome.WORKS)
-BLOCKED = predicted(Outcome.BLOCKED, finding(FindingKind.RANGE, Severity.BLOCKS))
-SECURED = predicted(Outcome.BLOCKED, finding(FindingKind.SECURITY, Severity.BLOCKS))
-DEGRADED = predicted(Outcome.DEGRADED, finding(FindingKind.RANGE, Severity.DEGRADES))
-OVERLOAD = predicted(Outcome.BLOCKED, finding(FindingKind.CURRENT, Severity.BLOCKS, ""), need=Outcome.WORKS)
-COLLISION = predicted(
-    Outcome.BLOCKED, finding(FindingKind.CLIENT_ID, Severity.BLOCKS, ""), need=Outcome.WORKS
+WORKS = predicted(PairOutcome.WORKS)
+BLOCKED = predicted(PairOutcome.BLOCKED, finding(FindingKind.RANGE, Severity.BLOCKS))
+SECURED = predicted(PairOutcome.BLOCKED, finding(FindingKind.SECURITY, Severity.BLOCKS))
+DEGRADED = predicted(PairOutcome.DEGRADED, finding(FindingKind.RANGE, Severity.DEGRADES))
+OVERLOAD = predicted(
+    PairOutcome.BLOCKED, finding(FindingKind.CURRENT, Severity.BLOCKS, ""), need=PairOutcome.WORKS
 )
-PLUGGED = Prediction("plug", "fridge", Outcome.WORKS, plugs=Outcome.WORKS)
-RARE = predicted(Outcome.BLOCKED, finding(FindingKind.DEADLINE, Severity.BLOCKS))
-UNRELATED = Prediction("lamp", "stone", Outcome.UNRELATED)
+COLLISION = predicted(
+    PairOutcome.BLOCKED, finding(FindingKind.CLIENT_ID, Severity.BLOCKS, ""), need=PairOutcome.WORKS
+)
+PLUGGED = Prediction("plug", "fridge", PairOutcome.WORKS, plugs=PairOutcome.WORKS)
+RARE = predicted(PairOutcome.BLOCKED, finding(FindingKind.DEADLINE, Severity.BLOCKS))
+UNRELATED = Prediction("lamp", "stone", PairOutcome.UNRELATED)
 
 
 @pytest.mark.parametrize(
@@ -96,14 +98,14 @@ UNRELATED = Prediction("lamp", "stone", Outcome.UNRELATED)
         (OVERLOAD, seen(FAIL), Agreement.DIFFERS),
         (COLLISION, seen(PASS, None, shared("COMPAT-10", FAIL)), Agreement.AGREES),
         (COLLISION, seen(PASS, None, shared("COMPAT-10", PASS)), Agreement.DIFFERS),
-        (PLUGGED, Observation((shared("COMPAT-10", PASS),), "", 0.1), Agreement.UNSHOWN),
-        (PLUGGED, Observation((shared("COMPAT-10", FAIL),), "", 0.1), Agreement.DIFFERS),
-        (UNRELATED, Observation((shared("COMPAT-10", PASS),), "", 0.1), Agreement.AGREES),
-        (UNRELATED, Observation((shared("COMPAT-10", FAIL),), "", 0.1), Agreement.DIFFERS),
+        (PLUGGED, PairObservation((shared("COMPAT-10", PASS),), "", 0.1), Agreement.UNSHOWN),
+        (PLUGGED, PairObservation((shared("COMPAT-10", FAIL),), "", 0.1), Agreement.DIFFERS),
+        (UNRELATED, PairObservation((shared("COMPAT-10", PASS),), "", 0.1), Agreement.AGREES),
+        (UNRELATED, PairObservation((shared("COMPAT-10", FAIL),), "", 0.1), Agreement.DIFFERS),
     ],
 )
 def test_a_difference_is_what_no_finding_foretold(
-    prediction: Prediction, observation: Observation, agreement: Agreement
+    prediction: Prediction, observation: PairObservation, agreement: Agreement
 ) -> None:
     comparison = compared(prediction, observation)
     assert comparison.agreement is agreement

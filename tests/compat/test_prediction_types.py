@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from harness.prediction.findings import (
-    Outcome,
+    PairOutcome,
     Severity,
     ValueConversion,
     outcome_of,
@@ -34,16 +34,16 @@ def test_values_are_converted_exactly(conversion: ValueConversion, source: objec
 @pytest.mark.parametrize(
     ("severities", "related", "outcome"),
     [
-        ([], True, Outcome.WORKS),
-        ([Severity.NOTE], True, Outcome.WORKS),
-        ([Severity.NOTE, Severity.DEGRADES], True, Outcome.DEGRADED),
-        ([Severity.DEGRADES, Severity.BLOCKS], True, Outcome.BLOCKED),
-        ([Severity.NOTE], False, Outcome.UNRELATED),
+        ([], True, PairOutcome.WORKS),
+        ([Severity.NOTE], True, PairOutcome.WORKS),
+        ([Severity.NOTE, Severity.DEGRADES], True, PairOutcome.DEGRADED),
+        ([Severity.DEGRADES, Severity.BLOCKS], True, PairOutcome.BLOCKED),
+        ([Severity.NOTE], False, PairOutcome.UNRELATED),
         # Two devices that cannot be in one home are in each other's way, whatever they need.
-        ([Severity.BLOCKS], False, Outcome.BLOCKED),
+        ([Severity.BLOCKS], False, PairOutcome.BLOCKED),
     ],
 )
 def test_the_worst_finding_makes_the_outcome(
-    severities: list[Severity], related: bool, outcome: Outcome
+    severities: list[Severity], related: bool, outcome: PairOutcome
 ) -> None:
     assert outcome_of(severities, related=related) is outcome

@@ -9,14 +9,14 @@ import pytest
 from harness.prediction.device import read_device
 from harness.prediction.findings import (
     FindingKind,
-    Outcome,
+    PairOutcome,
     Severity,
 )
 from harness.prediction.replacement.predict import replaces
 from tests.compat.seeds import Change, base, changed
 
 K, BLOCKS, DEGRADES, NOTE = FindingKind, Severity.BLOCKS, Severity.DEGRADES, Severity.NOTE
-OUTCOMES = {BLOCKS: Outcome.BLOCKED, DEGRADES: Outcome.DEGRADED, NOTE: Outcome.WORKS}
+OUTCOMES = {BLOCKS: PairOutcome.BLOCKED, DEGRADES: PairOutcome.DEGRADED, NOTE: PairOutcome.WORKS}
 SHIPPED = sorted((Path(__file__).parents[2] / "profiles").glob("*.yaml"))
 
 
@@ -182,22 +182,22 @@ def test_a_loss_is_found_where_another_device_takes_the_place(name: str) -> None
 def test_nothing_is_held_against_a_device_that_does_all_that_the_old_one_did(name: str) -> None:
     old, _ = base()
     found = replaces(old, changed(old, {"profile": "another-plug", **HARMLESS[name]}))
-    assert found.outcome is Outcome.WORKS
+    assert found.outcome is PairOutcome.WORKS
     assert {each.severity for each in found.findings} <= {NOTE}
 
 
 @pytest.mark.parametrize("name", HARMLESS)
 def test_nor_against_a_new_version_of_it(name: str) -> None:
     old, _ = base()
-    assert replaces(old, changed(old, {"version": "1.1.0", **HARMLESS[name]})).outcome is Outcome.WORKS
+    assert replaces(old, changed(old, {"version": "1.1.0", **HARMLESS[name]})).outcome is PairOutcome.WORKS
 
 
 def test_a_release_breaks_users_by_renaming_what_another_maker_may_name_as_he_likes() -> None:
     old, _ = base()
     renamed = mqtt(properties={"output": {"state": "home/tplug-0a1b2c/on"}})
-    assert replaces(old, changed(old, {"profile": "another-plug", **renamed})).outcome is Outcome.DEGRADED
+    assert replaces(old, changed(old, {"profile": "another-plug", **renamed})).outcome is PairOutcome.DEGRADED
     found = replaces(old, changed(old, {"version": "1.1.0", **renamed}))
-    assert found.outcome is Outcome.BLOCKED
+    assert found.outcome is PairOutcome.BLOCKED
     (release,) = (each for each in found.findings if each.kind is K.RELEASE)
     assert release.proposal == "2.0.0"
     major = replaces(old, changed(old, {"version": "2.0.0", **renamed}))
@@ -207,10 +207,10 @@ def test_a_release_breaks_users_by_renaming_what_another_maker_may_name_as_he_li
 def test_a_release_breaks_users_of_what_the_vocabulary_does_not_name() -> None:
     old, _ = base()
     before = changed(old, {"properties": {"led": {"type": "integer", "minimum": 0, "maximum": 100}}})
-    assert replaces(before, changed(old, {"version": "1.1.0"})).outcome is Outcome.BLOCKED
+    assert replaces(before, changed(old, {"version": "1.1.0"})).outcome is PairOutcome.BLOCKED
     narrower = changed(before, {"properties": {"led": {"maximum": 50}}})
-    assert replaces(before, narrower).outcome is Outcome.BLOCKED
-    assert replaces(before, changed(old, {"profile": "another-plug"})).outcome is Outcome.WORKS
+    assert replaces(before, narrower).outcome is PairOutcome.BLOCKED
+    assert replaces(before, changed(old, {"profile": "another-plug"})).outcome is PairOutcome.WORKS
 
 
 @pytest.mark.parametrize(
@@ -287,9 +287,9 @@ def test_a_release_may_not_weaken_the_rules_that_users_rely_on(
     old = changed(device, {"behaviour": {"rules": before}})
     new = changed(device, {"version": "1.1.0", "behaviour": {"rules": after}})
     found = replaces(old, new)
-    assert found.outcome is (Outcome.DEGRADED if text else Outcome.WORKS)
+    assert found.outcome is (PairOutcome.DEGRADED if text else PairOutcome.WORKS)
     assert [text in each.what for each in found.findings if each.kind is K.RULES] == ([True] if text else [])
-    assert replaces(old, changed(new, {"profile": "another-plug"})).outcome is Outcome.WORKS
+    assert replaces(old, changed(new, {"profile": "another-plug"})).outcome is PairOutcome.WORKS
 
 
 COMMANDS: Change = {
@@ -304,11 +304,11 @@ def test_commands_and_the_attribute_that_they_set_stand_for_each_other() -> None
     both = {"capabilities": {"OnOff": ON_OFF}, **prop("output", readOnly=True), **COMMANDS}
     found = replaces(device, changed(device, {"profile": "another-plug", **both}))
     assert [each.kind for each in found.findings if each.severity is DEGRADES] == [K.NAMES]
-    assert found.outcome is Outcome.DEGRADED
+    assert found.outcome is PairOutcome.DEGRADED
     only = {"capabilities": {"OnOff": {"OnOff": None, **ON_OFF}}, **COMMANDS}
     old = changed(device, only)
     found = replaces(old, changed(device, {"profile": "another-plug"}))
-    assert found.outcome is Outcome.DEGRADED
+    assert found.outcome is PairOutcome.DEGRADED
     assert {each.kind for each in found.findings} == {K.NAMES}
     one_of_two = {
         "capabilities": {"OnOff": {"On": {"action": "up"}}},
@@ -316,7 +316,7 @@ def test_commands_and_the_attribute_that_they_set_stand_for_each_other() -> None
         **COMMANDS,
     }
     found = replaces(device, changed(device, {"profile": "another-plug", **one_of_two}))
-    assert found.outcome is Outcome.BLOCKED
+    assert found.outcome is PairOutcome.BLOCKED
 
 
 def thermometers(*labels: str) -> Change:
@@ -327,15 +327,15 @@ def thermometers(*labels: str) -> Change:
 @pytest.mark.parametrize(
     ("before", "after", "outcome"),
     [
-        (("fridge", "freezer"), ("freezer", "fridge"), Outcome.WORKS),
-        (("fridge", "freezer"), ("fridge",), Outcome.BLOCKED),
-        (("fridge", "freezer"), ("fridge", "drawer"), Outcome.BLOCKED),
-        (("fridge", "freezer"), ("upper", "lower"), Outcome.DEGRADED),
-        (("fridge",), ("fridge", "freezer"), Outcome.WORKS),
+        (("fridge", "freezer"), ("freezer", "fridge"), PairOutcome.WORKS),
+        (("fridge", "freezer"), ("fridge",), PairOutcome.BLOCKED),
+        (("fridge", "freezer"), ("fridge", "drawer"), PairOutcome.BLOCKED),
+        (("fridge", "freezer"), ("upper", "lower"), PairOutcome.DEGRADED),
+        (("fridge",), ("fridge", "freezer"), PairOutcome.WORKS),
     ],
 )
 def test_one_part_does_not_stand_for_another(
-    before: tuple[str, ...], after: tuple[str, ...], outcome: Outcome
+    before: tuple[str, ...], after: tuple[str, ...], outcome: PairOutcome
 ) -> None:
     device, _ = base()
     old = changed(device, thermometers(*before))

@@ -8,16 +8,16 @@ from harness.prediction.device import Device
 from harness.prediction.findings import (
     Finding,
     FindingKind,
-    Outcome,
+    PairOutcome,
     Severity,
 )
 from harness.prediction.predict import predict
 from tests.compat.seeds import COMPATIBLE, NEEDER, OFFERER, SEEDS, Change, Seed, base, changed
 
 OUTCOMES = {
-    Severity.BLOCKS: Outcome.BLOCKED,
-    Severity.DEGRADES: Outcome.DEGRADED,
-    Severity.NOTE: Outcome.WORKS,
+    Severity.BLOCKS: PairOutcome.BLOCKED,
+    Severity.DEGRADES: PairOutcome.DEGRADED,
+    Severity.NOTE: PairOutcome.WORKS,
 }
 
 
@@ -44,10 +44,10 @@ def test_nothing_is_held_against_pairs_that_work(name: str) -> None:
     one, other = base()
     offers, needs = COMPATIBLE[name]
     prediction = predict(changed(one, offers), changed(other, needs))
-    assert prediction.outcome is Outcome.WORKS, prediction.findings
+    assert prediction.outcome is PairOutcome.WORKS, prediction.findings
     assert FindingKind.REFUSAL not in {each.kind for each in prediction.findings}
-    assert {each.outcome for each in prediction.needs} == {Outcome.WORKS}
-    assert prediction.plugs is Outcome.WORKS
+    assert {each.outcome for each in prediction.needs} == {PairOutcome.WORKS}
+    assert prediction.plugs is PairOutcome.WORKS
 
 
 def test_a_finding_names_file_line_and_key_of_both_profiles() -> None:
@@ -69,7 +69,7 @@ def optional(change: Change) -> tuple[Device, Device]:
 
 def test_what_is_optional_does_less_harm() -> None:
     prediction = predict(*optional({"properties": {"target": {"readOnly": True}}}))
-    assert prediction.outcome is Outcome.DEGRADED
+    assert prediction.outcome is PairOutcome.DEGRADED
     assert [each.severity for each in prediction.findings] == [Severity.DEGRADES]
 
 
@@ -78,7 +78,7 @@ def test_a_pair_of_which_nothing_optional_works_is_blocked() -> None:
     only = {name: None for name in other.profile.needs if name != "warmth"}
     other = changed(other, {"needs": {**only, "warmth": {"optional": True}}})
     one = changed(one, {"properties": {"target": {"readOnly": True}}})
-    assert predict(one, other).outcome is Outcome.BLOCKED
+    assert predict(one, other).outcome is PairOutcome.BLOCKED
 
 
 def test_there_are_at_least_25_kinds(capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,5 +99,5 @@ def test_there_are_at_least_25_kinds(capsys: pytest.CaptureFixture[str]) -> None
 def test_what_concerns_several_needs_alike_is_told_once() -> None:
     offerer, needer = base()
     prediction = predict(changed(offerer, {"bindings": {"mqtt": {"login": True}}}), needer)
-    assert len([need for need in prediction.needs if need.outcome is not Outcome.BLOCKED]) > 1
+    assert len([need for need in prediction.needs if need.outcome is not PairOutcome.BLOCKED]) > 1
     assert [each.kind for each in prediction.findings].count(FindingKind.SECURITY) == 1

@@ -11,21 +11,21 @@ from harness.model.loading.profiles import load_profile
 from harness.model.verdict import Verdict
 from harness.prediction.comparison import (
     FOLLOWS,
-    Observation,
     ObservedCheck,
+    PairObservation,
 )
 from harness.prediction.findings import (
     Finding,
     FindingKind,
     KeyPlace,
     NeedOutcome,
-    Outcome,
+    PairOutcome,
     Prediction,
     Severity,
 )
 from harness.prediction.matrix import OrderedPair
 from harness.report.matrix.report import (
-    Row,
+    DeviceRow,
     Selection,
     State,
     matrix_of,
@@ -46,13 +46,15 @@ NAMES = [f"device-with-a-rather-long-name-{at:02}" for at in range(20)]
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of 20 devices, with cells in every state."""
     profile = load_profile(PLUG)
-    outcomes = list(Outcome)
+    outcomes = list(PairOutcome)
     place = KeyPlace("smart-plug", "properties.relay.with.a.key.that.is.long", PLUG, 31)
     pairs, seen = [], {}
     for row, one in enumerate(NAMES):
         for column, other in enumerate(NAMES):
             outcome = outcomes[(row // 3 + column // 4) % 4]
-            severity = {Outcome.BLOCKED: Severity.BLOCKS, Outcome.DEGRADED: Severity.DEGRADES}.get(outcome)
+            severity = {PairOutcome.BLOCKED: Severity.BLOCKS, PairOutcome.DEGRADED: Severity.DEGRADES}.get(
+                outcome
+            )
             found = (
                 (Finding(FindingKind.UNIT, severity, f"found {one} {other}", place, place, "help", "", "n"),)
                 if severity
@@ -62,15 +64,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pairs.append(OrderedPair(one, other, Prediction(one, other, outcome, (), found, needs)))
             if (row, column) == (0, 0):
                 check = ObservedCheck("COMPAT-10", "", Verdict.FAIL, "both are called the same", (3,))
-                seen[one, other] = Observation((check,), "pairs/a/trace.jsonl", 0.1)
-            elif outcome is Outcome.BLOCKED:
+                seen[one, other] = PairObservation((check,), "pairs/a/trace.jsonl", 0.1)
+            elif outcome is PairOutcome.BLOCKED:
                 check = ObservedCheck(FOLLOWS, "", Verdict.FAIL, "does not follow", (3,), "n")
-                seen[one, other] = Observation((check,), "pairs/a/trace.jsonl", 0.1)
+                seen[one, other] = PairObservation((check,), "pairs/a/trace.jsonl", 0.1)
     selection = Selection(
         pairs="covering", observed=len(seen), left_out=400 - len(seen), runs=1, at_once=1, processes=1,
         seconds=1, starting_seconds=0, slowest_seconds=1,
     )  # fmt: skip
-    rows = [Row(name, profile, "profiles/x.yaml") for name in NAMES]
+    rows = [DeviceRow(name, profile, "profiles/x.yaml") for name in NAMES]
     matrix = matrix_of(rows, pairs, seen, tool_version="1", started="", seed=1, selection=selection)
     return write_matrix(tmp_path_factory.mktemp("matrix"), matrix)
 

@@ -28,8 +28,8 @@ from harness.checks.support.compat.catalogue import (
 from harness.checks.support.compat.device_group import DeviceGroup
 from harness.checks.support.compat.interactions import (
     AVAILABILITY,
-    Effect,
     Interaction,
+    InteractionEffect,
     order_for,
     shown_by,
 )
@@ -45,7 +45,7 @@ from harness.checks.support.compat.sleep import (
 )
 from harness.checks.support.compat.traffic import published_topics
 from harness.checks.support.compat.triggers import (
-    Cause,
+    TriggerCause,
     causes_of,
     is_never_set_off,
     put_aside,
@@ -89,7 +89,7 @@ class _OfBond(GroupCheck):
         return None
 
 
-def _visible(bond: Interaction, causes: Iterable[Cause]) -> tuple[Cause, ...]:
+def _visible(bond: Interaction, causes: Iterable[TriggerCause]) -> tuple[TriggerCause, ...]:
     """The causes of which the target would show that it followed."""
     return tuple(
         cause
@@ -275,7 +275,7 @@ class ToldOften(GroupCheck):
 
 
 async def _try(
-    stage: GroupBench, bond: Interaction, cause: Cause, source: StateArranger, target: StateArranger
+    stage: GroupBench, bond: Interaction, cause: TriggerCause, source: StateArranger, target: StateArranger
 ) -> None:
     """One value: both are put aside, it happens at the source, and the target has its time."""
     since = stage.mark()
@@ -297,7 +297,7 @@ async def _try(
     await _wait(stage, bond, effects, since)
 
 
-def _is_done(stage: GroupBench, role: str, cause: Cause, since: int) -> bool:
+def _is_done(stage: GroupBench, role: str, cause: TriggerCause, since: int) -> bool:
     """Whether something was done to the very affordance that is to tell."""
     return any(
         event.device == role and isinstance(event.body, Stimulus) and event.body.name == cause.name
@@ -305,13 +305,15 @@ def _is_done(stage: GroupBench, role: str, cause: Cause, since: int) -> bool:
     )
 
 
-def _moved(source: StateArranger, bond: Interaction, cause: Cause) -> tuple[Effect, ...]:
+def _moved(source: StateArranger, bond: Interaction, cause: TriggerCause) -> tuple[InteractionEffect, ...]:
     if cause.name not in source.state:
         return ()
     return bond.effects_of(cause.name, source.state[cause.name])
 
 
-async def _wait(stage: GroupBench, bond: Interaction, effects: tuple[Effect, ...], since: int) -> None:
+async def _wait(
+    stage: GroupBench, bond: Interaction, effects: tuple[InteractionEffect, ...], since: int
+) -> None:
     """Wait until the target shows what is to follow, as long as it may take."""
     bench = stage.bench(bond.target)
     for effect in effects:
@@ -320,7 +322,7 @@ async def _wait(stage: GroupBench, bond: Interaction, effects: tuple[Effect, ...
             if not readers:
                 continue
 
-            def wanted(value: Value, shown: Effect = shown) -> bool:
+            def wanted(value: Value, shown: InteractionEffect = shown) -> bool:
                 if shown.value is None:
                     return True
                 if shown.kind is AffordanceKind.PROPERTY:

@@ -18,7 +18,7 @@ from harness.checks.support.compat.device_group import DeviceGroup
 from harness.checks.support.compat.scene_actions import do
 from harness.checks.support.compat.step_progress import (
     STEP,
-    Watch,
+    ConditionWatch,
     chain_begin,
     played,
     shown,
@@ -77,7 +77,7 @@ class StepFollows(GroupCheck):
         else:
             for deed in step.deeds:
                 await do(stage, deed)
-        await _observe(stage, step, Watch(stage, step, since))
+        await _observe(stage, step, ConditionWatch(stage, step, since))
 
     def judge(self, case: GroupCase) -> Outcome:
         scene = scene_of(case.home)
@@ -115,7 +115,7 @@ class StepFollows(GroupCheck):
         return passed(f"{step.purpose}: so after {took:.3f} s", base, found.lines)
 
 
-async def _observe(stage: GroupBench, step: Step, watch: Watch) -> None:
+async def _observe(stage: GroupBench, step: Step, watch: ConditionWatch) -> None:
     """Wait until what the step wants has come, and for as long as it has to last."""
     why, deadline = f"scene: steps, {step.id}", stage.now + step.within * SLACK + ROUNDING
     while True:
@@ -158,7 +158,9 @@ async def _bring_about(stage: GroupBench, scene: Scene) -> None:
             await do(stage, deed)
             continue
         condition = Condition(property_=deed.set, equals=deed.to)
-        watch = Watch(stage, Step(id=f"start-{at}", purpose="at first", then=(condition,)), stage.mark())
+        watch = ConditionWatch(
+            stage, Step(id=f"start-{at}", purpose="at first", then=(condition,)), stage.mark()
+        )
         if watch.progress.reached:
             continue  # what is so already is not commanded: not every device takes that well
         await do(stage, deed)

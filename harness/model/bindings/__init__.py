@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.model.base import Part
+from harness.model.base import ProfilePart
 from harness.model.bindings.coap import CoapBinding
 from harness.model.bindings.mdns import MdnsBinding
 from harness.model.bindings.mqtt import MqttBinding
 from harness.model.bindings.serial import SerialBinding
 
 
-class Bindings(Part):
+class Bindings(ProfilePart):
     """All transports of the device; those that it lacks are absent."""
 
     mqtt: MqttBinding | None = Field(None, description="the device as an MQTT client")

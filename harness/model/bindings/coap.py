@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from harness.model.base import Part, Seconds
+from harness.model.base import ProfilePart, Seconds
 
 
 class ContentFormat(StrEnum):
@@ -26,7 +26,7 @@ class ContentFormat(StrEnum):
 Path = Annotated[str, Field(pattern=r"^/[^\s?#]*$", description="path of a resource, such as /state/power")]
 
 
-class CoapResource(Part):
+class CoapResource(ProfilePart):
     """A resource that is neither property, action nor event: fixed content, such as a log or an info page."""
 
     path: Path
@@ -37,7 +37,7 @@ class CoapResource(Part):
     takes: Seconds = Field(0.0, description="time to answer; a slow one answers separately (RFC 7252, 5.2.2)")
 
 
-class CoapProperty(Part):
+class CoapProperty(ProfilePart):
     """A property as a CoAP resource: GET, PUT when writable, observed when ``observe``."""
 
     path: Path
@@ -48,21 +48,21 @@ class CoapProperty(Part):
     interface: str | None = Field(None, description="if in the list of resources (RFC 6690)")
 
 
-class CoapAction(Part):
+class CoapAction(ProfilePart):
     """An action as a CoAP resource that is POSTed to."""
 
     path: Path
     format: ContentFormat = Field(ContentFormat.JSON, description="format of its input")
 
 
-class CoapEvent(Part):
+class CoapEvent(ProfilePart):
     """An event as an observable CoAP resource: each happening is one notification."""
 
     path: Path
     format: ContentFormat = Field(ContentFormat.JSON, description="format of its data")
 
 
-class CoapBinding(Part):
+class CoapBinding(ProfilePart):
     """The device as a CoAP server."""
 
     port: int = Field(5683, gt=0, le=65535, description="UDP port")

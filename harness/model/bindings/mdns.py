@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from harness.model.base import Part
+from harness.model.base import ProfilePart
 
 
 class Speaks(StrEnum):
@@ -17,7 +17,7 @@ class Speaks(StrEnum):
     TCP = "tcp"
 
 
-class MdnsService(Part):
+class MdnsService(ProfilePart):
     """One DNS-SD service instance (RFC 6763)."""
 
     type: str = Field(pattern=r"^_[^.]+\._(tcp|udp)$", description="such as _http._tcp")
@@ -28,7 +28,7 @@ class MdnsService(Part):
     subtypes: tuple[str, ...] = Field((), description="subtypes that it is found by too (RFC 6763, 7.1)")
 
 
-class MdnsBinding(Part):
+class MdnsBinding(ProfilePart):
     """The device as a multicast DNS responder (RFC 6762)."""
 
     host: str = Field(description="host name without .local")

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.model.base import Part, Quality, Seconds, Value
+from harness.model.base import ProfilePart, Quality, Seconds, Value
 
 Topic = Annotated[str, Field(min_length=1, pattern=r"^[^+#\x00]+$", description="MQTT topic name")]
 
 
-class Availability(Part):
+class Availability(ProfilePart):
     """The topic that tells whether the device is there; also its last will (MQTT 3.1.1, 3.1.2.5)."""
 
     topic: Topic
@@ -21,21 +21,21 @@ class Availability(Part):
     retain: bool = Field(True, description="the broker keeps it for those who come later")
 
 
-class Reconnect(Part):
+class Reconnect(ProfilePart):
     """How the device comes back after it lost the broker."""
 
     first: Seconds = Field(1.0, description="longest pause before the first attempt")
     maximum: Seconds = Field(25.0, description="longest pause between attempts")
 
 
-class Sleep(Part):
+class Sleep(ProfilePart):
     """A device on a battery: it is connected only while it has something to say."""
 
     awake: Seconds = Field(description="stays connected this long after its last report")
     wakes_every: Seconds | None = Field(None, description="wakes to report its properties, pressed or not")
 
 
-class MqttProperty(Part):
+class MqttProperty(ProfilePart):
     """A property over MQTT. ``values`` maps what stands in the payload to the property's values."""
 
     state: Topic
@@ -50,14 +50,14 @@ class MqttProperty(Part):
     retain: bool = Field(True, description="the broker keeps the state for those who come later")
 
 
-class MqttAction(Part):
+class MqttAction(ProfilePart):
     """An action over MQTT: its input is published to ``command``."""
 
     command: Topic
     command_qos: Quality = 1
 
 
-class MqttEvent(Part):
+class MqttEvent(ProfilePart):
     """An event over MQTT: its data is published to ``topic``."""
 
     topic: Topic
@@ -69,7 +69,7 @@ class MqttEvent(Part):
     retain: bool = Field(False, description="the broker keeps it; an event is told once, so it should not")
 
 
-class MqttBinding(Part):
+class MqttBinding(ProfilePart):
     """The device as an MQTT client."""
 
     version: Literal["3.1.1", "5.0"] = Field("3.1.1", description="protocol version")

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from harness.model.base import Part, Seconds, Value
+from harness.model.base import ProfilePart, Seconds, Value
 
 
 class CrashKind(StrEnum):
@@ -101,7 +101,7 @@ class FlowControl(StrEnum):
     XON_XOFF = "xon/xoff"
 
 
-class LineSettings(Part):
+class LineSettings(ProfilePart):
     """The settings of the port. ``dtr`` and ``rts``: boards on which they reset the chip want them off."""
 
     baud_rate: int = Field(115200, gt=0, description="bits per second")
@@ -117,7 +117,7 @@ Expression = Annotated[str, Field(min_length=1, description="regular expression,
 Expressions = tuple[Expression, ...]
 
 
-class Patterns(Part):
+class Patterns(ProfilePart):
     """What lines of the console mean, besides what is known of the chip families."""
 
     boot: Expressions = Field((), description="the board starts")
@@ -148,7 +148,7 @@ class LineEnding(StrEnum):
         return {"lf": b"\n", "cr": b"\r", "crlf": b"\r\n"}[self.value]
 
 
-class TextCommand(Part):
+class TextCommand(ProfilePart):
     """A command that is typed. Without ``answer`` it is done once it is sent."""
 
     send: Template = Field(description="what is typed, with arguments in braces")
@@ -157,7 +157,7 @@ class TextCommand(Part):
     )
 
 
-class TextProperty(Part):
+class TextProperty(ProfilePart):
     """A property on the console. ``values`` maps what stands there to the property's values."""
 
     name: str | None = Field(None, description="its name on the console, if it is another one")
@@ -166,7 +166,7 @@ class TextProperty(Part):
     )
 
 
-class TextConsole(Part):
+class TextConsole(ProfilePart):
     """A console for people: a line is typed, lines are answered."""
 
     prompt: str | None = Field(None, description="what the console shows while it waits for a command")
@@ -228,14 +228,14 @@ class ChecksumKind(StrEnum):
     CRC_32 = "crc-32"  # as in Ethernet
 
 
-class FrameVersion(Part):
+class FrameVersion(ProfilePart):
     """The version of the protocol; either side may name its own."""
 
     sent: int = Field(0, ge=0, le=0xFF, description="in frames to the device")
     received: int | None = Field(None, ge=0, le=0xFF, description="in frames of the device; any without it")
 
 
-class FrameLength(Part):
+class FrameLength(ProfilePart):
     """The length of a frame."""
 
     bytes: Literal[1, 2] = Field(1, description="its width")
@@ -243,7 +243,7 @@ class FrameLength(Part):
     counts: tuple[FrameField, ...] = Field((FrameField.PAYLOAD,), description="the fields that it counts")
 
 
-class FrameChecksum(Part):
+class FrameChecksum(ProfilePart):
     """The checksum of a frame."""
 
     kind: ChecksumKind = Field(description="how it is computed")
@@ -253,7 +253,7 @@ class FrameChecksum(Part):
     )
 
 
-class WireNumber(Part):
+class WireNumber(ProfilePart):
     """How a value is written as bytes: by the property's type, as a number, or as text."""
 
     signed: bool = Field(False, description="numbers are in two's complement")
@@ -269,7 +269,7 @@ class FrameProperty(WireNumber):
     bytes: int | None = Field(None, ge=1, le=8, description="width of the value; without it the rest is text")
 
 
-class FrameMessage(Part):
+class FrameMessage(ProfilePart):
     """One frame: its command, and its payload as bytes and arguments in braces."""
 
     command: int = Field(ge=0, le=0xFF, description="its command byte")
@@ -280,14 +280,14 @@ class FrameMessage(Part):
     )
 
 
-class FrameCommand(Part):
+class FrameCommand(ProfilePart):
     """A command as a frame, and the frame that answers it. Without ``answer`` it is done once it is sent."""
 
     send: FrameMessage = Field(description="the frame that is sent")
     answer: FrameMessage | None = Field(None, description="the frame that answers")
 
 
-class FrameProtocol(Part):
+class FrameProtocol(ProfilePart):
     """Binary frames, as a communication module and the main controller of an appliance exchange them."""
 
     header: Hex = Field(description="the bytes that each frame begins with")
@@ -357,7 +357,7 @@ class ModbusCommand(ModbusRegister):
     value: int = Field(1, ge=0, le=0xFFFF, description="what is written")
 
 
-class ModbusProtocol(Part):
+class ModbusProtocol(ProfilePart):
     """Registers over Modbus RTU; read_state, write_property and inject_sensor come with the properties."""
 
     address: int = Field(1, ge=1, le=247, description="the device's address on the line")
@@ -366,7 +366,7 @@ class ModbusProtocol(Part):
     controls: dict[str, int] = Field({}, description="controls, with what press_button writes for them")
 
 
-class SerialBinding(Part):
+class SerialBinding(ProfilePart):
     """The device's serial line. It has one of ``text``, ``frames`` and ``modbus``."""
 
     line: LineSettings = Field(LineSettings(), description="settings of the port")

@@ -17,14 +17,14 @@ from harness.model.consistency import (
     rules,
     serial,
 )
-from harness.model.consistency.mistake import Mistake, Names, Subject
+from harness.model.consistency.mistake import CheckedProfile, KnownNames, Mistake
 
-__all__ = ["Mistake", "Names", "Subject", "mistakes"]
+__all__ = ["CheckedProfile", "KnownNames", "Mistake", "mistakes"]
 
 _PARTS = (affordances, device, mqtt, coap, mdns, rules, conflicts, capabilities, needs, ratings, serial)
 
 
-def mistakes(subject: Subject) -> Iterator[Mistake]:
+def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     """Everything in the profile that contradicts something else in it, or its transport's standard."""
     for part in _PARTS:
         yield from part.mistakes(subject)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import ceil
 
 from harness.model.affordance import PowerUp, Property
-from harness.model.consistency.mistake import Mistake, Subject, unknown_name, wrong_value
+from harness.model.consistency.mistake import CheckedProfile, Mistake, unknown_name, wrong_value
 from harness.model.ics import ENERGY_UNITS
 from harness.model.problems import Path
 from harness.model.schema import DataSchema, DataType, same_value
@@ -31,7 +31,7 @@ _KEYWORDS = {
 }
 
 
-def mistakes(subject: Subject) -> Iterator[Mistake]:
+def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     """Mistakes in the declarations of affordances."""
     profile = subject.profile
     for name, schema in profile.properties.items():
@@ -109,7 +109,7 @@ def _of_values(schema: DataSchema, path: Path) -> Iterator[Mistake]:
         yield from wrong_value((*path, "default"), schema.default, schema)
 
 
-def _of_property(subject: Subject, name: str, schema: Property) -> Iterator[Mistake]:
+def _of_property(subject: CheckedProfile, name: str, schema: Property) -> Iterator[Mistake]:
     path: Path = ("properties", name)
     if schema.read_only and schema.write_only:
         yield Mistake((*path, "writeOnly"), "a property cannot be both readOnly and writeOnly")

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.capability import LABELLED, Offer
-from harness.model.consistency.mistake import Mistake, Subject, shown, unknown_name, wrong_value
+from harness.model.consistency.mistake import CheckedProfile, Mistake, shown, unknown_name, wrong_value
 from harness.model.problems import Path
 from harness.model.profile import Profile
 from harness.model.schema import DataSchema, DataType
@@ -27,7 +27,7 @@ from harness.model.vocabulary import CLUSTERS, Term, TermKind
 _NUMBERS = (DataType.INTEGER, DataType.NUMBER)
 
 
-def mistakes(subject: Subject) -> Iterator[Mistake]:
+def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     """Mistakes in what the device offers."""
     for key, offers in subject.profile.capabilities.items():
         path: Path = ("capabilities", key)
@@ -61,7 +61,7 @@ def unknown_term(path: Path, cluster: str, name: str) -> Mistake:
     return Mistake(path, f"is no term of the cluster {cluster}", name, ", ".join(near))
 
 
-def _of_offer(subject: Subject, term: Term, offer: Offer, path: Path) -> Iterator[Mistake]:
+def _of_offer(subject: CheckedProfile, term: Term, offer: Offer, path: Path) -> Iterator[Mistake]:
     names = subject.names
     sources = (
         ("property", offer.property_, names.properties, TermKind.ATTRIBUTE),

@@ -8,7 +8,7 @@ from harness.model.bindings.coap import (
     CoapBinding,
     ContentFormat,
 )
-from harness.model.consistency.mistake import Mistake, Subject, unknown_name
+from harness.model.consistency.mistake import CheckedProfile, Mistake, unknown_name
 from harness.model.problems import Path
 from harness.model.schema import DataSchema, DataType
 
@@ -19,7 +19,7 @@ _WELL_KNOWN = "/.well-known/core"
 _LONGEST_SEGMENT = 255
 
 
-def mistakes(subject: Subject) -> Iterator[Mistake]:
+def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     """Mistakes in the CoAP binding."""
     coap = subject.profile.bindings.coap
     if coap is None:
@@ -70,7 +70,7 @@ def _paths(coap: CoapBinding) -> Iterator[tuple[str, Path, str | None]]:
         yield resource.path, (*_HERE, "resources", index, "path"), None
 
 
-def _of_properties(subject: Subject, coap: CoapBinding) -> Iterator[Mistake]:
+def _of_properties(subject: CheckedProfile, coap: CoapBinding) -> Iterator[Mistake]:
     for name, bound in coap.properties.items():
         path = (*_HERE, "properties", name)
         if bound.member is not None and bound.format is ContentFormat.TEXT:

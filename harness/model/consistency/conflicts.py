@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from harness.model.base import Value
-from harness.model.consistency.mistake import Mistake, Subject
+from harness.model.consistency.mistake import CheckedProfile, Mistake
 from harness.model.problems import Path
 from harness.model.rule import Condition, Rule, RuleKind
 
 
-def mistakes(subject: Subject) -> Iterator[Mistake]:
+def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     """Rules that contradict another rule, or themselves."""
     rules = [
         (index, rule)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from harness.model.consistency.mistake import Mistake, Subject, unknown_name, wrong_value
+from harness.model.consistency.mistake import CheckedProfile, Mistake, unknown_name, wrong_value
 from harness.model.ics import known_ics
 from harness.model.problems import Path
 from harness.model.profile import Effect
@@ -15,7 +15,7 @@ from harness.model.schema import DataType
 _PORT = re.compile(r"(tcp|udp)/([1-9][0-9]{0,4})")
 
 
-def mistakes(subject: Subject) -> Iterator[Mistake]:
+def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     """Mistakes in what is about the whole device."""
     profile = subject.profile
     if not re.fullmatch(r"[^\s/+#{}\x00]+", profile.unit):
@@ -39,7 +39,7 @@ def mistakes(subject: Subject) -> Iterator[Mistake]:
         yield from _unreachable(subject)
 
 
-def _of_effect(subject: Subject, effect: Effect, path: Path) -> Iterator[Mistake]:
+def _of_effect(subject: CheckedProfile, effect: Effect, path: Path) -> Iterator[Mistake]:
     profile = subject.profile
     if (effect.property_ is None) == (effect.event is None):
         yield Mistake(path, "an effect names either a property or an event")
@@ -66,7 +66,7 @@ def _of_effect(subject: Subject, effect: Effect, path: Path) -> Iterator[Mistake
         yield from wrong_value((*path, "value"), effect.value, schema)
 
 
-def _unreachable(subject: Subject) -> Iterator[Mistake]:
+def _unreachable(subject: CheckedProfile) -> Iterator[Mistake]:
     profile = subject.profile
     mqtt, coap, mdns = profile.bindings.mqtt, profile.bindings.coap, profile.bindings.mdns
     serial = profile.bindings.serial

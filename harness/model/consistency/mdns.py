@@ -10,7 +10,7 @@ from harness.model.bindings.mdns import (
     MdnsService,
     Speaks,
 )
-from harness.model.consistency.mistake import Mistake, Subject
+from harness.model.consistency.mistake import CheckedProfile, Mistake
 from harness.model.problems import Path
 
 _HERE: Path = ("bindings", "mdns")
@@ -20,7 +20,7 @@ _LONGEST_STRING = 255  # bytes of a string in a TXT record (RFC 6763, 6.1)
 _LARGEST_TXT = 1300  # bytes of a TXT record that fits one packet (RFC 6763, 6.2)
 
 
-def mistakes(subject: Subject) -> Iterator[Mistake]:
+def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     """Mistakes in the mDNS binding."""
     mdns = subject.profile.bindings.mdns
     if mdns is None:
@@ -75,7 +75,7 @@ def _of_names(service: MdnsService, path: Path) -> Iterator[Mistake]:
             yield Mistake((*path, *key), "is no name of a service", repr(name), allowed)
 
 
-def _of_port(subject: Subject, service: MdnsService, path: Path) -> Iterator[Mistake]:
+def _of_port(subject: CheckedProfile, service: MdnsService, path: Path) -> Iterator[Mistake]:
     transport = "_udp" if service.speaks is Speaks.COAP else "_tcp"
     if not service.type.endswith(transport):
         message = f"a service that speaks {service.speaks} has a type that ends in {transport}"

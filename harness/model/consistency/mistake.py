@@ -24,7 +24,7 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class KnownNames:
     """The names of all affordances, of those too that are left out of the profile as malformed."""
 
     properties: frozenset[str]
@@ -38,11 +38,11 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class CheckedProfile:
     """The profile to look at. ``whole`` is False where malformed parts were left out of it."""
 
     profile: Profile
-    names: Names
+    names: KnownNames
     whole: bool = True
 
 

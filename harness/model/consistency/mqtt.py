@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.model.base import Value
 from harness.model.bindings.mqtt import MqttBinding
-from harness.model.consistency.mistake import Mistake, Subject, shown, unknown_name, wrong_value
+from harness.model.consistency.mistake import CheckedProfile, Mistake, shown, unknown_name, wrong_value
 from harness.model.problems import Path
 from harness.model.schema import DataSchema, DataType, same_value
 
@@ -28,7 +28,7 @@ class _Use:
     retain: bool
 
 
-def mistakes(subject: Subject) -> Iterator[Mistake]:
+def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     """Mistakes in the MQTT binding."""
     mqtt = subject.profile.bindings.mqtt
     if mqtt is None:
@@ -46,7 +46,7 @@ def mistakes(subject: Subject) -> Iterator[Mistake]:
     yield from _of_payloads(subject, mqtt)
 
 
-def _of_names(subject: Subject, mqtt: MqttBinding) -> Iterator[Mistake]:
+def _of_names(subject: CheckedProfile, mqtt: MqttBinding) -> Iterator[Mistake]:
     kinds = (
         ("property", "properties", mqtt.properties, subject.names.properties),
         ("action", "actions", mqtt.actions, subject.names.actions),
@@ -58,7 +58,7 @@ def _of_names(subject: Subject, mqtt: MqttBinding) -> Iterator[Mistake]:
                 yield mistake
 
 
-def _of_session(subject: Subject, mqtt: MqttBinding) -> Iterator[Mistake]:
+def _of_session(subject: CheckedProfile, mqtt: MqttBinding) -> Iterator[Mistake]:
     pauses, promised = mqtt.reconnect, subject.profile.behaviour.reconnect
     if pauses.first > pauses.maximum:
         message = "the first pause is longer than the longest one"
@@ -144,7 +144,7 @@ def _shared(uses: list[_Use], member_key: str) -> Iterator[Mistake]:
         by_topic[use.topic].append(use)
 
 
-def _of_payloads(subject: Subject, mqtt: MqttBinding) -> Iterator[Mistake]:
+def _of_payloads(subject: CheckedProfile, mqtt: MqttBinding) -> Iterator[Mistake]:
     for name, bound in mqtt.properties.items():
         path = (*_HERE, "properties", name)
         schema = subject.profile.properties.get(name)

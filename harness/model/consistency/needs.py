@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from harness.model.base import Value
 from harness.model.capability import LABELLED, Access, Cause, Need, Reaction
 from harness.model.consistency.capabilities import of_values, unknown_cluster, unknown_term
-from harness.model.consistency.mistake import Mistake, Subject, unknown_name, wrong_value
+from harness.model.consistency.mistake import CheckedProfile, Mistake, unknown_name, wrong_value
 from harness.model.consistency.rules import of_condition
 from harness.model.problems import Path
 from harness.model.schema import DataSchema
@@ -30,7 +30,7 @@ _KEYS = {
 }
 
 
-def mistakes(subject: Subject) -> Iterator[Mistake]:
+def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     """Mistakes in what the device expects of others."""
     for name, need in subject.profile.needs.items():
         path: Path = ("needs", name)
@@ -51,7 +51,7 @@ def _term(need: Need, path: Path) -> Term | Mistake:
     return CLUSTERS[cluster].terms.get(name) or unknown_term((*path, "uses"), cluster, name)
 
 
-def _of_need(subject: Subject, term: Term, need: Need, path: Path) -> Iterator[Mistake]:
+def _of_need(subject: CheckedProfile, term: Term, need: Need, path: Path) -> Iterator[Mistake]:
     if mistake := _of_access(term, need, path):
         yield mistake
         return
@@ -83,7 +83,7 @@ def _of_access(term: Term, need: Need, path: Path) -> Mistake | None:
     return None
 
 
-def _of_cause(subject: Subject, term: Term, need: Need, cause: Cause, path: Path) -> Iterator[Mistake]:
+def _of_cause(subject: CheckedProfile, term: Term, need: Need, cause: Cause, path: Path) -> Iterator[Mistake]:
     if (cause.property_ is None) == (cause.event is None):
         yield Mistake(path, "a cause names either a property or an event")
         return
@@ -104,7 +104,7 @@ def _of_cause(subject: Subject, term: Term, need: Need, cause: Cause, path: Path
         yield from of_values(schema, term, need.values, path)
 
 
-def _of_telling(subject: Subject, term: Term, need: Need, path: Path) -> Iterator[Mistake]:
+def _of_telling(subject: CheckedProfile, term: Term, need: Need, path: Path) -> Iterator[Mistake]:
     names = subject.names.properties
     if need.into is not None and (mistake := unknown_name((*path, "into"), "property", need.into, names)):
         yield mistake

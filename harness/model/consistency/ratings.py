@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.model.consistency.mistake import Mistake, Subject
+from harness.model.consistency.mistake import CheckedProfile, Mistake
 from harness.model.problems import Path
 from harness.model.ratings import Rating
 
 
-def mistakes(subject: Subject) -> Iterator[Mistake]:
+def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     """Mistakes in ratings."""
     ratings = subject.profile.ratings
     for key, listed in (("draws", ratings.draws), ("supplies", ratings.supplies)):

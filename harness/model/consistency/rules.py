@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.model.consistency.affordances import NUMBERS
-from harness.model.consistency.mistake import Mistake, Subject, unknown_name, wrong_value
+from harness.model.consistency.mistake import CheckedProfile, Mistake, unknown_name, wrong_value
 from harness.model.problems import Path
 from harness.model.rule import Condition, Rule, RuleKind
 
 _RULES: Path = ("behaviour", "rules")
 
 
-def mistakes(subject: Subject) -> Iterator[Mistake]:
+def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     """Mistakes in rules, and in the conditions of controls."""
     seen: dict[str, int] = {}
     for index, rule in enumerate(subject.profile.behaviour.rules):
@@ -39,7 +39,7 @@ def _conditions(rule: Rule, path: Path) -> Iterator[tuple[Condition, Path]]:
             yield condition, (*path, key, index)
 
 
-def of_condition(subject: Subject, condition: Condition, path: Path) -> Iterator[Mistake]:
+def of_condition(subject: CheckedProfile, condition: Condition, path: Path) -> Iterator[Mistake]:
     """Mistakes in one condition, wherever it stands."""
     profile, names = subject.profile, subject.names
     mistake = None
@@ -65,7 +65,7 @@ def of_condition(subject: Subject, condition: Condition, path: Path) -> Iterator
             yield from wrong_value((*path, "data"), condition.data, data)
 
 
-def _of_property_test(subject: Subject, condition: Condition, path: Path) -> Iterator[Mistake]:
+def _of_property_test(subject: CheckedProfile, condition: Condition, path: Path) -> Iterator[Mistake]:
     name = condition.property_ or ""
     if mistake := unknown_name((*path, "property"), "property", name, subject.names.properties):
         yield mistake
@@ -94,7 +94,7 @@ def _of_property_test(subject: Subject, condition: Condition, path: Path) -> Ite
             yield Mistake((*path, key), f"can never be true: the {end} of {name} is {limit:g}", f"{bound:g}")
 
 
-def _of_reference(subject: Subject, name: str, path: Path) -> Iterator[Mistake]:
+def _of_reference(subject: CheckedProfile, name: str, path: Path) -> Iterator[Mistake]:
     if mistake := unknown_name(path, "property", name, subject.names.properties):
         yield mistake
     schema = subject.profile.properties.get(name)
@@ -104,7 +104,7 @@ def _of_reference(subject: Subject, name: str, path: Path) -> Iterator[Mistake]:
         )
 
 
-def _of_then(subject: Subject, rule: Rule, path: Path) -> Iterator[Mistake]:
+def _of_then(subject: CheckedProfile, rule: Rule, path: Path) -> Iterator[Mistake]:
     for index, condition in enumerate(rule.then):
         where = (*path, "then", index)
         if condition.action is not None:
@@ -115,7 +115,7 @@ def _of_then(subject: Subject, rule: Rule, path: Path) -> Iterator[Mistake]:
             yield from _unseen(subject, condition.property_, (*where, "property"))
 
 
-def _of_refusal(subject: Subject, rule: Rule, path: Path) -> Iterator[Mistake]:
+def _of_refusal(subject: CheckedProfile, rule: Rule, path: Path) -> Iterator[Mistake]:
     if rule.kind is not RuleKind.REFUSAL:
         return
     targets = [subject.profile.properties.get(condition.property_ or "") for condition in rule.refuse]
@@ -133,7 +133,7 @@ def _of_refusal(subject: Subject, rule: Rule, path: Path) -> Iterator[Mistake]:
         yield Mistake((*path, "refuse"), "the defaults of the properties are what it refuses")
 
 
-def _unseen(subject: Subject, name: str, path: Path) -> Iterator[Mistake]:
+def _unseen(subject: CheckedProfile, name: str, path: Path) -> Iterator[Mistake]:
     mqtt, coap = subject.profile.bindings.mqtt, subject.profile.bindings.coap
     shown = (set(mqtt.properties) if mqtt else set()) | (set(coap.properties) if coap else set())
     if name in subject.profile.properties and name not in shown:

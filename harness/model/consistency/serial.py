@@ -18,7 +18,7 @@ from harness.model.bindings.serial import (
     TextConsole,
     WireNumber,
 )
-from harness.model.consistency.mistake import Mistake, Subject, unknown_name
+from harness.model.consistency.mistake import CheckedProfile, Mistake, unknown_name
 from harness.model.consistency.mqtt import of_map
 from harness.model.problems import Path
 from harness.model.schema import DataType
@@ -28,7 +28,7 @@ _PLACE = re.compile(r"\{([^{}]*)\}")
 _KINDS = "one of text, frames and modbus"
 
 
-def mistakes(subject: Subject) -> Iterator[Mistake]:
+def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     """Mistakes in the serial binding."""
     serial = subject.profile.bindings.serial
     if serial is None:
@@ -84,7 +84,7 @@ def _unknown_places(path: Path, template: str, allowed: tuple[str, ...]) -> Iter
             yield Mistake(path, "has an argument that this command does not have", f"{{{place}}}", shown)
 
 
-def _of_text(text: TextConsole, subject: Subject) -> Iterator[Mistake]:
+def _of_text(text: TextConsole, subject: CheckedProfile) -> Iterator[Mistake]:
     here = (*_HERE, "text")
     for command, declared in text.commands.items():
         path, arguments = (*here, "commands", command.value), _arguments_of(command)
@@ -106,7 +106,7 @@ def _of_text(text: TextConsole, subject: Subject) -> Iterator[Mistake]:
         yield from _unknown_places((*here, "errors", index), error, ("reason", "any"))
 
 
-def _of_frames(frames: FrameProtocol, subject: Subject) -> Iterator[Mistake]:
+def _of_frames(frames: FrameProtocol, subject: CheckedProfile) -> Iterator[Mistake]:
     here = (*_HERE, "frames")
     yield from _of_layout(frames)
     for command, declared in frames.commands.items():
@@ -175,7 +175,7 @@ def _of_payload(path: Path, payload: str, allowed: tuple[str, ...]) -> Iterator[
         )
 
 
-def _of_modbus(modbus: ModbusProtocol, line: LineSettings, subject: Subject) -> Iterator[Mistake]:
+def _of_modbus(modbus: ModbusProtocol, line: LineSettings, subject: CheckedProfile) -> Iterator[Mistake]:
     here = (*_HERE, "modbus")
     if line.data_bits != 8:
         message = "Modbus RTU has bytes of 8 bits (MODBUS over Serial Line 1.02, 2.5.1)"
@@ -203,7 +203,7 @@ def _of_modbus(modbus: ModbusProtocol, line: LineSettings, subject: Subject) -> 
 
 
 def _of_number(
-    bound: WireNumber, path: Path, name: str, subject: Subject, *, is_text: bool
+    bound: WireNumber, path: Path, name: str, subject: CheckedProfile, *, is_text: bool
 ) -> Iterator[Mistake]:
     schema = subject.profile.properties.get(name)
     if schema is None or is_text:

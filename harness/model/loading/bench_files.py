@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from harness.model.base import Part
+from harness.model.base import ProfilePart
 from harness.model.loading.validation import (
     explain,
     problem_at,
@@ -19,7 +19,7 @@ from harness.model.loading.yaml_tree import (
     Node,
     read_tree,
 )
-from harness.model.problems import Path, Problem, ProfileError
+from harness.model.problems import Path, ProfileError, ProfileProblem
 from harness.options import SIMULATED_PORT
 
 # What a board is reached by; each is an option of `harness check` as well.
@@ -31,7 +31,7 @@ FileName = Annotated[str, Field(min_length=1)]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-class Board(Part):
+class BenchBoard(ProfilePart):
     """One board: its profile, and how it is reached. The keys are those of the command line's options."""
 
     profile: Annotated[FileName, Field(description="path of its profile, from the folder of this file")]
@@ -87,11 +87,11 @@ class Board(Part):
         return [key for key in REACHED_BY if getattr(self, key) is not None]
 
 
-class BenchFile(Part):
+class BenchFile(ProfilePart):
     """A bench file."""
 
     boards: Annotated[
-        dict[str, Board], Field(min_length=1, description="the boards, each by a name of its own")
+        dict[str, BenchBoard], Field(min_length=1, description="the boards, each by a name of its own")
     ]
 
 
@@ -114,16 +114,16 @@ def load_boards(file: FilePath, *, faults: Collection[str]) -> BenchFile:
     )
 
 
-def problem_of(file: FilePath, board: str, key: str, message: str) -> Problem:
+def problem_of(file: FilePath, board: str, key: str, message: str) -> ProfileProblem:
     """A problem with what a board of that file says under that key."""
     tree, _ = read_tree(file, "bench file")
     path: Path = ("boards", board, key)
     return problem_at(tree.nearest(path), path, message)
 
 
-def _checked(tree: Node) -> tuple[BenchFile | None, list[Problem]]:
+def _checked(tree: Node) -> tuple[BenchFile | None, list[ProfileProblem]]:
     """The file as far as it is one: boards that break the schema are reported, and left out of the rest."""
-    problems: list[Problem] = []
+    problems: list[ProfileProblem] = []
     rest = tree
     while True:
         try:
@@ -173,7 +173,7 @@ def _names_of_folders(bench: BenchFile) -> Iterator[_Found]:
             yield ("boards", name), "differs in capital letters only from another board", other, None
 
 
-def _unreachable(path: Path, board: Board) -> Iterator[_Found]:
+def _unreachable(path: Path, board: BenchBoard) -> Iterator[_Found]:
     if board.simulate:
         for key in board.reached_by:
             given = getattr(board, key)
@@ -205,12 +205,12 @@ def _unreachable(path: Path, board: Board) -> Iterator[_Found]:
         yield (*path, "listen"), "is not allowed", board.listen, "a port up to 65535"
 
 
-def _of_labgrid(path: Path, board: Board) -> Iterator[_Found]:
+def _of_labgrid(path: Path, board: BenchBoard) -> Iterator[_Found]:
     if board.target is not None and board.labgrid is None:
         yield (*path, "target"), "names a target of labgrid; add labgrid", board.target, None
 
 
-def _unknown_faults(path: Path, board: Board, faults: Collection[str]) -> Iterator[_Found]:
+def _unknown_faults(path: Path, board: BenchBoard, faults: Collection[str]) -> Iterator[_Found]:
     for index, name in enumerate(board.faults):
         if name not in faults:
             near = get_close_matches(name, faults, n=3, cutoff=0.5)
@@ -238,7 +238,7 @@ def _shared(bench: BenchFile) -> Iterator[_Found]:
             )
 
 
-def _placed(board: Board, folder: FilePath) -> Board:
+def _placed(board: BenchBoard, folder: FilePath) -> BenchBoard:
     """The board with paths from where we are, not from the folder of the file."""
     changes = {key: str(folder / given) for key in _PATHS if (given := getattr(board, key)) is not None}
     return board.model_copy(update=changes)

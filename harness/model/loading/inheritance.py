@@ -8,12 +8,12 @@ from harness.model.loading.yaml_tree import (
     Node,
     read_tree,
 )
-from harness.model.problems import Problem, ProfileError
+from harness.model.problems import ProfileError, ProfileProblem
 
 EXTENDS = "extends"
 
 
-def read_with_parents(file: Path) -> tuple[Node, list[Problem]]:
+def read_with_parents(file: Path) -> tuple[Node, list[ProfileProblem]]:
     """The tree of a profile laid over the one that it ``extends``, and that over its own parent, and so on.
 
     Mappings are merged member by member, everything else is replaced, and a member of the child that is
@@ -23,7 +23,7 @@ def read_with_parents(file: Path) -> tuple[Node, list[Problem]]:
     return _read(file, ())
 
 
-def _read(file: Path, children: tuple[Path, ...]) -> tuple[Node, list[Problem]]:
+def _read(file: Path, children: tuple[Path, ...]) -> tuple[Node, list[ProfileProblem]]:
     tree, problems = read_tree(file)
     assert isinstance(tree.content, dict)
     own = {key: node for key, node in tree.content.items() if key != EXTENDS}
@@ -34,10 +34,12 @@ def _read(file: Path, children: tuple[Path, ...]) -> tuple[Node, list[Problem]]:
     chain = (*children, file)
     if parent.resolve() in {member.resolve() for member in chain}:
         circle = " extends ".join(str(member) for member in (*chain, parent))
-        raise ProfileError((Problem(file, reference.place.line, EXTENDS, f"goes in a circle: {circle}"),))
+        raise ProfileError(
+            (ProfileProblem(file, reference.place.line, EXTENDS, f"goes in a circle: {circle}"),)
+        )
     if not parent.exists():
         message = "there is no such file; the path is taken from the folder of this profile"
-        raise ProfileError((Problem(file, reference.place.line, EXTENDS, message, found=str(parent)),))
+        raise ProfileError((ProfileProblem(file, reference.place.line, EXTENDS, message, found=str(parent)),))
     base, base_problems = _read(parent, chain)
     return merged(base, Node(own, tree.place, tree.path)), [*problems, *base_problems]
 
@@ -46,7 +48,7 @@ def _parent(file: Path, reference: Node) -> Path:
     if not isinstance(reference.content, str) or not reference.content:
         raise ProfileError(
             (
-                Problem(
+                ProfileProblem(
                     file,
                     reference.place.line,
                     EXTENDS,

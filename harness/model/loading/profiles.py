@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.model.base import Value
-from harness.model.consistency import Names, Subject, mistakes
+from harness.model.consistency import CheckedProfile, KnownNames, mistakes
 from harness.model.loading.inheritance import read_with_parents
 from harness.model.loading.validation import (
     explain,
@@ -17,12 +17,12 @@ from harness.model.loading.validation import (
 )
 from harness.model.loading.yaml_tree import (
     Node,
-    Place,
+    SourcePlace,
 )
-from harness.model.problems import Path, Problem, ProfileError
+from harness.model.problems import Path, ProfileError, ProfileProblem
 from harness.model.profile import Profile
 
-__all__ = ["Problem", "ProfileError", "load_profile", "profile_from_json", "profile_to_json"]
+__all__ = ["ProfileError", "ProfileProblem", "load_profile", "profile_from_json", "profile_to_json"]
 
 _PLACEHOLDER = "{unit}"
 
@@ -59,24 +59,24 @@ def profile_from_json(text: str) -> Profile:
     try:
         data = json.loads(text)
     except ValueError as error:
-        raise ProfileError((Problem(file, 0, "", f"not JSON: {error}"),)) from None
+        raise ProfileError((ProfileProblem(file, 0, "", f"not JSON: {error}"),)) from None
     if isinstance(data, dict) and isinstance(data.get("capabilities"), list):
         # Traces of earlier releases have mere labels there, which no verdict depends on.
         del data["capabilities"]
     try:
         return _validated(data)
     except ValidationError as error:
-        tree = _tree_of(data, Place(file, 0), ())
+        tree = _tree_of(data, SourcePlace(file, 0), ())
         raise ProfileError(tuple(found.problem for found in explain(error, tree))) from None
 
 
-def _checked(tree: Node) -> tuple[Profile | None, list[Problem]]:
+def _checked(tree: Node) -> tuple[Profile | None, list[ProfileProblem]]:
     """The profile that a tree describes, if it is one, and what is wrong with it.
 
     Parts that break the schema are reported and left out, and the rest is checked for consistency, so that
     the author sees everything at once.
     """
-    problems: list[Problem] = []
+    problems: list[ProfileProblem] = []
     names = _names(tree)
     rest, stand_ins = tree, False
     replaced: set[Path] = set()
@@ -98,19 +98,19 @@ def _checked(tree: Node) -> tuple[Profile | None, list[Problem]]:
         if stand_ins and not changes:
             return None, problems
         rest, stand_ins = rest.replaced(changes), True
-    for mistake in mistakes(Subject(profile, names, whole=rest is tree)):
+    for mistake in mistakes(CheckedProfile(profile, names, whole=rest is tree)):
         node = rest.nearest(mistake.path)
         path = (*node.path, *mistake.path[len(node.path) :])
         problems.append(problem_at(node, path, mistake.message, found=mistake.found, allowed=mistake.allowed))
     return profile, problems
 
 
-def _names(tree: Node) -> Names:
+def _names(tree: Node) -> KnownNames:
     def keys(section: str) -> frozenset[str]:
         node = tree.child(section)
         return frozenset(node.content) if node is not None and isinstance(node.content, dict) else frozenset()
 
-    return Names(keys("properties"), keys("actions"), keys("events"))
+    return KnownNames(keys("properties"), keys("actions"), keys("events"))
 
 
 def _plain(tree: Node) -> dict[str, Value]:
@@ -137,7 +137,7 @@ def _validated(data: Value) -> Profile:
     return Profile.model_validate_json(json.dumps(data), strict=True, by_alias=True, by_name=False)
 
 
-def _tree_of(value: Value, place: Place, path: Path) -> Node:
+def _tree_of(value: Value, place: SourcePlace, path: Path) -> Node:
     if isinstance(value, dict):
         members = {key: _tree_of(item, place, (*path, key)) for key, item in value.items()}
         return Node(members, place, path)

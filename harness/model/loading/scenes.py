@@ -21,7 +21,7 @@ from harness.model.loading.validation import (
     problem_at,
 )
 from harness.model.loading.yaml_tree import read_tree
-from harness.model.problems import Path, Problem, ProfileError
+from harness.model.problems import Path, ProfileError, ProfileProblem
 from harness.model.rule import Condition, Rule
 from harness.model.scene import Scene, SceneAction, played_terms, split_term, terms_of
 from harness.model.semantics.translator import term_of
@@ -62,7 +62,7 @@ def scene_from_json(text: str) -> Scene:
     try:
         return _validated(json.loads(text))
     except ValueError as error:  # ValidationError is one
-        raise ProfileError((Problem(FilePath("<scene>"), 0, "", f"not a scene: {error}"),)) from None
+        raise ProfileError((ProfileProblem(FilePath("<scene>"), 0, "", f"not a scene: {error}"),)) from None
 
 
 def scene_schema() -> Schema:

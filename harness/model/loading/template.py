@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from harness.model.loading.json_schema import SCHEMA_FILE
-from harness.model.problems import Problem, ProfileError
+from harness.model.problems import ProfileError, ProfileProblem
 
 _TEMPLATE = Path(__file__).with_name("template.yaml")
 
@@ -23,7 +23,7 @@ def new_profile_text(name: str, kind: str) -> str:
     if not short:
         message = "no short name can be made of this"
         allowed = "a name with letters a to z or digits"
-        raise ProfileError((Problem(_TEMPLATE, 0, "profile", message, repr(name), allowed),))
+        raise ProfileError((ProfileProblem(_TEMPLATE, 0, "profile", message, repr(name), allowed),))
     words = {
         "SCHEMA": SCHEMA_FILE.as_posix(),
         "profile: NAME": f"profile: {_quoted(short)}",

@@ -17,7 +17,7 @@ from harness.model.loading.json_schema import (
     schemas_at,
 )
 from harness.model.loading.yaml_tree import Node
-from harness.model.problems import Path, Problem, dotted
+from harness.model.problems import Path, ProfileProblem, dotted
 from harness.model.profile import Profile
 
 
@@ -28,7 +28,7 @@ class Explanation:
     ``stand_in`` is a value with which the rest can be looked at; where it is None, the part is left out.
     """
 
-    problem: Problem
+    problem: ProfileProblem
     spoils: Path
     stand_in: int | None = None
 
@@ -66,9 +66,9 @@ def _explained(details: ErrorDetails, tree: Node, model: type[BaseModel]) -> Exp
 
 def problem_at(
     node: Node, path: Path, message: str, *, found: str | None = None, allowed: str | None = None
-) -> Problem:
+) -> ProfileProblem:
     """The problem at the place of ``node`` with the key ``path``."""
-    return Problem(node.place.file, node.place.line, dotted(path), message, found, allowed)
+    return ProfileProblem(node.place.file, node.place.line, dotted(path), message, found, allowed)
 
 
 def _allowed(path: Path, model: type[BaseModel]) -> str:

@@ -19,7 +19,7 @@ from ruamel.yaml.nodes import Node as YamlNode
 from ruamel.yaml.reader import ReaderError
 
 from harness.model.base import Value
-from harness.model.problems import Path, Problem, ProfileError, dotted
+from harness.model.problems import Path, ProfileError, ProfileProblem, dotted
 
 # Aliases can make a small file stand for an enormous tree; no real profile comes near this.
 _MOST_NODES = 100_000
@@ -28,7 +28,7 @@ _PLAIN_TYPES = ("null", "bool", "int", "float")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourcePlace:
     """A line of a file, counted from 1."""
 
     file: FilePath
@@ -43,7 +43,7 @@ class Node:
     """
 
     content: Content
-    place: Place
+    place: SourcePlace
     path: Path = ()
 
     @property
@@ -92,7 +92,7 @@ class Node:
 Content = dict[str, Node] | list[Node] | str | int | float | bool | None
 
 
-def read_tree(file: FilePath, kind: str = "profile") -> tuple[Node, list[Problem]]:
+def read_tree(file: FilePath, kind: str = "profile") -> tuple[Node, list[ProfileProblem]]:
     """The tree of a YAML file, and the mistakes that do not keep it from being read, such as doubled keys.
 
     ``kind`` says what the file ought to be.
@@ -107,7 +107,7 @@ def read_tree(file: FilePath, kind: str = "profile") -> tuple[Node, list[Problem
     if document is None:
         raise _failure(file, 0, "the file is empty", allowed=f"a mapping with the keys of a {kind}")
     reader = _Reader(file, yaml.constructor)
-    tree = reader.node(document, (), Place(file, document.start_mark.line + 1))
+    tree = reader.node(document, (), SourcePlace(file, document.start_mark.line + 1))
     if not isinstance(tree.content, dict):
         found = "a list" if isinstance(tree.content, list) else "a single value"
         raise _failure(file, tree.place.line, f"a {kind} is a mapping, this is {found}", allowed="key: value")
@@ -115,7 +115,7 @@ def read_tree(file: FilePath, kind: str = "profile") -> tuple[Node, list[Problem
 
 
 def _failure(file: FilePath, line: int, message: str, **more: str) -> ProfileError:
-    return ProfileError((Problem(file, line, "", message, **more),))
+    return ProfileError((ProfileProblem(file, line, "", message, **more),))
 
 
 def _read_text(file: FilePath) -> str:
@@ -133,10 +133,10 @@ def _read_text(file: FilePath) -> str:
         raise _failure(file, line, "the file is not UTF-8", found=found, allowed="text in UTF-8") from None
 
 
-def _syntax_problem(file: FilePath, text: str, error: YAMLError) -> Problem:
+def _syntax_problem(file: FilePath, text: str, error: YAMLError) -> ProfileProblem:
     if isinstance(error, ReaderError):
         line = text.count("\n", 0, error.position) + 1
-        return Problem(
+        return ProfileProblem(
             file, line, "", f"not YAML: the control character 0x{error.character:02x} may not stand in a file"
         )
     line, message = 0, "cannot be read as YAML"
@@ -147,7 +147,7 @@ def _syntax_problem(file: FilePath, text: str, error: YAMLError) -> Problem:
     lines = text.splitlines()
     if 0 < line <= len(lines) and lines[line - 1].lstrip(" ").startswith("\t"):
         message = "indented with a tab; YAML indents with spaces only"
-    return Problem(file, line, "", f"not YAML: {message}")
+    return ProfileProblem(file, line, "", f"not YAML: {message}")
 
 
 class _Reader:
@@ -155,12 +155,12 @@ class _Reader:
 
     def __init__(self, file: FilePath, constructor: Any) -> None:
         self.file = file
-        self.problems: list[Problem] = []
+        self.problems: list[ProfileProblem] = []
         self._count = 0
         self._open: set[int] = set()
         self._constructor = constructor
 
-    def node(self, source: YamlNode, path: Path, place: Place) -> Node:
+    def node(self, source: YamlNode, path: Path, place: SourcePlace) -> Node:
         self._count += 1
         if self._count > _MOST_NODES:
             raise _failure(self.file, place.line, f"stands for more than {_MOST_NODES} values by its aliases")
@@ -184,8 +184,8 @@ class _Reader:
         finally:
             self._open.discard(id(source))
 
-    def _place(self, source: YamlNode) -> Place:
-        return Place(self.file, source.start_mark.line + 1)
+    def _place(self, source: YamlNode) -> SourcePlace:
+        return SourcePlace(self.file, source.start_mark.line + 1)
 
     def _members(self, source: MappingNode, path: Path) -> Iterator[tuple[str, Node]]:
         first_lines: dict[str, int] = {}
@@ -201,7 +201,7 @@ class _Reader:
             first_lines[name] = place.line
             yield name, self.node(value, (*path, name), place)
 
-    def _scalar(self, source: ScalarNode, path: Path, place: Place) -> str | int | float | bool | None:
+    def _scalar(self, source: ScalarNode, path: Path, place: SourcePlace) -> str | int | float | bool | None:
         kind = str(source.tag).removeprefix("tag:yaml.org,2002:")
         if kind not in _PLAIN_TYPES:
             # A date, for instance, is text here: JSON, which payloads are made of, knows no dates.
@@ -220,10 +220,10 @@ class _Reader:
 
     def _problem(
         self,
-        place: Place,
+        place: SourcePlace,
         path: Path,
         message: str,
         found: str | None = None,
         allowed: str | None = None,
     ) -> None:
-        self.problems.append(Problem(self.file, place.line, dotted(path), message, found, allowed))
+        self.problems.append(ProfileProblem(self.file, place.line, dotted(path), message, found, allowed))

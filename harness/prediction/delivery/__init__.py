@@ -1,1 +1,1 @@
-"""Whether a report or a command of one device reaches the other, and in time."""
+"""Whether reports and commands of one device reach the other one in time."""

@@ -1,4 +1,4 @@
-"""Whether MQTT delivers what is relied on: versions, QoS, retain, availability, sizes."""
+"""MQTT delivery: versions, QoS, retain, availability, sizes."""
 
 from __future__ import annotations
 
@@ -13,61 +13,61 @@ from harness.prediction.findings import (
 )
 
 
-def version_clash(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
-    """Two versions of MQTT on one broker."""
-    left, right = meeting.offerer.profile.bindings.mqtt, meeting.needer.profile.bindings.mqtt
+def version_conflict(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+    """The devices use different versions of MQTT."""
+    left, right = candidate.offerer.profile.bindings.mqtt, candidate.needer.profile.bindings.mqtt
     if left is not None and right is not None and left.version != right.version:
         yield Conflict(
             FindingKind.MQTT_VERSION,
             Severity.NOTE,
-            f"{meeting.offerer.name} speaks MQTT {left.version}, {meeting.needer.name} {right.version}",
+            f"{candidate.offerer.name} speaks MQTT {left.version}, {candidate.needer.name} {right.version}",
             ("bindings", "mqtt", "version"),
             ("bindings", "mqtt", "version"),
-            "a broker that speaks both; properties of MQTT 5 do not reach the older one",
+            "a broker that supports both; MQTT 5 properties do not reach the older version",
         )
 
 
-def quality_clashes(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
-    """Less reliable than the needer relies on."""
-    wanted = meeting.needed.need.qos
-    found = _quality(meeting)
+def quality_conflicts(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+    """The QoS is lower than the needer requires."""
+    wanted = candidate.needed.need.qos
+    found = _quality(candidate)
     if found is None:
         return
     key, quality = found
     if quality < wanted:
-        lost = "commands" if meeting.commands else "reports"
+        lost = "commands" if candidate.commands else "reports"
         yield Conflict(
             FindingKind.QOS,
             Severity.DEGRADES,
-            f"{meeting.needer.name} relies on QoS {wanted}, "
-            f"{meeting.offerer.name} has QoS {quality}: {lost} can be lost",
-            (*meeting.binding(Transport.MQTT), key),
-            (*meeting.need, "qos"),
-            f"QoS {wanted} at {meeting.offerer.name}",
+            f"{candidate.needer.name} requires QoS {wanted}, "
+            f"{candidate.offerer.name} uses QoS {quality}: {lost} can be lost",
+            (*candidate.binding(Transport.MQTT), key),
+            (*candidate.need, "qos"),
+            f"QoS {wanted} at {candidate.offerer.name}",
         )
 
 
-def _quality(meeting: Candidate) -> tuple[str, int] | None:
-    mqtt = meeting.offerer.profile.bindings.mqtt
+def _quality(candidate: Candidate) -> tuple[str, int] | None:
+    mqtt = candidate.offerer.profile.bindings.mqtt
     assert mqtt is not None, "it is offered over MQTT"
-    name = meeting.offered.affordance
-    if meeting.offered.offer.availability and mqtt.availability is not None:
+    name = candidate.offered.affordance
+    if candidate.offered.offer.availability and mqtt.availability is not None:
         return "qos", mqtt.availability.qos
     if name in mqtt.properties:
         bound = mqtt.properties[name]
-        return ("command_qos", bound.command_qos) if meeting.commands else ("qos", bound.qos)
+        return ("command_qos", bound.command_qos) if candidate.commands else ("qos", bound.qos)
     if name in mqtt.actions:
         return "command_qos", mqtt.actions[name].command_qos
     return ("qos", mqtt.events[name].qos) if name in mqtt.events else None
 
 
-def retain_clashes(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
-    """What the broker keeps, and should not, or the other way round."""
-    if meeting.commands:
+def retain_conflicts(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+    """A state is not retained although it is needed, or an event is retained."""
+    if candidate.commands:
         return
-    mqtt = meeting.offerer.profile.bindings.mqtt
+    mqtt = candidate.offerer.profile.bindings.mqtt
     assert mqtt is not None, "it is offered over MQTT"
-    name, need = meeting.offered.affordance, meeting.needed.need
+    name, need = candidate.offered.affordance, candidate.needed.need
     retained = mqtt.availability.retain if mqtt.availability is not None else True
     if name in mqtt.properties:
         retained = mqtt.properties[name].retain
@@ -76,49 +76,50 @@ def retain_clashes(meeting: Candidate, transport: Transport | None) -> Iterator[
             yield Conflict(
                 FindingKind.RETAIN,
                 Severity.DEGRADES,
-                f"the broker keeps this event of {meeting.offerer.name}: {meeting.needer.name} gets it again "
+                f"{candidate.offerer.name} publishes this event with retain: {candidate.needer.name} "
+                "receives it again "
                 "after each reconnection, as if it had just happened",
-                (*meeting.binding(Transport.MQTT), "retain"),
-                meeting.need,
+                (*candidate.binding(Transport.MQTT), "retain"),
+                candidate.need,
                 "events without retain",
             )
         return
     if retained or not (need.retained or need.access is Access.READ):
         return
-    every = meeting.offerer.told_every
+    every = candidate.offerer.reports_every
     waits = f"until the next report, up to {every:g} s later" if every else "until the next change"
     yield Conflict(
         FindingKind.RETAIN,
         Severity.DEGRADES if every else Severity.BLOCKS,
-        f"{meeting.needer.name} relies on the broker to keep the state, {meeting.offerer.name} publishes it "
-        f"without retain: after a restart it knows nothing {waits}",
-        (*meeting.binding(Transport.MQTT), "retain"),
-        (*meeting.need, "retained" if need.retained else "access"),
-        f"retain: true at {meeting.offerer.name}",
+        f"{candidate.needer.name} relies on a retained state, {candidate.offerer.name} publishes it "
+        f"without retain: after a restart {candidate.needer.name} has no state {waits}",
+        (*candidate.binding(Transport.MQTT), "retain"),
+        (*candidate.need, "retained" if need.retained else "access"),
+        f"retain: true at {candidate.offerer.name}",
     )
 
 
-def availability_clash(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
-    """Nobody tells that the device has gone."""
-    mqtt = meeting.offerer.profile.bindings.mqtt
+def availability_conflict(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+    """The device has no availability topic although one is needed."""
+    mqtt = candidate.offerer.profile.bindings.mqtt
     assert mqtt is not None, "it is offered over MQTT"
-    if meeting.needed.need.availability and mqtt.availability is None:
+    if candidate.needed.need.availability and mqtt.availability is None:
         yield Conflict(
             FindingKind.AVAILABILITY,
             Severity.DEGRADES,
-            f"{meeting.needer.name} relies on being told when the other one has gone, "
-            f"{meeting.offerer.name} has no availability topic",
+            f"{candidate.needer.name} has to know when the other device is gone, "
+            f"{candidate.offerer.name} has no availability topic",
             ("bindings", "mqtt", "availability"),
-            (*meeting.need, "availability"),
+            (*candidate.need, "availability"),
             "an availability topic with a last will",
         )
 
 
-def size_clash(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
-    """Commands that are larger than what is understood."""
-    mqtt = meeting.offerer.profile.bindings.mqtt
+def size_conflict(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+    """Commands can be larger than the maximum payload."""
+    mqtt = candidate.offerer.profile.bindings.mqtt
     assert mqtt is not None, "it is offered over MQTT"
-    for index, sending in enumerate(meeting.needed.sendings):
+    for index, sending in enumerate(candidate.needed.sendings):
         schema = sending.schema
         if sending.cause.sends is not None or schema is None or schema.max_length is None:
             continue
@@ -127,9 +128,9 @@ def size_clash(meeting: Candidate, transport: Transport | None) -> Iterator[Conf
             yield Conflict(
                 FindingKind.PAYLOAD_SIZE,
                 Severity.DEGRADES,
-                f"{meeting.needer.name} sends up to {largest} bytes and more, {meeting.offerer.name} "
-                f"understands {mqtt.maximum_payload} at most",
+                f"{candidate.needer.name} can send {largest} bytes and more, {candidate.offerer.name} "
+                f"accepts {mqtt.maximum_payload} bytes at most",
                 ("bindings", "mqtt", "maximum_payload"),
-                (*meeting.need, "by", index),
-                f"shorter texts, or room for {largest} bytes",
+                (*candidate.need, "by", index),
+                f"shorter texts, or a maximum payload of {largest} bytes",
             )

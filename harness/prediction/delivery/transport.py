@@ -1,4 +1,4 @@
-"""Whether what is told or commanded reaches the other one: transport, reliability, deadlines, trust."""
+"""Whether reports and commands reach the other device: transport, reliability, deadlines, security."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from harness.model.semantics.mapping import (
 )
 from harness.prediction.candidate import Candidate
 from harness.prediction.delivery.mqtt import (
-    availability_clash,
-    quality_clashes,
-    retain_clashes,
-    size_clash,
-    version_clash,
+    availability_conflict,
+    quality_conflicts,
+    retain_conflicts,
+    size_conflict,
+    version_conflict,
 )
 from harness.prediction.delivery.timing import (
-    deadline_clashes,
-    sleep_clashes,
+    deadline_conflicts,
+    sleep_conflicts,
 )
 from harness.prediction.device import (
     Conflict,
@@ -33,34 +33,34 @@ from harness.prediction.findings import (
 )
 
 
-def delivery_clashes(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
-    """Everything about delivery over ``transport``, or over a bridge where that is None."""
+def delivery_conflicts(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+    """All conflicts of delivery over ``transport``, or over a bridge where that is None."""
     for aspect in ASPECTS:
         if transport in aspect.over:
-            yield from aspect.clashes(meeting, transport)
+            yield from aspect.conflicts(candidate, transport)
 
 
-def _transport_clashes(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
-    needed, offered = meeting.needed, meeting.offered
+def _transport_conflicts(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+    needed, offered = candidate.needed, candidate.offered
     wanted = _names(needed.transports)
     if not offered.transports or not needed.transports:
         yield Conflict(
             FindingKind.TRANSPORT,
             Severity.BLOCKS,
-            f"{meeting.offerer.name} has no transport for {offered.term.path}; "
-            f"{meeting.needer.name} speaks {wanted}",
-            meeting.capability,
-            (*meeting.need, "transports"),
-            f"bind {'.'.join(map(str, meeting.affordance))} to {wanted}",
+            f"{candidate.offerer.name} has no transport for {offered.term.path}; "
+            f"{candidate.needer.name} uses {wanted}",
+            candidate.capability,
+            (*candidate.need, "transports"),
+            f"bind {'.'.join(map(str, candidate.affordance))} to {wanted}",
         )
         return
     yield Conflict(
         FindingKind.BRIDGE,
         Severity.DEGRADES,
-        f"{meeting.offerer.name} has {offered.term.path} over {_names(offered.transports)}, "
-        f"{meeting.needer.name} speaks {wanted}",
+        f"{candidate.offerer.name} offers {offered.term.path} over {_names(offered.transports)}, "
+        f"{candidate.needer.name} uses {wanted}",
         ("bindings",),
-        (*meeting.need, "transports"),
+        (*candidate.need, "transports"),
         f"a bridge between {wanted} and {_names(offered.transports)}, or a binding over {wanted}",
     )
 
@@ -69,25 +69,25 @@ def _names(transports: frozenset[Transport]) -> str:
     return " and ".join(sorted(each.value.upper().replace("COAP", "CoAP") for each in transports)) or "none"
 
 
-def _observe_clash(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
-    coap = meeting.offerer.profile.bindings.coap
+def _observe_conflict(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+    coap = candidate.offerer.profile.bindings.coap
     assert coap is not None, "it is offered over CoAP"
-    bound = coap.properties.get(meeting.offered.affordance)
-    if meeting.needed.need.access is Access.FOLLOW and bound is not None and not bound.observe:
+    bound = coap.properties.get(candidate.offered.affordance)
+    if candidate.needed.need.access is Access.FOLLOW and bound is not None and not bound.observe:
         yield Conflict(
             FindingKind.NOT_TOLD,
             Severity.BLOCKS,
-            f"{meeting.needer.name} waits to be told of changes, {meeting.offerer.name} "
-            "cannot be observed: it answers only when it is asked",
-            (*meeting.binding(Transport.COAP), "observe"),
-            (*meeting.need, "access"),
-            f"observe: true at {meeting.offerer.name}, or polling (access: read)",
+            f"{candidate.needer.name} waits for reports of changes, {candidate.offerer.name} "
+            "cannot be observed: it only answers requests",
+            (*candidate.binding(Transport.COAP), "observe"),
+            (*candidate.need, "access"),
+            f"observe: true at {candidate.offerer.name}, or polling (access: read)",
         )
 
 
-def _discovery_clash(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
-    wanted = meeting.needed.need.discovery
-    mdns = meeting.offerer.profile.bindings.mdns
+def _discovery_conflict(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+    wanted = candidate.needed.need.discovery
+    mdns = candidate.offerer.profile.bindings.mdns
     services = mdns.services if mdns is not None else ()
     if wanted is None or any(service.type == wanted for service in services):
         return
@@ -95,46 +95,48 @@ def _discovery_clash(meeting: Candidate, transport: Transport | None) -> Iterato
     yield Conflict(
         FindingKind.DISCOVERY,
         Severity.BLOCKS,
-        f"{meeting.needer.name} finds others by {wanted} only, {meeting.offerer.name} announces {announced}",
+        f"{candidate.needer.name} discovers devices by {wanted} only, {candidate.offerer.name} announces "
+        f"{announced}",
         ("bindings", "mdns", "services") if mdns is not None else ("bindings",),
-        (*meeting.need, "discovery"),
-        f"announce {wanted} at {meeting.offerer.name}, or an address typed in by hand",
+        (*candidate.need, "discovery"),
+        f"announce {wanted} at {candidate.offerer.name}, or configure the address by hand",
     )
 
 
-def _security_clashes(meeting: Candidate, transport: Transport | None) -> Iterator[Conflict]:
-    wanted, found = meeting.needed.need.security, meeting.offerer.security
+def _security_conflicts(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+    wanted, found = candidate.needed.need.security, candidate.offerer.security
     if found.rank < wanted.rank:
         yield Conflict(
             FindingKind.SECURITY,
             Severity.BLOCKS,
-            f"{meeting.needer.name} refuses less than {_level(wanted)}, {meeting.offerer.name} has "
+            f"{candidate.needer.name} requires at least {_level(wanted)}, {candidate.offerer.name} has "
             f"{_level(found)}",
             ("ics",) if wanted is SecurityLevel.TLS else ("bindings", "mqtt", "login"),
-            (*meeting.need, "security"),
-            f"{_level(wanted)} at {meeting.offerer.name}",
+            (*candidate.need, "security"),
+            f"{_level(wanted)} at {candidate.offerer.name}",
         )
         return
-    own = meeting.needer.security
+    own = candidate.needer.security
     if own is found:
         return
     if transport is Transport.COAP and found is SecurityLevel.TLS:
         yield Conflict(
             FindingKind.SECURITY,
             Severity.BLOCKS,
-            f"{meeting.offerer.name} talks over DTLS only, {meeting.needer.name} does not",
+            f"{candidate.offerer.name} requires DTLS, {candidate.needer.name} does not support it",
             ("ics",),
             ("ics",),
-            f"DTLS at {meeting.needer.name}",
+            f"DTLS at {candidate.needer.name}",
         )
     elif transport is Transport.MQTT:
         yield Conflict(
             FindingKind.SECURITY,
             Severity.NOTE,
-            f"{meeting.offerer.name} connects with {_level(found)}, {meeting.needer.name} with {_level(own)}",
+            f"{candidate.offerer.name} connects with {_level(found)}, {candidate.needer.name} with "
+            f"{_level(own)}",
             ("bindings", "mqtt", "login"),
             ("bindings", "mqtt", "login"),
-            "a broker that admits both; it protects no more than the weaker one does",
+            "a broker that accepts both; the traffic is protected only as well as the weaker one",
         )
 
 
@@ -145,14 +147,14 @@ def _level(level: SecurityLevel) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Aspect:
-    """One aspect of delivery, over the transports for which it matters (None: over a bridge).
+class DeliveryAspect:
+    """One aspect of delivery, and the transports that it concerns (None: over a bridge).
 
-    ``needs`` and ``offers`` are all that its clashes depend on, texts aside: so that among many devices each
-    combination is looked at once. They take the device and its need, or what it offers.
+    ``needs`` and ``offers`` return everything that its conflicts depend on, apart from texts, so that among
+    many devices each combination is compared once. They take the device and its need, or its offer.
     """
 
-    clashes: Callable[[Candidate, Transport | None], Iterator[Conflict]]
+    conflicts: Callable[[Candidate, Transport | None], Iterator[Conflict]]
     over: tuple[Transport | None, ...]
     needs: Callable[[Device, Needed], Hashable]
     offers: Callable[[Device, Offered], Hashable]
@@ -167,7 +169,7 @@ def _mqtt_of(device: Device) -> MqttBinding | None:
     return device.profile.bindings.mqtt
 
 
-def _told_over_mqtt(device: Device, offered: Offered) -> Hashable:
+def _delivery_over_mqtt(device: Device, offered: Offered) -> Hashable:
     mqtt = _mqtt_of(device)
     if mqtt is None:
         return None
@@ -182,7 +184,7 @@ def _told_over_mqtt(device: Device, offered: Offered) -> Hashable:
     return ("event", mqtt.events[name].qos, mqtt.events[name].retain) if name in mqtt.events else None
 
 
-def _told_over_coap(device: Device, offered: Offered) -> Hashable:
+def _delivery_over_coap(device: Device, offered: Offered) -> Hashable:
     coap = device.profile.bindings.coap
     bound = coap.properties.get(offered.affordance) if coap is not None else None
     return bound.observe if bound is not None else None
@@ -192,7 +194,7 @@ def _slept(device: Device) -> Hashable:
     mqtt = _mqtt_of(device)
     if mqtt is None:
         return None
-    return mqtt.clean_session, mqtt.sleep.wakes_every if mqtt.sleep is not None else "never asleep"
+    return mqtt.clean_session, mqtt.sleep.wakes_every if mqtt.sleep is not None else "does not sleep"
 
 
 def _longest(needed: Needed) -> Hashable:
@@ -203,7 +205,7 @@ def _longest(needed: Needed) -> Hashable:
 def _promised(device: Device, offered: Offered) -> Hashable:
     behaviour, own = device.profile.behaviour, offered.offer.property_
     settles = device.profile.settle(own) if own is not None else behaviour.settle
-    return settles, behaviour.report_local, device.told_every, offered.term.kind
+    return settles, behaviour.report_local, device.reports_every, offered.term.kind
 
 
 def _announced(device: Device, _: Offered) -> Hashable:
@@ -212,60 +214,62 @@ def _announced(device: Device, _: Offered) -> Hashable:
 
 
 ASPECTS = (
-    Aspect(
-        _transport_clashes,
+    DeliveryAspect(
+        _transport_conflicts,
         (None,),
         lambda _, needed: needed.transports,
         lambda _, offered: offered.transports,
     ),
-    Aspect(
-        version_clash,
+    DeliveryAspect(
+        version_conflict,
         _MQTT,
         lambda device, _: mqtt.version if (mqtt := _mqtt_of(device)) is not None else None,
         lambda device, _: mqtt.version if (mqtt := _mqtt_of(device)) is not None else None,
     ),
-    Aspect(quality_clashes, _MQTT, lambda _, needed: (needed.need.qos, needed.commands), _told_over_mqtt),
-    Aspect(
-        retain_clashes,
+    DeliveryAspect(
+        quality_conflicts, _MQTT, lambda _, needed: (needed.need.qos, needed.commands), _delivery_over_mqtt
+    ),
+    DeliveryAspect(
+        retain_conflicts,
         _MQTT,
         lambda _, needed: (needed.need.access, needed.need.retained),
         lambda device, offered: (
-            _told_over_mqtt(device, offered),
-            device.told_every is None,
+            _delivery_over_mqtt(device, offered),
+            device.reports_every is None,
             getattr(getattr(_mqtt_of(device), "availability", None), "retain", None),
         ),
     ),
-    Aspect(
-        availability_clash,
+    DeliveryAspect(
+        availability_conflict,
         _MQTT,
         lambda _, needed: needed.need.availability,
         lambda device, _: getattr(_mqtt_of(device), "availability", None) is None,
     ),
-    Aspect(
-        size_clash,
+    DeliveryAspect(
+        size_conflict,
         _MQTT,
         lambda _, needed: _longest(needed),
         lambda device, _: getattr(_mqtt_of(device), "maximum_payload", None),
     ),
-    Aspect(_observe_clash, _COAP, lambda _, needed: needed.need.access, _told_over_coap),
-    Aspect(
-        deadline_clashes,
+    DeliveryAspect(_observe_conflict, _COAP, lambda _, needed: needed.need.access, _delivery_over_coap),
+    DeliveryAspect(
+        deadline_conflicts,
         _ANY,
         lambda _, needed: (needed.need.access, needed.need.within, needed.need.every),
         _promised,
     ),
-    Aspect(
-        sleep_clashes,
+    DeliveryAspect(
+        sleep_conflicts,
         (Transport.MQTT, None),
         lambda device, needed: (needed.need.access, needed.need.within, _slept(device)),
         lambda device, offered: (_slept(device), offered.term.kind),
     ),
-    Aspect(_discovery_clash, _ANY, lambda _, needed: needed.need.discovery, _announced),
-    Aspect(
-        _security_clashes,
+    DeliveryAspect(_discovery_conflict, _ANY, lambda _, needed: needed.need.discovery, _announced),
+    DeliveryAspect(
+        _security_conflicts,
         _ANY,
         lambda device, needed: (device.security, needed.need.security),
         lambda device, _: device.security,
     ),
 )
-"""All aspects of delivery; adding one here is all that it takes."""
+"""All aspects of delivery. A new one is added here."""

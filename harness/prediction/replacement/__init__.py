@@ -1,1 +1,1 @@
-"""Whether one device can take the place of another."""
+"""Whether one device can replace another."""

@@ -1,4 +1,4 @@
-"""What of a new device stands for a capability of the old one, and what comes to the same."""
+"""Finds the counterpart of an old device's capability in a new device, or an equivalent."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from harness.prediction.values.conversion import (
 
 
 def counterpart(offered: Offered, offers: Sequence[Offered], new: Device) -> Offered | None:
-    """The capability of the new device that stands for one of ``offers``, those of the old one's cluster.
+    """The capability of the new device that corresponds to one of ``offers``, the old cluster's.
 
-    Parts are told apart by their labels. Where no label is known any more, they are taken in their order, if
-    there are enough of them: the freezer is not a stand-in for the fridge.
+    Parts are matched by their labels. If no label exists any more, they are matched in order, provided that
+    there are enough: a freezer does not replace a fridge.
     """
     there = [each for each in new.offers.get(offered.term.cluster, ()) if each.term.path == offered.term.path]
     by_label = {each.label: each for each in there}
@@ -37,7 +37,7 @@ def counterpart(offered: Offered, offers: Sequence[Offered], new: Device) -> Off
 
 
 def other_way(offered: Offered, new: Device) -> Conflict | None:
-    """Of a command that the new device lacks: that setting the attribute comes to the same, if it does."""
+    """For a command that the new device lacks: a finding if setting an attribute has the same effect."""
     sets = offered.term.sets
     if sets is None:
         return None
@@ -46,15 +46,15 @@ def other_way(offered: Offered, new: Device) -> Conflict | None:
             continue
         target = Side(each.schema, each.term.schema, each.offer.values)
         if sets.value is None or not fit_of_constants(((None, sets.value),), target).gaps:
-            what = f"{offered.term.path} is done by setting {each.term.path} at {new.name}"
+            what = f"{offered.term.path} is replaced by setting {each.term.path} at {new.name}"
             left, right = tuple(offered.key.split(".")), tuple(each.key.split("."))
-            proposal = "a home in which a hub knows the device"
+            proposal = "a hub that knows the new device"
             return Conflict(FindingKind.NAMES, Severity.DEGRADES, what, left, right, proposal)
     return None
 
 
 def set_otherwise(offered: Offered, new: Device) -> bool:
-    """Whether the new device has commands for each value to which the old attribute could be set."""
+    """Whether the new device has a command for each value of a writable attribute of the old one."""
     commands = [
         each
         for each in new.offers.get(offered.term.cluster, ())

@@ -1,4 +1,4 @@
-"""What is lost on the way when one device takes the place of another one: transports, names, time, trust."""
+"""What delivery loses when one device replaces another: transports, names, timing, security."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from harness.prediction.findings import (
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One thing that the home used, by its name in the vocabulary or the device's own, in both devices."""
+    """An affordance that the home used, in both devices. ``what`` is its name for users."""
 
     old: Device
     new: Device
@@ -35,13 +35,13 @@ class Use:
     left: Path
     right: Path
 
-    def clash(
+    def conflict(
         self, kind: FindingKind, severity: Severity, what: str, key: str = "", proposal: str = ""
     ) -> Conflict:
-        """A finding about the affordances that are compared."""
+        """A finding about the two compared affordances."""
         left, right = self._path(self.old.profile, self.before), self._path(self.new.profile, self.after)
         tail: Path = (key,) if key else ()
-        proposal = proposal or f"{self.new.name} as {self.old.name} was"
+        proposal = proposal or f"the same as {self.old.name} at {self.new.name}"
         return Conflict(
             kind, severity, what, (*(left or self.left), *tail), (*(right or self.right), *tail), proposal
         )
@@ -55,16 +55,16 @@ class Use:
 
 
 def delivery_losses(use: Use, *, commands: bool, tells: bool) -> Iterator[Conflict]:
-    """What is lost of one affordance on its way."""
+    """What delivery loses for one affordance."""
     before, after = _carriers(use.old.profile, use.before), _carriers(use.new.profile, use.after)
     lost = sorted(before - after)
     if lost:
         names = " and ".join(lost)
         only = not before & after
-        yield use.clash(
+        yield use.conflict(
             FindingKind.TRANSPORT,
             Severity.BLOCKS if only else Severity.DEGRADES,
-            f"{use.what} is not there over {names.upper().replace('COAP', 'CoAP')} any more",
+            f"{use.what} is no longer available over {names.upper().replace('COAP', 'CoAP')}",
             "",
             f"a binding over {names} at {use.new.name}, or a bridge",
         )
@@ -89,56 +89,58 @@ def _mqtt_losses(use: Use, *, commands: bool, tells: bool) -> Iterator[Conflict]
     if use.before in old.properties and use.after in new.properties:
         before, after = old.properties[use.before], new.properties[use.after]
         if tells:
-            yield from _told_worse(use, (before.qos, after.qos), (before.retain, after.retain))
+            yield from _reported_worse(use, (before.qos, after.qos), (before.retain, after.retain))
         if commands and after.command_qos < before.command_qos:
-            what = f"commands of {use.what} come with QoS {after.command_qos}, it was {before.command_qos}"
-            yield use.clash(FindingKind.QOS, Severity.DEGRADES, what)
+            what = f"commands for {use.what} have QoS {after.command_qos} instead of {before.command_qos}"
+            yield use.conflict(FindingKind.QOS, Severity.DEGRADES, what)
         if _form(before, use.old.profile) != _form(after, use.new.profile):
             yield _renamed(use, before.state, after.state)
     elif use.before in old.events and use.after in new.events:
-        told, tells_now = old.events[use.before], new.events[use.after]
-        yield from _told_worse(use, (told.qos, tells_now.qos), (told.retain, tells_now.retain), event=True)
+        reported, now_reported = old.events[use.before], new.events[use.after]
+        yield from _reported_worse(
+            use, (reported.qos, now_reported.qos), (reported.retain, now_reported.retain), event=True
+        )
         forms = [
             (_without_unit(each.topic, device.profile), each.member, each.values)
-            for each, device in ((told, use.old), (tells_now, use.new))
+            for each, device in ((reported, use.old), (now_reported, use.new))
         ]
         if forms[0] != forms[1]:
-            yield _renamed(use, told.topic, tells_now.topic)
+            yield _renamed(use, reported.topic, now_reported.topic)
     elif use.before in old.actions and use.after in new.actions:
         obeyed, obeys = old.actions[use.before], new.actions[use.after]
         if _without_unit(obeyed.command, use.old.profile) != _without_unit(obeys.command, use.new.profile):
             yield _renamed(use, obeyed.command, obeys.command)
 
 
-def _told_worse(
+def _reported_worse(
     use: Use, qos: tuple[int, int], retain: tuple[bool, bool], *, event: bool = False
 ) -> Iterator[Conflict]:
     if qos[1] < qos[0]:
-        what = f"{use.what} is told with QoS {qos[1]}, it was {qos[0]}: reports can be lost"
-        yield use.clash(FindingKind.QOS, Severity.DEGRADES, what)
+        what = f"{use.what} is reported with QoS {qos[1]} instead of {qos[0]}: reports can be lost"
+        yield use.conflict(FindingKind.QOS, Severity.DEGRADES, what)
     if retain[0] and not retain[1] and not event:
-        what = f"the broker does not keep {use.what} any more: who comes later does not know it"
-        yield use.clash(FindingKind.RETAIN, Severity.DEGRADES, what)
+        what = f"{use.what} is no longer retained: clients that subscribe later do not receive it"
+        yield use.conflict(FindingKind.RETAIN, Severity.DEGRADES, what)
     if retain[1] and not retain[0] and event:
-        what = f"the broker keeps the event {use.what}, and tells it to all who come later"
-        yield use.clash(FindingKind.RETAIN, Severity.DEGRADES, what)
+        what = f"the event {use.what} is now retained: clients that subscribe later receive it as well"
+        yield use.conflict(FindingKind.RETAIN, Severity.DEGRADES, what)
 
 
 def _renamed(use: Use, before: str, after: str) -> Conflict:
-    """Own names are nobody else's business, unless both devices are versions of one."""
+    """A change of the device's own names. It breaks users only between versions of one device."""
     same = use.old.profile.profile == use.new.profile.profile
-    told = f"{after} instead of {before}" if before != after else f"in another form on {after}"
-    return use.clash(
+    moved = f"{after} instead of {before}" if before != after else f"{after} in another format"
+    return use.conflict(
         FindingKind.NAMES,
         Severity.BLOCKS if same else Severity.DEGRADES,
-        f"{use.what} is at {told}: who uses it directly has to be told",
+        f"{use.what} is at {moved}: direct users have to be reconfigured",
         "",
-        f"the names of {use.old.name}, or a home in which a hub knows the device",
+        f"the names of {use.old.name}, or a hub that knows the new device",
     )
 
 
 def _form(bound: MqttProperty, profile: Profile) -> tuple[object, ...]:
-    """How a property looks on the wire, whatever the unit."""
+    """The topics and payload format of a property, independent of the unit."""
     command = None if bound.command is None else _without_unit(bound.command, profile)
     return _without_unit(bound.state, profile), bound.member, command, bound.command_member, bound.values
 
@@ -158,11 +160,11 @@ def _coap_losses(use: Use, otherwise: bool) -> Iterator[Conflict]:
     assert before is not None and after is not None, "both carry it"
     if _observed(before) and not _observed(after):
         severity = Severity.DEGRADES if otherwise else Severity.BLOCKS
-        what = f"{use.what} cannot be observed any more: it is told only to who asks"
-        yield use.clash(FindingKind.NOT_TOLD, severity, what)
+        what = f"{use.what} can no longer be observed: it only answers requests"
+        yield use.conflict(FindingKind.NOT_TOLD, severity, what)
     if before.format is not after.format:
-        what = f"{use.what} comes as {after.format}, it was {before.format}"
-        yield use.clash(FindingKind.FORMAT, Severity.DEGRADES, what)
+        what = f"{use.what} has the format {after.format} instead of {before.format}"
+        yield use.conflict(FindingKind.FORMAT, Severity.DEGRADES, what)
     if before.path != after.path:
         yield _renamed(use, before.path, after.path)
 
@@ -171,10 +173,10 @@ def _observed(bound: object) -> bool:
     return isinstance(bound, CoapProperty) and bound.observe
 
 
-def habit_losses(old: Device, new: Device) -> Iterator[Conflict]:
-    """What is lost of the device as a whole: deadlines, heartbeat, sleep, protection, services."""
-    yield from _slower(old, new)
-    yield from _seldom(old, new)
+def device_losses(old: Device, new: Device) -> Iterator[Conflict]:
+    """What the device as a whole loses: deadlines, heartbeat, security, services, and new sleep."""
+    yield from _slower_deadlines(old, new)
+    yield from _rarer_reports(old, new)
     before, after = old.profile.bindings.mqtt, new.profile.bindings.mqtt
     if before is not None and after is not None:
         if after.sleep is not None and before.sleep is None:
@@ -183,77 +185,83 @@ def habit_losses(old: Device, new: Device) -> Iterator[Conflict]:
             yield Conflict(
                 FindingKind.SLEEP, Severity.BLOCKS, what, ("bindings", "mqtt"), path, "mains power"
             )
-        yield from _less_of_mqtt(old, new)
+        yield from _mqtt_losses_of_device(old, new)
     yield from _less_secure(old, new)
     yield from _services(old, new)
 
 
-def _slower(old: Device, new: Device) -> Iterator[Conflict]:
+def _slower_deadlines(old: Device, new: Device) -> Iterator[Conflict]:
     for key, what, severity in (
-        ("settle", "obeys", Severity.DEGRADES),
-        ("report_local", "tells a change", Severity.DEGRADES),
+        ("settle", "executes commands", Severity.DEGRADES),
+        ("report_local", "reports changes", Severity.DEGRADES),
         ("boot", "is ready after power-on", Severity.NOTE),
-        ("reconnect", "is back after the broker's return", Severity.NOTE),
+        ("reconnect", "reconnects after a broker outage", Severity.NOTE),
     ):
         before, after = getattr(old.profile.behaviour, key), getattr(new.profile.behaviour, key)
         if after > before:
             text = f"{new.name} {what} within {after:g} s, {old.name} within {before:g} s"
             path: Path = ("behaviour", key)
             yield Conflict(
-                FindingKind.DEADLINE, severity, text, path, path, f"{before:g} s, or more patience"
+                FindingKind.DEADLINE, severity, text, path, path, f"{before:g} s, or longer timeouts"
             )
     if old.profile.behaviour.invalid_value is not new.profile.behaviour.invalid_value:
-        text = f"a value out of range: {new.name} will {new.profile.behaviour.invalid_value} it, not "
-        text += f"{old.profile.behaviour.invalid_value} it as {old.name} does"
+        text = f"{new.name} will {new.profile.behaviour.invalid_value} a value out of range, "
+        text += f"{old.name} did {old.profile.behaviour.invalid_value} it"
         path = ("behaviour", "invalid_value")
-        yield Conflict(FindingKind.POLICY, Severity.NOTE, text, path, path, "the same habit")
+        yield Conflict(FindingKind.POLICY, Severity.NOTE, text, path, path, "the same policy")
 
 
-def _seldom(old: Device, new: Device) -> Iterator[Conflict]:
-    before, after = old.told_every, new.told_every
+def _rarer_reports(old: Device, new: Device) -> Iterator[Conflict]:
+    before, after = old.reports_every, new.reports_every
     if before is None or (after is not None and after <= before):
         return
-    tells = "only when it changes" if after is None else f"every {after:g} s"
-    what = f"{new.name} tells its state {tells}, {old.name} every {before:g} s: others may take it for lost"
+    reports = "only when it changes" if after is None else f"every {after:g} s"
+    what = (
+        f"{new.name} reports its state {reports}, {old.name} every {before:g} s: others may consider it lost"
+    )
     path: Path = ("behaviour", "heartbeat")
     yield Conflict(FindingKind.DEADLINE, Severity.DEGRADES, what, path, path, f"a heartbeat of {before:g} s")
 
 
-def _less_of_mqtt(old: Device, new: Device) -> Iterator[Conflict]:
+def _mqtt_losses_of_device(old: Device, new: Device) -> Iterator[Conflict]:
     before, after = old.profile.bindings.mqtt, new.profile.bindings.mqtt
     assert before is not None and after is not None, "asked by the caller"
     base: Path = ("bindings", "mqtt")
     if before.availability is not None and after.availability is None:
-        what = f"nobody is told any more when {new.name} has gone"
+        what = f"{new.name} no longer reports when it is gone"
         path: Path = (*base, "availability")
         yield Conflict(FindingKind.AVAILABILITY, Severity.DEGRADES, what, path, path, "an availability topic")
     elif before.availability is not None and after.availability is not None:
-        yield from _told_away_otherwise(old, new, before.availability, after.availability)
+        yield from _availability_changes(old, new, before.availability, after.availability)
     if after.maximum_payload < before.maximum_payload:
-        what = f"{new.name} understands {after.maximum_payload} bytes, {old.name} {before.maximum_payload}"
+        what = f"{new.name} accepts {after.maximum_payload} bytes, {old.name} {before.maximum_payload}"
         path = (*base, "maximum_payload")
-        yield Conflict(FindingKind.PAYLOAD_SIZE, Severity.DEGRADES, what, path, path, "room for as much")
+        yield Conflict(
+            FindingKind.PAYLOAD_SIZE, Severity.DEGRADES, what, path, path, "the same maximum payload"
+        )
     if after.version != before.version:
-        what = f"{new.name} speaks MQTT {after.version}, {old.name} {before.version}"
+        what = f"{new.name} uses MQTT {after.version}, {old.name} {before.version}"
         path = (*base, "version")
-        yield Conflict(FindingKind.MQTT_VERSION, Severity.NOTE, what, path, path, "a broker that speaks both")
+        yield Conflict(
+            FindingKind.MQTT_VERSION, Severity.NOTE, what, path, path, "a broker that supports both"
+        )
 
 
-def _told_away_otherwise(
+def _availability_changes(
     old: Device, new: Device, before: Availability, after: Availability
 ) -> Iterator[Conflict]:
     path: Path = ("bindings", "mqtt", "availability")
     if after.qos < before.qos or (before.retain and not after.retain):
-        what = f"that {new.name} has gone is told with QoS {after.qos}"
-        what += "" if after.retain else ", and not kept by the broker"
-        yield Conflict(FindingKind.AVAILABILITY, Severity.DEGRADES, what, path, path, "as it was before")
+        what = f"{new.name} reports its availability with QoS {after.qos}"
+        what += "" if after.retain else ", without retain"
+        yield Conflict(FindingKind.AVAILABILITY, Severity.DEGRADES, what, path, path, "the same as before")
     forms = [
         (_without_unit(each.topic, device.profile), each.online, each.offline)
         for each, device in ((before, old), (after, new))
     ]
     if forms[0] != forms[1]:
         severity = Severity.BLOCKS if old.profile.profile == new.profile.profile else Severity.DEGRADES
-        what = f"whether it is there is told by {after.online} and {after.offline} on {after.topic}"
+        what = f"availability is reported by {after.online} and {after.offline} on {after.topic}"
         proposal = f"{before.online} and {before.offline} on {before.topic}, as before"
         yield Conflict(FindingKind.NAMES, severity, what, path, path, proposal)
 
@@ -267,7 +275,7 @@ def _less_secure(old: Device, new: Device) -> Iterator[Conflict]:
         what = f"{new.name} has the protection {after}, {old.name} had {before}"
         yield Conflict(FindingKind.SECURITY, Severity.DEGRADES, what, path, path, f"{before} at {new.name}")
     else:
-        what = f"{new.name} wants the protection {after}, {old.name} had {before}: it has to be set up"
+        what = f"{new.name} requires the protection {after}, {old.name} had {before}: it has to be set up"
         yield Conflict(
             FindingKind.SECURITY, Severity.NOTE, what, path, path, "credentials for the new device"
         )
@@ -286,6 +294,6 @@ def _services(old: Device, new: Device) -> Iterator[Conflict]:
     )
     if before - after:
         lost = ", ".join(sorted(before - after))
-        what = f"{new.name} does not announce {lost}: who looks for that finds nothing"
+        what = f"{new.name} does not announce {lost}: clients that search for it do not find the device"
         path: Path = ("bindings", "mdns", "services")
         yield Conflict(FindingKind.DISCOVERY, Severity.DEGRADES, what, path, path, "the same services")

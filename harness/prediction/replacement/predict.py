@@ -1,7 +1,7 @@
-"""Whether a device can take the place of another one: by trade-in, repair, another maker, or a new firmware.
+"""Whether a device can replace another one: after trade-in, repair, or with new firmware.
 
-Everything that the home may have used of the old one has to be there in the new one. Between two versions of
-one profile that is more than the vocabulary names: its own names count too.
+Everything that the home may have used of the old device must exist in the new one. Between two versions of
+one profile, this includes the device's own names and not only the terms of the vocabulary.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from harness.prediction.device import (
 from harness.prediction.findings import (
     Finding,
     FindingKind,
-    Outcome,
+    PairOutcome,
     Replacement,
     Severity,
     outcome_of,
@@ -37,13 +37,13 @@ from harness.prediction.replacement.counterpart import (
 from harness.prediction.replacement.delivery import (
     Use,
     delivery_losses,
-    habit_losses,
+    device_losses,
 )
 from harness.prediction.replacement.ratings import rating_losses
 from harness.prediction.replacement.rules import rule_losses
 from harness.prediction.values.containment import (
-    Aspect,
-    Gap,
+    ValueAspect,
+    ValueGap,
 )
 from harness.prediction.values.conversion import (
     Side,
@@ -52,26 +52,26 @@ from harness.prediction.values.conversion import (
 
 _ORDER = (Severity.BLOCKS, Severity.DEGRADES, Severity.NOTE)
 _KINDS = {
-    Aspect.TYPE: FindingKind.TYPE,
-    Aspect.RANGE: FindingKind.RANGE,
-    Aspect.STEP: FindingKind.STEP,
-    Aspect.VALUES: FindingKind.VALUES,
-    Aspect.LENGTH: FindingKind.LENGTH,
-    Aspect.PATTERN: FindingKind.PATTERN,
-    Aspect.MEMBERS: FindingKind.MEMBERS,
+    ValueAspect.TYPE: FindingKind.TYPE,
+    ValueAspect.RANGE: FindingKind.RANGE,
+    ValueAspect.STEP: FindingKind.STEP,
+    ValueAspect.VALUES: FindingKind.VALUES,
+    ValueAspect.LENGTH: FindingKind.LENGTH,
+    ValueAspect.PATTERN: FindingKind.PATTERN,
+    ValueAspect.MEMBERS: FindingKind.MEMBERS,
 }
 
 
 def replaces(old: Device, new: Device) -> Replacement:
-    """What is lost when ``new`` takes the place of ``old``."""
+    """Predict what is lost when ``new`` replaces ``old``."""
     if same_kind(old, new):
         old, new = _by_version(old), _by_version(new)
     findings = [
-        clash.between(old, new, term=term)
-        for term, clash in (*_used(old, new), *_controlled(old, new), *_whole(old, new))
+        conflict.between(old, new, term=term)
+        for term, conflict in (*_used(old, new), *_controlled(old, new), *_whole(old, new))
     ]
     if same_kind(old, new):
-        findings += [clash.between(old, new) for clash in rule_losses(old, new)]
+        findings += [conflict.between(old, new) for conflict in rule_losses(old, new)]
         findings += _release(old, new, findings)
     findings.sort(key=lambda finding: _ORDER.index(finding.severity))
     outcome = outcome_of([finding.severity for finding in findings], related=True)
@@ -89,7 +89,7 @@ def same_kind(old: Device, new: Device) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """Something that the home used of the old device, and what there is of it in the new one."""
+    """Something that the home used of the old device, and its counterpart in the new one."""
 
     use: Use
     old: Side
@@ -101,7 +101,7 @@ class _Pair:
 
 
 def _used(old: Device, new: Device) -> Iterator[tuple[str, Conflict]]:
-    """What is lost of the old one's capabilities, and of its own affordances where those count."""
+    """What is lost of the old device's capabilities, and between versions of its own affordances."""
     named: set[Path] = set()
     for offers in old.offers.values():
         for offered in offers:
@@ -115,7 +115,7 @@ def _used(old: Device, new: Device) -> Iterator[tuple[str, Conflict]]:
         for section in ("properties", "actions", "events"):
             for name in getattr(old.profile, section):
                 if (section, name) not in named:
-                    yield from (("", clash) for clash in _own(old, new, section, name))
+                    yield from (("", conflict) for conflict in _own(old, new, section, name))
 
 
 def _section(offered: Offered) -> Path:
@@ -129,10 +129,10 @@ def _gone(what: str, key: str, new: Device) -> Conflict:
     return Conflict(
         FindingKind.ABSENT,
         Severity.BLOCKS,
-        f"{what} is not there in {new.name}",
+        f"{new.name} has no {what}",
         tuple(key.split(".")),
         ("capabilities", cluster),
-        f"offer {what} at {new.name}; who used it finds nothing",
+        f"offer {what} at {new.name}; its users find nothing",
     )
 
 
@@ -160,8 +160,8 @@ def _own(old: Device, new: Device, section: str, name: str) -> Iterator[Conflict
     path: Path = (section, name)
     before, after = getattr(old.profile, section)[name], getattr(new.profile, section).get(name)
     if after is None:
-        proposal = f"keep {name}, or tell its users with a new major version"
-        what = f"{name} is not there in {new.name}"
+        proposal = f"keep {name}, or release a new major version"
+        what = f"{new.name} has no {name}"
         yield Conflict(FindingKind.ABSENT, Severity.BLOCKS, what, path, (section,), proposal)
         return
     pair = _Pair(
@@ -192,126 +192,128 @@ def _losses(pair: _Pair) -> Iterator[Conflict]:
     use = pair.use
     if pair.before is not None and pair.after is not None and pair.before.label != pair.after.label:
         labels = [each.label or "no label" for each in (pair.before, pair.after)]
-        what = f"{use.what} has {labels[1]} instead of {labels[0]}: who asks for that part has to be told"
-        yield use.clash(FindingKind.NAMES, Severity.DEGRADES, what)
+        what = (
+            f"{use.what} has {labels[1]} instead of {labels[0]}: users of that part have to be reconfigured"
+        )
+        yield use.conflict(FindingKind.NAMES, Severity.DEGRADES, what)
     if pair.writable[0] and not pair.writable[1] and pair.before and set_otherwise(pair.before, use.new):
         what = f"{use.what} is set by commands of its cluster at {use.new.name}"
-        yield use.clash(FindingKind.NAMES, Severity.DEGRADES, what, "readOnly")
+        yield use.conflict(FindingKind.NAMES, Severity.DEGRADES, what, "readOnly")
     elif pair.writable[0] and not pair.writable[1]:
-        what = f"{use.what} could be set, at {use.new.name} it cannot"
-        yield use.clash(FindingKind.READ_ONLY, Severity.BLOCKS, what, "readOnly")
+        what = f"{use.what} is read-only at {use.new.name}"
+        yield use.conflict(FindingKind.READ_ONLY, Severity.BLOCKS, what, "readOnly")
     elif pair.writable[0]:
-        yield from _obeys_less(pair)
+        yield from _accepts_less(pair)
     if pair.readable[0] and not pair.readable[1]:
-        what = f"{use.what} was told, {use.new.name} does not tell it"
-        yield use.clash(FindingKind.WRITE_ONLY, Severity.BLOCKS, what, "writeOnly")
+        what = f"{use.what} is not reported by {use.new.name}"
+        yield use.conflict(FindingKind.WRITE_ONLY, Severity.BLOCKS, what, "writeOnly")
     elif pair.readable[0]:
-        yield from _tells_otherwise(pair)
-        yield from _tells_less(pair)
+        yield from _reports_differently(pair)
+        yield from _reports_less(pair)
     yield from delivery_losses(use, commands=pair.writable[0], tells=pair.readable[0])
 
 
-def _obeys_less(pair: _Pair) -> Iterator[Conflict]:
-    """Everything that the old one obeyed, the new one has to obey."""
+def _accepts_less(pair: _Pair) -> Iterator[Conflict]:
+    """Values that the old device accepted and the new one does not."""
     use, found = pair.use, fit(pair.old, pair.new)
     if found.no_conversion is not None:
         what = f"{use.what} is in {found.no_conversion[1]} instead of {found.no_conversion[0]}"
-        yield use.clash(FindingKind.UNIT, Severity.BLOCKS, what, "unit")
+        yield use.conflict(FindingKind.UNIT, Severity.BLOCKS, what, "unit")
     for gap in found.gaps:
-        what = f"{use.old.name} obeys what {use.new.name} does not: {use.what} {gap.text}"
-        yield use.clash(_kind(gap), _certain(gap, Severity.BLOCKS), what, _key(gap))
+        what = f"{use.new.name} accepts fewer values than {use.old.name}: {use.what} {gap.text}"
+        yield use.conflict(_kind(gap), _certain(gap, Severity.BLOCKS), what, _key(gap))
     conversion = found.conversion
     if conversion.source_unit != conversion.target_unit:
         what = f"{use.what} is in {conversion.target_unit} instead of {conversion.source_unit}"
-        yield use.clash(FindingKind.CONVERSION, Severity.DEGRADES, what, "unit")
+        yield use.conflict(FindingKind.CONVERSION, Severity.DEGRADES, what, "unit")
 
 
-def _tells_otherwise(pair: _Pair) -> Iterator[Conflict]:
-    """What the new one tells, those have to understand who listened to the old one."""
+def _reports_differently(pair: _Pair) -> Iterator[Conflict]:
+    """Reports of the new device that users of the old one may not understand."""
     use, found = pair.use, fit(pair.new, pair.old)
     if found.no_conversion is not None and not pair.writable[0]:
-        what = f"{use.what} is told in {found.no_conversion[0]} instead of {found.no_conversion[1]}"
-        yield use.clash(FindingKind.UNIT, Severity.BLOCKS, what, "unit")
+        what = f"{use.what} is reported in {found.no_conversion[0]} instead of {found.no_conversion[1]}"
+        yield use.conflict(FindingKind.UNIT, Severity.BLOCKS, what, "unit")
     for gap in found.gaps:
-        # What can be set is told beyond the old limits only when somebody sets it so.
-        mild = gap.aspect is Aspect.STEP or pair.writable[0]
+        # A writable value leaves the old limits only if somebody sets it so.
+        mild = gap.aspect is ValueAspect.STEP or pair.writable[0]
         milder = Severity.NOTE if mild else Severity.DEGRADES
-        what = f"{use.new.name} tells what {use.old.name} did not: {use.what} {gap.text}"
-        yield use.clash(_kind(gap), Severity.BLOCKS if gap.total else milder, what, _key(gap))
+        what = f"{use.new.name} reports values that {use.old.name} did not: {use.what} {gap.text}"
+        yield use.conflict(_kind(gap), Severity.BLOCKS if gap.total else milder, what, _key(gap))
     conversion = found.conversion
     if conversion.source_unit != conversion.target_unit and not pair.writable[0]:
-        what = f"{use.what} is told in {conversion.source_unit} instead of {conversion.target_unit}"
-        yield use.clash(FindingKind.CONVERSION, Severity.DEGRADES, what, "unit")
+        what = f"{use.what} is reported in {conversion.source_unit} instead of {conversion.target_unit}"
+        yield use.conflict(FindingKind.CONVERSION, Severity.DEGRADES, what, "unit")
     before, after = pair.old.own, pair.new.own
     if not isinstance(before, Property) or not isinstance(after, Property) or before.unit != after.unit:
         return
     if after.tolerance > before.tolerance:
-        what = f"{use.what} is told to within {after.tolerance:g}, it was {before.tolerance:g}"
-        yield use.clash(FindingKind.ACCURACY, Severity.DEGRADES, what, "tolerance")
+        what = f"{use.what} has a tolerance of {after.tolerance:g} instead of {before.tolerance:g}"
+        yield use.conflict(FindingKind.ACCURACY, Severity.DEGRADES, what, "tolerance")
 
 
-def _tells_less(pair: _Pair) -> Iterator[Conflict]:
-    """What was told once and is not any more: a sensor that sees less, an event that is not told."""
+def _reports_less(pair: _Pair) -> Iterator[Conflict]:
+    """Values that the old device reported and the new one does not, such as a smaller sensor range."""
     if pair.writable[0]:
-        return  # which has been looked at with what it obeys
+        return  # compared as a command already
     use = pair.use
     for gap in fit(pair.old, pair.new).gaps:
         if gap.total:
-            continue  # told the other way round already
-        what = f"{use.new.name} does not tell all that {use.old.name} did: {use.what} {_left(gap)}"
-        severity = Severity.NOTE if gap.aspect is Aspect.STEP else Severity.DEGRADES
-        yield use.clash(_kind(gap), severity, what, _key(gap))
+            continue  # reported by the opposite comparison already
+        what = f"{use.new.name} reports fewer values than {use.old.name}: {use.what} {_left(gap)}"
+        severity = Severity.NOTE if gap.aspect is ValueAspect.STEP else Severity.DEGRADES
+        yield use.conflict(_kind(gap), severity, what, _key(gap))
 
 
-def _left(gap: Gap) -> str:
-    """The text of a gap where nobody accepts anything, but less is told than before."""
-    return gap.text.replace("accepted", "left").replace("known", "left")
+def _left(gap: ValueGap) -> str:
+    """The text of a gap, reworded: the second set is not what is accepted, but what remains."""
+    return gap.text.replace("; accepted:", "; remaining:").replace("; known:", "; remaining:")
 
 
-def _kind(gap: Gap) -> FindingKind:
+def _kind(gap: ValueGap) -> FindingKind:
     return _KINDS[gap.aspect] if gap.certain else FindingKind.UNDECIDED
 
 
-def _certain(gap: Gap, severity: Severity) -> Severity:
+def _certain(gap: ValueGap, severity: Severity) -> Severity:
     return severity if gap.certain else Severity.DEGRADES
 
 
-def _key(gap: Gap) -> str:
+def _key(gap: ValueGap) -> str:
     return gap.key or {
-        Aspect.STEP: "multipleOf",
-        Aspect.VALUES: "enum",
-        Aspect.PATTERN: "pattern",
-        Aspect.TYPE: "type",
+        ValueAspect.STEP: "multipleOf",
+        ValueAspect.VALUES: "enum",
+        ValueAspect.PATTERN: "pattern",
+        ValueAspect.TYPE: "type",
     }.get(gap.aspect, "")
 
 
 def _controlled(old: Device, new: Device) -> Iterator[tuple[str, Conflict]]:
-    """What the old one did with others, as a remote control does, the new one has to do as well."""
+    """What the old device did with others, such as a remote control, and the new one does not."""
     for needed in old.needs:
         same = [each for each in new.needs if each.term.path == needed.term.path]
         found = next((each for each in same if each.need.access is needed.need.access), None)
         if found is None:
             severity = Severity.DEGRADES if needed.need.optional else Severity.BLOCKS
             does = {"command": "commands", "follow": "follows", "read": "reads"}[needed.need.access]
-            what = f"{old.name} {does} {needed.term.path} of others, {new.name} does not"
+            what = f"{old.name} {does} {needed.term.path} of other devices, {new.name} does not"
             path: Path = ("needs", needed.name)
             proposal = f"a need for {needed.term.path} at {new.name}"
             yield needed.term.path, Conflict(FindingKind.ABSENT, severity, what, path, ("needs",), proposal)
         elif needed.commands:
-            yield from ((needed.term.path, clash) for clash in _sends_less(needed, found, new))
+            yield from ((needed.term.path, conflict) for conflict in _sends_less(needed, found, new))
     before = {each.term.path for each in old.needs}
     for needed in new.needs:
         if needed.term.path not in before and not needed.need.optional:
-            what = f"{new.name} needs {needed.term.path} of another device, {old.name} did not"
+            what = f"{new.name} needs {needed.term.path} from another device, {old.name} did not"
             proposal = f"a device that offers {needed.term.path}"
-            clash = Conflict(
+            conflict = Conflict(
                 FindingKind.NEEDS, Severity.DEGRADES, what, None, ("needs", needed.name), proposal
             )
-            yield needed.term.path, clash
+            yield needed.term.path, conflict
 
 
 def _sends_less(before: Needed, after: Needed, new: Device) -> Iterator[Conflict]:
-    """Values that only the old one can send, where all can be listed."""
+    """Values that only the old device can send, if all can be listed."""
 
     def sent(needed: Needed) -> set[str] | None:
         values: set[str] = set()
@@ -335,20 +337,18 @@ def _sends_less(before: Needed, after: Needed, new: Device) -> Iterator[Conflict
 
 
 def _whole(old: Device, new: Device) -> Iterator[tuple[str, Conflict]]:
-    yield from (("", clash) for clash in habit_losses(old, new))
-    yield from (("", clash) for clash in rating_losses(old, new))
+    yield from (("", conflict) for conflict in device_losses(old, new))
+    yield from (("", conflict) for conflict in rating_losses(old, new))
 
 
 def _release(old: Device, new: Device, findings: list[Finding]) -> Iterator[Finding]:
-    """Whether the version number of a profile says what its users have to expect (Semantic Versioning)."""
+    """A note if an incompatible profile has no new major version (Semantic Versioning)."""
     before, after = _version(old), _version(new)
     if before is None or after is None or before >= after:
         return
-    breaks = outcome_of([each.severity for each in findings], related=True) is Outcome.BLOCKED
+    breaks = outcome_of([each.severity for each in findings], related=True) is PairOutcome.BLOCKED
     if breaks and before[0] == after[0] and before[0] > 0:
-        what = (
-            f"version {new.profile.version} breaks users of {old.profile.version}, its number does not say so"
-        )
+        what = f"version {new.profile.version} breaks users of {old.profile.version}, but is no major version"
         path: Path = ("version",)
         proposal = f"{after[0] + 1}.0.0"
         yield Conflict(FindingKind.RELEASE, Severity.NOTE, what, path, path, proposal).between(old, new)

@@ -1,4 +1,4 @@
-"""Behaviour on which users of a device may have come to rely: the rules of two versions of one profile."""
+"""Compares the rules of two versions of one profile, since users may rely on them."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from harness.prediction.findings import (
 
 
 def rule_losses(old: Device, new: Device) -> Iterator[Conflict]:
-    """Rules that are gone or have become weaker, and new ones by which commands are refused."""
+    """Rules that were removed or weakened, and new ones that refuse commands."""
     before, after = _by_id(old), _by_id(new)
     for name, (index, rule) in before.items():
         left: Path = ("behaviour", "rules", index)
         if name not in after:
-            what = f"the rule {name} is gone: users may rely on it ({rule.purpose})"
-            yield _clash(what, left, ("behaviour", "rules"))
+            what = f"the rule {name} was removed, and users may rely on it ({rule.purpose})"
+            yield _conflict(what, left, ("behaviour", "rules"))
             continue
         there, now = after[name]
         if weaker := ", ".join(_weaker(rule, now)):
-            yield _clash(f"the rule {name} is another one: {weaker}", left, ("behaviour", "rules", there))
+            yield _conflict(f"the rule {name} has changed: {weaker}", left, ("behaviour", "rules", there))
     for name, (index, rule) in after.items():
         if name not in before and rule.kind is RuleKind.REFUSAL:
             refused = " or ".join(map(str, rule.refuse))
-            what = f"the new rule {name} refuses commands after which {refused}; they were obeyed"
-            yield _clash(what, ("behaviour", "rules"), ("behaviour", "rules", index))
+            what = f"the new rule {name} refuses commands that make {refused}; they were accepted before"
+            yield _conflict(what, ("behaviour", "rules"), ("behaviour", "rules", index))
 
 
 def _by_id(device: Device) -> dict[str, tuple[int, Rule]]:
@@ -48,14 +48,14 @@ def _weaker(before: Rule, after: Rule) -> Iterator[str]:
     ):
         yield "other conditions"
     if after.within > before.within:
-        yield f"within {after.within:g} s, it was {before.within:g} s"
+        yield f"within {after.within:g} s instead of {before.within:g} s"
     if after.for_ != before.for_:
-        yield f"after {after.for_:g} s, it was {before.for_:g} s"
+        yield f"after {after.for_:g} s instead of {before.for_:g} s"
     if after.holds < before.holds:
-        yield f"for {after.holds:g} s, it was {before.holds:g} s"
+        yield f"for {after.holds:g} s instead of {before.holds:g} s"
 
 
-def _clash(what: str, left: Path, right: Path) -> Conflict:
+def _conflict(what: str, left: Path, right: Path) -> Conflict:
     return Conflict(
         FindingKind.RULES, Severity.DEGRADES, what, left, right, "the behaviour of the old version"
     )

@@ -1,1 +1,1 @@
-"""Whether the values of one device are values of the other."""
+"""Whether the values of one device are valid for the other."""

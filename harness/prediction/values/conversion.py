@@ -1,6 +1,6 @@
-"""Whether the values of one device mean something to another one, and what has to become of them.
+"""Whether the values of one device have a meaning for another one, and how they are converted.
 
-Both sides speak of one term of the vocabulary, each with its own values: other units, names, types.
+Both sides use one term of the vocabulary, each with its own values: other units, names, types.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from harness.prediction.numbers import (
 )
 from harness.prediction.values.containment import (
     NUMERIC,
-    Aspect,
-    Gap,
+    ValueAspect,
+    ValueGap,
     gaps_between,
     listed_values,
     number_gaps,
@@ -41,7 +41,7 @@ from harness.prediction.values.containment import (
 
 @dataclass(frozen=True)
 class Side:
-    """The values that one device has for a term. ``only`` lists those that count, if not all do."""
+    """The values that one device uses for a term. ``only`` lists the relevant ones; None: all."""
 
     own: DataSchema | None
     common: DataSchema | None
@@ -50,12 +50,12 @@ class Side:
 
     @property
     def translation(self) -> Translation:
-        """Between its values and those of the vocabulary."""
+        """The translation between its own values and those of the vocabulary."""
         return Translation(self.own, self.common, self.names)
 
     @cached_property
     def pairs(self) -> tuple[tuple[Value, Value], ...] | None:
-        """Own values, each with what it means in the vocabulary; None where they are too many to list."""
+        """Own values, each with its meaning in the vocabulary; None where they are too many to list."""
         listed = None if self.own is None else listed_values(self.own)
         if self.names is not None:
             named = [value for values in self.names.values() for value in as_list(values)]
@@ -69,18 +69,18 @@ class Side:
             try:
                 yield value, self.translation.to_common(value)
             except UntranslatableError:
-                continue  # it has such a value, but not as one of this term
+                continue  # the device has the value, but not for this term
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What came of comparing two sides: gaps, and the conversion that goes with what fits.
+    """The result of comparing two sides: gaps, and the conversion of values that fit.
 
-    ``no_conversion`` names the two units where there is none between them; ``rounded`` is whether a number
-    has to be rounded after its unit was converted, ``blurred`` whether different ones then become the same.
+    ``no_conversion`` names two units without a conversion; ``rounded``: numbers have to be rounded after
+    their unit was converted; ``blurred``: different numbers then become equal.
     """
 
-    gaps: tuple[Gap, ...] = ()
+    gaps: tuple[ValueGap, ...] = ()
     conversion: ValueConversion = UNCHANGED
     no_conversion: tuple[str, str] | None = None
     rounded: bool = False
@@ -88,35 +88,35 @@ class Fit:
 
     @property
     def through(self) -> bool:
-        """Whether any value gets through."""
+        """Whether any value fits."""
         return self.no_conversion is None and not any(gap.total for gap in self.gaps)
 
     @property
     def sendable(self) -> bool:
-        """Whether anything can be sent at all, were it only to be refused."""
-        lost = (Aspect.TYPE, Aspect.VALUES, Aspect.MEMBERS)
+        """Whether a value can be sent at all, even if it may be refused."""
+        lost = (ValueAspect.TYPE, ValueAspect.VALUES, ValueAspect.MEMBERS)
         unsaid = any(gap.total and gap.aspect in lost for gap in self.gaps)
         return self.no_conversion is None and not unsaid
 
 
 def fit(source: Side, target: Side) -> Fit:
-    """Whether everything that ``source`` sends means something to ``target``."""
+    """Whether ``target`` accepts everything that ``source`` sends."""
     if target.own is None or source.common is None:
-        return Fit()  # it takes anything, or nothing is told
+        return Fit()  # everything is accepted, or no value is sent
     if source.own is None:
-        return Fit((Gap(Aspect.TYPE, "tells no value", total=True),))
+        return Fit((ValueGap(ValueAspect.TYPE, "has no value", total=True),))
     if source.own.type in NUMERIC and target.own.type in NUMERIC and not (source.names or target.names):
         return _fit_of_numbers(source, target)
     if source.pairs is not None:
         return fit_of_constants(source.pairs, target)
     if target.names is not None:
-        gap = Gap(Aspect.VALUES, f"has values without a name, known are only {', '.join(target.names)}")
+        gap = ValueGap(ValueAspect.VALUES, f"has values without a name; known: {', '.join(target.names)}")
         return Fit((gap,))
     return Fit(gaps_between(source.own, target.own))
 
 
 def fit_of_constants(pairs: tuple[tuple[Value, Value], ...], target: Side) -> Fit:
-    """The same of single values, each given as it is sent and as it is meant."""
+    """The fit of single values, each given as it is sent and with its meaning."""
     fitting: list[tuple[Value, Value]] = []
     missing: list[Value] = []
     for sent, meant in pairs:
@@ -134,8 +134,8 @@ def fit_of_constants(pairs: tuple[tuple[Value, Value], ...], target: Side) -> Fi
         return Fit((), found)
     shown = ", ".join(_text(value) for value in missing)
     known = ", ".join(dict.fromkeys(_text(value) for _, value in target.pairs or ()))
-    text = f"can be {shown}" + (f", known are only {known}" if known else ", which has no counterpart")
-    return Fit((Gap(Aspect.VALUES, text, total=not fitting),), found)
+    text = f"can be {shown}" + (f"; known: {known}" if known else ", which has no counterpart")
+    return Fit((ValueGap(ValueAspect.VALUES, text, total=not fitting),), found)
 
 
 def _fit_of_numbers(source: Side, target: Side) -> Fit:
@@ -149,11 +149,11 @@ def _fit_of_numbers(source: Side, target: Side) -> Fit:
         return Fit(tuple(number_gaps(inner, outer)))
     sent = converted(inner, how)
     gaps = tuple(number_gaps(sent, outer))
-    rounded = any(gap.aspect is Aspect.STEP for gap in gaps)
+    rounded = any(gap.aspect is ValueAspect.STEP for gap in gaps)
     if rounded:
-        # What is between the steps is rounded on the way, so that only the range counts.
+        # Values between the steps are rounded on the way, so only the range counts.
         gaps = tuple(
-            gap for gap in number_gaps(_rounded(sent, outer), outer) if gap.aspect is not Aspect.STEP
+            gap for gap in number_gaps(_rounded(sent, outer), outer) if gap.aspect is not ValueAspect.STEP
         )
     blurred = rounded and outer.step is not None and sent.step is not None and outer.step > sent.step
     found = ValueConversion(
@@ -163,7 +163,7 @@ def _fit_of_numbers(source: Side, target: Side) -> Fit:
 
 
 def _rounded(numbers: Numbers, grid: Numbers) -> Numbers:
-    """The numbers, moved to the nearest steps of ``grid``."""
+    """The numbers, rounded to the nearest steps of ``grid``."""
     step = grid.step
     assert step is not None
 
@@ -189,8 +189,10 @@ def converted(numbers: Numbers, how: Conversion) -> Numbers:
     return (numbers.inverted() if how.reciprocal else numbers).converted(how.scale, how.offset)
 
 
-def can_be_told(source: Side, *, equals: Value, one_of: tuple[Value, ...] | None, within: Numbers) -> bool:
-    """Whether the device ever tells a value of the vocabulary that a reaction waits for."""
+def can_be_reported(
+    source: Side, *, equals: Value, one_of: tuple[Value, ...] | None, within: Numbers
+) -> bool:
+    """Whether the device can report a value of the vocabulary that a reaction waits for."""
     if source.common is None:
         return True
     if source.own is None:
@@ -200,10 +202,10 @@ def can_be_told(source: Side, *, equals: Value, one_of: tuple[Value, ...] | None
         how = conversion(source.own.unit, source.common.unit)
         if how is None:
             return False
-        told = converted(_numbers(source), how)
+        reported = converted(_numbers(source), how)
         if wanted:
-            return any(exact(value) in told for value in wanted if isinstance(value, int | float))
-        return told.meets(within)
+            return any(exact(value) in reported for value in wanted if isinstance(value, int | float))
+        return reported.meets(within)
     if source.pairs is None:
         return True
     meant = [common for _, common in source.pairs]

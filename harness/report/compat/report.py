@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 import harness
 from harness.prediction.findings import (
     Finding,
-    Outcome,
+    PairOutcome,
     Prediction,
     Replacement,
     Severity,
@@ -81,7 +81,7 @@ def write_replacement(directory: Path, found: Replacement) -> None:
 
 def prediction_cases(prediction: Prediction) -> list[_Case]:
     """A test case for each need, one for the plug, and one for the two in one home."""
-    if prediction.outcome is Outcome.UNRELATED and not prediction.findings:
+    if prediction.outcome is PairOutcome.UNRELATED and not prediction.findings:
         reason = f"{prediction.needer} needs nothing that {prediction.offerer} offers"
         return [_Case("needs", (), reason)]
     cases = [

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from harness.prediction.findings import (
     Finding,
-    Outcome,
     PairLink,
+    PairOutcome,
     Prediction,
     Replacement,
     Severity,
@@ -20,10 +20,10 @@ from harness.prediction.pair import Pair
 from harness.report.text import one_line, plural
 
 OUTCOME_STYLES = {
-    Outcome.WORKS: "green",
-    Outcome.DEGRADED: "yellow",
-    Outcome.BLOCKED: "bold red",
-    Outcome.UNRELATED: "dim",
+    PairOutcome.WORKS: "green",
+    PairOutcome.DEGRADED: "yellow",
+    PairOutcome.BLOCKED: "bold red",
+    PairOutcome.UNRELATED: "dim",
 }
 SEVERITY_STYLES = {Severity.BLOCKS: "bold red", Severity.DEGRADES: "yellow", Severity.NOTE: "cyan"}
 SIGNS = {Severity.BLOCKS: "✗", Severity.DEGRADES: "!", Severity.NOTE: "·"}
@@ -46,7 +46,7 @@ def print_pair(console: Console, pair: Pair) -> None:
 
 def conclusion(pair: Pair) -> str:
     """A pair in one line."""
-    if pair.outcome is Outcome.UNRELATED:
+    if pair.outcome is PairOutcome.UNRELATED:
         return "unrelated (neither needs anything that the other one offers)"
     findings = [finding for each in pair.directions for finding in each.findings]
     return f"{pair.outcome} ({counted(findings)})"
@@ -123,9 +123,9 @@ def print_replacement(console: Console, found: Replacement, *, versions: str) ->
 def replacement_conclusion(found: Replacement) -> str:
     """A replacement in one line."""
     words = {
-        Outcome.WORKS: "compatible",
-        Outcome.DEGRADED: "compatible with losses",
-        Outcome.BLOCKED: "breaks",
-        Outcome.UNRELATED: "unrelated",
+        PairOutcome.WORKS: "compatible",
+        PairOutcome.DEGRADED: "compatible with losses",
+        PairOutcome.BLOCKED: "breaks",
+        PairOutcome.UNRELATED: "unrelated",
     }
     return f"{words[found.outcome]} ({counted(found.findings)})"

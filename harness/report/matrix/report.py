@@ -21,15 +21,15 @@ from harness.model.profile import Profile
 from harness.model.verdict import ExitStatus, Verdict
 from harness.prediction.comparison import (
     Agreement,
-    Observation,
+    PairObservation,
     compared,
 )
 from harness.prediction.findings import (
     Finding,
     Flow,
     KeyPlace,
-    Outcome,
     PairLink,
+    PairOutcome,
     Prediction,
     Severity,
     Via,
@@ -39,7 +39,7 @@ from harness.report.matrix.order import clustered
 from harness.report.text import showable
 
 
-class _Record(BaseModel):
+class _MatrixRecord(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
@@ -53,7 +53,7 @@ class State(StrEnum):
     UNRELATED = "unrelated"
 
 
-class Place(_Record):
+class KeyReference(_MatrixRecord):
     """A key of a profile."""
 
     profile: str
@@ -69,16 +69,16 @@ class Place(_Record):
         return f"{where}:{self.line}: {self.key}" if self.line else f"{where}: {self.key}"
 
 
-class FindingEntry(_Record):
+class FindingEntry(_MatrixRecord):
     """One thing that stands between two devices, or that is worth knowing."""
 
     kind: str
     """what it is about, such as unit or qos; further ones may be added"""
     severity: Severity
     what: str
-    offerer: Place | None
+    offerer: KeyReference | None
     """the key of the offering device that it is about"""
-    needer: Place | None
+    needer: KeyReference | None
     """the key of the device that needs something"""
     proposal: str
     term: str
@@ -87,7 +87,7 @@ class FindingEntry(_Record):
     """the need that it is about; empty: none in particular"""
 
 
-class LinkEntry(_Record):
+class MatrixLink(_MatrixRecord):
     """One way in which something reaches the other device."""
 
     need: str
@@ -107,7 +107,7 @@ class LinkEntry(_Record):
     """seconds that it may take"""
 
 
-class CheckEntry(_Record):
+class CheckEntry(_MatrixRecord):
     """One verdict about the two devices together."""
 
     check: str
@@ -120,7 +120,7 @@ class CheckEntry(_Record):
     """the need that it is about; empty: the two as a whole"""
 
 
-class ObservationEntry(_Record):
+class ObservationEntry(_MatrixRecord):
     """What was seen when the two were brought together."""
 
     agreement: Agreement
@@ -135,15 +135,15 @@ class ObservationEntry(_Record):
     """complete, or why the run ended early"""
 
 
-class PairEntry(_Record):
+class PairEntry(_MatrixRecord):
     """One ordered pair: what the needer needs of the offerer."""
 
     offerer: str
     needer: str
     state: State
     """the cell of the map: ``differs``, or what was predicted"""
-    predicted: Outcome
-    links: tuple[LinkEntry, ...]
+    predicted: PairOutcome
+    links: tuple[MatrixLink, ...]
     findings: tuple[FindingEntry, ...]
     """those that weigh most first"""
     observed: ObservationEntry | None
@@ -160,7 +160,7 @@ class PairEntry(_Record):
         return self.observed is not None and self.observed.agreement is Agreement.UNSHOWN
 
 
-class ProfileEntry(_Record):
+class ProfileEntry(_MatrixRecord):
     """A device of the matrix."""
 
     name: str
@@ -171,7 +171,7 @@ class ProfileEntry(_Record):
     path: str
 
 
-class Selection(_Record):
+class Selection(_MatrixRecord):
     """Which ordered pairs were observed, and how long that took."""
 
     pairs: Literal["all", "covering"]
@@ -199,7 +199,7 @@ class Selection(_Record):
         return (self.seconds - self.starting_seconds) / allowed if allowed else 0.0
 
 
-class Matrix(_Record):
+class Matrix(_MatrixRecord):
     """Everything that the comparison came to."""
 
     format: Literal[1] = 1
@@ -234,7 +234,7 @@ class Matrix(_Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DeviceRow:
     """A device of the matrix as it comes in; ``name`` is unique within the matrix."""
 
     name: str
@@ -243,9 +243,9 @@ class Row:
 
 
 def matrix_of(
-    rows: Sequence[Row],
+    rows: Sequence[DeviceRow],
     pairs: Sequence[OrderedPair],
-    observations: Mapping[tuple[str, str], Observation] = MappingProxyType({}),
+    observations: Mapping[tuple[str, str], PairObservation] = MappingProxyType({}),
     *,
     tool_version: str,
     started: str,
@@ -295,7 +295,7 @@ def schema() -> str:
     return json.dumps(head | generated, indent=2, ensure_ascii=False) + "\n"
 
 
-def _pair(pair: OrderedPair, observation: Observation | None) -> PairEntry:
+def _pair(pair: OrderedPair, observation: PairObservation | None) -> PairEntry:
     prediction = pair.prediction
     observed = None if observation is None else _observed(prediction, observation)
     differs = observed is not None and observed.agreement is Agreement.DIFFERS
@@ -314,7 +314,7 @@ def _pair(pair: OrderedPair, observation: Observation | None) -> PairEntry:
     )
 
 
-def _observed(prediction: Prediction, observation: Observation) -> ObservationEntry:
+def _observed(prediction: Prediction, observation: PairObservation) -> ObservationEntry:
     comparison = compared(prediction, observation)
     return ObservationEntry(
         agreement=comparison.agreement,
@@ -349,16 +349,16 @@ def _finding(finding: Finding) -> FindingEntry:
     )
 
 
-def _place(place: KeyPlace | None) -> Place | None:
+def _place(place: KeyPlace | None) -> KeyReference | None:
     if place is None:
         return None
     file = None if place.file is None else showable(str(place.file))
-    return Place(profile=place.profile, key=showable(place.key), file=file, line=place.line)
+    return KeyReference(profile=place.profile, key=showable(place.key), file=file, line=place.line)
 
 
-def _link(link: PairLink) -> LinkEntry:
+def _link(link: PairLink) -> MatrixLink:
     offering = link.target if link.flow is Flow.COMMAND else link.source
-    return LinkEntry(
+    return MatrixLink(
         need=link.need,
         capability=link.capability,
         term=link.term,

@@ -62,7 +62,7 @@ class Way(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TimelineRow:
     """One event in a timeline. ``since`` is the time since the row before it, in seconds."""
 
     line: int
@@ -78,7 +78,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class TimelineGap:
     """Events of the same conversation that are left out."""
 
     events: int
@@ -89,7 +89,7 @@ class Gap:
 class Timeline:
     """Evidence among its context. ``left_out`` counts lines of evidence that were too many to show."""
 
-    rows: tuple[Row | Gap, ...]
+    rows: tuple[TimelineRow | TimelineGap, ...]
     left_out: int = 0
 
 
@@ -156,7 +156,7 @@ class ShownTrace:
 
     def _rows(
         self, indices: Sequence[int], marked: set[int], conversation: Sequence[int]
-    ) -> Iterator[Row | Gap]:
+    ) -> Iterator[TimelineRow | TimelineGap]:
         before: int | None = None
         for index in indices:
             event = self._events[index]
@@ -164,12 +164,12 @@ class ShownTrace:
             if before is not None and since is not None:
                 hidden = bisect_left(conversation, index) - bisect_left(conversation, before + 1)
                 if hidden > 0:
-                    yield Gap(hidden, since)
+                    yield TimelineGap(hidden, since)
             yield self._row(event, since, index in marked)
             before = index
 
-    def _row(self, event: Event, since: float | None, marked: bool) -> Row:
-        return Row(
+    def _row(self, event: Event, since: float | None, marked: bool) -> TimelineRow:
+        return TimelineRow(
             line=event.line,
             time=event.time,
             since=since,

@@ -12,9 +12,9 @@ from jinja2 import Environment
 from harness.model.verdict import Verdict
 from harness.report.run.conclusion import conclusion_of
 from harness.report.run.evidence import (
-    Row,
     ShownTrace,
     Timeline,
+    TimelineRow,
 )
 from harness.report.run.report import (
     CheckVerdict,
@@ -49,7 +49,7 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class VerdictReason:
     """Why some checks were not applicable."""
 
     text: str
@@ -124,21 +124,22 @@ def _cards(run: RunResult, report: Report) -> list[Card]:
 
 def _within_budget(timeline: Timeline, left: int) -> tuple[Timeline, int]:
     """The timeline and the size of its details; without details where the page has no room left for them."""
-    rows = [row for row in timeline.rows if isinstance(row, Row)]
+    rows = [row for row in timeline.rows if isinstance(row, TimelineRow)]
     size = sum(len(row.decoded or "") + len(row.hexadecimal or "") for row in rows)
     if size <= left:
         return timeline, size
     bare = tuple(
-        replace(row, decoded=None, hexadecimal=None) if isinstance(row, Row) else row for row in timeline.rows
+        replace(row, decoded=None, hexadecimal=None) if isinstance(row, TimelineRow) else row
+        for row in timeline.rows
     )
     return replace(timeline, rows=bare), 0
 
 
-def _reasons(cards: Sequence[Card]) -> list[Reason]:
+def _reasons(cards: Sequence[Card]) -> list[VerdictReason]:
     by_reason: dict[str, list[Card]] = {}
     for card in cards:
         by_reason.setdefault(card.verdict.message, []).append(card)
-    return [Reason(text, tuple(found)) for text, found in by_reason.items()]
+    return [VerdictReason(text, tuple(found)) for text, found in by_reason.items()]
 
 
 def _reproduce(report: Report, verdict: CheckVerdict) -> str | None:
@@ -154,5 +155,5 @@ def _reproduce(report: Report, verdict: CheckVerdict) -> str | None:
 @cache
 def _environment() -> Environment:
     made = environment()
-    made.globals.update(reproduce=_reproduce, is_row=lambda entry: isinstance(entry, Row))
+    made.globals.update(reproduce=_reproduce, is_row=lambda entry: isinstance(entry, TimelineRow))
     return made

@@ -24,7 +24,7 @@ _LINES = 16  # devices with a line each; of more, the totals are shown, and who 
 _DRAWINGS = 400
 
 
-class Progress:
+class ProgressDisplay:
     """Shows how far a run is. Nothing happens between calls: no thread, no timer.
 
     On a terminal: one line for each device with the checks done, the current one and the verdicts so far,

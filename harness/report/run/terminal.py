@@ -15,7 +15,7 @@ from harness.model.verdict import Verdict
 from harness.report.console import STYLES, TOLD, is_plain, terminal
 from harness.report.run.conclusion import conclusion_of
 from harness.report.run.evidence import ShownTrace
-from harness.report.run.progress import Progress
+from harness.report.run.progress import ProgressDisplay
 from harness.report.run.report import (
     CheckVerdict,
     Report,
@@ -31,7 +31,7 @@ from harness.report.words import (
 from harness.session.result import Judgement, RunResult
 from harness.trace.events import Event
 
-__all__ = ["Progress", "failure_text", "print_summary", "summary_lines", "terminal"]
+__all__ = ["ProgressDisplay", "failure_text", "print_summary", "summary_lines", "terminal"]
 
 _EVIDENCE_SHOWN = 3
 _DEVICES_TOLD = 4

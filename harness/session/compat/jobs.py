@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 from harness.model.verdict import Verdict
 from harness.prediction.comparison import (
     OF_NEEDS,
-    Observation,
     ObservedCheck,
+    PairObservation,
 )
 
 
@@ -51,7 +51,7 @@ class PairJobOutcome:
     seen: tuple[CheckResult, ...]
     ended: str = "complete"
 
-    def direction(self, offerer: str, needer: str, *, trace: str, seconds: float) -> Observation:
+    def direction(self, offerer: str, needer: str, *, trace: str, seconds: float) -> PairObservation:
         """The part that tells whether one role gets what it needs of the other, with what concerns both."""
         checks = []
         for each in self.seen:
@@ -63,7 +63,7 @@ class PairJobOutcome:
             checks.append(
                 ObservedCheck(each.check, each.subject, each.verdict, each.message, each.events, need)
             )
-        return Observation(tuple(checks), trace, seconds, self.ended)
+        return PairObservation(tuple(checks), trace, seconds, self.ended)
 
 
 @dataclass(frozen=True, slots=True)

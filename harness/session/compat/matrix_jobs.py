@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from harness.prediction.comparison import Observation
+from harness.prediction.comparison import PairObservation
 from harness.prediction.matrix import (
     Entry,
     PairRun,
@@ -42,7 +42,7 @@ def couples_of(
 
 def observations_of(
     couple: PairJob, meeting: PairRun, observed: Observed, folder: Path | None
-) -> Iterator[tuple[tuple[str, str], Observation]]:
+) -> Iterator[tuple[tuple[str, str], PairObservation]]:
     """What was seen of each ordered pair of a meeting. Paths of traces become relative to ``folder``."""
     trace = Path(couple.trace).relative_to(folder).as_posix() if couple.trace and folder else ""
     first, second = couple.roles
@@ -56,7 +56,7 @@ def observations_of(
 
 def observations(
     couples: Mapping[PairJob, PairRun], found: Mapping[PairJob, Observed], folder: Path | None
-) -> dict[tuple[str, str], Observation]:
+) -> dict[tuple[str, str], PairObservation]:
     """What was seen of all ordered pairs, by offerer and needer."""
     return {
         names: observation

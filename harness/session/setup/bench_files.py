@@ -8,12 +8,12 @@ from pathlib import Path
 
 from harness.links.labgrid.place import LabgridTarget
 from harness.model.loading.bench_files import (
-    Board,
+    BenchBoard,
     load_boards,
     problem_of,
 )
 from harness.model.loading.profiles import load_profile
-from harness.model.problems import Problem, ProfileError
+from harness.model.problems import ProfileError, ProfileProblem
 from harness.model.profile import Profile
 from harness.session.setup.labgrid_environment import (
     USUAL_TARGET,
@@ -42,7 +42,7 @@ def boards_of(file: Path, *, broker: str) -> list[Placed]:
         bench = load_boards(file, faults=[fault.name for fault in all_faults()])
     except ProfileError as problem:
         raise UsageError(str(problem)) from None
-    problems: list[Problem] = []
+    problems: list[ProfileProblem] = []
     placed = []
     for name, board in bench.boards.items():
         path = Path(board.profile)
@@ -60,7 +60,7 @@ def boards_of(file: Path, *, broker: str) -> list[Placed]:
     return placed
 
 
-def _mistakes(board: Board, profile: Profile) -> Iterator[tuple[str, str]]:
+def _mistakes(board: BenchBoard, profile: Profile) -> Iterator[tuple[str, str]]:
     """What the board's profile, and those who know how helpers are named, have to say: key and message."""
     bindings = profile.bindings
     spoken = {
@@ -86,13 +86,13 @@ def _mistakes(board: Board, profile: Profile) -> Iterator[tuple[str, str]]:
         yield "labgrid", "gives no serial line that the profile describes, and nothing else reaches the board"
 
 
-def _labgrid(board: Board) -> LabgridTarget | None:
+def _labgrid(board: BenchBoard) -> LabgridTarget | None:
     if board.labgrid is None:
         return None
     return target_in(Path(board.labgrid), board.target or USUAL_TARGET)
 
 
-def _target(board: Board, broker: str) -> Target:
+def _target(board: BenchBoard, broker: str) -> Target:
     return Target(
         simulate=board.simulate,
         broker=broker,

@@ -11,7 +11,7 @@ from harness.model.loading.yaml_tree import (
     Node,
     read_tree,
 )
-from harness.model.problems import Problem, ProfileError
+from harness.model.problems import ProfileError, ProfileProblem
 from harness.session.target import UsageError
 
 USUAL_TARGET = "main"
@@ -31,7 +31,7 @@ def target_in(environment: Path, name: str) -> LabgridTarget:
         target = targets.child(name) if targets is not None else None
         if target is None:
             named = targets.content if targets is not None and isinstance(targets.content, dict) else {}
-            found = Problem(
+            found = ProfileProblem(
                 environment,
                 (targets or tree).place.line,
                 "targets",

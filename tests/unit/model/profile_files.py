@@ -6,7 +6,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from harness.model.loading.profiles import load_profile
-from harness.model.problems import Problem, ProfileError
+from harness.model.problems import ProfileError, ProfileProblem
 from harness.model.profile import Profile
 
 SHIPPED = sorted((Path(__file__).parents[3] / "profiles").glob("*.yaml"))
@@ -57,7 +57,7 @@ def load_over_lamp(folder: Path, changes: str) -> Profile:
     return load_profile(write(folder, "extends: lamp.yaml\n" + dedent(changes)))
 
 
-def problems_of(path: Path) -> tuple[Problem, ...]:
+def problems_of(path: Path) -> tuple[ProfileProblem, ...]:
     """What is wrong with a profile; fails when nothing is."""
     try:
         load_profile(path)

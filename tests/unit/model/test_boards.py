@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from harness.model.loading.bench_files import (
-    Board,
+    BenchBoard,
     load_boards,
 )
-from harness.model.problems import Problem, ProfileError
+from harness.model.problems import ProfileError, ProfileProblem
 
 FAULTS = ("hangs", "floods")
 
@@ -22,11 +22,11 @@ def write(folder: Path, text: str) -> Path:
     return file
 
 
-def boards(folder: Path, text: str) -> dict[str, Board]:
+def boards(folder: Path, text: str) -> dict[str, BenchBoard]:
     return load_boards(write(folder, text), faults=FAULTS).boards
 
 
-def mistakes(folder: Path, text: str) -> dict[str, Problem]:
+def mistakes(folder: Path, text: str) -> dict[str, ProfileProblem]:
     with pytest.raises(ProfileError) as caught:
         boards(folder, text)
     lines = [problem.line for problem in caught.value.problems]

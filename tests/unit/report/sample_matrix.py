@@ -10,27 +10,27 @@ from harness.model.capability import Transport
 from harness.model.verdict import Verdict
 from harness.prediction.comparison import (
     FOLLOWS,
-    Observation,
     ObservedCheck,
+    PairObservation,
 )
 from harness.prediction.findings import (
     AffordanceKind,
-    End,
+    BindingEnd,
     Finding,
     FindingKind,
     Flow,
     KeyPlace,
     NeedOutcome,
-    Outcome,
     PairLink,
+    PairOutcome,
     Prediction,
     Severity,
     Via,
 )
 from harness.prediction.matrix import OrderedPair
 from harness.report.matrix.report import (
+    DeviceRow,
     Matrix,
-    Row,
     Selection,
     matrix_of,
 )
@@ -52,8 +52,8 @@ def finding(kind: FindingKind, severity: Severity, what: str, need: str = "switc
 
 
 def link(offerer: str, needer: str, need: str = "switched") -> PairLink:
-    source = End(needer, AffordanceKind.EVENT, "key", Transport.MQTT, None)
-    target = End(offerer, AffordanceKind.PROPERTY, "on", Transport.MQTT, f"{offerer}/on/set")
+    source = BindingEnd(needer, AffordanceKind.EVENT, "key", Transport.MQTT, None)
+    target = BindingEnd(offerer, AffordanceKind.PROPERTY, "on", Transport.MQTT, f"{offerer}/on/set")
     return PairLink(
         need, "capabilities.OnOff.OnOff", "OnOff.OnOff", Flow.COMMAND, source, target, Via.DIRECT, 2.0
     )
@@ -63,18 +63,22 @@ def predicted(offerer: str, needer: str) -> Prediction:
     bound = (link(offerer, needer),)
     match offerer, needer:
         case ("lamp", "switch") | ("heater", "switch"):
-            return Prediction(offerer, needer, Outcome.WORKS, bound, (), needs(Outcome.WORKS))
+            return Prediction(offerer, needer, PairOutcome.WORKS, bound, (), needs(PairOutcome.WORKS))
         case ("lamp", "heater"):
             found = finding(FindingKind.RANGE, Severity.DEGRADES, "it goes up to 40, the maximum is 30")
-            return Prediction(offerer, needer, Outcome.DEGRADED, bound, (found,), needs(Outcome.DEGRADED))
+            return Prediction(
+                offerer, needer, PairOutcome.DEGRADED, bound, (found,), needs(PairOutcome.DEGRADED)
+            )
         case ("lamp", "meter"):
             found = finding(FindingKind.UNIT, Severity.BLOCKS, "nothing makes watts of degrees")
             note = finding(FindingKind.BRIDGE, Severity.NOTE, "something has to speak both")
-            return Prediction(offerer, needer, Outcome.BLOCKED, (), (note, found), needs(Outcome.BLOCKED))
-    return Prediction(offerer, needer, Outcome.UNRELATED)
+            return Prediction(
+                offerer, needer, PairOutcome.BLOCKED, (), (note, found), needs(PairOutcome.BLOCKED)
+            )
+    return Prediction(offerer, needer, PairOutcome.UNRELATED)
 
 
-def needs(outcome: Outcome) -> tuple[NeedOutcome, ...]:
+def needs(outcome: PairOutcome) -> tuple[NeedOutcome, ...]:
     return (NeedOutcome("switched", "OnOff.OnOff", "A thing to switch", False, outcome),)
 
 
@@ -82,8 +86,8 @@ def check(verdict: Verdict) -> ObservedCheck:
     return ObservedCheck(FOLLOWS, "switched", verdict, f"the lamp came to {verdict}", (4, 7), "switched")
 
 
-def observed(*checks: ObservedCheck, ended: str = "complete") -> Observation:
-    return Observation(checks, "pairs/lamp-switch/trace.jsonl", 0.25, ended)
+def observed(*checks: ObservedCheck, ended: str = "complete") -> PairObservation:
+    return PairObservation(checks, "pairs/lamp-switch/trace.jsonl", 0.25, ended)
 
 
 PAIRS = tuple(OrderedPair(one, other, predicted(one, other)) for one in NAMES for other in NAMES)
@@ -104,10 +108,10 @@ SELECTION = Selection(
     starting_seconds=0.1,
     slowest_seconds=0.25,
 )
-ROWS = tuple(Row(name, PROFILE, f"profiles/{name}.yaml") for name in NAMES)
+ROWS = tuple(DeviceRow(name, PROFILE, f"profiles/{name}.yaml") for name in NAMES)
 
 
-def matrix(*, seen: bool = True, rows: tuple[Row, ...] = ROWS) -> Matrix:
+def matrix(*, seen: bool = True, rows: tuple[DeviceRow, ...] = ROWS) -> Matrix:
     return matrix_of(
         rows,
         PAIRS,

@@ -12,12 +12,12 @@ from rich.console import Console
 from sample_matrix import NAMES, OBSERVATIONS, PAIRS, ROWS, matrix
 from sample_run import PROFILE
 
-from harness.prediction.findings import Outcome
+from harness.prediction.findings import PairOutcome
 from harness.report.matrix import report as matrix_module
 from harness.report.matrix.html import matrix_page
 from harness.report.matrix.junit import matrix_junit
 from harness.report.matrix.report import (
-    Row,
+    DeviceRow,
     State,
     matrix_of,
     schema,
@@ -114,7 +114,7 @@ def test_the_reasons_of_a_pair_stand_at_the_place_that_its_cell_names() -> None:
 
 def test_what_profiles_say_is_never_markup() -> None:
     hostile = PROFILE.model_copy(update={"title": ATTACK})
-    rows = tuple(Row(name, hostile, ATTACK) for name in NAMES)
+    rows = tuple(DeviceRow(name, hostile, ATTACK) for name in NAMES)
     page = Page(matrix_page(matrix(rows=rows)))
     assert page.scripts == 1
 
@@ -122,7 +122,7 @@ def test_what_profiles_say_is_never_markup() -> None:
 def test_one_page_only_for_devices_without_number(tmp_path: Path) -> None:
     names = [f"device-{at}" for at in range(130)]
     pairs = [type(PAIRS[0])(one, other, PAIRS[-1].prediction) for one in names for other in names]
-    rows = [Row(name, PROFILE, "x.yaml") for name in names]
+    rows = [DeviceRow(name, PROFILE, "x.yaml") for name in names]
     text = matrix_page(matrix_of(rows, pairs, tool_version="", started="", seed=1))
     assert "nobody could read" in text
     assert len(text) < 200_000
@@ -146,4 +146,4 @@ def test_the_terminal_tells_differences_reasons_and_counts(seen: bool) -> None:
 
 
 def test_outcomes_are_states_too() -> None:
-    assert {State(outcome) for outcome in Outcome} | {State.DIFFERS} == set(State)
+    assert {State(outcome) for outcome in PairOutcome} | {State.DIFFERS} == set(State)

@@ -34,7 +34,7 @@ AVAILABILITY = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class InteractionEffect:
     """What is to follow at a device: a property becomes ``value``, an event happens, an action is invoked.
 
     ``value`` None: the value does not matter, or there is none.
@@ -119,7 +119,7 @@ class Interaction:
             for link in self.links
         )
 
-    def effects_of(self, name: str, value: Value) -> tuple[Effect, ...]:
+    def effects_of(self, name: str, value: Value) -> tuple[InteractionEffect, ...]:
         """What is to follow when the source tells that ``name`` is or has ``value``; empty for nothing."""
         for link in self.links:
             wanted = None if link.when is None else as_list(link.when)
@@ -132,19 +132,19 @@ class Interaction:
             return tuple(self._told(link, value))
         return ()
 
-    def _commanded(self, link: PairLink, value: Value) -> Effect:
+    def _commanded(self, link: PairLink, value: Value) -> InteractionEffect:
         given = link.conversion.apply(value)
         if link.target.affordance is AffordanceKind.ACTION:
             action = self.target_profile.actions[link.target.name]
             given = None if action.input is None else given
         else:
             given = stepped(self.target_profile.properties[link.target.name], given)
-        return Effect(link.target.affordance, link.target.name, given)
+        return InteractionEffect(link.target.affordance, link.target.name, given)
 
-    def _told(self, link: PairLink, value: Value) -> Iterator[Effect]:
+    def _told(self, link: PairLink, value: Value) -> Iterator[InteractionEffect]:
         if self.need.into is not None:
             schema = self.target_profile.properties[self.need.into]
-            yield Effect(
+            yield InteractionEffect(
                 AffordanceKind.PROPERTY, self.need.into, stepped(schema, link.conversion.apply(value))
             )
         try:
@@ -177,7 +177,7 @@ def interactions_between(
         found = assess(here, needed, there)
         if found is None:
             continue
-        blocking = [clash.what for clash in found.clashes if clash.severity is Severity.BLOCKS]
+        blocking = [clash.what for clash in found.conflicts if clash.severity is Severity.BLOCKS]
         problem = None
         if not found.links:
             problem = blocking[0] if blocking else "nothing binds the two"
@@ -188,7 +188,7 @@ def interactions_between(
         yield bond
 
 
-def order_for(profile: Profile, effect: Effect) -> Effect | None:
+def order_for(profile: Profile, effect: InteractionEffect) -> InteractionEffect | None:
     """What to send to a device so that ``effect`` comes about; None where nothing over its network does."""
     match effect.kind:
         case AffordanceKind.PROPERTY:
@@ -200,19 +200,19 @@ def order_for(profile: Profile, effect: Effect) -> Effect | None:
     for action, declared in profile.actions.items():
         if command_transports(profile, action) and effect.name in _events_of(profile, action):
             takes_text = declared.input is not None and declared.input.type == "string"
-            return Effect(AffordanceKind.ACTION, action, effect.name if takes_text else None)
+            return InteractionEffect(AffordanceKind.ACTION, action, effect.name if takes_text else None)
     return None
 
 
-def shown_by(profile: Profile, effect: Effect) -> tuple[Effect, ...]:
+def shown_by(profile: Profile, effect: InteractionEffect) -> tuple[InteractionEffect, ...]:
     """What the device tells when ``effect`` has come about; of an action, what its rules say follows."""
     if effect.kind is not AffordanceKind.ACTION:
         return (effect,)
     states = [
-        Effect(AffordanceKind.PROPERTY, condition.property_ or "", condition.equals)
+        InteractionEffect(AffordanceKind.PROPERTY, condition.property_ or "", condition.equals)
         for condition in results_of(profile, effect.name)
     ]
-    events = [Effect(AffordanceKind.EVENT, name) for name in _events_of(profile, effect.name)]
+    events = [InteractionEffect(AffordanceKind.EVENT, name) for name in _events_of(profile, effect.name)]
     return (*states, *events)
 
 
@@ -226,17 +226,17 @@ def _events_of(profile: Profile, action: str) -> list[str]:
     ]
 
 
-def _effects(reaction: Reaction) -> Iterator[Effect]:
+def _effects(reaction: Reaction) -> Iterator[InteractionEffect]:
     for condition in reaction.then:
         yield _effect(condition)
 
 
-def _effect(condition: Condition) -> Effect:
+def _effect(condition: Condition) -> InteractionEffect:
     if condition.property_ is not None:
-        return Effect(AffordanceKind.PROPERTY, condition.property_, condition.equals)
+        return InteractionEffect(AffordanceKind.PROPERTY, condition.property_, condition.equals)
     if condition.event is not None:
-        return Effect(AffordanceKind.EVENT, condition.event, condition.data)
-    return Effect(AffordanceKind.ACTION, condition.action or "", condition.data)
+        return InteractionEffect(AffordanceKind.EVENT, condition.event, condition.data)
+    return InteractionEffect(AffordanceKind.ACTION, condition.action or "", condition.data)
 
 
 def _is_for(reaction: Reaction, value: Value) -> bool:

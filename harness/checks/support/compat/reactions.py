@@ -11,8 +11,8 @@ from harness.checks.support.compat.catalogue import GroupCase
 from harness.checks.support.compat.home_state import availability_in
 from harness.checks.support.compat.interactions import (
     AVAILABILITY,
-    Effect,
     Interaction,
+    InteractionEffect,
     shown_by,
 )
 from harness.model.base import Value
@@ -51,7 +51,7 @@ class ReactionTrial:
 
     telling: TriggerReport
     cause: Event | None  # what the harness had done to the source
-    effects: tuple[Effect, ...]
+    effects: tuple[InteractionEffect, ...]
     fate: ReactionOutcome
     shown: tuple[Report, ...] = ()
     took: float | None = None
@@ -107,7 +107,7 @@ def _occasion(
     case: GroupCase,
     bond: Interaction,
     telling: TriggerReport,
-    effects: tuple[Effect, ...],
+    effects: tuple[InteractionEffect, ...],
     since: int,
     following: int | None,
 ) -> ReactionTrial:
@@ -144,7 +144,7 @@ def _occasion(
 def _fate(
     case: GroupCase,
     bond: Interaction,
-    expected: tuple[Effect, ...],
+    expected: tuple[InteractionEffect, ...],
     begin: int,
     deadline: float,
     stop: int,
@@ -168,7 +168,7 @@ def _fate(
 
 
 def _is_other(
-    case: GroupCase, bond: Interaction, expected: tuple[Effect, ...], report: Report, begin: int
+    case: GroupCase, bond: Interaction, expected: tuple[InteractionEffect, ...], report: Report, begin: int
 ) -> bool:
     """Whether a report says that the target became something else: not what it should, nor what it was."""
     if not any(each.name == report.name and each.kind is AffordanceKind.PROPERTY for each in expected):
@@ -178,7 +178,7 @@ def _is_other(
     return before is None or not schema.agrees(report.value, before.value)
 
 
-def _shows(bond: Interaction, effect: Effect, report: Report) -> bool:
+def _shows(bond: Interaction, effect: InteractionEffect, report: Report) -> bool:
     if report.name != effect.name:
         return False
     if effect.value is None:
@@ -188,7 +188,9 @@ def _shows(bond: Interaction, effect: Effect, report: Report) -> bool:
     return same_value(report.value, effect.value)
 
 
-def _to_be_shown(case: GroupCase, bond: Interaction, effect: Effect, line: int) -> tuple[Effect, ...]:
+def _to_be_shown(
+    case: GroupCase, bond: Interaction, effect: InteractionEffect, line: int
+) -> tuple[InteractionEffect, ...]:
     """What the target would tell if an effect came about, except what it was before."""
     return tuple(
         shown
@@ -197,7 +199,7 @@ def _to_be_shown(case: GroupCase, bond: Interaction, effect: Effect, line: int) 
     )
 
 
-def _is_so_already(case: GroupCase, bond: Interaction, effect: Effect, line: int) -> bool:
+def _is_so_already(case: GroupCase, bond: Interaction, effect: InteractionEffect, line: int) -> bool:
     """Whether the target had that state before: then nothing shows that it followed."""
     if effect.kind is not AffordanceKind.PROPERTY:
         return False

@@ -25,7 +25,7 @@ STEP = "COMPAT-30"
 """Id of the check that plays a step; its windows are where the steps are in a trace."""
 
 
-class Progress:
+class StepProgress:
     """Follows what is told, and knows whether what a step wants has come about."""
 
     def __init__(self, home: DeviceGroup, step: Step) -> None:
@@ -94,11 +94,11 @@ def shown(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-class Watch:
+class ConditionWatch:
     """The progress of a step in a trace that still grows."""
 
     def __init__(self, stage: GroupBench, step: Step, since: int) -> None:
-        self.progress = Progress(stage.home, step)
+        self.progress = StepProgress(stage.home, step)
         self._home = stage.home
         self._since = since
         self._readers = {role: ReportReader(profile, role) for role, profile in stage.home.profiles.items()}
@@ -139,7 +139,7 @@ class Played:
     ``was_so`` tells that it was so before anything was done, and has been ever since.
     """
 
-    progress: Progress
+    progress: StepProgress
     reached: float | None
     lines: tuple[int, ...] = ()
     lost: StateReport | None = None
@@ -151,7 +151,7 @@ def played(case: GroupCase, step: Step, since: int, start: float) -> Played:
 
     What comes and goes again before the deadline has not come to stay: it counts from when it came last.
     """
-    progress = Progress(case.home, step)
+    progress = StepProgress(case.home, step)
     news = news_of(case)
     for each in news:
         if each.line <= since:

@@ -67,19 +67,19 @@ def overheard(case: Case, wanted: tuple[str, ...]) -> Iterator[tuple[str, str, i
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class AddressClaim:
     """A name, or an address with a port, that a device claims over mDNS, and the line where it did."""
 
     what: str
     line: int
 
 
-def claimed_names(case: Case) -> dict[str, Claim]:
+def claimed_names(case: Case) -> dict[str, AddressClaim]:
     """The names that a device says are its alone, by their lower-case form."""
-    found: dict[str, Claim] = {}
+    found: dict[str, AddressClaim] = {}
     for record, line in _told(case):
         if record.type in _NAMED:  # with the cache-flush bit, as it should be, or without
-            found.setdefault(record.name.lower(), Claim(record.name, line))
+            found.setdefault(record.name.lower(), AddressClaim(record.name, line))
     return found
 
 
@@ -92,7 +92,7 @@ def probes_for(case: Case, name: str) -> list[int]:
     ]
 
 
-def claimed_places(case: Case) -> dict[tuple[str, int], Claim]:
+def claimed_places(case: Case) -> dict[tuple[str, int], AddressClaim]:
     """The addresses and ports at which a device says that its services are."""
     addresses: dict[str, set[str]] = {}
     services: list[tuple[mdns.Srv, str, int]] = []
@@ -103,7 +103,7 @@ def claimed_places(case: Case) -> dict[tuple[str, int], Claim]:
             case mdns.Srv() as service:
                 services.append((service, record.name, line))
     return {
-        (address, service.port): Claim(f"{name} at {address} port {service.port}", line)
+        (address, service.port): AddressClaim(f"{name} at {address} port {service.port}", line)
         for service, name, line in services
         for address in addresses.get(service.target.lower(), ())
     }

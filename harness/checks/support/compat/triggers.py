@@ -26,8 +26,8 @@ from harness.checks.support.behaviour.transports import open_writers
 from harness.checks.support.compat.bench import GroupBench
 from harness.checks.support.compat.interactions import (
     AVAILABILITY,
-    Effect,
     Interaction,
+    InteractionEffect,
 )
 from harness.model.base import Value
 from harness.model.profile import Profile
@@ -39,7 +39,7 @@ MOST = 6  # values of one affordance that are tried
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class TriggerCause:
     """One thing to make happen at the source of a bond: the affordance ``name`` tells ``value``.
 
     ``control`` is operated for it, or else the rule ``rule`` of the device set off.
@@ -51,26 +51,26 @@ class Cause:
     rule: str | None = None
 
 
-def causes_of(bond: Interaction) -> tuple[Cause, ...]:
+def causes_of(bond: Interaction) -> tuple[TriggerCause, ...]:
     """What can be made to happen at the source, as far as something is to follow."""
     return tuple(cause for cause in _causes(bond) if bond.effects_of(cause.name, cause.value))
 
 
-def _causes(bond: Interaction) -> Iterator[Cause]:
+def _causes(bond: Interaction) -> Iterator[TriggerCause]:
     profile = bond.source_profile
     for name in sorted(bond.source_names):
         if name == AVAILABILITY:
-            yield from (Cause(name, False), Cause(name, True))
+            yield from (TriggerCause(name, False), TriggerCause(name, True))
         elif name in profile.events:
             yield from _of_event(profile, name)
         else:
             for value in _values(profile, name, bond):
-                yield Cause(name, value)
+                yield TriggerCause(name, value)
 
 
-def _of_event(profile: Profile, name: str) -> Iterator[Cause]:
+def _of_event(profile: Profile, name: str) -> Iterator[TriggerCause]:
     by_hand = [
-        Cause(name, effect.data, control=control)
+        TriggerCause(name, effect.data, control=control)
         for control, declared in profile.controls.items()
         for effect in declared.effects
         if effect.event == name
@@ -81,7 +81,7 @@ def _of_event(profile: Profile, name: str) -> Iterator[Cause]:
             if condition.event == name and not any(
                 same_value(condition.data, each.value) for each in by_hand
             ):
-                yield Cause(name, condition.data, rule=rule.id)
+                yield TriggerCause(name, condition.data, rule=rule.id)
 
 
 def _values(profile: Profile, name: str, bond: Interaction) -> list[Value]:
@@ -106,7 +106,7 @@ def is_never_set_off(bond: Interaction) -> bool:
     )
 
 
-async def set_off(stage: GroupBench, role: str, cause: Cause, arranger: StateArranger) -> None:
+async def set_off(stage: GroupBench, role: str, cause: TriggerCause, arranger: StateArranger) -> None:
     """Make it happen, and wait for nothing else. Raises CannotStimulateError."""
     bench = stage.bench(role)
     if cause.name == AVAILABILITY:
@@ -131,7 +131,7 @@ async def set_off(stage: GroupBench, role: str, cause: Cause, arranger: StateArr
     )
 
 
-async def set_aside(arranger: StateArranger, cause: Cause) -> bool:
+async def set_aside(arranger: StateArranger, cause: TriggerCause) -> bool:
     """Bring about that the source is something else than it is going to be; whether that took anything.
 
     Raises CannotStimulateError.
@@ -149,7 +149,9 @@ async def set_aside(arranger: StateArranger, cause: Cause) -> bool:
     return True
 
 
-async def put_aside(stage: GroupBench, bond: Interaction, effect: Effect, target: StateArranger) -> None:
+async def put_aside(
+    stage: GroupBench, bond: Interaction, effect: InteractionEffect, target: StateArranger
+) -> None:
     """Bring about that the target is something else, and that it may become what is to follow."""
     if effect.kind is AffordanceKind.ACTION:
         await _put_results_aside(stage, bond, effect.name, target)
@@ -196,4 +198,4 @@ def another_value(profile: Profile, name: str, value: Value) -> Value:
     return None
 
 
-__all__ = ["Cause", "StimulusError", "another_value", "causes_of", "put_aside", "set_aside", "set_off"]
+__all__ = ["StimulusError", "TriggerCause", "another_value", "causes_of", "put_aside", "set_aside", "set_off"]
