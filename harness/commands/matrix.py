@@ -163,6 +163,6 @@ class _Watch:
         found = [compared(pair.prediction, seen[pair.offerer, pair.needer]) for pair in meeting.pairs]
         order = list(Agreement)
         worst: Comparison = max(found, key=lambda each: order.index(each.agreement))
-        told = AGREEMENTS[worst.agreement] + (f": {worst.why}" if worst.why else "")
-        amiss = worst.agreement in (Agreement.DIFFERS, Agreement.UNDECIDED)
-        self.progress.ended(couple.name, observed.seconds, told, amiss=amiss)
+        result = AGREEMENTS[worst.agreement] + (f": {worst.why}" if worst.why else "")
+        is_problem = worst.agreement in (Agreement.DIFFERS, Agreement.UNDECIDED)
+        self.progress.ended(couple.name, observed.seconds, result, is_problem=is_problem)

@@ -1,4 +1,4 @@
-"""The terminal that results are shown on: what it can do, and how verdicts look on it."""
+"""The terminal for results, and the styles of verdicts."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ STYLES = {
     Verdict.ERROR: "bold white on red",
 }
 
-TOLD = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.WARN)
-"""The verdicts that a person at a terminal wants to hear of."""
+NEEDS_ATTENTION = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.WARN)
+"""The verdicts that are printed at once, worst first."""
 
 
 def terminal(stream: TextIO | None = None) -> Console:
-    """A console on ``stream`` (default: standard output) that keeps the user's NO_COLOR."""
+    """A console on ``stream`` (default: standard output) that respects NO_COLOR."""
     return Console(file=stream, highlight=False, markup=False, emoji=False)
 
 
 def is_plain(console: Console) -> bool:
-    """Whether output is plain lines: no terminal, a dumb one, or one whose user wants no colour."""
+    """Whether output is plain lines: no terminal, a dumb terminal, or NO_COLOR."""
     return not console.is_terminal or console.is_dumb_terminal or bool(os.environ.get("NO_COLOR"))

@@ -10,7 +10,7 @@ JUNIT_NAME = "junit.xml"
 
 
 class ReportError(HarnessError):
-    """A report that cannot be written: the message says where and why."""
+    """A report cannot be written; the message says where and why."""
 
 
 def make_folder(directory: Path) -> None:
@@ -31,6 +31,6 @@ def write_text(path: Path, text: str) -> None:
 
 def _cannot_write(path: Path, problem: OSError) -> ReportError:
     return ReportError(
-        f"the report cannot be written to {path}: {problem.strerror or problem}. "
-        "Give another folder with --report."
+        f"cannot write the report to {path}: {problem.strerror or problem}. "
+        "Choose another folder with --report."
     )

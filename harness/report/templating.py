@@ -1,4 +1,4 @@
-"""What all pages have in common: the templates, and the one style and script that go into each of them."""
+"""The template environment of all pages, with style sheets and scripts inlined."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TEMPLATES = Path(__file__).with_name("templates")
 def environment(
     styles: Sequence[str] = ("style.css",), scripts: Sequence[str] = ("script.js",)
 ) -> Environment:
-    """An environment of its own for one kind of page, with these style sheets and scripts in every page."""
+    """A template environment for one kind of page, with these style sheets and scripts."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -53,7 +53,7 @@ def environment(
 
 
 def _moment(started: str) -> str:
-    """A point in time for people."""
+    """A point in time as text."""
     try:
         moment = datetime.fromisoformat(started)
     except ValueError:
@@ -62,7 +62,7 @@ def _moment(started: str) -> str:
 
 
 def _plainly(text: str) -> str:
-    """Words of the test trade in everyday ones."""
+    """Replaces a term of the test standards by an everyday one."""
     return text.replace("the IUT", "the device").replace("IUT", "device")
 
 
@@ -71,5 +71,5 @@ def _inlined(names: Sequence[str]) -> Markup:
 
 
 def _digest(text: str) -> str:
-    """The source expression by which a Content Security Policy lets exactly this text run."""
+    """The Content Security Policy source expression that allows exactly this text."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,12 +1,12 @@
-"""Text that came from a device, made safe to show: in a terminal, in XML and on a page."""
+"""Makes text from a device safe to show in a terminal, in XML and on a page; formats numbers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-# Control characters can drive a terminal and are not allowed in XML, bidirectional overrides make a line
-# read differently from what it says, and a lone surrogate cannot be written as UTF-8 at all.
+# Control characters control terminals and are not allowed in XML, bidirectional overrides disguise text,
+# and a lone surrogate cannot be encoded in UTF-8.
 _UNSHOWABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\uffff]"
 )
@@ -14,7 +14,7 @@ _PASSWORD = re.compile(r"(://[^/@:\s]*):[^/\s]*@")
 
 
 def showable(text: str) -> str:
-    """``text`` with every character that is no visible one written as ``\\x1b`` or ``\\u202e``.
+    """``text`` with every invisible character written as ``\\x1b`` or ``\\u202e``.
 
     Line ends and tabs stay. U+FFFD stands for undecodable bytes and becomes ``\\ufffd``.
     """
@@ -22,12 +22,12 @@ def showable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """As :func:`showable`, on one line."""
+    """Like :func:`showable`, on one line."""
     return showable(text).replace("\n", "\\n").replace("\t", " ")
 
 
 def shortened(text: str, length: int) -> str:
-    """``text``, cut with an ellipsis where it is longer than ``length`` characters."""
+    """``text``, cut with an ellipsis if it is longer than ``length`` characters."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
@@ -37,14 +37,14 @@ def without_password(text: str) -> str:
 
 
 def line_numbers(lines: Sequence[int], most: int = 12) -> str:
-    """Trace lines for people: ``3, 5, 9 and 40 more``."""
+    """Trace lines as text: ``3, 5, 9 and 40 more``."""
     shown = ", ".join(str(line) for line in lines[:most])
     left = len(lines) - most
     return f"{shown} and {left} more" if left > 0 else shown
 
 
 def seconds_text(seconds: float) -> str:
-    """A duration for people: ``0.034 s``, ``12.3 s``, ``4 min 5 s``, ``2 h 3 min``."""
+    """A duration as text: ``0.034 s``, ``12.3 s``, ``4 min 5 s``, ``2 h 3 min``."""
     if seconds < 60:
         return f"{seconds:.3f} s" if seconds < 1 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

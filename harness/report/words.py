@@ -1,4 +1,4 @@
-"""The words in which reports speak to people who never saw the tool."""
+"""Texts of reports, for readers who do not know the tool."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from harness.report.text import plural
 
 @dataclass(frozen=True, slots=True)
 class VerdictWords:
-    """How a verdict is shown: a sign that tells it apart without colour, and what it means."""
+    """How a verdict is shown: a sign that works without colour, words, and the meaning."""
 
     sign: str
     word: str
-    one: str  # behind the number 1
-    many: str  # behind all others
+    one: str  # after the number 1
+    many: str  # after all other numbers
     meaning: str
 
     def counted(self, count: int) -> str:
@@ -30,53 +30,51 @@ VERDICTS = {
         "fail",
         "failed",
         "failed",
-        "The device did something that a binding requirement forbids, or left out what it asks for.",
+        "The device did something that a binding requirement forbids, or did not do what it demands.",
     ),
     Verdict.ERROR: VerdictWords(
         "‼",
         "error",
         "error",
         "errors",
-        "The test tool itself went wrong; this says nothing about the device.",
+        "The test tool failed; this says nothing about the device.",
     ),
     Verdict.INCONCLUSIVE: VerdictWords(
         "?",
         "inconclusive",
         "inconclusive",
         "inconclusive",
-        "Something needed for an answer was missing: neither good nor bad.",
+        "Not enough information for a verdict: neither good nor bad.",
     ),
     Verdict.WARN: VerdictWords(
         "!",
         "warning",
         "warning",
         "warnings",
-        "A recommendation was not kept. That is allowed, but worth a look.",
+        "A recommendation was not followed. That is allowed, but worth checking.",
     ),
     Verdict.PASS: VerdictWords(
-        "✓", "pass", "passed", "passed", "The requirement was put to the test and kept; messages show it."
+        "✓", "pass", "passed", "passed", "The requirement was tested and met; the messages prove it."
     ),
     Verdict.NOT_APPLICABLE: VerdictWords(
         "–",
         "not applicable",
         "not applicable",
         "not applicable",
-        "The device does not claim the feature, or this test bench cannot test it.",
+        "The profile does not claim the feature, or this test bench cannot test it.",
     ),
 }
-"""By verdict, those first that ask for attention first."""
+"""By verdict, the most urgent first."""
 
 BASES = {
-    Basis.NORMATIVE: "The clause itself asks this of the device.",
-    Basis.DERIVED: "No single sentence says so, but it follows from the clauses named.",
+    Basis.NORMATIVE: "The clause itself demands this.",
+    Basis.DERIVED: "Derived from the clauses cited.",
     Basis.CONVENTION: (
-        "This is a convention of a community that the profile says the device follows. "
-        "Breaking it is not a violation of a standard."
+        "A convention that the device follows according to its profile. "
+        "Breaking it does not violate a standard."
     ),
-    Basis.PRACTICE: "This is good practice, not a standard. Breaking it is not a violation of a standard.",
-    Basis.PROFILE: (
-        "The device's own profile promises this. Breaking it breaks the maker's word, not a standard."
-    ),
+    Basis.PRACTICE: "Good practice. Breaking it does not violate a standard.",
+    Basis.PROFILE: ("A promise of the device's own profile. Breaking it does not violate a standard."),
 }
 
 SOURCES = {
@@ -99,8 +97,8 @@ AREAS = {
 }
 
 LEVELS = {
-    Level.MUST: "binding: a device that breaks it does not conform",
-    Level.SHOULD: "recommended: a device may break it for a good reason, and then gets a warning",
+    Level.MUST: "binding: a device that violates it does not conform",
+    Level.SHOULD: "recommended: a device that does not follow it gets a warning",
     Level.MAY: "optional",
 }
 
@@ -109,7 +107,7 @@ OF_A_STANDARD = (Basis.NORMATIVE, Basis.DERIVED)
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What a run comes to, in a headline and a sentence. ``verdict`` is the gravest one."""
+    """The overall result of a run: a headline and a sentence. ``verdict`` is the most severe one."""
 
     verdict: Verdict
     headline: str

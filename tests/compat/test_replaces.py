@@ -269,12 +269,12 @@ REFUSAL = {
 @pytest.mark.parametrize(
     ("before", "after", "text"),
     [
-        ([RULE], [], "the rule trips is gone"),
-        ([RULE], [{**RULE, "within": 5}], "within 5 s, it was 1 s"),
-        ([RULE], [{**RULE, "for": 5}], "after 5 s, it was 0 s"),
-        ([{**RULE, "holds": 5}], [RULE], "for 0 s, it was 5 s"),
+        ([RULE], [], "the rule trips was removed"),
+        ([RULE], [{**RULE, "within": 5}], "within 5 s instead of 1 s"),
+        ([RULE], [{**RULE, "for": 5}], "after 5 s instead of 0 s"),
+        ([{**RULE, "holds": 5}], [RULE], "for 0 s instead of 5 s"),
         ([RULE], [{**RULE, "then": [{"event": "tripped"}]}], "other conditions"),
-        ([], [REFUSAL], "refuses commands after which output is true; they were obeyed"),
+        ([], [REFUSAL], "refuses commands that make output true; they were accepted"),
         ([RULE], [{**RULE, "within": 0.5}], ""),
         ([], [RULE], ""),
         ([REFUSAL], [REFUSAL], ""),

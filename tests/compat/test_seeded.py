@@ -58,7 +58,7 @@ def test_a_finding_names_file_line_and_key_of_both_profiles() -> None:
     assert "maximum: 30" in OFFERER.read_text().splitlines()[finding.left.line - 1]
     assert (finding.right.file, finding.right.key) == (NEEDER, "needs.warmth.by[0]")
     assert "knob" in NEEDER.read_text().splitlines()[finding.right.line - 1]
-    assert "lies" in finding.what or "can be" in finding.what
+    assert "ranges" in finding.what or "can be" in finding.what
     assert finding.proposal
 
 

@@ -1,4 +1,4 @@
-"""Coexistence: devices that have nothing to do with each other do not get into each other's way."""
+"""Coexistence: unrelated devices do not disturb each other."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from harness.checks.support.compat.catalogue import (
 )
 from harness.checks.support.compat.device_group import DeviceGroup
 from harness.checks.support.compat.traffic import (
+    claimed_addresses,
     claimed_names,
-    claimed_places,
     command_topics,
     connects,
     declared_topics,
@@ -22,7 +22,7 @@ from harness.checks.support.compat.traffic import (
     pairs,
     probes_for,
     published_topics,
-    told_topics,
+    report_topics,
 )
 from harness.checks.support.mdns.names import declared_names
 from harness.model.requirement import Basis, BenchFeature, Level
@@ -31,17 +31,17 @@ from harness.wire import mqtt
 
 
 def tapped(home: DeviceGroup) -> tuple[str, ...]:
-    """The roles whose own MQTT packets are seen."""
+    """The roles whose own MQTT packets are recorded."""
     return tuple(role for role in home.roles if home.offers(BenchFeature.TAP, role))
 
 
 def announced(home: DeviceGroup) -> tuple[str, ...]:
-    """The roles whose mDNS packets are seen."""
+    """The roles whose mDNS packets are recorded."""
     return tuple(role for role in home.roles if home.offers(BenchFeature.MDNS, role))
 
 
 class _OnOneBroker(GroupCheck):
-    """Passive, on devices that are tapped, where there are at least two."""
+    """Passive; needs at least two devices behind a tap."""
 
     def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         speaking = [role for role, profile in home.profiles.items() if profile.bindings.mqtt is not None]
@@ -50,11 +50,11 @@ class _OnOneBroker(GroupCheck):
     def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
         if len(tapped(home)) > 1:
             return None
-        return "the devices' own packets are not seen: fewer than two are connected through a tap"
+        return "fewer than two devices are connected through a tap, so their own packets are not recorded"
 
 
 class _OnOneLink(GroupCheck):
-    """Passive, on devices that announce themselves, where there are at least two."""
+    """Passive; needs at least two devices with mDNS."""
 
     def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         speaking = [role for role, profile in home.profiles.items() if profile.bindings.mdns is not None]
@@ -63,7 +63,7 @@ class _OnOneLink(GroupCheck):
     def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
         if len(announced(home)) > 1:
             return None
-        return "multicast DNS is watched for fewer than two of the devices"
+        return "multicast DNS is recorded for fewer than two devices"
 
 
 @group_requirement(
@@ -72,10 +72,10 @@ class _OnOneLink(GroupCheck):
     clause="3.1.3.1, 3.1.4",
     level=Level.MUST,
     purpose="ensure that no two devices of a home have the same client identifier",
-    stimulus="None: what the devices do by themselves is enough",
-    expect="Each device connects with a client identifier that no other one uses",
-    usual_cause="The identifier is a constant of the firmware, or made from a part of the MAC address that "
-    "all units of a batch share. The broker throws out one as soon as the other connects.",
+    stimulus="None; the normal traffic of the devices is observed",
+    expect="Each device connects with a client identifier that no other device uses",
+    usual_cause="The identifier is a constant in the firmware, or derived from a part of the MAC address "
+    "that all units of a batch share. The broker disconnects one device as soon as the other connects.",
 )
 class ClientIdentifiers(_OnOneBroker):
     """Compares the identifiers of all CONNECT packets."""
@@ -94,14 +94,14 @@ class ClientIdentifiers(_OnOneBroker):
                     seen.value.client_id and seen.value.client_id in mine
                 ):  # an empty one lets the broker choose
                     return failed(
-                        f"{one} and {other} both connect as {seen.value.client_id!r}: the broker throws out "
-                        "one when the other comes",
+                        f"{one} and {other} both connect as {seen.value.client_id!r}: the broker disconnects "
+                        "one when the other connects",
                         mine[seen.value.client_id],
                         seen,
                     )
         if silent:
             return inconclusive(f"{', '.join(silent)} did not connect", evidence)
-        return passed("each device has a client identifier of its own", evidence)
+        return passed("each device has its own client identifier", evidence)
 
 
 @group_requirement(
@@ -110,13 +110,13 @@ class ClientIdentifiers(_OnOneBroker):
     clause="4.7; profile: bindings.mqtt",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that no device publishes where another one does, or where another one takes commands",
-    stimulus="None: what the devices do by themselves is enough",
-    expect="No topic that a device publishes to, its will included, is one of another device",
-    usual_cause="Topics without the identifier of the unit; a log or discovery topic that all share.",
+    purpose="ensure that no device publishes to a topic on which another one reports or takes commands",
+    stimulus="None; the normal traffic of the devices is observed",
+    expect="A device publishes to no topic of another device, including its last will",
+    usual_cause="Topics without the identifier of the unit, or a log or discovery topic of all units.",
 )
 class Topics(_OnOneBroker):
-    """Compares what each published with what the others published, and with their declared topics."""
+    """Compares the topics of each device with those that others used or declare."""
 
     def judge(self, case: GroupCase) -> Outcome:
         used = {role: published_topics(case.of(role)) for role in tapped(case.home)}
@@ -128,26 +128,26 @@ class Topics(_OnOneBroker):
                         return failed(f"{role} and {other} both publish to {topic}", line, used[other][topic])
                     if topic in declared and not self._is_meant(case.home, role, other, topic):
                         what = declared[topic]
-                        return failed(f"{role} publishes to {topic}, which {other} has for {what}", line)
+                        return failed(f"{role} publishes to {topic}, which {other} uses for {what}", line)
         silent = [role for role, topics in used.items() if not topics]
         if silent:
             return inconclusive(f"{', '.join(silent)} published nothing")
         for one, other in pairs(case, case.home.roles):
-            for topic in told_topics(case.home.profiles[one]) & told_topics(case.home.profiles[other]):
+            for topic in report_topics(case.home.profiles[one]) & report_topics(case.home.profiles[other]):
                 return inconclusive(
-                    f"{one} and {other} both have {topic} for what they tell, and told nothing there"
+                    f"{one} and {other} both declare {topic} for reports, but reported nothing there"
                 )
         return passed(
-            "no device publishes to a topic of another one",
+            "no device publishes to a topic of another device",
             [line for topics in used.values() for line in list(topics.values())[:5]],
         )
 
     @staticmethod
     def _is_meant(home: DeviceGroup, role: str, other: str, topic: str) -> bool:
         return any(
-            bond.source == role and bond.target == other
-            for bond in home.bonds
-            if any(link.target.address == topic for link in bond.links)
+            interaction.source == role and interaction.target == other
+            for interaction in home.bonds
+            if any(link.target.address == topic for link in interaction.links)
         )
 
 
@@ -157,12 +157,12 @@ class Topics(_OnOneBroker):
     clause="4.7; profile: bindings.mqtt",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that no device takes commands that are meant for another one",
-    stimulus="None: what the devices subscribe to by themselves is enough",
-    expect="No filter that a device subscribes to covers a command topic of another device, except where a "
-    "third one commands both on one topic",
-    usual_cause="A wildcard stands where the identifier of the unit belongs, or the device subscribes to # "
-    "and sorts out by itself.",
+    purpose="ensure that no device receives commands for another one",
+    stimulus="None; the subscriptions of the devices are observed",
+    expect="No subscription of a device covers a command topic of another device, except where a third "
+    "device commands both on one topic",
+    usual_cause="A wildcard instead of the identifier of the unit, or a subscription to # that the device "
+    "filters itself.",
 )
 class Subscriptions(_OnOneBroker):
     """Compares each subscription with the command topics of the others."""
@@ -183,13 +183,13 @@ class Subscriptions(_OnOneBroker):
                 )
                 for filter, topic, line in overheard(case.of(role), wanted):
                     return failed(
-                        f"{role} subscribes to {filter}, and so gets what is sent to {other} on {topic}", line
+                        f"{role} subscribes to {filter} and so receives commands for {other} on {topic}", line
                     )
             subscriptions = case.of(role).mqtt(mqtt.Subscribe)
             if not connects(case.of(role)):
                 unseen.append(f"{role} did not connect")
             elif not subscriptions and commands[role]:
-                unseen.append(f"{role} was not seen to subscribe to anything")
+                unseen.append(f"{role} did not subscribe to anything")
             evidence += [*connects(case.of(role))[:1], *subscriptions]
         if unseen:
             return inconclusive("; ".join(unseen), evidence)
@@ -197,12 +197,12 @@ class Subscriptions(_OnOneBroker):
 
 
 def _is_of_a_group(home: DeviceGroup, topic: str, *roles: str) -> bool:
-    """Whether another device commands all of these on that topic, so that they belong together."""
+    """Whether another device commands all of these on that topic, as a group."""
     commanded = {
-        (bond.source, bond.target)
-        for bond in home.bonds
-        for link in bond.links
-        if not bond.is_passed_on and link.target.address == topic
+        (interaction.source, interaction.target)
+        for interaction in home.bonds
+        for link in interaction.links
+        if not interaction.is_passed_on and link.target.address == topic
     }
     return any(all((source, role) in commanded for role in roles) for source in home.roles)
 
@@ -212,17 +212,17 @@ def _is_of_a_group(home: DeviceGroup, topic: str, *roles: str) -> bool:
     standard="RFC 6762",
     clause="8, 9",
     level=Level.MUST,
-    purpose="ensure that no two devices answer to the same name on the link",
-    stimulus="None: what the devices announce by themselves is enough",
-    expect="A host or instance name that one device announces as its own is announced by no other one; and "
-    "none has to give way by taking another name than its profile says (recommended)",
-    usual_cause="The name is a constant of the firmware, and the responder does not ask whether it is free.",
+    purpose="ensure that no two devices use the same name on the link",
+    stimulus="None; the announcements of the devices are observed",
+    expect="Each unique host or instance name is announced by one device only, and no device has to "
+    "choose another name than the one in its profile (recommended)",
+    usual_cause="The name is a constant in the firmware, and the responder does not probe for it.",
 )
 class LinkNames(_OnOneLink):
-    """Compares the names of unique records; a device that gives way never announces the disputed one.
+    """Compares the names of unique records; a device that loses a conflict never announces the name.
 
-    Giving way is what RFC 6762 asks for. Still nobody finds a device by the name in its profile that
-    another one has got, and which of the two has it depends on who was there first.
+    RFC 6762 requires a device to give up a name in conflict. It is then not found by the name in its
+    profile, and which of two devices keeps the name depends on the order in which they start.
     """
 
     def judge(self, case: GroupCase) -> Outcome:
@@ -230,9 +230,7 @@ class LinkNames(_OnOneLink):
         for one, other in pairs(case, announced(case.home)):
             for name in names[one].keys() & names[other].keys():
                 first, second = names[one][name], names[other][name]
-                return failed(
-                    f"{one} and {other} both say that {first.what} is theirs", first.line, second.line
-                )
+                return failed(f"{one} and {other} both claim the name {first.what}", first.line, second.line)
         silent = [role for role, found in names.items() if not found]
         if silent:
             return inconclusive(f"{', '.join(silent)} announced no name")
@@ -242,13 +240,13 @@ class LinkNames(_OnOneLink):
                     continue
                 taken = names[other][promised.lower()]
                 return warned(
-                    f"{role} does not have the name {promised} that its profile says: {other} has it",
+                    f"{role} does not have the name {promised} of its profile: {other} has it",
                     probes_for(case.of(role), promised)[:1],
                     taken.line,
                     [claim.line for claim in names[role].values()],
                 )
         return passed(
-            "each device has names of its own",
+            "each device has its own names",
             [claim.line for found in names.values() for claim in list(found.values())[:3]],
         )
 
@@ -258,14 +256,14 @@ class LinkNames(_OnOneLink):
     standard="RFC 6763",
     clause="5",
     level=Level.MUST,
-    purpose="ensure that no two devices send clients to the same address and port",
-    stimulus="None: what the devices announce by themselves is enough",
-    expect="The address and port of each announced service are those of one device alone",
-    usual_cause="A fixed address that every unit has until it is set up, or one that another device has got "
-    "meanwhile.",
+    purpose="ensure that no two devices announce the same address and port",
+    stimulus="None; the announcements of the devices are observed",
+    expect="The address and port of each announced service belong to one device only",
+    usual_cause="A fixed address that every unit has before set-up, or an address that was assigned to "
+    "another device meanwhile.",
 )
-class Places(_OnOneLink):
-    """Puts SRV and address records together."""
+class ServiceAddresses(_OnOneLink):
+    """Combines SRV and address records."""
 
     def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         return (Subject(),) if len(self._serving(home)) > 1 else ()
@@ -277,15 +275,15 @@ class Places(_OnOneLink):
 
     def judge(self, case: GroupCase) -> Outcome:
         roles = tuple(role for role in announced(case.home) if role in self._serving(case.home))
-        places = {role: claimed_places(case.of(role)) for role in roles}
+        places = {role: claimed_addresses(case.of(role)) for role in roles}
         for one, other in pairs(case, roles):
             for place in places[one].keys() & places[other].keys():
                 first, second = places[one][place], places[other][place]
-                return failed(f"{first.what} is also that of {second.what}", first.line, second.line)
+                return failed(f"{first.what} is also used by {second.what}", first.line, second.line)
         silent = [role for role, found in places.items() if not found]
         if silent:
-            return inconclusive(f"{', '.join(silent)} told of no service with an address")
+            return inconclusive(f"{', '.join(silent)} announced no service with an address")
         return passed(
-            "each service has a place of its own",
+            "each service has its own address and port",
             [claim.line for found in places.values() for claim in found.values()],
         )

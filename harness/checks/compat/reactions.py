@@ -1,4 +1,4 @@
-"""Whether a device follows what another one tells, as the need of one of the two says."""
+"""Whether a device reacts to reports of another one, as the need of one of them says."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from harness.checks.support.compat.reactions import (
     ReactionOutcome,
     ReactionTrial,
     causes_in,
-    occasions_of,
+    trials_of,
 )
 from harness.checks.support.compat.sleep import (
-    asleep_for,
-    until_asleep,
+    sleep_period,
+    wait_until_asleep,
 )
 from harness.checks.support.compat.traffic import published_topics
 from harness.checks.support.compat.triggers import (
@@ -59,47 +59,55 @@ from harness.model.verdict import Outcome, Subject
 from harness.prediction.findings import AffordanceKind
 from harness.trace.events import Stimulus
 
-SLACK = 1.05  # what is missing is waited for a little longer than allowed, so that it is missing for certain
+SLACK = 1.05  # wait a little longer than allowed before something counts as missing
 
 
-class _OfBond(GroupCheck):
-    """On each bond of the home."""
+class _OfInteraction(GroupCheck):
+    """Runs on each interaction of the home."""
 
     def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
-        return tuple(Subject(bond.name) for bond in home.bonds)
+        return tuple(Subject(interaction.name) for interaction in home.bonds)
 
     def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
-        bond = home.bond(name_of(subject))
-        if bond.problem is not None:
-            return f"there is nothing that could be passed on: {bond.problem}"
-        for role, names in ((bond.source, bond.source_names), (bond.target, bond.target_names)):
+        interaction = home.bond(name_of(subject))
+        if interaction.problem is not None:
+            return f"nothing can be forwarded: {interaction.problem}"
+        for role, names in (
+            (interaction.source, interaction.source_names),
+            (interaction.target, interaction.target_names),
+        ):
             reason = _unseen(home, role, names)
             if reason is not None:
                 return reason
-        causes = causes_of(bond)
-        if is_never_set_off(bond):
-            return f"nothing that {bond.source} ever tells makes {bond.target} do anything"
+        causes = causes_of(interaction)
+        if is_never_set_off(interaction):
+            return f"no report of {interaction.source} causes a reaction of {interaction.target}"
         if not causes:
-            return f"nothing can be made to happen at {bond.source} that {bond.target} is to follow"
-        if not _visible(bond, causes):
-            return f"nothing that {bond.target} tells shows whether it did what it is asked to"
-        effects = [each for cause in causes for each in bond.effects_of(cause.name, cause.value)]
-        if bond.is_passed_on and not any(order_for(bond.target_profile, effect) for effect in effects):
-            return f"only {bond.target} itself could follow: nothing that it takes over its network does that"
+            return f"no report of {interaction.source} that {interaction.target} follows can be triggered"
+        if not _visible(interaction, causes):
+            return f"no report of {interaction.target} shows whether it reacted"
+        effects = [each for cause in causes for each in interaction.effects_of(cause.name, cause.value)]
+        if interaction.is_passed_on and not any(
+            order_for(interaction.target_profile, effect) for effect in effects
+        ):
+            return f"{interaction.target} has to react by itself: no command over its network has that effect"
         return None
 
 
-def _visible(bond: Interaction, causes: Iterable[TriggerCause]) -> tuple[TriggerCause, ...]:
-    """The causes of which the target would show that it followed."""
+def _visible(interaction: Interaction, causes: Iterable[TriggerCause]) -> tuple[TriggerCause, ...]:
+    """The causes for which a reaction of the target is visible."""
     return tuple(
         cause
         for cause in causes
-        if any(shown_by(bond.target_profile, each) for each in bond.effects_of(cause.name, cause.value))
+        if any(
+            shown_by(interaction.target_profile, each)
+            for each in interaction.effects_of(cause.name, cause.value)
+        )
     )
 
 
 def _unseen(home: DeviceGroup, role: str, names: frozenset[str]) -> str | None:
-    """Why this bench does not see what a device tells of these affordances, if so."""
+    """The reason if this bench cannot receive reports of these affordances."""
     profile = home.profiles[role]
     for name in names:
         carriers = reporting_transports(profile, name) or command_transports(profile, name)
@@ -108,7 +116,7 @@ def _unseen(home: DeviceGroup, role: str, names: frozenset[str]) -> str | None:
                 return None
         elif not carriers or any(home.offers(NEED_OF[carrier], role) for carrier in carriers):
             return None
-    return f"nothing here hears of {', '.join(sorted(names))} of {role}"
+    return f"this bench cannot receive {', '.join(sorted(names))} of {role}"
 
 
 @group_requirement(
@@ -117,36 +125,36 @@ def _unseen(home: DeviceGroup, role: str, names: frozenset[str]) -> str | None:
     clause="profile: needs, capabilities",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that a device follows what another one sends or tells, by the deadline of the need",
-    stimulus="Bring about that it can be seen; operate, stimulate or set the one; watch the other",
-    expect="The other one reports a new state, or does what is asked, within the time that the need gives",
-    usual_cause="Other topics or units; a command that is refused for its range; a bridge that is too slow; "
-    "or the event is never told.",
+    purpose="ensure that a device reacts to commands or reports of another one within the need's deadline",
+    stimulus="Prepare a visible change; operate, stimulate or set one device; watch the other",
+    expect="The other device reports the new state or executes the command within the need's deadline",
+    usual_cause="Different topics or units, a command that is refused for its range, a bridge that is too "
+    "slow, or an event that is never reported.",
 )
-class Follows(_OfBond):
-    """What comes about at all. What becomes of each value is for COMPAT-02 to say."""
+class Follows(_OfInteraction):
+    """Tests whether there is a reaction at all; COMPAT-02 judges the values."""
 
     def max_extension(self, home: DeviceGroup, subject: Subject) -> float:
-        bond = home.bond(name_of(subject))
-        rules = [rule for profile in bond.profiles for rule in profile.behaviour.rules]
-        # What is told may be the end of something: a washing machine is done after an hour, and before it
-        # can be started it may have to end what it is at.
+        interaction = home.bond(name_of(subject))
+        rules = [rule for profile in interaction.profiles for rule in profile.behaviour.rules]
+        # A report may come at the end of something: a washing machine is done after an hour, and may
+        # have to finish its present cycle first.
         longest = max((rule.for_ + rule.within + rule.holds for rule in rules), default=0.0)
-        sleep = asleep_for(bond.target_profile)
-        return len(causes_of(bond)) * (2 * longest + sleep) + 10 * bond.within
+        sleep = sleep_period(interaction.target_profile)
+        return len(causes_of(interaction)) * (2 * longest + sleep) + 10 * interaction.within
 
     async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
-        bond = stage.home.bond(name_of(subject))
-        causes = _visible(bond, causes_of(bond))
+        interaction = stage.home.bond(name_of(subject))
+        causes = _visible(interaction, causes_of(interaction))
         reasons: list[StimulusError] = []
-        # What follows when the source is put back is put back after it.
+        # The target is restored last, since it may react when the source is restored.
         async with (
-            precondition(stage.bench(bond.target)) as target,
-            precondition(stage.bench(bond.source)) as source,
+            precondition(stage.bench(interaction.target)) as target,
+            precondition(stage.bench(interaction.source)) as source,
         ):
             for cause in causes:
                 try:
-                    await _try(stage, bond, cause, source, target)
+                    await _try(stage, interaction, cause, source, target)
                 except StimulusError as reason:
                     reasons.append(reason)
         if reasons and len(reasons) == len(causes):
@@ -154,20 +162,21 @@ class Follows(_OfBond):
             raise beyond or reasons[0]
 
     def judge(self, case: GroupCase) -> Outcome:
-        bond = case.home.bond(name_of(case.subject))
-        blurred = _blurred(case, bond)
-        if blurred is not None:
-            return blurred
-        found = [each for each in occasions_of(case, bond) if each.fate is not ReactionOutcome.VOID]
+        interaction = case.home.bond(name_of(case.subject))
+        ambiguous = _ambiguous(case, interaction)
+        if ambiguous is not None:
+            return ambiguous
+        found = [each for each in trials_of(case, interaction) if each.fate is not ReactionOutcome.VOID]
         if not found:
-            return _without_occasion(case, bond)
+            return _without_trial(case, interaction)
         good = [each for each in found if each.fate in (ReactionOutcome.FOLLOWED, ReactionOutcome.OTHERWISE)]
         if not good:
             worst = found[0]
-            return failed(f"{bond.target} does not follow {bond.source}: {_text(bond, worst)}", _lines(worst))
+            text = f"{interaction.target} does not follow {interaction.source}: {_text(interaction, worst)}"
+            return failed(text, _lines(worst))
         slowest = max(good, key=lambda each: each.took or 0.0)
         return passed(
-            f"{bond.target} follows {bond.source}, after {slowest.took or 0.0:.3f} s at most",
+            f"{interaction.target} follows {interaction.source}, after {slowest.took or 0.0:.3f} s at most",
             [line for each in good for line in _lines(each)],
         )
 
@@ -178,36 +187,36 @@ class Follows(_OfBond):
     clause="profile: needs, capabilities",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that each value that one device sends or tells arrives at the other one as what it means",
-    stimulus="The same as for COMPAT-01, whose observation serves here too",
-    expect="For each value that was tried the other one reports what it means in its own words and units",
+    purpose="ensure that each value that one device sends has the same meaning at the other one",
+    stimulus="None; the observation of COMPAT-01 is judged",
+    expect="For each tried value the other device reports the equivalent in its own values and units",
     usual_cause="One range is narrower than the other, a mode is missing, or a value is rounded or clamped.",
 )
-class Agrees(_OfBond):
-    """Looks at each value that COMPAT-01 had the source tell."""
+class Agrees(_OfInteraction):
+    """Judges each value that the source reported in COMPAT-01."""
 
     def judge(self, case: GroupCase) -> Outcome:
-        bond = case.home.bond(name_of(case.subject))
+        interaction = case.home.bond(name_of(case.subject))
         observed = case.window_of(Follows.requirement.id, case.subject)
         if observed is None:
-            return inconclusive("what the two do was not observed")
-        blurred = _blurred(case, bond)
-        if blurred is not None:
-            return blurred
-        found = [each for each in occasions_of(observed, bond) if each.fate is not ReactionOutcome.VOID]
+            return inconclusive("COMPAT-01 was not run for this pair")
+        ambiguous = _ambiguous(case, interaction)
+        if ambiguous is not None:
+            return ambiguous
+        found = [each for each in trials_of(observed, interaction) if each.fate is not ReactionOutcome.VOID]
         good = [each for each in found if each.fate is ReactionOutcome.FOLLOWED]
         bad = [each for each in found if each.fate is not ReactionOutcome.FOLLOWED]
         if not any(each.fate in (ReactionOutcome.FOLLOWED, ReactionOutcome.OTHERWISE) for each in found):
-            return inconclusive(f"{bond.target} did not follow {bond.source} at all")
+            return inconclusive(f"{interaction.target} did not follow {interaction.source} at all")
         if bad:
-            told = "; ".join(dict.fromkeys(_text(bond, each) for each in bad[:3]))
+            texts = "; ".join(dict.fromkeys(_text(interaction, each) for each in bad[:3]))
             return failed(
-                f"{bond.target} does not become what {bond.source} means, {len(bad)} of {len(found)} times: "
-                + told,
+                f"{interaction.target} does not reach the expected state, {len(bad)} of {len(found)} times: "
+                + texts,
                 [line for each in bad for line in _lines(each)],
             )
         return passed(
-            f"{bond.target} became what {bond.source} means, each of {len(good)} times",
+            f"{interaction.target} reached the expected state, each of {len(good)} times",
             [line for each in good for line in _lines(each)],
         )
 
@@ -218,104 +227,116 @@ class Agrees(_OfBond):
     clause="profile: needs, every",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that a device is told as often as it needs to be told, whether something changes or not",
-    stimulus="None: the devices are left alone for as long as the need allows between two messages",
-    expect="The other device tells the state again before the one that needs it takes it for lost",
-    usual_cause="A device that tells its state only when it changes, or saves its battery for hours.",
+    purpose="ensure that a device receives reports as often as it needs them, even without changes",
+    stimulus="None; the devices are observed for as long as the need allows between two reports",
+    expect="The other device repeats its state before the needing device considers it lost",
+    usual_cause="A device that reports only changes, or sleeps for hours to save its battery.",
 )
-class ToldOften(GroupCheck):
-    """Two periods: from one message to the next, and to the one after it."""
+class ReportsOften(GroupCheck):
+    """Observes two periods between reports."""
 
     def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
-        return [Subject(bond.name) for bond in home.bonds if bond.need.every is not None and bond.links]
+        return [
+            Subject(interaction.name)
+            for interaction in home.bonds
+            if interaction.need.every is not None and interaction.links
+        ]
 
     def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
-        bond = home.bond(name_of(subject))
-        return _unseen(home, bond.source, bond.source_names)
+        interaction = home.bond(name_of(subject))
+        return _unseen(home, interaction.source, interaction.source_names)
 
     def max_extension(self, home: DeviceGroup, subject: Subject) -> float:
         return 4 * (home.bond(name_of(subject)).need.every or 0.0)
 
     async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
-        bond = stage.home.bond(name_of(subject))
-        every = bond.need.every or 0.0
-        bench = stage.bench(bond.source)
-        for name in sorted(bond.source_names):
+        interaction = stage.home.bond(name_of(subject))
+        every = interaction.need.every or 0.0
+        bench = stage.bench(interaction.source)
+        for name in sorted(interaction.source_names):
             for transport in open_readers(bench, name)[:1]:
                 for _ in range(2):
-                    told = await bench.wait_for_report(
+                    report = await bench.wait_for_report(
                         name,
                         lambda _: True,
                         transport=transport.value,
                         within=every * SLACK,
                         since=stage.mark(),
-                        imposed_by=f"profile: needs.{bond.need_name}.every of {bond.needer}",
+                        imposed_by=f"profile: needs.{interaction.need_name}.every of {interaction.needer}",
                     )
-                    if told is None:
+                    if report is None:
                         return
 
     def judge(self, case: GroupCase) -> Outcome:
-        bond = case.home.bond(name_of(case.subject))
-        every = bond.need.every or 0.0
+        interaction = case.home.bond(name_of(case.subject))
+        every = interaction.need.every or 0.0
         begin = case.window[0]
         reports = [
             report
-            for report in case.of(bond.source).all_reports
-            if report.name in bond.source_names and not report.asked and not report.is_stored
+            for report in case.of(interaction.source).all_reports
+            if report.name in interaction.source_names and not report.asked and not report.is_stored
         ]
         times = [begin.time, *(report.time for report in reports), case.window[-1].time]
         longest = max(later - earlier for earlier, later in pairwise(times))
         if longest > every:
-            told = f"{bond.source} told nothing for {longest:.1f} s"
-            text = f"{told}; {bond.needer} takes it for lost after {every:g} s"
+            silence = f"{interaction.source} reported nothing for {longest:.1f} s"
+            text = f"{silence}; {interaction.needer} considers it lost after {every:g} s"
             return failed(text, begin, reports[:2], case.window[-1])
         if len(reports) < 2:
-            return inconclusive(f"{bond.source} was not watched for long enough", begin)
-        return passed(f"{bond.source} tells at least every {longest:.1f} s", reports)
+            return inconclusive(f"{interaction.source} was not observed for long enough", begin)
+        return passed(f"{interaction.source} reports at least every {longest:.1f} s", reports)
 
 
 async def _try(
-    stage: GroupBench, bond: Interaction, cause: TriggerCause, source: StateArranger, target: StateArranger
+    stage: GroupBench,
+    interaction: Interaction,
+    cause: TriggerCause,
+    source: StateArranger,
+    target: StateArranger,
 ) -> None:
-    """One value: both are put aside, it happens at the source, and the target has its time."""
+    """Try one value: prepare both devices, trigger the source, and wait for the target."""
     since = stage.mark()
     await source.look()
     if await set_aside(source, cause):
-        await _wait(stage, bond, _moved(source, bond, cause), since)  # that may be followed as well
-    effects = bond.effects_of(cause.name, cause.value)
+        await _wait(
+            stage, interaction, _moved(source, interaction, cause), since
+        )  # the target may react to this as well
+    effects = interaction.effects_of(cause.name, cause.value)
     await target.look()
     for effect in effects:
-        await put_aside(stage, bond, effect, target)
-    await until_asleep(stage, bond.target)
+        await put_aside(stage, interaction, effect, target)
+    await wait_until_asleep(stage, interaction.target)
     since = stage.mark()
     try:
-        await set_off(stage, bond.source, cause, source)
+        await set_off(stage, interaction.source, cause, source)
     except StimulusError:
-        if not _is_done(stage, bond.source, cause, since):
+        if not _is_done(stage, interaction.source, cause, since):
             raise
-        # That it does not tell what was done to it is for the judge to say.
-    await _wait(stage, bond, effects, since)
+        # A missing report of the source is for the judge.
+    await _wait(stage, interaction, effects, since)
 
 
 def _is_done(stage: GroupBench, role: str, cause: TriggerCause, since: int) -> bool:
-    """Whether something was done to the very affordance that is to tell."""
+    """Whether an action addressed the affordance that should report."""
     return any(
         event.device == role and isinstance(event.body, Stimulus) and event.body.name == cause.name
         for event in stage.trace[since:]
     )
 
 
-def _moved(source: StateArranger, bond: Interaction, cause: TriggerCause) -> tuple[InteractionEffect, ...]:
+def _moved(
+    source: StateArranger, interaction: Interaction, cause: TriggerCause
+) -> tuple[InteractionEffect, ...]:
     if cause.name not in source.state:
         return ()
-    return bond.effects_of(cause.name, source.state[cause.name])
+    return interaction.effects_of(cause.name, source.state[cause.name])
 
 
 async def _wait(
-    stage: GroupBench, bond: Interaction, effects: tuple[InteractionEffect, ...], since: int
+    stage: GroupBench, interaction: Interaction, effects: tuple[InteractionEffect, ...], since: int
 ) -> None:
-    """Wait until the target shows what is to follow, as long as it may take."""
-    bench = stage.bench(bond.target)
+    """Wait until the target shows the expected effects, within the deadline."""
+    bench = stage.bench(interaction.target)
     for effect in effects:
         for shown in shown_by(bench.profile, effect):
             readers = open_readers(bench, shown.name)
@@ -333,58 +354,60 @@ async def _wait(
                 shown.name,
                 wanted,
                 transport=readers[0].value,
-                within=bond.within * SLACK,
+                within=interaction.within * SLACK,
                 since=since,
-                imposed_by=f"profile: needs.{bond.need_name} of {bond.needer}",
+                imposed_by=f"profile: needs.{interaction.need_name} of {interaction.needer}",
             )
             break
 
 
-def _blurred(case: GroupCase, bond: Interaction) -> Outcome | None:
-    """What is to be said where nobody can tell which of the two spoke; None where it can be told."""
-    if not bond.is_passed_on:
+def _ambiguous(case: GroupCase, interaction: Interaction) -> Outcome | None:
+    """The outcome if the reports of both devices cannot be told apart; otherwise None."""
+    if not interaction.is_passed_on:
         return None
-    theirs = published_topics(case.of(bond.target))
-    for link in bond.links:
+    theirs = published_topics(case.of(interaction.target))
+    for link in interaction.links:
         if link.source.transport is Transport.MQTT and link.source.address in theirs:
             topic = link.source.address
-            text = f"{bond.source} and {bond.target} both publish to {topic}, and nobody can tell them apart"
+            roles = f"{interaction.source} and {interaction.target}"
+            text = f"{roles} both publish to {topic}, so their reports cannot be told apart"
             return inconclusive(f"{text} (see COMPAT-11)", theirs[topic])
     return None
 
 
-def _without_occasion(case: GroupCase, bond: Interaction) -> Outcome:
-    acts = causes_in(case, bond.source)
-    told = [
+def _without_trial(case: GroupCase, interaction: Interaction) -> Outcome:
+    acts = causes_in(case, interaction.source)
+    reported = [
         report
-        for report in case.of(bond.source).all_reports
-        if acts and report.name in bond.source_names and report.event.line > acts[0].line
+        for report in case.of(interaction.source).all_reports
+        if acts and report.name in interaction.source_names and report.event.line > acts[0].line
     ]
-    waited = bool(acts) and case.window[-1].time - acts[0].time >= bond.within
-    if waited and not told:
-        names = ", ".join(sorted(bond.source_names)) or "its going"
-        return failed(f"{bond.source} told nothing of {names} when it was set off", acts[:3])
+    waited = bool(acts) and case.window[-1].time - acts[0].time >= interaction.within
+    if waited and not reported:
+        names = ", ".join(sorted(interaction.source_names)) or "its availability"
+        return failed(f"{interaction.source} did not report {names} when it was triggered", acts[:3])
     return inconclusive(
-        f"nothing happened at {bond.source} that {bond.target} could be seen to follow", acts[:3]
+        f"nothing happened at {interaction.source} to which {interaction.target} visibly reacts", acts[:3]
     )
 
 
-def _lines(occasion: ReactionTrial) -> list[int]:
-    lines = [] if occasion.cause is None else [occasion.cause.line]
-    return [*lines, occasion.telling.line, *(report.event.line for report in occasion.shown)]
+def _lines(trial: ReactionTrial) -> list[int]:
+    lines = [] if trial.cause is None else [trial.cause.line]
+    return [*lines, trial.trigger.line, *(report.event.line for report in trial.shown)]
 
 
-def _text(bond: Interaction, occasion: ReactionTrial) -> str:
-    telling, effect = occasion.telling, occasion.effects[0]
-    what = f"{telling.name} = {_value(telling.value)}" if telling.name else "its coming and going"
+def _text(interaction: Interaction, trial: ReactionTrial) -> str:
+    trigger, effect = trial.trigger, trial.effects[0]
+    what = f"{trigger.name} = {_value(trigger.value)}" if trigger.name else "availability"
     wanted = effect.name + (f" = {_value(effect.value)}" if effect.value is not None else "")
-    match occasion.fate:
+    match trial.fate:
         case ReactionOutcome.OTHERWISE:
-            shown = occasion.shown[-1]
-            return f"{what} was to make it {wanted}, it reports {shown.name} = {_value(shown.value)}"
+            shown = trial.shown[-1]
+            return f"after {what} it should report {wanted}, but reports {shown.name} = {_value(shown.value)}"
         case ReactionOutcome.LATE:
-            return f"{what} was to make it {wanted} within {bond.within:g} s, it took {occasion.took:.3f} s"
-    return f"{what} was to make it {wanted}, and within {bond.within:g} s it did not"
+            limit = f"{interaction.within:g} s"
+            return f"after {what} it should report {wanted} within {limit}, but took {trial.took:.3f} s"
+    return f"after {what} it should report {wanted} within {interaction.within:g} s, but did not"
 
 
 def _value(value: Value) -> str:

@@ -1,4 +1,4 @@
-"""Scenes: each step is followed by what the scene says, and its rules hold all the time."""
+"""Scenes: each step has its expected effects."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from harness.model.verdict import Outcome, Subject, Verdict
 from harness.trace.events import Act, Event, Judged, Stimulus
 
 ROUNDING = 2e-6  # times in traces are rounded
-SLACK = 1.02  # what is missing is waited for a little longer than allowed, so that it is missing for certain
-AT_FIRST = 10.0  # seconds for how things stand at first
-_DEEDS = (Act.LOCAL, Act.WRITE, Act.INVOKE)
+SLACK = 1.02  # wait a little longer than allowed before something counts as missing
+AT_FIRST = 10.0  # seconds to reach the initial state
+_ACTIONS = (Act.LOCAL, Act.WRITE, Act.INVOKE)
 
 
 def scene_of(home: DeviceGroup) -> Scene:
@@ -48,15 +48,15 @@ def scene_of(home: DeviceGroup) -> Scene:
     clause="scene: steps",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that what a step of the scene is to bring about comes about in time, and lasts",
-    stimulus="Do what the step says to the devices; watch what they tell",
-    expect="Everything under `then` is told within `within`, not before `not_before`, and stays for `holds`",
-    usual_cause="One device of the chain does not tell, does not obey, or is too slow; the step says which.",
+    purpose="ensure that each step of the scene has its effects in time, and that they last",
+    stimulus="Perform the actions of the step; watch the reports of the devices",
+    expect="Everything under `then` is reported within `within`, not before `not_before`, and lasts `holds`",
+    usual_cause="One device of the chain does not report or react, or is too slow; the message says which.",
 )
 class StepFollows(GroupCheck):
-    """One step after another: where one fails, those after it are not played."""
+    """Runs one step after the other; after a failed step the rest is not run."""
 
-    needs_all = False  # a device may have lost its power in the step before
+    needs_all = False  # a device may have lost power in the previous step
 
     def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         return [Subject(step.id) for step in home.scene.steps] if home.scene is not None else ()
@@ -73,30 +73,30 @@ class StepFollows(GroupCheck):
             await _bring_about(stage, scene)
         since = stage.mark() if step.deeds else chain_begin(stage.trace, scene, step)
         if step.at_once:
-            await asyncio.gather(*(do(stage, deed) for deed in step.deeds))
+            await asyncio.gather(*(do(stage, action) for action in step.deeds))
         else:
-            for deed in step.deeds:
-                await do(stage, deed)
+            for action in step.deeds:
+                await do(stage, action)
         await _observe(stage, step, ConditionWatch(stage, step, since))
 
     def judge(self, case: GroupCase) -> Outcome:
         scene = scene_of(case.home)
         step = scene.step(name_of(case.subject))
-        deeds = _deeds_of(case, step)
-        if step.deeds and not deeds:
-            return inconclusive("nothing was done that could set it off")
-        start, since = _beginning(case, scene, step, deeds)
+        actions = _actions_of(case, step)
+        if step.deeds and not actions:
+            return inconclusive("no action of the step was performed")
+        start, since = _beginning(case, scene, step, actions)
         found = played(case, step, since, start)
-        base = [event.line for event in deeds[:4]] or [case.window[0].line]
+        base = [event.line for event in actions[:4]] or [case.window[0].line]
         watched = case.window[-1].time + ROUNDING
         if found.reached is None:
             if watched < start + step.within:
-                return inconclusive(f"it was not watched for {step.within:g} s", base)
+                return inconclusive(f"it was not observed for {step.within:g} s", base)
             text = f"step {step.id}: {found.progress.missing()} after {step.within:g} s"
             return failed(text, base, found.progress.evidence())
         if found.was_so and not step.kept:
             return inconclusive(
-                "it was so before anything was done; `start` has to bring about otherwise", base
+                "the effects were there before any action; `start` has to set another state", base
             )
         took = max(0.0, found.reached - start)
         if took > step.within + ROUNDING:
@@ -111,68 +111,68 @@ class StepFollows(GroupCheck):
             text = f"step {step.id}: it did not last, {lost.name} became {shown(lost.value)}"
             return failed(f"{text} after {lost.time - found.reached:.3f} s", base, found.lines, lost.line)
         if step.holds and watched < found.reached + step.holds:
-            return inconclusive(f"it was not watched for the {step.holds:g} s that it has to last", base)
-        return passed(f"{step.purpose}: so after {took:.3f} s", base, found.lines)
+            return inconclusive(f"it was not observed for the {step.holds:g} s that it has to last", base)
+        return passed(f"{step.purpose}: done after {took:.3f} s", base, found.lines)
 
 
 async def _observe(stage: GroupBench, step: Step, watch: ConditionWatch) -> None:
-    """Wait until what the step wants has come, and for as long as it has to last."""
+    """Wait for the effects of the step, and for as long as they have to last."""
     why, deadline = f"scene: steps, {step.id}", stage.now + step.within * SLACK + ROUNDING
     while True:
         if not watch.progress.reached:
-            limit, what = deadline - stage.now, "what the step is to bring about"
+            limit, what = deadline - stage.now, "the effects of the step"
             if await stage.wait_for(watch.reached_by, within=limit, imposed_by=why, what=what) is None:
                 return
-        # What goes again before the deadline may come once more.
+        # An effect that is lost before the deadline may come again.
         if not step.holds:
             return
-        limit, what = step.holds * SLACK, "what the step brought about to last"
+        limit, what = step.holds * SLACK, "the effects of the step to last"
         lost = await stage.wait_for(watch.lost_by, within=limit, imposed_by=why, what=what)
         if lost is None or stage.now >= deadline:
             return
 
 
-def _deeds_of(case: GroupCase, step: Step) -> list[Event]:
-    """What the harness did in the window for the step itself, after what brought about how it begins."""
+def _actions_of(case: GroupCase, step: Step) -> list[Event]:
+    """The actions of the step itself in the window, without those that set the initial state."""
     acts = [
         event
         for event in case.window
-        if isinstance(event.body, Stimulus) and event.body.act in _DEEDS and event.device is not None
+        if isinstance(event.body, Stimulus) and event.body.act in _ACTIONS and event.device is not None
     ]
     return acts[-len(step.deeds) :] if step.deeds else []
 
 
-def _beginning(case: GroupCase, scene: Scene, step: Step, deeds: list[Event]) -> tuple[float, int]:
-    """When the times of a step begin, and the line after which events count for it."""
-    if deeds:
-        return deeds[-1].time, deeds[0].line - 1
+def _beginning(case: GroupCase, scene: Scene, step: Step, actions: list[Event]) -> tuple[float, int]:
+    """The start time of a step, and the line after which events count for it."""
+    if actions:
+        return actions[-1].time, actions[0].line - 1
     at = scene.steps.index(step)
     _, end = window_of_step(case.trace, scene.steps[at - 1])
     return (end or case.window[0]).time, chain_begin(case.trace, scene, step)
 
 
 async def _bring_about(stage: GroupBench, scene: Scene) -> None:
-    """How things stand at first. Raises CannotStimulateError."""
-    for at, deed in enumerate(scene.start):
-        if deed.set is None:
-            await do(stage, deed)
+    """Set the initial state of the scene. Raises StimulusError."""
+    for at, action in enumerate(scene.start):
+        if action.set is None:
+            await do(stage, action)
             continue
-        condition = Condition(property_=deed.set, equals=deed.to)
+        condition = Condition(property_=action.set, equals=action.to)
         watch = ConditionWatch(
             stage, Step(id=f"start-{at}", purpose="at first", then=(condition,)), stage.mark()
         )
         if watch.progress.reached:
-            continue  # what is so already is not commanded: not every device takes that well
-        await do(stage, deed)
+            continue  # do not repeat a state that is already set
+        await do(stage, action)
         await stage.wait_for(
             watch.reached_by, within=AT_FIRST, since=watch.seen, what=f"{condition} at first"
         )
         if not watch.progress.reached:
-            raise StimulusError(f"the scene does not begin: {watch.progress.missing()}")
+            raise StimulusError(f"the initial state of the scene was not reached: {watch.progress.missing()}")
 
 
 def _require_previous(stage: GroupBench, scene: Scene, step: Step) -> None:
-    """Raise CannotStimulateError where the step before this one did not come about."""
+    """Raise StimulusError if the previous step did not pass."""
     at = scene.steps.index(step)
     if not at:
         return
@@ -183,4 +183,4 @@ def _require_previous(stage: GroupBench, scene: Scene, step: Step) -> None:
             if body.verdict == Verdict.PASS:
                 return
             break
-    raise StimulusError(f"the step {previous.id} before it did not come about")
+    raise StimulusError(f"the previous step {previous.id} did not pass")

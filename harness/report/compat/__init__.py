@@ -1,1 +1,1 @@
-"""Reports on what two profiles can do for each other."""
+"""Reports of predictions for two profiles."""

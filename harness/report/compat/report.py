@@ -1,6 +1,6 @@
 """``compat.json`` and ``junit.xml`` of predictions.
 
-The form of the JSON is stable: members may be added, never renamed or removed.
+The format of the JSON is stable: members may be added, but are never renamed or removed.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def write_replacement(directory: Path, found: Replacement) -> None:
 
 
 def prediction_cases(prediction: Prediction) -> list[_Case]:
-    """A test case for each need, one for the plug, and one for the two in one home."""
+    """A test case for each need, and one for power and shared names."""
     if prediction.outcome is PairOutcome.UNRELATED and not prediction.findings:
         reason = f"{prediction.needer} needs nothing that {prediction.offerer} offers"
         return [_Case("needs", (), reason)]
@@ -148,6 +148,6 @@ def _write(directory: Path, data: dict[str, Any], suites: Sequence[Element]) -> 
         (directory / JUNIT_NAME).write_text(xml, encoding="utf-8")
     except OSError as problem:
         raise ReportError(
-            f"the report cannot be written to {directory}: {problem.strerror or problem}. "
-            "Give another folder with --report."
+            f"cannot write the report to {directory}: {problem.strerror or problem}. "
+            "Choose another folder with --report."
         ) from problem

@@ -1,4 +1,4 @@
-"""Predictions on a terminal: the conclusion first, then each need, then each finding with its places."""
+"""Predictions on a terminal: each need, each finding with its places, and the conclusion."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ SEVERITY_STYLES = {Severity.BLOCKS: "bold red", Severity.DEGRADES: "yellow", Sev
 SIGNS = {Severity.BLOCKS: "✗", Severity.DEGRADES: "!", Severity.NOTE: "·"}
 
 _VIA = {
-    Via.DIRECT: "values as they are",
-    Via.TRANSLATED: "values translated",
+    Via.DIRECT: "values unchanged",
+    Via.TRANSLATED: "values converted",
     Via.BRIDGE: "over a bridge",
 }
 
@@ -47,7 +47,7 @@ def print_pair(console: Console, pair: Pair) -> None:
 def conclusion(pair: Pair) -> str:
     """A pair in one line."""
     if pair.outcome is PairOutcome.UNRELATED:
-        return "unrelated (neither needs anything that the other one offers)"
+        return "unrelated (neither device needs what the other one offers)"
     findings = [finding for each in pair.directions for finding in each.findings]
     return f"{pair.outcome} ({counted(findings)})"
 
@@ -87,7 +87,7 @@ def _link(link: PairLink) -> Text:
     source = link.source.name
     if link.when is not None:
         source += f" {_value(link.when)}"
-    target = link.target.name or "its own knowledge"
+    target = link.target.name or "internal state"
     if link.conversion.constant is not None:
         target += f" {_value(link.conversion.constant)}"
     how = f"{link.source.transport}, {_VIA[link.via]}"
@@ -102,7 +102,7 @@ def _value(value: object) -> str:
 
 
 def finding_lines(finding: Finding) -> Iterator[Text]:
-    """A finding: what, where in both profiles, and what helps."""
+    """A finding: its text, its place in both profiles, and a proposal."""
     text = Text(f"  {SIGNS[finding.severity]} ")
     text.append(f"{finding.severity} ({finding.kind})", style=SEVERITY_STYLES[finding.severity])
     yield text.append(one_line(f": {finding.what}"))
@@ -112,7 +112,7 @@ def finding_lines(finding: Finding) -> Iterator[Text]:
 
 
 def print_replacement(console: Console, found: Replacement, *, versions: str) -> None:
-    """Print what is lost when one device takes the place of another one."""
+    """Print what is lost when one device replaces another."""
     for finding in found.findings:
         for line in finding_lines(finding):
             console.print(line, soft_wrap=True)
@@ -125,7 +125,7 @@ def replacement_conclusion(found: Replacement) -> str:
     words = {
         PairOutcome.WORKS: "compatible",
         PairOutcome.DEGRADED: "compatible with losses",
-        PairOutcome.BLOCKED: "breaks",
+        PairOutcome.BLOCKED: "incompatible",
         PairOutcome.UNRELATED: "unrelated",
     }
     return f"{words[found.outcome]} ({counted(found.findings)})"

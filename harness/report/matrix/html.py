@@ -1,4 +1,4 @@
-"""``matrix.html``: the heat map, with the reasons behind each cell; one page that needs nothing else."""
+"""``matrix.html``: a self-contained page with the heat map and the reasons for each cell."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from harness.report.matrix.words import (
 )
 from harness.report.templating import environment
 
-MOST_DRAWN = 120  # devices: a map of more has no cell that a person could find
-_NOTHING = "nothing"  # the place for pairs of which there is nothing to tell
-_MOST_TOLD = 3_000  # pairs whose reasons are on the page; of more, the gravest ones
+MOST_DRAWN = 120  # devices; a larger map is unreadable
+_NOTHING = "nothing"  # the anchor for pairs without details
+_MOST_LISTED = 3_000  # pairs with details on the page, the most severe ones first
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A pair on the page; its reasons stand at ``anchor``."""
+    """A pair on the page; its details are at ``anchor``."""
 
     pair: PairEntry
     anchor: str
 
     @property
     def label(self) -> str:
-        """For those who do not see the map."""
-        text = f"{self.pair.needer} needs of {self.pair.offerer}: {STATES[self.pair.state].word}"
+        """The text for screen readers."""
+        text = f"{self.pair.needer} needs from {self.pair.offerer}: {STATES[self.pair.state].word}"
         return f"{text}, observed" if self.pair.observed else text
 
 
@@ -68,7 +68,7 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A device, and with how many others it gets on."""
+    """A device, and the number of others that it works with."""
 
     profile: ProfileEntry
     serves: int
@@ -88,7 +88,7 @@ def matrix_page(matrix: Matrix) -> str:
             selection=selection_text(matrix),
             lines=_lines(matrix, anchors) if len(matrix.profiles) <= MOST_DRAWN else [],
             marks=list(_marks(matrix)),
-            told=[pair for pair in matrix.pairs if (pair.offerer, pair.needer) in anchors],
+            listed=[pair for pair in matrix.pairs if (pair.offerer, pair.needer) in anchors],
             obstacles=list(_obstacles(matrix)),
             standings=[_standing(matrix, profile) for profile in matrix.profiles],
             anchor=lambda pair: anchors.get((pair.offerer, pair.needer)),
@@ -98,24 +98,24 @@ def matrix_page(matrix: Matrix) -> str:
 
 
 def _marks(matrix: Matrix) -> Iterator[tuple[str, int, str]]:
-    """What else a cell can show of an observation: its name, how often, and what it means."""
+    """Further marks of cells: name, count and meaning."""
     unshown = sum(pair.unshown for pair in matrix.pairs)
     undecided = sum(pair.undecided for pair in matrix.pairs)
     if unshown:
-        yield "unshown", unshown, "Observed, but what is predicted does not show in messages, as with power."
+        yield "unshown", unshown, "Observed, but the prediction cannot be seen in messages, such as power."
     if undecided:
-        yield "undecided", undecided, "Observed in vain: it could not be decided."
+        yield "undecided", undecided, "Observed, but it could not be decided."
 
 
 def _anchors(matrix: Matrix) -> dict[tuple[str, str], str]:
-    """Of the pairs whose reasons are told on the page: all that have any, or the gravest."""
+    """The anchors of pairs with details on the page: all that have any, or the most severe ones."""
     number = {profile.name: at for at, profile in enumerate(matrix.profiles, start=1)}
     order = list(STATES)
-    told = [pair for pair in matrix.pairs if pair.links or pair.findings or pair.observed]
-    told.sort(key=lambda pair: order.index(pair.state))
+    listed = [pair for pair in matrix.pairs if pair.links or pair.findings or pair.observed]
+    listed.sort(key=lambda pair: order.index(pair.state))
     return {
         (pair.offerer, pair.needer): f"pair-{number[pair.offerer]}-{number[pair.needer]}"
-        for pair in told[:_MOST_TOLD]
+        for pair in listed[:_MOST_LISTED]
     }
 
 
@@ -134,7 +134,7 @@ def _lines(matrix: Matrix, anchors: dict[tuple[str, str], str]) -> list[Line]:
 
 
 def _obstacles(matrix: Matrix) -> Iterator[Obstacle]:
-    """What stands in the way, the most frequent first."""
+    """The kinds of findings, the most frequent first."""
     found = [
         Obstacle(
             kind, _with(matrix.pairs, kind, Severity.BLOCKS), _with(matrix.pairs, kind, Severity.DEGRADES)

@@ -18,9 +18,9 @@ from harness.report.text import one_line
 def matrix_junit(matrix: Matrix) -> str:
     """The text of ``junit.xml``.
 
-    A pair of which prediction and observation differ is a failure, one that was observed in vain an error,
-    one whose devices have nothing to do with each other skipped. All others pass, with the findings as text:
-    that two devices do not work together is a finding about them, not a failure of the matrix.
+    A pair whose observation differs from the prediction is a failure, an undecided pair an error, an
+    unrelated pair is skipped. All others pass, with the findings as text: two devices that do not work
+    together are a result, not a failure of the matrix.
     """
     root = Element("testsuites", name="harness matrix")
     suites = [_suite(name, [pair for pair in matrix.pairs if pair.offerer == name]) for name in matrix.rows]
@@ -48,19 +48,19 @@ def _case(pair: PairEntry) -> Element:
     case = Element(
         "testcase", classname=one_line(pair.offerer), name=one_line(pair.needer), time=f"{seconds:.3f}"
     )
-    told = _told(pair)
+    listed = _details(pair)
     if pair.observed and pair.state is State.DIFFERS:
-        SubElement(case, "failure", type="differs", message=one_line(pair.observed.why)).text = told
+        SubElement(case, "failure", type="differs", message=one_line(pair.observed.why)).text = listed
     elif pair.observed and pair.undecided:
-        SubElement(case, "error", type="undecided", message=one_line(pair.observed.why)).text = told
+        SubElement(case, "error", type="undecided", message=one_line(pair.observed.why)).text = listed
     else:
         if pair.state is State.UNRELATED and pair.observed is None:
             SubElement(case, "skipped", message=STATES[State.UNRELATED].meaning)
-        SubElement(case, "system-out").text = told
+        SubElement(case, "system-out").text = listed
     return case
 
 
-def _told(pair: PairEntry) -> str:
+def _details(pair: PairEntry) -> str:
     lines = [f"predicted: {pair.predicted}"]
     for finding in pair.findings:
         lines.append(f"{finding.severity}: {finding.kind}: {finding.what}")

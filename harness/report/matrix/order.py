@@ -1,4 +1,4 @@
-"""The order of rows and columns: devices that get on with the same ones become neighbours."""
+"""The order of rows and columns: devices with similar partners become neighbours."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-_MOST = 120  # clustering takes time that grows with the cube of this
+_MOST = 120  # the time for clustering grows with the cube of this
 
 
 @dataclass(frozen=True, slots=True)
 class _Cluster:
-    """Names that belong together, in order; ``reach`` is how many cells they fill on average."""
+    """Similar names, in order; ``reach`` is the average number of cells that they fill."""
 
     names: tuple[str, ...]
     reach: float
 
     def joined(self, other: _Cluster) -> _Cluster:
-        """Both, the one that reaches further first."""
+        """Both clusters, the one with the higher reach first."""
         first, second = sorted((self, other), key=lambda each: (-each.reach, each.names))
         size = len(self.names) + len(other.names)
         reach = (self.reach * len(self.names) + other.reach * len(other.names)) / size
@@ -25,11 +25,11 @@ class _Cluster:
 
 
 def clustered(lines: Mapping[str, Sequence[Hashable]], empty: Hashable) -> tuple[str, ...]:
-    """The names of ``lines`` (rows, or columns) in an order that shows what they have in common.
+    """The names of ``lines`` (rows or columns), with similar lines as neighbours.
 
-    Hierarchical clustering: the two lines, and then groups of lines, that differ least are joined, again and
-    again (average linkage). Cells that are ``empty`` in both say nothing about how alike two lines are.
-    Very many lines are sorted by how many cells they fill.
+    Hierarchical clustering with average linkage: the two most similar lines or groups are joined repeatedly.
+    Cells that are ``empty`` in both lines do not count. Too many lines are sorted by the number of cells
+    that they fill.
     """
     reach = {name: float(sum(cell != empty for cell in line)) for name, line in lines.items()}
     if len(lines) > _MOST:
@@ -60,7 +60,7 @@ def clustered(lines: Mapping[str, Sequence[Hashable]], empty: Hashable) -> tuple
 def _average(
     distances: Mapping[tuple[_Cluster, _Cluster], float], each: _Cluster, one: _Cluster, other: _Cluster
 ) -> float:
-    """How far a cluster is from two that are joined."""
+    """The distance of a cluster from the union of two others."""
 
     def apart(part: _Cluster) -> float:
         return distances[each, part] if (each, part) in distances else distances[part, each]

@@ -1,4 +1,4 @@
-"""How far the observation of a matrix is, while it goes on."""
+"""The progress of observing a matrix."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from harness.report.console import is_plain
 from harness.report.text import one_line, seconds_text
 
 _BAR_WIDTH = 24
-_SHOWN = 4  # of those that are under way
+_SHOWN = 4  # running pairs
 
 
 class MatrixProgress:
-    """A live line on a terminal, a plain line for each couple elsewhere. No thread, no timer."""
+    """A live line on a terminal, elsewhere a plain line for each pair. No thread, no timer."""
 
     def __init__(self, console: Console, total: int) -> None:
         self._console = console
@@ -34,25 +34,25 @@ class MatrixProgress:
             self._live.start()
 
     def started(self, name: str) -> None:
-        """Two devices are being brought together."""
+        """The run of a pair starts."""
         self._under_way.append(name)
         self._draw()
 
-    def ended(self, name: str, seconds: float, told: str, *, amiss: bool) -> None:
-        """They are done; ``told`` says how that stands to the prediction."""
+    def ended(self, name: str, seconds: float, result: str, *, is_problem: bool) -> None:
+        """The run of a pair is done; ``result`` compares it with the prediction."""
         self._done += 1
         if name in self._under_way:
             self._under_way.remove(name)
-        line = f"{self._done}/{self._total}  {name}: {one_line(told)} ({seconds_text(seconds)})"
+        line = f"{self._done}/{self._total}  {name}: {one_line(result)} ({seconds_text(seconds)})"
         if self._live is None:
             self._console.file.write(line + "\n")
             self._console.file.flush()
-        elif amiss:
+        elif is_problem:
             self._console.print(Text(line, style="yellow"))
         self._draw()
 
     def finished(self) -> None:
-        """All are done, or it was stopped; the live line goes away."""
+        """Remove the live line: all pairs are done, or the run was stopped."""
         if self._live:
             self._live.stop()
             self._live = None

@@ -1,7 +1,7 @@
-"""``matrix.json``: which of many devices work with which, as typed data; the page and JUnit are made from it.
+"""``matrix.json``: which devices work with which, as typed data, from which the page and JUnit are made.
 
-The form is stable: members may be added, never renamed or removed. Its JSON Schema lies beside this file as
-``matrix.schema.json``.
+The format is stable: members may be added, but are never renamed or removed. Its JSON Schema is
+``matrix.schema.json`` beside this file.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _MatrixRecord(BaseModel):
 
 
 class State(StrEnum):
-    """What a cell of the map says, gravest first."""
+    """The state of a cell, most severe first."""
 
     DIFFERS = "differs"
     BLOCKED = "blocked"
@@ -60,7 +60,7 @@ class KeyReference(_MatrixRecord):
     key: str
     file: str | None
     line: int
-    """0 where it is not known"""
+    """0 if unknown"""
 
     @property
     def text(self) -> str:
@@ -70,25 +70,25 @@ class KeyReference(_MatrixRecord):
 
 
 class FindingEntry(_MatrixRecord):
-    """One thing that stands between two devices, or that is worth knowing."""
+    """One incompatibility of two devices, or one remark."""
 
     kind: str
-    """what it is about, such as unit or qos; further ones may be added"""
+    """the kind, such as unit or qos; more may be added"""
     severity: Severity
     what: str
     offerer: KeyReference | None
-    """the key of the offering device that it is about"""
+    """the key in the profile of the offering device"""
     needer: KeyReference | None
-    """the key of the device that needs something"""
+    """the key in the profile of the needing device"""
     proposal: str
     term: str
-    """what is concerned, in the words of the vocabulary; empty: the devices as a whole"""
+    """the term of the vocabulary that is concerned; empty: the devices as a whole"""
     need: str
-    """the need that it is about; empty: none in particular"""
+    """the need that is concerned; empty: none in particular"""
 
 
 class MatrixLink(_MatrixRecord):
-    """One way in which something reaches the other device."""
+    """One binding between the two devices."""
 
     need: str
     capability: str
@@ -96,67 +96,67 @@ class MatrixLink(_MatrixRecord):
     flow: Flow
     via: Via
     source: str
-    """the affordance at which it begins"""
+    """the affordance that sends"""
     target: str
-    """the affordance that follows"""
+    """the affordance that receives"""
     transport: Transport
-    """how it leaves the source"""
+    """the transport of the source"""
     address: str | None
     """MQTT topic or CoAP path of the offering device"""
     within: float
-    """seconds that it may take"""
+    """deadline in seconds"""
 
 
 class CheckEntry(_MatrixRecord):
-    """One verdict about the two devices together."""
+    """One verdict about the two devices on one bus."""
 
     check: str
     subject: str
     verdict: Verdict
     message: str
     events: tuple[int, ...]
-    """line numbers in the trace of the events that show it"""
+    """line numbers of the events in the trace that prove it"""
     need: str
-    """the need that it is about; empty: the two as a whole"""
+    """the need that is concerned; empty: the pair as a whole"""
 
 
 class ObservationEntry(_MatrixRecord):
-    """What was seen when the two were brought together."""
+    """The result of running the two devices on one bus."""
 
     agreement: Agreement
     why: str
-    """in what it differs from the prediction, or why it decides nothing; else empty"""
+    """how it differs from the prediction, or why it is undecided; otherwise empty"""
     checks: tuple[CheckEntry, ...]
     trace: str
-    """the trace of both, relative to this file"""
+    """the trace of the run, relative to this file"""
     seconds: float
-    """real ones that the run took"""
+    """real duration of the run"""
     ended: str
     """complete, or why the run ended early"""
 
 
 class PairEntry(_MatrixRecord):
-    """One ordered pair: what the needer needs of the offerer."""
+    """One ordered pair: what the needer needs from the offerer."""
 
     offerer: str
     needer: str
     state: State
-    """the cell of the map: ``differs``, or what was predicted"""
+    """the cell of the map: ``differs``, or the predicted outcome"""
     predicted: PairOutcome
     links: tuple[MatrixLink, ...]
     findings: tuple[FindingEntry, ...]
-    """those that weigh most first"""
+    """most severe first"""
     observed: ObservationEntry | None
     """null: not observed"""
 
     @property
     def undecided(self) -> bool:
-        """Whether it was observed in vain."""
+        """Whether it was observed, but could not be decided."""
         return self.observed is not None and self.observed.agreement is Agreement.UNDECIDED
 
     @property
     def unshown(self) -> bool:
-        """Whether it was observed, but not what was predicted of it."""
+        """Whether it was observed, but the prediction cannot be seen on this bench."""
         return self.observed is not None and self.observed.agreement is Agreement.UNSHOWN
 
 
@@ -178,29 +178,29 @@ class Selection(_MatrixRecord):
     observed: int
     left_out: int
     runs: int
-    """runs in which they were observed: one shows both directions of a pair"""
+    """number of runs; one run shows both directions of a pair"""
     at_once: int
-    """runs that went side by side"""
+    """number of concurrent runs"""
     processes: int
     seconds: float
-    """real ones for all runs"""
+    """real duration of all runs"""
     starting_seconds: float
-    """of these, until the first run began: its process had to start"""
+    """part of it until the first run began, to start processes"""
     slowest_seconds: float
-    """of the run that took longest"""
+    """duration of the slowest run"""
     interrupted: bool = False
-    """whether somebody stopped it before all were observed"""
+    """whether it was stopped before all pairs were observed"""
 
     @property
     def ratio(self) -> float:
-        """The time of all runs against that of the slowest one for each of the turns that they take."""
-        turns = self.runs / self.at_once if self.at_once else 0
-        allowed = turns * self.slowest_seconds
+        """The total time divided by that of the slowest run for each round of concurrent runs."""
+        rounds = self.runs / self.at_once if self.at_once else 0
+        allowed = rounds * self.slowest_seconds
         return (self.seconds - self.starting_seconds) / allowed if allowed else 0.0
 
 
 class Matrix(_MatrixRecord):
-    """Everything that the comparison came to."""
+    """The complete result of a matrix."""
 
     format: Literal[1] = 1
     tool_version: str
@@ -209,15 +209,15 @@ class Matrix(_MatrixRecord):
     seed: int
     profiles: tuple[ProfileEntry, ...]
     rows: tuple[str, ...]
-    """the offering devices, such as alike ones are neighbours"""
+    """the offering devices; similar ones are neighbours"""
     columns: tuple[str, ...]
-    """the needing devices in the same way"""
+    """the needing devices, ordered in the same way"""
     pairs: tuple[PairEntry, ...]
     selection: Selection | None
     """null: nothing was observed"""
 
     def counted(self) -> dict[State, int]:
-        """How many pairs there are in each state, all states named."""
+        """The number of pairs in each state."""
         counts = Counter(pair.state for pair in self.pairs)
         return {state: counts[state] for state in State}
 
@@ -227,7 +227,7 @@ class Matrix(_MatrixRecord):
 
     @property
     def status(self) -> int:
-        """The exit status: 1 if prediction and observation differ, 3 if a pair was observed in vain."""
+        """The exit status: 1 if prediction and observation differ, 3 if a pair is undecided."""
         if self.of(State.DIFFERS):
             return ExitStatus.FAILED
         return ExitStatus.UNDECIDED if any(pair.undecided for pair in self.pairs) else ExitStatus.OK
@@ -235,7 +235,7 @@ class Matrix(_MatrixRecord):
 
 @dataclass(frozen=True, slots=True)
 class DeviceRow:
-    """A device of the matrix as it comes in; ``name`` is unique within the matrix."""
+    """A device for the matrix; ``name`` is unique within the matrix."""
 
     name: str
     profile: Profile
@@ -252,7 +252,7 @@ def matrix_of(
     seed: int,
     selection: Selection | None = None,
 ) -> Matrix:
-    """Make the matrix of all ordered pairs of ``rows``; the observations are by offerer and needer."""
+    """Make the matrix of all ordered pairs of ``rows``; observations are keyed by (offerer, needer)."""
     entries = tuple(_pair(pair, observations.get((pair.offerer, pair.needer))) for pair in pairs)
     names = [row.name for row in rows]
     weights = {(entry.offerer, entry.needer): entry.state for entry in entries}

@@ -1,4 +1,4 @@
-"""The matrix on a terminal: a small map, the differences, what is blocked and why."""
+"""The matrix on a terminal: a small map, the differences, and the blocked pairs with reasons."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ STYLES = {
 }
 
 _MOST_DRAWN = 40  # devices with a row in the small map
-_MOST_TOLD = 12  # pairs of one state with a line each
+_MOST_LISTED = 12  # pairs of one state with a line each
 
 
 def print_matrix(console: Console, matrix: Matrix, *, page: Path | None = None) -> None:
-    """Print what the matrix comes to; as plain lines where the output is no terminal."""
-    lines = [*_map(matrix), *_told(matrix), *_closing(matrix)]
+    """Print the matrix; as plain lines if the output is no terminal."""
+    lines = [*_map(matrix), *_details(matrix), *_closing(matrix)]
     if page:
         lines.append(Text(f"report: {page}"))
     if is_plain(console):
@@ -47,7 +47,7 @@ def print_matrix(console: Console, matrix: Matrix, *, page: Path | None = None) 
 
 
 def _map(matrix: Matrix) -> Iterator[Text]:
-    """One sign for each pair; columns are numbered, for names would not fit above them."""
+    """One sign for each pair; columns are numbered to save space."""
     if len(matrix.profiles) > _MOST_DRAWN:
         return
     pairs = {(pair.offerer, pair.needer): pair for pair in matrix.pairs}
@@ -63,21 +63,21 @@ def _map(matrix: Matrix) -> Iterator[Text]:
     yield Text("")
 
 
-def _told(matrix: Matrix) -> Iterator[Text]:
+def _details(matrix: Matrix) -> Iterator[Text]:
     for pair in matrix.of(State.DIFFERS):
         yield _line(pair, _why(pair))
         yield Text(f"  trace: {pair.observed.trace if pair.observed else ''}")
     undecided = [pair for pair in matrix.pairs if pair.undecided]
-    yield from _first([_line(pair, _why(pair)) for pair in undecided], "pair that could not be decided")
+    yield from _first([_line(pair, _why(pair)) for pair in undecided], "undecided pair")
     for state, severity in ((State.BLOCKED, Severity.BLOCKS), (State.DEGRADED, Severity.DEGRADES)):
         lines = [_line(pair, _reason(pair, severity)) for pair in matrix.of(state)]
         yield from _first(lines, f"{STATES[state].word} pair")
 
 
 def _first(lines: Sequence[Text], what: str) -> Iterator[Text]:
-    yield from lines[:_MOST_TOLD]
-    if len(lines) > _MOST_TOLD:
-        yield Text(f"  and {plural(len(lines) - _MOST_TOLD, f'more {what}')}", style="dim")
+    yield from lines[:_MOST_LISTED]
+    if len(lines) > _MOST_LISTED:
+        yield Text(f"  and {plural(len(lines) - _MOST_LISTED, f'more {what}')}", style="dim")
     if lines:
         yield Text("")
 
@@ -111,8 +111,8 @@ def _closing(matrix: Matrix) -> Iterator[Text]:
     if chosen:
         yield Text(f"  {selection_text(matrix)}")
         yield Text(
-            f"  {seconds_text(chosen.seconds)}, {seconds_text(chosen.starting_seconds)} of them to start "
+            f"  {seconds_text(chosen.seconds)}, {seconds_text(chosen.starting_seconds)} to start "
             f"{plural(chosen.processes, 'process', 'processes')}; the slowest run took "
-            f"{seconds_text(chosen.slowest_seconds)}: {chosen.ratio:.2f} × that for each turn of "
+            f"{seconds_text(chosen.slowest_seconds)}: {chosen.ratio:.2f} × that for each round of "
             f"{chosen.at_once} runs"
         )

@@ -1,4 +1,4 @@
-"""The words in which the matrix speaks to people who never saw the tool."""
+"""Texts of the matrix, for readers who do not know the tool."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness.report.words import Conclusion
 
 @dataclass(frozen=True, slots=True)
 class StateWords:
-    """How a state is shown: a sign that tells it apart without colour, and what it means."""
+    """How a state is shown: a sign that works without colour, a word, and the meaning."""
 
     sign: str
     word: str
@@ -32,31 +32,29 @@ STATES = {
     State.DIFFERS: StateWords(
         "≠",
         "differs",
-        "What was seen on the wire is not what the profiles promise: a profile or a rule is wrong.",
+        "The observation contradicts the prediction: a profile is wrong, or a rule of the prediction.",
     ),
-    State.BLOCKED: StateWords("✗", "blocked", "Something that one needs of the other does not come about."),
-    State.DEGRADED: StateWords(
-        "!", "degraded", "It comes about, but not always, later, or with less than both could do."
-    ),
-    State.WORKS: StateWords("✓", "works", "Everything that one needs of the other comes about."),
-    State.UNRELATED: StateWords("·", "unrelated", "The one needs nothing that the other offers."),
+    State.BLOCKED: StateWords("✗", "blocked", "A need of one device is not met by the other."),
+    State.DEGRADED: StateWords("!", "degraded", "All needs are met, but some late, partly, or not always."),
+    State.WORKS: StateWords("✓", "works", "All needs of one device are met by the other."),
+    State.UNRELATED: StateWords("·", "unrelated", "One device needs nothing that the other one offers."),
 }
-"""By state, those first that ask for attention first."""
+"""By state, the most urgent first."""
 
 SEVERITIES = {
-    Severity.BLOCKS: StateWords("✗", "blocks", "What is needed does not come about."),
-    Severity.DEGRADES: StateWords("!", "degrades", "It comes about, but not always, later, or with less."),
-    Severity.NOTE: StateWords("·", "note", "Worth knowing; nothing is lost."),
+    Severity.BLOCKS: StateWords("✗", "blocks", "The need is not met."),
+    Severity.DEGRADES: StateWords("!", "degrades", "The need is met late, partly, or not always."),
+    Severity.NOTE: StateWords("·", "note", "Worth knowing, without effect."),
 }
 
 AGREEMENTS = {
     Agreement.AGREES: "as predicted",
-    Agreement.UNSHOWN: "nothing speaks against the prediction, but it does not show on this bench",
+    Agreement.UNSHOWN: "the prediction cannot be observed on this bench",
     Agreement.DIFFERS: "not as predicted",
-    Agreement.UNDECIDED: "nothing decided",
+    Agreement.UNDECIDED: "undecided",
 }
 
-FLOWS = {Flow.COMMAND: "commands", Flow.STATE: "is told the state", Flow.EVENT: "is told the event"}
+FLOWS = {Flow.COMMAND: "commands", Flow.STATE: "receives the state", Flow.EVENT: "receives the event"}
 
 VIAS = {
     Via.DIRECT: "directly",
@@ -66,7 +64,7 @@ VIAS = {
 
 
 def conclusion_of_matrix(matrix: Matrix) -> Conclusion:
-    """What the matrix comes to, in a headline and a sentence."""
+    """The overall result of a matrix: a headline and a sentence."""
     differ = len(matrix.of(State.DIFFERS))
     undecided = sum(pair.undecided for pair in matrix.pairs)
     unshown = sum(pair.unshown for pair in matrix.pairs)
@@ -74,28 +72,28 @@ def conclusion_of_matrix(matrix: Matrix) -> Conclusion:
         return Conclusion(
             Verdict.NOT_APPLICABLE,
             "Predicted, not observed",
-            "This follows from the profiles; nothing was run.",
+            "Derived from the profiles; no device was run.",
         )
     observed = plural(matrix.selection.observed, "pair")
     rest = f" {plural(undecided, 'pair')} could not be decided." if undecided else ""
     if matrix.selection.interrupted:
-        rest += " It was interrupted before all were observed."
+        rest += " The run was interrupted before all pairs were observed."
     if differ:
         return Conclusion(
             Verdict.FAIL,
             "Prediction and observation differ",
-            f"{differ} of {observed} that ran did not behave as the profiles promise.{rest}",
+            f"{differ} of {observed} observed did not behave as predicted.{rest}",
         )
     if undecided or matrix.selection.interrupted:
         return Conclusion(Verdict.INCONCLUSIVE, "Not every observed pair could be decided", rest.strip())
-    text = f"Nothing that was seen of {observed} speaks against the prediction."
+    text = f"The observation of {observed} agrees with the prediction."
     if unshown:
-        text += f" Of {plural(unshown, 'pair')} what is predicted does not show on this bench."
+        text += f" {plural(unshown, 'prediction')} cannot be observed on this bench."
     return Conclusion(Verdict.PASS, "Observed as predicted", text)
 
 
 def selection_text(matrix: Matrix) -> str:
-    """How much was observed, for people; empty where nothing was."""
+    """How many pairs were observed, as text; empty if none."""
     chosen = matrix.selection
     if chosen is None:
         return ""

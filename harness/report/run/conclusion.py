@@ -1,4 +1,4 @@
-"""The headline of a run, in words."""
+"""The overall result of a run, in words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def conclusion_of(report: Report) -> Conclusion:
         return found
     early = f"The run ended early ({report.ended}), so requirements not listed here were not tested."
     if found.verdict is Verdict.PASS:
-        return Conclusion(Verdict.INCONCLUSIVE, "The run did not come to its end", early)
+        return Conclusion(Verdict.INCONCLUSIVE, "The run ended early", early)
     return Conclusion(found.verdict, found.headline, f"{found.text} {early}")
 
 
@@ -34,15 +34,15 @@ def _conclusion(judged: Sequence[CheckVerdict]) -> Conclusion:
     if failed:
         text = f"{len(failed)} of {plural(len(applied), 'check')} failed{_whose(failed)} {undecided}"
         several = all(each.area is Area.COMPAT for each in applied)
-        headline = "The devices do not get on" if several else "The device does not conform"
+        headline = "The devices do not work together" if several else "The device does not conform"
         return Conclusion(Verdict.FAIL, headline, text.rstrip())
     if undecided:
         headline = "Nothing failed, but not everything could be decided"
-        return Conclusion(Verdict.INCONCLUSIVE, headline, f"{undecided} Until then this is not a pass.")
+        return Conclusion(Verdict.INCONCLUSIVE, headline, f"{undecided} This is not a pass.")
     counts = Counter(each.verdict for each in applied)
     text = f"{counts[Verdict.PASS]} of {plural(len(applied), 'check')} passed."
     if counts[Verdict.WARN]:
-        text += f" {plural(counts[Verdict.WARN], 'check')} found a recommendation that is not kept."
+        text += f" {plural(counts[Verdict.WARN], 'check')} found a recommendation that is not followed."
     if counts[Verdict.INCONCLUSIVE]:
         text += f" {plural(counts[Verdict.INCONCLUSIVE], 'check')} of recommendations stayed inconclusive."
     if counts[Verdict.WARN]:
@@ -59,12 +59,12 @@ def _undecided_text(applied: Sequence[CheckVerdict]) -> str:
     if is_open:
         sentences.append(f"{plural(len(is_open), 'check')} of binding requirements stayed inconclusive.")
     if errors:
-        sentences.append(f"{plural(errors, 'check')} could not be made, for the test tool itself went wrong.")
+        sentences.append(f"{plural(errors, 'check')} could not be made because the test tool failed.")
     return " ".join(sentences)
 
 
 def _whose(failed: Sequence[CheckVerdict]) -> str:
-    """Against what the device failed: only a standard can be violated."""
+    """What the failures are about: a standard, or only the profile, a convention or good practice."""
     of_standard = sum(each.basis in OF_A_STANDARD for each in failed)
     if of_standard == len(failed):
         return " against a standard."
@@ -74,5 +74,5 @@ def _whose(failed: Sequence[CheckVerdict]) -> str:
             f": {of_standard} against a standard, {others} against the profile, convention or good practice."
         )
     if all(each.area is Area.COMPAT for each in failed):
-        return ", but none against a standard: what the profiles or the scene say does not come about."
+        return ", but none against a standard: the devices do not do what the profiles or the scene say."
     return ", but none against a standard: the device breaks its own profile, a convention or good practice."

@@ -1,4 +1,4 @@
-"""The messages behind a verdict: the trace, looked up by line and cut to what a reader needs."""
+"""The messages that prove a verdict, with some context, from the trace."""
 
 from __future__ import annotations
 
@@ -35,35 +35,35 @@ _DECODED_LENGTH = 4000
 _HEX_BYTES = 512
 _CONTEXT = 3
 _MARKED = 12
-_HEAD = 20  # events among which those that begin the runs of all devices are
-_SECRET = "(a declared secret, not shown here)"
-_NOT_SHOWN = "not shown here: these bytes hold a password in clear; the trace has them"
+_HEAD = 20  # the first events, which contain RunStarted of every device
+_SECRET = "(declared secret, not shown)"
+_NOT_SHOWN = "not shown: these bytes contain a password in clear text; the trace has them"
 
 
 class Protocol(StrEnum):
-    """What a reader would call the conversation that an event belongs to."""
+    """The protocol that an event belongs to, as readers know it."""
 
     MQTT = "MQTT"
-    CLIENT = "MQTT, our own client"
+    CLIENT = "MQTT, test client"
     COAP = "CoAP"
     MDNS = "mDNS"
     TCP = "TCP"
     SERIAL = "serial"
-    HARNESS = "test"  # what the harness did, or noted
+    HARNESS = "test"  # actions and notes of the harness
 
 
 class Way(StrEnum):
-    """Where an event stands between the harness (with the broker) and the device."""
+    """The direction of an event between the harness (with the broker) and the device."""
 
     TO_DEVICE = "to-device"
     FROM_DEVICE = "from-device"
-    HARNESS = "harness"  # on the harness's side alone
-    LINK = "link"  # on the link, between others
+    HARNESS = "harness"  # on the side of the harness only
+    LINK = "link"  # on the link, between other hosts
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineRow:
-    """One event in a timeline. ``since`` is the time since the row before it, in seconds."""
+    """One event in a timeline. ``since`` is the time since the previous row, in seconds."""
 
     line: int
     time: float
@@ -71,15 +71,15 @@ class TimelineRow:
     protocol: Protocol
     way: Way
     summary: str
-    remark: str | None  # what the harness did with the packet
-    marked: bool  # it is part of the evidence, not only context
+    remark: str | None  # if the harness injected or dropped the packet
+    marked: bool  # part of the evidence, not only context
     decoded: str | None
     hexadecimal: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineGap:
-    """Events of the same conversation that are left out."""
+    """Events of the same protocol that are not shown."""
 
     events: int
     seconds: float
@@ -87,7 +87,7 @@ class TimelineGap:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Evidence among its context. ``left_out`` counts lines of evidence that were too many to show."""
+    """Evidence with context. ``left_out`` is the number of lines of evidence that are not shown."""
 
     rows: tuple[TimelineRow | TimelineGap, ...]
     left_out: int = 0
@@ -104,12 +104,12 @@ class ShownTrace:
         self._conversations: dict[frozenset[Protocol], list[int]] = {}
 
     def event(self, line: int) -> Event | None:
-        """The event at a line of the trace; None where there is none."""
+        """The event at a line of the trace; None if there is none."""
         index = self._index.get(line)
         return None if index is None else self._events[index]
 
     def summary(self, event: Event) -> str:
-        """The event in one line for people."""
+        """The event as one line of text."""
         known = self._summaries.get(event.line)
         if known is None:
             known = shortened(one_line(self._without_secrets(event)), _SUMMARY_LENGTH)
@@ -117,7 +117,7 @@ class ShownTrace:
         return known
 
     def _without_secrets(self, event: Event) -> str:
-        """What is typed to join a board to its network, or what a wrong board prints, is not passed on."""
+        """The summary of an event, with the declared secrets of the profile masked."""
         text = readable.summary_of(event)
         if isinstance(event.body, SerialData):
             for secret in self._secrets:
@@ -129,7 +129,7 @@ class ShownTrace:
         return isinstance(body, SerialData) and any(secret.encode() in body.raw for secret in self._secrets)
 
     def timeline(self, lines: Sequence[int]) -> Timeline:
-        """The events at ``lines``, with some of the same conversation before and after each."""
+        """The events at ``lines``, with some of the same protocol before and after each."""
         marked = sorted({self._index[line] for line in lines if line in self._index})
         shown = marked[:_MARKED]
         conversation = self._conversation(shown)
@@ -141,10 +141,10 @@ class ShownTrace:
         return Timeline(rows, len(marked) - len(shown))
 
     def _conversation(self, marked: Sequence[int]) -> list[int]:
-        """Indices of all events that belong to the same protocols as the marked ones, and of stimuli."""
+        """Indices of all stimuli and of all events with the protocols of the marked ones."""
         events = [self._events[index] for index in marked]
         wanted = frozenset(map(protocol_of, events)) - {Protocol.HARNESS}
-        if not wanted:  # only acts of the harness are marked: then what the device made of them
+        if not wanted:  # only actions of the harness are marked: use the protocols that they can affect
             wanted = frozenset(each for event in events for each in _reached_by(event))
         if wanted not in self._conversations:
             self._conversations[wanted] = [
@@ -184,16 +184,16 @@ class ShownTrace:
 
 
 def _secrets_of(events: Sequence[Event]) -> Iterator[str]:
-    """The texts that the profiles of the trace declare to be secret."""
+    """The texts that the profiles in the trace declare as secrets."""
     for event in events[:_HEAD]:
         if isinstance(event.body, RunStarted):
-            with contextlib.suppress(ValueError, AttributeError):  # a trace that somebody else has made
+            with contextlib.suppress(ValueError, AttributeError):  # a trace of another origin
                 secrets = json.loads(event.body.profile).get("security", {}).get("secrets", ())
                 yield from (secret for secret in secrets if isinstance(secret, str) and secret)
 
 
 def protocol_of(event: Event) -> Protocol:
-    """The conversation that an event belongs to."""
+    """The protocol that an event belongs to."""
     match event.body:
         case MqttPacket(point=point) | Connection(point=point):
             return Protocol.MQTT if point is Point.TAP else Protocol.CLIENT
@@ -209,7 +209,7 @@ def protocol_of(event: Event) -> Protocol:
 
 
 def way_of(event: Event) -> Way:
-    """Between whom an event took place."""
+    """The direction of an event."""
     match event.body:
         case MqttPacket(point=Point.CLIENT) | Connection(point=Point.CLIENT):
             return Way.HARNESS
@@ -236,7 +236,7 @@ _WAYS = {
 
 
 def _reached_by(event: Event) -> Iterator[Protocol]:
-    """The protocols in which an act of the harness may show; all where it names no transport."""
+    """The protocols that an action of the harness can affect; all if it names no transport."""
     over = event.body.transport if isinstance(event.body, Stimulus | CheckStarted) else None
     for protocol in (Protocol.MQTT, Protocol.COAP, Protocol.MDNS, Protocol.SERIAL):
         if over is None or protocol.value.lower() == over:
@@ -247,8 +247,8 @@ def _remark(event: Event) -> str | None:
     if not isinstance(event.body, MqttPacket):
         return None
     if event.body.fate is Fate.DROPPED:
-        return "held back by the test, not passed on"
-    return "made by the test" if event.body.fate is Fate.INJECTED else None
+        return "dropped by the test, not forwarded"
+    return "injected by the test" if event.body.fate is Fate.INJECTED else None
 
 
 def _decoded(event: Event) -> str | None:
@@ -278,7 +278,7 @@ def _holds_password(raw: bytes, level: int) -> bool:
 
 
 def _dump(raw: bytes) -> str:
-    """Offset, sixteen bytes in hexadecimal, and the same in ASCII, as packet tools show it."""
+    """A hex dump: offset, sixteen bytes, and the same as ASCII."""
     lines = []
     for offset in range(0, min(len(raw), _HEX_BYTES), 16):
         chunk = raw[offset : offset + 16]

@@ -1,4 +1,4 @@
-"""``report.html``: one page that needs nothing else, for people who never saw the tool."""
+"""``report.html``: a self-contained page, for readers who do not know the tool."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DETAIL_BUDGET = 3_000_000  # characters of decoded forms and bytes on one page
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A verdict with all that proves it. ``timeline`` is there for verdicts that need attention."""
+    """A verdict with its evidence; ``timeline`` only for verdicts that need attention."""
 
     anchor: str
     verdict: CheckVerdict
@@ -44,13 +44,13 @@ class Card:
 
     @property
     def more_evidence(self) -> int:
-        """Evidence lines that are not shown."""
+        """The number of evidence lines that are not shown."""
         return len(self.verdict.events) - len(self.evidence)
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictReason:
-    """Why some checks were not applicable."""
+    """A reason, and the checks that were not applicable because of it."""
 
     text: str
     cards: tuple[Card, ...]
@@ -89,7 +89,7 @@ def report_page(run: RunResult, report: Report) -> str:
 
 
 def overview_page(reports: Sequence[Report]) -> str:
-    """The page over all devices of a run; each has its own page in the folder of its lane."""
+    """The overview of all devices of a run; each has its own page in the folder of its lane."""
     breaches: dict[str, list[tuple[CheckVerdict, str]]] = {}
     for report in reports:
         for verdict in report.verdicts:
@@ -112,8 +112,8 @@ def overview_page(reports: Sequence[Report]) -> str:
 def _cards(run: RunResult, report: Report) -> list[Card]:
     trace, spent, cards = ShownTrace(run.events), 0, []
     for number, verdict in enumerate(report.verdicts, start=1):
-        told = verdict.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)
-        timeline = trace.timeline(verdict.events) if told and verdict.events else None
+        needs_attention = verdict.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)
+        timeline = trace.timeline(verdict.events) if needs_attention and verdict.events else None
         if timeline:
             timeline, size = _within_budget(timeline, _DETAIL_BUDGET - spent)
             spent += size
@@ -123,7 +123,7 @@ def _cards(run: RunResult, report: Report) -> list[Card]:
 
 
 def _within_budget(timeline: Timeline, left: int) -> tuple[Timeline, int]:
-    """The timeline and the size of its details; without details where the page has no room left for them."""
+    """The timeline and the size of its details; details are removed if the page has no room left."""
     rows = [row for row in timeline.rows if isinstance(row, TimelineRow)]
     size = sum(len(row.decoded or "") + len(row.hexadecimal or "") for row in rows)
     if size <= left:
@@ -143,7 +143,7 @@ def _reasons(cards: Sequence[Card]) -> list[VerdictReason]:
 
 
 def _reproduce(report: Report, verdict: CheckVerdict) -> str | None:
-    """The command that makes this one check again; only known for simulated devices."""
+    """The command that repeats this check; None for real devices."""
     if report.dut != "simulated":
         return None
     words = ["harness", "check", report.profile_path, "--simulate", "--seed", str(report.seed)]

@@ -21,8 +21,8 @@ def junit_xml(reports: Sequence[Report]) -> str:
     """The text of ``junit.xml``.
 
     ``fail`` is a failure, ``error`` an error, ``not-applicable`` skipped, ``warn`` passed with a text.
-    ``inconclusive`` is an error where the requirement is a MUST, as in the exit status, and skipped
-    otherwise. A run that ended early has an error of its own, so that it cannot look green.
+    ``inconclusive`` is an error if the requirement is a MUST, as in the exit status, otherwise skipped.
+    A run that ended early has an additional error, so that it never looks green.
     """
     root = Element("testsuites", name="harness")
     suites = [_suite(report) for report in reports]
@@ -81,7 +81,7 @@ def _case(report: Report, verdict: CheckVerdict) -> Element:
 
 
 def _outcome(verdict: CheckVerdict) -> tuple[str, str] | None:
-    """The element and type that JUnit has for a verdict; None for a plain pass."""
+    """The JUnit element and type for a verdict; None for a pass."""
     match verdict.verdict:
         case Verdict.FAIL:
             return "failure", "fail"
@@ -117,7 +117,7 @@ def _ended_early(report: Report) -> Element:
 
 
 def _timestamp(started: str) -> str:
-    """As the usual JUnit schemas want it: UTC, to the second, without a zone."""
+    """The format of the usual JUnit schemas: UTC, in seconds, without a zone."""
     try:
         moment = datetime.fromisoformat(started)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The state of a run while it goes on: a live line on a terminal, plain lines elsewhere."""
+"""The progress of a run: a live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from harness.model.verdict import Verdict
-from harness.report.console import STYLES, TOLD, is_plain
+from harness.report.console import NEEDS_ATTENTION, STYLES, is_plain
 from harness.report.text import one_line, plural
 from harness.report.words import VERDICTS
 from harness.session.result import Judgement
@@ -19,35 +19,35 @@ from harness.session.result import Judgement
 _BAR_WIDTH = 24
 _NARROW_BAR_WIDTH = 12
 _SLOWEST_SHOWN = 3
-_LINES = 16  # devices with a line each; of more, the totals are shown, and who is behind
-# Drawing costs about a millisecond; a run of thousands of checks is drawn once for many of them.
+_LINES = 16  # devices with a line each; for more, only totals and the slowest are shown
+# Drawing takes about a millisecond, so a run of thousands of checks is not redrawn after each.
 _DRAWINGS = 400
 
 
 class ProgressDisplay:
-    """Shows how far a run is. Nothing happens between calls: no thread, no timer.
+    """Shows the progress of a run. Works only when called: no thread, no timer.
 
     On a terminal: one line for each device with the checks done, the current one and the verdicts so far,
-    redrawn in place, and above it what did not pass, as it comes. Elsewhere: a plain line for each result
-    that applies (``quiet``: that is no pass), and one for each of several devices that is done. With very
-    many devices one line shows totals, and those at work for longest.
+    redrawn in place, with problems printed above it at once. Elsewhere: a plain line for each applicable
+    result (``quiet``: except passes), and one for each device that is done. With very many devices one
+    line shows totals and the slowest devices.
     """
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self._console = console
         self._quiet = quiet
-        self._reasons: set[tuple[str, str]] = set()  # why lanes were undecided, as told so far
+        self._reasons: set[tuple[str, str]] = set()  # reasons of inconclusive results, as printed so far
         self._plain = is_plain(console)
         self._live: Live | None = None
         self._totals: Mapping[str, int] = {}
         self._total = 0
         self._counts: dict[str, Counter[Verdict]] = {}
         self._current: dict[str, str] = {}
-        self._at_work: dict[str, None] = {}  # lanes that are not done, in the order in which they began
+        self._at_work: dict[str, None] = {}  # unfinished lanes, in the order of their start
         self._calls = 0
 
     def started(self, totals: Mapping[str, int]) -> None:
-        """The run begins; ``totals`` says how many results are to come from each lane."""
+        """Start the display; ``totals`` is the expected number of results of each lane."""
         self._totals = totals
         self._total = sum(totals.values())
         self._counts = {lane: Counter() for lane in totals}
@@ -63,7 +63,7 @@ class ProgressDisplay:
             self._live.start()
 
     def check_started(self, lane: str, check: str) -> None:
-        """A lane begins with a check; ``check`` is its id, with its subject where it has one."""
+        """A lane starts a check; ``check`` is its id, with its subject if it has one."""
         self._current[lane] = check
         self._at_work.setdefault(lane)
         self._draw()
@@ -77,22 +77,22 @@ class ProgressDisplay:
         if self._is_done(lane):
             self._at_work.pop(lane, None)
         if self._plain:
-            if verdict in TOLD or (verdict is Verdict.PASS and not self._quiet):
+            if verdict in NEEDS_ATTENTION or (verdict is Verdict.PASS and not self._quiet):
                 self._console.file.write(self._plain_line(lane, judgement) + "\n")
             if len(self._totals) > 1 and self._is_done(lane):
                 self._console.file.write(done_line(lane, self._counts[lane]) + "\n")
             self._console.file.flush()
-        elif verdict in TOLD:
-            self._tell(lane, judgement)
+        elif verdict in NEEDS_ATTENTION:
+            self._print_problem(lane, judgement)
         self._draw()
 
     def finished(self) -> None:
-        """The run is over, or was stopped; the live line goes away."""
+        """Remove the live line: the run is over, or was stopped."""
         if self._live:
             self._live.stop()
             self._live = None
 
-    def _tell(self, lane: str, judgement: Judgement) -> None:
+    def _print_problem(self, lane: str, judgement: Judgement) -> None:
         outcome = judgement.result.outcome
         words = VERDICTS[outcome.verdict]
         line = Text(f"{words.sign} {words.word}  ", style=STYLES[outcome.verdict])
@@ -101,11 +101,11 @@ class ProgressDisplay:
         self._console.print(line)
 
     def _plain_line(self, lane: str, judgement: Judgement) -> str:
-        """What keeps a device from being checked at all is said once, not for each of hundreds of checks."""
+        """A plain line; a reason that makes many checks inconclusive is printed only once."""
         outcome = judgement.result.outcome
         if outcome.verdict is Verdict.INCONCLUSIVE:
             if (lane, outcome.message) in self._reasons:
-                return f"{outcome.verdict}  {lane}::{judgement.result.id}  for a reason given above"
+                return f"{outcome.verdict}  {lane}::{judgement.result.id}  same reason as above"
             self._reasons.add((lane, outcome.message))
         return result_line(lane, judgement)
 
@@ -136,7 +136,7 @@ class ProgressDisplay:
             return next(iter(self._current.values()), "")
         done = sum(self._is_done(lane) for lane in self._totals)
         where = f"{done} of {plural(len(self._totals), 'device')} done"
-        # Many wait for their turn: the slow ones are those that began before the others at work.
+        # The slowest lanes are those that started first and are not done.
         longest = itertools.islice(self._at_work, _SLOWEST_SHOWN)
         slowest = ", ".join(
             f"{lane} ({self._counts[lane].total()}: {self._current.get(lane, 'between checks')})"
@@ -146,7 +146,7 @@ class ProgressDisplay:
 
 
 def _line(counts: Counter[Verdict], total: int, where: str, width: int) -> Text:
-    """Checks done of all, the verdicts so far, and what is going on."""
+    """A bar, the number of checks done, the verdicts so far, and the current check."""
     done = counts.total()
     filled = width * done // total if total else 0
     line = Text(no_wrap=True, overflow="ellipsis")
@@ -161,9 +161,9 @@ def _line(counts: Counter[Verdict], total: int, where: str, width: int) -> Text:
 
 
 def done_line(lane: str, counts: Counter[Verdict]) -> str:
-    """A device that is done as a plain line: ``done  smart-plug: 98 pass, 1 fail``."""
-    told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
-    return f"done  {lane}: {told}"
+    """The line for a device that is done: ``done  smart-plug: 98 pass, 1 fail``."""
+    counted = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    return f"done  {lane}: {counted}"
 
 
 def result_line(lane: str, judgement: Judgement) -> str:

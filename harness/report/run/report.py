@@ -1,7 +1,7 @@
-"""``report.json``: the result of a run as typed data; the other reports are made from it.
+"""``report.json``: the result of a run as typed data, from which the other reports are made.
 
-The form is stable: members may be added, never renamed or removed. Its JSON Schema lies beside this
-file as ``report.schema.json``.
+The format is stable: members may be added, but are never renamed or removed. Its JSON Schema is
+``report.schema.json`` beside this file.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class _Record(BaseModel):
 
 
 class EvidenceLine(_Record):
-    """One event that a verdict rests on."""
+    """One event that proves a verdict."""
 
     line: int
     """line number in the trace, from 1"""
     time: float
     """seconds since the start of the run"""
     summary: str
-    """the event in one line for people"""
+    """the event as one line of text"""
 
 
 class CheckVerdict(_Record):
@@ -49,26 +49,26 @@ class CheckVerdict(_Record):
 
     check: str
     subject: str | None
-    """the affordance or rule, with its transport where there are several; null: the device as a whole"""
+    """the affordance or rule, with its transport if there are several; null: the device as a whole"""
     transport: str | None
     area: Area
     standard: str
     clause: str
     level: Level
     basis: Basis
-    """where the requirement comes from; only normative and derived ones are of a standard"""
+    """origin of the requirement; only normative and derived ones come from a standard"""
     verdict: Verdict
     message: str
     events: tuple[int, ...]
-    """line numbers in the trace of the events that show it"""
+    """line numbers of the events in the trace that prove it"""
     evidence: tuple[EvidenceLine, ...]
-    """the first of these events, readable; empty for pass and not-applicable"""
+    """the first of these events as text; empty for pass and not-applicable"""
     purpose: str
     stimulus: str
     expect: str
     usual_cause: str
     seconds: float
-    """how long the stimulus took"""
+    """duration of the stimulus"""
 
     @property
     def id(self) -> str:
@@ -77,22 +77,22 @@ class CheckVerdict(_Record):
 
     @property
     def source(self) -> str:
-        """Standard and clause in one text."""
+        """Standard and clause as one text."""
         return f"{self.standard}, {self.clause}"
 
 
 class ImposedWait(_Record):
-    """Waits that a standard or the profile imposes, those with the same reason together."""
+    """Waits imposed by a standard or the profile, grouped by reason."""
 
     what: str
     imposed_by: str
     seconds: float
-    """sum over all times"""
+    """sum of all these waits"""
     times: int
 
 
 class Timing(_Record):
-    """Where the time of the run went. Waits side by side count once in ``imposed_seconds``."""
+    """The time of the run. Overlapping waits count once in ``imposed_seconds``."""
 
     total_seconds: float
     imposed: tuple[ImposedWait, ...]
@@ -101,7 +101,7 @@ class Timing(_Record):
 
 
 class Counts(_Record):
-    """How many verdicts of each kind."""
+    """The number of verdicts of each kind."""
 
     pass_: int = Field(0, alias="pass")
     fail: int = 0
@@ -116,7 +116,7 @@ class Counts(_Record):
 
 
 class Report(_Record):
-    """Everything that a run came to."""
+    """The result of a run."""
 
     format: Literal[1] = 1
     lane: str
@@ -128,7 +128,7 @@ class Report(_Record):
     dut: str
     """how the device was reached"""
     faults: tuple[str, ...]
-    """faults deliberately given to a simulated device"""
+    """faults injected into a simulated device"""
     seed: int
     tool_version: str
     started: str
@@ -143,12 +143,12 @@ class Report(_Record):
 
     @property
     def complete(self) -> bool:
-        """Whether the run went to its end."""
+        """Whether the run was completed."""
         return self.ended == "complete"
 
 
 def report_of(run: RunResult, *, lane: str | None = None, trace: str = TRACE_NAME) -> Report:
-    """Make the report of a run. ``trace`` is the path of its trace file, relative to the report."""
+    """Make the report of a run. ``trace`` is the path of its trace, relative to the report."""
     about = run.about
     evidence = ShownTrace(run.events)
     took = stimulus_seconds(run.events)
@@ -184,7 +184,7 @@ def to_json_list(reports: Sequence[Report]) -> str:
 
 
 def from_json(text: str) -> Report:
-    """Read the ``report.json`` of one run back. Raises ValueError when it is not one."""
+    """Read the ``report.json`` of one run. Raises ValueError if it is not valid."""
     return Report.model_validate_json(text)
 
 
@@ -201,7 +201,7 @@ def schema() -> str:
 def _verdict(judgement: Judgement, trace: ShownTrace, took: dict[CheckKey, float]) -> CheckVerdict:
     requirement, result = judgement.requirement, judgement.result
     outcome, subject = result.outcome, result.subject
-    told = outcome.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)
+    needs_attention = outcome.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)
     return CheckVerdict(
         check=result.check,
         subject=subject.label,
@@ -214,7 +214,7 @@ def _verdict(judgement: Judgement, trace: ShownTrace, took: dict[CheckKey, float
         verdict=outcome.verdict,
         message=showable(outcome.message),
         events=outcome.events,
-        evidence=evidence_lines(trace, outcome.events[:_EVIDENCE_SHOWN]) if told else (),
+        evidence=evidence_lines(trace, outcome.events[:_EVIDENCE_SHOWN]) if needs_attention else (),
         purpose=requirement.purpose,
         stimulus=requirement.stimulus,
         expect=requirement.expect,
@@ -224,7 +224,7 @@ def _verdict(judgement: Judgement, trace: ShownTrace, took: dict[CheckKey, float
 
 
 def evidence_lines(trace: ShownTrace, lines: Sequence[int]) -> tuple[EvidenceLine, ...]:
-    """These lines of the trace in readable form; lines that it lacks are left out."""
+    """These lines of the trace as text; missing lines are skipped."""
     found = [(event, trace.summary(event)) for event in map(trace.event, lines) if event]
     return tuple(EvidenceLine(line=event.line, time=event.time, summary=text) for event, text in found)
 
@@ -248,7 +248,7 @@ def _timing(run: RunResult) -> Timing:
 
 
 def _faults(run: RunResult) -> tuple[str, ...]:
-    # Of several devices: whose each fault is.
+    # With several devices, each fault is prefixed with its device.
     return tuple(
         fault if event.device is None else f"{event.device}={fault}"
         for event in run.events
@@ -257,7 +257,7 @@ def _faults(run: RunResult) -> tuple[str, ...]:
     )
 
 
-# A line end cannot stand inside a JSON string, so this can only match real lists of numbers.
+# JSON strings contain no line ends, so this matches only lists of numbers.
 _NUMBERS = re.compile(r"\[\n\s+(\d+(?:,\n\s+\d+)*)\n\s+\]")
 
 

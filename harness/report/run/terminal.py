@@ -1,4 +1,4 @@
-"""The result of a run on a terminal: what needs attention, the counts, the time, where the report lies."""
+"""The result of a run on a terminal: what needs attention, counts, timing, and the report's path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.model.verdict import Verdict
-from harness.report.console import STYLES, TOLD, is_plain, terminal
+from harness.report.console import NEEDS_ATTENTION, STYLES, is_plain, terminal
 from harness.report.run.conclusion import conclusion_of
 from harness.report.run.evidence import ShownTrace
 from harness.report.run.progress import ProgressDisplay
@@ -34,7 +34,7 @@ from harness.trace.events import Event
 __all__ = ["ProgressDisplay", "failure_text", "print_summary", "summary_lines", "terminal"]
 
 _EVIDENCE_SHOWN = 3
-_DEVICES_TOLD = 4
+_DEVICES_LISTED = 4
 
 
 def print_summary(
@@ -44,17 +44,17 @@ def print_summary(
     page: Path | None = None,
     lanes: Sequence[str] | None = None,
 ) -> None:
-    """Print the end of a run: a table of what did not pass, counts, timing, and the report's page.
+    """Print the result of a run: a table of what did not pass, counts, timing, and the report's page.
 
-    ``lanes``: what each device is called (default: by its profile).
+    ``lanes``: the name of each device (default: from its profile).
     """
     if is_plain(console):
         console.file.writelines(f"{line}\n" for line in summary_lines(runs, page=page, lanes=lanes))
         return
     closing = _Closing(len(runs), signs=True)
     for report in _reports(runs, lanes):
-        if told := _told(report):
-            console.print(_table(report, told))
+        if found := _needing_attention(report):
+            console.print(_table(report, found))
         closing.add(report)
     for line in closing.lines():
         console.print(line)
@@ -65,53 +65,53 @@ def print_summary(
 def summary_lines(
     runs: Sequence[RunResult], *, page: Path | None = None, lanes: Sequence[str] | None = None
 ) -> list[str]:
-    """The end of a run as plain lines, for logs and for pytest's terminal summary."""
+    """The result of a run as plain lines, for logs and for pytest's terminal summary."""
     closing = _Closing(len(runs), signs=False)
     lines: list[str] = []
     for report in _reports(runs, lanes):
-        for told in _told(report):
-            lines += [*_told_lines(report, told), ""]
+        for found in _needing_attention(report):
+            lines += [*_attention_lines(report, found), ""]
         closing.add(report)
     return [*lines, *(line.plain for line in closing.lines()), *_page_lines(page)]
 
 
 def _reports(runs: Sequence[RunResult], lanes: Sequence[str] | None) -> Iterator[Report]:
-    """One after the other: those of hundreds of devices are large."""
+    """The reports, one at a time: those of hundreds of devices are large."""
     names = lanes or lane_names([run.about.name for run in runs])
     return (report_of(run, lane=lane) for run, lane in zip(runs, names, strict=True))
 
 
 class _Closing:
-    """The result of each device. Of many devices, those in which nothing was found share a line."""
+    """The result of each device. With many devices, those without findings share one line."""
 
     def __init__(self, devices: int, *, signs: bool) -> None:
         self._devices = devices
         self._signs = signs
-        self._told: list[Text] = []
-        self._silent = 0
+        self._lines: list[Text] = []
+        self._unremarkable = 0
         self._counts: Counter[Verdict] = Counter()
 
     def add(self, report: Report) -> None:
-        """Take the next device."""
+        """Add the result of the next device."""
         counts = Counter({verdict: report.counts.of(verdict) for verdict in Verdict})
         self._counts += counts
         conclusion = conclusion_of(report)
-        if self._devices > _DEVICES_TOLD and conclusion.verdict is Verdict.PASS:
-            self._silent += 1
+        if self._devices > _DEVICES_LISTED and conclusion.verdict is Verdict.PASS:
+            self._unremarkable += 1
             return
-        self._told.append(Text(f"{_named(report)}: {conclusion.headline}", style=STYLES[conclusion.verdict]))
-        self._told.append(Text(f"  {conclusion.text}"))
-        self._told.append(_counted(counts, signs=self._signs))
-        self._told.append(Text(f"  {timing_line(report)}", style="dim"))
+        self._lines.append(Text(f"{_named(report)}: {conclusion.headline}", style=STYLES[conclusion.verdict]))
+        self._lines.append(Text(f"  {conclusion.text}"))
+        self._lines.append(_counted(counts, signs=self._signs))
+        self._lines.append(Text(f"  {timing_line(report)}", style="dim"))
 
     def lines(self) -> Iterator[Text]:
-        """All of it, when the last device was taken."""
-        yield from self._told
-        if self._silent:
-            silent = f"{plural(self._silent, 'device')} of {self._devices}: No violation found"
-            yield Text(silent, style=STYLES[Verdict.PASS])
+        """All lines, after the last device was added."""
+        yield from self._lines
+        if self._unremarkable:
+            rest = f"{plural(self._unremarkable, 'device')} of {self._devices}: No violation found"
+            yield Text(rest, style=STYLES[Verdict.PASS])
         if self._devices > 1:
-            yield Text(f"all {plural(self._devices, 'device')} together")
+            yield Text(f"all {plural(self._devices, 'device')}")
             yield _counted(self._counts, signs=self._signs)
 
 
@@ -130,11 +130,11 @@ def failure_text(judgement: Judgement, events: Sequence[Event]) -> str:
 
 
 def timing_line(report: Report) -> str:
-    """How long the run took, and how much of it standards and profile impose."""
+    """The duration of the run, and the part that standards and profile impose."""
     timing = report.timing
     text = (
-        f"{seconds_text(timing.total_seconds)}: {seconds_text(timing.imposed_seconds)} of waits that "
-        f"standards and profile impose, {seconds_text(timing.rest_seconds)} for the rest"
+        f"{seconds_text(timing.total_seconds)}: {seconds_text(timing.imposed_seconds)} of waits imposed by "
+        f"standards and profile, {seconds_text(timing.rest_seconds)} for the rest"
     )
     if timing.imposed_seconds > 0:
         text += f" ({timing.total_seconds / timing.imposed_seconds:.2f} × the imposed waits)"
@@ -146,27 +146,27 @@ def _named(report: Report) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """A verdict that needs attention, and the ids of those that say the very same."""
+class _Attention:
+    """A verdict that needs attention, and the ids of others with the same message."""
 
     verdict: CheckVerdict
     alike: tuple[str, ...]
 
 
-def _told(report: Report) -> list[_Told]:
-    """What needs attention, worst first. A device that is not there makes all checks say one thing: once."""
+def _needing_attention(report: Report) -> list[_Attention]:
+    """What needs attention, worst first. Equal messages, as of an absent device, are grouped."""
     groups: dict[tuple[str, str], list[CheckVerdict]] = {}
-    for wanted in TOLD:
+    for wanted in NEEDS_ATTENTION:
         for each in report.verdicts:
             if each.verdict is wanted:
-                # Evidence of its own sets a verdict apart, whatever its words.
+                # A verdict with evidence is never grouped.
                 key = (each.verdict.value, each.message if not each.events else each.id)
                 groups.setdefault(key, []).append(each)
-    return [_Told(first, tuple(each.id for each in rest)) for first, *rest in groups.values()]
+    return [_Attention(first, tuple(each.id for each in rest)) for first, *rest in groups.values()]
 
 
-def _told_lines(report: Report, told: _Told) -> Iterator[str]:
-    verdict = told.verdict
+def _attention_lines(report: Report, found: _Attention) -> Iterator[str]:
+    verdict = found.verdict
     yield f"{verdict.verdict.upper()}  {report.lane}::{verdict.id}  {one_line(verdict.message)}"
     yield f"  {one_line(verdict.source)} ({verdict.level})"
     if verdict.verdict is Verdict.FAIL and verdict.basis not in OF_A_STANDARD:
@@ -174,19 +174,19 @@ def _told_lines(report: Report, told: _Told) -> Iterator[str]:
     for evidence in verdict.evidence[:_EVIDENCE_SHOWN]:
         yield f"  line {evidence.line}, {evidence.time:.3f} s: {evidence.summary}"
     if len(verdict.events) > _EVIDENCE_SHOWN:
-        yield f"  all of the evidence: trace lines {line_numbers(verdict.events)}"
-    if told.alike:
-        yield f"  and {plural(len(told.alike), 'more check')} for the same reason: {', '.join(told.alike)}"
+        yield f"  all evidence: trace lines {line_numbers(verdict.events)}"
+    if found.alike:
+        yield f"  and {plural(len(found.alike), 'more check')} for the same reason: {', '.join(found.alike)}"
 
 
-def _table(report: Report, told: Sequence[_Told]) -> Table:
+def _table(report: Report, found: Sequence[_Attention]) -> Table:
     table = Table(title=report.lane, title_justify="left", expand=True, show_edge=False, pad_edge=False)
     table.add_column("verdict", no_wrap=True)
     table.add_column("check", overflow="fold", ratio=3)
     table.add_column("clause", overflow="fold", ratio=3)
     table.add_column("what was seen", overflow="fold", ratio=6)
     table.add_column("trace lines", overflow="fold", ratio=1, min_width=7)
-    for each in told:
+    for each in found:
         verdict = each.verdict
         words = VERDICTS[verdict.verdict]
         message = Text(one_line(verdict.message))

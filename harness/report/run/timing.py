@@ -1,4 +1,4 @@
-"""Where the time of a run went: the waits that standards or the profile impose, and the rest."""
+"""The time of a run: waits imposed by standards or the profile, and the rest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class WaitGroup:
 
 @dataclass(frozen=True, slots=True)
 class RunTiming:
-    """``imposed_seconds`` is the time during which at least one imposed wait was going on."""
+    """``imposed_seconds`` is the time during which at least one imposed wait was active."""
 
     total_seconds: float
     waits: tuple[WaitGroup, ...]
@@ -28,12 +28,12 @@ class RunTiming:
 
     @property
     def rest_seconds(self) -> float:
-        """Time outside every imposed wait."""
+        """Time outside of all imposed waits."""
         return self.total_seconds - self.imposed_seconds
 
 
 def timing_of(events: Sequence[Event]) -> RunTiming:
-    """Sum up the waits of a trace. Waits that overlap count once in ``imposed_seconds``.
+    """Sum up the waits of a trace. Overlapping waits count once in ``imposed_seconds``.
 
     A wait is recorded when it ends, with its duration. Times are those of the run's clock.
     """
@@ -64,7 +64,7 @@ CheckKey = tuple[str, str | None, str | None]
 
 
 def stimulus_seconds(events: Iterable[Event]) -> dict[CheckKey, float]:
-    """How long the stimulus of each check took, by check, subject and transport."""
+    """The duration of each check's stimulus in seconds, by check, subject and transport."""
     begun: dict[CheckKey, float] = {}
     took: dict[CheckKey, float] = {}
     for event in events:

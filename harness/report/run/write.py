@@ -31,9 +31,9 @@ __all__ = ["ReportError", "lane_names", "trace_path", "write_report"]
 
 
 def trace_path(directory: Path, lane: str, lanes: int) -> Path:
-    """Where the recorder of a lane writes its trace, of a run with ``lanes`` devices.
+    """The path of a lane's trace, in a run with ``lanes`` devices.
 
-    Makes the folder that it lies in. Raises ReportError.
+    Creates its folder. Raises ReportError.
     """
     folder = directory if lanes == 1 else directory / lane
     make_folder(folder)
@@ -44,9 +44,9 @@ def write_report(directory: Path, runs: Sequence[RunResult], *, lanes: Sequence[
     """Write the report of one device, or of several, and return the page to open.
 
     One: ``report.json``, ``junit.xml`` and ``report.html``, beside ``trace.jsonl``. Several: the same for
-    each in a folder named by its lane (default: :func:`lane_names`), and over all of them ``report.json``
-    (a list), ``junit.xml`` and ``index.html``. A trace that the recorder did not leave there already, as
-    when a trace is judged again, is written too. Raises ReportError.
+    each in a folder named after its lane (default: :func:`lane_names`), and for all of them ``report.json``
+    (a list), ``junit.xml`` and ``index.html``. A trace that is not there yet, as when a trace is judged
+    again, is written too. Raises ReportError.
     """
     names = tuple(lanes) if lanes is not None else lane_names([run.about.name for run in runs])
     if len(runs) == 1:
@@ -72,7 +72,7 @@ def _write_one(directory: Path, run: RunResult, report: Report) -> None:
 
 
 def _write_trace(path: Path, events: Sequence[Event]) -> None:
-    """Write the trace, unless the file there is the trace of this run already."""
+    """Write the trace, unless the file is this trace already."""
     if not events or _first_line(path) == to_line(events[0]):
         return
     try:

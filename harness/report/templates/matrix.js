@@ -1,4 +1,4 @@
-// The map without this: every cell is a link to its reasons. With it: a grid that the arrow keys move in.
+// Optional: without it every cell is a link to its details; with it arrow keys move in the grid.
 (function () {
   "use strict";
   var map = document.querySelector("table.map");
@@ -27,7 +27,7 @@
     }
     return null;
   };
-  // The sticky headers lie over the frame: what they would cover is scrolled from under them.
+  // Scroll cells out from under the sticky headers.
   var uncover = function () {
     var frame = map.parentElement.getBoundingClientRect(), box = cell().getBoundingClientRect();
     var corner = heads[0].getBoundingClientRect();
@@ -59,7 +59,7 @@
     event.preventDefault();
   });
 
-  // Opened is what the address of the page names.
+  // The page address names the open pair.
   var opened = function () {
     var named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     return named && named.classList.contains("pair") ? named : null;

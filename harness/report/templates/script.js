@@ -1,4 +1,4 @@
-// The page is complete without this; it adds the filter, and opens what a link points into.
+// Optional: adds the filter, and opens folded parts that a link points to.
 (function () {
   "use strict";
   var form = document.querySelector("form.filter");

@@ -12,7 +12,7 @@ from sample_run import judgement, requirement
 from harness.model.requirement import Area, Basis
 from harness.model.verdict import Verdict
 from harness.report.run.terminal import (
-    Progress,
+    ProgressDisplay,
     print_summary,
     summary_lines,
     terminal,
@@ -44,7 +44,7 @@ def written(console: Console) -> str:
 def play(
     console: Console, judgements: tuple[Judgement, ...], lanes: tuple[str, ...] = ("smart-plug",)
 ) -> None:
-    progress = Progress(console)
+    progress = ProgressDisplay(console)
     progress.started(dict.fromkeys(lanes, len(judgements)))
     for each in judgements:
         for lane in lanes:
@@ -71,7 +71,7 @@ def test_what_keeps_all_checks_from_running_is_told_once(pipe: Console, run: Run
 
 
 def test_quiet_progress_tells_what_did_not_pass(pipe: Console, run: RunResult) -> None:
-    progress = Progress(pipe, quiet=True)
+    progress = ProgressDisplay(pipe, quiet=True)
     progress.started({"smart-plug": len(run.judgements)})
     for each in run.judgements:
         progress.result("smart-plug", each)
@@ -108,7 +108,7 @@ def test_live_progress_of_many_devices_names_the_one_that_goes_on_for_longest(
     screen: Console, run: RunResult
 ) -> None:
     lanes = [f"plug-{number}" for number in range(1, 21)]
-    progress = Progress(screen)
+    progress = ProgressDisplay(screen)
     progress.started(dict.fromkeys(lanes, 2))
     for lane in lanes[:-1]:
         progress.check_started(lane, "MQTT-DEV-001")
@@ -123,7 +123,7 @@ def test_live_progress_of_many_devices_names_the_one_that_goes_on_for_longest(
 
 
 def test_live_progress_of_a_bench_is_one_line_for_each_board(screen: Console, run: RunResult) -> None:
-    progress = Progress(screen)
+    progress = ProgressDisplay(screen)
     progress.started({"plug": 2, "conditioner": 3})
     progress.check_started("plug", "MQTT-DEV-001")
     progress.result("plug", run.judgements[0])
@@ -145,7 +145,7 @@ def test_plain_progress_tells_which_of_several_devices_is_done(pipe: Console, ru
 
 def test_live_progress_needs_no_thread(screen: Console, run: RunResult) -> None:
     before = threading.active_count()
-    progress = Progress(screen)
+    progress = ProgressDisplay(screen)
     progress.started({"plug": 3})
     assert threading.active_count() == before
     progress.finished()

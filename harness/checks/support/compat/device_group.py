@@ -1,4 +1,4 @@
-"""What is known of devices that are brought together, before anything is sent, and what binds them."""
+"""The devices of a group run, their benches, and the interactions between them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from harness.model.scene import Scene
 
 @dataclass(frozen=True, slots=True)
 class DeviceGroup:
-    """The devices of a run by their roles, and what is expected between them.
+    """The devices of a run by their roles, and the interactions expected between them.
 
-    ``needs_met`` is what the bench of each offers.
+    ``needs_met``: the features that each device's bench offers.
     """
 
     profiles: Mapping[str, Profile]
@@ -30,26 +30,26 @@ class DeviceGroup:
         return tuple(self.profiles)
 
     def others(self, role: str) -> Iterator[str]:
-        """All roles but one."""
+        """All other roles."""
         return (other for other in self.profiles if other != role)
 
     def on_mqtt(self) -> tuple[str, ...]:
-        """The roles that speak MQTT where it is seen."""
+        """The roles whose MQTT reports the harness receives."""
         return tuple(role for role in self.roles if self.offers(BenchFeature.BROKER, role))
 
     def offers(self, need: BenchFeature, *roles: str) -> bool:
-        """Whether the benches of these roles (by default of all) have what ``need`` names."""
+        """Whether the benches of these roles (default: all) have a feature."""
         return all(need in self.needs_met[role] for role in roles or self.roles)
 
     def bond(self, name: str) -> Interaction:
-        """The bond of that name. Raises KeyError."""
-        for bond in self.bonds:
-            if bond.name == name:
-                return bond
+        """The interaction of that name. Raises KeyError."""
+        for interaction in self.bonds:
+            if interaction.name == name:
+                return interaction
         raise KeyError(name)
 
     def writable(self, role: str) -> tuple[str, ...]:
-        """The properties of a device that can be commanded in this run."""
+        """The properties of a device that this run can command."""
         profile = self.profiles[role]
         carried = {
             name

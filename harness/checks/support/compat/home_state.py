@@ -1,4 +1,4 @@
-"""How things stand in a home, in the words of the vocabulary, as the devices told it over time."""
+"""The state of a home over time in terms of the vocabulary, from the reports of the devices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REACHABLE = "BasicInformation.Reachable"
 
 @dataclass(frozen=True, slots=True)
 class StateReport:
-    """Something that was told: a term of a role, ``role.Cluster.Term``, and its value in the vocabulary."""
+    """A report in terms of the vocabulary: ``role.Cluster.Term``, and its value."""
 
     line: int
     time: float
@@ -31,9 +31,9 @@ class StateReport:
 
 
 def availability_in(profile: Profile, event: Event) -> bool | None:
-    """What a message on the availability topic says, as the broker passes it on; None for everything else.
+    """The availability in a message as the broker forwards it; None for all other events.
 
-    Read at our client, because the last word of a device that died is its broker's.
+    Read at the harness's client, since the broker publishes the last will of a dead device.
     """
     body, binding = event.body, profile.bindings.mqtt
     if binding is None or binding.availability is None or not isinstance(body, MqttPacket):
@@ -48,7 +48,7 @@ def availability_in(profile: Profile, event: Event) -> bool | None:
 
 
 class Interpreter:
-    """Puts what one device tells into the words of the vocabulary."""
+    """Translates the reports of one device into terms of the vocabulary."""
 
     def __init__(self, role: str, profile: Profile) -> None:
         self.words = ProfileTranslator(profile)
@@ -56,23 +56,23 @@ class Interpreter:
         self._events = profile.events
 
     def news(self, report: Report) -> Iterator[StateReport]:
-        """What a report means."""
+        """The meaning of a report."""
         if report.problem is not None:
             return
         is_event = report.name in self._events
         if is_event and report.is_stored:
             return
-        for told in self.words.terms_told_by(report.name, report.value):
-            name = f"{self._role}.{told.path}"
-            yield StateReport(report.event.line, report.time, name, told.value, is_event)
+        for term in self.words.terms_told_by(report.name, report.value):
+            name = f"{self._role}.{term.path}"
+            yield StateReport(report.event.line, report.time, name, term.value, is_event)
 
     def availability(self, event: Event, there: bool) -> StateReport:
-        """What it means that the device is there, or not."""
+        """The state report for the device being available, or not."""
         return StateReport(event.line, event.time, f"{self._role}.{REACHABLE}", there, False)
 
 
-def news_of(case: GroupCase) -> list[StateReport]:
-    """Everything that was told in the run up to the end of the window, in order."""
+def state_reports(case: GroupCase) -> list[StateReport]:
+    """All reports of the run up to the end of the window, in order."""
     end = case.window[-1].line if case.window else 0
     found: list[StateReport] = []
     for role, profile in case.home.profiles.items():
@@ -88,13 +88,13 @@ def news_of(case: GroupCase) -> list[StateReport]:
 
 
 class ConditionEvaluator:
-    """Whether conditions on ``role.Cluster.Term`` are true, as far as the steps of each device let it be."""
+    """Evaluates conditions on ``role.Cluster.Term``, within the resolution of each device."""
 
     def __init__(self, profiles: Mapping[str, Profile]) -> None:
         self._words = {role: ProfileTranslator(profile) for role, profile in profiles.items()}
 
     def holds(self, condition: Condition, state: Mapping[str, Value]) -> bool:
-        """Whether a condition on a state is true; unknown counts as false."""
+        """Whether a condition on a state is true; an unknown state counts as false."""
         name = condition.property_ or ""
         away = _distance(state.get(name), condition.equals)
         if away is not None:
@@ -106,7 +106,7 @@ class ConditionEvaluator:
         return all(self.holds(condition, state) for condition in conditions if not condition.is_happening)
 
     def same(self, first: str, second: str, state: Mapping[str, Value]) -> bool:
-        """Whether two states are the same."""
+        """Whether two states are equal, within the tolerance of both."""
         if first not in state or second not in state:
             return False
         away = _distance(state[first], state[second])
@@ -120,14 +120,14 @@ class ConditionEvaluator:
 
 
 def happened(condition: Condition, news: StateReport) -> bool:
-    """Whether something that was told is the event of a condition."""
+    """Whether a report is the event of a condition."""
     if not news.is_event or news.name != condition.event:
         return False
     return condition.data is None or same_value(condition.data, news.value)
 
 
 def _distance(one: Value, other: Value) -> float | None:
-    """How far two numbers are apart; None where they are not both numbers."""
+    """The distance of two numbers; None if they are not both numbers."""
     numbers = [
         value for value in (one, other) if isinstance(value, int | float) and not isinstance(value, bool)
     ]

@@ -1,4 +1,4 @@
-"""What binds two devices: at one something happens, at the other something is to follow."""
+"""The interactions of two devices: something happens at one, and the other one has to react."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from harness.prediction.findings import (
 from harness.prediction.matching import assess
 
 AVAILABILITY = ""
-"""Name of the source where it is the availability topic that tells."""
+"""Source name for an interaction that is triggered by the availability topic."""
 
 
 @dataclass(frozen=True, slots=True)
 class InteractionEffect:
-    """What is to follow at a device: a property becomes ``value``, an event happens, an action is invoked.
+    """An expected effect: a property becomes ``value``, an event happens, an action is invoked.
 
-    ``value`` None: the value does not matter, or there is none.
+    ``value`` None: any value, or no value.
     """
 
     kind: AffordanceKind
@@ -47,10 +47,10 @@ class InteractionEffect:
 
 @dataclass(frozen=True)
 class Interaction:
-    """What one need of a device comes to with another device, by their roles.
+    """One need of a device, met by another one; both are named by their roles.
 
-    At ``source`` something happens, ``target`` follows; the ``needer`` is one of the two. ``problem`` says
-    why nothing can follow, if so.
+    Something happens at ``source``, and ``target`` reacts; the ``needer`` is one of the two. ``problem`` is
+    the reason if no reaction is possible.
     """
 
     needer: str
@@ -63,17 +63,17 @@ class Interaction:
 
     @cached_property
     def name(self) -> str:
-        """How it is called in ids and reports."""
+        """Its name in ids and reports."""
         return f"{self.needer}.{self.need_name}/{self.offerer}"
 
     @cached_property
     def need(self) -> Need:
-        """The need, as the profile has it."""
+        """The need from the profile."""
         return self.profiles[0].needs[self.need_name]
 
     @cached_property
     def commands(self) -> bool:
-        """Whether the needer commands the offerer; otherwise it is told by it."""
+        """Whether the needer commands the offerer; otherwise it receives its reports."""
         return self.links[0].flow is Flow.COMMAND if self.links else self.need.access == "command"
 
     @property
@@ -83,7 +83,7 @@ class Interaction:
 
     @property
     def target(self) -> str:
-        """The role that follows."""
+        """The role that reacts."""
         return self.offerer if self.commands else self.needer
 
     @property
@@ -98,12 +98,12 @@ class Interaction:
 
     @cached_property
     def source_names(self) -> frozenset[str]:
-        """The affordances at which something happens; :data:`AVAILABILITY` for being there or not."""
+        """The affordances at which something happens; :data:`AVAILABILITY` for the availability."""
         return frozenset(link.source.name for link in self.links)
 
     @cached_property
     def target_names(self) -> frozenset[str]:
-        """The affordances that may follow."""
+        """The affordances that may change in reaction."""
         names = {link.target.name for link in self.links} - {""}
         return frozenset(
             names | {each.name for reaction in self.need.reactions for each in _effects(reaction)}
@@ -111,7 +111,7 @@ class Interaction:
 
     @cached_property
     def is_passed_on(self) -> bool:
-        """Whether somebody between the two has to pass it on: they have no address in common."""
+        """Whether a hub has to forward the messages, since the devices share no address."""
         return not self.links or any(
             link.flow is not Flow.COMMAND
             or link.source.address is None
@@ -120,7 +120,7 @@ class Interaction:
         )
 
     def effects_of(self, name: str, value: Value) -> tuple[InteractionEffect, ...]:
-        """What is to follow when the source tells that ``name`` is or has ``value``; empty for nothing."""
+        """The expected effects of a report that ``name`` has ``value``; empty if none."""
         for link in self.links:
             wanted = None if link.when is None else as_list(link.when)
             if link.source.name != name or not (
@@ -129,7 +129,7 @@ class Interaction:
                 continue
             if self.commands:
                 return (self._commanded(link, value),)
-            return tuple(self._told(link, value))
+            return tuple(self._reported(link, value))
         return ()
 
     def _commanded(self, link: PairLink, value: Value) -> InteractionEffect:
@@ -141,7 +141,7 @@ class Interaction:
             given = stepped(self.target_profile.properties[link.target.name], given)
         return InteractionEffect(link.target.affordance, link.target.name, given)
 
-    def _told(self, link: PairLink, value: Value) -> Iterator[InteractionEffect]:
+    def _reported(self, link: PairLink, value: Value) -> Iterator[InteractionEffect]:
         if self.need.into is not None:
             schema = self.target_profile.properties[self.need.into]
             yield InteractionEffect(
@@ -167,29 +167,31 @@ class Interaction:
 def interactions_between(
     needer: str, needing: Profile, offerer: str, offering: Profile
 ) -> Iterator[Interaction]:
-    """What the needs of one device come to with another one, by what is predicted of them.
+    """The interactions for all needs of one device that another one may meet.
 
-    A need that the other device has nothing for is left out. One that is predicted to be blocked is there all
-    the same, as far as something can be sent at all: whether it is, observation tells.
+    Needs for which the other device offers nothing are left out. Needs that are predicted to be blocked are
+    included if anything can be sent at all, so that they can be observed.
     """
     here, there = Device(needing), Device(offering)
     for needed in here.needs:
         found = assess(here, needed, there)
         if found is None:
             continue
-        blocking = [clash.what for clash in found.conflicts if clash.severity is Severity.BLOCKS]
+        blocking = [conflict.what for conflict in found.conflicts if conflict.severity is Severity.BLOCKS]
         problem = None
         if not found.links:
-            problem = blocking[0] if blocking else "nothing binds the two"
+            problem = blocking[0] if blocking else "the devices have no binding in common"
         within = max((link.within for link in found.links), default=needed.need.within or 2.0)
-        bond = Interaction(needer, offerer, needed.name, (needing, offering), found.links, within, problem)
-        if problem is None and not bond.commands and not bond.target_names:
-            continue  # it only knows, and nothing shows
-        yield bond
+        interaction = Interaction(
+            needer, offerer, needed.name, (needing, offering), found.links, within, problem
+        )
+        if problem is None and not interaction.commands and not interaction.target_names:
+            continue  # the needer stores the state, with no visible effect
+        yield interaction
 
 
 def order_for(profile: Profile, effect: InteractionEffect) -> InteractionEffect | None:
-    """What to send to a device so that ``effect`` comes about; None where nothing over its network does."""
+    """The command that causes ``effect``; None if no command over the network does."""
     match effect.kind:
         case AffordanceKind.PROPERTY:
             schema = profile.properties[effect.name]
@@ -205,7 +207,7 @@ def order_for(profile: Profile, effect: InteractionEffect) -> InteractionEffect 
 
 
 def shown_by(profile: Profile, effect: InteractionEffect) -> tuple[InteractionEffect, ...]:
-    """What the device tells when ``effect`` has come about; of an action, what its rules say follows."""
+    """The reports that show ``effect``; for an action, the consequences of the profile's rules."""
     if effect.kind is not AffordanceKind.ACTION:
         return (effect,)
     states = [
@@ -240,7 +242,7 @@ def _effect(condition: Condition) -> InteractionEffect:
 
 
 def _is_for(reaction: Reaction, value: Value) -> bool:
-    """Whether a reaction is to a value, in the vocabulary's words."""
+    """Whether a reaction applies to a value of the vocabulary."""
     if reaction.equals is not None and not same_value(reaction.equals, value):
         return False
     if reaction.one_of is not None and not any(same_value(value, one) for one in reaction.one_of):

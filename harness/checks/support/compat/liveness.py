@@ -1,4 +1,4 @@
-"""Signs of life: making a device tell something, without changing what it is."""
+"""Signs of life: make a device report something without changing its state."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _TRIES = 3  # properties that are tried in turn
 
 
 async def prompt_report(bench: Bench) -> bool:
-    """Make the device tell something of itself on each of its transports; whether it did.
+    """Make the device report on its transports; returns whether it did.
 
-    Over MQTT it is commanded to be what it is, which it confirms. Where it takes no commands, a person
-    operates it, or a sensor sees something else.
+    Over MQTT its present state is sent as a command, which the device confirms. A device without commands
+    is operated by hand, or a sensor is stimulated.
     """
     shown = False
     state: dict[str, Value] = {}
@@ -42,11 +42,11 @@ async def prompt_report(bench: Bench) -> bool:
     for name in (free or over_mqtt)[:_TRIES]:
         if await command_and_wait(bench, name, state[name], Transport.MQTT):
             return True
-    return shown or await _stirred(bench, state)
+    return shown or await _operate_or_sense(bench, state)
 
 
-async def _stirred(bench: Bench, state: dict[str, Value]) -> bool:
-    """Whether the device told something after hands or surroundings did something to it."""
+async def _operate_or_sense(bench: Bench, state: dict[str, Value]) -> bool:
+    """Operate a control or stimulate a sensor; returns whether the device reported something."""
     if not bench.offers(BenchFeature.LOCAL):
         return False
     limit = max(bench.profile.behaviour.report_local, bench.profile.behaviour.settle)
@@ -72,7 +72,7 @@ async def _stirred(bench: Bench, state: dict[str, Value]) -> bool:
 
 
 def _sensed(bench: Bench, state: dict[str, Value]) -> Iterator[tuple[str, Value]]:
-    """Sensors, each with a value that it does not see now."""
+    """Sensors, each with a value other than the present one."""
     for name, schema in bench.profile.properties.items():
         if schema.writable or not open_readers(bench, name):
             continue
@@ -84,9 +84,9 @@ def _sensed(bench: Bench, state: dict[str, Value]) -> Iterator[tuple[str, Value]
 def first_report_after(
     case: Case, line: int, transport: Transport | None = None, names: Collection[str | None] = ()
 ) -> Report | None:
-    """The first thing that the device itself told after a line of the trace.
+    """The device's first own report after a line of the trace.
 
-    Over any transport unless one is given, and of anything unless there are ``names``.
+    ``transport`` None: over any; ``names`` empty: of any affordance.
     """
     for report in case.all_reports:
         is_own = report.event.line > line and not report.is_stored

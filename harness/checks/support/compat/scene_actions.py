@@ -1,4 +1,4 @@
-"""Doing what a scene says to a device, whatever the device: by hand, by its sensors, or over the network."""
+"""Performs the actions of a scene on any device: by hand, by its sensors, or over the network."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from harness.model.semantics.translator import (
 )
 
 
-async def do(stage: GroupBench, deed: SceneAction) -> None:
-    """Do it, and wait for nothing. Raises CannotStimulateError."""
-    role, path = split_term(deed.term)
+async def do(stage: GroupBench, action: SceneAction) -> None:
+    """Perform an action without waiting for its effect. Raises StimulusError."""
+    role, path = split_term(action.term)
     bench = stage.bench(role)
     words = ProfileTranslator(bench.profile)
     try:
-        if deed.happen is not None:
-            await _operate(bench, role, control_that_tells(words, path, deed.data), deed)
-        elif deed.command is not None:
-            await _command(bench, role, path, deed)
-        elif deed.invoke is not None:
-            await _order(bench, words, path, deed.given, deed)
+        if action.happen is not None:
+            await _operate(bench, role, control_that_tells(words, path, action.data), action)
+        elif action.command is not None:
+            await _command(bench, role, path, action)
+        elif action.invoke is not None:
+            await _order(bench, words, path, action.given, action)
         else:
-            await _set(bench, role, words, path, deed)
+            await _set(bench, role, words, path, action)
     except (UnofferedError, UntranslatableError) as problem:
-        raise StimulusError(f"{deed}: {problem}") from problem
+        raise StimulusError(f"{action}: {problem}") from problem
 
 
-async def _set(bench: Bench, role: str, words: ProfileTranslator, path: str, deed: SceneAction) -> None:
+async def _set(bench: Bench, role: str, words: ProfileTranslator, path: str, action: SceneAction) -> None:
     found = words.find(path)
     if found is None or not found.offer.property_ or found.offer.member is not None:
-        await _order(bench, words, path, deed.to, deed)
+        await _order(bench, words, path, action.to, action)
         return
-    name, value = found.affordance, words.own_value(path, deed.to)
+    name, value = found.affordance, words.own_value(path, action.to)
     schema = bench.profile.properties[name]
     arranger = StateArranger(bench)
     await arranger.look([name])
@@ -53,45 +53,45 @@ async def _set(bench: Bench, role: str, words: ProfileTranslator, path: str, dee
     control = control_that_sets(bench.profile, name, value, present)
     if control is not None and bench.offers(BenchFeature.LOCAL):
         if not schema.agrees(value, present) or present is None:
-            await _operate(bench, role, control, deed)
+            await _operate(bench, role, control, action)
     elif schema.writable:
-        await _order(bench, words, path, deed.to, deed)
+        await _order(bench, words, path, action.to, action)
     elif bench.offers(BenchFeature.LOCAL):
         await bench.local.sense(name, value)
     else:
-        raise BenchLimitationError(f"{deed}: nothing here can stimulate the sensors of {role}")
+        raise BenchLimitationError(f"{action}: this bench cannot stimulate the sensors of {role}")
 
 
-async def _command(bench: Bench, role: str, path: str, deed: SceneAction) -> None:
+async def _command(bench: Bench, role: str, path: str, action: SceneAction) -> None:
     """Operate a controller so that it commands something."""
-    for way in ways_to_command(bench.profile, path, deed.to):
+    for way in ways_to_command(bench.profile, path, action.to):
         if way.control is not None:
-            await _operate(bench, role, way.control, deed)
+            await _operate(bench, role, way.control, action)
             return
         name = way.property_ or ""
         arranger = StateArranger(bench)
         await arranger.look([name])
         control = control_that_sets(bench.profile, name, way.value, arranger.state.get(name))
         if control is not None:
-            await _operate(bench, role, control, deed)
+            await _operate(bench, role, control, action)
         elif bench.profile.properties[name].writable:
             transports = open_writers(bench, name)
             if not transports:
-                raise BenchLimitationError(f"{deed}: this bench has no transport to command {name} of {role}")
+                raise BenchLimitationError(f"{action}: this bench has no transport to command {role}.{name}")
             await bench.write(name, way.value, transport=transports[0].value)
         elif bench.offers(BenchFeature.LOCAL):
             await bench.local.sense(name, way.value)
         else:
-            raise BenchLimitationError(f"{deed}: nothing here can stimulate the sensors of {role}")
+            raise BenchLimitationError(f"{action}: this bench cannot stimulate the sensors of {role}")
         return
-    raise StimulusError(f"{deed}: nothing that a person does to {role} makes it command that")
+    raise StimulusError(f"{action}: no control or sensor of {role} makes it send that command")
 
 
-async def _operate(bench: Bench, role: str, control: str | None, deed: SceneAction) -> None:
+async def _operate(bench: Bench, role: str, control: str | None, action: SceneAction) -> None:
     if control is None:
-        raise StimulusError(f"{deed}: no control of {role} does that")
+        raise StimulusError(f"{action}: no control of {role} does that")
     if not bench.offers(BenchFeature.LOCAL):
-        raise BenchLimitationError(f"{deed}: nothing here can operate {role} by hand")
+        raise BenchLimitationError(f"{action}: this bench cannot operate {role} by hand")
     if bench.profile.controls[control].unless:
         arranger = StateArranger(bench)
         await arranger.look()
@@ -99,11 +99,13 @@ async def _operate(bench: Bench, role: str, control: str | None, deed: SceneActi
     await bench.local.operate(control)
 
 
-async def _order(bench: Bench, words: ProfileTranslator, path: str, value: Value, deed: SceneAction) -> None:
+async def _order(
+    bench: Bench, words: ProfileTranslator, path: str, value: Value, action: SceneAction
+) -> None:
     order = words.order(path, value)
     transports = open_writers(bench, order.name)
     if not transports:
-        raise BenchLimitationError(f"{deed}: this bench has no transport to command {order.name}")
+        raise BenchLimitationError(f"{action}: this bench has no transport to command {order.name}")
     if order.is_action:
         await bench.invoke(order.name, order.value, transport=transports[0].value)
     else:

@@ -1,4 +1,4 @@
-"""Devices that sleep most of the time: what only finds them awake proves nothing."""
+"""Devices that sleep most of the time have to be tested while they sleep."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from harness.model.requirement import BenchFeature
 from harness.trace.events import Connection, ConnectionChange, Event, Point
 
 
-def asleep_for(profile: Profile) -> float:
-    """Seconds from one time that the device falls asleep to the next one; 0 where it does not."""
+def sleep_period(profile: Profile) -> float:
+    """The sleep cycle of the device in seconds; 0 if it does not sleep."""
     mqtt = profile.bindings.mqtt
     if mqtt is None or mqtt.sleep is None:
         return 0.0
-    return mqtt.sleep.awake + (mqtt.sleep.wakes_every or 0.0)  # some wake up only when something happens
+    return mqtt.sleep.awake + (mqtt.sleep.wakes_every or 0.0)  # some wake up only for an event
 
 
-async def until_asleep(stage: GroupBench, role: str) -> None:
-    """Wait until a device that sleeps does so, where its connections are seen."""
-    longest = asleep_for(stage.bench(role).profile)
+async def wait_until_asleep(stage: GroupBench, role: str) -> None:
+    """Wait until a sleeping device is asleep, if its connections are visible."""
+    longest = sleep_period(stage.bench(role).profile)
     if not longest or not stage.offers(BenchFeature.TAP, role):
         return
 

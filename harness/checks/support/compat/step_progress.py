@@ -1,4 +1,4 @@
-"""How far a step of a scene has come, told from what the devices tell."""
+"""The progress of a scene's step, from the reports of the devices."""
 
 from __future__ import annotations
 
@@ -15,87 +15,87 @@ from harness.checks.support.compat.home_state import (
     StateReport,
     availability_in,
     happened,
-    news_of,
+    state_reports,
 )
 from harness.model.base import Value
 from harness.model.scene import Scene, Step
 from harness.trace.events import CheckEnded, CheckStarted, Event
 
 STEP = "COMPAT-30"
-"""Id of the check that plays a step; its windows are where the steps are in a trace."""
+"""Id of the check that runs a step; its windows mark the steps in a trace."""
 
 
 class StepProgress:
-    """Follows what is told, and knows whether what a step wants has come about."""
+    """Follows reports, and knows whether the conditions of a step are met."""
 
     def __init__(self, home: DeviceGroup, step: Step) -> None:
-        self._meaning = ConditionEvaluator(home.profiles)
+        self._evaluator = ConditionEvaluator(home.profiles)
         self._step = step
         self._state: dict[str, Value] = {}
         self._lines: dict[str, int] = {}
         self._happened: dict[int, int] = {}
 
-    def take(self, news: StateReport, *, counts: bool) -> None:
-        """Something was told. Events only matter where they count; states last."""
-        if not news.is_event:
-            self._state[news.name] = news.value
-            self._lines[news.name] = news.line
+    def take(self, report: StateReport, *, counts: bool) -> None:
+        """Process a report. Events matter only if they count; states are kept."""
+        if not report.is_event:
+            self._state[report.name] = report.value
+            self._lines[report.name] = report.line
             return
         for at, condition in enumerate(self._step.then):
-            if counts and condition.is_happening and at not in self._happened and happened(condition, news):
-                self._happened[at] = news.line
+            if counts and condition.is_happening and at not in self._happened and happened(condition, report):
+                self._happened[at] = report.line
 
     @property
     def reached(self) -> bool:
-        """Whether everything is so."""
+        """Whether all conditions are met."""
         return not self._missing_events() and not self._missing_states()
 
     @property
     def stays(self) -> bool:
-        """Whether everything that lasts is so."""
+        """Whether all conditions on states are met."""
         return not self._missing_states()
 
     def missing(self) -> str:
-        """What is not so, for people."""
+        """The conditions that are not met, as text."""
         return "; ".join([*self._missing_events(), *self._missing_states()])
 
     def evidence(self) -> tuple[int, ...]:
-        """The lines by which it is so."""
+        """The trace lines that meet the conditions."""
         names = [condition.property_ for condition in self._step.then if condition.property_ is not None]
         lines = [self._lines[name] for name in (*names, *self._step.agree) if name in self._lines]
         return tuple(sorted({*lines, *self._happened.values()}))
 
     def _missing_events(self) -> list[str]:
         return [
-            f"there is no {condition}"
+            f"{condition} did not happen"
             for at, condition in enumerate(self._step.then)
             if condition.is_happening and at not in self._happened
         ]
 
     def _missing_states(self) -> list[str]:
         found = [
-            f"it is not so that {condition}, but it is {self._shown(condition.property_ or '')}"
+            f"expected that {condition}, but it is {self._shown(condition.property_ or '')}"
             for condition in self._step.then
-            if not condition.is_happening and not self._meaning.holds(condition, self._state)
+            if not condition.is_happening and not self._evaluator.holds(condition, self._state)
         ]
         first = self._step.agree[:1]
         for name in first:
             for other in self._step.agree[1:]:
-                if not self._meaning.same(name, other, self._state):
+                if not self._evaluator.same(name, other, self._state):
                     found.append(f"{name} is {self._shown(name)}, and {other} is {self._shown(other)}")
         return found
 
     def _shown(self, name: str) -> str:
-        return shown(self._state[name]) if name in self._state else "not known"
+        return shown(self._state[name]) if name in self._state else "unknown"
 
 
 def shown(value: Value) -> str:
-    """A value for people."""
+    """A value as text."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class ConditionWatch:
-    """The progress of a step in a trace that still grows."""
+    """The progress of a step during a run."""
 
     def __init__(self, stage: GroupBench, step: Step, since: int) -> None:
         self.progress = StepProgress(stage.home, step)
@@ -110,12 +110,12 @@ class ConditionWatch:
         self.seen = stage.mark()
 
     def reached_by(self, event: Event) -> bool:
-        """Whether everything is so with one more event."""
+        """Whether all conditions are met after one more event."""
         self._take(event)
         return self.progress.reached
 
     def lost_by(self, event: Event) -> bool:
-        """Whether something that has to last is not so any more with one more event."""
+        """Whether a lasting condition is no longer met after one more event."""
         self._take(event)
         return not self.progress.stays
 
@@ -125,8 +125,8 @@ class ConditionWatch:
             return
         interpreter, counts = self._interpreters[role], event.line > self._since
         for report in self._readers[role].read(event):
-            for news in interpreter.news(report):
-                self.progress.take(news, counts=counts)
+            for state in interpreter.news(report):
+                self.progress.take(state, counts=counts)
         there = availability_in(self._home.profiles[role], event)
         if there is not None:
             self.progress.take(interpreter.availability(event, there), counts=counts)
@@ -134,9 +134,9 @@ class ConditionWatch:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What a step came to: since when all is so, by which lines, and what ended that too early, if it did.
+    """The result of a step: when all conditions were met, by which lines, and what ended that too early.
 
-    ``was_so`` tells that it was so before anything was done, and has been ever since.
+    ``was_so``: the conditions were met before any action, and ever since.
     """
 
     progress: StepProgress
@@ -147,19 +147,19 @@ class Played:
 
 
 def played(case: GroupCase, step: Step, since: int, start: float) -> Played:
-    """What a step came to, of which events count after line ``since``, and times from ``start`` on.
+    """The result of a step. Events count after line ``since``, times from ``start``.
 
-    What comes and goes again before the deadline has not come to stay: it counts from when it came last.
+    A condition that is lost again before the deadline counts from the last time that it was met.
     """
     progress = StepProgress(case.home, step)
-    news = news_of(case)
-    for each in news:
+    report = state_reports(case)
+    for each in report:
         if each.line <= since:
             progress.take(each, counts=False)
     was_so = progress.reached
     reached = start if was_so else None
     lines = progress.evidence() if was_so else ()
-    for each in news:
+    for each in report:
         if each.line <= since:
             continue
         progress.take(each, counts=True)
@@ -174,7 +174,7 @@ def played(case: GroupCase, step: Step, since: int, start: float) -> Played:
 
 
 def window_of_step(trace: Sequence[Event], step: Step) -> tuple[Event | None, Event | None]:
-    """The first and the last event of a step in a trace; None where it is not there."""
+    """The first and the last event of a step in a trace; None if missing."""
     begin = end = None
     for event in trace:
         body = event.body
@@ -188,7 +188,7 @@ def window_of_step(trace: Sequence[Event], step: Step) -> tuple[Event | None, Ev
 
 
 def chain_begin(trace: Sequence[Event], scene: Scene, step: Step) -> int:
-    """The line from which on events count for a step: where the deeds began that it follows from."""
+    """The line from which events count for a step: the beginning of the actions that it follows."""
     steps = scene.steps[: scene.steps.index(step) + 1]
     for each in reversed(steps):
         if each.deeds:

@@ -1,4 +1,4 @@
-"""What each of several devices does on the bus that they share, read from the trace."""
+"""The traffic of each device on a shared bus, from the trace."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def connects(case: Case) -> list[Decoded[mqtt.Connect, MqttPacket]]:
 
 
 def published_topics(case: Case) -> dict[str, int]:
-    """The topics to which a device publishes, wills included, each with the line where it did first."""
+    """The topics to which a device publishes, wills included, each with the line of the first message."""
     found: dict[str, int] = {}
     for seen in case.mqtt(mqtt.Publish):
         if seen.value.topic:
@@ -38,15 +38,15 @@ def published_topics(case: Case) -> dict[str, int]:
 
 
 def declared_topics(profile: Profile) -> dict[str, str]:
-    """The topics of a device by its profile, each with what it is for."""
+    """The topics of a device according to its profile, each with its purpose."""
     if profile.bindings.mqtt is None:
         return {}
-    told = {reading.topic: "what it tells" for reading in topics.readings(profile)}
-    return told | {topic: "commands to it" for topic in topics.commands(profile)}
+    reports = {reading.topic: "its reports" for reading in topics.readings(profile)}
+    return reports | {topic: "its commands" for topic in topics.commands(profile)}
 
 
-def told_topics(profile: Profile) -> set[str]:
-    """The topics at which a device tells something, by its profile."""
+def report_topics(profile: Profile) -> set[str]:
+    """The topics on which a device reports, according to its profile."""
     if profile.bindings.mqtt is None:
         return set()
     return {reading.topic for reading in topics.readings(profile)}
@@ -68,23 +68,23 @@ def overheard(case: Case, wanted: tuple[str, ...]) -> Iterator[tuple[str, str, i
 
 @dataclass(frozen=True, slots=True)
 class AddressClaim:
-    """A name, or an address with a port, that a device claims over mDNS, and the line where it did."""
+    """A name, or an address with a port, that a device claims over mDNS, with the line."""
 
     what: str
     line: int
 
 
 def claimed_names(case: Case) -> dict[str, AddressClaim]:
-    """The names that a device says are its alone, by their lower-case form."""
+    """The unique names that a device claims, by their lower-case form."""
     found: dict[str, AddressClaim] = {}
-    for record, line in _told(case):
-        if record.type in _NAMED:  # with the cache-flush bit, as it should be, or without
+    for record, line in _reported(case):
+        if record.type in _NAMED:  # with or without the cache-flush bit
             found.setdefault(record.name.lower(), AddressClaim(record.name, line))
     return found
 
 
 def probes_for(case: Case, name: str) -> list[int]:
-    """The lines where a device asks whether a name is free."""
+    """The lines where a device probes for a name."""
     return [
         seen.line
         for seen in case.mdns()
@@ -92,11 +92,11 @@ def probes_for(case: Case, name: str) -> list[int]:
     ]
 
 
-def claimed_places(case: Case) -> dict[tuple[str, int], AddressClaim]:
-    """The addresses and ports at which a device says that its services are."""
+def claimed_addresses(case: Case) -> dict[tuple[str, int], AddressClaim]:
+    """The addresses and ports that a device announces for its services."""
     addresses: dict[str, set[str]] = {}
     services: list[tuple[mdns.Srv, str, int]] = []
-    for record, line in _told(case):
+    for record, line in _reported(case):
         match record.data:
             case mdns.Address(text):
                 addresses.setdefault(record.name.lower(), set()).add(text)
@@ -109,8 +109,8 @@ def claimed_places(case: Case) -> dict[tuple[str, int], AddressClaim]:
     }
 
 
-def _told(case: Case) -> Iterator[tuple[mdns.Record, int]]:
-    """Records that the device tells of itself: in responses, not while it only asks whether they are free."""
+def _reported(case: Case) -> Iterator[tuple[mdns.Record, int]]:
+    """The records that a device announces in responses; probes do not count."""
     for seen in case.mdns():
         if seen.value.response:
             for record in seen.value.records:

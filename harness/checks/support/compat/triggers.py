@@ -1,4 +1,4 @@
-"""Making something happen at a device that others are to follow: keys, sensors, settings, rules, power."""
+"""Triggers reports of a device that others react to: controls, sensors, settings, rules, power."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from harness.model.requirement import BenchFeature
 from harness.model.schema import DataType, same_value
 from harness.prediction.findings import AffordanceKind
 
-MOST = 6  # values of one affordance that are tried
+MOST = 6  # maximum number of values per affordance
 
 
 @dataclass(frozen=True, slots=True)
 class TriggerCause:
-    """One thing to make happen at the source of a bond: the affordance ``name`` tells ``value``.
+    """One way to trigger a report at the source of an interaction: the affordance ``name`` tells ``value``.
 
-    ``control`` is operated for it, or else the rule ``rule`` of the device set off.
+    ``control`` is operated for it, or the rule ``rule`` of the device is triggered.
     """
 
     name: str
@@ -51,20 +51,20 @@ class TriggerCause:
     rule: str | None = None
 
 
-def causes_of(bond: Interaction) -> tuple[TriggerCause, ...]:
-    """What can be made to happen at the source, as far as something is to follow."""
-    return tuple(cause for cause in _causes(bond) if bond.effects_of(cause.name, cause.value))
+def causes_of(interaction: Interaction) -> tuple[TriggerCause, ...]:
+    """The causes at the source to which the target reacts."""
+    return tuple(cause for cause in _causes(interaction) if interaction.effects_of(cause.name, cause.value))
 
 
-def _causes(bond: Interaction) -> Iterator[TriggerCause]:
-    profile = bond.source_profile
-    for name in sorted(bond.source_names):
+def _causes(interaction: Interaction) -> Iterator[TriggerCause]:
+    profile = interaction.source_profile
+    for name in sorted(interaction.source_names):
         if name == AVAILABILITY:
             yield from (TriggerCause(name, False), TriggerCause(name, True))
         elif name in profile.events:
             yield from _of_event(profile, name)
         else:
-            for value in _values(profile, name, bond):
+            for value in _values(profile, name, interaction):
                 yield TriggerCause(name, value)
 
 
@@ -84,39 +84,39 @@ def _of_event(profile: Profile, name: str) -> Iterator[TriggerCause]:
                 yield TriggerCause(name, condition.data, rule=rule.id)
 
 
-def _values(profile: Profile, name: str, bond: Interaction) -> list[Value]:
-    """Values of a property that are worth trying: those that set something off, both ends, and between."""
+def _values(profile: Profile, name: str, interaction: Interaction) -> list[Value]:
+    """Values of a property that trigger a reaction: both limits, and values between."""
     schema = profile.properties[name]
     found = limits(schema)
     if schema.type in (DataType.INTEGER, DataType.NUMBER) and schema.enum is None and len(found) > 4:
         found = [found[0], found[-1], found[len(found) // 2], found[1]]
-    wanted = [value for value in found if bond.effects_of(name, value)]
+    wanted = [value for value in found if interaction.effects_of(name, value)]
     return wanted[:MOST]
 
 
-def is_never_set_off(bond: Interaction) -> bool:
-    """Whether nothing that the source can ever tell makes the target do anything."""
-    profile = bond.source_profile
-    if bond.problem is not None or not bond.links:
+def is_never_set_off(interaction: Interaction) -> bool:
+    """Whether no report of the source can ever cause a reaction."""
+    profile = interaction.source_profile
+    if interaction.problem is not None or not interaction.links:
         return True
     return all(
         name in profile.properties
-        and not any(bond.effects_of(name, value) for value in limits(profile.properties[name]))
-        for name in bond.source_names
+        and not any(interaction.effects_of(name, value) for value in limits(profile.properties[name]))
+        for name in interaction.source_names
     )
 
 
 async def set_off(stage: GroupBench, role: str, cause: TriggerCause, arranger: StateArranger) -> None:
-    """Make it happen, and wait for nothing else. Raises CannotStimulateError."""
+    """Trigger the report, without waiting for a reaction. Raises StimulusError."""
     bench = stage.bench(role)
     if cause.name == AVAILABILITY:
         if not bench.offers(BenchFeature.POWER):
-            raise BenchLimitationError(f"nothing here can stop and start {role}")
+            raise BenchLimitationError(f"this bench cannot switch the power of {role}")
         await (bench.power.start() if cause.value else bench.power.kill())
         return
     if cause.control is not None:
         if not bench.offers(BenchFeature.LOCAL):
-            raise BenchLimitationError(f"nothing here can operate {role} by hand")
+            raise BenchLimitationError(f"this bench cannot operate {role} by hand")
         await unlock(arranger, bench.profile, cause.control)
         await bench.local.operate(cause.control)
         return
@@ -132,9 +132,9 @@ async def set_off(stage: GroupBench, role: str, cause: TriggerCause, arranger: S
 
 
 async def set_aside(arranger: StateArranger, cause: TriggerCause) -> bool:
-    """Bring about that the source is something else than it is going to be; whether that took anything.
+    """Give the source another value than the coming one; returns whether that was necessary.
 
-    Raises CannotStimulateError.
+    Raises StimulusError.
     """
     name = cause.name
     if cause.control is not None or cause.rule is not None or name == AVAILABILITY:
@@ -144,20 +144,20 @@ async def set_aside(arranger: StateArranger, cause: TriggerCause) -> bool:
     await arranger.bring_about(
         lambda state: name in state and not same_value(state[name], cause.value),
         [name],
-        f"{name} is something else than {cause.value}",
+        f"{name} is not {cause.value}",
     )
     return True
 
 
 async def put_aside(
-    stage: GroupBench, bond: Interaction, effect: InteractionEffect, target: StateArranger
+    stage: GroupBench, interaction: Interaction, effect: InteractionEffect, target: StateArranger
 ) -> None:
-    """Bring about that the target is something else, and that it may become what is to follow."""
+    """Give the target another value than the expected one, and make the expected one possible."""
     if effect.kind is AffordanceKind.ACTION:
-        await _put_results_aside(stage, bond, effect.name, target)
+        await _put_results_aside(stage, interaction, effect.name, target)
     if effect.kind is not AffordanceKind.PROPERTY or effect.value is None:
         return
-    name, bench = effect.name, stage.bench(bond.target)
+    name, bench = effect.name, stage.bench(interaction.target)
     schema = bench.profile.properties[name]
     present = target.state.get(name)
     if present is not None and schema.agrees(present, effect.value):
@@ -169,14 +169,14 @@ async def put_aside(
         try:
             await target.make_room_for(name, effect.value)
         except StimulusError as reason:
-            stage.note(f"{bond.target} is left as it is: {reason}")
+            stage.note(f"{interaction.target} keeps its state: {reason}")
 
 
 async def _put_results_aside(
-    stage: GroupBench, bond: Interaction, action: str, target: StateArranger
+    stage: GroupBench, interaction: Interaction, action: str, target: StateArranger
 ) -> None:
-    """Bring about that an action has something to change, where it changes a state at all."""
-    profile = bond.target_profile
+    """Prepare the state so that an action has an effect, if it changes a state at all."""
+    profile = interaction.target_profile
     if not results_of(profile, action):
         return
     try:
@@ -186,11 +186,11 @@ async def _put_results_aside(
             f"{action} has something to change",
         )
     except StimulusError as reason:
-        stage.note(f"{bond.target} is left as it is: {reason}")
+        stage.note(f"{interaction.target} keeps its state: {reason}")
 
 
 def another_value(profile: Profile, name: str, value: Value) -> Value:
-    """A legal value of a property that is not ``value``; None where there is none. Raises KeyError."""
+    """A legal value of a property other than ``value``; None if there is none. Raises KeyError."""
     schema = profile.properties[name]
     for other in limits(schema):
         if not schema.agrees(other, value) and not is_one_of(other, [value]):
