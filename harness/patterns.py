@@ -1,4 +1,4 @@
-"""Shell patterns that reached us unexpanded, as they do in quotes, in YAML of a CI job, and on Windows."""
+"""Expands shell patterns that the shell did not, as in quotes, in CI files, and on Windows."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def _listing() -> Iterator[str]:
     for requirement in requirements:
         purpose = requirement.purpose.removeprefix("ensure that ")
         yield f"{requirement.id:<14} {requirement.level:<6} {requirement.basis:<10} {purpose}"
-    yield f"{len(requirements)} checks, COMPAT-… are of several devices; `harness checks ID` explains one"
+    yield f"{len(requirements)} checks, COMPAT-… are for several devices; `harness checks ID` explains one"
 
 
 def _explanation(check: Check | GroupCheck) -> Iterator[str]:
@@ -44,14 +44,14 @@ def _explanation(check: Check | GroupCheck) -> Iterator[str]:
     yield f"{requirement.id}  ({requirement.level}, {requirement.basis})"
     together = isinstance(check, GroupCheck)
     driven = "devices" if together else "device"
-    kind = "watches the whole run, drives nothing" if check.passive else f"drives the {driven}"
+    kind = "passive: judges the whole run" if check.passive else f"drives the {driven}"
     rows = {
         "standard": f"{requirement.standard}, {requirement.clause}",
         "purpose": requirement.purpose,
         "stimulus": requirement.stimulus,
         "expected": requirement.expect,
         "usual cause": requirement.usual_cause,
-        "applies to": "devices that are together: harness check A B --together, harness scene"
+        "applies to": "several devices: harness check A B --together, harness scene"
         if together
         else f"profiles that declare {requirement.ics}",
         "needs": ", ".join(sorted(check.needs)) or "nothing" if isinstance(check, Check) else "",

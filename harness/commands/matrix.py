@@ -61,11 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict all pairs, observe them if asked to, report; returns the exit status."""
     paths = [Path(name) for name in expanded(arguments.profiles)]
     if not paths:
-        raise UsageError("matrix of what? name profiles, such as profiles/*.yaml")
+        raise UsageError("no profiles: name some, such as profiles/*.yaml")
     if arguments.processes is not None and arguments.processes < 1:
         raise UsageError(f"--processes {arguments.processes}: at least 1")
     if not arguments.observe and (arguments.pairs or arguments.processes):
-        raise UsageError("--pairs and --processes are about what is observed: add --observe")
+        raise UsageError("--pairs and --processes need --observe")
     folder = Path(arguments.report) if arguments.report else None
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     names = lane_names([path.stem for path in paths])

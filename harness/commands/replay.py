@@ -29,25 +29,25 @@ def run(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.scenes) if arguments.scenes else Path(arguments.first).parent / "scenes"
     parts = list(parts_of(old.profile, new.profile, _scenes(folder), _company(Path(arguments.first).parent)))
     if not parts:
-        print(f"observed: nothing, for {old.profile.profile} plays no role in a scene of {folder}")
+        print(f"observed: nothing; {old.profile.profile} fits no role in the scenes of {folder}")
         return ExitStatus.OK
     replays = [run_loop(replay(part, old, new), virtual=True) for part in parts]
     for each in replays:
-        print("\n".join(_told(each, old.profile, new.profile)))
+        print("\n".join(_result_lines(each, old.profile, new.profile)))
     if arguments.report:
         _write(Path(arguments.report), replays)
     return ExitStatus.FAILED if any(each.losses for each in replays) else ExitStatus.OK
 
 
-def _told(each: Replay, old: Profile, new: Profile) -> Sequence[str]:
+def _result_lines(each: Replay, old: Profile, new: Profile) -> Sequence[str]:
     part = each.part
     cast = ", ".join(f"{role}={profile.profile}" for role, (profile, _) in part.others.items())
     what = f"observed: scene {part.scene.scene} with {part.role}={new.profile} ({cast})"
     if not each.was_good:
-        return [f"{what}: left out, it fails with {old.profile} as well"]
+        return [f"{what}: skipped, it fails with {old.profile} as well"]
     if not each.losses:
-        return [f"{what}: plays as it did with {old.profile}"]
-    return [f"{what}: LOST, it played with {old.profile}", *(f"  {text}" for text in each.losses)]
+        return [f"{what}: works as with {old.profile}"]
+    return [f"{what}: LOST, it worked with {old.profile}", *(f"  {text}" for text in each.losses)]
 
 
 def _write(folder: Path, replays: Sequence[Replay]) -> None:

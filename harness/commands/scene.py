@@ -25,7 +25,7 @@ from harness.session.target import UsageError
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Play a scene; without a cast, tell what it is about. Returns the exit status."""
+    """Play a scene; without a cast, describe it. Returns the exit status."""
     path = Path(arguments.scene)
     scene = load_scene(path)
     if not arguments.cast:
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     cast = [_cast(text) for text in arguments.cast]
     doubled = [role for at, (role, _) in enumerate(cast) if role in [each for each, _ in cast[:at]]]
     if doubled:
-        raise UsageError(f"--cast {doubled[0]}=…: the role is given twice; one device plays it")
+        raise UsageError(f"--cast {doubled[0]}=…: the role is given twice; cast one device for it")
     if not arguments.simulate and not arguments.dut:
         arguments.simulate = True
     players = players_of(cast, reach_of(arguments))
@@ -84,5 +84,5 @@ def _description(scene: Scene) -> Iterator[str]:
     yield "steps:"
     for step in scene.steps:
         yield f"  {step.id}: {step.purpose}"
-        for deed in step.deeds:
-            yield f"    {deed}"
+        for action in step.deeds:
+            yield f"    {action}"

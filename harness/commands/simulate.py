@@ -1,4 +1,4 @@
-"""``harness simulate``: devices for other people's tools."""
+"""``harness simulate``: simulated devices for other tools."""
 
 from __future__ import annotations
 
@@ -36,13 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
         _list_faults(profiles)
         return ExitStatus.OK
     if not profiles:
-        raise UsageError("simulate what? name a profile, such as profiles/smart-plug.yaml")
+        raise UsageError("nothing to simulate: name a profile, such as profiles/smart-plug.yaml")
     for name in arguments.fault:
         fault_named(name)  # an unknown one raises
     if arguments.serial and all(profile.bindings.serial is None for profile in profiles):
-        raise UsageError(
-            "--serial: no profile here has bindings.serial, which says what the console understands"
-        )
+        raise UsageError("--serial: none of the profiles has bindings.serial")
     simulation = Simulation(
         profiles=tuple(profiles),
         faults=tuple(arguments.fault),

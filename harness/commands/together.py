@@ -41,14 +41,14 @@ Listener = Callable[[str], None]
 def run(arguments: argparse.Namespace) -> int:
     """Bring the devices up on one bus and observe them; returns the exit status."""
     if len(arguments.profiles) < 2:
-        raise UsageError("--together: with whom? name at least two profiles")
+        raise UsageError("--together needs at least two profiles")
     for name in ("listen", "mqtt", "coap", "mdns", "serial", "power", "hands", "bench"):
         if getattr(arguments, name):
-            raise UsageError(f"--{name} is for a single device; with --together say --dut ROLE=… instead")
+            raise UsageError(f"--{name} is for a single device; with --together use --dut ROLE=… instead")
     if arguments.unit or arguments.count != 1:
         raise UsageError(
             "--unit and --count are for a single device; name the profile once for each device, "
-            "and say --dut ROLE=unit:ID where it matters which one it is"
+            "and use --dut ROLE=unit:ID to set its unit"
         )
     players = players_of(roles_of(arguments.profiles), reach_of(arguments))
 
@@ -96,7 +96,7 @@ def run_together(
     for player in players:
         if player.target.listen is not None:
             host, port = player.target.listen
-            console.print(f"listening: {host}:{port} is what {player.role} has to have as its MQTT broker")
+            console.print(f"waiting for {player.role}: set its MQTT broker to {host}:{port}")
     folder = Path(arguments.report) if arguments.report else None
     trace = trace_path(folder, name, 1) if folder is not None else None
     progress.started({name: total})
@@ -112,7 +112,7 @@ def run_together(
     except KeyboardInterrupt:
         if trace is None:
             raise
-        result = result_of_group_trace(list(read(trace)), trace)  # what there is of it
+        result = result_of_group_trace(list(read(trace)), trace)  # judge the partial trace
     finally:
         progress.finished()
     page = write_report(folder, [result], lanes=[name]) if folder is not None else None

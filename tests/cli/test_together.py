@@ -57,7 +57,7 @@ def test_a_simulated_and_a_real_device_are_observed_together() -> None:
         "--dut", f"light=listen:{address}", "--select", "COMPAT-0*",
     )  # fmt: skip
     assert checking.stdout is not None
-    assert f"{address} is what light has to have as its MQTT broker" in checking.stdout.readline()
+    assert f"waiting for light: set its MQTT broker to {address}" in checking.stdout.readline()
     lamp = start("simulate", LIGHT, "--broker", f"mqtt://{address}")  # another process, as a real lamp is
     try:
         told, _ = checking.communicate(timeout=LIMIT)
@@ -158,7 +158,7 @@ def test_a_scene_with_mistakes_is_told_with_their_lines(tmp_path: Path) -> None:
 def test_the_scenes_of_the_old_device_are_played_with_the_new_one(tmp_path: Path) -> None:
     good = harness("compat", of("light"), of("light-zeta"), "--replaces", "--observe", "--report", tmp_path)
     assert "scene coming-home with light=light-zeta" in good.stdout
-    assert "plays as it did with light" in good.stdout
+    assert "works as with light" in good.stdout
     assert (tmp_path / "scenes" / "index.html").exists()
     lost = harness("compat", of("air-conditioner"), of("light"), "--replaces", "--observe")
     assert lost.returncode == 1
