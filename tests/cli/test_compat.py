@@ -76,7 +76,7 @@ def test_a_release_that_breaks_its_users_ends_with_1(tmp_path: Path) -> None:
     done = harness("compat", PLUG, new, "--replaces", "--report", tmp_path / "report")
     assert done.returncode == 1, done.stdout
     assert "✗ blocks (range)" in done.stdout
-    assert "smart-plug 1.1.0 for 1.0.0: breaks" in done.stdout.splitlines()[-1]
+    assert "smart-plug 1.1.0 for 1.0.0: incompatible" in done.stdout.splitlines()[-1]
     data = json.loads((tmp_path / "report" / "compat.json").read_text())
     assert data["outcome"] == "blocked"
     assert (tmp_path / "report" / "junit.xml").exists()
