@@ -21,7 +21,7 @@ from harness.checks.support.identity import _meaning, claims, pages_of, read_res
 from harness.checks.support.mdns.names import names_of
 from harness.checks.support.mdns.queries import resolve
 from harness.checks.support.mdns.records_seen import (
-    told,
+    sent_records,
 )
 from harness.model.bindings.mdns import (
     Speaks,
@@ -111,7 +111,7 @@ def _judge_place(run: Case) -> Iterator[Outcome]:
         return
     host, _, port = answered.body.remote.rpartition(":")
     for service in names_of(run).services:
-        records = told(run, service.name, RecordType.SRV)
+        records = sent_records(run, service.name, RecordType.SRV)
         data = records[-1].record.data if records else None
         if service.declared.speaks is not Speaks.COAP or not isinstance(data, mdns.Srv):
             continue
@@ -122,7 +122,7 @@ def _judge_place(run: Case) -> Iterator[Outcome]:
                 answered,
             )
             continue
-        addresses = told(run, data.target, RecordType.A)
+        addresses = sent_records(run, data.target, RecordType.A)
         known = {each.record.data.text for each in addresses if isinstance(each.record.data, mdns.Address)}
         if known and _is_address(host) and host not in known:
             yield failed(
@@ -159,7 +159,7 @@ class TxtAgreesInBand(Check):
         await resolve(bench)
         run = seen_by(bench)
         for service in names_of(run).services:
-            records = told(run, service.name, RecordType.SRV)
+            records = sent_records(run, service.name, RecordType.SRV)
             data = records[-1].record.data if records else None
             if service.declared.speaks is not Speaks.HTTP or not isinstance(data, mdns.Srv):
                 continue

@@ -10,7 +10,7 @@ from typing import Any
 from harness.checks.bench import Bench
 from harness.checks.case import Case
 from harness.checks.support.mdns.names import names_of
-from harness.checks.support.mdns.records_seen import Packet, told
+from harness.checks.support.mdns.records_seen import Packet, sent_records
 from harness.model.bindings.coap import ContentFormat
 from harness.model.bindings.mdns import MdnsService
 from harness.model.requirement import BenchFeature
@@ -41,7 +41,7 @@ class Claim:
 def claims(case: Case) -> Iterator[Claim]:
     """What the newest TXT records of the device's services say."""
     for service in names_of(case).services:
-        records = told(case, service.name, RecordType.TXT)
+        records = sent_records(case, service.name, RecordType.TXT)
         data = records[-1].record.data if records else None
         if isinstance(data, mdns.Txt):
             for key, value in mdns.txt_pairs(data.strings):
