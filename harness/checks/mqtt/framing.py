@@ -9,7 +9,7 @@ from harness.checks.case import Case, Decoded, Evidence, failed, inconclusive, p
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Transport
 from harness.checks.support.mqtt.commands import (
-    Setting,
+    MqttSetting,
     command,
     commanded,
     effect_of_packet,
@@ -85,12 +85,12 @@ class ByteStream(Check):
         await _taken(bench, setting, one[0], [raw], since)
         await self._behind_suback(bench, setting, setting.others(one[0], 1))
 
-    async def _send(self, bench: Bench, setting: Setting, values: list[Value], what: str) -> None:
+    async def _send(self, bench: Bench, setting: MqttSetting, values: list[Value], what: str) -> None:
         since, raws = bench.mark(), _packets(bench, setting, values)
         bench.tap.inject(b"".join(raws), what=what)
         await _taken(bench, setting, values[-1], raws, since)
 
-    async def _behind_suback(self, bench: Bench, setting: Setting, values: list[Value]) -> None:
+    async def _behind_suback(self, bench: Bench, setting: MqttSetting, values: list[Value]) -> None:
         """Cut the connection, and send a command in the same segment as the next SUBACK."""
         await settled(bench)
         hold = bench.tap.hold(
@@ -141,7 +141,7 @@ class ByteStream(Check):
         return passed(f"{len(groups)} ways of segmenting the stream, each read completely", shown)
 
 
-async def _taken(bench: Bench, setting: Setting, value: Value, raws: Sequence[bytes], since: int) -> None:
+async def _taken(bench: Bench, setting: MqttSetting, value: Value, raws: Sequence[bytes], since: int) -> None:
     """Wait until the last command takes effect, and each is acknowledged if its QoS requires it.
 
     Many devices report the new state first: a connection that is cut then loses the acknowledgement.
@@ -161,7 +161,7 @@ async def _taken(bench: Bench, setting: Setting, value: Value, raws: Sequence[by
         await bench.wait_for(complete, within=limit, since=since, what="PUBACK for each command")
 
 
-def _packets(bench: Bench, setting: Setting, values: Sequence[Value]) -> list[bytes]:
+def _packets(bench: Bench, setting: MqttSetting, values: Sequence[Value]) -> list[bytes]:
     """One command for each value, with a packet identifier where the QoS needs one."""
     level = binding_of(bench.profile).level
     return [
@@ -248,7 +248,7 @@ def _lengths(profile: Profile) -> list[int]:
     ]
 
 
-def _overhead(setting: Setting, level: int) -> int:
+def _overhead(setting: MqttSetting, level: int) -> int:
     """Bytes of a command's Remaining Length that are not payload: topic, packet identifier, properties."""
     return 2 + len(setting.topic.encode()) + 2 * setting.qos + (level == mqtt.MQTT_5)
 
@@ -291,7 +291,7 @@ class SizesOutOfTheOrdinary(Check):
         far = f"{binding_of(bench.profile).base}/{'x' * 60_000}"
         await self._send(bench, setting, mqtt.encode_publish(far, b"1", level=level), "a topic of 60 kB")
 
-    async def _send(self, bench: Bench, setting: Setting, packet: bytes, what: str) -> None:
+    async def _send(self, bench: Bench, setting: MqttSetting, packet: bytes, what: str) -> None:
         present = await present_value(bench, setting)
         bench.tap.inject(packet, what=what)
         if len(setting.values) == 2:
@@ -325,7 +325,7 @@ class SizesOutOfTheOrdinary(Check):
         return passed(f"{len(acts)} messages of unusual size changed nothing", shown)
 
 
-def _given_nothing(profile: Profile) -> list[Setting]:
+def _given_nothing(profile: Profile) -> list[MqttSetting]:
     """The settings that get an empty payload: the usual one, and one with a legal zero value."""
     usual = setting_of(profile)
     telling = setting_of(profile, wanted=lambda each: nothing_of(profile, each) is not None)

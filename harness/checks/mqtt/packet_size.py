@@ -13,7 +13,7 @@ from harness.checks.support.behaviour.commands import (
     had_time,
 )
 from harness.checks.support.mqtt.commands import (
-    Setting,
+    MqttSetting,
     commanded,
     effect_timeout,
     setting_of,
@@ -190,7 +190,7 @@ def _too_large(profile: Profile) -> tuple[bytes, bytes]:
     return b"x" * max(4096, limit + 1), b"x" * max(65536, 2 * limit)
 
 
-async def _command_behind(bench: Bench, setting: Setting, payload: bytes) -> None:
+async def _command_behind(bench: Bench, setting: MqttSetting, payload: bytes) -> None:
     """Send a command after a retained message; once more if the connection ended."""
 
     def meets(event: Event) -> bool:

@@ -94,7 +94,7 @@ BEYOND_FIRST = 1.5  # … or longer than the declared first pause by this one
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class RefusalSeries:
     """Attempts of the device while it was refused, and the accepted one."""
 
     how: str | None  # the first kind of refusal
@@ -164,12 +164,12 @@ async def _refuse_once(bench: Bench, how: Sequence[tuple[Refusal, int]]) -> bool
     return await wait_reconnected(bench)
 
 
-def series_of(events: Sequence[Event]) -> list[Series]:
+def series_of(events: Sequence[Event]) -> list[RefusalSeries]:
     """The series of attempts, each from the first refusal until the device was accepted.
 
     A sleeping device is operated to wake it: its own pause ends there.
     """
-    found: list[Series] = []
+    found: list[RefusalSeries] = []
     pauses: list[float] = []
     shown: list[Event] = []
     ended: Event | None = None
@@ -180,7 +180,7 @@ def series_of(events: Sequence[Event]) -> list[Series]:
         if isinstance(body, Stimulus) and body.act is Act.REFUSE:
             if not inside:
                 ended, operated, pauses, shown = None, None, [], []
-                found.append(Series(body.name, pauses, shown))
+                found.append(RefusalSeries(body.name, pauses, shown))
             refusing = inside = True
         elif is_act(event, Act.ACCEPT):
             refusing = False
@@ -209,7 +209,7 @@ def _is_turned_away(event: Event) -> bool:
 
 def backoff_outcome(case: Case) -> Outcome:
     """Whether the pauses grew for each kind of refusal, and the device reconnected in the end."""
-    kinds: dict[str | None, list[Series]] = {}
+    kinds: dict[str | None, list[RefusalSeries]] = {}
     for series in series_of(case.window):
         kinds.setdefault(series.how, []).append(series)
     accepted = first(reversed(case.stimuli(Act.ACCEPT)))

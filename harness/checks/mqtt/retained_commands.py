@@ -10,7 +10,7 @@ from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.mqtt.commands import (
-    Setting,
+    MqttSetting,
     command,
     commanded,
     present_value,
@@ -38,12 +38,12 @@ ROUNDING = 1e-3  # seconds
 DELIVERY = 2.0  # seconds for the broker to deliver a message
 
 
-def by_topic(profile: Profile) -> dict[str, Setting]:
+def by_topic(profile: Profile) -> dict[str, MqttSetting]:
     """The settings to try: one per command topic, since the broker retains one message per topic.
 
     If stored commands are carried out, only one setting that no rule involves.
     """
-    chosen: dict[str, Setting] = {}
+    chosen: dict[str, MqttSetting] = {}
     if profile.behaviour.retained_command is RetainedCommandPolicy.APPLY:
         free = setting_of(profile)
         return {} if free is None else {free.topic: free}
@@ -210,7 +210,7 @@ def _deliveries(
     ]
 
 
-def _effect(case: Case, setting: Setting, delivered: Decoded[mqtt.Publish, MqttPacket]) -> Report | None:
+def _effect(case: Case, setting: MqttSetting, delivered: Decoded[mqtt.Publish, MqttPacket]) -> Report | None:
     """The first report after the delivery that the setting has the commanded value."""
     value = setting.value_of(delivered.value.payload)
     return first(

@@ -111,10 +111,10 @@ class PahoClient:
         self._left: asyncio.Future[None] | None = None
         self._publications: dict[int, tuple[int, asyncio.Future[None]]] = {}  # by mid: QoS, who waits
         self._requests: dict[int, asyncio.Future[tuple[int, ...]]] = {}
-        self._news: deque[Callable[[], None]] = deque()
-        self._telling = False
+        self._due_callbacks: deque[Callable[[], None]] = deque()
+        self._running_callbacks = False
         self._paho = LoopedPaho(client_id, protocol_level, clean_session, manual_ack)
-        self._paho.after_io = self._tell
+        self._paho.after_io = self._run_callbacks
         self._paho.on_connect = self._on_connect
         self._paho.on_disconnect = self._on_disconnect
         self._paho.on_message = self._on_message
@@ -274,10 +274,10 @@ class PahoClient:
         try:
             topic = message.topic
         except UnicodeDecodeError:
-            self._news.append(lambda: self._break_off("the broker sent a topic that is not UTF-8"))
+            self._due_callbacks.append(lambda: self._break_off("the broker sent a topic that is not UTF-8"))
             return
         payload = bytes(message.payload)
-        told = Message(
+        received = Message(
             topic,
             payload,
             message.qos,
@@ -286,7 +286,7 @@ class PahoClient:
             message.mid,
             self._connection,
         )
-        self._news.append(lambda: self.on_message(told) if self.on_message else None)
+        self._due_callbacks.append(lambda: self.on_message(received) if self.on_message else None)
 
     def _on_publish(self, _client: Any, _userdata: Any, mid: int, reason: ReasonCode, _more: Any) -> None:
         _, future = self._publications.pop(mid, (0, None))
@@ -305,19 +305,19 @@ class PahoClient:
 
     # -- bookkeeping
 
-    def _tell(self) -> None:
+    def _run_callbacks(self) -> None:
         """Call the owner's callbacks, in order, outside of paho."""
-        if self._telling:
+        if self._running_callbacks:
             return
-        self._telling = True
-        while self._news:
-            tell = self._news.popleft()
+        self._running_callbacks = True
+        while self._due_callbacks:
+            callback = self._due_callbacks.popleft()
             try:
-                tell()
+                callback()
             except Exception as error:  # an error of the owner must not stop the connection
-                told = {"message": "a callback of an MQTT client failed", "exception": error}
-                asyncio.get_running_loop().call_exception_handler(told)
-        self._telling = False
+                received = {"message": "a callback of an MQTT client failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(received)
+        self._running_callbacks = False
 
     def _ended(self, reason: str | None) -> None:
         """The connection has ended; ``reason`` None means that we ended it. Safe to call twice."""
@@ -339,7 +339,7 @@ class PahoClient:
         if self.clean_session:
             self._paho.drop_out_messages()
         if reason and not self._left:
-            self._news.append(lambda: self.on_closed(reason) if self.on_closed else None)
+            self._due_callbacks.append(lambda: self.on_closed(reason) if self.on_closed else None)
 
     def _break_off(self, reason: str) -> None:
         self._ended(reason)

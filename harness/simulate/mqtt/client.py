@@ -41,11 +41,11 @@ from harness.simulate.mqtt.deviations import (
 from harness.simulate.mqtt.heartbeat import Heartbeat
 from harness.simulate.mqtt.interceptor import (
     announcing_keep_alive,
-    bent_wire,
+    filtered_tap,
 )
 from harness.simulate.mqtt.reports import (
-    Report,
-    Reports,
+    OutgoingMessage,
+    ReportComposer,
 )
 from harness.simulate.mqtt.traffic import Traffic
 
@@ -89,7 +89,7 @@ class SimulatedMqttClient:
         self._profile = profile
         self._core = core
         self._random = random
-        self._reports = Reports(self._binding, core)
+        self._reports = ReportComposer(self._binding, core)
         self._commands = CommandReader(profile, self._binding)
         self._heartbeat = Heartbeat(random, self._repeat_states)
         self._client: PahoClient | None = None
@@ -337,7 +337,7 @@ class SimulatedMqttClient:
         if not outgoing and not self.incoming:
             return self.broker
         if self._wire is None:
-            wire = bent_wire(self.broker, outgoing, self.incoming)
+            wire = filtered_tap(self.broker, outgoing, self.incoming)
             await wire.start()
             self._wire = wire
         return self._wire.address
@@ -397,7 +397,7 @@ class SimulatedMqttClient:
             for report in self._reports.all_states():
                 self._publish(self._client, report)
 
-    def _publish(self, client: PahoClient, report: Report) -> None:
+    def _publish(self, client: PahoClient, report: OutgoingMessage) -> None:
         retain = self.deviations.event_retain if report.is_event else self.deviations.state_retain
         if self.deviations.obeys_own_state:
             self._own.append((report.topic, report.payload))

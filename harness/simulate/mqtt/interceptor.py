@@ -10,7 +10,7 @@ from harness.simulate.mqtt.deviations import PacketFilter
 from harness.trace.events import Direction
 
 
-def bent_wire(
+def filtered_tap(
     broker: tuple[str, int], outgoing: Sequence[PacketFilter], incoming: Sequence[PacketFilter]
 ) -> Tap:
     """A tap that records nothing and filters packets in each direction. Not started yet."""

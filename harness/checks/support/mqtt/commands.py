@@ -25,7 +25,7 @@ GRACE = 2.0  # seconds beyond twice the settle time; speed is not judged here
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class MqttSetting:
     """A property that is commanded and reported over MQTT."""
 
     name: str
@@ -82,8 +82,8 @@ def setting_of(
     *,
     json: bool = False,
     qos: int = 0,
-    wanted: Callable[[Setting], bool] = lambda _: True,
-) -> Setting | None:
+    wanted: Callable[[MqttSetting], bool] = lambda _: True,
+) -> MqttSetting | None:
     """The property whose commands disturb least: in no rule, with many values. None if there is none.
 
     ``json``: its commands must be JSON; ``qos``: its least command QoS; ``wanted``: an additional condition.
@@ -101,7 +101,7 @@ def setting_of(
     )
 
 
-def setting_named(profile: Profile, name: str | None) -> Setting:
+def setting_named(profile: Profile, name: str | None) -> MqttSetting:
     """The setting of that name; a command for it in the trace shows that it exists."""
     return next(setting for setting in settings(profile) if setting.name == name)
 
@@ -111,7 +111,7 @@ def commanded(profile: Profile, *, json: bool = False, qos: int = 0) -> Iterable
     return (Subject(),) if setting_of(profile, json=json, qos=qos) else ()
 
 
-def the_setting(bench: Bench, *, json: bool = False, qos: int = 0) -> Setting:
+def the_setting(bench: Bench, *, json: bool = False, qos: int = 0) -> MqttSetting:
     """The setting of :func:`setting_of`. Raises StimulusError."""
     setting = setting_of(bench.profile, json=json, qos=qos)
     if setting is None:
@@ -119,12 +119,12 @@ def the_setting(bench: Bench, *, json: bool = False, qos: int = 0) -> Setting:
     return setting
 
 
-def effect_timeout(profile: Profile, setting: Setting) -> float:
+def effect_timeout(profile: Profile, setting: MqttSetting) -> float:
     """Seconds to wait for the effect of a command."""
     return 2 * profile.settle(setting.name) + GRACE
 
 
-async def present_value(bench: Bench, setting: Setting) -> Value:
+async def present_value(bench: Bench, setting: MqttSetting) -> Value:
     """The last reported value; if there is none yet, a command is sent first.
 
     Raises StimulusError if the device still reports nothing.
@@ -144,7 +144,7 @@ async def present_value(bench: Bench, setting: Setting) -> Value:
     return await bench.read(setting.name, transport=Transport.MQTT)
 
 
-async def wait_for_effect(bench: Bench, setting: Setting, value: Value, *, since: int) -> Event | None:
+async def wait_for_effect(bench: Bench, setting: MqttSetting, value: Value, *, since: int) -> Event | None:
     """Wait for the report of a command's effect, much longer than the profile allows."""
     return await bench.wait_for_report(
         setting.name,
@@ -155,9 +155,13 @@ async def wait_for_effect(bench: Bench, setting: Setting, value: Value, *, since
     )
 
 
-async def command(bench: Bench, setting: Setting, value: Value, *, qos: int | None = None) -> Event | None:
-    """Send a command through the broker and wait for its effect. As a fence: everything before it is
-    processed."""
+async def command(
+    bench: Bench, setting: MqttSetting, value: Value, *, qos: int | None = None
+) -> Event | None:
+    """Send a command through the broker and wait for its effect.
+
+    Everything sent before it has been processed then: it serves as a fence.
+    """
     since = bench.mark()
     bench.stimulus(Act.WRITE, setting.name, value, transport=Transport.MQTT, legal=True)
     quality = setting.bound.command_qos if qos is None else qos
@@ -165,14 +169,14 @@ async def command(bench: Bench, setting: Setting, value: Value, *, qos: int | No
     return await wait_for_effect(bench, setting, value, since=since)
 
 
-def settings(profile: Profile) -> Iterable[Setting]:
+def settings(profile: Profile) -> Iterable[MqttSetting]:
     """Every property that is commanded and reported over MQTT, and has more than one value."""
     binding = profile.bindings.mqtt
     for name, bound in binding.properties.items() if binding else ():
         schema = profile.properties[name]
         if bound.command is None or not schema.writable or schema.write_only:
             continue
-        setting = Setting(name, schema, bound, bound.command)
+        setting = MqttSetting(name, schema, bound, bound.command)
         if len(setting.values) > 1:
             yield setting
 
@@ -214,7 +218,7 @@ def written(write: Decoded[Stimulus, Stimulus]) -> Value:
 
 
 def effect_of_packet(
-    case: Case, setting: Setting, packet: Decoded[mqtt.Publish, MqttPacket]
+    case: Case, setting: MqttSetting, packet: Decoded[mqtt.Publish, MqttPacket]
 ) -> Report | None:
     """The report of an injected command's effect; None if there is none."""
     value = setting.value_of(packet.value.payload)
@@ -232,7 +236,7 @@ def effect_of(case: Case, write: Decoded[Stimulus, Stimulus]) -> Report | None:
     )
 
 
-def last_report(case: Case, setting: Setting, line: int) -> Report | None:
+def last_report(case: Case, setting: MqttSetting, line: int) -> Report | None:
     """The last report of a setting before a trace line, from the whole run."""
     earlier = [
         report

@@ -12,7 +12,7 @@ from harness.checks.support.behaviour.boundary_values import (
     limits,
 )
 from harness.checks.support.mqtt.commands import (
-    Setting,
+    MqttSetting,
     command,
     effect_of,
     present_value,
@@ -32,7 +32,7 @@ _ZEROS: dict[DataType, Value] = {
 }
 
 
-async def takes_effect_eventually(bench: Bench, setting: Setting) -> bool:
+async def takes_effect_eventually(bench: Bench, setting: MqttSetting) -> bool:
     """Send a command; once more if the device had to reconnect first. Returns whether it took effect."""
     for _ in range(2):
         if await takes_effect(bench, setting):
@@ -41,13 +41,13 @@ async def takes_effect_eventually(bench: Bench, setting: Setting) -> bool:
     return False
 
 
-async def takes_effect(bench: Bench, setting: Setting) -> bool:
+async def takes_effect(bench: Bench, setting: MqttSetting) -> bool:
     """Command a value other than the present one. Returns whether it took effect in time."""
     value = fence_of(bench.profile, setting, await present_value(bench, setting))
     return await command(bench, setting, value) is not None
 
 
-def fence_of(profile: Profile, setting: Setting, present: Value) -> Value:
+def fence_of(profile: Profile, setting: MqttSetting, present: Value) -> Value:
     """The value to command when the device reports ``present``."""
     others = [value for value in setting.values if not same_value(value, present)]
     # Avoid the value that an empty payload may be read as, if there is a choice.
@@ -55,7 +55,7 @@ def fence_of(profile: Profile, setting: Setting, present: Value) -> Value:
     return (telling or others)[0]
 
 
-def hidden_of(profile: Profile, setting: Setting, present: Value) -> Value:
+def hidden_of(profile: Profile, setting: MqttSetting, present: Value) -> Value:
     """A value to hide in a message before a fence: if possible neither the present value nor the fence."""
     known = (present, fence_of(profile, setting, present))
     free = [value for value in setting.values if not any(same_value(value, each) for each in known)]
@@ -79,13 +79,13 @@ def command_with_effect(
     return None
 
 
-async def leave_nothing(bench: Bench, setting: Setting) -> None:
+async def leave_nothing(bench: Bench, setting: MqttSetting) -> None:
     """Command another value if an empty payload may be read as the present one."""
     if _is_nothing(bench.profile, setting, await present_value(bench, setting)):
         await takes_effect_eventually(bench, setting)
 
 
-def nothing_of(profile: Profile, setting: Setting) -> Value:
+def nothing_of(profile: Profile, setting: MqttSetting) -> Value:
     """The legal value of zeroed memory: 0, false, empty text, first of a list. None if there is none.
 
     If values out of range become the nearest legal one, so does zero.
@@ -98,6 +98,6 @@ def nothing_of(profile: Profile, setting: Setting) -> Value:
     return min(limits(schema), key=abs) if clamps and schema.type in NUMERIC else None
 
 
-def _is_nothing(profile: Profile, setting: Setting, value: Value) -> bool:
+def _is_nothing(profile: Profile, setting: MqttSetting, value: Value) -> bool:
     nothing = nothing_of(profile, setting)
     return nothing is not None and same_value(value, nothing)

@@ -26,7 +26,7 @@ _ANSWERS = {
 _Key = tuple[PacketType, int]
 
 
-class Answers:
+class AnswerTracker:
     """Records what was sent to one side of a connection, to match its answers.
 
     An answer that the other side waits for is never attributed to an injected packet, even with the same

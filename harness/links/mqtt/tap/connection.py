@@ -9,7 +9,7 @@ from typing import Protocol
 
 from harness.links.errors import reason_of
 from harness.links.mqtt.brokers.address import BrokerAddress
-from harness.links.mqtt.tap.acknowledgements import Answers
+from harness.links.mqtt.tap.acknowledgements import AnswerTracker
 from harness.links.mqtt.tap.peer import (
     End,
     ForwardingQueue,
@@ -47,7 +47,7 @@ Rewrite = Callable[[bytes], Sequence[bytes]]
 _REASONS = {1: 0x84, 2: 0x85, 3: 0x88, 4: 0x86, 5: 0x87}
 
 
-class Keeper(Protocol):
+class PacketHolder(Protocol):
     """Keeps packets that are held back."""
 
     direction: Direction
@@ -59,7 +59,7 @@ class Keeper(Protocol):
         """Keep the packet."""
 
 
-class Controls(Protocol):
+class TapControls(Protocol):
     """Settings of the tap; they apply to every connection from the next packet on."""
 
     broker: BrokerAddress
@@ -72,7 +72,7 @@ class Controls(Protocol):
     rewrites: dict[Direction, Rewrite]
 
     @property
-    def holds(self) -> Sequence[Keeper]:
+    def holds(self) -> Sequence[PacketHolder]:
         """The holds in force, oldest first."""
 
     def joined(self, link: TapConnection) -> int:
@@ -90,7 +90,7 @@ class TapConnection:
     when it is held back; one that is held and later released has both lines.
     """
 
-    def __init__(self, controls: Controls) -> None:
+    def __init__(self, controls: TapControls) -> None:
         self._controls = controls
         self.number = 0
         self.level = 4
@@ -99,8 +99,8 @@ class TapConnection:
         self._dut = TapPeer(self, FROM_DUT)
         self._broker = TapPeer(self, TO_DUT)
         self._framers = {FROM_DUT: Framer(), TO_DUT: Framer()}
-        self._lanes = {FROM_DUT: ForwardingQueue(self._to_broker), TO_DUT: ForwardingQueue(self._to_dut)}
-        self._answers = {FROM_DUT: Answers(), TO_DUT: Answers()}
+        self._queues = {FROM_DUT: ForwardingQueue(self._to_broker), TO_DUT: ForwardingQueue(self._to_dut)}
+        self._answers = {FROM_DUT: AnswerTracker(), TO_DUT: AnswerTracker()}
         self._connecting: asyncio.Task[None] | None = None
         self._dut.closed.add_done_callback(self._perhaps_left)
         self._broker.closed.add_done_callback(self._perhaps_left)
@@ -171,7 +171,7 @@ class TapConnection:
         if not self.reaches(direction) or direction in controls.frozen_directions:
             self._record(direction, raw, Fate.DROPPED)
             if self.turned_away is not None and direction is FROM_DUT:
-                self._turn_away(packet)
+                self._refuse(packet)
             return
         if packet is not None and self._answers[direction].absorbs(packet):
             self._record(direction, raw, Fate.DROPPED)
@@ -197,15 +197,15 @@ class TapConnection:
             return decode(raw, self.level)
         return None if raw[0] & 0b1111_0110 == PacketType.PUBLISH << 4 else decode(raw, self.level)
 
-    def _pass(self, direction: Direction, parcel: QueuedPacket) -> None:
-        self._lanes[direction].push(parcel, self._controls.delays.get(direction, 0.0))
+    def _pass(self, direction: Direction, queued: QueuedPacket) -> None:
+        self._queues[direction].push(queued, self._controls.delays.get(direction, 0.0))
         if direction is FROM_DUT:
-            self._record(direction, parcel.raw, parcel.fate)
+            self._record(direction, queued.raw, queued.fate)
 
     def release(self, direction: Direction, raw: bytes) -> None:
         """Forward a held packet; a packet of the device is already in the trace."""
-        parcel = QueuedPacket(raw, decode(raw, self.level), Fate.FORWARDED)
-        self._lanes[direction].push(parcel, self._controls.delays.get(direction, 0.0))
+        queued = QueuedPacket(raw, decode(raw, self.level), Fate.FORWARDED)
+        self._queues[direction].push(queued, self._controls.delays.get(direction, 0.0))
 
     def inject(self, direction: Direction, raw: bytes, segments: Sequence[int] = ()) -> None:
         """Send our own bytes, cut into segments of these sizes, ahead of everything queued."""
@@ -240,7 +240,7 @@ class TapConnection:
             self._answers[FROM_DUT].expect(item.packet, injected=False)
         self._record(TO_DUT, item.raw, fate)
 
-    def _turn_away(self, packet: Packet | None) -> None:
+    def _refuse(self, packet: Packet | None) -> None:
         """Answer a CONNECT as the refusal requires; nothing else is answered."""
         if self.turned_away not in (Refusal.CONNACK, Refusal.KICK) or not self._dut.writable:
             return
@@ -265,7 +265,7 @@ class TapConnection:
         else:
             self._broker.close()
         if direction not in self._controls.frozen_directions:
-            self._lanes[direction].push(End(reset), self._controls.delays.get(direction, 0.0))
+            self._queues[direction].push(End(reset), self._controls.delays.get(direction, 0.0))
 
     def throttle(self, direction: Direction, *, stop: bool) -> None:
         """A peer accepts no data at present: pause reading from the other one."""
@@ -289,8 +289,8 @@ class TapConnection:
         self.end_dut(reset=reset)
 
     def _lose_undelivered(self) -> None:
-        for parcel in self._lanes[TO_DUT].clear():
-            self._record(TO_DUT, parcel.raw, Fate.DROPPED)
+        for queued in self._queues[TO_DUT].clear():
+            self._record(TO_DUT, queued.raw, Fate.DROPPED)
 
     def cut_dut(self) -> None:
         """Reset the device's connection; the broker's stays open and silent (half-open)."""
@@ -301,7 +301,7 @@ class TapConnection:
         """Reset the connection to the broker; the device's stays open and silent."""
         if self._connecting:
             self._connecting.cancel()
-        self._lanes[FROM_DUT].clear()
+        self._queues[FROM_DUT].clear()
         self._broker.reset()
         self._dut.listen(True)
 
@@ -309,7 +309,7 @@ class TapConnection:
         """Close both sides regardless of the peers; returns when they are closed."""
         if not self._dut.finished:
             self._record_change(ConnectionChange.CLOSED, TO_DUT)
-        for lane in self._lanes.values():
+        for lane in self._queues.values():
             lane.clear()
         if self._connecting:
             self._connecting.cancel()
