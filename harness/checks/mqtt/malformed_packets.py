@@ -37,8 +37,7 @@ ILL_FORMED = (b"\xc0\x80", b"\xed\xa0\x80", b"\xff")  # an overlong NUL, a lone 
 
 
 async def provoke(bench: Bench, raw: bytes, what: str) -> None:
-    """Send a malformed packet in a settled session, then wait for the end of the session and the
-    reconnection."""
+    """Send a malformed packet in a settled session; wait for its end and the reconnection."""
     await connected(bench)
     await settled(bench)
     since = bench.mark()

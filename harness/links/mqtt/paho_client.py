@@ -239,8 +239,7 @@ class PahoClient:
             await stream.close_in_order(within)
 
     def abort(self) -> None:
-        """Close the connection without DISCONNECT, as a device that loses power: the broker publishes the
-        will."""
+        """Close without DISCONNECT, as after a power loss: the broker publishes the will."""
         self._ended(None)
         self._paho.drop()
 

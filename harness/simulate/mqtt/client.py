@@ -305,8 +305,7 @@ class SimulatedMqttClient:
                 self._publish(client, report)
 
     async def _leave(self, client: PahoClient) -> None:
-        """Orderly disconnect: the offline message, then DISCONNECT, which makes the broker discard the
-        will."""
+        """Orderly disconnect: offline message, then DISCONNECT (the broker discards the will)."""
         self._ready.clear()
         self._heartbeat.stop()
         availability = self._binding.availability

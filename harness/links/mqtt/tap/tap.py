@@ -174,8 +174,7 @@ class Tap:
                 link.cut(reset=reset)
 
     def drop_broker_side(self) -> None:
-        """Cut all connections to the broker; the device's stay open and are silent (a half-open
-        connection)."""
+        """Cut all connections to the broker; the device's stay open and silent (half-open)."""
         for link in list(self._links):
             link.cut_broker()
 
