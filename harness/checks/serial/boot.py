@@ -11,9 +11,9 @@ from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.commands import had_time
 from harness.checks.support.behaviour.outages import (
+    await_settings,
     compare,
     cut_power,
-    hear_again,
     settings,
 )
 from harness.checks.support.behaviour.transports import open_writers
@@ -106,7 +106,7 @@ class PowerCutDuringWrite(Check):
                 since = bench.mark()
                 await cut_power(bench)
                 await hear_boot(bench, since)
-                await hear_again(bench, since)
+                await await_settings(bench, since)
                 await ask(bench, SerialCommand.READ_STATE, name)
                 await arranger.look()
 
@@ -199,7 +199,7 @@ class RebootKeepsState(Check):
             for name in shown_settings(bench.profile):
                 await ask(bench, SerialCommand.READ_STATE, name)
             since = await reboot(bench)
-            await hear_again(bench, since)
+            await await_settings(bench, since)
             for name in shown_settings(bench.profile):
                 await ask(bench, SerialCommand.READ_STATE, name)
 

@@ -16,7 +16,7 @@ from harness.checks.serial.log_monitoring import search
 from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.commands import had_time
 from harness.checks.support.behaviour.outages import (
-    hear_again,
+    await_settings,
     settings,
 )
 from harness.checks.support.mqtt.sessions import is_opened
@@ -127,7 +127,7 @@ async def reset(bench: Bench) -> None:
             since = bench.mark()
             await ask(bench, SerialCommand.PROVISION)
         if await bench.ready():
-            await hear_again(bench, since)
+            await await_settings(bench, since)
             await arranger.look()
 
 

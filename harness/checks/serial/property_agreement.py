@@ -20,7 +20,7 @@ from harness.checks.support.behaviour.local_operation import (
     moved_by,
     points,
     readers_of_control,
-    told_in_time,
+    reported_in_time,
     unlock,
 )
 from harness.checks.support.behaviour.transports import (
@@ -126,7 +126,7 @@ class KeyAtTheBoard(Check):
             if known is not None and case.profile.properties[name].agrees(known.value, after[0].value):
                 text = f"{transport} told {name} = {after[0].text} already before {control} was pressed"
                 return inconclusive(text, known, act)
-            outcome = told_in_time(case, name, after[0].value, transport, act)
+            outcome = reported_in_time(case, name, after[0].value, transport, act)
             if isinstance(outcome, Outcome):
                 return outcome
             evidence += [after[0].event, outcome]
@@ -337,7 +337,7 @@ class SensorOnBothSides(Check):
             before = case.last_report(name, act.line, transport)
             if before is not None and schema.agrees(before.value, value):
                 continue  # nothing new to tell
-            outcome = told_in_time(case, name, value, transport, act)
+            outcome = reported_in_time(case, name, value, transport, act)
             if isinstance(outcome, Outcome):
                 return outcome
             evidence += [act, shown.event, outcome]

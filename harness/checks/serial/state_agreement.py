@@ -11,8 +11,8 @@ from harness.checks.observations import Report, Transport
 from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.boundary_values import outside
 from harness.checks.support.behaviour.commands import described
-from harness.checks.support.behaviour.local_operation import told_in_time
-from harness.checks.support.behaviour.outages import set_unusual
+from harness.checks.support.behaviour.local_operation import reported_in_time
+from harness.checks.support.behaviour.outages import vary_settings
 from harness.checks.support.behaviour.transports import (
     command_transports,
     name_of,
@@ -79,7 +79,7 @@ class SameOnBothSides(Check):
         require_network(bench)
         async with precondition(bench) as arranger:
             await _ask_both(bench)
-            await set_unusual(bench, arranger)
+            await vary_settings(bench, arranger)
             await _ask_both(bench)
 
     def judge(self, case: Case) -> Outcome:
@@ -194,7 +194,7 @@ class SettingAtTheBoard(Check):
         before = case.last_report(name, act.line, transport)
         if before is not None and same_value(before.value, value_of(act)):
             return inconclusive(f"{name} was {act.value.value} already", act)
-        outcome = told_in_time(case, name, value_of(act), transport, act)
+        outcome = reported_in_time(case, name, value_of(act), transport, act)
         if isinstance(outcome, Outcome):
             return outcome
         return passed(f"{name}, set at the board, was reported over {transport}", act, outcome)

@@ -34,17 +34,16 @@ Applies = Callable[["Profile"], bool]
 
 
 class UnknownFaultError(LookupError):
-    """There is no fault of that name; the text names the nearest ones."""
+    """No fault has that name; the text suggests similar ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A way to break a profile.
 
-    ``breaks`` are requirement ids of which at least one applicable one fails under the fault; ``seen_as``
-    is its id among the faults known from devices in the field, or None; ``title`` is one line for people.
-    A fault that breaks nothing by name is *stress*: what fails under it depends on when it strikes. It shows
-    what becomes of others: of the devices beside it, of the broker, of a hub.
+    ``breaks`` are requirement ids; at least one that applies fails under the fault. ``seen_as`` is its id
+    among faults known from the field, or None; ``title`` is a one-line description. A fault with empty
+    ``breaks`` is *stress*: what fails depends on when it strikes. It tests the neighbours.
     """
 
     name: str
@@ -56,7 +55,7 @@ class Fault:
 
     @property
     def is_stress(self) -> bool:
-        """Whether no check is sure to fail under it."""
+        """Whether no check is certain to fail under it."""
         return not self.breaks
 
 
@@ -83,14 +82,14 @@ def fault(
 
 
 def all_faults() -> tuple[Fault, ...]:
-    """Every fault there is, by name."""
+    """All faults, sorted by name."""
     for module in pkgutil.walk_packages(__path__, f"{__name__}."):
         importlib.import_module(module.name)
     return tuple(_registry[name] for name in sorted(_registry))
 
 
 def fault_named(name: str) -> Fault:
-    """The fault of that name. Raises :class:`UnknownFaultError`."""
+    """The fault with that name. Raises :class:`UnknownFaultError`."""
     names = [known.name for known in all_faults()]
     if name in _registry:
         return _registry[name]

@@ -6,8 +6,8 @@ from harness.checks.bench import Bench
 from harness.checks.support.behaviour.arrange import StateArranger
 from harness.checks.support.behaviour.boundary_values import resting
 from harness.checks.support.behaviour.outages import (
-    set_unusual,
     settings,
+    vary_settings,
 )
 from harness.checks.support.behaviour.transports import command_transports
 from harness.checks.support.serial.board import (
@@ -33,7 +33,7 @@ async def change_settings(bench: Bench, arranger: StateArranger) -> None:
 
     Raises CannotStimulateError.
     """
-    await set_unusual(bench, arranger)
+    await vary_settings(bench, arranger)
     for name in _on_line_alone(bench.profile):
         schema = bench.profile.properties[name]
         present = await ask(bench, SerialCommand.READ_STATE, name)
@@ -49,7 +49,7 @@ async def leave_defaults(bench: Bench, arranger: StateArranger) -> None:
     One that is away from it already stays, such as a switch that an earlier check has put to its only other
     value. Raises CannotStimulateError.
     """
-    await set_unusual(bench, arranger, leave_defaults=True)
+    await vary_settings(bench, arranger, leave_defaults=True)
     for name in _on_line_alone(bench.profile):
         schema = bench.profile.properties[name]
         if not is_default(schema, await ask(bench, SerialCommand.READ_STATE, name)):
