@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
@@ -34,7 +34,8 @@ from harness.session.bench.presence import (
     coap_answers,
     mqtt_present,
 )
-from harness.trace.events import Act, Event, MqttPacket, Note, Stimulus, TcpProbe, Wait
+from harness.session.bench.recording import RecordingBench
+from harness.trace.events import Act, Event, MqttPacket, Stimulus, TcpProbe
 from harness.wire import coap as coap_messages
 
 Door = TypeVar("Door")
@@ -42,16 +43,15 @@ Door = TypeVar("Door")
 PING_LIMIT = 2.0  # seconds for the answer to a CoAP ping, before the device is asked again
 
 
-class LabBench:
+class LabBench(RecordingBench):
     """Implements :class:`harness.checks.bench.Bench` over the equipment of one DUT."""
 
     def __init__(self, profile: Profile, equipment: Equipment, readings: Readings, seed: int) -> None:
+        super().__init__(equipment.recorder)
         self.profile = profile
         self.random = random.Random(seed)
         self._begun = 0  # the end of the trace when the check began
-        self.waiting_for = ""  # said when a check takes too long
         self._equipment = equipment
-        self._recorder = equipment.recorder
         self._device = equipment.recorder.device
         self.readings = readings
         self._watch: CoapWatch | None = None
@@ -111,24 +111,6 @@ class LabBench:
         """Connect to a TCP port, send, and take the first bytes that come back."""
         return await tcp.probe(self._recorder, host, port, send, within)
 
-    @property
-    def trace(self) -> Sequence[Event]:
-        """Everything recorded so far in this run."""
-        return self._recorder.events
-
-    @property
-    def now(self) -> float:
-        """Seconds since the start of the run."""
-        return self._recorder.now
-
-    def mark(self) -> int:
-        """The present end of the trace."""
-        return len(self._recorder.events)
-
-    def note(self, text: str) -> None:
-        """Leave a remark for the reader of the trace."""
-        self._recorder.record(Note(text))
-
     def stimulus(
         self,
         act: Act,
@@ -140,23 +122,6 @@ class LabBench:
     ) -> Event:
         """Record a deliberate act."""
         return self._recorder.record(Stimulus(act, name, json_text(value), transport, legal))
-
-    async def wait_for(
-        self,
-        wanted: Callable[[Event], bool],
-        *,
-        within: float,
-        imposed_by: str | None = None,
-        what: str = "",
-        since: int | None = None,
-    ) -> Event | None:
-        """Wait for the event that decides; None when ``within`` seconds passed without it."""
-        begin = self._recorder.now
-        self.waiting_for = what or imposed_by or "an event"
-        event = await self._recorder.wait_for(wanted, within=within, since=since)
-        if imposed_by and (took := self._recorder.now - begin) > 0:
-            self._recorder.record(Wait(round(took, 6), imposed_by, what))
-        return event
 
     async def watch_silence(self, seconds: float, *, imposed_by: str, what: str) -> None:
         """Watch for ``seconds``, as a clause imposes."""

@@ -7,6 +7,7 @@ import datetime
 import itertools
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import harness
@@ -24,6 +25,7 @@ from harness.session.bench.equipment import (
     Equipment,
 )
 from harness.session.bench.lab_bench import LabBench
+from harness.session.bench.recovery import POWER_CYCLE, Recovery
 from harness.session.run.budget import opening_allowance
 from harness.session.target import Target, UsageError, needs_met
 from harness.trace.events import Act, Event, Note, RunEnded, RunStarted, Stimulus, TogetherStarted
@@ -59,6 +61,7 @@ class OpenMember:
     player: GroupMember
     equipment: Equipment
     bench: LabBench
+    recovery: Recovery
     absent: str | None = None
 
 
@@ -150,6 +153,18 @@ class GroupSession:
         """Wait until these devices (by default all) are there, and watch again what they tell over CoAP."""
         return all(await asyncio.gather(*(self._ready(role) for role in roles or self.roles)))
 
+    async def problem(self, *, waits: bool = True) -> str | None:
+        """Why no check can be carried out now: a device is not there. None when all are.
+
+        ``waits``: wait for each device, and bring back one that does not return by itself.
+        """
+        for role, attendant in self.attendants.items():
+            if attendant.absent is None and waits:
+                attendant.absent = await attendant.recovery.problem()
+            if attendant.absent is not None:
+                return f"{role}: {attendant.absent}"
+        return None
+
     async def restart_broker(self, *, wipe: bool) -> None:
         """Restart the broker that all share; our own clients come back with it."""
         assert self._broker is not None, "planned without a broker"
@@ -186,7 +201,9 @@ class GroupSession:
             bus=Bus(self._broker, player.role, hosts - {self._addresses[at].device}),
         )
         readings = Readings(player.profile, self.recorder.events, player.role)
-        return OpenMember(player, equipment, LabBench(player.profile, equipment, readings, self.seed + at))
+        bench = LabBench(player.profile, equipment, readings, self.seed + at)
+        recovery = Recovery(bench, partial(self._ready, player.role), (POWER_CYCLE,))
+        return OpenMember(player, equipment, bench, recovery)
 
     def _record_beginning(self) -> None:
         purpose = self._purpose

@@ -220,7 +220,7 @@ class Runner:
             while (planned := await work.queue.get()) is not None:
                 self._on_started(work.spec.name, planned.id)
                 if work.problem is None:
-                    judged = await self._run(lane, planned, begin + work.allowed)
+                    judged = await lane.run(planned, deadline=begin + work.allowed)
                 else:
                     judged = self._not_run(work, lane, planned)
                 self._on_result(work.spec.name, judged)
@@ -257,25 +257,6 @@ class Runner:
             await lane.close(work.problem)
         work.opened.set()
 
-    async def _run(self, lane: Lane, planned: PlannedCheck, deadline: float) -> Judgement:
-        """Run a check, unless the time of the lane is over, or its trace full; then its verdict says so."""
-        if lane.over is not None:
-            return lane.abandon(planned, f"not begun: {lane.over}")
-        try:
-            async with asyncio.timeout_at(deadline) as limit:
-                lane.give_up = lambda: limit.reschedule(self._loop.time())
-                return await lane.run(planned)
-        except Exception as problem:
-            if limit.expired():
-                lane.over = lane.over or "the time allowed for all checks of this device is over"
-                return lane.abandon(
-                    planned, f"{lane.over}, waiting for {lane.bench.waiting_for or 'nothing'}"
-                )
-            why = f"the harness failed: {type(problem).__name__}: {problem}"
-            return lane.abandon(planned, why, harness_fault=True)
-        finally:
-            lane.give_up = lambda: None
-
     async def _end(self, work: _Work, lane: Lane, ended: str) -> None:
         """Close the lane and keep nothing of it but the result."""
         try:
@@ -294,7 +275,7 @@ class Runner:
             verdict = Verdict.ERROR if work.harness_fault else Verdict.INCONCLUSIVE
             outcome = Outcome(verdict, work.problem or "")
         judged = judgement(lane.profile, planned.check, planned.subject, outcome)
-        lane.judgements.append(judged)
+        lane.add(judged)
         return judged
 
     async def _finish(self, ended: str) -> None:
