@@ -77,7 +77,7 @@ def test_what_cannot_be_is_said(tmp_path: Path) -> None:
             [PLUG, LIGHT, "--simulate", "--dut", "lamp=simulate"],
             "there is no lamp here, only smart-plug, light",
         ),
-        ([PLUG, LIGHT, "--simulate", "--dut", "light=radio:7"], "not known how that is meant"),
+        ([PLUG, LIGHT, "--simulate", "--dut", "light=radio:7"], "unknown; allowed: simulate"),
         ([PLUG, LIGHT, "--simulate", "--fault", "light=no-such"], "there is no fault 'no-such'"),
         ([PLUG, LIGHT, "--simulate", "--coap", "coap://192.0.2.1"], "say --dut ROLE=… instead"),
         ([PLUG, LIGHT, "--simulate", "--unit", "7"], "say --dut ROLE=unit:ID"),
