@@ -112,7 +112,7 @@ class GroupRun:
         check = planned.check
         if check.passive:
             return
-        if problem := await self._session.problem(waits=check.needs_all):
+        if problem := await self._session.problem(waits=check.declaration.needs_all):
             self._executor.skip(planned, problem)
             return
         await self._executor.stimulate(

@@ -162,7 +162,7 @@ class Lane:
         if self._bench is None:
             return
         check = planned.check
-        if self._absent and not check.runs_when_absent:
+        if self._absent and not check.declaration.runs_when_absent:
             # What little was seen of the device may break a requirement, and be the reason of its absence.
             shows_why = check.passive and self._verdict(planned) in (Verdict.FAIL, Verdict.WARN)
             if not shows_why:

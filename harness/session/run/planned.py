@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Generic, Protocol, TypeVar
 
+from harness.checks.declaration import Declaration
 from harness.model.requirement import Requirement
 from harness.model.verdict import Subject
 
 
-class HasRequirement(Protocol):
+class AnyCheck(Protocol):
     """A check, of one device or of several."""
 
-    @property
-    def requirement(self) -> Requirement:
-        """What it is about."""
+    declaration: Declaration
+    requirement: Requirement
 
     @property
     def passive(self) -> bool:
-        """Whether it only looks at what happened."""
+        """Whether it only watches."""
 
 
-C = TypeVar("C", bound=HasRequirement, covariant=True)
-P = TypeVar("P", bound="Planned[HasRequirement]")
+C = TypeVar("C", bound=AnyCheck, covariant=True)
+P = TypeVar("P", bound="Planned[AnyCheck]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def in_order(planned: Iterable[P], select: Sequence[str]) -> tuple[P, ...]:
     return tuple(sorted(chosen, key=lambda item: item.check.passive))
 
 
-def _is_selected(item: Planned[HasRequirement], select: Sequence[str]) -> bool:
+def _is_selected(item: Planned[AnyCheck], select: Sequence[str]) -> bool:
     requirement = item.check.requirement
     return not select or any(
         # Brackets in ids are plain text here, not character classes.

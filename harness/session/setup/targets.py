@@ -1,4 +1,4 @@
-"""From what people say of a device to a :class:`Target`: one builder for options, bench files and ``--dut``."""
+"""Builds a :class:`Target` from text: the options, a bench file, or ``--dut``."""
 
 from __future__ import annotations
 

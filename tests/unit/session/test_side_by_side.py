@@ -115,8 +115,9 @@ def test_one_that_hangs_and_one_that_floods_cost_the_others_nothing() -> None:
 class Endless(Check):
     """Waits for what never comes."""
 
-    requirement = check_named("DEV-01").requirement
-    needs = frozenset()
+    declaration = check_named("DEV-01").declaration
+    requirement = declaration.requirement
+    needs = declaration.needs
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         await bench.wait_for(lambda _: False, within=1e9, what="the end of the world")
