@@ -1,4 +1,4 @@
-"""From the options of a command to players: which device is simulated, and how a real one is reached."""
+"""Builds the members of a group from the options of a command."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WAYS = (
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOptions:
-    """How the devices of a run are reached; ``duts`` and ``faults`` are as people give them, ``ROLE=…``."""
+    """How the devices of a run are reached; ``duts`` and ``faults`` are options of the form ``ROLE=…``."""
 
     simulate: bool = False
     duts: Sequence[str] = ()
@@ -43,7 +43,7 @@ class ConnectionOptions:
 
 
 def roles_of(paths: Sequence[str]) -> list[tuple[str, Path]]:
-    """A role for each profile, by its name. Raises UsageError."""
+    """A role for each profile, named after it. Raises UsageError."""
     found: dict[str, Path] = {}
     for path in paths:
         profile = _load(Path(path)).profile
@@ -53,9 +53,9 @@ def roles_of(paths: Sequence[str]) -> list[tuple[str, Path]]:
 
 
 def players_of(cast: Sequence[tuple[str, Path]], reach: ConnectionOptions) -> tuple[GroupMember, ...]:
-    """The devices of a run. Raises UsageError for what cannot be.
+    """The devices of a run. Raises UsageError for options that make no sense.
 
-    A profile that is there twice stands for two units of its kind.
+    A profile that is given twice stands for two units.
     """
     ways = _by_role(reach.duts, [role for role, _ in cast], "--dut", f"ROLE=HOW, where HOW is {WAYS}")
     faults = _faults(reach.faults, [role for role, _ in cast])
@@ -74,7 +74,7 @@ def players_of(cast: Sequence[tuple[str, Path]], reach: ConnectionOptions) -> tu
 
 
 def runs_virtually(players: Iterable[GroupMember], *, real_time: bool) -> bool:
-    """Whether the clock may jump over waits: everything that talks lives in this process."""
+    """Whether virtual time is possible: all devices and the broker are in this process."""
     all_ours = all(player.target.simulate and player.target.broker == "embedded" for player in players)
     return all_ours and not real_time
 
@@ -91,11 +91,11 @@ def _target(role: str, parts: Sequence[str], faults: tuple[str, ...], reach: Con
     for part in parts or [SIMULATE]:
         said = replace(said, **_said(role, part))
     if said.simulate and len(parts) > 1:
-        raise UsageError(f"--dut {role}: a simulated device is reached by nothing else")
+        raise UsageError(f"--dut {role}: a simulated device needs no other way to be reached")
     if said.listen and said.mqtt:
-        raise UsageError(f"--dut {role}: the device connects either to us (listen:) or to its own broker")
+        raise UsageError(f"--dut {role}: choose listen: or mqtt:, the device has one broker")
     if faults and not said.simulate:
-        raise UsageError(f"--fault {role}={faults[0]}: only a simulated device can be given a fault")
+        raise UsageError(f"--fault {role}={faults[0]}: only a simulated device can have a fault")
     return target_of(said, broker=reach.broker, faults=faults, called=lambda key: f"--dut {role}={key}")
 
 
@@ -134,7 +134,7 @@ def _by_role(given: Sequence[str], roles: Sequence[str], option: str, form: str)
 
 
 def _another_unit(profile: Profile, path: Path, others: Sequence[Profile]) -> Profile:
-    """The same kind of device under an identifier of its own, where one of its name is there already."""
+    """The device with a unit identifier of its own, if one with its name is there already."""
     same = [
         other for other in others if other.profile == profile.profile and other.unit.startswith(profile.unit)
     ]

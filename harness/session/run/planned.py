@@ -1,4 +1,4 @@
-"""A check that is to be run, and the patterns by which people choose some."""
+"""Planned checks, and their selection by patterns."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ P = TypeVar("P", bound="Planned[AnyCheck]")
 
 @dataclass(frozen=True, slots=True)
 class Planned(Generic[C]):
-    """One check on one subject; ``not_applicable`` says why it will not be run, if so."""
+    """One check on one subject. ``not_applicable`` says why it will not be run, if so."""
 
     check: C
     subject: Subject
@@ -42,9 +42,9 @@ class Planned(Generic[C]):
 
 
 def in_order(planned: Iterable[P], select: Sequence[str]) -> tuple[P, ...]:
-    """Those that ``select`` picks, passive ones last.
+    """The checks that ``select`` matches, passive ones last.
 
-    ``select`` holds patterns (``MQTT-*``, ``DEV-01[relay]``, an area such as ``coap``); empty means all.
+    ``select`` holds patterns (``MQTT-*``, ``DEV-01[relay]``, an area such as ``coap``); empty matches all.
     """
     chosen = [item for item in planned if _is_selected(item, select)]
     return tuple(sorted(chosen, key=lambda item: item.check.passive))
@@ -53,7 +53,7 @@ def in_order(planned: Iterable[P], select: Sequence[str]) -> tuple[P, ...]:
 def _is_selected(item: Planned[AnyCheck], select: Sequence[str]) -> bool:
     requirement = item.check.requirement
     return not select or any(
-        # Brackets in ids are plain text here, not character classes.
+        # In ids, brackets are plain text, not character classes.
         fnmatchcase(item.id, pattern.replace("[", "[[]"))
         or fnmatchcase(requirement.id, pattern)
         or pattern.lower() == requirement.area

@@ -1,4 +1,4 @@
-"""From a bench file to lanes: one for each board, side by side in one run."""
+"""Reads the boards of a bench file, with their profiles and targets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Placed:
 
 
 def boards_of(file: Path, *, broker: str) -> list[Placed]:
-    """The boards that the bench file names. ``broker``: which one simulated boards and the tap have.
+    """The boards that the bench file names. ``broker``: the one for simulated boards and the tap.
 
     Raises UsageError with every mistake in the file and in the profiles that it names.
     """
@@ -61,7 +61,7 @@ def boards_of(file: Path, *, broker: str) -> list[Placed]:
 
 
 def _mistakes(board: Board, profile: Profile) -> Iterator[tuple[str, str]]:
-    """What the board's profile, and those who know how helpers are named, have to say: key and message."""
+    """What does not fit the board's profile, or names no actuator: key and message."""
     bindings = profile.bindings
     spoken = {
         "listen": ("mqtt", bindings.mqtt),
@@ -83,4 +83,7 @@ def _mistakes(board: Board, profile: Profile) -> Iterator[tuple[str, str]]:
         yield "labgrid", str(problem)
         return
     if board.reached_by == ["labgrid"] and not (labgrid and labgrid.serial and bindings.serial):
-        yield "labgrid", "gives no serial line that the profile describes, and nothing else reaches the board"
+        yield (
+            "labgrid",
+            "provides no serial line that fits the profile, and nothing else reaches the board",
+        )

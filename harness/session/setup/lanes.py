@@ -1,4 +1,4 @@
-"""From the options of a command to lanes, and from finished lanes to reports and an exit status."""
+"""Builds the lanes of a run from the options of a command, and collects their results."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _SAID_BY_THE_BENCH = (
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What ``harness check`` and pytest are asked for; the field names are those of the options."""
+    """The options of ``harness check`` and of pytest; the fields have the names of the options."""
 
     profile: Sequence[str] = ()
     bench: str | None = None
@@ -78,17 +78,17 @@ class Options:
 
 
 class Progress(Protocol):
-    """Who is told how far the run is."""
+    """Gets the progress of a run."""
 
     def check_started(self, lane: str, check: str) -> None:
-        """A lane begins with a check."""
+        """A lane has started a check."""
 
     def result(self, lane: str, judgement: Judgement) -> None:
         """A lane has a verdict."""
 
 
 class Setup:
-    """The lanes of a run. Raises UsageError, with a message for people, for what cannot be."""
+    """The lanes of a run. Raises UsageError for options that make no sense together."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -116,7 +116,7 @@ class Setup:
 
     @property
     def in_virtual_time(self) -> bool:
-        """Whether the clock jumps over waits: wherever everything is on our own loop, unless told not to."""
+        """Whether the clock jumps over waits: if everything is on our own loop, unless asked not to."""
         simulated = all(spec.target.simulate for spec in self._specs.values())
         return simulated and self.options.broker == "embedded" and not self.options.real_time
 
@@ -128,7 +128,7 @@ class Setup:
         """The plan of a lane."""
         spec = self._specs[lane]
         met = frozenset(needs_met(spec.profile, spec.target))
-        # The units of one profile differ in nothing that a plan depends on.
+        # A plan does not depend on the unit, so all units of a profile share one.
         if (known := self._plans.get((spec.profile_path, met))) is None:
             known = self._plans[spec.profile_path, met] = plan(spec.profile, met, self.options.select)
         return known
@@ -158,11 +158,11 @@ class Setup:
                 self.results.append(result_of_trace(list(read(spec.trace)), spec.trace))
 
     def _add_bench(self, path: Path) -> None:
-        """A lane for each board; it has the name that the board has in the file."""
+        """A lane for each board, named as the board in the file."""
         options = self.options
         for name in _SAID_BY_THE_BENCH:
             if getattr(options, name):
-                raise UsageError(f"--bench and --{name}: the bench file says that for each board")
+                raise UsageError(f"--bench and --{name}: the bench file sets this for each board")
         if options.count != 1:
             raise UsageError("--bench and --count: name each board in the bench file")
         boards = boards_of(path, broker=options.broker)
@@ -182,11 +182,9 @@ class Setup:
         except ProfileError as problem:
             raise UsageError(str(problem)) from None
         if self.options.serial and profile.bindings.serial is None:
-            raise UsageError(
-                f"--serial: {path} has no bindings.serial, which says what the console understands"
-            )
+            raise UsageError(f"--serial: {path} lacks bindings.serial, which describes the console")
         if not target.simulate and not needs_met(profile, target):
-            raise UsageError(f"nothing that {path} has bindings for is reached by {target.description}")
+            raise UsageError(f"{target.description} reaches nothing that {path} has bindings for")
         names = []
         for one in [profile, *further]:
             name = self._unused(profile.profile)
@@ -201,7 +199,7 @@ class Setup:
         return candidate
 
     def _place_traces(self) -> None:
-        """Where each lane's trace goes: the report's folder, or one folder below it for each lane."""
+        """Place the trace of each lane in the report's folder, with several lanes in a subfolder for each."""
         if not self.options.report:
             return
         root = Path(self.options.report)
@@ -211,7 +209,7 @@ class Setup:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as problem:
                 raise UsageError(
-                    f"--report {root}: the folder cannot be made ({problem.strerror}); name another one"
+                    f"--report {root}: cannot create the folder ({problem.strerror}); choose another one"
                 ) from None
             self._specs[name] = replace(spec, trace=folder / "trace.jsonl")
 
@@ -271,7 +269,7 @@ def _check_real(options: Options) -> None:
 
 
 def _user_of(broker: str) -> User | None:
-    """Whom the harness logs in as. Raises UsageError for what is no URL."""
+    """The user that the harness logs in as. Raises UsageError for a broker that is not a URL."""
     if broker in OWN_BROKERS:
         return None
     try:

@@ -43,7 +43,7 @@ def target_of(
     faults: Iterable[str] = (),
     called: Callable[[str], str] = lambda key: key,
 ) -> Target:
-    """The target. Raises UsageError for what is no address, no helper, no labgrid target or no fault.
+    """The target. Raises UsageError for a wrong address, actuator, labgrid target or fault.
 
     ``called`` names a key as the user wrote it, for these messages.
     """
