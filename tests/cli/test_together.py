@@ -136,8 +136,8 @@ def test_a_wrong_cast_is_told_with_what_is_missing() -> None:
         "--cast", f"light={LIGHT}", "--cast", f"radio={LIGHT}",
     )  # fmt: skip
     assert done.returncode == 2
-    assert "nobody plays climate" in done.stderr
-    assert "radio is no role of it; it has door, light, climate" in done.stderr
+    assert "no device plays climate" in done.stderr
+    assert "radio is not one of its roles: door, light, climate" in done.stderr
     assert "refrigerator cannot play door: it does not offer DoorLock.LockState" in done.stderr
 
 
