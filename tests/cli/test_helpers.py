@@ -113,4 +113,6 @@ def test_a_helper_that_cannot_be_is_explained() -> None:
         assert says in " ".join((done.stdout + done.stderr).split())
     done = harness("check", PLUG, "--simulate", "--power", "operator")
     assert done.returncode == 2
-    assert "a simulated one is switched and operated anyway" in " ".join((done.stdout + done.stderr).split())
+    assert "the harness switches and operates a simulated one itself" in " ".join(
+        (done.stdout + done.stderr).split()
+    )

@@ -52,11 +52,10 @@ def scene_of(home: DeviceGroup) -> Scene:
     stimulus="Do what the step says to the devices; watch what they tell",
     expect="Everything under `then` is told within `within`, not before `not_before`, and stays for `holds`",
     usual_cause="One device of the chain does not tell, does not obey, or is too slow; the step says which.",
+    needs_all=False,  # a device may have lost its power in the step before
 )
 class StepFollows(GroupCheck):
     """One step after another: where one fails, those after it are not played."""
-
-    needs_all = False  # a device may have lost its power in the step before
 
     def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         return [Subject(step.id) for step in home.scene.steps] if home.scene is not None else ()

@@ -55,6 +55,7 @@ PATIENCE = 3
     needs=(BenchFeature.SERIAL,),
     usual_cause="The log is printed into the middle of an answer; or the task of the console has the lowest "
     "priority, and waits for the network.",
+    runs_when_absent=True,
 )
 class AnswersAsDeclared(Check):
     """What all other checks of this area rely on.
@@ -62,8 +63,6 @@ class AnswersAsDeclared(Check):
     A board of which nothing but its line is seen is not taken to be there before it answers. This check asks
     it all the same: one that answers wrongly is there.
     """
-
-    runs_when_absent = True
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         binding = binding_of(bench.profile)
