@@ -167,6 +167,7 @@ class HarnessRun:
 
     def __init__(self, config: pytest.Config) -> None:
         from harness.checks.catalogue import all_checks
+        from harness.registry import ExtensionError
         from harness.session.setup.lanes import (
             Options,
             Setup,
@@ -176,9 +177,9 @@ class HarnessRun:
         self.config = config
         try:
             self.setup = Setup(Options(**{f.name: getattr(config.option, f.name) for f in fields(Options)}))
-        except UsageError as problem:
+            all_checks()
+        except (UsageError, ExtensionError) as problem:
             raise pytest.UsageError(str(problem)) from None
-        all_checks()
         gc.freeze()  # what is loaded by now stays: it need not be looked through for garbage again and again
         self.runner: Runner | None = None
         self.page: Path | None = None

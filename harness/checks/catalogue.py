@@ -6,9 +6,6 @@ A check is a class below ``harness/checks/<area>/`` that derives from :class:`Ch
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
@@ -19,11 +16,12 @@ from harness.checks.order import ORDER
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, BenchFeature, Level, Requirement
 from harness.model.verdict import Outcome, Subject
+from harness.registry import CHECKS, Registry, UnknownNameError
 
 __all__ = ["Check", "UnknownCheckError", "all_checks", "check_named", "requirement"]
 
 
-class UnknownCheckError(Exception):
+class UnknownCheckError(UnknownNameError):
     """There is no check with that id; the message suggests similar ones."""
 
 
@@ -71,7 +69,12 @@ class Check(Declared):
         return type(self).probe is not Check.probe
 
 
-_registered: dict[str, Check] = {}
+_registry: Registry[Check] = Registry(
+    "check",
+    packages=[f"harness.checks.{area}" for area in Area if area is not Area.COMPAT],
+    group=CHECKS,
+    listed_by="harness checks",
+)
 
 
 def requirement(
@@ -112,9 +115,7 @@ def requirement(
                 runs_when_absent=runs_when_absent,
             )
         )
-        if id in _registered and type(_registered[id]).__qualname__ != cls.__qualname__:
-            raise ValueError(f"two checks have the id {id}")
-        _registered[id] = cls()
+        _registry.add(id, cls(), cls.__qualname__)
         return cls
 
     return register
@@ -123,14 +124,7 @@ def requirement(
 @cache
 def all_checks() -> tuple[Check, ...]:
     """Every check, in the order in which a run takes them (:mod:`harness.checks.order`)."""
-    for area in Area:
-        try:
-            package = importlib.import_module(f"harness.checks.{area}")
-        except ModuleNotFoundError:
-            continue
-        for module in sorted(info.name for info in pkgutil.iter_modules(package.__path__)):
-            importlib.import_module(f"{package.__name__}.{module}")
-    return tuple(sorted(_registered.values(), key=_place))
+    return tuple(sorted(_registry.all().values(), key=_place))
 
 
 def _place(check: Check) -> tuple[int, int]:
@@ -141,9 +135,7 @@ def _place(check: Check) -> tuple[int, int]:
 
 def check_named(check_id: str) -> Check:
     """The check with that id. Raises UnknownCheckError."""
-    all_checks()
-    if check_id in _registered:
-        return _registered[check_id]
-    near = difflib.get_close_matches(check_id.upper(), _registered, n=3)
-    hint = f"; did you mean {', '.join(near)}?" if near else "; `harness checks` lists all"
-    raise UnknownCheckError(f"there is no check {check_id}{hint}")
+    try:
+        return _registry.named(check_id)
+    except UnknownNameError as unknown:
+        raise UnknownCheckError(str(unknown)) from None

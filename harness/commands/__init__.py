@@ -17,6 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
     from harness.links.errors import LinkError
     from harness.links.mqtt.brokers.address import BrokerError
     from harness.model.problems import ProfileError
+    from harness.registry import ExtensionError
     from harness.report.files import ReportError
     from harness.session.target import UsageError
     from harness.trace.lines import TraceError
@@ -24,7 +25,15 @@ def run(arguments: argparse.Namespace) -> int:
     command = importlib.import_module(f"harness.commands.{arguments.command}")
     try:
         status: int = command.run(arguments)
-    except (UsageError, ProfileError, TraceError, LinkError, BrokerError, ReportError) as problem:
+    except (
+        UsageError,
+        ProfileError,
+        TraceError,
+        LinkError,
+        BrokerError,
+        ReportError,
+        ExtensionError,
+    ) as problem:
         print(f"harness: {problem}", file=sys.stderr)
         return FAILED_TO_RUN
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from harness.links.actuators import ActuatorError
 from harness.links.actuators.registry import (
-    HelperName,
+    ActuatorName,
     parse,
 )
 from harness.links.labgrid.place import LabgridTarget
@@ -41,8 +41,8 @@ class Target:
     interface: str | None = None  # our own address on the device's network, for multicast
     faults: tuple[str, ...] = ()
     serial: str | None = None  # the port; of a simulated device SIMULATED_PORT
-    power: HelperName | None = None  # the actuator that switches a real device off and on
-    hands: HelperName | None = None  # the actuator that operates a real device
+    power: ActuatorName | None = None  # the actuator that switches a real device off and on
+    hands: ActuatorName | None = None  # the actuator that operates a real device
     labgrid: LabgridTarget | None = None  # provides serial port and power where the fields above do not
 
     @property
@@ -132,7 +132,7 @@ def address_in(text: str, option: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def helper_in(text: str | None, option: str) -> HelperName | None:
+def helper_in(text: str | None, option: str) -> ActuatorName | None:
     """The actuator that an option names. Raises UsageError that names the option."""
     if text is None:
         return None

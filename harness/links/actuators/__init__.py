@@ -70,7 +70,7 @@ class Actuator(Protocol):
         """What it can do at all."""
 
     async def perform(self, task: Task) -> str:
-        """Do it, and return what is to be kept of it in the trace. Raises HelperError."""
+        """Do it, and return what is to be kept of it in the trace. Raises ActuatorError."""
 
     async def close(self) -> None:
         """Let go of what it holds."""

@@ -28,10 +28,10 @@ KEPT = 400
 FIELDS = ("action", "name", "value", "device")
 
 
-class CommandHelper:
+class CommandActuator:
     """Runs the words of a template; ``{action}``, ``{name}``, ``{value}`` and ``{device}`` are filled in.
 
-    No shell reads them, so that no value can be taken for a command. Raises HelperError for a template that
+    No shell reads them, so that no value can be taken for a command. Raises ActuatorError for a template that
     cannot be.
     """
 
@@ -60,7 +60,7 @@ class CommandHelper:
         return POWER | OPERATING if "name" in self._named else POWER
 
     async def perform(self, task: Task) -> str:
-        """Run it to its end. Raises HelperError when it fails, hangs, or cannot be started."""
+        """Run it to its end. Raises ActuatorError when it fails, hangs, or cannot be started."""
         filled = {
             "action": task.deed.value,
             "name": task.name or "",

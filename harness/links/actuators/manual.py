@@ -56,7 +56,7 @@ class Operator:
         self._gone = False  # standard input has ended: nobody will ever answer
 
     async def perform(self, task: Task) -> str:
-        """Ask, and wait for the answer. Raises HelperError when nobody answers, or the answer is no."""
+        """Ask, and wait for the answer. Raises ActuatorError when nobody answers, or the answer is no."""
         async with self._turn:
             if self._gone:
                 raise ActuatorError(f"nobody is there to {task}: standard input has ended")

@@ -42,7 +42,7 @@ class Channel:
 
 
 def channels_of(words: str) -> Mapping[str, Channel]:
-    """Read ``1`` (the power), or ``key=1,other=!2``; ``!`` marks an inverted one. Raises HelperError."""
+    """Read ``1`` (the power), or ``key=1,other=!2``; ``!`` marks an inverted one. Raises ActuatorError."""
     found: dict[str, Channel] = {}
     for part in words.split(","):
         match = re.fullmatch(r"(?:([\w-]+)=)?(!?)(\d+)", part.strip())
@@ -78,7 +78,7 @@ class RelayBoard:
         return power | named
 
     async def perform(self, task: Task) -> str:
-        """Close or open the relay; for a key, close it and open it again. Raises HelperError."""
+        """Close or open the relay; for a key, close it and open it again. Raises ActuatorError."""
         channel = self._channels.get(task.name or POWER_CHANNEL)
         if channel is None or task.deed not in self.can:
             known = ", ".join(name or "the power" for name in self._channels)
@@ -123,7 +123,7 @@ class LineRelay:
         return POWER | OPERATING if "{name}" in self._template else POWER
 
     async def perform(self, task: Task) -> str:
-        """Send the line. Raises HelperError."""
+        """Send the line. Raises ActuatorError."""
         text = self._template.format(action=task.deed.value, name=task.name or "", value=task.value or "")
         await self._line.send(text.encode() + b"\r\n")
         return f"{self._line.port}: {text}"
@@ -147,7 +147,7 @@ class RelayLine:
         self._serial: serial.SerialBase | None = None
 
     async def send(self, raw: bytes) -> None:
-        """Send bytes, and return when the system has taken them all. Raises HelperError."""
+        """Send bytes, and return when the system has taken them all. Raises ActuatorError."""
         try:
             async with self._turn:
                 if self._serial is None:

@@ -81,7 +81,7 @@ class LabgridPlace:
         raise LabgridError(f"labgrid, target {self._target}: {answer.text}")
 
     async def switch(self, word: str) -> str:
-        """Switch the power ``on`` or ``off``; returns what labgrid did. Raises HelperError."""
+        """Switch the power ``on`` or ``off``; returns what labgrid did. Raises ActuatorError."""
         async with self._turn:
             assert self._process is not None and self._process.stdin is not None, "open() first"
             with contextlib.suppress(ConnectionError):  # then it is gone, and will not answer
@@ -138,7 +138,7 @@ class PlacePower:
         return POWER
 
     async def perform(self, task: Task) -> str:
-        """Switch it. Raises HelperError."""
+        """Switch it. Raises ActuatorError."""
         return await self._place.switch(task.deed.value)
 
     async def close(self) -> None:

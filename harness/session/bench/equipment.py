@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from harness.checks.bench import OperatorDriver, PowerDriver
 from harness.links.actuators import Actuator
-from harness.links.actuators.registry import helper_of
+from harness.links.actuators.registry import actuator_named
 from harness.links.coap.link import (
     CoapClientEndpoint,
     CoapLink,
@@ -317,7 +317,7 @@ class Equipment:
         target, name = self.target, self.profile.profile
         actuator = self._power_of_place()
         if target.power is not None:
-            actuator = None if target.power.is_console else helper_of(target.power)
+            actuator = None if target.power.is_console else actuator_named(target.power)
         if BenchFeature.POWER in self.needs_met:
             reboot = ConsoleReboot(self._console, self.recorder, self.profile)
             self.power_driver = LabPower(
@@ -329,7 +329,7 @@ class Equipment:
             )
             await self.power_driver.switch_on()  # its serial port may exist only while it has power
         if target.hands is not None and not target.hands.is_console:
-            self.local_driver = LabOperator(helper_of(target.hands), self.recorder, name)
+            self.local_driver = LabOperator(actuator_named(target.hands), self.recorder, name)
         elif BenchFeature.LOCAL in self.needs_met:
             self.local_driver = ConsoleOperator(self._console)
 

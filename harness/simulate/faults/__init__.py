@@ -18,12 +18,11 @@ The function runs once, on the built device, before it is started for the first 
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from harness.registry import FAULTS, Registry, UnknownNameError
 
 if TYPE_CHECKING:
     from harness.model.profile import Profile
@@ -33,7 +32,7 @@ ApplyFault = Callable[["SimulatedDevice"], None]
 Applies = Callable[["Profile"], bool]
 
 
-class UnknownFaultError(LookupError):
+class UnknownFaultError(UnknownNameError):
     """No fault has that name; the text suggests similar ones."""
 
 
@@ -59,7 +58,9 @@ class Fault:
         return not self.breaks
 
 
-_registry: dict[str, Fault] = {}
+_registry: Registry[Fault] = Registry(
+    "fault", packages=[__name__], group=FAULTS, listed_by="harness simulate --list-faults"
+)
 
 
 def fault(
@@ -70,12 +71,11 @@ def fault(
     seen_as: str | None = None,
     applies: Applies = lambda profile: True,
 ) -> Callable[[ApplyFault], ApplyFault]:
-    """Registers the decorated function as a fault. Raises ValueError when the name is taken."""
+    """Registers the decorated function as a fault. Raises ExtensionError when the name is taken."""
 
     def register(apply: ApplyFault) -> ApplyFault:
-        if name in _registry:
-            raise ValueError(f"there are two faults named {name}")
-        _registry[name] = Fault(name, title, tuple(breaks), seen_as, applies, apply)
+        found = Fault(name, title, tuple(breaks), seen_as, applies, apply)
+        _registry.add(name, found, f"{apply.__module__}.{apply.__qualname__}")
         return apply
 
     return register
@@ -83,18 +83,16 @@ def fault(
 
 def all_faults() -> tuple[Fault, ...]:
     """All faults, sorted by name."""
-    for module in pkgutil.walk_packages(__path__, f"{__name__}."):
-        importlib.import_module(module.name)
-    return tuple(_registry[name] for name in sorted(_registry))
+    registered = _registry.all()
+    return tuple(registered[name] for name in sorted(registered))
 
 
 def fault_named(name: str) -> Fault:
     """The fault with that name. Raises :class:`UnknownFaultError`."""
-    names = [known.name for known in all_faults()]
-    if name in _registry:
-        return _registry[name]
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
-    raise UnknownFaultError(f"there is no fault {name!r}; did you mean {' or '.join(near)}?")
+    try:
+        return _registry.named(name)
+    except UnknownNameError as unknown:
+        raise UnknownFaultError(str(unknown)) from None
 
 
 def faults_for(profile: Profile) -> tuple[Fault, ...]:

@@ -19,11 +19,11 @@ from harness.links.actuators import (
     ActuatorError,
     Task,
 )
-from harness.links.actuators.command import CommandHelper
+from harness.links.actuators.command import CommandActuator
 from harness.links.actuators.manual import Operator
 from harness.links.actuators.registry import (
     Kind,
-    helper_of,
+    actuator_named,
     parse,
 )
 from harness.links.actuators.relay import (
@@ -92,7 +92,7 @@ def test_devices_share_a_board_at_one_port() -> None:
     with board() as (name, end):
 
         async def main() -> None:
-            one, other = (helper_of(parse(f"relay:{name}#{channel}")) for channel in (1, 2))
+            one, other = (actuator_named(parse(f"relay:{name}#{channel}")) for channel in (1, 2))
             await asyncio.gather(one.perform(OFF), other.perform(OFF))
             await one.close()
             await other.perform(ON)  # the port is there as long as somebody needs it
@@ -160,26 +160,26 @@ def test_a_command_gets_what_is_to_be_done(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     program = f"import sys; open({str(kept)!r}, 'a').write(repr(sys.argv[1:])); print('as you wish')"
     template = f'{sys.executable} -c "{program}" {{action}} {{name}} {{value}}'
-    helper = CommandHelper(template)
+    helper = CommandActuator(template)
     done = run(helper.perform(Task(ActuatorCommand.SENSE, "plug", "temperature", '"a b; rm"')))
     assert kept.read_text() == repr(["set", "temperature", '"a b; rm"'])
     assert done.endswith("as you wish")
 
 
 def test_a_command_that_fails_is_told_with_its_words() -> None:
-    helper = CommandHelper('sh -c "echo no such hub; exit 3" {action}')
+    helper = CommandActuator('sh -c "echo no such hub; exit 3" {action}')
     with pytest.raises(ActuatorError, match="status 3: no such hub"):
         run(helper.perform(OFF))
 
 
 def test_a_command_that_is_not_there_is_told() -> None:
     with pytest.raises(ActuatorError, match="no-such-program off: cannot be started"):
-        run(CommandHelper("no-such-program {action}").perform(OFF))
+        run(CommandActuator("no-such-program {action}").perform(OFF))
 
 
 def test_a_command_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    helper = CommandHelper(f'sh -c "sleep 1000 & echo $! > {pid}; wait" {{action}}', limit=0.5)
+    helper = CommandActuator(f'sh -c "sleep 1000 & echo $! > {pid}; wait" {{action}}', limit=0.5)
     with pytest.raises(ActuatorError, match="did not end within"):
         run(helper.perform(OFF))
     with pytest.raises(ProcessLookupError):
@@ -290,14 +290,14 @@ def test_a_helper_is_named_as_people_name_it(text: str, kind: Kind) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("uhubctl -p 2", "names no helper"),
+        ("uhubctl -p 2", "there is no actuator"),
         ("command:", "the command is empty"),
         ("command:uhubctl {port}", "has {port}; known are"),
         ("command:echo 'unclosed", "cannot be read"),
         ("relay:/dev/ttyUSB1", "lacks a port or what comes after #"),
         ("relay:/dev/ttyUSB1#0", "is no relay"),
         ("relay:/dev/ttyUSB1#a=1,a=2", "a has a relay already"),
-        ("operator:me", "takes nothing after it"),
+        ("operator:me", "nothing may follow operator"),
     ],
 )
 def test_what_names_no_helper_is_told(text: str, told: str) -> None:
@@ -307,6 +307,6 @@ def test_what_names_no_helper_is_told(text: str, told: str) -> None:
 
 
 def test_a_command_that_cannot_tell_keys_apart_has_no_hands() -> None:
-    helper = helper_of(parse("command:uhubctl -p 2 -a {action}"))
+    helper = actuator_named(parse("command:uhubctl -p 2 -a {action}"))
     assert ActuatorCommand.POWER_OFF in helper.can
     assert ActuatorCommand.PRESS not in helper.can

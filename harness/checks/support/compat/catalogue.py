@@ -6,8 +6,6 @@ profile. To add one, write a class in ``harness/checks/compat/``; nothing else i
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -19,6 +17,7 @@ from harness.checks.support.compat.bench import GroupBench
 from harness.checks.support.compat.device_group import DeviceGroup
 from harness.model.requirement import Area, Basis, Level, Requirement
 from harness.model.verdict import Outcome, Subject
+from harness.registry import CHECKS, Registry
 from harness.trace.events import CheckEnded, CheckStarted, Event
 
 
@@ -100,7 +99,9 @@ class GroupCheck(Declared):
         return type(self).stimulate is GroupCheck.stimulate
 
 
-_registered: dict[str, GroupCheck] = {}
+_registry: Registry[GroupCheck] = Registry(
+    "check of several devices", packages=["harness.checks.compat"], group=CHECKS, listed_by="harness checks"
+)
 
 
 def group_requirement(
@@ -125,9 +126,7 @@ def group_requirement(
         )
         usual = Phase.WATCH if cls.stimulate is GroupCheck.stimulate else Phase.ORDINARY
         cls.declare(Declaration(requirement=declared, phase=phase or usual, needs_all=needs_all))
-        if id in _registered and type(_registered[id]).__qualname__ != cls.__qualname__:
-            raise ValueError(f"two checks have the id {id}")
-        _registered[id] = cls()
+        _registry.add(id, cls(), cls.__qualname__)
         return cls
 
     return register
@@ -136,7 +135,5 @@ def group_requirement(
 @cache
 def group_checks() -> tuple[GroupCheck, ...]:
     """Every check of several devices, by id."""
-    package = importlib.import_module("harness.checks.compat")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
-    return tuple(_registered[name] for name in sorted(_registered))
+    registered = _registry.all()
+    return tuple(registered[name] for name in sorted(registered))
