@@ -11,6 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+FORMAT = 1
+"""The number of this format of traces, which stands in the first line.
+
+It goes up when an older version of the harness could not read a trace, or would judge it differently: with
+a new kind of event, or a new meaning of one. A new optional field that judges can do without leaves it. All
+older formats are read; traces of 0.1.0 have no number and are format 1.
+"""
+
 
 class Direction(StrEnum):
     """Which way a packet went, seen from the device under test."""
@@ -56,6 +64,7 @@ class RunStarted:
     needs_met: tuple[str, ...]  # values of harness.model.requirement.Need that this bench offers
     faults: tuple[str, ...] = ()  # faults given to a simulated device
     host: str | None = None  # the DUT's IP address, where known
+    format: int = FORMAT  # of the trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,7 @@ class TogetherStarted:
     seed: int
     tool_version: str
     wall_time: str  # RFC 3339
+    format: int = FORMAT  # of the trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,10 @@ class TraceError(Exception):
     """A trace that cannot be read: the message names file and line."""
 
 
+class _NewerFormatError(Exception):
+    """A line of a trace whose format this version does not know."""
+
+
 _T = TypeVar("_T")
 
 _CLASSES = {cls.__name__: cls for cls in get_args(Body)}
@@ -72,7 +76,14 @@ def _decoded_mqtt(raw: bytes, level: int) -> str:
 def from_line(text: str | bytes) -> Event:
     """Read one line back. Raises ValueError, KeyError or TypeError when it is not an event."""
     record = json.loads(text)
-    cls = _CLASSES[record["kind"]]
+    kind = record["kind"]
+    number = record.get("format")
+    if isinstance(number, int) and number > events.FORMAT:
+        raise _NewerFormatError(
+            f"this trace has format {number}, and this version of the harness reads formats up to "
+            f"{events.FORMAT}; update the harness"
+        )
+    cls = _CLASSES[kind]
     values = {name: convert(record[name]) for name, convert in _converters(cls) if name in record}
     device = record.get("device")
     owner = None if device is None else _of_type(str, device)
@@ -110,8 +121,9 @@ def _of_type(wanted: type[_T], value: Any) -> _T:
 def read(path: Path) -> Iterator[Event]:
     """The events of a trace file. A last line cut short by a killed run is left out.
 
-    Raises TraceError when the file is missing, when a line before the last one is not an event, or when
-    the lines do not count from 1 on, for verdicts name the lines that prove them.
+    Raises TraceError when the file is missing, when its format is newer than :data:`events.FORMAT`, when a
+    line before the last one is not an event, or when the lines do not count from 1 on: verdicts name the
+    lines that prove them.
     """
     try:
         file = path.open("rb")
@@ -122,6 +134,8 @@ def read(path: Path) -> Iterator[Event]:
         for number, line in enumerate(file, start=1):
             try:
                 event = from_line(line)
+            except _NewerFormatError as problem:
+                raise TraceError(f"{path}: {problem}") from None
             except (ValueError, KeyError, TypeError, RecursionError) as problem:
                 if not line.endswith(b"\n"):
                     return

@@ -27,17 +27,15 @@ from harness.checks.support.mdns.records_seen import (
     readable,
     sent_records,
 )
+from harness.checks.support.networks import answered_pings, ping_coap
 from harness.model.bindings.mdns import (
     MdnsService,
     Speaks,
 )
 from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
-from harness.trace.events import Body, Direction, Event, TcpProbe
-from harness.wire import (
-    coap,
-    mdns,
-)
+from harness.trace.events import Body, Event, TcpProbe
+from harness.wire import mdns
 from harness.wire.mdns.codec import (
     Question,
     RecordType,
@@ -131,11 +129,8 @@ def _place(run: Case, server: RecordSeen) -> tuple[str, int] | None:
 async def _try(bench: Bench, declared: MdnsService, host: str, port: int) -> None:
     if declared.speaks is Speaks.COAP:
         if not bench.offers(BenchFeature.COAP):
-            raise StimulusError("the bench cannot use CoAP with the device")
-        endpoint = await bench.coap.endpoint((host, port))
-        ping = coap.empty(coap.Type.CON, bench.coap.next_mid())
-        endpoint.send(coap.encode(ping), f"ping to port {port}")
-        await endpoint.receive(lambda message: message.mid == ping.mid, within=CONNECTED)
+            raise StimulusError("the bench cannot speak CoAP to the device")
+        await ping_coap(bench, (host, port), within=CONNECTED, what=f"ping to port {port}")
     elif declared.speaks is Speaks.HTTP:
         path = declared.txt.get("path", "/")  # the key that _http._tcp has for it
         request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
@@ -152,17 +147,8 @@ def _tried(case: Case, declared: MdnsService, host: str, port: int) -> tuple[lis
             for event in case.window
             if isinstance(event.body, TcpProbe) and (event.body.host, event.body.port) == (host, port)
         ]
-        return probes, any(_accepted(event.body, declared) for event in probes)
-    datagrams = [seen for seen in case.coap(None) if seen.body.remote == f"{host}:{port}"]
-    pings = {seen.value.mid for seen in datagrams if seen.body.direction is Direction.TO_DUT}
-    answers = [
-        seen
-        for seen in datagrams
-        if seen.body.direction is Direction.FROM_DUT
-        and seen.value.type is coap.Type.RST
-        and seen.value.mid in pings
-    ]
-    return [seen.event for seen in datagrams], bool(answers)
+        return probes, any(_took(event.body, declared) for event in probes)
+    return answered_pings(case, host, port)
 
 
 def _accepted(probe: Body, declared: MdnsService) -> bool:

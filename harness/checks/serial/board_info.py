@@ -29,7 +29,7 @@ from harness.checks.support.identity import (
     pages_of,
     read_resources,
 )
-from harness.checks.support.mdns.queries import resolve
+from harness.checks.support.networks import resolve
 from harness.checks.support.serial.board import (
     answers,
     ask,

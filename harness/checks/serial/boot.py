@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
@@ -18,6 +16,7 @@ from harness.checks.support.behaviour.outages import (
 )
 from harness.checks.support.behaviour.transports import open_writers
 from harness.checks.support.behaviour.trial_values import other_value
+from harness.checks.support.networks import ping_coap, shown_on_mqtt
 from harness.checks.support.serial.board import (
     UNREADABLE,
     ConsoleAnswer,
@@ -51,11 +50,7 @@ from harness.model.bindings.serial_log import (
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
-from harness.trace.events import Act, Direction, Event, Point, Stimulus
-from harness.wire import (
-    coap,
-    mqtt,
-)
+from harness.trace.events import Act, Event, Stimulus
 
 CUTS = 4
 """Power cuts for one property: at once, and at moments up to the settle time."""
@@ -273,7 +268,7 @@ class BootTime(Check):
         ):
             raise StimulusError("nothing shows that the board started anew")
         if bench.offers(BenchFeature.COAP):
-            await _ping_until(bench, deadline)
+            await ping_coap(bench, within=RESOLUTION, what="is it up?", until=deadline)
         if not await bench.ready(within=max(deadline - bench.now, 0.0)):
             raise StimulusError("the device did not come back to the network")
 
@@ -295,31 +290,12 @@ class BootTime(Check):
         return passed(f"back on {times}", act, list(signs.values()))
 
 
-async def _ping_until(bench: Bench, deadline: float) -> None:
-    """Ping the device at short intervals until it answers."""
-    endpoint = await bench.coap.endpoint()
-    while bench.now < deadline:
-        mid = bench.coap.next_mid()
-        endpoint.send(coap.encode(coap.empty(coap.Type.CON, mid)), "is it up?")
-        if await endpoint.receive(partial(_answers, mid=mid), within=RESOLUTION):
-            break
-    endpoint.close()
-
-
-def _answers(message: coap.Message, mid: int) -> bool:
-    return message.mid == mid
-
-
 def _signs_of_life(case: Case, line: int) -> dict[str, Event]:
     """The first event after a reboot that shows the device back, for each network that was watched."""
     found: dict[str, Event] = {}
-    point = Point.TAP if case.offers(BenchFeature.TAP) else Point.CLIENT
-    connects = case.mqtt(mqtt.Connect, point=Point.TAP) if point is Point.TAP else []
-    connect = first(connects, lambda seen: seen.line > line)
-    if connect is not None:
-        subacks = case.mqtt(mqtt.Suback, direction=Direction.TO_DUT)
-        subscribed = first(subacks, lambda seen: seen.line > connect.line)
-        found["MQTT"] = subscribed.event if subscribed is not None else connect.event
+    connected = shown_on_mqtt(case, line)
+    if connected is not None:
+        found["MQTT"] = connected
     started = shown_start(case, case.window, line)
     if started is not None and case.offers(BenchFeature.COAP):
         answer = first(case.coap(), lambda seen: seen.line > started.line)

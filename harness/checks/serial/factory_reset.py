@@ -19,7 +19,7 @@ from harness.checks.support.behaviour.outages import (
     await_settings,
     settings,
 )
-from harness.checks.support.mqtt.sessions import is_opened
+from harness.checks.support.networks import is_opened, kept_states
 from harness.checks.support.serial.board import (
     answers_in,
     ask,
@@ -48,7 +48,6 @@ from harness.trace.events import (
     Point,
     Stimulus,
 )
-from harness.wire import mqtt
 
 ETSI = "ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1"
 NOTHING = ("", "none", "(none)", "null")
@@ -293,11 +292,7 @@ class RetainedForgotten(AfterReset):
         if binding is None or not newest:
             return inconclusive("nobody new subscribed after the reset", act)
         connection = newest[-1].body.connection  # type: ignore[union-attr]
-        told = [
-            seen
-            for seen in run.mqtt(mqtt.Publish, direction=Direction.FROM_DUT, point=Point.CLIENT)
-            if seen.body.connection == connection and seen.value.retain
-        ]
+        told = kept_states(run, connection)
         availability = binding.availability.topic if binding.availability is not None else None
         state = first(told, lambda seen: seen.value.topic != availability and bool(seen.value.payload))
         if state is not None:

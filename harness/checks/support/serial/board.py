@@ -14,7 +14,7 @@ from harness.checks.support.behaviour.transports import (
     NEED_OF,
     reporting_transports,
 )
-from harness.checks.support.mqtt.sessions import is_opened
+from harness.checks.support.networks import is_opened, is_probe
 from harness.model.base import Value
 from harness.model.bindings.serial import (
     SerialBinding,
@@ -39,7 +39,6 @@ from harness.trace.events import (
     SerialData,
     Stimulus,
 )
-from harness.wire import mdns
 from harness.wire.serial.lines import Quality
 
 REPORT_LOCAL = "profile: behaviour.report_local"
@@ -264,16 +263,7 @@ def is_start(binding: SerialBinding, event: Event) -> bool:
     text = line_of(event)
     if text is not None and (tells_boot(binding, text) or tells_ready(binding, text)):
         return True
-    return is_opened(event) or _is_probe(event)
-
-
-def _is_probe(event: Event) -> bool:
-    """Whether the device asks for its own names, which it does when it starts (RFC 6762, 8.1)."""
-    body = event.body
-    if not isinstance(body, MdnsPacket) or body.direction is not Direction.FROM_DUT:
-        return False
-    message = mdns.decode(body.raw)
-    return not message.response and bool(message.authorities)
+    return is_opened(event) or is_probe(event)
 
 
 def is_from_network(event: Event) -> bool:
