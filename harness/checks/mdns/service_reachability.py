@@ -129,7 +129,7 @@ def _place(run: Case, server: RecordSeen) -> tuple[str, int] | None:
 async def _try(bench: Bench, declared: MdnsService, host: str, port: int) -> None:
     if declared.speaks is Speaks.COAP:
         if not bench.offers(BenchFeature.COAP):
-            raise StimulusError("the bench cannot speak CoAP to the device")
+            raise StimulusError("the bench cannot use CoAP with the device")
         await ping_coap(bench, (host, port), within=CONNECTED, what=f"ping to port {port}")
     elif declared.speaks is Speaks.HTTP:
         path = declared.txt.get("path", "/")  # the key that _http._tcp has for it
@@ -147,7 +147,7 @@ def _tried(case: Case, declared: MdnsService, host: str, port: int) -> tuple[lis
             for event in case.window
             if isinstance(event.body, TcpProbe) and (event.body.host, event.body.port) == (host, port)
         ]
-        return probes, any(_took(event.body, declared) for event in probes)
+        return probes, any(_accepted(event.body, declared) for event in probes)
     return answered_pings(case, host, port)
 
 
