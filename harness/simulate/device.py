@@ -19,7 +19,7 @@ from harness.simulate.firmware.core import Core
 from harness.simulate.http import SimulatedHttpServer
 from harness.simulate.mdns.responder import SimulatedMdnsResponder
 from harness.simulate.mqtt.client import SimulatedMqttClient
-from harness.simulate.serial.board import Board
+from harness.simulate.serial.board import SimulatedBoard
 from harness.simulate.serial.console import Console
 
 
@@ -67,7 +67,7 @@ class SimulatedDevice:
         self.mdns: SimulatedMdnsResponder | None = None
         self.further: list[Server] = []  # undeclared servers
         self.before_joining: list[Callable[[], Awaitable[None]]] = []  # awaited before it joins the network
-        self.board = Board(profile, self.core, self)
+        self.board = SimulatedBoard(profile, self.core, self)
         self.console: Console | None = None
         if bindings.serial is not None and console:
             self.console = Console(profile, self.core, self.board)

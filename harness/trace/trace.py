@@ -65,7 +65,7 @@ class Trace(Sequence[Event]):
         return self._events[begin:end]
 
 
-class Part(Sequence[Event]):
+class TracePart(Sequence[Event]):
     """The events of a trace from index ``begin`` up to ``end``."""
 
     def __init__(self, trace: Trace, begin: int, end: int) -> None:
@@ -98,7 +98,7 @@ class Part(Sequence[Event]):
 
 def bodies(events: Sequence[Event], kind: type[B]) -> Sequence[tuple[Event, B]]:
     """The events whose body is of that class, each with its body, in order."""
-    if isinstance(events, Trace | Part):
+    if isinstance(events, Trace | TracePart):
         return events.of(kind)
     return [(event, body) for event in events if isinstance(body := event.body, kind)]
 
@@ -122,4 +122,4 @@ def _part(trace: Trace, index: slice, offset: int, length: int) -> Sequence[Even
     begin, end, step = index.indices(length)
     if step != 1:
         return trace.copied(offset, offset + length)[index]
-    return Part(trace, offset + begin, offset + end)
+    return TracePart(trace, offset + begin, offset + end)

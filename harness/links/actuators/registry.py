@@ -33,7 +33,7 @@ HOW = (
 )
 
 
-class Kind(StrEnum):
+class ActuatorKind(StrEnum):
     """The kinds that come with the harness; the values are the words that users write."""
 
     CONSOLE = "console"  # the board itself, by commands of the profile
@@ -47,7 +47,8 @@ class Kind(StrEnum):
 class ActuatorName:
     """An actuator as users name it.
 
-    ``kind``: a :class:`Kind`, or the word of an installed package. ``port``: serial port of a relay board.
+    ``kind``: an :class:`ActuatorKind`, or the word of an installed package. ``port``: serial port of a relay
+    board.
     ``words``: what comes after the kind or the port.
     """
 
@@ -58,12 +59,12 @@ class ActuatorName:
     @property
     def is_person(self) -> bool:
         """Whether a person does it, who needs time."""
-        return self.kind == Kind.OPERATOR
+        return self.kind == ActuatorKind.OPERATOR
 
     @property
     def is_console(self) -> bool:
         """Whether the board does it itself, on a command over its serial line."""
-        return self.kind == Kind.CONSOLE
+        return self.kind == ActuatorKind.CONSOLE
 
     def __str__(self) -> str:
         where = f"{self.port}#" if self.port else ""
@@ -74,22 +75,24 @@ def parse(text: str) -> ActuatorName:
     """Read the name of an actuator. Raises ActuatorError, with a message for users."""
     word, _, rest = text.strip().partition(":")
     try:
-        kind = Kind(word)
+        kind = ActuatorKind(word)
     except ValueError:
         _installed(word, rest)  # raises for mistakes
         return ActuatorName(word, words=rest)
-    if kind in (Kind.CONSOLE, Kind.OPERATOR):
+    if kind in (ActuatorKind.CONSOLE, ActuatorKind.OPERATOR):
         if rest:
             raise ActuatorError(f"{text!r}: nothing may follow {kind}; allowed: {HOW}")
         return ActuatorName(kind)
-    if kind is Kind.COMMAND:
+    if kind is ActuatorKind.COMMAND:
         CommandActuator(rest)  # raises for mistakes
         return ActuatorName(kind, words=rest)
     port, _, words = rest.partition("#")
     if not port or not words:
-        example = "relay:/dev/ttyUSB1#1" if kind is Kind.RELAY else "line:/dev/ttyACM0#relay {action} 0"
+        example = (
+            "relay:/dev/ttyUSB1#1" if kind is ActuatorKind.RELAY else "line:/dev/ttyACM0#relay {action} 0"
+        )
         raise ActuatorError(f"{text!r} lacks a port or what comes after #; an example: {example}")
-    if kind is Kind.RELAY:
+    if kind is ActuatorKind.RELAY:
         channels_of(words)
     return ActuatorName(kind, port, words)
 
@@ -97,15 +100,15 @@ def parse(text: str) -> ActuatorName:
 def actuator_named(name: ActuatorName) -> Actuator:
     """The actuator with that name; not for the console. Raises ActuatorError."""
     match name.kind:
-        case Kind.OPERATOR:
+        case ActuatorKind.OPERATOR:
             return the_operator()
-        case Kind.COMMAND:
+        case ActuatorKind.COMMAND:
             return CommandActuator(name.words)
-        case Kind.RELAY:
+        case ActuatorKind.RELAY:
             return RelayBoard(line_at(name.port), channels_of(name.words))
-        case Kind.LINE:
+        case ActuatorKind.LINE:
             return LineRelay(line_at(name.port), name.words)
-        case Kind.CONSOLE:
+        case ActuatorKind.CONSOLE:
             raise ActuatorError("the console of the board is not an actuator of its own")
     return _installed(name.kind, name.words)
 

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from harness.links.labgrid.messages import (
-    Found,
+    HeldResources,
+    HolderProblem,
     HolderReply,
-    Problem,
     from_line,
     to_line,
 )
@@ -43,7 +43,7 @@ def main(environment: str, target: str) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of all that has to be let go of
     with _private_streams() as (orders, answers):
 
-        def tell(message: Found | HolderReply | Problem) -> None:
+        def tell(message: HeldResources | HolderReply | HolderProblem) -> None:
             # A harness that is gone reads nothing any more; the place still has to be let go of.
             with contextlib.suppress(BrokenPipeError):
                 answers.write(to_line(message))
@@ -55,7 +55,7 @@ def main(environment: str, target: str) -> int:
                 for line in orders:
                     tell(_switched(power, from_line(line)))
         except Exception as problem:
-            tell(Problem(_text_of(problem)))
+            tell(HolderProblem(_text_of(problem)))
             return 1
     return 0
 
@@ -72,7 +72,7 @@ def _private_streams() -> Iterator[tuple[TextIO, TextIO]]:
 
 
 @contextlib.contextmanager
-def _held(environment: str, name: str) -> Iterator[tuple[Found, Any]]:
+def _held(environment: str, name: str) -> Iterator[tuple[HeldResources, Any]]:
     """The target with its place acquired: what was found, and the driver of its power, or None."""
     from labgrid import Environment
 
@@ -84,7 +84,7 @@ def _held(environment: str, name: str) -> Iterator[tuple[Found, Any]]:
         target = env.get_target(name)
         stack.callback(target.cleanup)
         power = _power_of(target)
-        yield Found(serial=_serial_of(target), power=power is not None, place=place), power
+        yield HeldResources(serial=_serial_of(target), power=power is not None, place=place), power
 
 
 def _place_of(env: Any, name: str) -> str | None:
@@ -230,14 +230,14 @@ def _power_of(target: Any) -> Any:
         return None
 
 
-def _switched(power: Any, order: Found | HolderReply | Problem) -> HolderReply | Problem:
+def _switched(power: Any, order: HeldResources | HolderReply | HolderProblem) -> HolderReply | HolderProblem:
     """Switch the power as ordered: ``on`` or ``off``."""
     assert isinstance(order, HolderReply)
     try:
         power.target.activate(power)
         {"on": power.on, "off": power.off}[order.text]()
     except Exception as problem:
-        return Problem(f"{type(power).__name__}: {_text_of(problem)}")
+        return HolderProblem(f"{type(power).__name__}: {_text_of(problem)}")
     return HolderReply(f"{order.text}, by {type(power).__name__}")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class HeldResources:
     """What the target has. ``serial`` is a port as pyserial opens it, None where there is none.
 
     ``place`` is the place that was acquired, None for a target whose resources are all on this machine.
@@ -27,15 +27,15 @@ class HolderReply:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class HolderProblem:
     """What could not be done, and why; for people."""
 
     text: str
 
 
-Message = Found | HolderReply | Problem
+Message = HeldResources | HolderReply | HolderProblem
 
-_KINDS: dict[str, type[Message]] = {"found": Found, "reply": HolderReply, "problem": Problem}
+_KINDS: dict[str, type[Message]] = {"found": HeldResources, "reply": HolderReply, "problem": HolderProblem}
 
 
 def to_line(message: Message) -> str:

@@ -23,10 +23,10 @@ from harness.links.actuators import (
 from harness.links.errors import LinkError
 from harness.links.labgrid import holder as labgrid_holder
 from harness.links.labgrid.messages import (
-    Found,
+    HeldResources,
+    HolderProblem,
     HolderReply,
     Message,
-    Problem,
     from_line,
     to_line,
 )
@@ -60,7 +60,7 @@ class LabgridPlace:
         self._process: Process | None = None
         self._turn = asyncio.Lock()
 
-    async def open(self) -> Found:
+    async def open(self) -> HeldResources:
         """Acquire the place and wait for its resources. Raises LabgridError."""
         self._process = await asyncio.create_subprocess_exec(
             *(
@@ -76,7 +76,7 @@ class LabgridPlace:
             start_new_session=True,  # Ctrl-C is for us, and we tell it in order
         )
         answer = await self._answer()
-        if isinstance(answer, Found):
+        if isinstance(answer, HeldResources):
             return answer
         raise LabgridError(f"labgrid, target {self._target}: {answer.text}")
 
@@ -90,7 +90,7 @@ class LabgridPlace:
             answer = await self._answer()
         if isinstance(answer, HolderReply):
             return answer.text
-        text = answer.text if isinstance(answer, Problem) else "no answer to what was asked"
+        text = answer.text if isinstance(answer, HolderProblem) else "no answer to what was asked"
         raise ActuatorError(f"labgrid, target {self._target}, power {word}: {text}")
 
     async def close(self) -> None:
@@ -111,7 +111,7 @@ class LabgridPlace:
                 "look with labgrid-client who holds it"
             ) from None
         for line in rest.splitlines():
-            if isinstance(last := from_line(line), Problem):
+            if isinstance(last := from_line(line), HolderProblem):
                 raise LabgridError(f"labgrid, target {self._target}, letting go of the place: {last.text}")
 
     async def _answer(self) -> Message:
@@ -120,9 +120,9 @@ class LabgridPlace:
             async with asyncio.timeout(ANSWER_LIMIT):
                 line = await self._process.stdout.readline()
         except TimeoutError:
-            return Problem(f"no answer within {ANSWER_LIMIT:g} s")
+            return HolderProblem(f"no answer within {ANSWER_LIMIT:g} s")
         if not line:
-            return Problem("its process ended without a word")
+            return HolderProblem("its process ended without a word")
         return from_line(line)
 
 
@@ -139,7 +139,7 @@ class PlacePower:
 
     async def perform(self, task: Task) -> str:
         """Switch it. Raises ActuatorError."""
-        return await self._place.switch(task.deed.value)
+        return await self._place.switch(task.command.value)
 
     async def close(self) -> None:
         """Nothing is held here."""

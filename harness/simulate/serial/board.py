@@ -22,7 +22,7 @@ BUSY_MEMORY = 640  # bytes that each answer needs for a moment: the figure is ne
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class CommandRefused:
     """The board does not do it; ``text`` says why."""
 
     text: str
@@ -62,7 +62,7 @@ class Machine(Protocol):
         """Come back to it."""
 
 
-class Board:
+class SimulatedBoard:
     """Carries commands out at the core and the device. ``later`` runs what outlives the answer."""
 
     def __init__(self, profile: Profile, core: Core, machine: Machine) -> None:
@@ -97,7 +97,9 @@ class Board:
             self._network_clock = time.time() - asyncio.get_running_loop().time()
         return self._network_clock
 
-    def do(self, command: SerialCommand, name: str | None = None, value: Value = None) -> Value | Refusal:
+    def do(
+        self, command: SerialCommand, name: str | None = None, value: Value = None
+    ) -> Value | CommandRefused:
         """Carry out a command; what takes longer than the answer goes on behind it."""
         if not self.deviations.obeys(command):
             return None  # says that it does
@@ -133,10 +135,10 @@ class Board:
                 return self._clock_set(value)
         return None
 
-    def _clock_set(self, value: Value) -> Refusal | None:
+    def _clock_set(self, value: Value) -> CommandRefused | None:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not 0 <= value <= LAST_TIME:
-            return Refusal("that is no time")
+            return CommandRefused("that is no time")
         self._clock_offset = value - asyncio.get_running_loop().time()
         return None
 
@@ -154,21 +156,21 @@ class Board:
     def _truth(self, name: str) -> Value:
         return self.deviations.truth(name, self._core.truth(name))
 
-    def _written(self, name: str, value: Value) -> Value | Refusal:
+    def _written(self, name: str, value: Value) -> Value | CommandRefused:
         answer = self._core.set_locally(name, value)
-        return Refusal(answer.text) if isinstance(answer, Refused) else self._truth(name)
+        return CommandRefused(answer.text) if isinstance(answer, Refused) else self._truth(name)
 
-    def _pressed(self, control: str) -> Value | Refusal:
+    def _pressed(self, control: str) -> Value | CommandRefused:
         if control not in self._profile.controls:
-            return Refusal(f"there is no control {control}")
+            return CommandRefused(f"there is no control {control}")
         self._core.operate(control)
         return None
 
-    def _sensed(self, name: str, value: Value) -> Value | Refusal:
+    def _sensed(self, name: str, value: Value) -> Value | CommandRefused:
         try:
             self._core.sense(name, value)
         except ValueError as problem:
-            return Refusal(str(problem))
+            return CommandRefused(str(problem))
         return self._truth(name)
 
     def _memory(self) -> int:

@@ -15,7 +15,7 @@ from harness.simulate.firmware.core import (
     Core,
     DeviceEvent,
 )
-from harness.simulate.serial.board import Board
+from harness.simulate.serial.board import SimulatedBoard
 from harness.simulate.serial.boot_log import (
     boot_lines,
     crash_lines,
@@ -46,7 +46,7 @@ class ConsoleDeviations:
 class Console:
     """One board's serial line. It is there with the board's USB cable, whether the board has power or not."""
 
-    def __init__(self, profile: Profile, core: Core, board: Board) -> None:
+    def __init__(self, profile: Profile, core: Core, board: SimulatedBoard) -> None:
         assert profile.bindings.serial is not None
         self.deviations = ConsoleDeviations()
         self.binding: SerialBinding = profile.bindings.serial
@@ -154,7 +154,7 @@ class Console:
         self.log(f"event {event.name}")
 
 
-def _language(profile: Profile, core: Core, board: Board, console: Console) -> Language:
+def _language(profile: Profile, core: Core, board: SimulatedBoard, console: Console) -> Language:
     """The protocol that the profile declares."""
     from harness.simulate.serial.frames import FrameLanguage
     from harness.simulate.serial.modbus import ModbusLanguage

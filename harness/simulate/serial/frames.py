@@ -21,8 +21,8 @@ from harness.simulate.firmware.core import (
     Core,
 )
 from harness.simulate.serial.board import (
-    Board,
-    Refusal,
+    CommandRefused,
+    SimulatedBoard,
 )
 from harness.wire.serial.frames import (
     Frame,
@@ -43,7 +43,7 @@ class FrameLanguage:
     prints_text = True
 
     def __init__(
-        self, frames: FrameProtocol, profile: Profile, core: Core, board: Board, console: Console
+        self, frames: FrameProtocol, profile: Profile, core: Core, board: SimulatedBoard, console: Console
     ) -> None:
         self._frames = frames
         self._profile = profile
@@ -79,7 +79,7 @@ class FrameLanguage:
             cases = list(self._cases(command, declared.send, frame.payload))
             for name, value in cases:
                 told = self._board.do(command, name, value)
-                if declared.answer is not None and not isinstance(told, Refusal):
+                if declared.answer is not None and not isinstance(told, CommandRefused):
                     self._answer(declared.answer, name, told)
             if cases:
                 return

@@ -15,8 +15,8 @@ from harness.model.profile import Profile
 from harness.model.schema import DataType, same_value
 from harness.simulate.firmware.core import Change
 from harness.simulate.serial.board import (
-    Board,
-    Refusal,
+    CommandRefused,
+    SimulatedBoard,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class TextLanguage:
 
     prints_text = True
 
-    def __init__(self, text: TextConsole, profile: Profile, board: Board, console: Console) -> None:
+    def __init__(self, text: TextConsole, profile: Profile, board: SimulatedBoard, console: Console) -> None:
         self._text = text
         self._profile = profile
         self._board = board
@@ -95,7 +95,7 @@ class TextLanguage:
             except (ValueError, RecursionError):  # brackets may be nested without end
                 return self._refused(f"bad value {given['value']}")
         told = self._board.do(command, name, value)
-        if isinstance(told, Refusal):
+        if isinstance(told, CommandRefused):
             return self._refused(told.text)
         answer = self._text.commands[command].answer
         if answer is None:

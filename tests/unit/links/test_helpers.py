@@ -130,7 +130,7 @@ def test_a_key_is_pressed_and_let_go() -> None:
 
 def test_a_key_without_a_relay_is_told() -> None:
     relay = RelayBoard(RelayLine("unused"), channels_of("start=3"))
-    with pytest.raises(ActuatorError, match="no relay is there to operate button of plug"):
+    with pytest.raises(ActuatorError, match="no relay to press button on plug"):
         run(relay.perform(PRESS))
     assert ActuatorCommand.POWER_OFF not in relay.can
 
@@ -231,8 +231,7 @@ def test_a_person_is_asked_in_words_and_a_program_by_a_word() -> None:
     terminal = _Terminal("")
     assert _ask(terminal, OFF) == ["by hand: switch the power of plug off"]
     assert terminal.asked == [
-        "harness asks 1 off: switch the power of plug off, then press Enter "
-        "(no and Enter if it cannot be done)"
+        'harness asks 1 off: switch the power of plug off, then press Enter. Type "no" if you cannot.'
     ]
 
 
@@ -243,7 +242,7 @@ def test_several_devices_are_asked_for_one_after_the_other() -> None:
 
 
 def test_no_is_no() -> None:
-    with pytest.raises(ActuatorError, match="did not operate button of plug: no, it is stuck"):
+    with pytest.raises(ActuatorError, match="did not press button on plug: no, it is stuck"):
         _ask(_Terminal("no, it is stuck"), PRESS)
 
 

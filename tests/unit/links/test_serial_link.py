@@ -202,7 +202,7 @@ def test_a_port_that_vanishes_is_waited_for() -> None:
             assert reply.problem is not None
             assert "vanished" in reply.problem
             assert not link.present
-            with pytest.raises(SerialError, match="is away"):
+            with pytest.raises(SerialError, match="is gone"):
                 await link.command(READ, "level")
             await asyncio.sleep(3)
             board.terminal.open()
