@@ -1,4 +1,4 @@
-"""The events of a run in order, and a quick way to those of one kind."""
+"""The events of a run in order, indexed by kind."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ B = TypeVar("B")
 
 
 class Trace(Sequence[Event]):
-    """A trace that may still grow: line ``n`` is at index ``n - 1``. Parts of it are views, not copies.
+    """A trace that may still grow: line ``n`` is at index ``n - 1``. Slices are views, not copies.
 
-    Judges ask for the packets of one protocol again and again, for each check; so that does not cost a walk
-    over everything else that happened.
+    Events are indexed by kind, because each judge asks for the packets of one protocol.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -25,7 +24,7 @@ class Trace(Sequence[Event]):
             self.append(event)
 
     def append(self, event: Event) -> None:
-        """Add the next event."""
+        """Append the next event."""
         kind = self._kinds.get(type(event.body))
         if kind is None:
             kind = self._kinds[type(event.body)] = _Kind()

@@ -51,7 +51,7 @@ _WORDS = {3: ReadHoldingRegistersResponse, 4: ReadInputRegistersResponse}
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """A declared register: how it is read and written, where it can be."""
+    """A declared register, with functions to read and write it, if possible."""
 
     register: ModbusRegister
     read: Callable[[], Value] | None
@@ -62,7 +62,7 @@ class _Cell:
 class ModbusLanguage:
     """Implements :class:`harness.simulate.serial.protocol.Language`."""
 
-    prints_text = False  # the line belongs to the protocol
+    prints_text = False  # the line carries messages only
 
     def __init__(
         self, modbus: ModbusProtocol, profile: Profile, board: SimulatedBoard, console: Console
@@ -82,10 +82,10 @@ class ModbusLanguage:
             self._console.send_message(message_raw(response))
 
     def changed(self, change: Change) -> None:
-        """A server tells nothing by itself."""
+        """A server sends nothing by itself."""
 
     def restarted(self) -> None:
-        """Half a request is none."""
+        """Drop an incomplete request."""
         self._finder.clear()
 
     def _declared(self) -> list[_Cell]:
@@ -122,7 +122,7 @@ class ModbusLanguage:
                 return CommandRefused("no such control") if known is None else self._board.do(command, known)
             if command is SerialCommand.SET_CLOCK:
                 return self._board.do(command, None, number)
-            return self._board.do(command) if number == expected else CommandRefused("not the value it wants")
+            return self._board.do(command) if number == expected else CommandRefused("not the required value")
 
         return _Cell(register, None, write)
 

@@ -1,4 +1,4 @@
-"""A simulated board whose console understands lines of text."""
+"""A simulated board with a text console."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.simulate.serial.console import Console
 
 _PLACE = re.compile(r"\{(\w+)\}")
-LONGEST_LINE = 512  # bytes of a line that is typed; the rest is thrown away
+LONGEST_LINE = 512  # bytes of an input line; the rest is discarded
 
 
 class TextLanguage:
@@ -45,7 +45,7 @@ class TextLanguage:
         self._controls = {label: name for name, label in text.controls.items()}
 
     def received(self, data: bytes) -> None:
-        """Characters are typed."""
+        """Characters were typed."""
         self._typed += data
         while (match := self._ends.search(self._typed)) is not None:
             line, end = bytes(self._typed[: match.start()]), bytes(match[0])
@@ -55,10 +55,10 @@ class TextLanguage:
         del self._typed[LONGEST_LINE:]
 
     def changed(self, change: Change) -> None:
-        """The log tells it."""
+        """Nothing: the log shows changes."""
 
     def restarted(self) -> None:
-        """The input is empty."""
+        """Drop incomplete input."""
         self._typed.clear()
 
     def _entered(self, line: str) -> None:
@@ -128,7 +128,7 @@ class TextLanguage:
 
 
 def _expression(template: str) -> re.Pattern[str]:
-    """What a typed line has to be; the arguments are its groups."""
+    """The regular expression of a command; its arguments are groups."""
     parts, used = [], set[str]()
     for index, part in enumerate(_PLACE.split(template.strip())):
         if index % 2 == 0:

@@ -22,7 +22,7 @@ from harness.links.actuators import (
 from harness.links.actuators.command import CommandActuator
 from harness.links.actuators.manual import Operator
 from harness.links.actuators.registry import (
-    Kind,
+    ActuatorKind,
     actuator_named,
     parse,
 )
@@ -272,15 +272,15 @@ def test_an_enter_too_many_does_not_answer_what_is_asked_later() -> None:
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("operator", Kind.OPERATOR),
-        ("console", Kind.CONSOLE),
-        ("command:uhubctl -p 2 -a {action}", Kind.COMMAND),
-        ("relay:/dev/ttyUSB1#1", Kind.RELAY),
-        ("relay:socket://192.0.2.9:4000#start=1,stop=!2", Kind.RELAY),
-        ("line:/dev/ttyACM0#relay {action} 0", Kind.LINE),
+        ("operator", ActuatorKind.OPERATOR),
+        ("console", ActuatorKind.CONSOLE),
+        ("command:uhubctl -p 2 -a {action}", ActuatorKind.COMMAND),
+        ("relay:/dev/ttyUSB1#1", ActuatorKind.RELAY),
+        ("relay:socket://192.0.2.9:4000#start=1,stop=!2", ActuatorKind.RELAY),
+        ("line:/dev/ttyACM0#relay {action} 0", ActuatorKind.LINE),
     ],
 )
-def test_a_helper_is_named_as_people_name_it(text: str, kind: Kind) -> None:
+def test_a_helper_is_named_as_people_name_it(text: str, kind: ActuatorKind) -> None:
     name = parse(text)
     assert name.kind is kind
     assert str(name) == text
