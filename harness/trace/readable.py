@@ -156,8 +156,8 @@ def summary(body: Body) -> str:
 
 def summary_of(event: Event) -> str:
     """The same, with the role of the device if several share the run."""
-    told = summary(event.body)
-    return told if event.device is None else _one_line(f"{event.device}: {told}")
+    text = summary(event.body)
+    return text if event.device is None else _one_line(f"{event.device}: {text}")
 
 
 def _summary(body: Body) -> str:

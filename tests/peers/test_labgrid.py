@@ -161,7 +161,7 @@ def test_a_coordinator_that_is_gone_in_the_end_is_told(tmp_path: Path) -> None:
         async with lab_in(tmp_path) as lab:
             place = place_of(lab)
             await place.open()
-        with pytest.raises(LabgridError, match="letting go of the place"):
+        with pytest.raises(LabgridError, match="releasing the place"):
             await place.close()
 
     asyncio.run(run())

@@ -81,19 +81,19 @@ class OneVersion(Check):
         await read_resources(bench)
 
     def judge(self, case: Case) -> Outcome:
-        told = good(answers(case, SerialCommand.FIRMWARE_VERSION))
-        if not told:
+        answered = good(answers(case, SerialCommand.FIRMWARE_VERSION))
+        if not answered:
             return inconclusive("the board did not report its version")
-        version, evidence = str(told[0].value).strip(), list[Evidence]([told[0].event])
+        version, evidence = str(answered[0].value).strip(), list[Evidence]([answered[0].event])
         declared = case.profile.firmware or None  # an empty one is none
         if declared is not None and version != declared:
             return failed(
-                f"the board reports version {version}, the profile declares {declared}", told[0].event
+                f"the board reports version {version}, the profile declares {declared}", answered[0].event
             )
         for where, text, event in _elsewhere(case):
             if text.strip() != version:
                 return failed(
-                    f"the board reports version {version}, {where} reports {text}", told[0].event, event
+                    f"the board reports version {version}, {where} reports {text}", answered[0].event, event
                 )
             evidence.append(event)
         if len(evidence) == 1 and declared is None:
@@ -154,17 +154,19 @@ class MemoryStays(Check):
                 await ask(bench, SerialCommand.MEMORY)
 
     def judge(self, case: Case) -> Outcome:
-        told = [
+        answered = [
             each for each in good(answers(case, SerialCommand.MEMORY)) if isinstance(each.value, int | float)
         ]
-        if len(told) < CYCLES:
+        if len(answered) < CYCLES:
             return inconclusive(
-                f"the board reported its free memory only {len(told)} times", [e.event for e in told]
+                f"the board reported its free memory only {len(answered)} times", [e.event for e in answered]
             )
-        figures = [float(each.value) for each in told]
+        figures = [float(each.value) for each in answered]
         steady = figures[WARMING_UP:]
         if not any(steady):
-            return inconclusive("the board always reports 0 bytes of free memory", [e.event for e in told])
+            return inconclusive(
+                "the board always reports 0 bytes of free memory", [e.event for e in answered]
+            )
         half = len(steady) // 2
         # The maximum of each half: memory that is in use for a moment does not count.
         earlier, later = max(steady[:half]), max(steady[half:])
@@ -172,16 +174,17 @@ class MemoryStays(Check):
         if lost > LEAK * earlier:
             return failed(
                 f"free memory went from {earlier:g} to {later:g} bytes in {len(steady)} rounds",
-                [each.event for each in told[WARMING_UP:]],
+                [each.event for each in answered[WARMING_UP:]],
             )
         if _always_falls(steady):
             return failed(
                 f"free memory fell in every one of {len(steady)} rounds, from {steady[0]:g} to "
                 f"{steady[-1]:g}",
-                [each.event for each in told[WARMING_UP:]],
+                [each.event for each in answered[WARMING_UP:]],
             )
         return passed(
-            f"free memory stayed between {min(steady):g} and {max(steady):g} bytes", [e.event for e in told]
+            f"free memory stayed between {min(steady):g} and {max(steady):g} bytes",
+            [e.event for e in answered],
         )
 
 
@@ -223,9 +226,9 @@ class ClockIsRight(Check):
 
     def judge(self, case: Case) -> Outcome:
         act = first(case.stimuli(Act.REBOOT))
-        told = good(answers(case, SerialCommand.READ_CLOCK))
-        before = [each for each in told if act is not None and each.line < act.line]
-        after = [each for each in told if act is not None and each.line > act.line]
+        answered = good(answers(case, SerialCommand.READ_CLOCK))
+        before = [each for each in answered if act is not None and each.line < act.line]
+        after = [each for each in answered if act is not None and each.line > act.line]
         if act is None or not before or not after:
             return inconclusive("the clock was not read both before and after a reboot")
         last = before[-1]

@@ -26,15 +26,15 @@ from harness.checks.support.serial.board import (
     boots,
     fresh_reports,
     good,
-    hear_boot,
     is_start,
     is_understood,
     line_of,
     reboot,
     require_network,
-    shown_start,
+    sign_of_restart,
     starts_board,
     value_of,
+    wait_for_boot,
 )
 from harness.checks.support.serial.settings import (
     change_settings,
@@ -102,22 +102,22 @@ class PowerCutDuringWrite(Check):
                     )
                 since = bench.mark()
                 await cut_power(bench)
-                await hear_boot(bench, since)
+                await wait_for_boot(bench, since)
                 await await_settings(bench, since)
                 await ask(bench, SerialCommand.READ_STATE, name)
                 await arranger.look()
 
     def judge(self, case: Case) -> Outcome:
         name = case.subject.name or ""
-        told = good(answers(case, SerialCommand.READ_STATE, name))
+        answered = good(answers(case, SerialCommand.READ_STATE, name))
         evidence: list[Evidence] = []
         for cut in case.stimuli(Act.KILL):
             write = _write_before(case, name, cut.line)
             start = first(case.stimuli(Act.START), lambda act, cut=cut: act.line > cut.line)  # type: ignore[misc]
             if write is None or start is None:
                 continue
-            before = [each for each in told if each.line < write.line]
-            after = first(told, lambda each, start=start: each.line > start.line)  # type: ignore[misc]
+            before = [each for each in answered if each.line < write.line]
+            after = first(answered, lambda each, start=start: each.line > start.line)  # type: ignore[misc]
             if not before or after is None:
                 continue
             allowed = _allowed(case, name, before[-1].value, value_of(write))
@@ -204,9 +204,9 @@ class RebootKeepsState(Check):
         evidence: list[Evidence] = []
         fell_back = False  # a setting went to its default, which only a start does
         for name in shown_settings(case.profile):
-            told = good(answers(case, SerialCommand.READ_STATE, name))
-            before = [each for each in told if each.line < act.line]
-            after = first(told, lambda each: each.line > act.line)
+            answered = good(answers(case, SerialCommand.READ_STATE, name))
+            before = [each for each in answered if each.line < act.line]
+            after = first(answered, lambda each: each.line > act.line)
             if not before or after is None:
                 continue
             expected = after_power(case.profile, name, before[-1].value)
@@ -225,7 +225,7 @@ class RebootKeepsState(Check):
         )
         if on_network.verdict == "fail" or not evidence:
             return on_network
-        if not fell_back and shown_start(case, case.window, act.line) is None:
+        if not fell_back and sign_of_restart(case, case.window, act.line) is None:
             return inconclusive("nothing shows that the board restarted", act)
         return passed(f"{len(evidence) // 2} settings are as declared after a reboot", act, evidence)
 
@@ -297,7 +297,7 @@ def _signs_of_life(case: Case, line: int) -> dict[str, Event]:
     connected = shown_on_mqtt(case, line)
     if connected is not None:
         found["MQTT"] = connected
-    started = shown_start(case, case.window, line)
+    started = sign_of_restart(case, case.window, line)
     if started is not None and case.offers(BenchFeature.COAP):
         answer = first(case.coap(), lambda seen: seen.line > started.line)
         if answer is not None:

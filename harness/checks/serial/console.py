@@ -11,7 +11,7 @@ from harness.checks.support.serial.board import (
     answers_in,
     binding_of,
     boots,
-    first_telling,
+    harmless_command,
     is_from_network,
     is_understood,
     line_of,
@@ -74,11 +74,11 @@ class AnswersAsDeclared(Check):
                 await bench.serial.command(SerialCommand.READ_STATE, name)
 
     def judge(self, case: Case) -> Outcome:
-        told = answers_in(case.window)
-        if not told:
+        answered = answers_in(case.window)
+        if not answered:
             return inconclusive("no command was sent over the serial line")
-        problems = [each for each in told if each.problem is not None]
-        if len(problems) == len(told) and not is_alive(case):
+        problems = [each for each in answered if each.problem is not None]
+        if len(problems) == len(answered) and not is_alive(case):
             return inconclusive(
                 "the board does not answer, and nothing else shows that it is connected", problems[-1].event
             )
@@ -89,7 +89,7 @@ class AnswersAsDeclared(Check):
             about = f"{body.command} {body.name}" if body.name else body.command
             return failed(f"{about}: {bad.text}", bad.event, _bytes_before(case.window, bad.event))
         return passed(
-            f"{len(told)} commands were answered as declared", [each.event for each in told[:SHOWN]]
+            f"{len(answered)} commands were answered as declared", [each.event for each in answered[:SHOWN]]
         )
 
 
@@ -129,7 +129,7 @@ class Unbroken(Check):
         raise NotImplementedError
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        command = first_telling(bench.profile)
+        command = harmless_command(bench.profile)
         if command is None:
             raise StimulusError("the profile declares no command that the board can be asked")
         await bench.serial.command(*command)
@@ -143,22 +143,22 @@ class Unbroken(Check):
 
     def judge(self, case: Case) -> Outcome:
         sent = [act for act in case.stimuli(Act.RAW) if act.value.transport == "serial"]
-        told = answers_in(case.window)
-        if not sent or not told or told[0].line > sent[0].line:
+        answered = answers_in(case.window)
+        if not sent or not answered or answered[0].line > sent[0].line:
             return inconclusive(f"no {self.odd} was sent")
-        if told[0].problem is not None:
-            return inconclusive("the board did not answer before either", told[0].event)
+        if answered[0].problem is not None:
+            return inconclusive("the board did not answer before either", answered[0].event)
         broken = _broken(case, sent)
         if broken is not None:
             return broken
         for index, act in enumerate(sent):
             end = sent[index + 1].line if index + 1 < len(sent) else case.window[-1].line
-            after = [each for each in told if act.line < each.line <= end]
+            after = [each for each in answered if act.line < each.line <= end]
             if not any(each.problem is None for each in after):
                 if len(after) < PATIENCE:
                     return inconclusive("the board was not asked often enough afterwards", act)
                 return failed(f"after {act.value.name} the board answered no command", act, after[-1].event)
-        return passed(f"the board still answers after {self.odd}", sent, told[-1].event)
+        return passed(f"the board still answers after {self.odd}", sent, answered[-1].event)
 
 
 async def _until_silent(bench: Bench) -> None:

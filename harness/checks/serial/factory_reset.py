@@ -26,9 +26,9 @@ from harness.checks.support.serial.board import (
     binding_of,
     fresh_reports,
     good,
-    hear_boot,
     require_network,
-    shown_start,
+    sign_of_restart,
+    wait_for_boot,
 )
 from harness.checks.support.serial.settings import (
     leave_defaults,
@@ -79,7 +79,7 @@ class AfterReset(Check):
 
     def took_effect(self, run: Case, act: Decoded[Stimulus, Stimulus]) -> bool:
         """Whether something shows that the reset really happened."""
-        return shown_start(run, run.window, act.line) is not None
+        return sign_of_restart(run, run.window, act.line) is not None
 
     def judge_reset(self, run: Case, act: Decoded[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
         """Decide from the run, the reset, and the events up to the device's next provisioning."""
@@ -115,7 +115,7 @@ async def reset(bench: Bench) -> None:
         await _look(bench)
         since = bench.mark()
         await ask(bench, SerialCommand.FACTORY_RESET)
-        await hear_boot(bench, since)
+        await wait_for_boot(bench, since)
         await _look(bench)
         if binding.knows(SerialCommand.PROVISION):
             # A device that kept its credentials would have reconnected by then.
@@ -293,12 +293,12 @@ class RetainedForgotten(AfterReset):
         if binding is None or not newest:
             return inconclusive("no new client subscribed after the reset", act)
         connection = newest[-1].body.connection  # type: ignore[union-attr]
-        told = kept_states(run, connection)
+        kept = kept_states(run, connection)
         availability = binding.availability.topic if binding.availability is not None else None
-        state = first(told, lambda seen: seen.value.topic != availability and bool(seen.value.payload))
+        state = first(kept, lambda seen: seen.value.topic != availability and bool(seen.value.payload))
         if state is not None:
             return failed(f"the broker still has {state.value.topic} from before the reset", act, state)
-        return passed("the broker has no state of the device", act, newest[-1], told)
+        return passed("the broker has no state of the device", act, newest[-1], kept)
 
 
 def is_opened_by_us(body: object) -> bool:
@@ -373,21 +373,21 @@ class SetUpAgain(AfterReset):
         ]
         end = acts[0] if acts else run.window[-1].line
         for name in settings(run.profile):
-            told = first(
+            report = first(
                 fresh_reports(run, name),
                 lambda r: joined.line < r.event.line < end and r.problem is None,
             )
-            if told is None or name not in shown:
+            if report is None or name not in shown:
                 continue
-            if not run.profile.properties[name].agrees(told.value, shown[name].value):
+            if not run.profile.properties[name].agrees(report.value, shown[name].value):
                 return failed(
                     f"the board showed {name} = {shown[name].text} when it was provisioned again, but the "
-                    f"network reports {json_text(told.value)}",
+                    f"network reports {json_text(report.value)}",
                     shown[name].event,
                     joined,
-                    told,
+                    report,
                 )
-            evidence += [told]
+            evidence += [report]
         behaviour = run.profile.behaviour
         if not evidence and not had_time(run, joined.time, max(behaviour.boot, behaviour.reconnect)):
             return inconclusive(

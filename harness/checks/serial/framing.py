@@ -77,13 +77,13 @@ class DamagedFrames(Check):
 
     def judge(self, case: Case) -> Outcome:
         name = case.subject.name or ""
-        told = answers(case, SerialCommand.READ_STATE, name)
+        replies = answers(case, SerialCommand.READ_STATE, name)
         evidence: list[Evidence] = []
         sent = [act for act in case.stimuli(Act.RAW) if act.value.transport == "serial"]
         for index, act in enumerate(sent):
             end = sent[index + 1].line if index + 1 < len(sent) else case.window[-1].line
-            before = [each for each in good(told) if each.line < sent[0].line]
-            after = [each for each in told if act.line < each.line <= end]
+            before = [each for each in good(replies) if each.line < sent[0].line]
+            after = [each for each in replies if act.line < each.line <= end]
             answered = first(after, lambda each: each.problem is None)
             if len(before) < 2:
                 return inconclusive(f"the board did not report {name} before the damaged frame", act)

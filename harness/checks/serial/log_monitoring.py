@@ -17,7 +17,7 @@ from harness.checks.support.serial.board import (
     is_understood,
     line_of,
     printed,
-    shown_start,
+    sign_of_restart,
     starts_board,
 )
 from harness.model.bindings.serial import CrashKind
@@ -208,8 +208,8 @@ def _crash_and_start(case: Case) -> tuple[Event | None, Event | None]:
     """
     binding, crash = binding_of(case.profile), None
     for event in case.window:
-        told = crash_in(binding, line) if (line := line_of(event)) is not None else None
-        if told is not None and told.kind not in SURVIVED:
+        found = crash_in(binding, line) if (line := line_of(event)) is not None else None
+        if found is not None and found.kind not in SURVIVED:
             crash = event
         elif crash is None:
             continue
@@ -224,7 +224,7 @@ def _starts_in_silence(case: Case) -> Outcome | None:
     """The outcome if the board would not print a start that the profile can recognise; None if it would."""
     binding = binding_of(case.profile)
     act = first(case.stimuli(), lambda seen: starts_board(seen.value))
-    if act is not None and shown_start(case, case.window, act.line) is not None:
+    if act is not None and sign_of_restart(case, case.window, act.line) is not None:
         message = (
             "the board started, and printed no line that the profile knows (bindings.serial.patterns.boot)"
         )

@@ -131,9 +131,9 @@ class KeysWithoutNetwork(Check):
             return inconclusive(f"{control} was not pressed while the network was gone", left)
         evidence: list[Evidence] = [left, pressed]
         for name in _moved(case.profile, control):
-            told = good(answers(case, SerialCommand.READ_STATE, name))
-            before = [each for each in told if left.line < each.line < pressed.line]
-            after = [each for each in told if pressed.line < each.line < joined.line]
+            answered = good(answers(case, SerialCommand.READ_STATE, name))
+            before = [each for each in answered if left.line < each.line < pressed.line]
+            after = [each for each in answered if pressed.line < each.line < joined.line]
             if not before or not after:
                 return inconclusive(f"the board did not report {name} before and after the key", pressed)
             if same_value(before[-1].value, after[-1].value):
@@ -177,7 +177,7 @@ def _keys(profile: Profile) -> list[str]:
     "after the "
     "return: the broker keeps the old state.",
 )
-class ToldAfterwards(Check):
+class ReportedAfterReturn(Check):
     """All settings that the console can set, in one absence."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
@@ -215,8 +215,8 @@ class ToldAfterwards(Check):
         end = min([*others, case.window[-1].line + 1])
         evidence: list[Evidence] = []
         for name in _settable(case.profile):
-            told = good(answers(case, SerialCommand.READ_STATE, name))
-            shown = [each for each in told if left.line < each.line < end]
+            answered = good(answers(case, SerialCommand.READ_STATE, name))
+            shown = [each for each in answered if left.line < each.line < end]
             before = case.last_report(name, left.line)
             if not shown or before is None or same_value(shown[-1].value, before.value):
                 continue
@@ -258,7 +258,7 @@ async def _await(bench: Bench, name: str, value: Value, transport: Transport, si
     schema = bench.profile.properties[name]
     await bench.wait_for_report(
         name,
-        lambda told: schema.agrees(told, value),
+        lambda reported: schema.agrees(reported, value),
         transport=transport.value,
         within=bench.profile.settle(name),
         since=since,

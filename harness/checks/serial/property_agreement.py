@@ -113,9 +113,9 @@ class KeyAtTheBoard(Check):
         for name in _seen_on_board(case.profile, control):
             if transport not in reporting_transports(case.profile, name):
                 continue
-            told = good(answers(case, SerialCommand.READ_STATE, name))
-            before = [each for each in told if each.line < act.line]
-            after = [each for each in told if each.line > act.line]
+            answered = good(answers(case, SerialCommand.READ_STATE, name))
+            before = [each for each in answered if each.line < act.line]
+            after = [each for each in answered if each.line > act.line]
             if not before or not after:
                 return inconclusive(
                     f"the board did not report {name} before and after {control} was pressed", act
@@ -211,7 +211,7 @@ class CommandAtTheBoard(Check):
             await ask(bench, SerialCommand.READ_STATE, name)
             await bench.write(name, value, transport=transport.value)
             await board_shows(
-                bench, name, lambda told: schema.agrees(told, value), within=bench.profile.settle(name)
+                bench, name, lambda shown: schema.agrees(shown, value), within=bench.profile.settle(name)
             )
 
     def judge(self, case: Case) -> Outcome:
@@ -220,8 +220,8 @@ class CommandAtTheBoard(Check):
         if command is None:
             return inconclusive(f"{name} was not commanded")
         value, limit = value_of(command), case.profile.settle(name)
-        told = good(answers(case, SerialCommand.READ_STATE, name))
-        before = [each for each in told if each.line < command.line]
+        answered = good(answers(case, SerialCommand.READ_STATE, name))
+        before = [each for each in answered if each.line < command.line]
         schema = case.profile.properties[name]
         if not before or schema.agrees(before[-1].value, value):
             return inconclusive(
@@ -229,7 +229,9 @@ class CommandAtTheBoard(Check):
             )
         # The state is restored at the end, by another command.
         after = [
-            each for each in told if each.line > command.line and not _is_undone(case, name, command, each)
+            each
+            for each in answered
+            if each.line > command.line and not _is_undone(case, name, command, each)
         ]
         shown = first(after, lambda each: schema.agrees(each.value, value))
         if shown is not None:
@@ -264,10 +266,10 @@ def _judged_write(case: Case, name: str) -> Decoded[Stimulus, Stimulus] | None:
     return first(case.stimuli(Act.WRITE), lambda seen: seen.value.name == name and seen.line > start)
 
 
-def _is_undone(case: Case, name: str, command: Decoded[Stimulus, Stimulus], told: ConsoleAnswer) -> bool:
+def _is_undone(case: Case, name: str, command: Decoded[Stimulus, Stimulus], answer: ConsoleAnswer) -> bool:
     """Whether the property was commanded again before that answer."""
     return any(
-        seen.value.name == name and command.line < seen.line < told.line
+        seen.value.name == name and command.line < seen.line < answer.line
         for seen in case.stimuli(Act.WRITE, Act.LOCAL)
     )
 
@@ -317,11 +319,11 @@ class SensorOnBothSides(Check):
             for act in case.stimuli(Act.LOCAL)
             if act.value.name == name and act.value.transport == "serial"
         ]
-        told = answers(case, SerialCommand.READ_STATE, name)
+        answered = answers(case, SerialCommand.READ_STATE, name)
         evidence: list[Evidence] = []
         for act in acts:
             value = value_of(act)
-            shown = first(told, lambda each, act=act: each.line > act.line)  # type: ignore[misc]
+            shown = first(answered, lambda each, act=act: each.line > act.line)  # type: ignore[misc]
             following = first(acts, lambda other, act=act: other.line > act.line)  # type: ignore[misc]
             if shown is None or (following is not None and following.line < shown.line):
                 continue  # for another purpose, such as to restore the state

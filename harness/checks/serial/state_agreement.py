@@ -86,18 +86,19 @@ class SameOnBothSides(Check):
         evidence: list[Evidence] = []
         compared: dict[str, int] = {}
         for name in _on_both_sides(case.profile):
-            for told in good(answers(case, SerialCommand.READ_STATE, name)):
-                around = _reports_around(case, name, told)
+            for answer in good(answers(case, SerialCommand.READ_STATE, name)):
+                around = _reports_around(case, name, answer)
                 if not around:
                     continue
-                if not _lies_between(case.profile.properties[name], told.value, around):
+                if not _lies_between(case.profile.properties[name], answer.value, around):
                     return failed(
-                        f"the board shows {name} = {told.text}; the network reported {described(around[0])}",
+                        f"the board shows {name} = {answer.text}; the network reported "
+                        f"{described(around[0])}",
                         around,
-                        told.event,
+                        answer.event,
                     )
                 compared[name] = compared.get(name, 0) + 1
-                evidence += [around[0], told.event]
+                evidence += [around[0], answer.event]
         if not compared:
             return inconclusive("no property was reported by both the board and the network")
         twice = sum(count > 1 for count in compared.values())
@@ -114,17 +115,17 @@ async def _ask_both(bench: Bench) -> None:
         await ask(bench, SerialCommand.READ_STATE, name)
 
 
-def _reports_around(case: Case, name: str, told: ConsoleAnswer) -> list[Report]:
+def _reports_around(case: Case, name: str, answer: ConsoleAnswer) -> list[Report]:
     """The last report before the board was asked, and the next one before any other stimulus."""
     reports = [r for r in case.history if r.name == name and r.problem is None]
-    before = [r for r in reports if r.event.line < told.line]
+    before = [r for r in reports if r.event.line < answer.line]
     if not before:
         return []
     # Over the same transport only: another one may lag behind.
     latest = before[-1]
     acts = case.stimuli()
-    end = next((act.line for act in acts if act.line > told.line), case.window[-1].line)
-    after = [r for r in reports if told.line < r.event.line < end and r.transport == latest.transport]
+    end = next((act.line for act in acts if act.line > answer.line), case.window[-1].line)
+    after = [r for r in reports if answer.line < r.event.line < end and r.transport == latest.transport]
     return [latest, *after[:1]]
 
 
@@ -185,7 +186,7 @@ class SettingAtTheBoard(Check):
         )
         if act is None:
             return inconclusive(f"{name} was not set at the board")
-        taken = first(answers(case, SerialCommand.WRITE_PROPERTY, name), lambda told: told.line > act.line)
+        taken = first(answers(case, SerialCommand.WRITE_PROPERTY, name), lambda each: each.line > act.line)
         if taken is None or taken.problem is not None:
             return inconclusive(
                 f"the board did not accept the new {name}", act, *([taken.event] if taken else [])
@@ -247,13 +248,13 @@ class RefusedAtTheBoard(Check):
         name = name_of(case.subject)
         schema = case.profile.properties[name]
         clamps = case.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP
-        told = good(answers(case, SerialCommand.READ_STATE, name))
+        answered = good(answers(case, SerialCommand.READ_STATE, name))
         evidence: list[Evidence] = []
         for act in case.stimuli(Act.WRITE):
             if act.value.name != name or act.value.legal is not False:
                 continue
-            before = [each for each in told if each.line < act.line]
-            after = first(told, lambda each, act=act: each.line > act.line)  # type: ignore[misc]
+            before = [each for each in answered if each.line < act.line]
+            after = first(answered, lambda each, act=act: each.line > act.line)  # type: ignore[misc]
             if not before or after is None:
                 continue
             is_limit = clamps and any(

@@ -230,12 +230,12 @@ def payload_expression(
 ) -> re.Pattern[bytes]:
     """The regular expression of a template; ``width``: bytes of the value, None for any number."""
     arguments = dict(known)
-    parts, told = [], False
+    parts, has_value = [], False
     for argument, digits, _, _ in _TOKEN.findall(template):
         if argument in arguments:
             parts.append(re.escape(arguments[argument]))
-        elif argument == "value" and not told:
-            told = True
+        elif argument == "value" and not has_value:
+            has_value = True
             parts.append(b"(?P<value>.{%d})" % width if width else b"(?P<value>.*?)")
         elif argument:
             parts.append(b".*?")

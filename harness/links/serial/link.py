@@ -112,10 +112,10 @@ class SerialLink:
                 exchange = self._protocol.exchange(command, name, value)
             except UnfitError as problem:
                 raise SerialError(f"{command} cannot be sent: {problem}") from problem
-            told = await self._exchange(exchange, limit)
-        text = None if told.value is None else json.dumps(told.value, ensure_ascii=False)
-        event = self._recorder.record(SerialAnswer(command.value, name, text, told.problem))
-        return Reply(event, told.value, told.problem)
+            answer = await self._exchange(exchange, limit)
+        text = None if answer.value is None else json.dumps(answer.value, ensure_ascii=False)
+        event = self._recorder.record(SerialAnswer(command.value, name, text, answer.problem))
+        return Reply(event, answer.value, answer.problem)
 
     async def send(self, raw: bytes) -> None:
         """Send raw bytes between two commands. Raises SerialError if the port is gone."""
@@ -192,9 +192,9 @@ class SerialLink:
                 self._answered(answered, exchange.offer(piece))
 
     @staticmethod
-    def _answered(answered: asyncio.Future[CommandAnswer], told: CommandAnswer | None) -> None:
-        if told is not None and not answered.done():
-            answered.set_result(told)
+    def _answered(answered: asyncio.Future[CommandAnswer], answer: CommandAnswer | None) -> None:
+        if answer is not None and not answered.done():
+            answered.set_result(answer)
 
     def _changed(self, change: PortChange, detail: str | None) -> None:
         self._recorder.record(SerialPort(change, self.url, detail))

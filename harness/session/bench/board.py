@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.checks.bench import Bench, StimulusError
-from harness.checks.support.serial.board import first_telling
+from harness.checks.support.serial.board import harmless_command
 from harness.model.bindings.serial import SerialCommand
 from harness.trace.events import Act, Event, SerialPort, Stimulus
 from harness.trace.trace import backwards, bodies
@@ -34,7 +34,7 @@ async def port_returns(bench: Bench, limit: float) -> None:
 
 async def board_answers(bench: Bench, deadline: float, is_noise: Callable[[], bool]) -> bool:
     """Whether the board answers on its serial line, where nothing else is seen of it."""
-    question, tries = first_telling(bench.profile), 0
+    question, tries = harmless_command(bench.profile), 0
     while question is not None:
         tries += 1
         try:

@@ -78,9 +78,9 @@ class FrameLanguage:
             # A read command without a property asks for all of them.
             cases = list(self._cases(command, declared.send, frame.payload))
             for name, value in cases:
-                told = self._board.do(command, name, value)
-                if declared.answer is not None and not isinstance(told, CommandRefused):
-                    self._answer(declared.answer, name, told)
+                answer = self._board.do(command, name, value)
+                if declared.answer is not None and not isinstance(answer, CommandRefused):
+                    self._answer(declared.answer, name, answer)
             if cases:
                 return
 

@@ -158,8 +158,8 @@ class ModbusLanguage:
             if here and cell.write is not None and len(values) == register.words:
                 ordered = values[::-1] if register.order is ByteOrder.LITTLE else values
                 raw = b"".join(value.to_bytes(2, "big") for value in ordered)
-                told = cell.write(int.from_bytes(raw, "big", signed=register.signed))
-                if isinstance(told, CommandRefused):
+                answer = cell.write(int.from_bytes(raw, "big", signed=register.signed))
+                if isinstance(answer, CommandRefused):
                     return ExceptionResponse(request.function_code, ILLEGAL_VALUE)
                 return self._written(request)
         return ExceptionResponse(request.function_code, ILLEGAL_ADDRESS)

@@ -100,11 +100,11 @@ async def reboot(bench: Bench, *, within: float | None = None) -> int:
     """
     since = bench.mark()
     await ask(bench, SerialCommand.REBOOT)
-    await hear_boot(bench, since, within=within)
+    await wait_for_boot(bench, since, within=within)
     return since
 
 
-async def hear_boot(bench: Bench, since: int, *, within: float | None = None) -> None:
+async def wait_for_boot(bench: Bench, since: int, *, within: float | None = None) -> None:
     """Wait until the board has restarted since a mark and accepts commands again.
 
     The board prints that it is ready. If the profile has no pattern for that, a new connection to the broker
@@ -123,13 +123,13 @@ async def hear_boot(bench: Bench, since: int, *, within: float | None = None) ->
         imposed_by="profile: behaviour.boot",
         what="the board to restart, which its console does not show",
     )
-    telling, deadline = first_telling(bench.profile), bench.now + limit
-    while telling is not None and (await bench.serial.command(*telling)).problem is not None:
+    command, deadline = harmless_command(bench.profile), bench.now + limit
+    while command is not None and (await bench.serial.command(*command)).problem is not None:
         if bench.now >= deadline:
             raise StimulusError("the board did not answer after its restart")
 
 
-def first_telling(profile: Profile) -> tuple[SerialCommand, str | None] | None:
+def harmless_command(profile: Profile) -> tuple[SerialCommand, str | None] | None:
     """A command that changes nothing, to see whether the board answers; None if it has none."""
     binding = binding_of(profile)
     readable = next((name for name in profile.properties if binding.can_read(name)), None)
@@ -147,7 +147,7 @@ async def until_reported(bench: Bench, name: str, value: Value, transport: Trans
     return bool(
         await bench.wait_for_report(
             name,
-            lambda told: schema.agrees(told, value),
+            lambda reported: schema.agrees(reported, value),
             transport=transport.value,
             within=bench.profile.behaviour.report_local,
             since=since,
@@ -195,7 +195,7 @@ class ConsoleAnswer:
 
 def answers(case: Case, command: SerialCommand, name: str | None = None) -> list[ConsoleAnswer]:
     """The answers to a command in the window, in order; ``name`` selects a property or control."""
-    return [told for told in answers_in(case.window, command) if name is None or told.name == name]
+    return [each for each in answers_in(case.window, command) if name is None or each.name == name]
 
 
 def answers_in(events: Sequence[Event], command: SerialCommand | None = None) -> list[ConsoleAnswer]:
@@ -209,9 +209,9 @@ def answers_in(events: Sequence[Event], command: SerialCommand | None = None) ->
     return found
 
 
-def good(told: Sequence[ConsoleAnswer]) -> list[ConsoleAnswer]:
+def good(answered: Sequence[ConsoleAnswer]) -> list[ConsoleAnswer]:
     """The answers without a problem."""
-    return [each for each in told if each.problem is None]
+    return [each for each in answered if each.problem is None]
 
 
 def is_understood(case: Case) -> bool:
@@ -249,7 +249,7 @@ def line_of(event: Event) -> str | None:
     return None
 
 
-def shown_start(case: Case, events: Sequence[Event], line: int) -> Event | None:
+def sign_of_restart(case: Case, events: Sequence[Event], line: int) -> Event | None:
     """The event that shows a restart after a line: printed text, a connection, or an mDNS probe.
 
     Without one, a board that only confirms the reboot would pass for one that keeps everything.
