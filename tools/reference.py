@@ -46,7 +46,7 @@ def described(name: str, thing: Any) -> Iterator[str]:
 def signature(name: str, function: Any) -> str:
     """As it is called; over several lines where it is long."""
     found = inspect.signature(function)
-    text = f"{name}{found}".replace("'", "")
+    text = plain(f"{name}{found}")
     if len(text) <= 100:
         return text
     arguments, starred = [], False
@@ -54,9 +54,14 @@ def signature(name: str, function: Any) -> str:
         if argument.kind is argument.KEYWORD_ONLY and not starred:
             arguments.append("*")
             starred = True
-        arguments.append(str(argument).replace("'", ""))
+        arguments.append(plain(str(argument)))
     returned = "" if found.return_annotation is found.empty else f" -> {found.return_annotation}"
     return f"{name}(\n" + "".join(f"    {each},\n" for each in arguments) + f"){returned}"
+
+
+def plain(text: str) -> str:
+    """A signature without quotes, and without the addresses of functions that are defaults."""
+    return re.sub(r"<function .*? at 0x[0-9a-f]+>", "…", text).replace("'", "")
 
 
 def values(thing: Any) -> Iterator[str]:
@@ -91,8 +96,7 @@ def methods(thing: Any) -> Iterator[str]:
             call = (
                 "" if isinstance(raw, property) else re.sub(r"\(self(, )?", "(", str(inspect.signature(raw)))
             )
-            line = f"{name}{call}".replace("'", "")
-            yield f"- `{line}`: {prose(text)}"
+            yield f"- `{plain(name + call)}`: {prose(text)}"
 
 
 def prose(text: str | None) -> str:
