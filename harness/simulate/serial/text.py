@@ -94,13 +94,13 @@ class TextLanguage:
                 value = self._parsed(name, given["value"])
             except (ValueError, RecursionError):  # brackets may be nested without end
                 return self._refused(f"bad value {given['value']}")
-        answer = self._board.do(command, name, value)
-        if isinstance(answer, CommandRefused):
-            return self._refused(answer.text)
+        result = self._board.do(command, name, value)
+        if isinstance(result, CommandRefused):
+            return self._refused(result.text)
         answer = self._text.commands[command].answer
         if answer is None:
             return None
-        filling = given | {"value": self._shown(name, answer), "any": "", "reason": ""}
+        filling = given | {"value": self._shown(name, result), "any": "", "reason": ""}
         return _PLACE.sub(lambda match: filling.get(match[1], ""), answer)
 
     def _refused(self, reason: str) -> str:

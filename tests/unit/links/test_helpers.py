@@ -292,7 +292,7 @@ def test_a_helper_is_named_as_people_name_it(text: str, kind: ActuatorKind) -> N
         ("uhubctl -p 2", "there is no actuator"),
         ("command:", "the command is empty"),
         ("command:uhubctl {port}", "has {port}; known are"),
-        ("command:echo 'unclosed", "cannot be read"),
+        ("command:echo 'unclosed", "is malformed"),
         ("relay:/dev/ttyUSB1", "lacks a port or what comes after #"),
         ("relay:/dev/ttyUSB1#0", "is no relay"),
         ("relay:/dev/ttyUSB1#a=1,a=2", "a has a relay already"),

@@ -186,7 +186,7 @@ def test_noise_that_is_no_text_is_told_once_as_a_wrong_baud_rate() -> None:
             assert "115200 bits/s" in reply.problem
             notes = [event.body.text for event in recorder.events if isinstance(event.body, Note)]
             assert len(notes) == 1
-            assert "is no text" in notes[0]
+            assert "are not text" in notes[0]
 
     run(main(), virtual=True)
 
