@@ -1,4 +1,4 @@
-"""The device under test, for a user's own pytest tests: plain calls, no ``await``."""
+"""The device under test for your own pytest tests: plain calls, no ``await``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.trace.events import Act, Event
 
 
 class Dut:
-    """What a test can do with the device; everything is recorded in the trace of the run."""
+    """Drives the device from a test; everything is recorded in the trace of the run."""
 
     def __init__(self, runner: Runner, lane: str) -> None:
         self._runner = runner
@@ -28,26 +28,26 @@ class Dut:
         return self._lane.events
 
     def write(self, name: str, value: Value, *, transport: str | None = None) -> None:
-        """Command a property. What :meth:`reports` accepts afterwards came after this."""
+        """Send a command to a property; :meth:`reports` then looks at later reports only."""
         bench = self._lane.bench
         self._mark = bench.mark()
         legal = self.profile.properties[name].accepts(value)
         self._runner.wait(bench.write(name, value, transport=transport or self._transport, legal=legal))
 
     def invoke(self, name: str, value: Value = None, *, transport: str | None = None) -> None:
-        """Invoke an action. What :meth:`reports` accepts afterwards came after this."""
+        """Invoke an action; :meth:`reports` then looks at later reports only."""
         bench = self._lane.bench
         self._mark = bench.mark()
         self._runner.wait(bench.invoke(name, value, transport=transport or self._transport))
 
     def read(self, name: str, *, transport: str | None = None) -> Value:
-        """The present value of a property: asked over CoAP, the last report over MQTT."""
+        """The present value of a property: read over CoAP, the last report over MQTT."""
         return self._runner.wait(self._lane.bench.read(name, transport=transport or self._transport))
 
     def reports(
         self, name: str, value: Value, *, within: float | None = None, transport: str | None = None
     ) -> bool:
-        """Whether the device reports ``value`` since the last act of the test, ``within`` seconds at most.
+        """Whether the device reports ``value`` after the last act of the test, within ``within`` seconds.
 
         ``within`` defaults to the profile's settle time.
         """
@@ -74,10 +74,10 @@ class Dut:
         self._runner.wait(self._lane.bench.local.sense(name, value))
 
     def console(self, command: str, name: str | None = None, value: Value = None) -> Value:
-        """Tell the board something over its serial line, and return what it tells.
+        """Send a command over the serial line, and return the value of its answer.
 
-        ``command`` is one of the profile's, such as ``read_state``; ``name`` the property or control that it
-        is about. Raises AssertionError when the board does not do it.
+        ``command`` is one of the profile's, such as ``read_state``; ``name`` is the property or control.
+        Raises AssertionError if the answer is missing or an error.
         """
         self._mark = self._lane.bench.mark()
         answer = self._runner.wait(self._lane.bench.serial.command(SerialCommand(command), name, value))
@@ -90,7 +90,7 @@ class Dut:
         self._lane.bench.note(text)
 
     def ready(self) -> bool:
-        """Wait until the device is there on all its transports."""
+        """Wait until the device is present on all its transports."""
         return self._runner.wait(self._lane.bench.ready())
 
     def acts(self, act: Act) -> list[Event]:

@@ -184,9 +184,9 @@ class HarnessRun:
         self.config = config
         try:
             self.setup = Setup(Options(**{f.name: getattr(config.option, f.name) for f in fields(Options)}))
+            all_checks()
         except HarnessError as problem:
             _stop(problem)
-        all_checks()
         gc.freeze()  # modules stay loaded: the garbage collector need not search them again and again
         self.runner: Runner | None = None
         self.page: Path | None = None

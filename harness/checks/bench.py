@@ -1,8 +1,8 @@
-"""What a stimulus can do to a device: the doors of the test bench, whatever libraries stand behind them.
+"""Driver interfaces for stimuli, independent of the libraries behind them.
 
-Everything that goes through these doors is recorded in the trace by whoever implements them. Each part
-is there only when the bench offers the :class:`~harness.model.requirement.Need` of the same name; a check
-that lists the need in its requirement can rely on it.
+Implementations record everything in the trace. Each driver exists only if the bench offers the
+:class:`~harness.model.requirement.BenchFeature` of the same name; a check that declares the need can rely on
+it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from harness.wire import (
 
 
 class StimulusError(Exception):
-    """The stimulus could not be carried out; the message says what was missing. Ends ``inconclusive``."""
+    """The stimulus could not be carried out; the message says why. Ends ``inconclusive``."""
 
 
 class BenchLimitationError(StimulusError):
-    """This bench cannot do what the check needs, whatever the device does. Ends ``not-applicable``."""
+    """This bench lacks what the check needs, whatever the device does. Ends ``not-applicable``."""
 
 
 class Hold(Protocol):
@@ -38,60 +38,60 @@ class Hold(Protocol):
         """Pass on what was kept back, in order, and stop keeping back."""
 
     def discard(self) -> None:
-        """Throw away what was kept back, and stop keeping back."""
+        """Discard what was kept back, and stop keeping back."""
 
 
 class MqttDriver(Protocol):
-    """Our own client on the DUT's broker (``BenchFeature.BROKER``)."""
+    """Our own client on the device's broker (``BenchFeature.BROKER``)."""
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
-        """Publish through the broker. Returns when the broker has taken it (QoS 0: when it is sent)."""
+        """Publish through the broker. Returns when the broker has acknowledged it (QoS 0: when sent)."""
 
     async def subscribe(self, filter: str, qos: int = 2) -> None:
-        """Subscribe our client to a further filter; it always has everything below the DUT's base topic."""
+        """Subscribe our client to a further filter, besides everything below the device's base topic."""
 
     async def late_subscriber(self, filter: str, *, within: float = 2.0) -> int:
-        """Connect one more client, subscribe, and leave again when the broker has sent what it retains.
+        """Connect one more client, subscribe, and disconnect when the broker has sent its retained messages.
 
         Its packets are in the trace (point CLIENT, a connection number of its own, which is returned).
         """
 
     async def restart_broker(self, *, wipe: bool) -> None:
-        """Restart the broker (``BenchFeature.RESTART``), with ``wipe`` without what it had stored."""
+        """Restart the broker (``BenchFeature.RESTART``); with ``wipe``, without what it has stored."""
 
 
 class TapDriver(Protocol):
-    """The point between DUT and broker (``BenchFeature.TAP``)."""
+    """The point between device and broker (``BenchFeature.TAP``)."""
 
     def drop(self) -> None:
-        """Cut the DUT's connection at once, as a lost network does; the broker sends the will."""
+        """Cut the device's connection at once, as a lost network does; the broker sends the will."""
 
     def drop_unnoticed(self) -> Hold:
-        """Cut the DUT's side of its connection alone: the broker takes the DUT for connected.
+        """Cut only the device's side of its connection: for the broker, the device stays connected.
 
         When the hold is ended, either way, the broker's side is cut too, as if the keep-alive had run out.
         """
 
     def refuse(self, how: Refusal, code: int = 5) -> None:
-        """Turn the DUT's next connections away until :meth:`accept`; ``code`` is for CONNACK."""
+        """Refuse the device's next connections until :meth:`accept`; ``code`` is for CONNACK."""
 
     def accept(self) -> None:
-        """Take the DUT's connections again."""
+        """Accept the device's connections again."""
 
     def freeze(self) -> None:
-        """Let the link go dead without a word: bytes of both sides are swallowed, TCP stays open."""
+        """Let the link go dead silently: bytes of both sides are swallowed, TCP stays open."""
 
     def thaw(self) -> None:
-        """End :meth:`freeze`; the connection that was frozen is cut, since its stream has a gap."""
+        """End :meth:`freeze`; the connection that was frozen is cut, because its stream has a gap."""
 
     def hold(self, wanted: Callable[[mqtt.Packet], bool], direction: Direction, what: str) -> Hold:
         """Keep back packets; ``what`` names them for the reader of the trace."""
 
     def inject(self, *raw: bytes, segments: Sequence[int] = (), what: str) -> Event:
-        """Send crafted packets to the DUT on its present connection; returns the first one's event.
+        """Send crafted packets to the device on its present connection; returns the stimulus.
 
         ``segments`` are the sizes of the TCP segments to cut the bytes into; empty means one segment.
-        Raises CannotStimulateError when the DUT is not connected.
+        Raises StimulusError when the device is not connected.
         """
 
     def next_packet_id(self) -> int:
@@ -99,29 +99,29 @@ class TapDriver(Protocol):
 
     @property
     def connected(self) -> bool:
-        """Whether the DUT has a connection through the tap now."""
+        """Whether the device has a connection through the tap now."""
 
 
 class CoapEndpoint(Protocol):
-    """A UDP socket of ours towards the DUT's CoAP port."""
+    """A UDP socket of ours towards the device's CoAP port."""
 
     @property
     def local(self) -> str:
         """Our address and port, as they stand in the trace."""
 
     def send(self, raw: bytes, what: str | None = None) -> Event:
-        """Send one datagram as it is. ``what`` says for the reader what is special about it."""
+        """Send one datagram as it is. ``what`` says what is special about it, for the reader of the trace."""
 
     async def request(self, message: coap.Message, *, within: float | None = None) -> coap.Message | None:
         """Send a request and return its response (matched by token), or None when none came.
 
         CON requests are repeated per RFC 7252 4.2 until they are answered, separate responses are
         acknowledged. ``within`` defaults to what RFC 7252 gives an exchange, 93 s at most for CON; give a
-        smaller one where the profile promises one.
+        smaller one where the profile promises it.
         """
 
     async def receive(self, wanted: Callable[[coap.Message], bool], *, within: float) -> Event | None:
-        """Wait for a datagram that is accepted by ``wanted`` and came after the last call of send."""
+        """Wait for a datagram that ``wanted`` accepts and that came after the last call of send."""
 
     def acknowledge(self, notification: coap.Message) -> None:
         """Send the empty ACK for a CON message."""
@@ -131,7 +131,7 @@ class CoapEndpoint(Protocol):
 
     @property
     def acknowledges(self) -> bool:
-        """Whether CON messages that come in are acknowledged by themselves (the default)."""
+        """Whether incoming CON messages are acknowledged automatically (the default)."""
 
     @acknowledges.setter
     def acknowledges(self, value: bool) -> None: ...
@@ -141,12 +141,12 @@ class CoapEndpoint(Protocol):
 
 
 class CoapDriver(Protocol):
-    """The DUT's CoAP server (``BenchFeature.COAP``)."""
+    """The device's CoAP server (``BenchFeature.COAP``)."""
 
     async def endpoint(self, remote: tuple[str, int] | None = None) -> CoapEndpoint:
         """A new endpoint of ours, with a port of its own; closed by the bench after the check.
 
-        ``remote`` (host and port) is for a CoAP server of the DUT other than that of the profile.
+        ``remote`` (host and port) is for another CoAP server of the device than that of the profile.
         """
 
     def next_mid(self) -> int:
@@ -157,7 +157,7 @@ class CoapDriver(Protocol):
 
 
 class MdnsDriver(Protocol):
-    """Multicast DNS on the device's link (``BenchFeature.MDNS``). Every packet there is recorded anyway."""
+    """Multicast DNS on the device's link (``BenchFeature.MDNS``). Every packet there is recorded."""
 
     def send(self, raw: bytes, what: str | None = None) -> Event:
         """Multicast a packet from port 5353."""
@@ -174,7 +174,7 @@ class MdnsDriver(Protocol):
 
 
 class OperatorDriver(Protocol):
-    """Hands at the device (``BenchFeature.LOCAL``)."""
+    """Local operation of the device: buttons and sensors (``BenchFeature.LOCAL``)."""
 
     async def operate(self, control: str) -> None:
         """Operate a control of the profile: press the button, open the door."""
@@ -183,24 +183,24 @@ class OperatorDriver(Protocol):
         """Make a sensor see ``value``."""
 
     async def attach(self, what: str, plugged_in: bool) -> None:
-        """Plug something in or unplug it; ``NETWORK`` is what the device has to its network."""
+        """Plug something in or unplug it; ``NETWORK`` is the device's connection to its network."""
 
 
 NETWORK = "network"
-"""A cable, an antenna, the power of its access point: what is unplugged to take a device off its network."""
+"""A cable, an antenna, the power of the access point: what is unplugged to take a device off its network."""
 
 
 class PowerDriver(Protocol):
-    """The DUT's power and orderly stop (``BenchFeature.POWER``)."""
+    """The device's power and orderly stop (``BenchFeature.POWER``)."""
 
     async def stop(self) -> None:
-        """Stop the DUT in order, as its own menu or a reboot command does. Returns when it is down."""
+        """Stop the device in an orderly way, as its menu or a reboot does. Returns when it is down."""
 
     async def kill(self) -> None:
-        """Take its power away without a word."""
+        """Cut its power."""
 
     async def start(self) -> None:
-        """Start it. Returns at once; use :meth:`Bench.ready` to wait."""
+        """Switch it on. Returns at once; use :meth:`Bench.ready` to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,20 +208,20 @@ class Answer:
     """What the board answered to a command; ``event`` is its :class:`~harness.trace.events.SerialAnswer`."""
 
     event: Event
-    value: Value = None  # what it told, where the command tells something
+    value: Value = None  # the value, where the command reads one
     problem: str | None = None  # why there is no good answer, for people
 
     @property
     def good(self) -> bool:
-        """Whether the board did as it was told."""
+        """Whether the board carried out the command."""
         return self.problem is None
 
 
 class SerialDriver(Protocol):
-    """The DUT's serial line (``BenchFeature.SERIAL``). All that it prints is in the trace, as SerialData."""
+    """The device's serial line (``BenchFeature.SERIAL``). All its output is in the trace, as SerialData."""
 
     def knows(self, command: SerialCommand, name: str | None = None) -> bool:
-        """Whether the profile declares that command, for that property or control if it is about one."""
+        """Whether the profile declares that command, for that property or control if it needs one."""
 
     async def command(
         self,
@@ -231,24 +231,24 @@ class SerialDriver(Protocol):
         *,
         within: float | None = None,
     ) -> Answer:
-        """Tell the board something, and take its answer; ``name`` is the property or control.
+        """Send a command to the board, and return its answer; ``name`` is the property or control.
 
         What changes the device is recorded as a stimulus (``Act.LOCAL``, ``REBOOT``, …). ``within``
-        defaults to what the profile gives an answer. Raises CannotStimulateError when the profile declares
-        no such command or the port is away; a bad or missing answer is told by :attr:`Answer.problem`.
+        defaults to the answer time of the profile. Raises StimulusError when the profile declares no such
+        command or the port is missing; :attr:`Answer.problem` says what is wrong with an answer.
         """
 
     async def send(self, raw: bytes, what: str) -> Event:
-        """Send bytes as they are; ``what`` says for the reader what is special about them."""
+        """Send bytes as they are; ``what`` says what is special about them."""
 
     @property
     def present(self) -> bool:
-        """Whether the port is there now; one that is unplugged may come back."""
+        """Whether the port is present now; one that is unplugged may come back."""
 
     async def line(
         self, wanted: Callable[[str], bool], *, within: float, since: int | None = None
     ) -> Event | None:
-        """Wait for a line of the console that is accepted by ``wanted``; None when none came in time.
+        """Wait for a line of the console that ``wanted`` accepts; None when none came in time.
 
         Lines after ``since`` (:meth:`Bench.mark`) count too. See also
         :mod:`harness.model.bindings.serial_log`.
@@ -256,50 +256,50 @@ class SerialDriver(Protocol):
 
 
 class Bench(Protocol):
-    """All that a stimulus has at hand."""
+    """Everything that a stimulus can use."""
 
     profile: Profile
     random: random.Random  # seeded per check and subject
 
     @property
     def mqtt(self) -> MqttDriver:
-        """Our client on the DUT's broker."""
+        """Our client on the device's broker."""
 
     @property
     def tap(self) -> TapDriver:
-        """Between DUT and broker."""
+        """The tap between device and broker."""
 
     @property
     def coap(self) -> CoapDriver:
-        """The DUT's CoAP server."""
+        """The device's CoAP server."""
 
     @property
     def mdns(self) -> MdnsDriver:
-        """Multicast DNS on the DUT's link."""
+        """Multicast DNS on the device's link."""
 
     @property
     def local(self) -> OperatorDriver:
-        """Hands at the device."""
+        """Buttons and sensors of the device."""
 
     @property
     def power(self) -> PowerDriver:
-        """The DUT's power."""
+        """The device's power."""
 
     @property
     def serial(self) -> SerialDriver:
-        """The DUT's serial line."""
+        """The device's serial line."""
 
     def offers(self, need: BenchFeature) -> bool:
-        """Whether the door of that need is there."""
+        """Whether this bench has that feature."""
 
     @property
     def host(self) -> str | None:
-        """The DUT's IP address or host name, where it is known."""
+        """The device's IP address or host name, if known."""
 
     async def probe_tcp(self, host: str, port: int, send: bytes = b"", *, within: float) -> TcpProbe:
         """Connect to a TCP port, send, and take the first bytes that come back; all of it is recorded.
 
-        Never raises for what the network or the DUT does.
+        Never raises for what the network or the device does.
         """
 
     @property
@@ -325,7 +325,7 @@ class Bench(Protocol):
         transport: str | None = None,
         legal: bool | None = None,
     ) -> Event:
-        """Record a deliberate act that no door records by itself (doors record their own)."""
+        """Record a deliberate act that no driver records by itself."""
 
     async def wait_for(
         self,
@@ -359,13 +359,13 @@ class Bench(Protocol):
     async def watch(self) -> None:
         """For the rest of this check, observe every CoAP property that can be observed.
 
-        Without it, CoAP properties are only read when asked for. Over MQTT everything is seen anyway.
+        Without it, CoAP properties are only read on request. Over MQTT all reports are seen anyway.
         """
 
     async def read(self, name: str, *, transport: str) -> Value:
         """The present value of a property: over CoAP a GET, over MQTT the last report.
 
-        Raises CannotStimulateError when the device tells none.
+        Raises StimulusError when the device reports none.
         """
 
     async def wait_for_report(
@@ -384,7 +384,7 @@ class Bench(Protocol):
         """
 
     async def ready(self, *, within: float | None = None) -> bool:
-        """Wait until the DUT is on all its transports: MQTT connected and subscribed, CoAP answering.
+        """Wait until the device is on all its transports: MQTT connected and subscribed, CoAP answering.
 
         ``within`` defaults to the profile's ``behaviour.boot`` or ``reconnect``, whichever is longer.
         """

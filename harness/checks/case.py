@@ -1,4 +1,4 @@
-"""What a judge sees: the profile, the trace, and the part of the trace that belongs to the check."""
+"""The input of a judge: the profile, the trace, and the part of the trace that belongs to the check."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ P = TypeVar("P", bound=mqtt.Packet)
 
 @dataclass(frozen=True, slots=True)
 class Decoded(Generic[T, B]):
-    """Something decoded (``what``), with the body of the event that carried it, and the event."""
+    """A decoded ``value``, with the event that carried it, and the body of that event."""
 
     event: Event
     body: B
@@ -63,15 +63,15 @@ Evidence = Decoded[Any, Any] | Report | Event | int
 class Case:
     """One check on one subject, ready to be judged.
 
-    ``window`` holds the events from the start to the end of the check's stimulus; for a passive check it
-    is the whole trace.
+    ``window`` holds the events from the start to the end of the check's stimulus; for a passive check it is
+    the whole trace.
     """
 
     profile: Profile
     subject: Subject
     trace: Sequence[Event]
     window: Sequence[Event]
-    readings: Readings | None = None  # of this trace, where they are at hand
+    readings: Readings | None = None  # of this trace, if they were made already
 
     @cached_property
     def run(self) -> RunStarted:
@@ -97,7 +97,7 @@ class Case:
         point: Point = Point.TAP,
         fate: Fate | None = None,
     ) -> list[Decoded[P, MqttPacket]]:
-        """MQTT packets of one kind (``mqtt.Packet``: of any), by default those that the DUT itself sent."""
+        """MQTT packets of one kind (``mqtt.Packet``: of any), by default those that the device sent."""
         found = []
         for event, body in bodies(self.window, MqttPacket):
             if (
@@ -111,7 +111,7 @@ class Case:
         return found
 
     def connections(self, point: Point = Point.TAP) -> list[Decoded[Connection, Connection]]:
-        """Connections of the window that were opened and closed."""
+        """Openings and closings of connections in the window."""
         return [
             Decoded(event, body, body)
             for event, body in bodies(self.window, Connection)
@@ -147,7 +147,7 @@ class Case:
         ]
 
     def completed_at(self, act: Decoded[Stimulus, Stimulus]) -> float:
-        """When an act was over: at once, or as soon as whoever had to do it by hand said so."""
+        """When an act was completed: at once, or when the actuator or person was done."""
         for event, body in bodies(self.window, Stimulus):
             if event.line > act.line:
                 return event.time if body.act is Act.DONE and body.name == act.value.name else act.time
@@ -155,18 +155,18 @@ class Case:
 
     @cached_property
     def history(self) -> Sequence[Report]:
-        """Every value that the DUT reported from the start of the run to the end of the window, in order."""
+        """Every value that the device reported up to the end of the window, in order."""
         end = self.window[-1].line if self.window else 0
         return (self.readings or Readings(self.profile, self.trace)).until(end)
 
     @cached_property
     def all_reports(self) -> Sequence[Report]:
-        """Every value that the DUT reported in the window, over every transport, in order."""
+        """Every value that the device reported in the window, over every transport, in order."""
         begin = self.window[0].line if self.window else 0
         return [report for report in self.history if report.event.line >= begin]
 
     def last_report(self, name: str, line: int, transport: str | None = None) -> Report | None:
-        """What the DUT last told of a property before a line of the trace; None where it told nothing."""
+        """The last report of a property before a line of the trace; None if there is none."""
         for report in reversed(self.history):
             fits = report.name == name and transport in (None, report.transport)
             if fits and report.event.line < line and report.problem is None:
@@ -182,8 +182,8 @@ class Case:
         ]
 
 
-# As many as the trace of one device has: its checks are judged one after another, and what is kept for one
-# device costs memory for each that is checked beside it.
+# About the number of messages in one trace. The checks of a device are judged one after another; a larger
+# cache would only cost memory for each device that is checked side by side.
 @lru_cache(maxsize=8192)
 def _coap(raw: bytes) -> coap.Message:
     return coap.decode(raw)
@@ -195,27 +195,27 @@ def _mdns(raw: bytes) -> mdns.Message:
 
 
 def passed(message: str, *evidence: Evidence | Iterable[Evidence]) -> Outcome:
-    """The requirement is kept, and ``evidence`` shows it."""
+    """The requirement is met, and ``evidence`` shows it."""
     return Outcome(Verdict.PASS, message, _lines(evidence))
 
 
 def failed(message: str, *evidence: Evidence | Iterable[Evidence]) -> Outcome:
-    """The requirement is broken, and ``evidence`` shows it. (A SHOULD becomes ``warn`` later.)"""
+    """The requirement is violated, and ``evidence`` shows it. (Of a SHOULD this becomes ``warn``.)"""
     return Outcome(Verdict.FAIL, message, _lines(evidence))
 
 
 def warned(message: str, *evidence: Evidence | Iterable[Evidence]) -> Outcome:
-    """Of a requirement that is a MUST, a part is broken that is only recommended; ``evidence`` shows it."""
+    """A recommended part of a MUST is violated, and ``evidence`` shows it."""
     return Outcome(Verdict.WARN, message, _lines(evidence))
 
 
 def inconclusive(message: str, *evidence: Evidence | Iterable[Evidence]) -> Outcome:
-    """Stimulus or precondition did not come about; ``message`` says what was missing."""
+    """Stimulus or precondition is missing; ``message`` says which."""
     return Outcome(Verdict.INCONCLUSIVE, message, _lines(evidence))
 
 
 def not_applicable(message: str) -> Outcome:
-    """The requirement does not concern this device or this bench."""
+    """The requirement does not apply to this device or this bench."""
     return Outcome(Verdict.NOT_APPLICABLE, message)
 
 
@@ -239,11 +239,11 @@ def _lines(evidence: Iterable[Evidence | Iterable[Evidence]]) -> tuple[int, ...]
 
 
 def run_so_far(case: Case) -> Case:
-    """The same case with everything in its window that was seen up to the end of the check."""
+    """The same case, with everything from the start of the run to the end of the check in its window."""
     trace = case.trace[: case.window[-1].line] if case.window else ()
     return Case(case.profile, case.subject, trace, trace)
 
 
 def seen_by(bench: Bench, since: int = 0) -> Case:
-    """What the bench has recorded until now, from line ``since`` + 1 on."""
+    """A case of what the bench has recorded so far, from line ``since`` + 1 on."""
     return Case(bench.profile, Subject(), bench.trace, bench.trace[since:])

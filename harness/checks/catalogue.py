@@ -1,82 +1,80 @@
-"""The catalogue: what a check is, and all that there are.
+"""The Check base class and the registry of all checks of one device.
 
 A check is a class below ``harness/checks/<area>/`` that derives from :class:`Check` and is decorated with
-:func:`requirement`. Writing that class is all that it takes to add one: modules of the area folders
-are found by themselves.
+:func:`requirement`. Nothing else is needed to add one: all modules of the area folders are imported.
 """
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 from harness.checks.bench import Bench
 from harness.checks.case import Case
+from harness.checks.declaration import Declaration, Declared, Phase
 from harness.checks.order import ORDER
-from harness.errors import HarnessError
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, BenchFeature, Level, Requirement
 from harness.model.verdict import Outcome, Subject
+from harness.registry import CHECKS, Registry, UnknownNameError
 
 __all__ = ["Check", "UnknownCheckError", "all_checks", "check_named", "requirement"]
 
 
-class UnknownCheckError(HarnessError):
-    """No check has that id; the message names near ones."""
+class UnknownCheckError(UnknownNameError):
+    """There is no check with that id; the message suggests similar ones."""
 
 
-class Check:
+class Check(Declared):
     """The test of one requirement.
 
-    ``stimulate`` drives the device through the bench, everything it does is recorded; ``judge`` decides
-    from the trace alone. A check without ``stimulate`` is passive: it judges the whole run. Where that has
-    left it undecided, it may read the device by ``ask``, and have a longer observation by ``patience``.
+    ``stimulate`` drives the device through the bench, and everything it does is recorded; ``judge`` decides
+    from the trace alone. A check without ``stimulate`` is passive: it judges the whole run. If the run leaves
+    it undecided, it may read from the device (``probe``) and extend the observation (``max_extension``).
     """
-
-    requirement: Requirement
-    needs: frozenset[BenchFeature]
-    runs_when_absent = False  # whether it is run on a DUT that was never seen to be there: it may show why
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         """What to run the check on, one by one; by default the device as a whole."""
         return (Subject(),)
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        """Drive the device. Raise CannotStimulateError when that cannot be done."""
+        """Drive the device. Raise StimulusError when that is not possible."""
 
     def judge(self, case: Case) -> Outcome:
-        """Decide from the trace. Pure: no I/O, no clock, the same answer for the same case."""
+        """Decide from the trace. Pure: no I/O, no clock, the same outcome for the same case."""
         raise NotImplementedError
 
     async def probe(self, bench: Bench, subject: Subject) -> None:
-        """For a passive check that the run leaves undecided: read what the device tells only when asked.
+        """For an undecided passive check: read what the device does not report by itself.
 
-        May raise CannotStimulateError; the check is judged on what there is then.
+        May raise StimulusError; the check is then judged on what has been recorded.
         """
 
     def max_extension(self, profile: Profile) -> float:
-        """For a passive check: how many seconds the run may be prolonged to make it conclusive."""
+        """For an undecided passive check: the seconds by which the observation may be extended."""
         return 0.0
 
     def max_extension_imposed_by(self, profile: Profile) -> str:
-        """Which clause or profile key makes that prolongation necessary."""
+        """The clause or profile key that makes the extension necessary."""
         return f"{self.requirement.standard} {self.requirement.clause}"
 
     @property
     def passive(self) -> bool:
-        """Whether it only watches."""
+        """Whether the check only watches."""
         return type(self).stimulate is Check.stimulate
 
     @property
     def probes(self) -> bool:
-        """Whether it has something to ask."""
+        """Whether the check reads from the device when it is undecided."""
         return type(self).probe is not Check.probe
 
 
-_registered: dict[str, Check] = {}
+_registry: Registry[Check] = Registry(
+    "check",
+    packages=[f"harness.checks.{area}" for area in Area if area is not Area.COMPAT],
+    group=CHECKS,
+    listed_by="harness checks",
+)
 
 
 def requirement(
@@ -93,21 +91,31 @@ def requirement(
     usual_cause: str,
     needs: Sequence[BenchFeature] = (),
     basis: Basis = Basis.NORMATIVE,
+    phase: Phase | None = None,
+    runs_when_absent: bool = False,
 ) -> Callable[[type[Check]], type[Check]]:
-    """Declare what a check tests, and put it into the catalogue.
+    """Declare what a check tests, and add it to the catalogue.
 
-    ``ics`` is an expression over ICS items (:mod:`harness.model.ics`) that the profile has to satisfy;
-    ``needs`` is what the bench has to offer.
+    ``ics`` is an expression over ICS items (:mod:`harness.model.ics`) that the profile has to satisfy; the
+    other parameters are those of :class:`~harness.model.requirement.Requirement` and
+    :class:`~harness.checks.declaration.Declaration`. Without ``phase``, a passive check is in the phase
+    ``watch`` and any other one in ``ordinary``.
     """
 
     def register(cls: type[Check]) -> type[Check]:
-        cls.requirement = Requirement(
+        declared = Requirement(
             id, area, standard, clause, level, basis, purpose, stimulus, expect, ics, usual_cause
         )
-        cls.needs = frozenset(needs)
-        if id in _registered and type(_registered[id]).__qualname__ != cls.__qualname__:
-            raise ValueError(f"two checks have the id {id}")
-        _registered[id] = cls()
+        usual = Phase.WATCH if cls.stimulate is Check.stimulate else Phase.ORDINARY
+        cls.declare(
+            Declaration(
+                requirement=declared,
+                phase=phase or usual,
+                needs=frozenset(needs),
+                runs_when_absent=runs_when_absent,
+            )
+        )
+        _registry.add(id, cls(), cls.__qualname__)
         return cls
 
     return register
@@ -116,27 +124,18 @@ def requirement(
 @cache
 def all_checks() -> tuple[Check, ...]:
     """Every check, in the order in which a run takes them (:mod:`harness.checks.order`)."""
-    for area in Area:
-        try:
-            package = importlib.import_module(f"harness.checks.{area}")
-        except ModuleNotFoundError:
-            continue
-        for module in sorted(info.name for info in pkgutil.iter_modules(package.__path__)):
-            importlib.import_module(f"{package.__name__}.{module}")
-    return tuple(sorted(_registered.values(), key=_place))
+    return tuple(sorted(_registry.all().values(), key=_place))
 
 
 def _place(check: Check) -> tuple[int, int]:
-    """Where a check stands: by area, and there as listed; what is not listed comes last in its area."""
+    """Sort key: by area, within it as listed; a check that is not listed comes last in its area."""
     place = ORDER.index(check.requirement.id) if check.requirement.id in ORDER else len(ORDER)
     return list(Area).index(check.requirement.area), place
 
 
 def check_named(check_id: str) -> Check:
-    """The check of that id. Raises UnknownCheckError."""
-    all_checks()
-    if check_id in _registered:
-        return _registered[check_id]
-    near = difflib.get_close_matches(check_id.upper(), _registered, n=3)
-    hint = f"; did you mean {', '.join(near)}?" if near else "; `harness checks` lists all"
-    raise UnknownCheckError(f"there is no check {check_id}{hint}")
+    """The check with that id. Raises UnknownCheckError."""
+    try:
+        return _registry.named(check_id)
+    except UnknownNameError as unknown:
+        raise UnknownCheckError(str(unknown)) from None

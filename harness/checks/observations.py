@@ -1,7 +1,6 @@
-"""What the device told about itself: values of properties and events, read out of the packets.
+"""Reports: the values of properties and events in the packets of the device.
 
-This is the harness's own reading of the profile's bindings. It shares no code with the simulated device,
-which would otherwise agree with it by construction.
+This code shares nothing with the simulated device, which would otherwise agree with it by construction.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from harness.wire import (
 
 
 class Transport(StrEnum):
-    """The networks that a value can travel over."""
+    """The protocols that carry values."""
 
     MQTT = "mqtt"
     COAP = "coap"
@@ -47,20 +46,20 @@ class Transport(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One value that the device told. ``problem`` says why the payload could not be read, if so."""
+    """One value that the device reported. ``problem`` says why the payload is unreadable, if it is."""
 
     event: Event
     name: str
     value: Value
     transport: Transport
     problem: str | None = None
-    retained: bool = False  # MQTT: kept by the broker, so possibly told long ago
+    retained: bool = False  # MQTT: retained, so possibly old
     asked: bool = False  # CoAP: the answer to a GET, not a notification
-    repeated: bool = False  # MQTT: sent again with DUP, since the first time was not acknowledged
+    repeated: bool = False  # MQTT: sent again with DUP, after a missing acknowledgement
 
     @property
     def is_stored(self) -> bool:
-        """Whether the broker told it from its memory, and not the device just now."""
+        """Whether the broker sent its retained copy, and not the device a new report."""
         body = self.event.body
         return self.retained and isinstance(body, MqttPacket) and body.point is Point.CLIENT
 
@@ -71,9 +70,9 @@ class Report:
 
 
 class Readings:
-    """The reports of one trace, which may still grow: each event is read once, however often it is asked for.
+    """The reports of one trace that may still grow. Each event is decoded only once.
 
-    ``trace`` begins with the first event of the run, and only ever gets longer. Of a trace of several
+    ``trace`` begins with the first event of the run, and only grows. Of a trace of several
     devices, the reports of one are read: the one with the role ``device``.
     """
 
@@ -84,12 +83,12 @@ class Readings:
         self._counts: list[int] = [0]  # how many reports there are up to each line
 
     def until(self, line: int) -> Sequence[Report]:
-        """Every value that the device told up to and including that line, in order."""
+        """All reports up to and including a line, in order."""
         self._read_on(line)
         return self._reports[: self._counts[min(line, len(self._counts) - 1)]]
 
     def at(self, line: int) -> Sequence[Report]:
-        """What the device told in that line."""
+        """The reports in one line."""
         self._read_on(line)
         return self._reports[self._counts[line - 1] : self._counts[line]]
 
@@ -100,7 +99,7 @@ class Readings:
 
 
 class ReportReader:
-    """Reads reports out of a trace, event by event, from its first event on.
+    """Reads reports from a trace, event by event, from its first event on.
 
     MQTT is read at the tap where the bench has one, otherwise at our own client; at ``point`` where that is
     given. ``device`` is the role of the device in a trace of several.
@@ -112,7 +111,7 @@ class ReportReader:
         self._fixed = point
         self._point = point or Point.CLIENT
         self._requests = CoapRequests()
-        self._forgets = False  # it was reset to the state of the factory, and is not set up again
+        self._is_reset = False  # after a factory reset, until it is set up again
 
     def read(self, event: Event) -> Iterator[Report]:
         """The reports in the next event."""
@@ -120,7 +119,11 @@ class ReportReader:
         if event.device != self._device:
             return
         if isinstance(body, MqttPacket):
-            if bindings.mqtt and body.point is self._point and not (self._forgets and _takes_back(body)):
+            if (
+                bindings.mqtt
+                and body.point is self._point
+                and not (self._is_reset and _deletes_retained(body))
+            ):
                 yield from mqtt_reports(bindings.mqtt, event, body)
         elif isinstance(body, CoapDatagram):
             if bindings.coap:
@@ -129,13 +132,13 @@ class ReportReader:
             self._point = Point.TAP if BenchFeature.TAP in body.needs_met else Point.CLIENT
         elif isinstance(body, Stimulus):
             if body.act is Act.FACTORY_RESET:
-                self._forgets = True
+                self._is_reset = True
             elif body.act in (Act.CONSOLE, Act.START):
-                self._forgets = False
+                self._is_reset = False
 
 
-def _takes_back(body: MqttPacket) -> bool:
-    """Whether an empty message removes what the broker keeps (MQTT 3.1.1, 3.3.1.3), which tells no value."""
+def _deletes_retained(body: MqttPacket) -> bool:
+    """Whether an empty message deletes a retained one (MQTT 3.1.1, 3.3.1.3) and so reports no value."""
     if body.raw[0] >> 4 != mqtt.PacketType.PUBLISH:
         return False
     packet = mqtt.decode(body.raw, body.level)
@@ -184,7 +187,7 @@ class CoapRequests:
                 if message.observe == 0:
                     self._registering.add(key)
             elif 1 <= message.code < 32:
-                # The token now stands for a request whose response tells no state.
+                # The token now belongs to a request whose response reports no state.
                 self._paths.pop(key, None)
             return
         if message.code != coap.Code.CONTENT or key not in self._paths:
@@ -197,25 +200,25 @@ class CoapRequests:
             self._observing.add(key)
         block = message.block2
         partial = block is not None and (block.more or block.num > 0)
-        for name, bound, member, schema in _places(profile):
+        for name, bound, member, schema in _resources(profile):
             if bound.path != path or (asked and isinstance(bound, CoapEvent)):
-                continue  # an event happens when it is told unasked; what is read is the last one
+                continue  # only notifications report events; a read returns the last one
             value: Value | Undecoded = Undecoded("is one block of several")
             if not partial:
-                told = message.content_format
-                value = decode_coap(message.payload, told, member, bound.format.number, schema)
+                content_format = message.content_format
+                value = decode_coap(message.payload, content_format, member, bound.format.number, schema)
             yield _report(event, name, value, Transport.COAP, asked=asked)
 
 
-def _places(
+def _resources(
     profile: Profile,
 ) -> Iterator[tuple[str, CoapProperty | CoapEvent, str | None, DataSchema | None]]:
-    """The resources that tell values: whose they are, the member to look at, and what they may hold."""
+    """The resources that carry values: property or event, binding, member and schema."""
     binding = profile.bindings.coap or CoapBinding()
     for name, bound in binding.properties.items():
         yield name, bound, bound.member, profile.properties[name]
-    for name, told in binding.events.items():
-        yield name, told, None, profile.events[name].data
+    for name, event_bound in binding.events.items():
+        yield name, event_bound, None, profile.events[name].data
 
 
 def _report(

@@ -1,7 +1,7 @@
 """The order in which a run takes its checks: one list, written down and read by the catalogue alone.
 
-Checks whose id is not in it come after those of their area. Passive checks are moved to the end of a run by
-the plan, in the same order among themselves.
+A check whose id is missing comes last in its area. The plan moves passive checks to the end of a run, in the
+same order among themselves.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Values to payloads and back, as the harness understands the profile's bindings.
+"""Encodes values as payloads and decodes them, by the bindings of the profile.
 
-The decoders are strict, because what they let pass is what the tool calls valid: JSON per RFC 8259 (no
-NaN, no trailing text, no duplicate members), UTF-8 without byte order mark.
+The decoders are strict, because the tool calls valid what they accept: JSON per RFC 8259 (no NaN, no
+trailing text, no duplicate members), UTF-8 without byte order mark.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from harness.model.schema import DataSchema, DataType, same_value
 
 @dataclass(frozen=True, slots=True)
 class Undecoded:
-    """A payload that holds no value. ``absent``: the member looked for is not in the object."""
+    """A payload without a value. ``absent``: the object lacks the member."""
 
     why: str
     absent: bool = False
 
 
 def decode_json(payload: bytes) -> Value | Undecoded:
-    """Strict JSON text to its value."""
+    """The value of a JSON text, decoded strictly."""
     if payload.startswith(b"\xef\xbb\xbf"):
         return Undecoded("begins with a byte order mark (RFC 8259, 8.1)")
     try:
@@ -67,8 +67,8 @@ def decode_coap(
 ) -> Value | Undecoded:
     """The value in a CoAP payload, by the Content-Format that came with it.
 
-    Where none came, the format is for the application to know (RFC 7252, 5.5.1): it is ``assumed``. Plain
-    text does not tell the string "1" from the number; ``schema`` does.
+    Without one, the format is up to the application (RFC 7252, 5.5.1): ``assumed`` is used. Plain text does
+    not distinguish the string "1" from the number; ``schema`` does.
     """
     decoded: Value | Undecoded
     content_format = assumed if content_format is None else content_format
@@ -147,7 +147,7 @@ def _decode_cbor(payload: bytes) -> Value | Undecoded:
         value: Value = cbor2.load(stream)
     except Exception as problem:  # cbor2 raises many kinds on hostile input
         return Undecoded(f"is not CBOR: {problem}")
-    return Undecoded("has more behind its CBOR item") if stream.read() else value
+    return Undecoded("has data after its CBOR item") if stream.read() else value
 
 
 def _no_constant(name: str) -> Any:

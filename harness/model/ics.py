@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 
 from harness.model.bindings.coap import CoapBinding
@@ -21,6 +20,7 @@ from harness.model.bindings.serial import (
 )
 from harness.model.profile import Profile
 from harness.model.schema import DataType
+from harness.registry import near_names
 
 ENERGY_UNITS = ("W.h", "kW.h", "MW.h", "J", "kJ", "MJ")
 
@@ -295,7 +295,7 @@ def _single(tokens: list[str], items: Collection[str], expression: str) -> bool:
     if token == ANY:
         return True
     if token not in _KNOWN:
-        near = get_close_matches(token, _KNOWN, n=3)
+        near = near_names(token, _KNOWN)
         hint = f"; near it are {', '.join(near)}" if near else ""
         raise ValueError(f"{token!r} in {expression!r} is no known ICS item{hint}")
     return token in items

@@ -15,6 +15,13 @@ from harness.model.ratings import Ratings
 from harness.model.rule import Condition, Rule
 from harness.model.vocabulary import CLUSTERS
 
+FORMAT = 1
+"""The number of this format of profiles.
+
+It goes up when an older version of the harness would read a profile wrongly. New optional keys leave it: an
+older version refuses them by name. All older formats are read.
+"""
+
 
 class InvalidValuePolicy(StrEnum):
     """What the device does with a well-formed value outside its range."""
@@ -86,6 +93,9 @@ class Profile(ProfilePart):
 
     profile: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="its short name")
     title: str = Field(description="the device in a few words")
+    format: int = Field(
+        FORMAT, ge=1, description="number of the format that this profile is written in; without it, 1"
+    )
     version: str = Field("1.0.0", description="version of this profile")
     description: str | None = Field(None, description="longer text for people")
     category: str = Field(description="kind of appliance, such as plug or refrigerator")

@@ -1,6 +1,6 @@
-"""Behaviour rules: what must follow what, and by when.
+"""Behaviour rules: required reactions of a device, with deadlines.
 
-Three forms, told apart by their keys:
+Three forms, distinguished by their keys:
 
 ``when … then … within``   once every ``when`` condition is true (for ``for`` seconds), every ``then``
                            condition comes true within ``within`` seconds, and stays true for ``holds``
@@ -26,7 +26,7 @@ def _one_of(*choices: str) -> list[JsonValue]:
 
 
 class Condition(ProfilePart):
-    """A test on one property, or one event or action happening.
+    """A test on one property, or the occurrence of one event or action.
 
     ``above`` and ``below`` take a number, or the name of another property to compare with.
     """
@@ -61,18 +61,18 @@ class Condition(ProfilePart):
 
     @property
     def is_happening(self) -> bool:
-        """True for events and actions, which happen; False for properties, which last."""
+        """True for events and actions, False for properties."""
         return self.property_ is None
 
-    # Computed once: planners try the same conditions on a great many states.
+    # Computed once: planners evaluate the same conditions on many states.
     @cached_property
     def names(self) -> frozenset[str]:
-        """The properties that its truth depends on."""
+        """The properties that the condition depends on."""
         compared = {ref for ref in (self.above, self.below) if isinstance(ref, str)}
         return frozenset(compared | ({self.property_} if self.property_ else set()))
 
     def holds(self, state: dict[str, Value]) -> bool | None:
-        """Whether a property condition is true in ``state``; None where ``state`` lacks what it needs."""
+        """Whether a property condition is true in ``state``; None if ``state`` lacks a value."""
         if not self.names <= state.keys():
             return None
         value = state[self.property_ or ""]

@@ -1,4 +1,4 @@
-"""What a run, or judging its trace again, ends with."""
+"""The result of a run, or of judging its trace again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.trace.events import Event
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A result beside the requirement that it speaks of."""
+    """A result and the requirement that it is about."""
 
     requirement: Requirement
     result: Result
@@ -21,7 +21,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """What a report is about, where that is not one device: its name, in words, and the versions."""
+    """What a report is about, where that is not a single device: name, title and versions."""
 
     name: str
     title: str
@@ -30,7 +30,7 @@ class Tested:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """Everything that a report shows about one device, or about several that were together."""
+    """Everything that a report shows about one device, or about several tested together."""
 
     profile: Profile
     profile_path: str
@@ -41,16 +41,16 @@ class RunResult:
     judgements: tuple[Judgement, ...]
     events: Sequence[Event]
     ended: str = "complete"  # or why the run ended early
-    tested: Tested | None = None  # where several devices were together; ``profile`` is that of the first
+    tested: Tested | None = None  # set for several devices; ``profile`` is then that of the first
 
     @property
     def about(self) -> Tested:
-        """What it is about."""
+        """What the report is about."""
         return self.tested or Tested(self.profile.profile, self.profile.title, self.profile.version)
 
     @property
     def complete(self) -> bool:
-        """Whether the run went to its end."""
+        """Whether the run was not ended early."""
         return self.ended == "complete"
 
 

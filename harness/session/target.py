@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from harness.errors import HarnessError
 from harness.links.actuators import ActuatorError
 from harness.links.actuators.registry import (
-    HelperName,
+    ActuatorName,
     parse,
 )
 from harness.links.labgrid.place import LabgridTarget
@@ -21,15 +21,15 @@ OWN_BROKERS = ("embedded", "mosquitto")
 
 
 class UsageError(HarnessError):
-    """The command asks for something that cannot be; the message says what to do instead."""
+    """The command cannot be carried out as given; the message says what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """How the DUT is reached.
+    """How the device is reached.
 
-    ``broker``: ``embedded``, ``mosquitto``, or the URL of one that the tap passes on to. ``mqtt``: URL of a
-    broker that the DUT is on by itself, out of our control. ``listen``: where the DUT finds the tap.
+    ``broker``: ``embedded``, ``mosquitto``, or the URL of the broker behind the tap. ``mqtt``: URL of a
+    broker that the device uses by itself, out of our control. ``listen``: where the device finds the tap.
     """
 
     simulate: bool = False
@@ -39,31 +39,31 @@ class Target:
     ca: Path | None = None
     coap: str | None = None
     mdns: str | None = None
-    interface: str | None = None  # our own address on the DUT's network, for multicast
+    interface: str | None = None  # our own address on the device's network, for multicast
     faults: tuple[str, ...] = ()
-    serial: str | None = None  # the port; for a simulated device its console's, whatever its name will be
-    power: HelperName | None = None  # who switches a real device off and on
-    hands: HelperName | None = None  # who operates a real device
-    labgrid: LabgridTarget | None = None  # where its serial port and its power come from, if not from above
+    serial: str | None = None  # the port; of a simulated device SIMULATED_PORT
+    power: ActuatorName | None = None  # the actuator that switches a real device off and on
+    hands: ActuatorName | None = None  # the actuator that operates a real device
+    labgrid: LabgridTarget | None = None  # provides serial port and power where the fields above do not
 
     @property
     def asks_people(self) -> bool:
-        """Whether somebody has to do something at the device, which takes as long as people do."""
-        return any(helper is not None and helper.is_person for helper in (self.power, self.hands))
+        """Whether a person has to act at the device, which takes a person's time."""
+        return any(name is not None and name.is_person for name in (self.power, self.hands))
 
     @property
     def has_serial(self) -> bool:
-        """Whether there is a serial line to the DUT."""
+        """Whether there is a serial line to the device."""
         return self.serial is not None or (self.labgrid is not None and self.labgrid.serial)
 
     @property
     def has_power(self) -> bool:
-        """Whether somebody or something switches a real DUT off and on."""
+        """Whether a real device can be switched off and on."""
         return self.power is not None or (self.labgrid is not None and self.labgrid.power)
 
     @property
     def watches_mqtt(self) -> bool:
-        """Whether the DUT's MQTT traffic is seen at all."""
+        """Whether the device's MQTT traffic is seen at all."""
         return bool(self.simulate or self.listen or self.mqtt)
 
     @property
@@ -83,7 +83,7 @@ class Target:
 
 
 def needs_met(profile: Profile, target: Target) -> frozenset[BenchFeature]:
-    """What a bench with that DUT offers to checks."""
+    """What a bench with that device offers to checks."""
     bindings = profile.bindings
     met = set()
     if bindings.mqtt and target.watches_mqtt:
@@ -100,10 +100,10 @@ def needs_met(profile: Profile, target: Target) -> frozenset[BenchFeature]:
         met.add(BenchFeature.SERIAL)
     if target.simulate:
         met |= {BenchFeature.LOCAL, BenchFeature.POWER}
-    has_helper = target.hands is not None and not target.hands.is_console
-    if has_helper or (BenchFeature.SERIAL in met and has_console_hands(profile)):
+    has_actuator = target.hands is not None and not target.hands.is_console
+    if has_actuator or (BenchFeature.SERIAL in met and has_console_hands(profile)):
         met.add(BenchFeature.LOCAL)
-    # Where nothing is seen of the device, nobody knows whether it lost its power.
+    # Where nothing is seen of the device, a loss of power cannot be confirmed.
     is_switched = target.has_power and (target.power is None or not target.power.is_console)
     if is_switched and met & {BenchFeature.BROKER, BenchFeature.COAP, BenchFeature.SERIAL}:
         met.add(BenchFeature.POWER)
@@ -113,13 +113,13 @@ def needs_met(profile: Profile, target: Target) -> frozenset[BenchFeature]:
 
 
 def can_reboot(profile: Profile, target: Target) -> bool:
-    """Whether a real DUT can be told to reboot over its serial line."""
+    """Whether a real device can be rebooted over its serial line."""
     binding = profile.bindings.serial
     return binding is not None and target.has_serial and binding.knows(SerialCommand.REBOOT)
 
 
 def has_console_hands(profile: Profile) -> bool:
-    """Whether its console presses keys or shows things to sensors."""
+    """Whether its console can press keys or feed sensors."""
     binding = profile.bindings.serial
     hands = {SerialCommand.PRESS_BUTTON, SerialCommand.INJECT_SENSOR}
     return binding is not None and bool(hands & binding.commands)
@@ -133,8 +133,8 @@ def address_in(text: str, option: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def helper_in(text: str | None, option: str) -> HelperName | None:
-    """Who does something at the device, as the option names it. Raises UsageError that names the option."""
+def helper_in(text: str | None, option: str) -> ActuatorName | None:
+    """The actuator that an option names. Raises UsageError that names the option."""
     if text is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""A whole simulated device: its state, and every transport that its profile binds."""
+"""A complete simulated device: its state and the transports of its profile."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from harness.simulate.firmware.core import Core
 from harness.simulate.http import SimulatedHttpServer
 from harness.simulate.mdns.responder import SimulatedMdnsResponder
 from harness.simulate.mqtt.client import SimulatedMqttClient
-from harness.simulate.serial.board import Board
+from harness.simulate.serial.board import SimulatedBoard
 from harness.simulate.serial.console import Console
 
 
 class Server(Protocol):
-    """A part of a device that listens to the network."""
+    """A network server of a device."""
 
     async def start(self) -> None:
-        """Opens its port."""
+        """Open the port."""
 
     async def stop(self) -> None:
-        """Ends in order."""
+        """Stop in order."""
 
     async def kill(self) -> None:
-        """Is gone at once."""
+        """Stop at once, without a word to peers."""
 
 
 class SimulatedDevice:
     """A device built from its profile alone.
 
-    ``host`` is the loopback address it lives on, ``broker`` the (host, port) of the MQTT broker (None: the
-    device has no broker and its MQTT side stays off), ``login`` the user name and password that it shows
-    to the broker, ``seed`` starts all its random decisions. With ``console`` its serial line is on a
-    pseudo-terminal, which :meth:`Console.open` plugs in and :meth:`Console.close` takes away.
+    ``host`` is its loopback address, ``broker`` the (host, port) of the MQTT broker (None: MQTT stays off),
+    ``login`` its user name and password for the broker, ``seed`` the seed of all its random decisions. With
+    ``console`` its serial line is a pseudo-terminal, which :meth:`Console.open` connects and
+    :meth:`Console.close` disconnects.
     """
 
     def __init__(
@@ -65,9 +65,9 @@ class SimulatedDevice:
         self.coap: SimulatedCoapServer | None = None
         self.http: SimulatedHttpServer | None = None
         self.mdns: SimulatedMdnsResponder | None = None
-        self.further: list[Server] = []  # servers that no profile declares
-        self.before_joining: list[Callable[[], Awaitable[None]]] = []  # what its network has to wait for
-        self.board = Board(profile, self.core, self)
+        self.further: list[Server] = []  # undeclared servers
+        self.before_joining: list[Callable[[], Awaitable[None]]] = []  # awaited before it joins the network
+        self.board = SimulatedBoard(profile, self.core, self)
         self.console: Console | None = None
         if bindings.serial is not None and console:
             self.console = Console(profile, self.core, self.board)
@@ -97,7 +97,7 @@ class SimulatedDevice:
         return self.http.port if self.http is not None else None
 
     def port_of(self, service: MdnsService) -> int:
-        """The port that a DNS-SD service of this device is really served on."""
+        """The real port of a DNS-SD service of this device."""
         if service.speaks is Speaks.HTTP and self.http is not None:
             return self.http.port
         if service.speaks is Speaks.COAP and self.coap is not None:
@@ -105,56 +105,56 @@ class SimulatedDevice:
         return service.port
 
     async def start(self) -> None:
-        """Power on; returns once the device is ready on every transport.
+        """Switch the power on; returns once the device is ready on every transport.
 
-        While the broker cannot be reached it keeps trying, and does not return. Raises what makes a
-        transport impossible, such as a port that is taken; the device is off again then.
+        While the broker cannot be reached, the device keeps trying and this does not return. Raises the
+        error that prevents a transport, such as a port in use; the device is then off again.
         """
         await self.board.settle()
         await self._start()
 
     async def stop(self) -> None:
-        """Switched off in order: goodbyes are said, connections closed."""
+        """Shut down in order: send goodbyes, close connections."""
         await self.board.settle()
         await self._stop()
 
     async def kill(self) -> None:
-        """Power cut: nothing more is sent, not even a goodbye."""
+        """Cut the power: nothing more is sent, not even goodbyes."""
         await self.board.settle()
         await self._kill()
 
     async def reboot(self) -> None:
-        """Goes down in order and comes up again."""
+        """Shut down in order and start again."""
         await self._stop()
         await self._start()
 
     def crash(self, kind: CrashKind = CrashKind.PANIC) -> None:
-        """The firmware crashes: it says so on its console, is gone at once, and starts anew."""
+        """Crash: print a crash message on the console, disappear at once, and restart."""
         if self.console is not None:
             self.console.crash(kind)
         self.restart()
 
     def restart(self) -> None:
-        """The firmware starts anew without a word."""
+        """Restart the firmware without a message."""
         self.board.later(self._restart)
 
     async def clear_broker(self) -> None:
-        """Takes back what the broker keeps of it."""
+        """Delete its retained messages on the broker."""
         if self.mqtt is not None:
             await self.mqtt.clear()
 
     async def plug_network(self, plugged_in: bool) -> None:
-        """Somebody takes its network away, or gives it back; the firmware runs on."""
+        """Disconnect or reconnect its network; the firmware keeps running."""
         await self.board.settle()
         self.board.networked = plugged_in
         await (self.network_on() if plugged_in else self.network_off())
 
     async def network_off(self) -> None:
-        """Leaves the network without a word; the firmware runs on."""
+        """Leave the network without goodbyes; the firmware keeps running."""
         await self._leave()
 
     async def network_on(self) -> None:
-        """Comes back to the network."""
+        """Rejoin the network."""
         await self.network_off()
         await self._join()
 
@@ -183,7 +183,7 @@ class SimulatedDevice:
             for waited_for in self.before_joining:
                 await waited_for()
             self.board.joined()
-            # The ports come first: what is announced must be there.
+            # Ports first: announced services must be reachable.
             for server in (self.http, self.coap, *self.further):
                 if server is not None:
                     await server.start()
@@ -195,7 +195,7 @@ class SimulatedDevice:
             await self._leave()
             raise problems.exceptions[0] from None
         except BaseException:
-            await self._leave()  # the firmware runs on without a network
+            await self._leave()  # the firmware keeps running without a network
             raise
 
     async def _restart(self) -> None:

@@ -1,4 +1,4 @@
-"""The info page of a simulated device: as much HTTP/1.1 (RFC 9112) as an ``_http._tcp`` service needs."""
+"""The info page of a simulated device: the parts of HTTP/1.1 (RFC 9112) that ``_http._tcp`` needs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from http import HTTPStatus
 
 from harness.model.profile import Profile
 
-_PATIENCE = 10.0  # seconds that a request may take to come
+_PATIENCE = 10.0  # seconds to wait for a request
 _LARGEST_HEAD = 8192  # bytes
 
 
 class SimulatedHttpServer:
-    """Serves ``GET /`` and ``GET /info``: who the device is, as JSON."""
+    """Serves ``GET /`` and ``GET /info``: the identity of the device as JSON."""
 
     def __init__(self, profile: Profile, *, host: str, port: int) -> None:
         self._info = json.dumps(
@@ -28,7 +28,7 @@ class SimulatedHttpServer:
 
     @property
     def port(self) -> int:
-        """The TCP port; the declared one where it was free and allowed, otherwise the one in use instead."""
+        """The TCP port; the declared one if it was free and permitted, otherwise the one used instead."""
         return self._port
 
     async def start(self) -> None:
@@ -46,11 +46,11 @@ class SimulatedHttpServer:
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Stops serving; whoever is being answered is cut off."""
+        """Stops serving; open connections are cut."""
         await self.kill()
 
     async def kill(self) -> None:
-        """Is gone at once."""
+        """Stops immediately."""
         if self._server is None:
             return
         self._server.close()
@@ -118,7 +118,7 @@ class SimulatedHttpServer:
 
 
 def _parsed(head: bytes) -> tuple[str, str, bool] | None:
-    """Method, path and whether the connection is to stay open; None for what is no request without a body."""
+    """Method, path and whether the connection stays open; None if this is not a valid request head."""
     try:
         first, *rest = head.decode("ascii").split("\r\n")[:-2]
         method, target, version = first.split(" ")
@@ -130,7 +130,7 @@ def _parsed(head: bytes) -> tuple[str, str, bool] | None:
     if version == "HTTP/1.1" and "host" not in fields:
         return None
     if fields.get("content-length", "0") != "0" or "transfer-encoding" in fields:
-        return method, target.partition("?")[0], False  # the body is not read, so nothing can follow it
+        return method, target.partition("?")[0], False  # the body is not read, so no request can follow
     wants = fields.get("connection", "").lower()
     keep = wants != "close" if version == "HTTP/1.1" else wants == "keep-alive"
     return method, target.partition("?")[0], keep

@@ -11,19 +11,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+FORMAT = 1
+"""The number of this format of traces, which stands in the first line.
+
+It goes up when an older version of the harness could not read a trace, or would judge it differently: with
+a new kind of event, or a new meaning of one. A new optional field that judges can do without leaves it. All
+older formats are read; traces of 0.1.0 have no number and are format 1.
+"""
+
 
 class Direction(StrEnum):
-    """Which way a packet went, seen from the device under test."""
+    """Which way a packet went, from the point of view of the device."""
 
     FROM_DUT = "from-dut"
     TO_DUT = "to-dut"
-    OTHER = "other"  # seen on the link, neither sent by nor meant for the DUT alone
+    OTHER = "other"  # seen on the link, neither from the device nor only for it
 
 
 class Point(StrEnum):
     """Where an MQTT packet was seen."""
 
-    TAP = "tap"  # between DUT and broker: these are the DUT's own packets
+    TAP = "tap"  # between device and broker: the device's own packets
     CLIENT = "client"  # on our own controller's connection to the broker
 
 
@@ -31,8 +39,8 @@ class Fate(StrEnum):
     """What the tap did with a packet."""
 
     FORWARDED = "forwarded"
-    DROPPED = "dropped"  # seen but not passed on
-    INJECTED = "injected"  # made by the harness: the other side never sent it
+    DROPPED = "dropped"  # not passed on
+    INJECTED = "injected"  # made by the harness, not sent by the other side
 
 
 class ConnectionChange(StrEnum):
@@ -49,13 +57,14 @@ class RunStarted:
 
     profile: str  # the resolved profile as canonical JSON text
     profile_path: str
-    dut: str  # how the DUT was reached, for people: "simulated", "mqtt://…"
+    dut: str  # how the device was reached, as text: "simulated", "mqtt://…"
     seed: int
     tool_version: str
     wall_time: str  # RFC 3339, the only wall-clock time in a trace
-    needs_met: tuple[str, ...]  # values of harness.model.requirement.Need that this bench offers
-    faults: tuple[str, ...] = ()  # faults given to a simulated device
-    host: str | None = None  # the DUT's IP address, where known
+    needs_met: tuple[str, ...]  # values of harness.model.requirement.BenchFeature that the bench offered
+    faults: tuple[str, ...] = ()  # faults of a simulated device
+    host: str | None = None  # the device's IP address, if known
+    format: int = FORMAT  # of the trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +74,14 @@ class TogetherStarted:
     ``roles`` are the names that the events carry as their :attr:`Event.device`.
     """
 
-    purpose: str  # what they were brought together for: "pair" or "scene"
+    purpose: str  # "pair" or "scene"
     roles: tuple[str, ...]
-    plan: str  # what was to be played, as canonical JSON text of a scene
+    plan: str  # the scene as canonical JSON text; empty for a pair
     plan_path: str
     seed: int
     tool_version: str
     wall_time: str  # RFC 3339
+    format: int = FORMAT  # of the trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +104,8 @@ class CheckStarted:
 class CheckEnded:
     """The stimulus of a check is over.
 
-    ``problem`` tells why it could not be carried out, if so; ``harness_fault`` that the harness is to blame,
-    ``beyond_bench`` that this bench cannot do what the check needs.
+    ``problem`` says why the stimulus could not be carried out, if so. ``harness_fault``: because of an
+    error in the harness; ``beyond_bench``: because the bench lacks something.
     """
 
     check: str
@@ -108,12 +118,12 @@ class CheckEnded:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A TCP connection of the DUT (seen at the tap) or of our controller changed state."""
+    """A TCP connection of the device (seen at the tap) or of our controller changed its state."""
 
     point: Point
     connection: int  # counts from 1 for each point
     change: ConnectionChange
-    by: Direction  # FROM_DUT: the DUT did it; TO_DUT: the broker or the harness did
+    by: Direction  # FROM_DUT: by the device; TO_DUT: by the broker or the harness
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +140,17 @@ class MqttPacket:
 
 @dataclass(frozen=True, slots=True)
 class CoapDatagram:
-    """One UDP datagram to or from the DUT's CoAP endpoint."""
+    """One UDP datagram to or from the device's CoAP endpoint."""
 
     direction: Direction
     local: str  # our address and port, "127.0.0.1:40000"
-    remote: str  # the DUT's
+    remote: str  # the device's
     raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class MdnsPacket:
-    """One mDNS packet as seen on the link. ``unicast`` tells that it did not go to the group address."""
+    """One mDNS packet on the link. ``unicast``: it was not sent to the group address."""
 
     direction: Direction
     source: str  # "192.0.2.7:5353"
@@ -151,7 +161,7 @@ class MdnsPacket:
 
 @dataclass(frozen=True, slots=True)
 class TcpProbe:
-    """The harness connected to a TCP port of the DUT; ``answer`` is what came back to ``sent``."""
+    """The harness connected to a TCP port of the device; ``answer`` is the response to ``sent``."""
 
     host: str
     port: int
@@ -164,15 +174,14 @@ class TcpProbe:
 class SerialData:
     """Bytes on the serial line, as they came.
 
-    ``line`` is the decoded text of the whole line that these bytes complete, without its ending; bytes that
-    complete none have None. So the ``raw`` of all events is what went over the line, and each line is told
-    once.
+    ``line`` is the decoded text of the line that these bytes complete, without its ending; None if they
+    complete none. The ``raw`` of all events together is exactly what went over the line.
     """
 
     direction: Direction
     raw: bytes
     line: str | None = None
-    what: str | None = None  # the frame or message that they complete, where it is not text; for people
+    what: str | None = None  # the frame or message that they complete, as text for people
 
 
 class PortChange(StrEnum):
@@ -186,7 +195,7 @@ class PortChange(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SerialPort:
-    """The serial port came or went; ``detail`` says more for people."""
+    """The serial port appeared or disappeared; ``detail`` is for people."""
 
     change: PortChange
     url: str
@@ -195,48 +204,48 @@ class SerialPort:
 
 @dataclass(frozen=True, slots=True)
 class SerialAnswer:
-    """What the board answered to a command of the harness, as it was understood.
+    """The board's answer to a command of the harness, decoded.
 
-    ``value`` is the JSON text of what it told; ``problem`` says why there is no good answer. The bytes
-    themselves are in the SerialData before.
+    ``value`` is the reported value as JSON text; ``problem`` says what is wrong with the answer. The bytes
+    are in the SerialData before it.
     """
 
     command: str  # of harness.model.bindings.serial.SerialCommand
-    name: str | None = None  # the property or control that it is about
+    name: str | None = None  # the property or control
     value: str | None = None
     problem: str | None = None
 
 
 class Refusal(StrEnum):
-    """How the tap turns the DUT's connections away; stands in the stimulus :attr:`Act.REFUSE`."""
+    """How the tap refuses the device's connections; the value of :attr:`Act.REFUSE`."""
 
     RESET = "reset"  # accepted and reset at once
     CONNACK = "connack"  # CONNECT answered by a refusing return code, then closed
-    SILENT = "silent"  # accepted, and not a byte said
+    SILENT = "silent"  # accepted, and nothing sent
     KICK = "kick"  # a good CONNACK, then closed at once
 
 
 class Act(StrEnum):
-    """What the harness did to the DUT, besides the packets that it sent."""
+    """What the harness did to the device, besides sending packets."""
 
     WRITE = "write"  # a value was commanded over the network
     INVOKE = "invoke"  # an action was invoked over the network
     LOCAL = "local"  # a button, a sensor, the front panel
-    START = "start"  # the DUT was started (power on)
-    STOP = "stop"  # the DUT was stopped in order
-    KILL = "kill"  # the DUT lost power or its network without a word
-    DROP_LINK = "drop-link"  # the tap cut the DUT's connection
-    REFUSE = "refuse"  # the tap refuses the DUT's connections
-    ACCEPT = "accept"  # … and takes them again
-    WITHHOLD = "withhold"  # the tap keeps back packets; ``name`` says which
-    RELEASE = "release"  # … and lets them through again
+    START = "start"  # the device was started (power on)
+    STOP = "stop"  # the device was stopped in order
+    KILL = "kill"  # the device lost power or its network without warning
+    DROP_LINK = "drop-link"  # the tap closed the device's connection
+    REFUSE = "refuse"  # the tap refuses the device's connections
+    ACCEPT = "accept"  # … and accepts them again
+    WITHHOLD = "withhold"  # the tap holds back packets; ``name`` says which
+    RELEASE = "release"  # … and forwards them again
     RESTART_BROKER = "restart-broker"
-    DONE = "done"  # the act before it, which took a while, is over: it happened between the two
+    DONE = "done"  # the act before it is over; it happened between the two events
     RAW = "raw"  # crafted bytes were sent; ``name`` says what
-    AUTOMATE = "automate"  # the harness as the hub of the home acts on a device; ``name`` is the automation
-    REBOOT = "reboot"  # the DUT was told to start anew
-    FACTORY_RESET = "factory-reset"  # the DUT was told to forget everything
-    NETWORK_OFF = "network-off"  # the DUT was told to leave its network
+    AUTOMATE = "automate"  # the harness acts as the hub of the home; ``name`` is the automation
+    REBOOT = "reboot"  # the device was commanded to reboot
+    FACTORY_RESET = "factory-reset"  # the device was commanded to reset
+    NETWORK_OFF = "network-off"  # the device was commanded to leave its network
     NETWORK_ON = "network-on"
     CONSOLE = "console"  # another command over the serial line; ``name`` is the command
 
@@ -247,14 +256,14 @@ class Stimulus:
 
     act: Act
     name: str | None = None
-    value: str | None = None  # JSON text, exactly as valid as the value itself; None: no value
+    value: str | None = None  # JSON text; None: no value
     transport: str | None = None
-    legal: bool | None = None  # for WRITE: does the profile allow this value?
+    legal: bool | None = None  # for WRITE: whether the profile allows the value
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A wait that a standard or the profile imposes, with the time that it really took."""
+    """A wait that a standard or the profile imposes, with its real duration."""
 
     seconds: float
     imposed_by: str
@@ -270,7 +279,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The verdict that the run gave, kept so that judging again can be compared with it."""
+    """The verdict of the run, so that judging again can be compared with it."""
 
     check: str
     subject: str | None
@@ -305,8 +314,8 @@ Body = (
 class Event:
     """One line of a trace: ``line`` counts from 1, ``time`` is seconds since the start of the run.
 
-    ``device`` is the role of the device that it is about, where several share a run; None: there is only
-    one, or it is about all.
+    ``device`` is the role of the device if several share a run; None if there is only one, or for all of
+    them.
     """
 
     line: int

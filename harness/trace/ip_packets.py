@@ -1,4 +1,4 @@
-"""IP, UDP and TCP packets around payloads that were recorded without them, for packet tools."""
+"""IP, UDP and TCP headers around recorded payloads, for packet tools."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Address = IPv4Address | IPv6Address
 _TCP, _UDP = 6, 17
 _SEGMENT = 1400
 _WINDOW = 65535
-# The other side acknowledges before this many bytes are under way, so that no window looks full.
+# The other side acknowledges at the latest after so many bytes, so that no window is full.
 _UNACKNOWLEDGED = 32_000
 
 
@@ -26,7 +26,7 @@ class IpEndpoint:
 
     @classmethod
     def parse(cls, text: str, otherwise: Address) -> IpEndpoint:
-        """Read "192.0.2.7:5353" or "[::1]:5683"; a host that is no address becomes ``otherwise``."""
+        """Read "192.0.2.7:5353" or "[::1]:5683"; a host that is not an address becomes ``otherwise``."""
         host, _, port = text.rpartition(":")
         try:
             number = int(port)
@@ -36,7 +36,7 @@ class IpEndpoint:
 
 
 def address_of(text: str | None, otherwise: Address) -> Address:
-    """Read an IP address, with or without brackets and zone; ``otherwise`` where it is none."""
+    """Read an IP address, with or without brackets and zone; ``otherwise`` if it is not one."""
     try:
         return ip_address((text or "").strip("[]").partition("%")[0])
     except ValueError:
@@ -66,14 +66,14 @@ class Flags(IntFlag):
 @dataclass(slots=True)
 class _Side:
     endpoint: IpEndpoint
-    sequence: int  # of the next byte that it sends
+    sequence: int  # of the next byte to send
     unacknowledged: int = 0  # bytes sent that the other side has not acknowledged
     closed: bool = False
 
 
 @dataclass(slots=True)
 class TcpStream:
-    """The packets of one TCP connection, built from what its two ends said.
+    """The packets of one TCP connection, built from the payloads of both ends.
 
     Every method gives the IP packets for one happening, in order.
     """
@@ -107,7 +107,7 @@ class TcpStream:
             yield self._packet(by_client, Flags.PSH | Flags.ACK, payload[start : start + _SEGMENT])
 
     def close(self, by_client: bool) -> Iterator[bytes]:
-        """Both sides finish, the named one first."""
+        """Both sides close, the named one first."""
         for side in (by_client, not by_client):
             yield self._packet(side, Flags.FIN | Flags.ACK)
         yield self._packet(by_client, Flags.ACK)

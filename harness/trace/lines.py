@@ -21,7 +21,11 @@ from harness.trace.events import Body, CoapDatagram, Event, MdnsPacket, MqttPack
 
 
 class TraceError(HarnessError):
-    """A trace that cannot be read: the message names file and line."""
+    """A trace that cannot be read; the message names file and line."""
+
+
+class _NewerFormatError(Exception):
+    """A line of a trace whose format this version does not know."""
 
 
 _T = TypeVar("_T")
@@ -47,7 +51,7 @@ def to_line(event: Event) -> str:
 
 
 def _mqtt_line(event: Event, body: MqttPacket) -> str:
-    """The same as for any other event, written out: MQTT packets come by the thousand."""
+    """The same line, built faster: there are thousands of MQTT packets."""
     device = "" if event.device is None else f'"device":{_encode(event.device)},'
     return (
         f'{{"n":{event.line},"t":{event.time!r},"kind":"MqttPacket",{device}"point":"{body.point}",'
@@ -66,14 +70,21 @@ def _names(cls: Hashable) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def _decoded_mqtt(raw: bytes, level: int) -> str:
-    # Both sides of a broker see the same packets, and devices repeat themselves: each is read once.
+    # Cached: both sides of a broker see the same packets, and devices repeat them.
     return _encode(readable.describe_mqtt(raw, level))
 
 
 def from_line(text: str | bytes) -> Event:
     """Read one line back. Raises ValueError, KeyError or TypeError when it is not an event."""
     record = json.loads(text)
-    cls = _CLASSES[record["kind"]]
+    kind = record["kind"]
+    number = record.get("format")
+    if isinstance(number, int) and number > events.FORMAT:
+        raise _NewerFormatError(
+            f"this trace has format {number}, and this version of the harness reads formats up to "
+            f"{events.FORMAT}; update the harness"
+        )
+    cls = _CLASSES[kind]
     values = {name: convert(record[name]) for name, convert in _converters(cls) if name in record}
     device = record.get("device")
     owner = None if device is None else _of_type(str, device)
@@ -101,7 +112,7 @@ def _converter(hint: Any) -> Callable[[Any], Any]:
 
 
 def _of_type(wanted: type[_T], value: Any) -> _T:
-    """Check a JSON value; an integer serves as a float, but true and false are no numbers."""
+    """Check the type of a JSON value; an integer is accepted as a float, a boolean is not a number."""
     allowed = (int, float) if wanted is float else wanted
     if not isinstance(value, allowed) or (isinstance(value, bool) and wanted is not bool):
         raise TypeError(f"{value!r} is not of type {wanted.__name__}")
@@ -109,26 +120,29 @@ def _of_type(wanted: type[_T], value: Any) -> _T:
 
 
 def read(path: Path) -> Iterator[Event]:
-    """The events of a trace file. A last line cut short by a killed run is left out.
+    """The events of a trace file. An incomplete last line, of a killed run, is left out.
 
-    Raises TraceError when the file is missing, when a line before the last one is not an event, or when
-    the lines do not count from 1 on, for verdicts name the lines that prove them.
+    Raises TraceError when the file is missing, when its format is newer than :data:`events.FORMAT`, when a
+    line before the last one is not an event, or when the lines do not count from 1 on: verdicts name the
+    lines that prove them.
     """
     try:
         file = path.open("rb")
     except OSError as problem:
         raise TraceError(f"{path}: cannot be read as a trace: {problem}") from problem
     with file:
-        # Only "\n" ends a line: text in it may hold other characters that Python takes for line ends.
+        # Only "\n" ends a line; texts may hold other characters that Python counts as line ends.
         for number, line in enumerate(file, start=1):
             try:
                 event = from_line(line)
+            except _NewerFormatError as problem:
+                raise TraceError(f"{path}: {problem}") from None
             except (ValueError, KeyError, TypeError, RecursionError) as problem:
                 if not line.endswith(b"\n"):
                     return
                 raise TraceError(f"{path}:{number}: not an event of a trace ({problem!r})") from problem
             if event.line != number:
                 raise TraceError(
-                    f"{path}:{number}: says that it is line {event.line}; lines are missing or moved"
+                    f"{path}:{number}: this is line {event.line} of the trace; lines are missing or moved"
                 )
             yield event

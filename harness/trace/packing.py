@@ -1,4 +1,4 @@
-"""A finished trace in a fraction of its memory, for processes that hold the traces of hundreds of devices."""
+"""A finished trace, compressed in memory, for runs with hundreds of devices."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any, cast, get_args, overload
 
 from harness.trace.events import Body, Event
 
-_LEVEL = 1  # of zlib: traces repeat themselves so much that more effort gains little
+_LEVEL = 1  # of zlib: higher levels gain little
 
 
 class PackedTrace(Sequence[Event]):
-    """The events of a trace that does not grow any more. Equal events come back, not the same objects."""
+    """The events of a finished trace. Unpacked events are equal, but not the same objects."""
 
     def __init__(self, events: Iterable[Event]) -> None:
         file = io.BytesIO()
@@ -40,14 +40,14 @@ class PackedTrace(Sequence[Event]):
         return iter(_unpacked(self))
 
     def unpack(self) -> list[Event]:
-        """All events, anew."""
-        # These are our own bytes: nothing from outside is unpickled.
+        """All events."""
+        # Our own bytes: nothing from outside is unpickled.
         return cast("list[Event]", pickle.loads(zlib.decompress(self._packed)))
 
 
 @lru_cache(maxsize=2)
 def _unpacked(trace: PackedTrace) -> list[Event]:
-    """Whoever reads a trace reads on in it; the next reader reads another one."""
+    """Cached, because a reader reads many events of the same trace."""
     return trace.unpack()
 
 
@@ -62,9 +62,9 @@ _VALUES = {cls: _values_of(cls) for cls in (Event, *get_args(Body))}
 
 
 class _Pickler(pickle.Pickler):
-    """Takes events apart faster than their classes do it themselves."""
+    """Pickles events faster than their classes do."""
 
     def reducer_override(self, item: Any) -> Any:
-        """How ``item`` is made again: its class and what that is called with."""
+        """How to rebuild ``item``: its class and arguments."""
         values = _VALUES.get(type(item))
         return NotImplemented if values is None else (type(item), values(item))

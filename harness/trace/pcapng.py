@@ -174,7 +174,7 @@ class _Exporter:
             yield from self._end(key, body)
 
     def _delayed_end(self, event: Event) -> Iterator[bytes]:
-        """The end of a connection that was told before its last packet, as a tap may do."""
+        """The end of a connection that was recorded before its last packet, as a tap may do."""
         assert isinstance(event.body, MqttPacket)
         key = _key(event, event.body)
         end = self._ends[key]

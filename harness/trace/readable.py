@@ -1,4 +1,4 @@
-"""Events for people: the decoded form beside the raw bytes of a trace, and one short line for each event."""
+"""Events for people: the decoded form in a trace, and one short line for each event."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ from harness.wire import (
 from harness.wire.problem import Problem
 
 MOST_TEXT = 1000
-"""Characters of a payload in the decoded form; the raw bytes have it whole."""
+"""Characters of a payload in the decoded form; the raw bytes hold all of it."""
 
 MOST_SUMMARY_TEXT = 60
 """Characters of a payload in a summary."""
 
 
 def bytes_text(data: bytes, most: int = MOST_TEXT) -> str:
-    """Bytes as printable text where they are UTF-8 text, else as "0x" and digits; cut after ``most``."""
+    """Bytes as text if they are printable UTF-8, else as "0x" and digits; cut after ``most`` characters."""
     try:
         text = _one_line(data.decode("utf-8")[: most + 1])
     except UnicodeDecodeError:
@@ -56,7 +56,7 @@ def bytes_text(data: bytes, most: int = MOST_TEXT) -> str:
 
 
 def describe(body: Body) -> dict[str, Any] | None:
-    """The decoded form of a packet as data for JSON; None for events that hold no packet."""
+    """The decoded form of a packet as data for JSON; None for events without a packet."""
     match body:
         case MqttPacket(raw=raw, level=level):
             return describe_mqtt(raw, level)
@@ -68,7 +68,7 @@ def describe(body: Body) -> dict[str, Any] | None:
 
 
 def describe_mqtt(raw: bytes, level: int) -> dict[str, Any]:
-    """The decoded form of an MQTT packet. A password stays out of it, and in the raw bytes."""
+    """The decoded form of an MQTT packet, without its password, which is in the raw bytes only."""
     packet = mqtt.decode(raw, level)
     described: dict[str, Any] = {"packet": packet.type.name}
     if isinstance(packet, mqtt.Undecodable):
@@ -155,9 +155,9 @@ def summary(body: Body) -> str:
 
 
 def summary_of(event: Event) -> str:
-    """The same, with the device that it is about where several share the run."""
-    told = summary(event.body)
-    return told if event.device is None else _one_line(f"{event.device}: {told}")
+    """The same, with the role of the device if several share the run."""
+    text = summary(event.body)
+    return text if event.device is None else _one_line(f"{event.device}: {text}")
 
 
 def _summary(body: Body) -> str:
@@ -180,7 +180,7 @@ def _summary(body: Body) -> str:
         case SerialAnswer():
             return _summarise_answer(body)
         case Connection(point=point, connection=number, change=change, by=by):
-            who = {Direction.FROM_DUT: "the DUT", Direction.TO_DUT: "the broker or the harness"}.get(
+            who = {Direction.FROM_DUT: "the device", Direction.TO_DUT: "the broker or the harness"}.get(
                 by, "others"
             )
             return f"connection {number} at the {point} {change} by {who}"
@@ -322,7 +322,7 @@ def _complaint(problems: tuple[Problem, ...]) -> str:
     if not problems:
         return ""
     more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-    return f" [against the rules: {problems[0]}{more}]"
+    return f" [violation: {problems[0]}{more}]"
 
 
 def _cut(text: str) -> str:

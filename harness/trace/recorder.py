@@ -1,4 +1,4 @@
-"""Recording a trace as it happens: in memory for the judges, on disk for everybody else."""
+"""Recording a trace as it happens, in memory and in a file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from harness.trace.trace import Trace
 class Recorder:
     """Collects the events of one run.
 
-    Events are written to ``path`` before the loop waits for anything again (at once where no loop runs),
-    so that a killed run leaves a readable trace. ``clock`` gives seconds (a loop's ``time``); times in
-    the trace count from the creation of the recorder.
+    Events are written to ``path`` before the loop waits again (at once if no loop is running), so that a
+    killed run leaves a readable trace. ``clock`` returns seconds (a loop's ``time``); times in the trace
+    count from the creation of the recorder.
     """
 
     device: str | None = None
-    """Whose events these are, where several devices share a trace."""
+    """The role of the device, if several devices share a trace."""
 
     def __init__(self, clock: Callable[[], float], path: Path | None = None) -> None:
         self._clock = clock
@@ -29,10 +29,10 @@ class Recorder:
         self._events = Trace()
         self._waiters: list[tuple[Callable[[Event], bool], asyncio.Future[Event]]] = []
         self._unwritten: list[Event] = []
-        self._writing = False  # whether the loop will call _write
+        self._writing = False  # whether a call of _write is scheduled
         self._calls: dict[int, Callable[[], None]] = {}
         self._listeners: list[Callable[[Event], None]] = []
-        # A lone surrogate (from a file name, say) cannot be UTF-8; backslashreplace makes it a JSON escape.
+        # A lone surrogate, as in a file name, is not valid UTF-8; backslashreplace makes it a JSON escape.
         self._file: TextIO | None = (
             path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") if path else None
         )
@@ -52,7 +52,7 @@ class Recorder:
         self._calls[line] = call
 
     def record(self, body: Body, device: str | None = None) -> Event:
-        """Append one event, write it out, and wake whoever waits for it. ``device``: whose it is."""
+        """Append one event, write it, and wake those who wait for it. ``device``: the role of its device."""
         event = Event(len(self._events) + 1, round(self.now, 6), body, device)
         self._events.append(event)
         if self._file:
@@ -69,9 +69,9 @@ class Recorder:
         return event
 
     def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
-        """Show every event to ``listener`` from now on; calling what is returned ends that.
+        """Call ``listener`` with every event from now on; call the returned function to stop.
 
-        A listener may record nothing itself: it leaves that to a later step of the loop.
+        A listener must not record events itself; it may do so in a later iteration of the loop.
         """
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
@@ -79,9 +79,9 @@ class Recorder:
     async def wait_for(
         self, wanted: Callable[[Event], bool], *, within: float, since: int | None = None
     ) -> Event | None:
-        """Return the first event that ``wanted`` accepts, or None when ``within`` seconds have passed.
+        """Return the first event that ``wanted`` accepts, or None after ``within`` seconds.
 
-        Events already recorded count from line ``since`` + 1 on; with ``since`` None only new ones count.
+        Recorded events count from line ``since`` + 1 on; with ``since`` None, only new events count.
         """
         if since is not None:
             for event in self._events[since:]:
@@ -94,13 +94,13 @@ class Recorder:
             async with asyncio.timeout(max(within, 0)):
                 return await future
         except TimeoutError:
-            # The event may have come in the very step of the loop in which the time ran out.
+            # The event may have come in the same iteration as the timeout.
             return None if future.cancelled() or not future.done() else future.result()
         finally:
             self._waiters.remove(waiter)
 
     def _write_soon(self) -> None:
-        """Write after what is being done now: whoever waits for a packet gets it first."""
+        """Write at the end of this iteration of the loop, after those who wait for the event."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -117,7 +117,7 @@ class Recorder:
             self._file.flush()
 
     def close(self) -> None:
-        """Close the file; recording in memory stays possible."""
+        """Close the file; events are still recorded in memory."""
         if self._file:
             self._write()
             self._file.close()
@@ -125,7 +125,7 @@ class Recorder:
 
 
 class DeviceRecorder(Recorder):
-    """One device's access to the recorder that several share: what comes through it is that device's."""
+    """Records the events of one device in a recorder that several devices share."""
 
     def __init__(self, shared: Recorder, device: str) -> None:
         self._shared = shared
@@ -133,7 +133,7 @@ class DeviceRecorder(Recorder):
 
     @property
     def events(self) -> Sequence[Event]:
-        """All events so far, those of the other devices as well."""
+        """All events so far, of all devices."""
         return self._shared.events
 
     @property
@@ -160,11 +160,11 @@ class DeviceRecorder(Recorder):
         return await self._shared.wait_for(own, within=within, since=since)
 
     def close(self) -> None:
-        """Nothing: the shared recorder is closed by whoever opened it."""
+        """Nothing: the owner of the shared recorder closes it."""
 
 
 def _offer(event: Event, wanted: Callable[[Event], bool], future: asyncio.Future[Event]) -> None:
-    """Show the event to one waiter; what goes wrong there is the waiter's, not the recording link's."""
+    """Offer the event to one waiter; an exception goes to the waiter, not to the caller."""
     try:
         if wanted(event):
             future.set_result(event)

@@ -1,4 +1,4 @@
-"""The events of a run in order, and a quick way to those of one kind."""
+"""The events of a run in order, indexed by kind."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ B = TypeVar("B")
 
 
 class Trace(Sequence[Event]):
-    """A trace that may still grow: line ``n`` is at index ``n - 1``. Parts of it are views, not copies.
+    """A trace that may still grow: line ``n`` is at index ``n - 1``. Slices are views, not copies.
 
-    Judges ask for the packets of one protocol again and again, for each check; so that does not cost a walk
-    over everything else that happened.
+    Events are indexed by kind, because each judge asks for the packets of one protocol.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -25,7 +24,7 @@ class Trace(Sequence[Event]):
             self.append(event)
 
     def append(self, event: Event) -> None:
-        """Add the next event."""
+        """Append the next event."""
         kind = self._kinds.get(type(event.body))
         if kind is None:
             kind = self._kinds[type(event.body)] = _Kind()
@@ -65,7 +64,7 @@ class Trace(Sequence[Event]):
         return self._events[begin:end]
 
 
-class Part(Sequence[Event]):
+class TracePart(Sequence[Event]):
     """The events of a trace from index ``begin`` up to ``end``."""
 
     def __init__(self, trace: Trace, begin: int, end: int) -> None:
@@ -98,7 +97,7 @@ class Part(Sequence[Event]):
 
 def bodies(events: Sequence[Event], kind: type[B]) -> Sequence[tuple[Event, B]]:
     """The events whose body is of that class, each with its body, in order."""
-    if isinstance(events, Trace | Part):
+    if isinstance(events, Trace | TracePart):
         return events.of(kind)
     return [(event, body) for event in events if isinstance(body := event.body, kind)]
 
@@ -122,4 +121,4 @@ def _part(trace: Trace, index: slice, offset: int, length: int) -> Sequence[Even
     begin, end, step = index.indices(length)
     if step != 1:
         return trace.copied(offset, offset + length)[index]
-    return Part(trace, offset + begin, offset + end)
+    return TracePart(trace, offset + begin, offset + end)

@@ -44,7 +44,7 @@ from harness.session.setup.limits import allow_sockets
 from harness.simulate.firmware.core import Core
 from harness.simulate.mqtt.reports import (
     Report,
-    Reports,
+    ReportComposer,
 )
 
 PLUG = Path(__file__).parents[2] / "profiles" / "smart-plug.yaml"
@@ -192,7 +192,7 @@ async def _rates(observer: Observer, count: int) -> AsyncIterator[float]:
 def reports_of(profile: Profile) -> Iterator[Report]:
     """What the simulated device of a profile reports."""
     assert profile.bindings.mqtt is not None
-    return Reports(profile.bindings.mqtt, Core(profile)).all_states()
+    return ReportComposer(profile.bindings.mqtt, Core(profile)).all_states()
 
 
 def client_of(binding: MqttBinding, endpoint: BrokerAddress) -> Client:

@@ -70,7 +70,7 @@ class Trace:
     def act(self, time: float, act: Act, name: str | None = None) -> None:
         self.add(time, Stimulus(act, name))
 
-    def told(
+    def sent_records(
         self, time: float, *answers: Record, extra: Iterable[Record] = (), unicast: bool = False
     ) -> None:
         """The device tells records, everybody or us alone."""

@@ -36,8 +36,8 @@ from harness.checks.support.behaviour.planner import (
     Planner,
 )
 from harness.checks.support.behaviour.rule_triggers import (
-    _sets_off,
-    temptation,
+    _triggers,
+    refusable_command,
 )
 from harness.model.base import Value
 from harness.model.loading.profiles import load_profile
@@ -163,12 +163,13 @@ def test_each_rule_of_the_shipped_profiles_can_be_set_off(profile_name: str, rul
     names, _ = names_of(rule)
     if rule.kind is RuleKind.REFUSAL:
         assert (
-            planner.plan(state, lambda there: temptation(profile, rule, there) is not None, names) is not None
+            planner.plan(state, lambda there: refusable_command(profile, rule, there) is not None, names)
+            is not None
         )
         return
 
     def worth(before: State, move: Move, after: State) -> float | None:
-        return 0.0 if _sets_off(profile, rule, before, move, after) else None
+        return 0.0 if _triggers(profile, rule, before, move, after) else None
 
     assert planner.plan_trigger(state, worth, rule, names)
 

@@ -36,7 +36,7 @@ def test_who_is_never_notified_leaves_its_place_to_the_next_check() -> None:
     )
     (outcome,) = (each.result.outcome for each in run.judgements if each.result.check == "COAP-OBS-02")
     assert outcome.verdict is Verdict.FAIL
-    assert "a change not notified" in outcome.message
+    assert "a change was not notified" in outcome.message
 
 
 def test_who_is_refused_everywhere_was_promised_nothing() -> None:

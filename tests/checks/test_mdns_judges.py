@@ -57,23 +57,23 @@ class TestNames:
         assert names_of(trace.case()).unique == (HOST, INSTANCE)
 
     def test_another_service_of_the_same_responder_does_not_take_their_place(self, trace: Trace) -> None:
-        trace.told(1, *everything())
-        trace.told(2, pointer(name=FOREIGN), server(name=FOREIGN, host="printer.local."))
+        trace.sent_records(1, *everything())
+        trace.sent_records(2, pointer(name=FOREIGN), server(name=FOREIGN, host="printer.local."))
         assert names_of(trace.case()).unique == (HOST, INSTANCE)
 
     def test_change_after_a_dispute(self, trace: Trace) -> None:
-        trace.told(1, *everything())
+        trace.sent_records(1, *everything())
         trace.claimed(2, address(text=NEIGHBOUR), server(port=9))
-        trace.told(4, *renamed())
+        trace.sent_records(4, *renamed())
         assert names_of(trace.case()).unique == (OTHER_HOST, OTHER_INSTANCE)
 
     def test_stay_where_the_device_does_not_give_way(self, trace: Trace) -> None:
-        trace.told(1, *everything())
+        trace.sent_records(1, *everything())
         trace.claimed(2, address(text=NEIGHBOUR), server(port=9))
         assert names_of(trace.case()).unique == (HOST, INSTANCE)
 
     def test_from_an_earlier_conflict_are_taken_as_they_are(self, trace: Trace) -> None:
-        trace.told(1, *renamed())
+        trace.sent_records(1, *renamed())
         assert names_of(trace.case()).unique == (OTHER_HOST, OTHER_INSTANCE)
 
 
@@ -83,9 +83,9 @@ class TestOncePerSecond:
             trace.asked(time, RESOLVE)
             trace.asked(time, BROWSE)
             if time == 10:
-                trace.told(10.001, address())
-                trace.told(10.1, pointer())
-        trace.told(again, address(), **how)
+                trace.sent_records(10.001, address())
+                trace.sent_records(10.1, pointer())
+        trace.sent_records(again, address(), **how)
         return trace.judged("MDNS-23").verdict
 
     def test_twice_within_a_second_fails(self, trace: Trace) -> None:
@@ -102,16 +102,16 @@ class TestOncePerSecond:
             trace.asked(time, RESOLVE)
             trace.asked(time, BROWSE)
             if time == 10:
-                trace.told(10.001, address())
-                trace.told(10.1, pointer(), extra=[server(), address()])
+                trace.sent_records(10.001, address())
+                trace.sent_records(10.1, pointer(), extra=[server(), address()])
         assert trace.judged("MDNS-23").verdict is Verdict.FAIL
 
     def test_nobody_asked_again(self, trace: Trace) -> None:
         for time in (10.0, 10.15, 10.3):
             trace.asked(time, RESOLVE)
             trace.asked(time, BROWSE)
-        trace.told(10.4, address())
-        trace.told(10.4, pointer())
+        trace.sent_records(10.4, address())
+        trace.sent_records(10.4, pointer())
         assert trace.judged("MDNS-23").verdict is Verdict.INCONCLUSIVE
 
 
@@ -122,7 +122,7 @@ class TestKnownAnswers:
 
     def renewed(self, trace: Trace, *, time: float = 10.4) -> Verdict:
         trace.asked(time, BROWSE, known=[pointer(2000)])
-        trace.told(time + 0.1, pointer(), extra=[server(), text()])
+        trace.sent_records(time + 0.1, pointer(), extra=[server(), text()])
         return trace.judged("MDNS-20").verdict
 
     def test_silence_and_renewal_pass(self, trace: Trace) -> None:
@@ -131,7 +131,7 @@ class TestKnownAnswers:
 
     def test_an_answer_to_what_is_known_fails(self, trace: Trace) -> None:
         trace.asked(10, BROWSE, known=[pointer(4500)])
-        trace.told(10.1, pointer(), extra=[server(), text()])
+        trace.sent_records(10.1, pointer(), extra=[server(), text()])
         trace.asked(10.2, BROWSE, known=[pointer(2251)])
         assert self.renewed(trace) is Verdict.FAIL
 
@@ -145,14 +145,14 @@ class TestKnownAnswers:
     def test_a_late_announcement_is_no_answer(self, trace: Trace, started: float, expected: Verdict) -> None:
         trace.act(started, Act.START)
         trace.asked(10, BROWSE, known=[pointer(4500)])
-        trace.told(10.1, *everything())
+        trace.sent_records(10.1, *everything())
         trace.asked(10.2, BROWSE, known=[pointer(2251)])
         assert self.renewed(trace) is expected
 
     def test_somebody_else_who_asks_leaves_it_open(self, trace: Trace) -> None:
         trace.asked(10, BROWSE, known=[pointer(4500)])
         trace.asked(10.05, BROWSE, by=NEIGHBOUR)
-        trace.told(10.1, pointer())
+        trace.sent_records(10.1, pointer())
         trace.asked(10.2, BROWSE, known=[pointer(2251)])
         assert self.renewed(trace) is Verdict.INCONCLUSIVE
 
@@ -160,9 +160,9 @@ class TestKnownAnswers:
 class TestDelays:
     def judged(self, trace: Trace, shared: float, unique: float = 0.004) -> Verdict:
         trace.asked(10, RESOLVE)
-        trace.told(10 + unique, address())
+        trace.sent_records(10 + unique, address())
         trace.asked(12, BROWSE)
-        trace.told(12 + shared, pointer())
+        trace.sent_records(12 + shared, pointer())
         return trace.judged("MDNS-18").verdict
 
     @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ class TestDelays:
         assert self.judged(trace, 0.003) is Verdict.INCONCLUSIVE
 
     def test_an_answer_that_had_to_wait_for_its_second_says_nothing(self, trace: Trace) -> None:
-        trace.told(11.5, pointer())
+        trace.sent_records(11.5, pointer())
         assert self.judged(trace, 0.5) is Verdict.INCONCLUSIVE
 
 
@@ -192,11 +192,11 @@ class TestAnnouncements:
         trace.act(1, Act.START)
         for time in (1.1, 1.35, 1.6):
             trace.probed(time, HOST, INSTANCE, records=everything()[1:])
-        trace.told(1.85, *everything())
+        trace.sent_records(1.85, *everything())
 
     def test_twice_passes(self, trace: Trace) -> None:
         self.boot(trace)
-        trace.told(2.85, *everything())
+        trace.sent_records(2.85, *everything())
         for check in ("MDNS-01", "MDNS-02", "MDNS-06"):
             assert trace.judged(check).verdict is Verdict.PASS, check
 
@@ -208,7 +208,7 @@ class TestAnnouncements:
     def test_answers_are_no_announcement(self, trace: Trace) -> None:
         self.boot(trace)
         trace.asked(2.7, BROWSE, RESOLVE)
-        trace.told(2.8, *everything())
+        trace.sent_records(2.8, *everything())
         trace.act(9, Act.LOCAL, "button")
         assert trace.judged("MDNS-06").verdict is Verdict.INCONCLUSIVE
 
@@ -222,7 +222,7 @@ class TestAnnouncements:
         trace.act(1, Act.START)
         for time in (1.1, 1.35, 1.6):
             trace.probed(time, HOST, records=[address()])
-        trace.told(1.85, *everything())
+        trace.sent_records(1.85, *everything())
         outcome = trace.judged("MDNS-01")
         assert outcome.verdict is Verdict.FAIL
         assert "Küche" in outcome.message
@@ -231,7 +231,7 @@ class TestAnnouncements:
         trace.act(1, Act.START)
         for time in (1.1, 1.35, 1.6):
             trace.probed(time, HOST, INSTANCE, records=[address(), text()])
-        trace.told(1.85, *everything())
+        trace.sent_records(1.85, *everything())
         outcome = trace.judged("MDNS-02")
         assert outcome.verdict is Verdict.FAIL
         assert "SRV" in outcome.message
@@ -240,25 +240,25 @@ class TestAnnouncements:
 class TestGoodbyes:
     def test_one_that_arrives_when_the_next_start_is_under_way_counts(self, trace: Trace) -> None:
         trace.act(0.1, Act.START)
-        trace.told(1, *everything())
+        trace.sent_records(1, *everything())
         trace.act(5, Act.STOP)
         trace.act(5, Act.START)
-        trace.told(5.001, *everything(ttl=0)[:3])
-        trace.told(6.2, *everything())
+        trace.sent_records(5.001, *everything(ttl=0)[:3])
+        trace.sent_records(6.2, *everything())
         assert trace.judged("MDNS-14").verdict is Verdict.PASS
 
     def test_one_of_a_later_rename_does_not(self, trace: Trace) -> None:
         trace.act(0.1, Act.START)
-        trace.told(1, *everything())
+        trace.sent_records(1, *everything())
         trace.act(5, Act.STOP)
         trace.act(5, Act.START)
-        trace.told(6.2, *everything())
-        trace.told(9, pointer(0))
+        trace.sent_records(6.2, *everything())
+        trace.sent_records(9, pointer(0))
         assert trace.judged("MDNS-14").verdict is Verdict.FAIL
 
     def test_a_power_cut_asks_for_none(self, trace: Trace) -> None:
         trace.act(0.1, Act.START)
-        trace.told(1, *everything())
+        trace.sent_records(1, *everything())
         trace.act(5, Act.KILL)
         trace.act(6, Act.START)
         assert trace.judged("MDNS-14").verdict is Verdict.INCONCLUSIVE
@@ -267,16 +267,16 @@ class TestGoodbyes:
 class TestBrowsing:
     def browse(self, trace: Trace, *records: mdns.Record) -> None:
         trace.asked(10, BROWSE)
-        trace.told(10.1, records[0], extra=records[1:])
+        trace.sent_records(10.1, records[0], extra=records[1:])
 
     def test_a_name_from_a_conflict_nobody_saw_is_pointed_out(self, trace: Trace) -> None:
         self.browse(trace, *renamed())
         assert trace.judged("PROFILE-40").verdict is Verdict.WARN
 
     def test_a_name_from_a_conflict_of_this_run_passes(self, trace: Trace) -> None:
-        trace.told(1, *everything())
+        trace.sent_records(1, *everything())
         trace.claimed(2, address(text=NEIGHBOUR), server(port=9))
-        trace.told(4, *renamed())
+        trace.sent_records(4, *renamed())
         self.browse(trace, *renamed())
         assert trace.judged("PROFILE-40", since=4).verdict is Verdict.PASS
 
@@ -314,15 +314,15 @@ class TestAnswers:
     def ask_for_all(
         self, trace: Trace, *, any_is_known: bool, extra: tuple[mdns.Record, ...] = ()
     ) -> Verdict:
-        trace.told(1, *everything())
+        trace.sent_records(1, *everything())
         trace.asked(10, Question(HOST, RecordType.ANY))
         if any_is_known:
-            trace.told(10.01, address())
+            trace.sent_records(10.01, address())
         for time, type, answer in ((11, RecordType.TXT, text()), (12, RecordType.SRV, server())):
             trace.asked(time, Question(INSTANCE, type))
-            trace.told(time + 0.01, answer, extra=extra)
+            trace.sent_records(time + 0.01, answer, extra=extra)
         trace.asked(13, BROWSE)
-        trace.told(13.1, pointer())
+        trace.sent_records(13.1, pointer())
         return trace.judged("MDNS-15", since=2).verdict
 
     def test_each_by_itself_passes(self, trace: Trace) -> None:
@@ -348,7 +348,7 @@ class TestAddresses:
         self, trace: Trace, told: list[str], expected: Verdict
     ) -> None:
         trace.asked(10, RESOLVE)
-        trace.told(10.01, *(address(text=text) for text in told))
+        trace.sent_records(10.01, *(address(text=text) for text in told))
         assert trace.judged("MDNS-17").verdict is expected
 
 
@@ -364,7 +364,7 @@ def test_what_is_multicast_too_soon_is_found_in_any_order(sent: list[tuple[float
         trace.asked(0, RESOLVE)
         trace.asked(0, BROWSE)
     for time, is_address in sent:
-        trace.told(time, address() if is_address else pointer())
+        trace.sent_records(time, address() if is_address else pointer())
     gaps = [
         later - earlier
         for kind in (True, False)
@@ -378,7 +378,7 @@ def test_what_is_multicast_too_soon_is_found_in_any_order(sent: list[tuple[float
 @given(st.binary(max_size=80))
 def test_no_text_record_is_too_broken_to_be_judged(rdata: bytes) -> None:
     trace = Trace()
-    trace.told(1, pointer(), server())
+    trace.sent_records(1, pointer(), server())
     good = mdns.encode_response([text(b"")])
     raw = good[:-3] + len(rdata).to_bytes(2, "big") + rdata
     trace.add(2, MdnsPacket(Direction.FROM_DUT, f"{DEVICE}:5353", GROUP, raw))

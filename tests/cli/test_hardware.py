@@ -72,5 +72,5 @@ def test_a_wrong_baud_rate_is_recognised_and_said(lamp: Path) -> None:
         done = harness("check", lamp, "--serial", port)
     assert done.returncode == 1  # it is there, and answers nothing that can be read
     told = " ".join(done.stdout.split())
-    assert "115200 bits/s, or parity none, is probably not what the board has" in told
+    assert "115200 bits/s, or parity none, is probably not what the board uses" in told
     assert "pass  " not in done.stdout

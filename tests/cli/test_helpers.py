@@ -104,7 +104,7 @@ def test_a_person_who_cannot_leaves_it_undecided(tmp_path: Path) -> None:
 
 def test_a_helper_that_cannot_be_is_explained() -> None:
     for how, says in (
-        ("uhubctl", "names no helper; allowed: console, operator, command:"),
+        ("uhubctl", "there is no actuator 'uhubctl'; allowed: console, operator, command:"),
         ("command:uhubctl -p {port}", "known are {action}"),
         ("relay:/dev/ttyUSB1", "an example: relay:/dev/ttyUSB1#1"),
     ):
@@ -113,4 +113,6 @@ def test_a_helper_that_cannot_be_is_explained() -> None:
         assert says in " ".join((done.stdout + done.stderr).split())
     done = harness("check", PLUG, "--simulate", "--power", "operator")
     assert done.returncode == 2
-    assert "a simulated one is switched and operated anyway" in " ".join((done.stdout + done.stderr).split())
+    assert "the harness switches and operates a simulated one itself" in " ".join(
+        (done.stdout + done.stderr).split()
+    )

@@ -77,7 +77,7 @@ def test_what_cannot_be_is_said(tmp_path: Path) -> None:
             [PLUG, LIGHT, "--simulate", "--dut", "lamp=simulate"],
             "there is no lamp here, only smart-plug, light",
         ),
-        ([PLUG, LIGHT, "--simulate", "--dut", "light=radio:7"], "not known how that is meant"),
+        ([PLUG, LIGHT, "--simulate", "--dut", "light=radio:7"], "unknown; allowed: simulate"),
         ([PLUG, LIGHT, "--simulate", "--fault", "light=no-such"], "there is no fault 'no-such'"),
         ([PLUG, LIGHT, "--simulate", "--coap", "coap://192.0.2.1"], "say --dut ROLE=… instead"),
         ([PLUG, LIGHT, "--simulate", "--unit", "7"], "say --dut ROLE=unit:ID"),
@@ -136,8 +136,8 @@ def test_a_wrong_cast_is_told_with_what_is_missing() -> None:
         "--cast", f"light={LIGHT}", "--cast", f"radio={LIGHT}",
     )  # fmt: skip
     assert done.returncode == 2
-    assert "nobody plays climate" in done.stderr
-    assert "radio is no role of it; it has door, light, climate" in done.stderr
+    assert "no device plays climate" in done.stderr
+    assert "radio is not one of its roles: door, light, climate" in done.stderr
     assert "refrigerator cannot play door: it does not offer DoorLock.LockState" in done.stderr
 
 

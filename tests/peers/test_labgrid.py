@@ -161,7 +161,7 @@ def test_a_coordinator_that_is_gone_in_the_end_is_told(tmp_path: Path) -> None:
         async with lab_in(tmp_path) as lab:
             place = place_of(lab)
             await place.open()
-        with pytest.raises(LabgridError, match="letting go of the place"):
+        with pytest.raises(LabgridError, match="releasing the place"):
             await place.close()
 
     asyncio.run(run())
@@ -193,4 +193,4 @@ def test_a_target_that_is_not_in_the_environment_is_told_with_its_line(tmp_path:
         "check", PLUG, "--mqtt", "mqtt://127.0.0.1:1", "--labgrid", environment, "--target", "rack"
     )
     assert done.returncode == 2
-    assert f"{environment}:2: targets: names no such target; found rack; allowed: main" in done.stderr
+    assert f"{environment}:2: targets: has no target with this name; found rack; allowed: main" in done.stderr

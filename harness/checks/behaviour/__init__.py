@@ -1,1 +1,1 @@
-"""What the profile promises, over every transport."""
+"""Checks of what the profile promises, on every transport."""

@@ -50,15 +50,16 @@ from harness.wire import (
     clause="actions; behaviour.rules, behaviour.settle",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that each action is accepted and has the effect that the profile tells",
-    stimulus="Bring about that the effect can be seen, and invoke the action",
+    purpose="ensure that the device accepts each action, and that the action has its declared effect",
+    stimulus="Bring the device into a state in which the effect is visible, then invoke the action",
     expect="Over CoAP a success 2.xx, over MQTT at least an acknowledgement; the effect is reported in time",
     ics="any",
-    usual_cause="The topic or path of the action was renamed on one side only; or the answer is given before "
-    "anything is done, and nothing is done.",
+    usual_cause="The topic or path of the action was renamed on one side only; or the device answers before "
+    "it "
+    "acts, and then does not act.",
 )
 class ActionHasEffect(Check):
-    """Actions, one by one."""
+    """One subject per action and transport."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         return subjects_for(profile.actions, lambda name: command_transports(profile, name))
@@ -71,7 +72,7 @@ class ActionHasEffect(Check):
         if bench.offers(BenchFeature.COAP) and any(
             subjects_for.event for subjects_for in results_of(profile, action)
         ):
-            await bench.watch()  # an event is told to those who observe it
+            await bench.watch()  # events are sent only to observers
         async with precondition(bench, transport) as arranger:
             if results_of(profile, action):
                 await arranger.bring_about(
@@ -85,7 +86,7 @@ class ActionHasEffect(Check):
             for condition in results:
                 await _await_result(bench, state, condition, _limit(profile, action), since)
             if not results and transport is Transport.MQTT:
-                # All that it can show is that it took the message.
+                # Without a declared effect, the acknowledgement is all there is to see.
                 settle = profile.behaviour.settle
                 await bench.wait_for(
                     _is_puback, within=settle, since=since, what=f"{action} to be acknowledged"
@@ -113,7 +114,9 @@ class ActionHasEffect(Check):
             if report is None:
                 last = case.last_report(condition.property_ or condition.event or "", case.window[-1].line)
                 return failed(
-                    f"{action} was invoked, but it was not reported that {condition}", evidence, last or sent
+                    f"{action} was invoked, but the device did not report that {condition}",
+                    evidence,
+                    last or sent,
                 )
             evidence.append(report)
         if results:
@@ -124,14 +127,14 @@ class ActionHasEffect(Check):
 
 
 def _state_before(case: Case, action: str, sent: Evidence) -> State:
-    """What was known, when an action was invoked, of the properties that decide what it does."""
+    """The last reported values, at the invocation, of the properties that decide what the action does."""
     line = sent.line if isinstance(sent, Decoded) else 0
     known = {name: case.last_report(name, line) for name in names_around(case.profile, action)}
     return {name: report.value for name, report in known.items() if report is not None}
 
 
 def _limit(profile: Profile, action: str) -> float:
-    """Seconds from the invocation to the report of its effect, at most."""
+    """Maximum seconds from the invocation to the report of its effect."""
     rules = [rule for rule in profile.behaviour.rules if started_by_action(rule, action)]
     return max(profile.behaviour.settle, profile.behaviour.report_local) + max(
         (rule.within for rule in rules), default=0.0
@@ -139,7 +142,7 @@ def _limit(profile: Profile, action: str) -> float:
 
 
 def _shows(condition: Condition, state: State, value: Value) -> bool:
-    """Whether a value that is told of a property, or with an event, is what a condition asks for."""
+    """Whether a reported value, of a property or with an event, satisfies a condition."""
     if condition.event is not None:
         return condition.data is None or same_value(value, condition.data)
     return bool(condition.holds({**state, condition.property_ or "": value}))
@@ -168,19 +171,19 @@ def _is_puback(event: Event) -> bool:
 
 
 def _invocation(case: Case, action: str, transport: Transport) -> Decoded[Any, Any] | None:
-    """The message that invoked an action, as the device got it."""
+    """The message that invoked an action, as the device received it."""
     mqtt_binding, coap_binding = case.profile.bindings.mqtt, case.profile.bindings.coap
     found: Sequence[Decoded[Any, Any]] = ()
     if transport is Transport.MQTT and mqtt_binding is not None:
         found = published(case, mqtt_binding.actions[action].command)
     elif coap_binding is not None:
         found = requested(case, coap_binding.actions[action].path, coap.Code.POST)
-    # The last: what came before was to bring about that it has something to do.
+    # The last one: earlier ones only prepared the state.
     return found[-1] if found else None
 
 
 def _result(case: Case, condition: Condition, sent: Decoded[Any, Any], limit: float) -> Report | None:
-    """The report that shows a condition true, in time."""
+    """The report, in time, that shows that a condition is true."""
     name = condition.property_ or condition.event or ""
     state = {other: case.last_report(other, sent.line) for other in condition.names}
     values = {other: report.value for other, report in state.items() if report is not None}
@@ -200,7 +203,7 @@ def _acknowledged(case: Case, action: str, sent: Decoded[Any, Any]) -> Outcome:
         if ack.line > sent.line and ack.value.packet_id == sent.value.packet_id
     ]
     if sent.value.qos == 0 or not case.offers(BenchFeature.TAP):
-        return inconclusive(f"the profile tells no effect of {action}, and nothing acknowledges it", sent)
+        return inconclusive(f"the profile declares no effect of {action}, and nothing acknowledges it", sent)
     if not acks:
         return failed(f"{action} was not acknowledged", sent)
-    return passed(f"{action} was acknowledged; the profile tells no effect of it", sent, acks[0])
+    return passed(f"{action} was acknowledged; the profile declares no effect", sent, acks[0])

@@ -1,4 +1,4 @@
-"""Commands in series: over the whole grid, twice the same, and many at once."""
+"""Series of commands: over the whole range, the same one twice, and bursts."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from harness.checks.support.behaviour.commands import (
     commands,
     confirmed_at,
     described,
+    is_reported,
     mismatch,
     require_reader,
-    told,
 )
 from harness.checks.support.behaviour.forecast import (
     State,
@@ -50,7 +50,7 @@ from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject, Verdict
 
 SAMPLES = 12  # values of a grid
-FED_BACK = 4  # of them are sent once more as they were reported
+FED_BACK = 4  # of these samples are sent again as they were reported
 BURST = 10  # commands
 
 
@@ -61,15 +61,17 @@ BURST = 10  # commands
     clause="Homie v5 Formats; profile: properties.*.multipleOf",
     level=Level.SHOULD,
     basis=Basis.PRACTICE,
-    purpose="ensure that what is reported for a setting can be sent back without the setting moving",
-    stimulus="Write values over the whole grid of the property; send some reports back as commands, twice",
-    expect="Each report lies within half a step of the command; what is sent back is reported again",
+    purpose="ensure that the device keeps a setting when its reported value is sent back as a command",
+    stimulus="Write values over the whole range of the property; send some reported values back as "
+    "commands, twice",
+    expect="Each report is within half a step of the command; a value that is sent back is reported "
+    "unchanged",
     ics="DEV.RANGE",
-    usual_cause="The value is kept in fewer bits than it is reported with, and is cut off instead of "
-    "rounded: a controller that keeps both sides in step makes it walk down.",
+    usual_cause="The value is stored with fewer bits than it is reported with, and truncated instead of "
+    "rounded: a controller that synchronises both sides makes it drift down.",
 )
 class StableOnGrid(Check):
-    """Samples from the least to the greatest value."""
+    """Samples from the minimum to the maximum."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         return writable_subjects(profile, lambda schema: schema.type in NUMERIC and not schema.enum)
@@ -97,18 +99,18 @@ class StableOnGrid(Check):
         for command in sent:
             if not command.reports:
                 continue
-            # Whatever the old state was, the last word before the next command is what the device made of it.
+            # The last report before the next command is the result of this one.
             last = command.reports[-1]
             evidence += [command.sent.event, last]
             if last.problem is not None or not _within_half_a_step(schema, last.value, command.value):
                 return failed(
-                    f"{json_text(command.value)} was set and {described(last)} reported",
+                    f"{json_text(command.value)} was commanded, but {described(last)} was reported",
                     command.sent.event,
                     last,
                 )
         if len(evidence) < 4:
-            return inconclusive(f"hardly any command for {name} was followed by a report")
-        return passed(f"{len(evidence) // 2} commands over the grid were reported as they were set", evidence)
+            return inconclusive(f"fewer than two commands for {name} were followed by a report")
+        return passed(f"{len(evidence) // 2} commands over the range were reported as commanded", evidence)
 
 
 def _within_half_a_step(schema: Property, reported: Value, commanded: Value) -> bool:
@@ -126,15 +128,15 @@ def _within_half_a_step(schema: Property, reported: Value, commanded: Value) -> 
     clause="5.1 (PUT is idempotent); MQTT 4.3 (at least once)",
     level=Level.SHOULD,
     basis=Basis.DERIVED,
-    purpose="ensure that a command that is given twice leaves the device in the commanded state",
+    purpose="ensure that the device stays in the commanded state when it receives the same command twice",
     stimulus="Write a value, and the same value again as soon as it is reported",
     expect="The state stays as commanded; no toggling back",
     ics="DEV.ACTUATOR",
-    usual_cause="The command handler switches over instead of switching to: two remote controls, or one "
+    usual_cause="The command handler toggles instead of setting the state: two remote controls, or one "
     "redelivered message, cancel each other out.",
 )
 class Repeatable(Check):
-    """Twice the same is once."""
+    """The same command twice."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         return writable_subjects(profile)
@@ -148,7 +150,7 @@ class Repeatable(Check):
             await command_and_wait(bench, name, value, transport)
             since = bench.mark()
             await bench.write(name, value, transport=transport.value)
-            # Any report tells what the device made of the second command; silence may mean the same.
+            # Any report shows the result of the second command; a device may also stay silent.
             await bench.wait_for_report(
                 name,
                 lambda _: True,
@@ -174,7 +176,9 @@ class Repeatable(Check):
         one, two = pair
         first = confirmed_at(case, name, one)
         if first == len(one.reports):
-            return inconclusive("the first command was not reported, so the second proves nothing", one.sent)
+            return inconclusive(
+                "the state after the first command was not reported, so the second proves nothing", one.sent
+            )
         wrong = mismatch(case, name, [one.value], [*one.reports[first:], *two.reports])
         if wrong is not None:
             return failed(
@@ -184,7 +188,7 @@ class Repeatable(Check):
                 wrong,
             )
         return passed(
-            f"{name} = {json_text(one.value)} stayed when it was commanded again",
+            f"{name} = {json_text(one.value)} did not change when it was commanded again",
             one.sent,
             one.reports[first],
             two.sent,
@@ -199,15 +203,15 @@ class Repeatable(Check):
     clause="MQTT [MQTT-4.6.0-6] (order of messages)",
     level=Level.SHOULD,
     basis=Basis.PRACTICE,
-    purpose="ensure that after a burst of commands the last one is the state",
+    purpose="ensure that the device ends a burst of commands in the state of the last one",
     stimulus=f"Send {BURST} commands that alternate between two values without waiting for reports, with "
     "commands for a second property between them where there is one",
     expect="The last report of each property is the last command",
     ics="DEV.ACTUATOR",
-    usual_cause="A queue for a single command that drops what comes while the actuator moves.",
+    usual_cause="A queue for a single command, which drops commands while the actuator moves.",
 )
 class LastOfBurst(Check):
-    """Two properties interleaved, on one transport."""
+    """Commands for two properties, interleaved on one transport."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         return writable_subjects(profile)
@@ -219,25 +223,25 @@ class LastOfBurst(Check):
         async with precondition(bench, transport) as arranger:
             last = await other_value(bench, arranger, name)
             first = _second_value(bench.profile, arranger.state, name, last)
-            beside = companion(bench.profile, name, transport)
-            others = resting(bench.profile.properties[beside])[:2] if beside else []
+            second = second_property(bench.profile, name, transport)
+            others = resting(bench.profile.properties[second])[:2] if second else []
             since = bench.mark()
             await _burst(
-                bench, transport, {name: (first, last)} | ({beside: tuple(others)} if beside else {})
+                bench, transport, {name: (first, last)} | ({second: tuple(others)} if second else {})
             )
-            await _all_told(bench, name, last, transport, since)
-            if beside:
-                await _all_told(bench, beside, others[1], transport, since)
+            await _await_all_reports(bench, name, last, transport, since)
+            if second:
+                await _await_all_reports(bench, second, others[1], transport, since)
 
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
         transport = transport_of(command_transports(case.profile, name), case.subject)
         outcome = _judge_burst(case, name, transport)
-        beside = companion(case.profile, name, transport)
-        if beside is None or outcome.verdict is not Verdict.PASS:
+        second = second_property(case.profile, name, transport)
+        if second is None or outcome.verdict is not Verdict.PASS:
             return outcome
-        second = _judge_burst(case, beside, transport)
-        return second if second.verdict is not Verdict.PASS else outcome
+        other = _judge_burst(case, second, transport)
+        return other if other.verdict is not Verdict.PASS else outcome
 
 
 def _judge_burst(case: Case, name: str, transport: Transport) -> Outcome:
@@ -246,7 +250,7 @@ def _judge_burst(case: Case, name: str, transport: Transport) -> Outcome:
     if len(burst) < BURST:
         return inconclusive(f"only {len(burst)} of {BURST} commands for {name} reached the device")
     if burst[-1].time - burst[0].time > case.profile.settle(name):
-        return inconclusive("the commands were passed on too slowly to be a burst", burst[0].sent)
+        return inconclusive("the commands were forwarded too slowly to be a burst", burst[0].sent)
     begin, end = burst[0].sent.line, sent[BURST].sent.line if len(sent) > BURST else case.window[-1].line
     reports = [r for r in case.reports(name, transport) if begin < r.event.line < end]
     last = burst[-1].value
@@ -256,15 +260,15 @@ def _judge_burst(case: Case, name: str, transport: Transport) -> Outcome:
     if mismatch(case, name, [last], reports[-1:]):
         return failed(
             f"after {BURST} commands, the last of them {name} = {json_text(last)}, "
-            f"{described(reports[-1])} stayed",
+            f"the device reports {described(reports[-1])}",
             evidence,
             reports[-1],
         )
     return passed(f"the last of {BURST} commands, {json_text(last)}, is the state", evidence, reports[-1])
 
 
-def companion(profile: Profile, name: str, transport: Transport) -> str | None:
-    """Another property whose commands can go between those of the first, as no rule joins the two."""
+def second_property(profile: Profile, name: str, transport: Transport) -> str | None:
+    """A second property for the burst, which no rule connects with the first; None if there is none."""
     own = related(profile, [name])
     for other, schema in profile.properties.items():
         if schema.writable and not schema.write_only and transport in command_transports(profile, other):
@@ -275,7 +279,7 @@ def companion(profile: Profile, name: str, transport: Transport) -> str | None:
 
 
 def obstacles_anywhere(profile: Profile, name: str) -> bool:
-    """Whether any rule has a say in what a property may be."""
+    """Whether any rule sets or restricts a property."""
     return any(
         condition.property_ == name
         for rule in profile.behaviour.rules
@@ -284,7 +288,7 @@ def obstacles_anywhere(profile: Profile, name: str) -> bool:
 
 
 def _second_value(profile: Profile, state: State, name: str, last: Value) -> Value:
-    """A legal value besides ``last`` that is possible in the same state. Raises CannotStimulateError."""
+    """A legal value besides ``last`` that is possible in the same state. Raises StimulusError."""
     for value in resting(profile.properties[name]):
         if not same_value(value, last) and not obstacles(profile, state, name, value):
             return value
@@ -292,7 +296,7 @@ def _second_value(profile: Profile, state: State, name: str, last: Value) -> Val
 
 
 async def _burst(bench: Bench, transport: Transport, pairs: dict[str, tuple[Value, ...]]) -> None:
-    """Alternate between two values, as fast as may be: over CoAP one by one (RFC 7252, 4.7), else at once."""
+    """Alternate between two values as fast as allowed: over CoAP one by one (RFC 7252, 4.7), else at once."""
     turns = [(name, values[turn % 2]) for turn in range(BURST) for name, values in pairs.items()]
     if transport is Transport.COAP:
         for name, value in turns:
@@ -301,10 +305,10 @@ async def _burst(bench: Bench, transport: Transport, pairs: dict[str, tuple[Valu
     await asyncio.gather(*(bench.write(name, value, transport=transport.value) for name, value in turns))
 
 
-async def _all_told(bench: Bench, name: str, last: Value, transport: Transport, since: int) -> None:
-    """Wait until the last value is told, and as often as was commanded; for the settle time at most."""
-    if not await told(bench, name, last, transport, since) or transport is Transport.COAP:
-        return  # what is read after the last response is the state
+async def _await_all_reports(bench: Bench, name: str, last: Value, transport: Transport, since: int) -> None:
+    """Wait for one report per command, the last value among them; for the settle time at most."""
+    if not await is_reported(bench, name, last, transport, since) or transport is Transport.COAP:
+        return  # a read after the last response gives the state
     left = BURST
 
     def counted(_: Value) -> bool:

@@ -1,4 +1,4 @@
-"""Legal commands: accepted, reported back, stable, repeatable, and none lost in a burst."""
+"""Legal commands are accepted, executed and reported."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ from harness.model.verdict import Outcome, Subject
 from harness.wire import coap
 
 
-def fails_to_obey(case: Case, name: str, command: Command, following: Command | None) -> Outcome | None:
-    """What is wrong about how a legal command was taken; None if nothing is.
+def command_failure(case: Case, name: str, command: Command, following: Command | None) -> Outcome | None:
+    """What the device did wrong with a legal command; None if nothing.
 
-    ``following`` is the next command: once it was executed, its value is the state.
+    ``following`` is the next command: after it, its value is legal as well.
     """
     text, evidence = f"{name} = {json_text(command.value)}", [command.sent.event]
     if command.transport is Transport.COAP:
@@ -74,14 +74,14 @@ def fails_to_obey(case: Case, name: str, command: Command, following: Command | 
 
 
 def _lateness(case: Case, name: str, command: Command, first: Report) -> float | None:
-    """How long the device took for its first right report, if that is too long; None if it is not."""
+    """Seconds until the first correct report if that is too late; None if it is in time."""
     accepted = command.answer.time if command.answer is not None else command.time
     late = first.time - accepted
     if late <= case.profile.settle(name):
         return None
     if not first.asked:
         return late
-    # What is read tells when it was asked for: it is late only where the old state was read after the time.
+    # A read shows when it was requested. It is late only if the old state was read after the deadline.
     deadline = accepted + case.profile.settle(name)
     old = [r for r in command.reports if deadline < r.time < first.time]
     return late if mismatch(case, name, [command.value], old) else None
@@ -90,7 +90,7 @@ def _lateness(case: Case, name: str, command: Command, first: Report) -> float |
 def _relapse(
     case: Case, name: str, command: Command, first: Report, following: Command | None
 ) -> Outcome | None:
-    """Whether the device told another state again after it had told the commanded one."""
+    """A failure if the device reported another state after the commanded one."""
     later = [report for report in command.reports if report.event.line > first.event.line]
     wrong = mismatch(case, name, [command.value], later)
     succeeds = following is not None and following.sent.line == command.end
@@ -100,15 +100,15 @@ def _relapse(
     if wrong is None:
         return None
     return failed(
-        f"{name} = {json_text(command.value)} was reported, but then {described(wrong)} again",
+        f"{name} = {json_text(command.value)} was reported, but then {described(wrong)}",
         command.sent.event,
         first,
         wrong,
     )
 
 
-def was_asked_for(case: Case, name: str, command: Command) -> bool:
-    """Whether the device had cause to tell the state after a command: over CoAP only if it was asked."""
+def was_read(case: Case, name: str, command: Command) -> bool:
+    """Whether the device had a reason to report after a command: over CoAP only if it was read."""
     binding = case.profile.bindings.coap
     if command.transport is Transport.MQTT or binding is None:
         return True
@@ -118,7 +118,7 @@ def was_asked_for(case: Case, name: str, command: Command) -> bool:
 
 
 def judge_legal_commands(case: Case, subject: Subject) -> Outcome:
-    """Each legal command of the window was executed and reported; the simplest that was not is named."""
+    """Pass if each legal command was executed and reported; a failure names the simplest that was not."""
     name = name_of(subject)
     transport = transport_of(command_transports(case.profile, name), subject)
     sent = commands(case, name, transport)
@@ -128,17 +128,17 @@ def judge_legal_commands(case: Case, subject: Subject) -> Outcome:
     for index, command in enumerate(sent):
         if command.problem is not None or not schema.accepts(command.value):
             continue
-        if not command.reports and not was_asked_for(case, name, command):
-            continue  # nobody wanted to know: it proves nothing
+        if not command.reports and not was_read(case, name, command):
+            continue  # the state was not read: nothing to judge
         legal.append(command)
         following = sent[index + 1] if index + 1 < len(sent) else None
-        outcome = fails_to_obey(case, name, command, following)
+        outcome = command_failure(case, name, command, following)
         if outcome is not None:
             failures.append((command, outcome))
     if failures:
         return min(failures, key=lambda failure: simplicity(failure[0].value))[1]
     if not legal:
-        return inconclusive(f"no command for {name} reached the device and was followed up")
+        return inconclusive(f"no command for {name} reached the device and was followed by a report or read")
     evidence: list[Evidence] = []
     for command in legal:
         evidence += [command.sent.event, *command.reports[:1]]
@@ -149,26 +149,26 @@ def judge_legal_commands(case: Case, subject: Subject) -> Outcome:
 async def try_legal(
     bench: Bench, arranger: StateArranger, name: str, value: Value, transport: Transport
 ) -> bool:
-    """Command a legal value that is not the present one; whether the device failed to report it in time.
+    """Command a legal value that differs from the present one. True if the device did not report it in time.
 
-    A value that no reachable state allows counts as not failing.
+    A value that no reachable state allows is skipped and returns False.
     """
     try:
         await arranger.make_room_for(name, value)
         if same_value(arranger.state.get(name), value):
-            await _leave(bench, arranger, name, value, transport)
+            await _move_away(bench, arranger, name, value, transport)
     except StimulusError as reason:
-        bench.note(f"{name} = {json_text(value)} is left out: {reason}")
+        bench.note(f"{name} = {json_text(value)} is skipped: {reason}")
         return False
-    obeyed = await command_and_wait(bench, name, value, transport)
+    executed = await command_and_wait(bench, name, value, transport)
     await arranger.look(related(bench.profile, [name]))
-    return not obeyed
+    return not executed
 
 
-async def _leave(
+async def _move_away(
     bench: Bench, arranger: StateArranger, name: str, value: Value, transport: Transport
 ) -> None:
-    """Put a property to another value, so that the command of ``value`` makes a difference."""
+    """Set a property to another value first, so that commanding ``value`` changes it."""
     for other in resting(bench.profile.properties[name]):
         if not same_value(other, value):
             await arranger.make_room_for(name, other)
@@ -185,18 +185,21 @@ async def _leave(
     clause="server-data-schema; profile: properties, behaviour.settle",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that after a legal command the reported state equals the commanded one within the settle "
-    "time, and stays",
-    stimulus="Write each limit of the property, values next to it, one in the middle, and drawn ones; look "
+    purpose="ensure that the device reports the commanded state within the settle time after a legal "
+    "command, "
+    "and stays in it",
+    stimulus="Write the limits of the property, their neighbours, a middle value and random ones; then "
+    "search "
     "for the simplest value that fails",
     expect="The command is accepted; the value is reported within the settle time and the declared "
-    "tolerance, and no other one after it",
+    "tolerance, and no other value after it",
     ics="DEV.ACTUATOR",
-    usual_cause="The state is published from a poll that does not know of the command, or not at all; or a "
-    "limit is compared with < where <= was meant.",
+    usual_cause="The state is published by a poll that does not see the command, or not at all; or a limit "
+    "is "
+    "compared with < instead of <=.",
 )
 class LegalCommands(Check):
-    """Values by hypothesis, shrunk to the simplest that fails."""
+    """Values drawn by hypothesis, shrunk to the simplest that fails."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         return writable_subjects(profile)
@@ -208,10 +211,12 @@ class LegalCommands(Check):
         schema = bench.profile.properties[name]
         async with precondition(bench, transport) as arranger:
 
-            async def measure(value: Value) -> bool:
+            async def try_value(value: Value) -> bool:
                 return await try_legal(bench, arranger, name, value, transport)
 
-            await search(limits(schema), lambda: legal_values(schema), measure, bench.random.getrandbits(32))
+            await search(
+                limits(schema), lambda: legal_values(schema), try_value, bench.random.getrandbits(32)
+            )
             await bench.watch_silence(
                 bench.profile.settle(name), imposed_by=SETTLE, what=f"{name} to stay as commanded"
             )

@@ -1,4 +1,4 @@
-"""Commands that have to be refused: values outside the schema, and payloads that make no sense."""
+"""Commands that the device must refuse: values outside the schema, and malformed payloads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from harness.checks.support.behaviour.malformed_payloads import (
     malformed,
     outside_texts,
 )
-from harness.checks.support.behaviour.refusals import became_of
+from harness.checks.support.behaviour.refusals import refusal_failure
 from harness.checks.support.behaviour.transports import (
     command_transports,
     name_of,
@@ -54,16 +54,16 @@ from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Connection, ConnectionChange
 
-MOST_OUTSIDE = 9  # values that are sure to be tried
+MOST_OUTSIDE = 9  # values that are always tried
 MOST_TRUSTED = 5  # legal values between the bad ones
 
 
 class BadCommands:
-    """Sends commands that must not be obeyed, each so that the trace shows what became of it.
+    """Sends commands that must be refused, so that the trace shows the result of each.
 
-    Over CoAP the response tells that a command was processed. Over MQTT a fence does: a legal command on
-    the same topic, for a value that the bad one cannot have meant. A property with two values has none to
-    spare; there the settle time is waited out, once for all payloads and each value.
+    Over CoAP the response shows that a command was processed. Over MQTT a fence does: a legal command on
+    the same topic, for a value that the bad command cannot have meant. A property with only two values has
+    no such value; there the settle time passes once for all payloads, for each value.
     """
 
     def __init__(self, bench: Bench, arranger: StateArranger, name: str, transport: Transport) -> None:
@@ -72,7 +72,7 @@ class BadCommands:
         self._name = name
         self._transport = transport
         self._schema = bench.profile.properties[name]
-        self._trusted: list[Value] = []  # values that the device was seen to take, one right after the other
+        self._trusted: list[Value] = []  # legal values that the device was seen to execute
 
     @property
     def fenced(self) -> bool:
@@ -80,9 +80,9 @@ class BadCommands:
         return self._transport is Transport.MQTT and len(resting(self._schema)) > 2
 
     async def begin(self) -> None:
-        """Try some legal commands in quick succession, to know that what follows is not about those.
+        """Establish the baseline: legal commands in quick succession must work.
 
-        Raises CannotStimulateError when the device does not follow them.
+        Raises StimulusError when the device does not follow them.
         """
         for value in resting(self._schema):
             if len(self._trusted) == MOST_TRUSTED:
@@ -93,14 +93,12 @@ class BadCommands:
                 break
             self._trusted.append(value)
         if len(self._trusted) < (3 if self.fenced else 2):
-            raise StimulusError(
-                f"{self._name} does not follow legal commands, so that refusals would show nothing"
-            )
+            raise StimulusError(f"{self._name} does not follow legal commands, so refusals cannot be judged")
 
     async def send(self, payload: bytes, what: str, *spared: Value) -> bool:
-        """Send one bad command and its fence; whether the device did wrong.
+        """Send one bad command and its fence. True if the device did something wrong.
 
-        ``spared`` are legal values that a careless device might take it for.
+        ``spared`` are legal values that a careless parser might read instead.
         """
         bench, name, transport = self._bench, self._name, self._transport
         before = self._arranger.state.get(name)
@@ -114,30 +112,30 @@ class BadCommands:
             try:
                 after = await bench.read(name, transport=transport.value)
             except StimulusError:
-                return True  # what it tells makes no sense any more: the trace shows since when
+                return True  # its reports are unreadable now: the trace shows since when
             self._arranger.state[name] = after
             return not any(same_value(after, value) for value in (before, *limited))
         if not self.fenced:
             return False
         fence = self._other_than(*spared, before)
-        return not await self._put(fence) or await self._strayed(since, before, fence, *limited)
+        return not await self._put(fence) or await self._reported_other_than(since, before, fence, *limited)
 
     async def send_all(self, payloads: Sequence[tuple[bytes, str]]) -> None:
-        """Send bad commands one after the other while the property has each of its values in turn."""
+        """Send all bad commands once for each value of the property."""
         for value in self._trusted:
             if not same_value(self._arranger.state.get(self._name), value) and not await self._put(value):
-                return  # it was alright before: the trace shows what became of it
+                return  # it worked before: the trace shows what happened
             since = self._bench.mark()
             for payload, what in payloads:
                 if await self.send(payload, what):
                     return
             if self._transport is Transport.MQTT:
-                # In order, so when the last one is there, all are.
+                # In order: when the last one has arrived, all have.
                 await passed_on(self._bench, self._name, payloads[-1][0], since)
                 await self._bench.watch_silence(
                     self._bench.profile.settle(self._name),
                     imposed_by=SETTLE,
-                    what=f"{self._name} to stay, whatever was commanded",
+                    what=f"{self._name} to stay unchanged",
                 )
 
     async def _put(self, value: Value) -> bool:
@@ -148,9 +146,9 @@ class BadCommands:
         for value in self._trusted:
             if not any(same_value(value, other) for other in spared):
                 return value
-        raise StimulusError(f"{self._name} has too few legal values to tell a refusal")
+        raise StimulusError(f"{self._name} has too few legal values to show a refusal")
 
-    async def _strayed(self, since: int, *expected: Value) -> bool:
+    async def _reported_other_than(self, since: int, *expected: Value) -> bool:
         event = await self._bench.wait_for_report(
             self._name,
             lambda value: not any(self._schema.agrees(value, other) for other in expected),
@@ -162,22 +160,22 @@ class BadCommands:
 
 
 def judge_bad_commands(case: Case, subject: Subject) -> Outcome:
-    """No command of the window that was not legal had an effect, and the device lived on."""
+    """Pass if no illegal command of the window had an effect and the device kept working."""
     name = name_of(subject)
     transport = transport_of(command_transports(case.profile, name), subject)
     schema = case.profile.properties[name]
     sent = commands(case, name, transport)
     bad = [at for at, one in enumerate(sent) if one.problem is not None or not schema.accepts(one.value)]
     if not bad:
-        return inconclusive(f"no command for {name} that has to be refused reached the device")
-    outcomes = [(sent[at], became_of(case, name, sent, at)) for at in bad]
+        return inconclusive(f"no command for {name} that must be refused reached the device")
+    outcomes = [(sent[at], refusal_failure(case, name, sent, at)) for at in bad]
     wrong = [(command, outcome) for command, outcome in outcomes if outcome is not None]
     if wrong:
         definite = [item for item in wrong if item[1].verdict == "fail"] or wrong
         return min(definite, key=lambda item: (item[0].problem is None, simplicity(item[0].value)))[1]
     dropped = _dropped_connection(case, sent[bad[0]])
     if dropped is not None:
-        return failed("the device closed its connection after commands that it should ignore", dropped)
+        return failed("the device closed its connection after commands that it must ignore", dropped)
     evidence: list[Evidence] = []
     for at in bad:
         answer = sent[at].answer
@@ -209,18 +207,18 @@ def _dropped_connection(case: Case, first_bad: Command) -> Evidence | None:
     standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
     clause="5.13-1, TC 5.13-1-2; profile: behaviour.invalid_value",
     level=Level.MUST,
-    purpose="ensure that a value outside its declared set is refused, or limited where the profile says so, "
-    "and is never stored or hidden",
-    stimulus="Write values just outside the range and far outside, off the step, misspelt members, NaN and "
-    "1e400, and drawn ones; look for the simplest that is obeyed",
+    purpose="ensure that the device refuses a value outside the declared set, or limits it where the profile "
+    "says so, and never stores or hides it",
+    stimulus="Write values just outside and far outside the range, off the step, misspelt members, NaN, "
+    "1e400 "
+    "and random values; then search for the simplest that is executed",
     expect="The state stays as it was (over CoAP: an error 4.xx); with invalid_value: clamp, the nearest "
     "legal value becomes the state and is reported",
     ics="DEV.ACTUATOR",
-    usual_cause="The limits stand in the description and in the app, but the firmware never compares with "
-    "them.",
+    usual_cause="The limits are in the description and in the app, but the firmware does not check them.",
 )
 class OutsideValues(Check):
-    """Values by hypothesis, shrunk to the simplest that is obeyed."""
+    """Values drawn by hypothesis, shrunk to the simplest that is executed."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         return writable_subjects(profile, lambda schema: bool(outside(schema)))
@@ -233,7 +231,7 @@ class OutsideValues(Check):
         async with precondition(bench, transport) as arranger:
             trials = BadCommands(bench, arranger, name, transport)
             await trials.begin()
-            # A misspelt member may be the right word in a payload: COTTON for cotton.
+            # A misspelt member may be the correct word in a payload: COTTON for cotton.
             legal = {encoded(bench.profile, name, member, transport) for member in schema.enum or ()}
 
             def is_wrong(value: Value) -> bool:
@@ -241,15 +239,15 @@ class OutsideValues(Check):
 
             known = _spread([value for value in outside(schema) if is_wrong(value)])
 
-            async def measure(value: Value) -> bool:
+            async def try_value(value: Value) -> bool:
                 payload = encoded(bench.profile, name, value, transport)
-                return await trials.send(payload, json_text(value), *_taken_for(schema, value))
+                return await trials.send(payload, json_text(value), *_mistaken_for(schema, value))
 
             if trials.fenced or transport is Transport.COAP:
                 for text in outside_texts(bench.profile, name, transport):
                     await trials.send(text, text.decode())
                 seed = bench.random.getrandbits(32)
-                await search(known, lambda: illegal_values(schema, known).filter(is_wrong), measure, seed)
+                await search(known, lambda: illegal_values(schema, known).filter(is_wrong), try_value, seed)
             else:
                 payloads = [
                     (encoded(bench.profile, name, each, transport), json_text(each)) for each in known
@@ -261,14 +259,14 @@ class OutsideValues(Check):
 
 
 def _spread(values: list[Value]) -> list[Value]:
-    """Some of the values, from the whole list: of an enumeration not only the first member's misspellings."""
+    """A sample over the whole list, so that each member of an enumeration is misspelt."""
     if len(values) <= MOST_OUTSIDE:
         return values
     return [values[round(at * (len(values) - 1) / (MOST_OUTSIDE - 1))] for at in range(MOST_OUTSIDE)]
 
 
-def _taken_for(schema: Property, value: Value) -> list[Value]:
-    """Legal values that a careless device might take an illegal one for."""
+def _mistaken_for(schema: Property, value: Value) -> list[Value]:
+    """Legal values that a careless parser might read instead of an illegal one."""
     if isinstance(value, str):
         members = [member for member in schema.enum or () if isinstance(member, str)]
         alike = [member for member in members if member.casefold() in value.casefold()]
@@ -287,16 +285,17 @@ def _taken_for(schema: Property, value: Value) -> list[Value]:
     standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
     clause="5.13-1, TC 5.13-1-2",
     level=Level.MUST,
-    purpose="ensure that command payloads that make no sense change nothing and do not disturb the device",
-    stimulus="Send commands of wrong types, an empty one, broken JSON, deep nesting, a member twice, a legal "
-    "value with something behind it, bytes that are not UTF-8",
-    expect="State and connection stay as they are; the next legal command is executed",
+    purpose="ensure that the device ignores malformed command payloads and keeps working",
+    stimulus="Send values of wrong types, an empty payload, broken JSON, deep nesting, a duplicate member, a "
+    "legal value followed by more text, and bytes that are not UTF-8",
+    expect="State and connection do not change; the next legal command is executed",
     ics="DEV.ACTUATOR",
-    usual_cause="The payload goes to atoi() or to a JSON parser whose errors nobody looks at: nonsense "
-    "counts as zero or false, or stops the firmware.",
+    usual_cause="The payload goes to atoi(), or to a JSON parser whose errors are not checked: nonsense is "
+    "read "
+    "as zero or false, or crashes the firmware.",
 )
 class MalformedCommands(Check):
-    """Payloads that hold no legal value."""
+    """Payloads without a legal value."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         return writable_subjects(profile)

@@ -1,4 +1,4 @@
-"""Events: each is told once, with its data, and not kept for those who come later."""
+"""Events: each is sent once, with its data, and is not retained."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PRESSES = 3
 REPORT_LOCAL = "profile: behaviour.report_local"
 
 
-def _telling(profile: Profile) -> list[str]:
+def _controls_with_events(profile: Profile) -> list[str]:
     return [
         name for name, control in profile.controls.items() if any(effect.event for effect in control.effects)
     ]
@@ -52,19 +52,20 @@ def _event_readers(profile: Profile, control: str) -> list[Transport]:
     clause="controls.*.effects, events; behaviour.report_local",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that operating a control tells its event, with its data, on every transport",
+    purpose="ensure that the device sends the event of a control, with its data, on every transport",
     stimulus="Operate the control once",
-    expect="The event is told within behaviour.report_local, with the declared data",
+    expect="The event arrives within behaviour.report_local, with the declared data",
     ics="DEV.LOCAL_UI & DEV.EVENTS",
     needs=(BenchFeature.LOCAL,),
-    usual_cause="The table that maps keys to events was not carried over to a new model, or an event is sent "
-    "before the radio is up and lost.",
+    usual_cause="The table that maps keys to events was not updated for a new model; or an event is sent "
+    "before "
+    "the radio is up, and is lost.",
 )
-class ControlTellsEvent(Check):
+class ControlSendsEvent(Check):
     """Every key of a remote control, for example."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
-        return subjects_for(_telling(profile), lambda name: _event_readers(profile, name))
+        return subjects_for(_controls_with_events(profile), lambda name: _event_readers(profile, name))
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
@@ -90,22 +91,28 @@ class ControlTellsEvent(Check):
             if not effect.event or transport not in reporting_transports(case.profile, effect.event):
                 continue
             after = [r for r in case.reports(effect.event, transport) if r.event.line > act.line]
-            told = [r for r in after if effect.data is None or same_value(r.value, effect.data)]
+            sent = [r for r in after if effect.data is None or same_value(r.value, effect.data)]
             text = effect.event + (f" {json_text(effect.data)}" if effect.data is not None else "")
-            if not told:
+            if not sent:
                 instead = f", but {described(after[0])}" if after else ""
-                return failed(f"{name} did not tell {text} within {limit:g} s{instead}", act, after[:1])
-            late = told[0].time - act.time
+                return failed(
+                    f"after {name} the device did not send {text} within {limit:g} s{instead}", act, after[:1]
+                )
+            late = sent[0].time - act.time
             if late > limit:
-                return failed(f"{name} told {text} after {late:.3g} s, not {limit:g} s", act, told[0])
-            evidence.append(told[0])
-        return passed(f"{name} told its event over {transport}", evidence)
+                return failed(
+                    f"after {name} the device sent {text} after {late:.3g} s; allowed are {limit:g} s",
+                    act,
+                    sent[0],
+                )
+            evidence.append(sent[0])
+        return passed(f"the device sent the event of {name} over {transport}", evidence)
 
 
 async def _await_event(bench: Bench, event: str, data: Value, transport: Transport, since: int) -> None:
     await bench.wait_for_report(
         event,
-        lambda told: data is None or same_value(told, data),
+        lambda sent: data is None or same_value(sent, data),
         transport=transport.value,
         within=bench.profile.behaviour.report_local,
         since=since,
@@ -119,20 +126,21 @@ async def _await_event(bench: Bench, event: str, data: Value, transport: Transpo
     clause="Homie v5 (non-retained properties); profile: events",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that one physical event gives exactly one message, and that it is not retained",
-    stimulus=f"Operate a control that tells the event, {PRESSES} times, each time after the last message",
+    purpose="ensure that the device sends exactly one message for one physical event, and does not retain it",
+    stimulus=f"Operate a control that causes the event {PRESSES} times, each time after the last message",
     expect=f"Exactly {PRESSES} messages of the event, over MQTT without the RETAIN flag",
     ics="DEV.EVENTS",
     needs=(BenchFeature.LOCAL,),
-    usual_cause="A contact that bounces and is not filtered, or events published by the routine that "
-    "publishes state, with its RETAIN flag: who connects later switches a lamp by a press of last week.",
+    usual_cause="A bouncing contact without a filter; or events published with the RETAIN flag, like "
+    "states: a "
+    "client that connects later switches a lamp because of an old key press.",
 )
 class OneMessageForEachEvent(Check):
-    """Presses are counted."""
+    """Counts messages per key press."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
-        told = [event for event in profile.events if _control_of(profile, event)]
-        return subjects_for(told, lambda event: reporting_transports(profile, event))
+        sent = [event for event in profile.events if _control_of(profile, event)]
+        return subjects_for(sent, lambda event: reporting_transports(profile, event))
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         event = name_of(subject)
@@ -141,7 +149,7 @@ class OneMessageForEachEvent(Check):
             await bench.watch()
         control = _control_of(bench.profile, event)
         if control is None:
-            raise StimulusError(f"no control tells {event}")
+            raise StimulusError(f"no control causes {event}")
         async with precondition(bench, transport) as arranger:
             for _ in range(PRESSES):
                 await unlock(arranger, bench.profile, control)
@@ -167,23 +175,25 @@ class OneMessageForEachEvent(Check):
         if len(presses) < PRESSES or not had_time(
             case, presses[-1].time, case.profile.behaviour.report_local
         ):
-            return inconclusive(f"{event} was not brought about {PRESSES} times", presses)
-        others = _told_by_rules(case.profile, event)
-        told = [
+            return inconclusive(f"{event} was not caused {PRESSES} times", presses)
+        others = _data_from_rules(case.profile, event)
+        sent = [
             r
             for r in case.reports(event, transport)
             if r.event.line > presses[0].line and not is_one_of(r.value, others)
         ]
-        if len(told) != len(presses):
-            return failed(f"{event} was told {len(told)} times for {len(presses)} presses", presses, told)
-        retained = [r for r in told if r.retained]
+        if len(sent) != len(presses):
+            return failed(f"{event} was sent {len(sent)} times for {len(presses)} presses", presses, sent)
+        retained = [r for r in sent if r.retained]
         if retained:
-            return failed(f"{event} was published with RETAIN: it is told again to everybody", retained)
-        return passed(f"{event} was told once for each of {len(presses)} presses", presses, told)
+            return failed(
+                f"{event} was published with RETAIN: every later subscriber receives it again", retained
+            )
+        return passed(f"{event} was sent once for each of {len(presses)} presses", presses, sent)
 
 
-def _told_by_rules(profile: Profile, event: str) -> list[Value]:
-    """Data with which rules tell the event and no control does: a lock that locks itself was not pressed."""
+def _data_from_rules(profile: Profile, event: str) -> list[Value]:
+    """Event data that only rules cause, never a control: a lock that locks itself was not pressed."""
     pressed = [
         effect.data
         for control in profile.controls.values()
@@ -195,7 +205,7 @@ def _told_by_rules(profile: Profile, event: str) -> list[Value]:
 
 
 def _control_of(profile: Profile, event: str) -> str | None:
-    """A control that tells the event."""
+    """A control that causes the event."""
     for name, control in profile.controls.items():
         if any(effect.event == event for effect in control.effects):
             return name

@@ -1,4 +1,4 @@
-"""What happens at the device itself: keys pressed, sensors stimulated, and what the network hears of it."""
+"""Local operation: pressed keys and stimulated sensors are reported to the network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from harness.checks.support.behaviour.local_operation import (
     operated,
     points,
     readers_of_control,
-    told_in_time,
+    reported_in_time,
     unlock,
 )
 from harness.checks.support.behaviour.transports import (
@@ -46,12 +46,14 @@ from harness.trace.events import Act
     clause="observeproperty; profile: controls, behaviour.report_local",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that a change that is made at the device itself is reported on every transport",
+    purpose="ensure that the device reports a change made at its controls on every transport",
     stimulus="Operate each control of the device",
-    expect="The new state is reported within behaviour.report_local, by MQTT, and to who observes or reads",
+    expect="The new state is reported within behaviour.report_local: over MQTT, and over CoAP when observed "
+    "or read",
     ics="DEV.LOCAL_UI",
     needs=(BenchFeature.LOCAL,),
-    usual_cause="State is published by the handler of network commands; the handler of the button knows only "
+    usual_cause="The handler of network commands publishes the state; the handler of the button only "
+    "switches "
     "the relay.",
 )
 class LocalChange(Check):
@@ -86,15 +88,15 @@ class LocalChange(Check):
                 continue
             before = case.last_report(moved, act.line)
             if before is None:
-                return inconclusive(f"the state of {moved} before {name} was operated is not known", act)
+                return inconclusive(f"the state of {moved} before {name} was operated is unknown", act)
             expected = _result(case.profile, effect, {moved: before.value})
             if same_value(expected, before.value):
-                return inconclusive(f"{moved} was {json_text(expected)} already", before, act)
-            outcome = told_in_time(case, moved, expected, transport, act)
+                return inconclusive(f"{moved} was already {json_text(expected)}", before, act)
+            outcome = reported_in_time(case, moved, expected, transport, act)
             if isinstance(outcome, Outcome):
                 return outcome
             evidence.append(outcome)
-        return passed(f"what {name} did was reported over {transport}", evidence)
+        return passed(f"the effect of {name} was reported over {transport}", evidence)
 
 
 async def _await_effect(
@@ -121,16 +123,18 @@ async def _await_effect(
     clause="profile: properties.*.unit, tolerance; behaviour.report_local",
     level=Level.MUST,
     basis=Basis.PRACTICE,
-    purpose="ensure that what is measured is reported in the declared unit and within the declared tolerance",
-    stimulus="Let the sensor see several known values, a negative one and zero among them where it can",
+    purpose="ensure that the device reports measurements in the declared unit and within the declared "
+    "tolerance",
+    stimulus="Show the sensor several known values, including zero and a negative one where possible",
     expect="Each is reported within behaviour.report_local, within the tolerance",
     ics="DEV.SENSOR",
     needs=(BenchFeature.LOCAL,),
-    usual_cause="A factor of ten or a thousand between register and unit, a negative value read as unsigned, "
-    "or a measurement that is taken once at power-on.",
+    usual_cause="A factor of ten or a thousand between register and unit, a negative value read as "
+    "unsigned, or "
+    "a measurement taken only at power-on.",
 )
 class Measurements(Check):
-    """Several points, because one does not show an error of scale."""
+    """Several points, because a single one does not reveal an error of scale."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         names = [name for name, schema in profile.properties.items() if is_measured(schema)]
@@ -150,7 +154,7 @@ class Measurements(Check):
                 await bench.local.sense(name, value)
                 await bench.wait_for_report(
                     name,
-                    lambda told, value=value: schema.agrees(told, value),  # type: ignore[misc]
+                    lambda seen, value=value: schema.agrees(seen, value),  # type: ignore[misc]
                     transport=transport.value,
                     within=bench.profile.behaviour.report_local,
                     since=since,
@@ -167,11 +171,11 @@ class Measurements(Check):
         for act in seen:
             value, before = json.loads(act.value.value or "null"), case.last_report(name, act.line, transport)
             if before is not None and schema.agrees(before.value, value):
-                continue  # nothing new to tell
-            outcome = told_in_time(case, name, value, transport, act)
+                continue  # no change to report
+            outcome = reported_in_time(case, name, value, transport, act)
             if isinstance(outcome, Outcome):
                 return outcome
             evidence += [act, outcome]
         if len(evidence) < 4:
             return inconclusive(f"the sensor of {name} was shown fewer than two values", seen)
-        return passed(f"{len(evidence) // 2} measured values of {name} were reported as they are", evidence)
+        return passed(f"{len(evidence) // 2} measured values of {name} were reported correctly", evidence)

@@ -1,4 +1,4 @@
-"""Losses of network and power: what was set stays, what is counted is kept, and the keys go on working."""
+"""Losses of network and power: settings and counters are kept, and controls keep working."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from harness.checks.support.behaviour.commands import (
 )
 from harness.checks.support.behaviour.local_operation import unlock
 from harness.checks.support.behaviour.outages import (
+    await_settings,
     compare,
     cut_power,
-    hear_again,
     lose_connection,
-    set_unusual,
+    vary_settings,
 )
 from harness.checks.support.behaviour.planner import (
     effect_value,
@@ -55,23 +55,23 @@ from harness.wire import mqtt
     clause="properties; bindings.mqtt.reconnect",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that losing the broker does not change the settings",
-    stimulus="Put the settings to other values, cut the MQTT connection, and wait for the device's return",
-    expect="Every setting that is told afterwards is as it was before",
+    purpose="ensure that the device keeps its settings when it loses the broker",
+    stimulus="Change all settings, cut the MQTT connection, and wait until the device reconnects",
+    expect="Every setting reported afterwards is as it was before",
     ics="MQTT.CLIENT & DEV.ACTUATOR",
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="A watchdog restarts the firmware when the connection is lost, and the settings were only in "
-    "RAM; or the routine that connects also initialises.",
+    "RAM; or the connect routine also initialises the settings.",
 )
 class SettingsOutliveReconnect(Check):
     """All settings at once, one loss."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         async with precondition(bench) as arranger:
-            await set_unusual(bench, arranger)
+            await vary_settings(bench, arranger)
             since = bench.mark()
             await lose_connection(bench)
-            await hear_again(bench, since)
+            await await_settings(bench, since)
 
     def judge(self, case: Case) -> Outcome:
         lost = first(case.stimuli(Act.DROP_LINK))
@@ -87,28 +87,29 @@ class SettingsOutliveReconnect(Check):
     standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
     clause="5.9-2, TC 5.9-2-2; profile: properties.*.power_up",
     level=Level.SHOULD,
-    purpose="ensure that after a loss of power the IUT comes back by itself, in the declared state",
-    stimulus="Put the settings to other values, cut the power, and give it again",
+    purpose="ensure that the device comes back by itself after a power loss, in the declared state",
+    stimulus="Change all settings, cut the power, and restore it",
     expect="The device comes back within behaviour.boot; each setting is as power_up declares",
     ics="DEV.ACTUATOR & (MQTT.CLIENT | COAP.SERVER)",
     needs=(BenchFeature.POWER,),
-    usual_cause="Settings are written to flash seconds after they change, or never; or the state that is "
-    "reported at start is read from flash and the output is not.",
+    usual_cause="Settings are written to flash seconds after a change, or never; or the reported state is "
+    "read "
+    "from flash at start, but the output is not set.",
 )
 class PowerUpState(Check):
     """All settings at once, one cut."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         async with precondition(bench) as arranger:
-            await set_unusual(bench, arranger)
+            await vary_settings(bench, arranger)
             since = bench.mark()
             await cut_power(bench)
-            await hear_again(bench, since)
+            await await_settings(bench, since)
 
     def judge(self, case: Case) -> Outcome:
         cut, started = first(case.stimuli(Act.KILL)), first(case.stimuli(Act.START))
         if cut is None or started is None:
-            return inconclusive("the power was not cut and given again")
+            return inconclusive("the power was not cut and restored")
         properties = case.profile.properties
 
         def expected(name: str, value: Value) -> Value:
@@ -126,17 +127,18 @@ class PowerUpState(Check):
     clause="profile: properties.*.counter",
     level=Level.MUST,
     basis=Basis.PRACTICE,
-    purpose="ensure that a cumulative counter decreases by declared resets only, not by a loss of power",
+    purpose="ensure that the device lowers a cumulative counter only by declared resets, not by a power loss",
     stimulus="Read the counter, command the settings, cut the power, read it again; every report of the run "
     "so far counts",
     expect="No report is lower than the one before it, unless an action reset the counter in between",
     ics="any",
     needs=(BenchFeature.POWER,),
-    usual_cause="The counter is saved every hour, or the page of flash that was being written when the power "
-    "went is read back half old, half new.",
+    usual_cause="The counter is saved only every hour; or the flash page that was being written at the "
+    "power cut "
+    "is read back half old, half new.",
 )
 class CounterNeverFalls(Check):
-    """One power cut serves all counters that were told before and after it."""
+    """All reports of the run so far, and one power cut per subject."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         names = [name for name, schema in profile.properties.items() if schema.counter]
@@ -147,7 +149,7 @@ class CounterNeverFalls(Check):
         transport = transport_of(reporting_transports(bench.profile, name), subject)
         async with precondition(bench) as arranger:
             await bench.read(name, transport=transport.value)
-            await set_unusual(bench, arranger)
+            await vary_settings(bench, arranger)
             since = bench.mark()
             await cut_power(bench)
             await _read_again(bench, name, transport, since)
@@ -167,9 +169,9 @@ class CounterNeverFalls(Check):
                     f"{name} fell from {json_text(former.value)} to {json_text(latter.value)}", former, latter
                 )
         if not after or not earlier:
-            return inconclusive(f"{name} was not told both before and after the power was cut", reports[-1:])
+            return inconclusive(f"{name} was not reported both before and after the power cut", reports[-1:])
         return passed(
-            f"{name} never fell in {len(reports)} reports, nor over the loss of power", earlier[-1], after[0]
+            f"{name} never fell in {len(reports)} reports, including the power cut", earlier[-1], after[0]
         )
 
 
@@ -208,26 +210,26 @@ def _was_reset(case: Case, name: str, former: Report, latter: Report) -> bool:
     standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
     clause="5.9-2, TC 5.9-2-2",
     level=Level.SHOULD,
-    purpose="ensure that the controls at the device work without a broker, and that their effect is told "
-    "when it is back",
-    stimulus="Cut the MQTT connection and refuse new ones; once the device must have noticed, operate "
-    "a control; then let it connect",
-    expect="The state that is told after the return is the one that the control set",
+    purpose="ensure that the controls of the device work without a broker, and that it reports their effect "
+    "after it reconnects",
+    stimulus="Cut the MQTT connection and refuse new ones; once the device has noticed, operate a control; "
+    "then accept connections again",
+    expect="The state reported after the reconnection is the one that the control set",
     ics="MQTT.CLIENT & DEV.LOCAL_UI",
     needs=(BenchFeature.TAP, BenchFeature.LOCAL),
-    usual_cause="The loop that reads the buttons waits in the call that connects to the broker.",
+    usual_cause="The loop that reads the buttons is blocked while the device connects to the broker.",
 )
 class ControlsWithoutBroker(Check):
-    """A plug that cannot be switched off by hand is no plug."""
+    """One subject per control with an effect that MQTT reports."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         sleeps = profile.bindings.mqtt is not None and profile.bindings.mqtt.sleep is not None
-        moving = [name for name in profile.controls if _told_over_mqtt(profile, name)]
+        moving = [name for name in profile.controls if _effect_over_mqtt(profile, name)]
         return [] if sleeps else [Subject(name) for name in moving]
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         name = name_of(subject)
-        effect = _told_over_mqtt(bench.profile, name)
+        effect = _effect_over_mqtt(bench.profile, name)
         assert effect is not None and effect.property_ is not None
         async with precondition(bench) as arranger:
             await unlock(arranger, bench.profile, name)
@@ -248,7 +250,7 @@ class ControlsWithoutBroker(Check):
                 raise StimulusError("the device did not come back to the broker")
             await bench.wait_for_report(
                 effect.property_,
-                lambda told: schema.agrees(told, expected),
+                lambda seen: schema.agrees(seen, expected),
                 transport=Transport.MQTT.value,
                 within=bench.profile.behaviour.settle,
                 since=since,
@@ -256,7 +258,7 @@ class ControlsWithoutBroker(Check):
 
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
-        effect = _told_over_mqtt(case.profile, name)
+        effect = _effect_over_mqtt(case.profile, name)
         operated = first(case.stimuli(Act.LOCAL), lambda act: act.value.name == name)
         if effect is None or effect.property_ is None or operated is None:
             return inconclusive(f"{name} was not operated")
@@ -269,28 +271,31 @@ class ControlsWithoutBroker(Check):
         if not ends or accepted is None or not noticed:
             return inconclusive(f"the device did not notice an outage before {name} was operated", operated)
         before = case.last_report(effect.property_, operated.line)
-        told = [r for r in case.reports(effect.property_, Transport.MQTT) if r.event.line > accepted.line]
-        if before is None or not told:
-            return inconclusive(f"{effect.property_} was not told before or after the outage", operated)
-        # What a kept session still owed from before the outage says nothing of the state after it.
-        after = [report for report in told if not report.repeated]
+        seen = [r for r in case.reports(effect.property_, Transport.MQTT) if r.event.line > accepted.line]
+        if before is None or not seen:
+            return inconclusive(f"{effect.property_} was not reported before or after the outage", operated)
+        # Redelivered messages of a kept session are older than the outage.
+        after = [report for report in seen if not report.repeated]
         if not after:
-            return failed(f"only what was told before {name} was operated came after the return", told)
+            return failed(
+                f"after the reconnection, only messages from before {name} was operated arrived", seen
+            )
         schema = case.profile.properties[effect.property_]
         expected = effect_value(schema, effect, {effect.property_: before.value})
         if same_value(expected, before.value):
-            return inconclusive(f"{effect.property_} was {json_text(expected)} already", before)
+            return inconclusive(f"{effect.property_} was already {json_text(expected)}", before)
         evidence: list[Evidence] = [before, ends[-1], operated, after[0]]
         if not schema.agrees(after[0].value, expected):
             return failed(
-                f"{name} was operated without the broker; {described(after[0])} was told after the return",
+                f"{name} was operated without the broker, but the device reported {described(after[0])} "
+                f"afterwards",
                 evidence,
             )
-        return passed(f"{name} worked without the broker, and its effect was told after the return", evidence)
+        return passed(f"{name} worked without the broker, and its effect was reported afterwards", evidence)
 
 
-def _told_over_mqtt(profile: Profile, control: str) -> Effect | None:
-    """The first effect of a control on a property that MQTT tells."""
+def _effect_over_mqtt(profile: Profile, control: str) -> Effect | None:
+    """The first effect of a control on a property that MQTT reports."""
     for effect in profile.controls[control].effects:
         if effect.property_ is not None and Transport.MQTT in reporting_transports(profile, effect.property_):
             return effect

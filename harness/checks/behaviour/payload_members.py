@@ -1,4 +1,4 @@
-"""Command objects: members that the device does not know, and members that are left out."""
+"""Command objects with unknown or missing members."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from harness.checks.support.behaviour.commands import (
     SETTLE,
     command_and_wait,
     described,
+    is_reported,
     published,
     send_payload,
-    told,
 )
 from harness.checks.support.behaviour.transports import name_of
 from harness.checks.support.behaviour.trial_values import other_value
@@ -38,14 +38,15 @@ UNKNOWN_MEMBER = "x_unheard_of"
     clause="server-data-schema-extras; profile: bindings.mqtt.properties.*.command_member",
     level=Level.SHOULD,
     basis=Basis.PRACTICE,
-    purpose="ensure that in a command object unknown members are ignored and missing ones left alone",
-    stimulus="Put the other members of the topic to something else than their defaults; then send an object "
-    "with one known member and an unknown one",
-    expect="The known member is executed; the members that were left out stay as they are",
+    purpose="ensure that the device ignores unknown members of a command object and leaves missing ones "
+    "unchanged",
+    stimulus="Set the other members of the topic to values that are not their defaults; then send an object "
+    "with one known and one unknown member",
+    expect="The known member is executed; the missing members do not change",
     ics="DEV.ACTUATOR",
     needs=(BenchFeature.BROKER,),
-    usual_cause="A strict parser refuses the whole object, so that a newer controller cannot talk to an "
-    "older device; or the object replaces the whole state, and what is left out falls back to its default.",
+    usual_cause="A strict parser refuses the whole object, so a newer controller cannot command an older "
+    "device; or the object replaces the whole state, and missing members fall back to their defaults.",
 )
 class CommandObjects(Check):
     """Forward compatibility, and partial updates."""
@@ -60,7 +61,7 @@ class CommandObjects(Check):
         bound = mqtt_binding(bench.profile, name)
         async with precondition(bench, Transport.MQTT) as arranger:
             for other in _neighbours(bench.profile, name):
-                unusual = _unusual(bench.profile, other)
+                unusual = _not_default(bench.profile, other)
                 await arranger.make_room_for(other, unusual)
                 await command_and_wait(bench, other, unusual, Transport.MQTT)
                 await arranger.look()
@@ -69,11 +70,11 @@ class CommandObjects(Check):
             payload = json.dumps({**command, UNKNOWN_MEMBER: 1}).encode()
             since = bench.mark()
             await send_payload(bench, name, payload, "with an unknown member", Transport.MQTT)
-            await told(bench, name, value, Transport.MQTT, since)
+            await is_reported(bench, name, value, Transport.MQTT, since)
             if _neighbours(bench.profile, name):
                 settle = bench.profile.settle(name)
                 await bench.watch_silence(
-                    settle, imposed_by=SETTLE, what="the members that were left out to stay"
+                    settle, imposed_by=SETTLE, what="the missing members to stay unchanged"
                 )
 
     def judge(self, case: Case) -> Outcome:
@@ -86,7 +87,7 @@ class CommandObjects(Check):
             value = decode_mqtt(seen.value.payload, bound.command_member, bound.values)
             if isinstance(value, Undecoded) or not _has_unknown_member(seen.value.payload):
                 continue
-            # What the next command changes is not this one's doing.
+            # Changes after the next command do not count.
             end = sent[at + 1].line if at + 1 < len(sent) else case.window[-1].line
             after = [r for r in case.reports(transport=Transport.MQTT) if seen.line < r.event.line < end]
             in_time = [r for r in after if r.time <= seen.time + settle]
@@ -98,11 +99,9 @@ class CommandObjects(Check):
                 moved = _moved(case, other, seen.line, in_time)
                 if moved is not None:
                     return failed(
-                        f"{other} was left out of the command, and became {described(moved)}", seen, moved
+                        f"{other} was missing in the command, but changed to {described(moved)}", seen, moved
                     )
-            return passed(
-                f"{name} was set by a command with an unknown member, nothing else", seen, confirming
-            )
+            return passed(f"a command with an unknown member set {name} and nothing else", seen, confirming)
         return inconclusive(f"no command for {name} with an unknown member reached the device")
 
 
@@ -114,7 +113,7 @@ def _neighbours(profile: Profile, name: str) -> list[str]:
     return [other for other, bound in mqtt.properties.items() if other != name and bound.command == topic]
 
 
-def _unusual(profile: Profile, name: str) -> Value:
+def _not_default(profile: Profile, name: str) -> Value:
     schema = profile.properties[name]
     values = [value for value in resting(schema) if not same_value(value, schema.default)]
     return values[0] if values else schema.default
@@ -126,7 +125,7 @@ def _has_unknown_member(payload: bytes) -> bool:
 
 
 def _moved(case: Case, name: str, line: int, after: list[Report]) -> Report | None:
-    """The report by which a property that was not commanded changed; None where it stayed or is not told."""
+    """The report that shows that a property which was not commanded changed; None if there is none."""
     before = case.last_report(name, line, Transport.MQTT)
     if before is None:
         return None

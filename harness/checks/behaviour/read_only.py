@@ -1,4 +1,4 @@
-"""Read-only properties: what is measured cannot be commanded."""
+"""Read-only properties cannot be written."""
 
 from __future__ import annotations
 
@@ -50,17 +50,18 @@ SUBSCRIBE = mqtt.PacketType.SUBSCRIBE
     clause="td-vocab-readOnly; profile: properties.*.readOnly",
     level=Level.SHOULD,
     basis=Basis.DERIVED,
-    purpose="ensure that read-only properties cannot be written",
-    stimulus="Command another legal value: over CoAP by PUT to the resource, over MQTT at the state topic "
-    "itself and at <state>/set",
-    expect="The property stays as it is, over CoAP with an error 4.xx; the device does not take its own "
-    "state topic for input",
+    purpose="ensure that the device does not let read-only properties be written",
+    stimulus="Write another legal value: over CoAP with PUT, over MQTT to the state topic itself and to "
+    "<state>/set",
+    expect="The property does not change, over CoAP with an error 4.xx; the device does not accept commands "
+    "on its own state topic",
     ics="DEV.SENSOR",
-    usual_cause="One subscription with a wildcard covers state and command topics alike, and the handler "
-    "writes whatever comes into the table of properties.",
+    usual_cause="One wildcard subscription covers state and command topics, and the handler writes every "
+    "message "
+    "into the table of properties.",
 )
 class ReadOnly(Check):
-    """Sensors that others set."""
+    """One subject per read-only property and transport."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         names = [name for name, schema in profile.properties.items() if schema.read_only]
@@ -76,12 +77,12 @@ class ReadOnly(Check):
             await bench.read(name, transport=transport.value)
             return
         bound = mqtt_binding(bench.profile, name)
-        if bench.offers(BenchFeature.TAP):  # elsewhere our own message could not be told from a report
-            bench.stimulus(Act.RAW, f"{name} at its own state topic", transport="mqtt")
+        if bench.offers(BenchFeature.TAP):  # otherwise our own message looks like a report
+            bench.stimulus(Act.RAW, f"{name} on its own state topic", transport="mqtt")
             await bench.mqtt.publish(bound.state, encode_mqtt(value, bound.member, bound.values), qos=1)
         if not bench.offers(BenchFeature.TAP) or _listening(bench.trace, bound):
             settle = bench.profile.settle(name)
-            await bench.watch_silence(settle, imposed_by=SETTLE, what=f"{name} to stay as it is")
+            await bench.watch_silence(settle, imposed_by=SETTLE, what=f"{name} to stay unchanged")
 
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
@@ -94,17 +95,23 @@ class ReadOnly(Check):
         commanded = json.loads(writes[0].value.value or "null")
         for report in case.reports(name, transport):
             if report.event.line > writes[0].line and same_value(report.value, commanded):
-                return failed(f"{name} was commanded, and {described(report)} reported", writes, report)
+                return failed(
+                    f"{name} was written, and the device reported {described(report)}", writes, report
+                )
         bound = mqtt_binding(case.profile, name)
         sent = [seen for topic in (command_topic(bound), bound.state) for seen in published(case, topic)]
         if had_time(case, writes[0].time, case.profile.settle(name)):
             return passed(f"a command for {name} did not change it", writes, sent)
         before = case.trace[: case.window[-1].line]
         if case.offers(BenchFeature.TAP) and not _listening(before, bound):
-            # The broker passes on only what was subscribed to, so nothing can come of the command.
+            # The broker forwards subscribed topics only, so the command cannot reach the device.
             subscriptions = [event for event, _ in _subscriptions(before)]
-            return passed(f"the device does not listen where {name} was commanded", writes, subscriptions)
-        return inconclusive("the device was not given the time to report a change", writes, sent)
+            return passed(
+                f"the device is not subscribed to the topics on which {name} was written",
+                writes,
+                subscriptions,
+            )
+        return inconclusive("the device did not have enough time to report a change", writes, sent)
 
 
 def _refused_over_coap(case: Case, name: str) -> Outcome:
@@ -124,7 +131,7 @@ def _refused_over_coap(case: Case, name: str) -> Outcome:
 
 
 def _far_value(schema: Property, present: Value, name: str) -> Value:
-    """A legal value far from the present one, which no sensor comes to see by itself meanwhile."""
+    """A legal value far from the present one, which the sensor will not reach by itself meanwhile."""
     candidates = [value for value in limits(schema) if not schema.agrees(value, present)]
     if not candidates:
         raise StimulusError(f"{name} has no second legal value")
@@ -134,7 +141,7 @@ def _far_value(schema: Property, present: Value, name: str) -> Value:
 
 
 def _listening(trace: Sequence[Event], bound: MqttProperty) -> bool:
-    """Whether the device has subscribed to what matches a property's state topic or its command topic."""
+    """Whether the device subscribed to a property's state topic or command topic."""
     return any(
         topic_matches(wanted.filter, topic)
         for _, packet in _subscriptions(trace)
@@ -155,6 +162,6 @@ def _subscriptions(trace: Sequence[Event]) -> list[tuple[Event, mqtt.Subscribe]]
 
 
 def mqtt_binding(profile: Profile, name: str) -> MqttProperty:
-    """How a property travels over MQTT, where it does."""
+    """The MQTT binding of a property, which must have one."""
     assert profile.bindings.mqtt is not None
     return profile.bindings.mqtt.properties[name]

@@ -1,4 +1,4 @@
-"""What the device tells of itself: every value within its declared schema, every JSON text well-formed."""
+"""Reports: every value fits its declared schema, every JSON text is well-formed."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ SHOWN = 5  # reports that a pass names
     clause="server-data-schema; profile: properties, events",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that every reported value lies in its declared range, step and enumeration",
-    stimulus="Every report of the run counts, whatever brought it about; over CoAP, a property that "
-    "nothing else has read is read",
+    purpose="ensure that the device reports only values of the declared range, step and enumeration",
+    stimulus="All reports of the run are judged; over CoAP, a property that was not read yet is read",
     expect="Valid against the data schema, in the declared spelling",
     ics="DEV.SENSOR | DEV.ACTUATOR | DEV.EVENTS",
-    usual_cause="A sensor's error code sent as a value (85.0, -128, 65535), a negative number in an unsigned "
-    "register, or modes that are spelt one way in commands and another way in reports.",
+    usual_cause="A sensor's error code reported as a value (85.0, -128, 65535), a negative number in an "
+    "unsigned "
+    "register, or modes spelt differently in commands and reports.",
 )
 class ValidReports(Check):
-    """Passive: values against schemas."""
+    """Passive: compares values with schemas."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         readable = [name for name, schema in profile.properties.items() if not schema.write_only]
@@ -57,19 +57,19 @@ class ValidReports(Check):
         reports = [r for r in case.reports(name, transport) if not (_is_malformed_json(r) or _is_partial(r))]
         for report in reports:
             if report.problem is not None:
-                return failed(f"{name} was reported by a payload that {report.problem}", report)
+                return failed(f"{name} was reported with a payload that {report.problem}", report)
             problems = schema.violations(report.value) if schema is not None else []
             if problems:
                 return failed(f"{described(report)} was reported: {problems[0]}", report)
         if not reports and name in case.profile.events:
             return not_applicable(f"{name} did not happen in this run")
         if not reports:
-            return inconclusive(f"the device never told {name} over {transport} in this run")
+            return inconclusive(f"the device never reported {name} over {transport} in this run")
         return passed(f"{len(reports)} reports of {name} over {transport} are valid", reports[:SHOWN])
 
 
 async def _read(bench: Bench, name: str) -> None:
-    """A GET, where CoAP tells the property. Whether the answer can be read is for the judge to say."""
+    """Send a GET if the property has a CoAP resource. The judge decides whether the answer is readable."""
     coap = bench.profile.bindings.coap
     if coap is None or name not in coap.properties or not bench.offers(BenchFeature.COAP):
         return
@@ -89,13 +89,15 @@ def _schema_of(profile: Profile, name: str) -> DataSchema | None:
     clause="2, 6, 8.1",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that JSON payloads are JSON: numbers with a point, no NaN, no infinities, UTF-8",
-    stimulus="Every report of the run that the profile declares as JSON counts; where there is none, the "
-    "resources of all properties are read over CoAP",
-    expect="A strict parser takes it; a value that is missing is null or left out",
+    purpose="ensure that the JSON payloads of the device are JSON: decimal points, no NaN, no infinities, "
+    "UTF-8",
+    stimulus="All reports of the run that the profile declares as JSON are judged; if there are none, all "
+    "properties are read over CoAP",
+    expect="A strict parser accepts the payload; a missing value is null or left out",
     ics="(DEV.SENSOR | DEV.ACTUATOR | DEV.EVENTS) & (MQTT.CLIENT | COAP.SERVER)",
-    usual_cause="printf() of a number that is not one, or under a locale with a decimal comma: one bad value "
-    "spoils the whole object.",
+    usual_cause="printf() of NaN, or under a locale with a decimal comma: one bad value makes the whole "
+    "object "
+    "unreadable.",
 )
 class WellFormedJson(Check):
     """Passive: syntax only."""
@@ -108,19 +110,19 @@ class WellFormedJson(Check):
     def judge(self, case: Case) -> Outcome:
         for report in case.all_reports:
             if _is_malformed_json(report):
-                return failed(f"the payload that should tell {report.name} {report.problem}", report)
+                return failed(f"the payload with {report.name} {report.problem}", report)
         readable = [report for report in case.all_reports if report.problem is None]
         if not readable:
             return inconclusive("the device reported nothing in this run")
-        return passed(f"{len(readable)} reports could be read", readable[:SHOWN])
+        return passed(f"{len(readable)} reports are readable", readable[:SHOWN])
 
 
 def _is_malformed_json(report: Report) -> bool:
-    """Whether the text itself is broken, so that nothing can be said of the value."""
+    """Whether the JSON text itself is broken, so that it holds no value."""
     problem = report.problem or ""
     return problem.startswith("is not JSON") or "byte order mark" in problem
 
 
 def _is_partial(report: Report) -> bool:
-    """Whether it is only a block of a larger representation."""
+    """Whether it is only one block of a larger representation."""
     return report.problem is not None and "one block" in report.problem

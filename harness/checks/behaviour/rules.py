@@ -1,4 +1,4 @@
-"""The profile's own rules: what must follow what, what must hold while, and what is refused while."""
+"""The behaviour rules of the profile: responses, invariants and refusals."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from harness.checks.support.behaviour.commands import (
 from harness.checks.support.behaviour.episodes import (
     Episode,
     ReportedChange,
+    changes_from,
+    common_transport,
     episodes,
     names_of,
-    teller_of,
-    told_of,
 )
 from harness.checks.support.behaviour.forecast import (
     State,
     all_hold,
     lasting,
 )
-from harness.checks.support.behaviour.refusals import became_of
+from harness.checks.support.behaviour.refusals import refusal_failure
 from harness.checks.support.behaviour.rule_triggers import stimulate_rule
 from harness.checks.support.behaviour.transports import (
     command_transports,
@@ -42,7 +42,7 @@ from harness.model.verdict import Outcome, Subject, Verdict
 from harness.trace.events import Event
 
 DRIFT = 0.02
-"""How far a device's clock may be off, as part of the time: rules are not about precision."""
+"""Allowed clock error of a device, as a fraction of the time: rules do not test precision."""
 
 
 @requirement(
@@ -52,16 +52,17 @@ DRIFT = 0.02
     clause="behaviour.rules",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that the device keeps each rule of behaviour that its profile declares",
-    stimulus="Bring about a state in which the rule has nothing to do, then make its condition true: by "
-    "commands, controls, sensors; for a refusal, command what is to be refused",
-    expect="What must follow is reported in time, and lasts; what is to be refused changes nothing",
+    purpose="ensure that the device keeps each behaviour rule of its profile",
+    stimulus="Bring the device into a state in which the rule does not act, then make its condition true by "
+    "commands, controls or sensors; for a refusal, send the command that must be refused",
+    expect="The required state or event is reported in time, and lasts; a refused command changes nothing",
     ics="DEV.RULES",
-    usual_cause="The rule is kept for commands from the app, but not for the button or the sensor; or its "
-    "time starts anew with every report.",
+    usual_cause="The rule is implemented for commands from the app, but not for the button or the sensor; "
+    "or its "
+    "timer restarts with every report.",
 )
 class BehaviourRule(Check):
-    """Each rule of the profile, whatever its form."""
+    """One subject per rule."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         return [Subject(rule.id) for rule in profile.behaviour.rules]
@@ -79,12 +80,12 @@ class BehaviourRule(Check):
                 return outcome
         if decided:
             return decided[0]
-        # What another check brought about shows it as well; only nobody waited then for what is missing.
+        # Other checks may have shown the rule as well, but they did not wait for missing effects: no fail.
         for outcome in _decided(run_so_far(case), rule):
             if outcome.verdict is Verdict.PASS:
                 return outcome
         return inconclusive(
-            f"it did not come about that {_text(rule.when or rule.while_)}, to any visible effect"
+            f"the condition was not met with a visible effect: {_text(rule.when or rule.while_)}"
         )
 
 
@@ -95,7 +96,7 @@ def _decided(case: Case, rule: Rule) -> list[Outcome]:
 
 
 def _judge_response(case: Case, rule: Rule, episode: Episode) -> Outcome | None:
-    """None where the episode decides nothing: the rule was not set off, or not long enough watched."""
+    """None if the episode decides nothing: the rule was not triggered, or not watched long enough."""
     start = episode.start_of(rule.when)
     latency = _latency(case.profile, rule)
     deadline = (start or episode.act).time + rule.for_ * (1 + DRIFT) + rule.within + latency
@@ -109,16 +110,16 @@ def _judge_response(case: Case, rule: Rule, episode: Episode) -> Outcome | None:
             return None
         waited = rule.for_ + rule.within
         return failed(
-            f"{_text(rule.when)}, but within {waited:g} s it was not reported that {missing[0]}",
+            f"{_text(rule.when)}, but the device did not report within {waited:g} s that {missing[0]}",
             episode.act,
             start,
-            _last_word(case, missing[0], episode),
+            _last_report(case, missing[0], episode),
         )
     evidence: list[Evidence] = [episode.act, start, *(report for report in shown if report is not None)]
     if rule.holds:
         return _judge_hold(case, rule, episode, evidence)
     if all(not each.is_happening and each.holds(episode.before) and each.holds(begun) for each in rule.then):
-        return None  # it was so before
+        return None  # it was true before
     return passed(f"{_text(rule.when)}: {_text(rule.then)} followed", evidence)
 
 
@@ -129,38 +130,38 @@ def _ended_early(
     latency: float,
     shown: Sequence[Report | Event | None],
 ) -> bool:
-    """Whether the cause may have ended before the time of ``for`` was over, so that nothing had to follow."""
+    """Whether the cause may have ended before the time of ``for``, so that no reaction was required."""
     acted = any(
         report is not None and (condition.is_happening or not condition.holds(episode.before))
         for condition, report in zip(rule.then, shown, strict=True)
     )
     if acted or not rule.for_:
-        return False  # part of what must follow has followed, or it had to follow at once
+        return False  # the device reacted in part, or had to react at once
     ended = episode.end_of(rule.when, start.time)
     return ended is not None and ended < start.time + rule.for_ * (1 + DRIFT) + latency
 
 
 def _judge_hold(case: Case, rule: Rule, episode: Episode, evidence: list[Evidence]) -> Outcome | None:
-    """Whether what followed lasted, whatever else was commanded meanwhile."""
+    """Whether the reaction lasted, whatever was commanded meanwhile."""
     names, events = names_of(rule)
-    transport = teller_of(case, names, events)
+    transport = common_transport(case, names, events)
     reports = [r for r in case.reports(transport=transport) if r.name in names]
-    began = next((told for told in episode.told if all_hold(rule.then, told.state)), None)
+    began = next((seen for seen in episode.changes if all_hold(rule.then, seen.state)), None)
     if began is None:
         return None
     until = began.report.time + rule.holds * (1 - DRIFT) - _latency(case.profile, rule)
     after = [r for r in reports if r.event.line > began.report.event.line]
-    for told in told_of(began.state, after):
-        if told.report.time < until and not all_hold(rule.then, told.state):
-            lasted = told.report.time - began.report.time
+    for seen in changes_from(began.state, after):
+        if seen.report.time < until and not all_hold(rule.then, seen.state):
+            lasted = seen.report.time - began.report.time
             return failed(
                 f"{_text(lasting(rule.then))} lasted {lasted:.3g} s, not {rule.holds:g} s",
                 evidence,
-                told.report,
+                seen.report,
             )
     if case.window[-1].time < until:
         return None
-    return passed(f"{_text(lasting(rule.then))} lasted for {rule.holds:g} s at least", evidence, after[:3])
+    return passed(f"{_text(lasting(rule.then))} lasted at least {rule.holds:g} s", evidence, after[:3])
 
 
 def _judge_invariant(case: Case, rule: Rule, episode: Episode) -> Outcome | None:
@@ -169,16 +170,16 @@ def _judge_invariant(case: Case, rule: Rule, episode: Episode) -> Outcome | None
     for since, until in broken:
         if until - since.report.time > allowed + ROUNDING:
             return failed(
-                f"{_text(rule.while_)}, but {rule.within:g} s later it was still not so that "
+                f"{_text(rule.while_)}, but {rule.within:g} s later this was still not true: "
                 f"{_first_false(rule, since.state)}",
                 episode.act,
                 since.report,
             )
     start = episode.start_of(rule.while_)
     if start is None:
-        # The device may have kept the rule before it told all: the end of the episode decides.
+        # The device may keep the rule before it reports everything: the end of the episode decides.
         return None
-    final = episode.told[-1].state if episode.told else episode.before
+    final = episode.changes[-1].state if episode.changes else episode.before
     if not all_hold(rule.then, final) or all_hold(rule.then, episode.before):
         return None
     shown = [episode.shown(each, episode.end, episode.before, episode.act) for each in rule.then]
@@ -191,15 +192,15 @@ def _judge_invariant(case: Case, rule: Rule, episode: Episode) -> Outcome | None
 
 
 def _broken_since(rule: Rule, episode: Episode) -> list[tuple[ReportedChange, float]]:
-    """The times in an episode in which the told state broke an invariant, each with its end."""
+    """The intervals of an episode in which the reported state broke an invariant: begin, end in seconds."""
     found: list[tuple[ReportedChange, float]] = []
     begun: ReportedChange | None = None
-    for told in episode.told:
-        broken = all_hold(rule.while_, told.state) and not all_hold(rule.then, told.state)
+    for seen in episode.changes:
+        broken = all_hold(rule.while_, seen.state) and not all_hold(rule.then, seen.state)
         if broken and begun is None:
-            begun = told
+            begun = seen
         elif not broken and begun is not None:
-            found.append((begun, told.report.time))
+            found.append((begun, seen.report.time))
             begun = None
     return [*found, (begun, episode.end)] if begun is not None else found
 
@@ -213,48 +214,48 @@ def _judge_refusal(case: Case, rule: Rule) -> Outcome:
             sent = commands(case, name, transport)
             for at, command in enumerate(sent):
                 state = _state_at(case, rule, command.sent.line)
-                wanted = {**state, name: command.value}
-                tempts = all_hold(rule.while_, state) and all_hold(rule.refuse, wanted)
-                if command.problem is not None or not tempts or all_hold(rule.refuse, state):
+                commanded = {**state, name: command.value}
+                is_refusable = all_hold(rule.while_, state) and all_hold(rule.refuse, commanded)
+                if command.problem is not None or not is_refusable or all_hold(rule.refuse, state):
                     continue
-                wrong = became_of(case, name, sent, at)
+                wrong = refusal_failure(case, name, sent, at)
                 if wrong is not None and wrong.verdict is Verdict.FAIL:
                     return wrong
-                betrayed = _sign_of_obedience(case, command, name, rule)
-                if betrayed is not None:
-                    return betrayed
+                executed = _momentary_execution(case, command, name, rule)
+                if executed is not None:
+                    return executed
                 answer = [command.answer.event] if command.answer else []
                 text = f"{_text(rule.while_)}: {name} = {json_text(command.value)} was refused"
                 tried.append(wrong or passed(text, command.sent, answer, command.reports[:1]))
     undecided = [outcome for outcome in tried if outcome.verdict is not Verdict.PASS]
     if undecided or tried:
         return (undecided or tried)[0]
-    return inconclusive(f"no command for what is to be refused was given while {_text(rule.while_)}")
+    return inconclusive(f"no command that must be refused was sent while {_text(rule.while_)}")
 
 
-def _sign_of_obedience(case: Case, command: Command, name: str, refusing: Rule) -> Outcome | None:
-    """A failure where the device told again what only follows once a command was obeyed.
+def _momentary_execution(case: Case, command: Command, name: str, refusing: Rule) -> Outcome | None:
+    """A failure if the device repeated an event that only follows from executing the command.
 
-    Another rule may undo the command at once, so that no state betrays it. The first happening may belong to
-    how the state came about, and be told late.
+    Another rule may undo the command at once, so that no reported state shows it. The first event may still
+    belong to the preparation of the state, and arrive late.
     """
     for rule in case.profile.behaviour.rules:
-        wanted = {**_state_at(case, rule, command.sent.line), name: command.value}
+        commanded = {**_state_at(case, rule, command.sent.line), name: command.value}
         caused = any(condition.property_ == name for condition in rule.when) and not rule.for_
-        if not caused or lasting(rule.when) != rule.when or not all_hold(rule.when, wanted):
+        if not caused or lasting(rule.when) != rule.when or not all_hold(rule.when, commanded):
             continue
         for condition in rule.then:
-            told = [
+            seen = [
                 report
                 for report in case.reports(condition.event)
                 if condition.event and (condition.data is None or same_value(report.value, condition.data))
             ]
-            before = [report for report in told if report.event.line < command.sent.line]
-            after = [report for report in told if command.sent.line < report.event.line < command.end]
+            before = [report for report in seen if report.event.line < command.sent.line]
+            after = [report for report in seen if command.sent.line < report.event.line < command.end]
             if before and after:
                 return failed(
-                    f"{_text(refusing.while_)}, but {name} = {json_text(command.value)} was obeyed for a "
-                    f"moment: {condition} was told again",
+                    f"{_text(refusing.while_)}, but {name} = {json_text(command.value)} was executed for a "
+                    f"moment: {condition} was sent again",
                     command.sent,
                     after[0],
                 )
@@ -271,12 +272,12 @@ def _state_at(case: Case, rule: Rule, line: int) -> State:
 
 
 def _latency(profile: Profile, rule: Rule) -> float:
-    """How much later than it happens something may be told."""
+    """Maximum seconds between a change and its report."""
     settles = [profile.settle(name) for name in names_of(rule)[0]]
     return max([profile.behaviour.report_local, profile.behaviour.settle, *settles])
 
 
-def _last_word(case: Case, condition: Condition, episode: Episode) -> Evidence:
+def _last_report(case: Case, condition: Condition, episode: Episode) -> Evidence:
     name = condition.property_
     known = case.last_report(name, case.window[-1].line) if name else None
     return known if known is not None else episode.act

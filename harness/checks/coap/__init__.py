@@ -1,1 +1,1 @@
-"""The device as a CoAP server."""
+"""Checks of the device as a CoAP server."""

@@ -26,26 +26,26 @@ from harness.model.verdict import Outcome, Subject
 from harness.wire import coap
 
 SZX_16, SZX_64, RESERVED_SZX = 0, 2, 7
-FEW = 4  # blocks of 16 bytes that are read: the rest would be no different
+FEW = 4  # blocks of 16 bytes to read; more would show nothing new
 
 
 def large_path(profile: Profile) -> str:
-    """The path of a large resource. Raises CannotStimulateError."""
+    """The path of a large resource. Raises StimulusError."""
     large = large_resource(profile)
     if large is None:
-        raise StimulusError("the profile names no resource that is larger than a block")
+        raise StimulusError("the profile has no resource larger than a block")
     return large.path
 
 
 def size_problem(transfer: Transfer) -> str | None:
-    """What is wrong with the sizes and M bits of a transfer's blocks, if anything."""
+    """What is wrong with the sizes and M bits of a transfer's blocks; None if nothing is."""
     answers = [each.response.value for each in transfer.exchanges if each.response is not None]
     blocks = [answer.block2 for answer in answers]
     asked = transfer.exchanges[0].asked.block2
     name = transfer.exchanges[0].what
     sizes = {block.szx for block in blocks if block is not None}
     if asked is not None and any(szx > asked.szx for szx in sizes):
-        return f"{name}: a block of {1 << max(sizes) + 4} bytes came"
+        return f"{name}: a block has {1 << max(sizes) + 4} bytes"
     if len(sizes) > 1:
         return f"{name}: the block size changes"
     for answer, block in zip(answers, blocks, strict=True):
@@ -71,17 +71,17 @@ def tags(transfer: Transfer) -> set[bytes | None]:
     standard="RFC 7959",
     clause="2.4",
     level=Level.MUST,
-    purpose="ensure that the requested block size, or a smaller one, is used throughout a Block2 transfer",
-    stimulus="GET a large resource without Block2, then with blocks of 64 and of 16 bytes from the start",
-    expect="Blocks of one size, not above the requested one; numbers and M bits right; the same body each "
+    purpose="ensure that the device uses the requested block size, or a smaller one, throughout a transfer",
+    stimulus="GET a large resource without Block2, then with blocks of 64 and 16 bytes from the start",
+    expect="Blocks of one size, not above the requested one; correct numbers and M bits; the same body each "
     "time",
     ics="COAP.BLOCK2",
     needs=(BenchFeature.COAP,),
-    usual_cause="The block size is a constant, so that clients with little memory get blocks that they "
-    "cannot hold.",
+    usual_cause="The block size is a constant, so that clients with little memory get blocks that are too "
+    "large for them.",
 )
 class BlockSize(Check):
-    """The client says how much it can take at once."""
+    """The client limits how much it gets at once."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint, path = await bench.coap.endpoint(), large_path(bench.profile)
@@ -105,10 +105,10 @@ class BlockSize(Check):
             if not whole.body.startswith(part.body) or (part is small and part.body != whole.body):
                 if tags(part) != tags(whole):
                     return inconclusive("the resource changed between the transfers", whole.evidence)
-                message = f"{part.exchanges[0].what} gave another body than the whole"
+                message = f"{part.exchanges[0].what} returned another body than the plain GET"
                 return failed(message, whole.evidence, part.evidence)
         return passed(
-            f"{len(whole.body)} bytes in blocks of the size that was asked for",
+            f"{len(whole.body)} bytes in blocks of the requested size",
             [seen for each in found for seen in each.evidence],
         )
 
@@ -119,16 +119,16 @@ class BlockSize(Check):
     standard="RFC 7959 + RFC 9175",
     clause="7959: 2.4; 9175: 3.8",
     level=Level.SHOULD,
-    purpose="ensure that each block has an ETag, which stands for one version of the body",
+    purpose="ensure that each block has an ETag that identifies one version of the body",
     stimulus="GET a large resource in blocks of 1024 and of 64 bytes",
-    expect="An ETag in every block, the same in all of a transfer; the same ETag, the same body",
+    expect="An ETag in every block, the same throughout a transfer; the same ETag means the same body",
     ics="COAP.BLOCK2",
     needs=(BenchFeature.COAP,),
-    usual_cause="The body is made anew for each block, so that a client puts pieces of different versions "
-    "together; without an ETag it cannot notice.",
+    usual_cause="The body is generated again for each block, so that a client mixes pieces of different "
+    "versions; without an ETag it cannot detect that.",
 )
 class BlockTag(Check):
-    """A client must be able to see that the parts belong together."""
+    """The ETag shows a client that the blocks belong together."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint, path = await bench.coap.endpoint(), large_path(bench.profile)
@@ -145,10 +145,10 @@ class BlockTag(Check):
                     return failed("a block has no ETag", *part.evidence)
         for first, second in pairwise(found):
             if tags(first) == tags(second) and len(tags(first)) == 1 and first.body != second.body:
-                return failed("two bodies with one ETag are not the same", first.evidence, second.evidence)
+                return failed("two bodies with the same ETag differ", first.evidence, second.evidence)
         mixed = next((each for each in found if len(tags(each)) > 1), None)
         if mixed:
-            return inconclusive("the resource changed in the middle of a transfer", mixed.evidence)
+            return inconclusive("the resource changed during a transfer", mixed.evidence)
         if len(found) < 2:
             return inconclusive("the resource was not read twice")
         return passed(
@@ -164,15 +164,14 @@ class BlockTag(Check):
     clause="2.2",
     level=Level.MUST,
     purpose="ensure that the reserved size exponent 7 is refused with 4.00",
-    stimulus="GET with Block2 of size exponent 7; PUT with such a Block1 where uploads in blocks are "
-    "declared",
+    stimulus="GET with Block2 of size exponent 7; PUT with such a Block1 if uploads in blocks are declared",
     expect="4.00",
     ics="COAP.BLOCK1|COAP.BLOCK2",
     needs=(BenchFeature.COAP,),
-    usual_cause="The exponent is used as it comes: 2048 bytes, more than the buffer has.",
+    usual_cause="The exponent is not checked: it asks for 2048 bytes, more than the buffer has.",
 )
 class ReservedSizeExponent(Check):
-    """Seven means something else, over other transports."""
+    """The exponent 7 is reserved over UDP."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint, items = await bench.coap.endpoint(), ics_of(bench.profile)
@@ -189,7 +188,9 @@ class ReservedSizeExponent(Check):
         crafted = [each for each in exchanges(case) if "exponent" in each.what]
         for each in crafted:
             if not each.answered(coap.Code.BAD_REQUEST):
-                return failed(f"{each.what} was answered by {each.outcome()}, not by 4.00", *each.evidence)
+                return failed(
+                    f"{each.what} was answered with {each.outcome()}, not with 4.00", *each.evidence
+                )
         if not crafted:
             return inconclusive("no request was sent")
         return passed("size exponent 7 was refused", [seen for each in crafted for seen in each.evidence])
@@ -206,10 +207,10 @@ class ReservedSizeExponent(Check):
     expect="The same block",
     ics="COAP.BLOCK2",
     needs=(BenchFeature.COAP,),
-    usual_cause="One routine reads Block2 of requests and of responses.",
+    usual_cause="The same code reads Block2 in requests and in responses.",
 )
 class MoreBitOfRequest(Check):
-    """In a request M has no meaning."""
+    """The M bit has no meaning in a request."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint, path = await bench.coap.endpoint(), large_path(bench.profile)
@@ -220,14 +221,14 @@ class MoreBitOfRequest(Check):
     def judge(self, case: Case) -> Outcome:
         plain, more = exchanges(case)
         if not plain.response or not plain.answered(coap.Code.CONTENT):
-            return inconclusive(f"the first block was answered by {plain.outcome()}", *plain.evidence)
+            return inconclusive(f"the first block was answered with {plain.outcome()}", *plain.evidence)
         if not more.response or not more.answered(coap.Code.CONTENT):
-            return failed(f"{more.what} was answered by {more.outcome()}", *plain.evidence, *more.evidence)
+            return failed(f"{more.what} was answered with {more.outcome()}", *plain.evidence, *more.evidence)
         first, second = plain.response.value, more.response.value
         if (first.block2, first.payload) == (second.block2, second.payload):
             return passed("M=1 made no difference", *plain.evidence, *more.evidence)
         tag = coap.OptionNumber.ETAG
-        # Another tag alone is no sign of change: a server may tag each transfer anew (RFC 7252, 5.10.6).
+        # Another tag alone does not show a change: a server may tag each transfer anew (RFC 7252, 5.10.6).
         if first.option(tag) != second.option(tag):
             return inconclusive("the resource changed between the requests", *plain.evidence, *more.evidence)
-        return failed("with M=1 another block came", *plain.evidence, *more.evidence)
+        return failed("another block came with M=1", *plain.evidence, *more.evidence)

@@ -1,4 +1,4 @@
-"""Content formats: what the client accepts and what it sends (RFC 7252, 5.5 and 5.10)."""
+"""Content formats: what the client accepts and sends (RFC 7252, 5.5 and 5.10)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from harness.wire import coap
 JSON, CBOR, UNKNOWN_FORMAT = 50, 60, 65535
 BROKEN = {
     ContentFormat.JSON: b'{"value": ',
-    ContentFormat.CBOR: b"\x5f\x41",  # a byte string that is never closed
-    ContentFormat.TEXT: b"\xff\xfe\xfd",  # no UTF-8
+    ContentFormat.CBOR: b"\x5f\x41",  # an unterminated byte string
+    ContentFormat.TEXT: b"\xff\xfe\xfd",  # not UTF-8
 }
 REFUSALS_OF_PAYLOAD = (coap.Code.BAD_REQUEST, coap.Code.UNPROCESSABLE_ENTITY)
 
@@ -36,15 +36,15 @@ REFUSALS_OF_PAYLOAD = (coap.Code.BAD_REQUEST, coap.Code.UNPROCESSABLE_ENTITY)
     standard="RFC 7252",
     clause="5.10.4",
     level=Level.MUST,
-    purpose="ensure that an Accept that the IUT cannot serve gives 4.06",
+    purpose="ensure that the device answers an Accept that it does not support with 4.06",
     stimulus="GET with Accept 50 (JSON), 60 (CBOR) and 65535",
     expect="A representation in the accepted format, or 4.06",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="Accept is not looked at, since each resource has one format only.",
+    usual_cause="Accept is ignored, since each resource has only one format.",
 )
 class UnservableAccept(Check):
-    """A client is not given what it cannot read."""
+    """A client does not get a format that it cannot read."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint, path = await bench.coap.endpoint(), plain_path(bench.profile)
@@ -54,22 +54,26 @@ class UnservableAccept(Check):
 
     def judge(self, case: Case) -> Outcome:
         found = exchanges(case)
-        untold = None
+        unlabelled = None
         for each in found:
             accepted = each.asked.uint(coap.OptionNumber.ACCEPT)
             if each.answered(coap.Code.NOT_ACCEPTABLE):
                 continue
             if not each.answered(coap.Code.CONTENT):
-                return failed(f"{each.what} was answered by {each.outcome()}, not by 4.06", *each.evidence)
+                return failed(
+                    f"{each.what} was answered with {each.outcome()}, not with 4.06", *each.evidence
+                )
             assert each.response
-            told = each.response.value.content_format
+            actual = each.response.value.content_format
             if accepted == UNKNOWN_FORMAT:
-                return failed(f"{each.what}, which is no format, was served", *each.evidence)
-            if told is not None and told != accepted:
-                return failed(f"{each.what} was answered in Content-Format {told}", *each.evidence)
-            untold = untold or (each if told is None else None)
-        if untold:
-            return inconclusive(f"{untold.what} was answered without a Content-Format", *untold.evidence)
+                return failed(f"{each.what}, which no resource has, was answered with 2.05", *each.evidence)
+            if actual is not None and actual != accepted:
+                return failed(f"{each.what} was answered in Content-Format {actual}", *each.evidence)
+            unlabelled = unlabelled or (each if actual is None else None)
+        if unlabelled:
+            return inconclusive(
+                f"{unlabelled.what} was answered without a Content-Format", *unlabelled.evidence
+            )
         shown = "; ".join(f"{each.what}: {each.outcome()}" for each in found)
         return passed(shown, [seen for each in found for seen in each.evidence])
 
@@ -81,17 +85,17 @@ class UnservableAccept(Check):
     clause="5.9.2.10, 5.10.3",
     level=Level.SHOULD,
     basis=Basis.DERIVED,
-    purpose="ensure that an unsupported Content-Format in a request gives 4.15 and a malformed payload 4.00",
-    stimulus="PUT another value with Content-Format 65535; PUT a payload that is not in the declared format; "
-    "read back",
+    purpose="ensure that the device refuses an unknown Content-Format (4.15) and a malformed payload (4.00)",
+    stimulus="PUT another value with Content-Format 65535; PUT a payload that breaks the declared format; "
+    "read the value back",
     expect="4.15; 4.00 (or 4.22); the state is unchanged",
     ics="COAP.PUT",
     needs=(BenchFeature.COAP,),
-    usual_cause="The payload is always read in the one format that the own app sends, with a parser that "
-    "makes something of everything.",
+    usual_cause="The payload is always parsed in the one format that the maker's app sends, by a lenient "
+    "parser.",
 )
 class UnsupportedPayload(Check):
-    """What cannot be read is not guessed at."""
+    """An unreadable payload is refused, not guessed."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         setting = free_settings(bench.profile)[0]
@@ -111,7 +115,7 @@ class UnsupportedPayload(Check):
                 content_format=number,
             )
             await ask(bench, endpoint, coap.Code.GET, setting.path)
-        # A server that took one of them may tell it in a format that nobody can read.
+        # A server that accepted one of them may report it in a format that cannot be read.
         await put(bench, endpoint, setting, present)
 
     def judge(self, case: Case) -> Outcome:
@@ -121,7 +125,9 @@ class UnsupportedPayload(Check):
             wanted = (coap.Code.UNSUPPORTED_CONTENT_FORMAT,) if unknown else REFUSALS_OF_PAYLOAD
             if not each.answered(*wanted):
                 named = coap.code_name(wanted[0])
-                return failed(f"{each.what} was answered by {each.outcome()}, not by {named}", *each.evidence)
+                return failed(
+                    f"{each.what} was answered with {each.outcome()}, not with {named}", *each.evidence
+                )
         if not puts:
             return inconclusive("nothing was written")
         shown = "; ".join(f"{each.what}: {each.outcome()}" for each in puts)

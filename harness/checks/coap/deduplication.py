@@ -1,4 +1,4 @@
-"""Requests that come more than once, and answers that come separately (RFC 7252, 4.5 and 5.2)."""
+"""Duplicated requests and separate responses (RFC 7252, 4.5 and 5.2)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SAME_ID = "GET with the same Message ID from another port"
 
 
 def counted_actions(profile: Profile) -> dict[str, str]:
-    """Actions over CoAP that are not idempotent, each with the event that tells of every invocation."""
+    """Actions over CoAP that are not idempotent, each with the event that reports every invocation."""
     binding = binding_of(profile)
     return {
         action: event
@@ -60,7 +60,7 @@ def counted_actions(profile: Profile) -> dict[str, str]:
     }
 
 
-async def happens(bench: Bench, listener: Observation, since: int) -> None:
+async def wait_for_event(bench: Bench, listener: Observation, since: int) -> None:
     """Wait for a notification of the event."""
     within = bench.profile.behaviour.settle + ANSWER
     spaced = not binding_of(bench.profile).confirmable_notifications
@@ -74,7 +74,7 @@ async def happens(bench: Bench, listener: Observation, since: int) -> None:
 
 
 async def send_copies(bench: Bench, endpoint: CoapEndpoint, raw: bytes, what: str) -> None:
-    """Send one message three times, as clients do whose ACK is lost; wait for an answer to each."""
+    """Send one message three times, as a client does when ACKs are lost; wait for an answer to each."""
     mid = coap.decode(raw).mid
     for copy in range(COPIES):
         since = bench.mark()
@@ -82,7 +82,7 @@ async def send_copies(bench: Bench, endpoint: CoapEndpoint, raw: bytes, what: st
         if coap.decode(raw).type is coap.Type.CON:
             answered = arrives(endpoint, lambda message: message.mid == mid)
             await bench.wait_for(answered, within=REPEATS[0], what=f"an answer to: {what}", since=since)
-        # Something else in between: a device must remember more than the last Message ID.
+        # Another request in between: a device must remember more than the last Message ID.
         await fence(bench, endpoint)
 
 
@@ -92,14 +92,14 @@ def copies_of(case: Case) -> Exchange:
 
 
 async def invoke_again(bench: Bench, endpoint: CoapEndpoint, name: str, listener: Observation) -> None:
-    """Invoke an action once more, as a new message, and wait until nothing more is told."""
+    """Invoke an action once more, as a new message, and wait until no more events are reported."""
     since = bench.mark()
     bench.stimulus(Act.INVOKE, name, transport="coap", legal=True)
     path = binding_of(bench.profile).actions[name].path
     await ask(bench, endpoint, coap.Code.POST, path, what=GENUINE)
-    await happens(bench, listener, since)
+    await wait_for_event(bench, listener, since)
     spaced = not binding_of(bench.profile).confirmable_notifications
-    # What is told too often may come as late as a device may tell it, or as the spacing lets it.
+    # A surplus event may come as late as the device may report it, or as the spacing allows.
     within, why = (3.5, NON_SPACING) if spaced else (bench.profile.behaviour.settle, SETTLE)
     for _ in range(2 * COPIES):
         more = listener.notified()
@@ -107,21 +107,23 @@ async def invoke_again(bench: Bench, endpoint: CoapEndpoint, name: str, listener
             return
 
 
-def happenings(case: Case) -> list[Datagram]:
-    """The notifications of the event in this check."""
+def event_notifications(case: Case) -> list[Datagram]:
+    """The notifications of the event in this window."""
     return registrations(case)[0].notifications
 
 
 def executed_more(case: Case, name: str) -> Outcome | None:
-    """Failed, or inconclusive, unless there was one event for each of two messages."""
+    """Failed or inconclusive, unless there was one event for each of two messages."""
     registration = registrations(case)[0]
     if not admitted(registration):
-        return inconclusive("the event that tells of the action was not observed", *registration.evidence)
-    told, copies = happenings(case), copies_of(case).sent
-    if len(told) > 2:
-        return failed(f"{name} was invoked by two messages, and happened {len(told)} times", copies, told)
-    if len(told) < 2:
-        return inconclusive(f"{name} was invoked by two messages, and told {len(told)} times", copies, told)
+        return inconclusive("the event of the action could not be observed", *registration.evidence)
+    reported, copies = event_notifications(case), copies_of(case).sent
+    if len(reported) > 2:
+        return failed(f"two messages invoked {name}, but it ran {len(reported)} times", copies, reported)
+    if len(reported) < 2:
+        return inconclusive(
+            f"two messages invoked {name}, but {len(reported)} were reported", copies, reported
+        )
     return None
 
 
@@ -131,22 +133,22 @@ def executed_more(case: Case, name: str) -> Outcome | None:
     standard="RFC 7252",
     clause="4.5, 5.2.2",
     level=Level.MUST,
-    purpose="ensure that after an empty ACK the response comes as a message of its own, also if the request "
+    purpose="ensure that after an empty ACK the device sends one separate response, also if the request "
     "is repeated",
     stimulus="GET a slow resource; repeat the same message after its empty ACK",
-    expect="A second empty ACK, then one separate response; never one in an ACK",
+    expect="A second empty ACK, then one separate response; no response in an ACK",
     ics="COAP.SEPARATE",
     needs=(BenchFeature.COAP,),
-    usual_cause="The Message ID is kept for the answer although it was used up by the empty ACK; or a "
-    "repetition is dropped in silence, or starts the work a second time.",
+    usual_cause="The Message ID is kept for the response although the empty ACK used it up; or a "
+    "repeated request is dropped silently, or starts the work a second time.",
 )
 class SeparateResponse(Check):
-    """An ACK ends the exchange of a message; what follows is another."""
+    """An empty ACK ends the exchange; the response is a new message."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         slow = slow_resource(bench.profile)
         if slow is None:
-            raise StimulusError("the profile names no resource that takes its time")
+            raise StimulusError("the profile has no slow resource")
         endpoint, mid = await bench.coap.endpoint(), bench.coap.next_mid()
         token, since = bench.coap.next_token(), bench.mark()
         raw = coap.encode(coap.request(coap.Code.GET, slow.path, mid=mid, token=token))
@@ -160,24 +162,24 @@ class SeparateResponse(Check):
         await bench.wait_for(
             response, within=slow.takes + ANSWER, imposed_by=SLOW, what="the separate response", since=since
         )
-        # Had the repetition started the work again, its answer would come as much later as it was sent.
+        # If the repeated request started the work again, its response would be late by the same time.
         await bench.watch_silence(between + 0.25, imposed_by=SLOW, what="a second response to the repetition")
 
     def judge(self, case: Case) -> Outcome:
         each = next(found for found in exchanges(case) if found.what.startswith("GET"))
         acks = [seen for seen in each.replies if seen.value.type is coap.Type.ACK]
         if not acks or not acks[0].value.is_empty:
-            return inconclusive("the answer did not come separately", *each.evidence)
+            return inconclusive("the response did not come separately", *each.evidence)
         if len(each.sent) < 2 or each.sent[1].line < acks[0].line:
             return inconclusive("the request was not repeated after the empty ACK", *each.evidence)
         piggybacked = [seen for seen in acks if not seen.value.is_empty]
         if piggybacked:
             return failed(
-                "after an empty ACK the response came in an ACK", *each.evidence[:2], piggybacked[0]
+                "the response came in an ACK after an empty ACK", *each.evidence[:2], piggybacked[0]
             )
         separate = {seen.value.mid: seen for seen in reversed(each.replies) if seen.value.is_response}
         if not separate:
-            return failed("after the empty ACK no response came", each.sent, acks)
+            return failed("no response came after the empty ACK", each.sent, acks)
         first = min(separate.values(), key=lambda seen: seen.line)
         if each.sent[1].line < first.line and len(acks) < 2:
             return failed("the repeated request was not acknowledged again", each.sent, acks, first)
@@ -192,19 +194,19 @@ class SeparateResponse(Check):
     standard="RFC 7252",
     clause="4.5",
     level=Level.SHOULD,
-    purpose="ensure that a duplicated CON request is executed once and acknowledged again alike",
+    purpose="ensure that the device executes a duplicated CON request once and repeats the same answer",
     stimulus="Send a CON POST of an action whose effect can be counted three times as the same message, and "
-    "once as another; without such an action, a CON PUT of the present value three times. GET with the same "
-    "Message ID from another port",
-    expect="One effect for each message, not for each copy; the same ACK to each copy; the other port gets "
-    "what it asked for",
+    "once as a new message; without such an action, a CON PUT of the current value three times. GET with the "
+    "same Message ID from another port",
+    expect="One effect per message, not per copy; the same ACK to each copy; the request from the other port "
+    "is answered",
     ics="COAP.POST|COAP.PUT",
     needs=(BenchFeature.COAP,),
     usual_cause="Message IDs are not remembered, or only the last one; or a copy is dropped without a new "
-    "ACK; or they are remembered without the address that they came from.",
+    "ACK; or they are remembered without the address of the sender.",
 )
 class DuplicateRequest(Check):
-    """An ACK that was lost must not ring the bell twice."""
+    """A lost ACK must not ring the bell twice."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         counted = [Subject(name) for name in counted_actions(profile)]
@@ -222,7 +224,7 @@ class DuplicateRequest(Check):
             raw = coap.encode(coap.request(coap.Code.POST, action, mid=mid, token=bench.coap.next_token()))
             bench.stimulus(Act.INVOKE, subject.name, transport="coap", legal=True)
             await send_copies(bench, endpoint, raw, f"POST {action}")
-            await happens(bench, listener, since)
+            await wait_for_event(bench, listener, since)
             await self._same_id_elsewhere(bench, mid)
             await invoke_again(bench, endpoint, subject.name, listener)
 
@@ -260,7 +262,7 @@ class DuplicateRequest(Check):
         elsewhere = next(other for other in exchanges(case) if other.what == SAME_ID)
         if not elsewhere.answered(coap.Code.CONTENT):
             return failed(
-                f"a GET from another port, with the same Message ID, got {elsewhere.outcome()}",
+                f"a GET with the same Message ID from another port was answered with {elsewhere.outcome()}",
                 each.sent[0],
                 *elsewhere.evidence,
             )
@@ -274,16 +276,16 @@ class DuplicateRequest(Check):
     standard="RFC 7252",
     clause="4.5",
     level=Level.SHOULD,
-    purpose="ensure that a duplicated NON request is executed once",
+    purpose="ensure that the device executes a duplicated NON request once",
     stimulus="Send a NON POST of an action whose effect can be counted three times as the same message, then "
-    "once as another",
-    expect="One effect for each message",
+    "once as a new message",
+    expect="One effect per message",
     ics="COAP.POST",
     needs=(BenchFeature.COAP,),
-    usual_cause="Duplicates are looked for only where an ACK is due.",
+    usual_cause="Duplicates are detected only if an ACK is due.",
 )
 class DuplicateNonRequest(Check):
-    """Networks double datagrams, too."""
+    """Networks may duplicate datagrams."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return [Subject(name) for name in counted_actions(profile)]
@@ -298,12 +300,12 @@ class DuplicateNonRequest(Check):
             message = coap.request(coap.Code.POST, path, mid=mid, token=token, type=coap.Type.NON)
             bench.stimulus(Act.INVOKE, name, transport="coap", legal=True)
             await send_copies(bench, endpoint, coap.encode(message), f"NON POST {path}")
-            await happens(bench, listener, since)
+            await wait_for_event(bench, listener, since)
             await invoke_again(bench, endpoint, name, listener)
 
     def judge(self, case: Case) -> Outcome:
         each = copies_of(case)
         name = case.subject.name or ""
         return executed_more(case, name) or passed(
-            f"{len(each.sent)} copies had one effect", each.sent, happenings(case)
+            f"{len(each.sent)} copies had one effect", each.sent, event_notifications(case)
         )

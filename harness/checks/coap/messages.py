@@ -39,16 +39,16 @@ RESERVED_CODES = (0x21, 0xC0, 0xFF)  # 1.01, 6.00, 7.31
     standard="RFC 7252",
     clause="4.2, 4.3",
     level=Level.MUST,
-    purpose="ensure that the IUT answers a CoAP ping",
+    purpose="ensure that the device answers a CoAP ping",
     stimulus="Send an Empty CON",
     expect="RST with the same Message ID, empty, without a token",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="The message layer hands every CON to the request handler, which knows no code 0.00 and "
-    "stays silent.",
+    usual_cause="The message layer passes every CON to the request handler, which does not know code 0.00 "
+    "and sends nothing.",
 )
 class Ping(Check):
-    """An Empty CON provokes a Reset."""
+    """An Empty CON is answered by a Reset."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint = await bench.coap.endpoint()
@@ -64,15 +64,15 @@ class Ping(Check):
     standard="RFC 7252",
     clause="3",
     level=Level.MUST,
-    purpose="ensure that the IUT silently ignores messages with an unknown version",
+    purpose="ensure that the device silently ignores messages with an unknown version",
     stimulus="CON GET with version 0, 2 and 3, then an ordinary request",
-    expect="No reply of any kind to the three, the ordinary request is answered",
+    expect="No reply to the three messages; the ordinary request is answered",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="The parser masks the version bits away and never looks at them.",
+    usual_cause="The parser masks out the version bits and never checks them.",
 )
 class UnknownVersion(Check):
-    """A message of another protocol version gets no answer at all."""
+    """A message of an unknown protocol version gets no answer."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint = await bench.coap.endpoint()
@@ -95,11 +95,11 @@ class UnknownVersion(Check):
     expect="CON: RST with the same Message ID; NON: nothing or RST; the request is not carried out",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="The token length nibble is used as it comes, so that a longer token is copied too, or the "
-    "message is dropped without the Reset that a confirmable one is due.",
+    usual_cause="The token length is not checked, so that a longer token is copied as well, or the "
+    "message is dropped without the Reset that a confirmable message requires.",
 )
 class ReservedTokenLength(Check):
-    """Nine bytes of token are an error, not a token."""
+    """A token of nine bytes or more is a message format error."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint = await bench.coap.endpoint()
@@ -123,14 +123,14 @@ class ReservedTokenLength(Check):
     clause="3, 4.2",
     level=Level.MUST,
     purpose="ensure that a payload marker without payload is a message format error",
-    stimulus="CON GET and, where something can be written, CON PUT that end in the byte FF",
+    stimulus="CON GET and, if a property is writable, CON PUT, both ending in the byte FF",
     expect="RST; the resource is unchanged",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="The marker is skipped and the payload taken as empty.",
+    usual_cause="The marker is skipped and the payload is treated as empty.",
 )
 class MarkerWithoutPayload(Check):
-    """FF promises a payload; without one the message is broken."""
+    """The byte FF announces a payload; a message that ends with it is malformed."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint = await bench.coap.endpoint()
@@ -162,17 +162,17 @@ class MarkerWithoutPayload(Check):
     standard="RFC 7252",
     clause="3.1, 4.2",
     level=Level.MUST,
-    purpose="ensure that options that cannot be read are a message format error",
-    stimulus="CON GET with a reserved option delta, a reserved option length, an option that is cut short "
-    "and one that runs past the end; then an ordinary request",
-    expect="RST for each; nothing is carried out; the ordinary request is answered",
+    purpose="ensure that unreadable options are a message format error",
+    stimulus="CON GET with a reserved option delta, a reserved option length, a truncated option "
+    "and an option that runs past the end; then an ordinary request",
+    expect="RST for each; no request is carried out; the ordinary request is answered",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="The option parser stops where it fails and the request goes on with what was read so far; "
-    "or it reads past the end of the buffer.",
+    usual_cause="The option parser stops at the error and the request is processed with the options read so "
+    "far, or it reads past the end of the buffer.",
 )
 class UnreadableOptions(Check):
-    """Options are read as a whole or not at all."""
+    """A request whose options cannot all be read is rejected."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint = await bench.coap.endpoint()
@@ -197,11 +197,11 @@ class UnreadableOptions(Check):
     expect="RST with the same Message ID and nothing else, for each",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="The Reset is built out of the message that it rejects and keeps its token, or the message "
-    "is dropped without one.",
+    usual_cause="The Reset is built from the rejected message and keeps its token, or the message "
+    "is dropped without a Reset.",
 )
 class OvercompleteEmptyMessage(Check):
-    """Empty means four bytes."""
+    """An Empty message has exactly four bytes."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint = await bench.coap.endpoint()
@@ -226,15 +226,15 @@ class OvercompleteEmptyMessage(Check):
     clause="4.2, 4.3",
     level=Level.MUST,
     purpose="ensure that reserved code classes and unexpected responses are rejected",
-    stimulus="CON with the codes 1.01, 6.00 and 7.31, and a CON 2.05 that was never asked for",
+    stimulus="CON with the codes 1.01, 6.00 and 7.31, and an unexpected CON 2.05",
     expect="RST for each; no state changes",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="What is no request falls through the dispatcher and is dropped, so that the sender repeats "
-    "it four times.",
+    usual_cause="Messages that are not requests fall through the dispatcher and are dropped, so that the "
+    "sender repeats them four times.",
 )
 class ReservedCodes(Check):
-    """What a server cannot use it rejects."""
+    """A server rejects confirmable messages that it cannot process."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint = await bench.coap.endpoint()
@@ -263,24 +263,23 @@ class ReservedCodes(Check):
     standard="RFC 7252",
     clause="4.2",
     level=Level.MUST,
-    purpose="ensure that the IUT never answers an ACK or RST",
-    stimulus="An ACK and an RST that belong to nothing, and an ACK that carries a GET; then an ordinary "
-    "request",
-    expect="Silence to the three, the ordinary request is answered",
+    purpose="ensure that the device never answers an ACK or RST",
+    stimulus="An unexpected ACK and RST, and an ACK that carries a GET; then an ordinary request",
+    expect="No reply to the three messages; the ordinary request is answered",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="The dispatcher looks at the code before the type, so that an ACK with a request code is "
-    "served; or whatever has no known Message ID is rejected.",
+    usual_cause="The dispatcher checks the code before the type, so that an ACK with a request code is "
+    "served; or every message with an unknown Message ID is rejected.",
 )
 class AcknowledgementsUnanswered(Check):
-    """Two endpoints that answer resets with resets never stop."""
+    """Answering resets with resets would never end."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint = await bench.coap.endpoint()
         for type in (coap.Type.ACK, coap.Type.RST):
             raw = coap.encode(coap.empty(type, bench.coap.next_mid()))
-            endpoint.send(raw, f"an {type.name} that belongs to nothing")
-        endpoint.send(crafted_get(bench, coap.Type.ACK), "an ACK with a GET in it")
+            endpoint.send(raw, f"an unexpected {type.name}")
+        endpoint.send(crafted_get(bench, coap.Type.ACK), "an ACK that carries a GET")
         await fence(bench, endpoint)
 
     def judge(self, case: Case) -> Outcome:

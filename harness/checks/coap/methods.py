@@ -1,4 +1,4 @@
-"""Methods and paths: what is there, what is not, and what a request may change (RFC 7252, 5.1 and 5.8)."""
+"""Methods and paths: unknown methods, unknown paths, and side effects (RFC 7252, 5.1 and 5.8)."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ FURTHER_METHODS = (coap.Code.FETCH, coap.Code.PATCH, coap.Code.IPATCH)  # RFC 81
     expect="4.05 each",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="The dispatcher knows GET and takes everything else for PUT, or every error becomes 4.04 or "
+    usual_cause="The dispatcher knows GET and treats everything else as PUT, or every error becomes 4.04 or "
     "5.00.",
 )
 class UnknownMethod(Check):
-    """A method that a resource does not have is refused as such."""
+    """An unsupported method is refused with its own code."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint, path = await bench.coap.endpoint(), plain_path(bench.profile)
@@ -77,7 +77,9 @@ class UnknownMethod(Check):
         found = exchanges(case)
         for each in found:
             if not each.answered(coap.Code.METHOD_NOT_ALLOWED):
-                return failed(f"{each.what} was answered by {each.outcome()}, not by 4.05", *each.evidence)
+                return failed(
+                    f"{each.what} was answered with {each.outcome()}, not with 4.05", *each.evidence
+                )
         if not found:
             return inconclusive("no request was sent")
         return passed(
@@ -98,10 +100,10 @@ class UnknownMethod(Check):
     expect="4.04 for the random path; some 4.xx for the others",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="One handler serves all paths, compares beginnings only, or errors of all kinds become 5.00.",
+    usual_cause="One handler serves all paths, only prefixes are compared, or all errors become 5.00.",
 )
 class UnknownPath(Check):
-    """What is not there is not found."""
+    """A path that does not exist is reported as not found."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint = await bench.coap.endpoint()
@@ -115,9 +117,13 @@ class UnknownPath(Check):
         found = exchanges(case)
         for each in found:
             if each.what == "a random path" and not each.answered(coap.Code.NOT_FOUND):
-                return failed(f"{each.what} was answered by {each.outcome()}, not by 4.04", *each.evidence)
+                return failed(
+                    f"{each.what} was answered with {each.outcome()}, not with 4.04", *each.evidence
+                )
             if each.response is None or each.response.value.code >> 5 != 4:
-                return failed(f"{each.what} was answered by {each.outcome()}, not by 4.xx", *each.evidence)
+                return failed(
+                    f"{each.what} was answered with {each.outcome()}, not with 4.xx", *each.evidence
+                )
         if not found:
             return inconclusive("no request was sent")
         return passed(
@@ -133,16 +139,16 @@ class UnknownPath(Check):
     clause="5.1",
     level=Level.MUST,
     purpose="ensure that GET has no effect beyond retrieval",
-    stimulus="GET every resource that answers at once, plainly and with a query; read all settings before "
+    stimulus="GET every resource that answers at once, with and without a query; read all settings before "
     "and after",
-    expect="The settings are the same in every reading",
+    expect="All settings keep their values",
     ics="COAP.PUT",
     needs=(BenchFeature.COAP,),
-    usual_cause="A switch is served by one handler for all methods, so that reading it flips it; or a query "
-    "such as ?on=1 is obeyed.",
+    usual_cause="One handler serves all methods of a switch, so that reading it toggles it; or a query "
+    "such as ?on=1 is treated as a command.",
 )
 class SafeGet(Check):
-    """Whoever only looks changes nothing."""
+    """Reading a resource changes nothing."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return [Subject()] if steady_settings(profile) else []
@@ -166,16 +172,16 @@ class SafeGet(Check):
                 return inconclusive(f"{setting.path} could not be read before and after")
             for before, after in pairwise(readings):
                 assert before.response and after.response
-                old, new = setting.told(before.response.value), setting.told(after.response.value)
+                old, new = setting.decode(before.response.value), setting.decode(after.response.value)
                 if not setting.schema.agrees(new, old):
                     return failed(
-                        f"{setting.name} went from {old!r} to {new!r} though it was only read",
+                        f"{setting.name} changed from {old!r} to {new!r} although it was only read",
                         *before.evidence,
                         *after.evidence,
                     )
             first_and_last += [readings[0].sent[0], readings[-1].response]
         return passed(
-            f"{len(gets)} GETs, and no setting has changed", [seen for seen in first_and_last if seen]
+            f"{len(gets)} GETs did not change any setting", [seen for seen in first_and_last if seen]
         )
 
 
@@ -185,15 +191,15 @@ class SafeGet(Check):
     standard="RFC 7252",
     clause="5.1, 5.8.3",
     level=Level.MUST,
-    purpose="ensure that PUT is idempotent and reports 2.04 or 2.01",
-    stimulus="PUT another value twice, as two requests; read it after each; then PUT the old value",
-    expect="2.04 (2.01 where it created the resource) each time; the same state after both",
+    purpose="ensure that PUT is idempotent and is answered with 2.04 or 2.01",
+    stimulus="PUT another value twice, as two requests; read it after each; then PUT the previous value",
+    expect="2.04 (2.01 if it created the resource) each time; the same state after both",
     ics="COAP.PUT",
     needs=(BenchFeature.COAP,),
-    usual_cause="A handler that was written for a button: whatever is written to it, it switches over.",
+    usual_cause="The handler was written for a push button and toggles at every write.",
 )
 class IdempotentPut(Check):
-    """The state is what was written, however often."""
+    """Writing a value twice has the same result as writing it once."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return [Subject(setting.name) for setting in steady_settings(profile)]
@@ -223,24 +229,24 @@ class IdempotentPut(Check):
             if each.answered(coap.Code.CONFLICT, coap.Code.FORBIDDEN) and each is once:
                 return inconclusive(f"the device refused the value: {each.outcome()}", *each.evidence)
             if not each.answered(coap.Code.CHANGED, coap.Code.CREATED):
-                return failed(f"PUT was answered by {each.outcome()}, not by 2.04", *each.evidence)
+                return failed(f"PUT was answered with {each.outcome()}, not with 2.04", *each.evidence)
         wanted = case.stimuli(Act.WRITE)[0].value.value
-        told = [report for report in case.reports(setting.name, "coap") if report.problem is None]
-        first_state = [each for each in told if once.sent[0].line < each.event.line < twice.sent[0].line]
-        second_state = [each for each in told if twice.sent[0].line < each.event.line < back.sent[0].line]
+        reported = [report for report in case.reports(setting.name, "coap") if report.problem is None]
+        first_state = [each for each in reported if once.sent[0].line < each.event.line < twice.sent[0].line]
+        second_state = [each for each in reported if twice.sent[0].line < each.event.line < back.sent[0].line]
         if not first_state or not second_state:
-            return inconclusive("the state was not told after each PUT", once.sent[0], twice.sent[0])
+            return inconclusive("the state was not reported after each PUT", once.sent[0], twice.sent[0])
         for state in (first_state[-1], second_state[-1]):
             if not setting.schema.agrees(state.value, json.loads(wanted or "null")):
                 which = "first" if state is first_state[-1] else "second"
                 return failed(
-                    f"{wanted} was written; after the {which} PUT {setting.name} is {state.value!r}",
+                    f"{wanted} was written; after the {which} PUT, {setting.name} is {state.value!r}",
                     once.sent[0],
                     twice.sent[0],
                     state,
                 )
         return passed(
-            f"{wanted} written twice is {wanted}",
+            f"writing {wanted} twice left {wanted}",
             *once.evidence,
             first_state[-1],
             *twice.evidence,

@@ -1,4 +1,4 @@
-"""Notifications: their order, and when they end (RFC 7641, 3.4, 4.4 and 4.5)."""
+"""The order of notifications, and how observations end (RFC 7641, 3.4, 4.4 and 4.5)."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from harness.checks.support.coap.silence import (
     MARGIN,
     RETRANSMISSION,
     answers_of_ours,
+    deregister,
+    deregister_in_silence,
     fall_silent,
-    leave,
-    leave_in_silence,
     message_of,
     series_in,
     silent_observers,
@@ -41,24 +41,25 @@ from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Event
 from harness.wire import coap
 
-FEW, MANY = 5, 300  # notifications: always, and at most
-LONGEST = 40.0  # seconds that a slow device is made to notify
+FEW, MANY = 5, 300  # least and largest number of notifications
+LONGEST = 40.0  # seconds to spend on a device that notifies slowly
 
 
 def observe_of(event: Event | None) -> int | None:
-    """The value of Observe in the notification that an event is."""
+    """The value of Observe in the notification of an event."""
     return message_of(event).observe if event is not None else None
 
 
 def room(value: int) -> int:
-    """How far it is from a value of Observe to the end of one, two or three bytes."""
+    """The distance from an Observe value to the end of its one, two, three or four bytes."""
     return min((1 << bits) - value for bits in (8, 16, 24, 32) if value < 1 << bits)
 
 
 async def use_up(bench: Bench, path: str, last: int) -> int:
-    """Register another client until few values are left; returns the last one that was given away.
+    """Register another client until few values are left; returns the last value used.
 
-    Many devices count responses to registrations and notifications alike; with others this does nothing.
+    Many devices use one counter for responses to registrations and for notifications; with others this
+    does nothing.
     """
     endpoint, deadline = await bench.coap.endpoint(), bench.now + LONGEST
     while room(last) > FEW and bench.now < deadline:
@@ -78,17 +79,17 @@ async def use_up(bench: Bench, path: str, last: int) -> int:
     standard="RFC 7641",
     clause="3.4, 4.4",
     level=Level.MUST,
-    purpose="ensure that the values of Observe strictly increase, the first response included",
-    stimulus="Observe; change the state 5 times, and up to 300 times where the value nears the end of one, "
-    "two or three bytes; where it may not notify so often, another client uses up values by registering",
-    expect="Each value is newer than the one before by the rule of 3.4; at most three bytes",
+    purpose="ensure that the values of Observe strictly increase, including that of the first response",
+    stimulus="Observe; change the state 5 times, and up to 300 times if the value is near the end of one, "
+    "two or three bytes; if the device notifies too slowly, another client registers to use up values",
+    expect="Each value is newer than the previous one (RFC 7641, 3.4); at most three bytes",
     ics="COAP.OBSERVE",
     needs=(BenchFeature.COAP,),
-    usual_cause="The counter is raised after sending, so that the first notification repeats the value of "
-    "the response; or it has eight bits.",
+    usual_cause="The counter is incremented after sending, so that the first notification repeats the value "
+    "of the response; or the counter has eight bits.",
 )
 class IncreasingObserve(Check):
-    """A client drops what seems older than what it has."""
+    """A client drops notifications that seem older than the last one."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         (lever,) = await find_levers(bench)
@@ -98,7 +99,7 @@ class IncreasingObserve(Check):
             turn = 0
             while last is not None and turn < MANY:
                 turn += 1
-                event = await lever.told(bench, client, turn % 2, await lever.move(bench, turn % 2))
+                event = await lever.wait_notified(bench, client, turn % 2, await lever.move(bench, turn % 2))
                 value = observe_of(event)
                 if value is None or value == last:
                     break
@@ -109,24 +110,29 @@ class IncreasingObserve(Check):
                 if turn == FEW and room(last) * (bench.now - begin) / turn > LONGEST:
                     last = await use_up(bench, lever.setting.path, last)
             if turn % 2:
-                await lever.show(bench, 0, client)
+                await lever.change(bench, 0, client)
 
     def judge(self, case: Case) -> Outcome:
         registration = registrations(case)[0]
         if not admitted(registration) or registration.response is None:
             return inconclusive("the registration was not accepted", *registration.evidence)
-        told = [seen for seen in registration.notifications if seen.value.observe is not None]
-        for earlier, later in pairwise([registration.response, *told]):
+        reported = [seen for seen in registration.notifications if seen.value.observe is not None]
+        for earlier, later in pairwise([registration.response, *reported]):
             first, second = earlier.value.observe or 0, later.value.observe or 0
             if len(later.value.option(coap.OptionNumber.OBSERVE) or b"") > 3:
                 return failed("Observe has more than three bytes", later)
             if not coap.is_newer(first, second, later.time - earlier.time):
-                return failed(f"Observe {second} came after {first}, and is not newer", earlier, later)
-        if len(told) < FEW:
-            return inconclusive(f"{len(told)} notifications came, {FEW} are needed", *registration.evidence)
-        span = f"{registration.response.value.observe} to {told[-1].value.observe}"
+                return failed(f"Observe {second} came after {first} but is not newer", earlier, later)
+        if len(reported) < FEW:
+            return inconclusive(
+                f"only {len(reported)} of {FEW} notifications were received", *registration.evidence
+            )
+        span = f"{registration.response.value.observe} to {reported[-1].value.observe}"
         return passed(
-            f"Observe rose in {len(told)} notifications, {span}", registration.response, told[:3], told[-1]
+            f"Observe increased in {len(reported)} notifications, {span}",
+            registration.response,
+            reported[:3],
+            reported[-1],
         )
 
 
@@ -137,15 +143,15 @@ class IncreasingObserve(Check):
     clause="3.6, 4.5",
     level=Level.MUST,
     purpose="ensure that an RST to a notification ends the observation",
-    stimulus="Observe; answer a notification with RST; change the state, which another observer sees",
-    expect="No more notifications (of non-confirmable ones: SHOULD)",
+    stimulus="Observe; answer a notification with RST; change the state, with a second observer as a witness",
+    expect="No more notifications (SHOULD if they are non-confirmable)",
     ics="COAP.OBSERVE",
     needs=(BenchFeature.COAP,),
-    usual_cause="The Message IDs of notifications are not remembered, so that an RST cannot be told to whom "
-    "it belongs.",
+    usual_cause="The Message IDs of notifications are not stored, so that an RST cannot be matched to its "
+    "observation.",
 )
 class ResetObservation(Check):
-    """A client that has forgotten what it asked for can say so."""
+    """A client rejects notifications that it no longer knows."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         (lever,) = await find_levers(bench)
@@ -154,36 +160,36 @@ class ResetObservation(Check):
             leaver = await observe(bench, path)
             leaver.endpoint.acknowledges = False
             since = await lever.move(bench, 1)
-            event = await lever.told(bench, leaver, 1, since)
+            event = await lever.wait_notified(bench, leaver, 1, since)
             if event is not None:
                 leaver.endpoint.reset(message_of(event))
             leaver.endpoint.acknowledges = True
-            await lever.told(bench, witness, 1, since)
+            await lever.wait_notified(bench, witness, 1, since)
             for to in (0, 1, 0):
-                await lever.show(bench, to, witness)
+                await lever.change(bench, to, witness)
                 await fence(bench, leaver.endpoint)
-            await cancel(bench, leaver)  # in case that it is still on the list, for the checks that follow
+            await cancel(bench, leaver)  # in case it is still registered: later checks need the place
 
     def judge(self, case: Case) -> Outcome:
         witness, leaver = registrations(case)[:2]
         resets = [seen for seen in answers_of_ours(case, leaver.local) if seen.value.type is coap.Type.RST]
         if not admitted(leaver) or not resets:
-            return inconclusive("there was no notification to be rejected", *leaver.evidence)
+            return inconclusive("there was no notification to reject", *leaver.evidence)
         line = resets[0].line
         if not after(witness.notifications, line):
             return inconclusive(
-                "no later change was notified to the other observer either", *witness.evidence
+                "later changes were not notified to the other observer either", *witness.evidence
             )
         later = after(leaver.notifications, line)
         if later and any(seen.value.type is coap.Type.CON for seen in leaver.notifications):
             return failed(
-                "a notification came after RST to an earlier one", leaver.sent[0], resets[0], later[0]
+                "a notification came after an RST to an earlier one", leaver.sent[0], resets[0], later[0]
             )
         if later:
-            message = "non-confirmable notifications went on after RST"
+            message = "non-confirmable notifications continued after the RST"
             return warned(message, leaver.sent[0], resets[0], later[0])
         return passed(
-            "the observation ended with RST", leaver.sent[0], resets[0], after(witness.notifications, line)
+            "the RST ended the observation", leaver.sent[0], resets[0], after(witness.notifications, line)
         )
 
 
@@ -194,16 +200,16 @@ class ResetObservation(Check):
     clause="4.5",
     level=Level.MUST,
     purpose="ensure that an observer that stops acknowledging is removed",
-    stimulus="As many observers as the device takes; most acknowledge nothing; change the state and wait "
-    "until the retransmissions are over; then as many new observers, and another change",
-    expect="The silent ones get nothing more; there is room for all the new ones",
+    stimulus="Register as many observers as declared; most acknowledge nothing; change the state and wait "
+    "until the retransmissions are over; then register as many new observers and change the state again",
+    expect="No more notifications to the silent observers; all new observers are accepted",
     ics="COAP.OBSERVE_CON",
     needs=(BenchFeature.COAP,),
-    usual_cause="Nobody takes an observer off the list when its last retransmission times out, so that "
-    "clients that left in silence fill the list.",
+    usual_cause="The last retransmission times out without removing the observer, so that clients that "
+    "disappeared fill the list.",
 )
 class SilentObserver(Check):
-    """Displays are unplugged without saying goodbye."""
+    """Displays are unplugged without deregistering."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         (lever,) = await find_levers(bench)
@@ -212,9 +218,9 @@ class SilentObserver(Check):
             await observe(bench, lever.setting.path) for _ in range(binding_of(bench.profile).observers)
         ]
         accepted = [each for each in newcomers if each.response and each.response.observe is not None]
-        await lever.show(bench, 0, *accepted)
-        await leave(bench, accepted)
-        await leave_in_silence(bench, silent)
+        await lever.change(bench, 0, *accepted)
+        await deregister(bench, accepted)
+        await deregister_in_silence(bench, silent)
 
     def judge(self, case: Case) -> Outcome:
         count = binding_of(case.profile).observers
@@ -222,7 +228,7 @@ class SilentObserver(Check):
         silent, newcomers = silent_observers(case), found[count:]
         if not silent or not newcomers:
             return inconclusive(
-                "no observer was notified that could fall silent", [each.sent[0] for each in found]
+                "no observer that stayed silent was notified", [each.sent[0] for each in found]
             )
         change = moves(case)[1]
         for each in silent:
@@ -234,11 +240,11 @@ class SilentObserver(Check):
         for number, each in enumerate(newcomers, 1):
             if not admitted(each):
                 message = (
-                    f"new observer {number} of {count} was not accepted, {len(silent)} silent ones are gone"
+                    f"new observer {number} of {count} was refused, although {len(silent)} have disappeared"
                 )
                 return failed(message, [each.sent[0] for each in silent], *each.evidence)
         if not any(each.notifications for each in newcomers):
-            return inconclusive("the last change was notified to nobody", change)
+            return inconclusive("no observer was notified of the last change", change)
         return passed(
             f"{len(silent)} silent observers were removed, {len(newcomers)} new ones accepted",
             [each.notifications[0] for each in silent],
@@ -252,16 +258,16 @@ class SilentObserver(Check):
     standard="RFC 7641",
     clause="4.5.1",
     level=Level.MUST,
-    purpose="ensure that only one confirmable notification to a client is outstanding",
-    stimulus="One client observes two resources and acknowledges nothing; change both; acknowledge once the "
-    "first notification has come again",
-    expect="No second notification before the ACK; then that of the other resource",
+    purpose="ensure that the device has only one unacknowledged confirmable notification per client",
+    stimulus="One client observes a resource twice and acknowledges nothing; change the state; acknowledge "
+    "after the first retransmission",
+    expect="No second notification before the ACK; then that of the other observation",
     ics="COAP.OBSERVE_CON",
     needs=(BenchFeature.COAP,),
-    usual_cause="Each observation has its own retransmission, and nobody counts them per client.",
+    usual_cause="Each observation has its own retransmission, and they are not limited per client.",
 )
 class OneOutstanding(Check):
-    """NSTART is 1: a slow client is not flooded."""
+    """NSTART is 1, so that a slow client is not flooded."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         (lever,) = await find_levers(bench)
@@ -281,15 +287,15 @@ class OneOutstanding(Check):
                 arrives(endpoint, lambda again: again.mid == message.mid),
                 within=ACK_TIMEOUT * ACK_RANDOM_FACTOR + MARGIN,
                 imposed_by=RETRANSMISSION,
-                what="the notification to come again",
+                what="the notification to be repeated",
                 since=first.line,
             )
             endpoint.acknowledges = True
             endpoint.acknowledge(message)
         for client in clients:
-            await lever.told(bench, client, 1, since)
-        await lever.show(bench, 0, *clients)
-        await leave(bench, clients)
+            await lever.wait_notified(bench, client, 1, since)
+        await lever.change(bench, 0, *clients)
+        await deregister(bench, clients)
 
     def judge(self, case: Case) -> Outcome:
         found = registrations(case)
@@ -312,9 +318,9 @@ class OneOutstanding(Check):
                 early[0],
             )
         if len(series) < 2:
-            return inconclusive("only one of two observations was notified", first.transmissions)
+            return inconclusive("only one of the two observations was notified", first.transmissions)
         return passed(
-            "the second notification waited for the ACK to the first",
+            "the second notification came only after the ACK to the first",
             first.transmissions,
             answered[0],
             series[1].transmissions[0],

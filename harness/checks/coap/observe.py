@@ -48,16 +48,16 @@ FORMATS = (0, 50, 60)  # text, JSON, CBOR
     standard="RFC 7641",
     clause="4.1, 4.2",
     level=Level.MUST,
-    purpose="ensure that a registration returns the current state, and that later changes are notified",
-    stimulus="GET with Observe 0; change the property by PUT, or what its sensor sees, and back again",
-    expect="2.05 with an Observe option; a notification with each new state, within the declared time",
+    purpose="ensure that the device answers a registration with the current state and notifies later changes",
+    stimulus="GET with Observe 0; change the property by PUT or at its sensor, and back again",
+    expect="2.05 with an Observe option; a notification of each new state within the declared time",
     ics="COAP.OBSERVE",
     needs=(BenchFeature.COAP,),
-    usual_cause="Only changes that came over CoAP are notified, not those at the panel or over another "
+    usual_cause="Only changes made over CoAP are notified, not those at the control panel or over another "
     "protocol; or the state is compared before it is updated.",
 )
 class Notification(Check):
-    """Per observed property that can be moved from outside."""
+    """One subject per observed property that can be changed from outside."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return [Subject(each.name) for each in levers(profile)]
@@ -69,29 +69,29 @@ class Notification(Check):
         lever = Lever(setting, await present_and_other(bench, setting))
         async with observing(bench, setting.path) as observation:
             for to in (1, 0):
-                await lever.show(bench, to, observation)
+                await lever.change(bench, to, observation)
                 await bench.read(setting.name, transport="coap")
 
     def judge(self, case: Case) -> Outcome:
         setting = lever_for(case.profile, case.subject.name)
         if setting.schema.read_only and not case.offers(BenchFeature.LOCAL):
-            return not_applicable("nothing here can make the sensor see something else")
+            return not_applicable("no local control can change what the sensor measures")
         registration = registrations(case)[0]
         if not admitted(registration):
             return failed(
-                f"{setting.path} was not observed: {registration.outcome()} without Observe",
+                f"{setting.path} cannot be observed: {registration.outcome()} without Observe",
                 *registration.evidence,
             )
         shown: list[Datagram] = []
         for move in moves(case, setting.name):
             wanted = json.loads(move.value.value or "null")
-            told = [
+            reported = [
                 seen
                 for seen in after(registration.notifications, move.line)
-                if setting.schema.agrees(setting.told(seen.value), wanted)
+                if setting.schema.agrees(setting.decode(seen.value), wanted)
             ]
-            if told:
-                shown.append(told[0])
+            if reported:
+                shown.append(reported[0])
                 continue
             states = [report for report in case.reports(setting.name, "coap") if report.asked]
             now = next((state for state in states if state.event.line > move.line), None)
@@ -100,7 +100,7 @@ class Notification(Check):
                     f"{setting.name} did not become {wanted!r}", move, *([now] if now else [])
                 )
             return failed(
-                f"{setting.name} became {wanted!r}, and the observer was not notified",
+                f"{setting.name} became {wanted!r}, but the observer was not notified",
                 registration.sent[0],
                 move,
                 now,
@@ -122,25 +122,25 @@ class Notification(Check):
     clause="3.6, 4.1",
     level=Level.MUST,
     purpose="ensure that GET with Observe 1 ends the observation",
-    stimulus="Observe; deregister with the same token; change the state, which another observer sees",
+    stimulus="Observe; deregister with the same token; change the state, with a second observer as a witness",
     expect="2.05 without Observe; no more notifications",
     ics="COAP.OBSERVE",
     needs=(BenchFeature.COAP,),
-    usual_cause="Observe is only tested for being there, so that a deregistration registers again.",
+    usual_cause="Only the presence of Observe is checked, so that a deregistration registers again.",
 )
 class Deregistration(Check):
-    """Who has had enough is left alone."""
+    """A client that deregistered is not notified any more."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         (lever,) = await find_levers(bench)
         path = lever.setting.path
-        # The other observer comes when this one is gone, so that a single free place is enough.
+        # The second observer registers after the first one has left, so that one free place is enough.
         leaver = await observe(bench, path)
-        await lever.show(bench, 1, leaver)
+        await lever.change(bench, 1, leaver)
         await cancel(bench, leaver)
         async with observing(bench, path) as witness:
             for to in (0, 1, 0):
-                await lever.show(bench, to, witness)
+                await lever.change(bench, to, witness)
                 await fence(bench, leaver.endpoint)
 
     def judge(self, case: Case) -> Outcome:
@@ -151,7 +151,7 @@ class Deregistration(Check):
         if not admitted(leaver) or not leaver.notifications:
             return inconclusive("there was no observation to end", *leaver.evidence)
         if ending.response is None or not ending.answered(coap.Code.CONTENT):
-            return failed(f"the deregistration was answered by {ending.outcome()}", *ending.evidence)
+            return failed(f"the deregistration was answered with {ending.outcome()}", *ending.evidence)
         if ending.response.value.observe is not None:
             return failed("the answer to the deregistration has an Observe option", *ending.evidence)
         if ending.notifications:
@@ -160,9 +160,9 @@ class Deregistration(Check):
             )
         seen = after(witness.notifications, ending.response.line)
         if not seen:
-            return inconclusive("no change was notified to the other observer either", *witness.evidence)
+            return inconclusive("no change was notified to the second observer either", *witness.evidence)
         return passed(
-            f"{len(seen)} later changes were told to the other observer alone", *ending.evidence, seen
+            f"{len(seen)} later changes were notified only to the second observer", *ending.evidence, seen
         )
 
 
@@ -173,15 +173,14 @@ class Deregistration(Check):
     clause="4.2",
     level=Level.MUST,
     purpose="ensure that every notification has the token of its registration",
-    stimulus="Two observers of one resource, with tokens of 0 and of 8 bytes; change the state",
-    expect="Each gets notifications with its own token, unchanged",
+    stimulus="Two observers of one resource, with tokens of 0 and 8 bytes; change the state",
+    expect="Each observer gets notifications with its own token, unchanged",
     ics="COAP.OBSERVE",
     needs=(BenchFeature.COAP,),
-    usual_cause="The token is stored per resource in place of per observer, or in fewer bytes than it may "
-    "have.",
+    usual_cause="The token is stored per resource instead of per observer, or is truncated.",
 )
 class NotificationToken(Check):
-    """The token is how a client knows what it is told about."""
+    """A client finds the observation by the token."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         (lever,) = await find_levers(bench)
@@ -191,7 +190,7 @@ class NotificationToken(Check):
             observing(bench, path, token=bench.coap.next_token(8)) as second,
         ):
             for to in (1, 0):
-                await lever.show(bench, to, first, second)
+                await lever.change(bench, to, first, second)
 
     def judge(self, case: Case) -> Outcome:
         found = registrations(case)
@@ -199,12 +198,12 @@ class NotificationToken(Check):
             mine = [other for other in exchanges(case) if other.local == each.local]
             stray = [seen for seen in unrelated(case, mine, each.local) if seen.value.is_response]
             if stray:
-                told, own = stray[0].value.token.hex() or "(empty)", each.asked.token.hex() or "(empty)"
-                return failed(f"a notification has the token {told}, not {own}", each.sent[0], stray[0])
+                actual, own = stray[0].value.token.hex() or "(empty)", each.asked.token.hex() or "(empty)"
+                return failed(f"a notification has the token {actual}, not {own}", each.sent[0], stray[0])
         if any(not each.notifications for each in found):
             return inconclusive("an observer was not notified", *(each.sent[0] for each in found))
         return passed(
-            "tokens of 0 and 8 bytes came back in notifications",
+            "notifications had the tokens of 0 and 8 bytes",
             [seen for each in found for seen in (each.sent[0], each.notifications[0])],
         )
 
@@ -216,15 +215,15 @@ class NotificationToken(Check):
     clause="4.2",
     level=Level.MUST,
     purpose="ensure that notifications stay in the Content-Format of the first response",
-    stimulus="Three observers of one resource, which accept text, JSON and CBOR; change the state",
-    expect="Each stream stays in its format; what cannot be served is refused with 4.06",
+    stimulus="Three observers of one resource accept text, JSON and CBOR; change the state",
+    expect="Each observer gets one format only; an unsupported format is refused with 4.06",
     ics="COAP.OBSERVE",
     needs=(BenchFeature.COAP,),
-    usual_cause="Notifications are built by other code than responses, which leaves the option out or knows "
+    usual_cause="Notifications are built by other code than responses, which omits the option or knows "
     "one format only.",
 )
 class NotificationFormat(Check):
-    """A client that was told in one format can read no other."""
+    """A client may not be able to read another format than the first."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         (lever,) = await find_levers(bench)
@@ -235,7 +234,7 @@ class NotificationFormat(Check):
             ]
             accepted = [each for each in clients if each.response and each.response.observe is not None]
             for to in (1, 0):
-                await lever.show(bench, to, *accepted[:1])
+                await lever.change(bench, to, *accepted[:1])
                 for client in accepted:
                     await fence(bench, client.endpoint)
 
@@ -247,13 +246,17 @@ class NotificationFormat(Check):
             first = each.response.value.content_format
             for seen in each.notifications:
                 if seen.value.code == coap.Code.CONTENT and seen.value.content_format != first:
-                    told = seen.value.content_format
-                    message = f"a notification has Content-Format {told}, the first response {first}"
+                    actual = seen.value.content_format
+                    message = (
+                        f"a notification has Content-Format {actual}, but the first response has {first}"
+                    )
                     return failed(message, *each.evidence[:2], seen)
                 shown.append(seen)
         if not shown:
-            return inconclusive("nothing was notified", *(each.sent[0] for each in registrations(case)))
-        return passed(f"{len(shown)} notifications stayed in their formats", shown)
+            return inconclusive(
+                "no notification was received", *(each.sent[0] for each in registrations(case))
+            )
+        return passed(f"{len(shown)} notifications kept the format of the first response", shown)
 
 
 @requirement(
@@ -263,32 +266,31 @@ class NotificationFormat(Check):
     clause="bindings.coap.confirmable_notifications",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that notifications are confirmable, or not, as declared",
+    purpose="ensure that the device sends confirmable or non-confirmable notifications as declared",
     stimulus="Observe; change the state, and back",
-    expect="CON notifications where they are declared to be confirmable; otherwise NON ones, among which CON "
-    "may be",
+    expect="CON notifications if they are declared as confirmable; otherwise NON, with some CON allowed",
     ics="COAP.OBSERVE",
     needs=(BenchFeature.COAP,),
-    usual_cause="A build option was turned to save traffic, and the data sheet not changed.",
+    usual_cause="A build option was changed to save traffic, but the data sheet was not.",
 )
 class NotificationType(Check):
-    """Whether a lost notification comes again is part of what the maker promises."""
+    """A lost notification is repeated only if it is confirmable."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         (lever,) = await find_levers(bench)
         async with observing(bench, lever.setting.path) as client:
             for to in (1, 0):
-                await lever.show(bench, to, client)
+                await lever.change(bench, to, client)
 
     def judge(self, case: Case) -> Outcome:
         confirmable = binding_of(case.profile).confirmable_notifications
-        told = registrations(case)[0].notifications
-        if not told:
-            return inconclusive("nothing was notified", registrations(case)[0].sent[0])
-        types = {seen.value.type for seen in told}
+        reported = registrations(case)[0].notifications
+        if not reported:
+            return inconclusive("no notification was received", registrations(case)[0].sent[0])
+        types = {seen.value.type for seen in reported}
         if confirmable and types != {coap.Type.CON}:
-            wrong = next(seen for seen in told if seen.value.type is not coap.Type.CON)
-            return failed("a notification is not confirmable", wrong)
+            wrong = next(seen for seen in reported if seen.value.type is not coap.Type.CON)
+            return failed("a notification is not confirmable, but they are declared so", wrong)
         if not confirmable and coap.Type.NON not in types:
-            return failed("all notifications are confirmable", told)
-        return passed(f"{len(told)} notifications of the declared type", told)
+            return failed("all notifications are confirmable, but are declared not to be", reported)
+        return passed(f"{len(reported)} notifications of the declared type", reported)

@@ -1,4 +1,4 @@
-"""The list of observers: who is on it, how often, and how many there are (RFC 7641, 4.1)."""
+"""The list of observers: how many there are, and who gets notified (RFC 7641, 4.1)."""
 
 from __future__ import annotations
 
@@ -42,17 +42,16 @@ from harness.wire import coap
     standard="RFC 7641",
     clause="4.1",
     level=Level.MUST,
-    purpose="ensure that a registration that will not be notified is answered without Observe",
-    stimulus="Register for settings that are not observed, and two clients more than the declared number for "
-    "an observed one; change them",
-    expect="2.05 each time; whoever got an Observe option is notified, whoever got none is not",
+    purpose="ensure that the device answers without Observe if it will not notify the client",
+    stimulus="Register for settings that are not observable, and two clients more than declared for "
+    "an observable one; change the settings",
+    expect="2.05 each time; only clients that got an Observe option are notified",
     ics="COAP.OBSERVE",
     needs=(BenchFeature.COAP,),
-    usual_cause="The option is copied from the request into the response, whether there is room for another "
-    "observer or not.",
+    usual_cause="The option is copied from the request to the response even if the list is full.",
 )
 class PromisedNotification(Check):
-    """The Observe option in a response is a promise."""
+    """An Observe option in a response announces notifications."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         (lever,) = await find_levers(bench)
@@ -60,10 +59,10 @@ class PromisedNotification(Check):
         async with AsyncExitStack() as stack:
             clients = await observe_many(bench, stack, lever.setting.path, count)
             accepted = [each for each in clients if each.response and each.response.observe is not None]
-            await lever.show(bench, 1, *accepted)
+            await lever.change(bench, 1, *accepted)
             for each in clients:
                 await fence(bench, each.endpoint)
-            await lever.show(bench, 0, *accepted[:1])
+            await lever.change(bench, 0, *accepted[:1])
         for setting in settings(bench.profile):
             if setting.bound.observe:
                 continue
@@ -80,28 +79,28 @@ class PromisedNotification(Check):
             path = registration.asked.uri_path
             if not registration.answered(coap.Code.CONTENT):
                 return failed(
-                    f"a registration for {path} was answered by {registration.outcome()}, not by 2.05",
+                    f"a registration for {path} was answered with {registration.outcome()}, not with 2.05",
                     *registration.evidence,
                 )
-            told = registration.notifications
-            if admitted(registration) and not told:
+            reported = registration.notifications
+            if admitted(registration) and not reported:
                 return failed(
-                    f"an observation of {path} was confirmed, and a change not notified",
+                    f"an observation of {path} was confirmed, but a change was not notified",
                     *registration.evidence,
                     moves(case)[:1],
                 )
-            if not admitted(registration) and told:
+            if not admitted(registration) and reported:
                 return failed(
-                    f"a client of {path} was notified though its registration was not confirmed",
+                    f"a client of {path} was notified although its registration was not confirmed",
                     *registration.evidence[:2],
-                    told[0],
+                    reported[0],
                 )
             refused += not admitted(registration)
-            shown += [*registration.evidence[:2], *told[:1]]
+            shown += [*registration.evidence[:2], *reported[:1]]
         if not any(map(admitted, registrations(case))):
-            return inconclusive("no registration was accepted, so that no notification was promised", shown)
+            return inconclusive("no registration was accepted, so no notification was due", shown)
         return passed(
-            f"{refused} registrations were not accepted, and said so; all others were notified", shown
+            f"{refused} registrations were answered without Observe; all others were notified", shown
         )
 
 
@@ -111,17 +110,17 @@ class PromisedNotification(Check):
     standard="RFC 7641",
     clause="4.1",
     level=Level.MUST,
-    purpose="ensure that a registration with the same token replaces the earlier one",
-    stimulus="Register twice with one token; change the state, which another observer sees, too",
-    expect="It is accepted, for it takes no further place; as many notifications as the other observer "
-    "gets: one for each change",
+    purpose="ensure that a registration with the same token replaces the previous one",
+    stimulus="Register twice with one token; change the state, with a second observer as a witness",
+    expect="The second registration is accepted and takes no further place; one notification per change, as "
+    "for the second observer",
     ics="COAP.OBSERVE",
     needs=(BenchFeature.COAP,),
-    usual_cause="Each registration is appended to the list of observers without a look for the same client "
+    usual_cause="Each registration is appended to the list of observers without looking for the same client "
     "and token, until the list is full.",
 )
 class RepeatedRegistration(Check):
-    """Clients register again to be sure, not to be told twice."""
+    """A client that registers again must not be notified twice."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         (lever,) = await find_levers(bench)
@@ -129,7 +128,7 @@ class RepeatedRegistration(Check):
         async with observing(bench, path) as witness, observing(bench, path) as client:
             await observe(bench, path, endpoint=client.endpoint, token=client.token)
             for to in (1, 0):
-                await lever.show(bench, to, witness, client)
+                await lever.change(bench, to, witness, client)
                 await fence(bench, client.endpoint)
 
     def judge(self, case: Case) -> Outcome:
@@ -137,26 +136,29 @@ class RepeatedRegistration(Check):
         is_refused = second.answered(coap.Code.CONTENT) and not admitted(second)
         if admitted(witness) and admitted(first) and is_refused:
             return failed(
-                "a client that observes already was refused as if it wanted a further place",
+                "a second registration with the same token was refused as if it needed another place",
                 first.evidence[:2],
                 second.evidence[:2],
             )
         if not all(map(admitted, (witness, first, second))):
             return inconclusive("a registration was not accepted", *second.evidence)
-        told, reference = second.notifications, witness.notifications
+        reported, reference = second.notifications, witness.notifications
         if len(reference) < 2:
-            return inconclusive("the changes were not notified to the other observer", *witness.evidence)
-        if not told:
-            return failed("after the second registration no change was notified", *second.evidence, reference)
-        if len(told) > len(reference):
+            return inconclusive("the second observer was not notified of the changes", *witness.evidence)
+        if not reported:
+            return failed("no change was notified after the second registration", *second.evidence, reference)
+        if len(reported) > len(reference):
             return failed(
-                f"{len(told)} notifications came, {len(reference)} to the other observer",
+                f"{len(reported)} notifications were sent, but {len(reference)} to the second observer",
                 first.sent[0],
                 second.sent[0],
-                told,
+                reported,
             )
         return passed(
-            f"{len(told)} notifications, as to the other observer", first.sent[0], second.sent[0], told
+            f"{len(reported)} notifications, as for the second observer",
+            first.sent[0],
+            second.sent[0],
+            reported,
         )
 
 
@@ -173,11 +175,11 @@ class RepeatedRegistration(Check):
     expect="The change is notified",
     ics="COAP.OBSERVE",
     needs=(BenchFeature.COAP,),
-    usual_cause="Observers are found by address and path alone; or the handling is that of an early draft, "
+    usual_cause="Observers are identified by address and path alone; or an early draft is implemented, "
     "in which a GET without Observe ended the observation.",
 )
 class ContinuedObservation(Check):
-    """Only its own token ends an observation."""
+    """Only a deregistration with the same token ends an observation."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         (lever,) = await find_levers(bench)
@@ -186,14 +188,14 @@ class ContinuedObservation(Check):
             await ask(bench, client.endpoint, coap.Code.GET, path, what="plain GET")
             await cancel(bench, client, token=bench.coap.next_token())
             for to in (1, 0):
-                await lever.show(bench, to, witness, client)
+                await lever.change(bench, to, witness, client)
 
     def judge(self, case: Case) -> Outcome:
         witness, client = registrations(case)
         if not admitted(client):
             return inconclusive("the registration was not accepted", *client.evidence)
         if not witness.notifications:
-            return inconclusive("the changes were not notified to the other observer", *witness.evidence)
+            return inconclusive("the second observer was not notified of the changes", *witness.evidence)
         others = [
             each
             for each in exchanges(case)
@@ -201,8 +203,8 @@ class ContinuedObservation(Check):
         ]
         asked = [each.sent[0] for each in others]
         if not client.notifications:
-            return failed("the observation has ended", client.sent[0], asked, witness.notifications[0])
-        return passed("the observation went on", client.sent[0], asked, client.notifications)
+            return failed("the observation ended", client.sent[0], asked, witness.notifications[0])
+        return passed("the observation continued", client.sent[0], asked, client.notifications)
 
 
 @requirement(
@@ -214,14 +216,14 @@ class ContinuedObservation(Check):
     basis=Basis.PROFILE,
     purpose="ensure that as many clients as declared can observe a resource at the same time",
     stimulus="Register the declared number of clients for one resource; change it",
-    expect="Each registration is accepted, and each client notified",
+    expect="Each registration is accepted, and each client is notified",
     ics="COAP.OBSERVE",
     needs=(BenchFeature.COAP,),
-    usual_cause="The table of observers is smaller than promised, or shared by all resources, or full of "
-    "clients that are long gone.",
+    usual_cause="The list of observers is shorter than declared, is shared by all resources, or is full of "
+    "clients that have disappeared.",
 )
 class DeclaredObservers(Check):
-    """A household has more than one display."""
+    """Several displays observe the same device."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         (lever,) = await find_levers(bench)
@@ -229,7 +231,7 @@ class DeclaredObservers(Check):
             count = binding_of(bench.profile).observers
             clients = await observe_many(bench, stack, lever.setting.path, count)
             for to in (1, 0):
-                await lever.show(bench, to, *clients)
+                await lever.change(bench, to, *clients)
 
     def judge(self, case: Case) -> Outcome:
         found = registrations(case)
@@ -238,8 +240,8 @@ class DeclaredObservers(Check):
                 return failed(f"observer {number} of {len(found)} was not accepted", *each.evidence)
         for number, each in enumerate(found, 1):
             if not each.notifications:
-                told = sum(bool(other.notifications) for other in found)
-                if not told:
+                reported = sum(bool(other.notifications) for other in found)
+                if not reported:
                     return inconclusive("no observer was notified", each.sent[0])
                 return failed(f"observer {number} of {len(found)} was not notified", each.sent[0])
         return passed(f"{len(found)} observers were notified", [each.notifications[0] for each in found])

@@ -1,4 +1,4 @@
-"""Options: unknown, repeated, oddly encoded, for proxies (RFC 7252, 5.4 and 5.10)."""
+"""Options: unknown, repeated, with leading zeros, for proxies (RFC 7252, 5.4 and 5.10)."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire import coap
 
-ELECTIVE = coap.Option(65000, b"\x01")  # numbers from 65000 on are for experiments (RFC 7252, 12.2)
+ELECTIVE = coap.Option(65000, b"\x01")  # numbers from 65000 on are experimental (RFC 7252, 12.2)
 CRITICAL = coap.Option(65001, b"\x01")
 PLAIN = "plain GET"
 LINK_FORMAT = 40
 
 
 async def _with_critical_option(bench: Bench, type: coap.Type) -> None:
-    """GET and PUT with an option that nobody knows, between two readings; then an ordinary request."""
+    """GET and PUT with an unknown critical option, between two readings; then an ordinary request."""
     endpoint = await bench.coap.endpoint()
 
     async def send(code: coap.Code, path: str, **fields: Any) -> None:
@@ -48,7 +48,7 @@ async def _with_critical_option(bench: Bench, type: coap.Type) -> None:
         if type is coap.Type.CON:
             await ask(bench, endpoint, code, path, what=what, extra=[CRITICAL], **fields)
             return
-        for _ in range(2):  # no answer need come, and one copy may be lost
+        for _ in range(2):  # no answer is required, and one copy may be lost
             mid, token = bench.coap.next_mid(), bench.coap.next_token()
             message = coap.request(code, path, mid=mid, token=token, type=type, extra=[CRITICAL], **fields)
             endpoint.send(coap.encode(message), what)
@@ -76,13 +76,13 @@ def _passed(found: Sequence[Exchange], how: str) -> Outcome:
 
 
 def _format_of_one(bench: Bench) -> tuple[str, int]:
-    """A resource, and the number of its format."""
+    """A resource and its Content-Format."""
     declared, path = formats(bench.profile), plain_path(bench.profile)
     return path, declared[path].number if path in declared else LINK_FORMAT
 
 
 def _deep_path(bench: Bench) -> str:
-    """A resource with several segments in its path, where there is one."""
+    """The resource with the most path segments."""
     paths = readable_paths(bench.profile, slow=False)
     return max(paths, key=lambda path: path.count("/"), default=LINKS)
 
@@ -94,14 +94,14 @@ def _deep_path(bench: Bench) -> str:
     clause="5.4.1",
     level=Level.MUST,
     purpose="ensure that unknown elective options are ignored",
-    stimulus="GET with option 65000, which has an even number",
+    stimulus="GET with option 65000, an even number",
     expect="2.05, as without the option",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="Every option that is not in the parser's list is an error.",
+    usual_cause="Every option that the parser does not know is treated as an error.",
 )
 class UnknownElectiveOption(Check):
-    """Even numbers may be skipped."""
+    """Options with an even number may be skipped."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint, path = await bench.coap.endpoint(), plain_path(bench.profile)
@@ -112,7 +112,7 @@ class UnknownElectiveOption(Check):
     def judge(self, case: Case) -> Outcome:
         each = exchanges(case)[0]
         if not each.answered(coap.Code.CONTENT):
-            return failed(f"{each.what} was answered by {each.outcome()}, not by 2.05", *each.evidence)
+            return failed(f"{each.what} was answered with {each.outcome()}, not with 2.05", *each.evidence)
         return passed(f"{each.what} was served", *each.evidence)
 
 
@@ -123,15 +123,15 @@ class UnknownElectiveOption(Check):
     clause="5.4.1",
     level=Level.MUST,
     purpose="ensure that an unknown critical option in a CON request gives 4.02 and no effect",
-    stimulus="CON GET and, where something can be written, CON PUT of another value, with option 65001; read "
-    "back",
+    stimulus="CON GET and, if a property is writable, CON PUT of another value, with option 65001; read "
+    "the value back",
     expect="4.02 Bad Option; the state is unchanged",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="The parser skips what it does not know without looking at the lowest bit of the number.",
+    usual_cause="The parser skips unknown options without checking the lowest bit of the number.",
 )
 class UnknownCriticalOption(Check):
-    """Odd numbers must be understood."""
+    """Options with an odd number must be understood."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         await _with_critical_option(bench, coap.Type.CON)
@@ -140,8 +140,10 @@ class UnknownCriticalOption(Check):
         crafted = _with_option(case)
         for each in crafted:
             if not each.answered(coap.Code.BAD_OPTION):
-                return failed(f"{each.what} was answered by {each.outcome()}, not by 4.02", *each.evidence)
-        return judge_unchanged(case, crafted) or _passed(crafted, "refused as 4.02")
+                return failed(
+                    f"{each.what} was answered with {each.outcome()}, not with 4.02", *each.evidence
+                )
+        return judge_unchanged(case, crafted) or _passed(crafted, "refused with 4.02")
 
 
 @requirement(
@@ -151,15 +153,15 @@ class UnknownCriticalOption(Check):
     clause="4.3, 5.4.1",
     level=Level.MUST,
     purpose="ensure that an unknown critical option in a NON request is rejected without effect",
-    stimulus="NON GET and, where something can be written, NON PUT of another value, with option 65001; read "
-    "back",
+    stimulus="NON GET and, if a property is writable, NON PUT of another value, with option 65001; read "
+    "the value back",
     expect="Silence, RST or (as some stacks do) 4.02; the state is unchanged",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="The parser skips what it does not know without looking at the lowest bit of the number.",
+    usual_cause="The parser skips unknown options without checking the lowest bit of the number.",
 )
 class UnknownCriticalOptionUnconfirmed(Check):
-    """A request that cannot be understood is not carried out, even if the client expects no answer."""
+    """A request with an unknown critical option is not carried out, even if no answer is expected."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         await _with_critical_option(bench, coap.Type.NON)
@@ -168,10 +170,10 @@ class UnknownCriticalOptionUnconfirmed(Check):
         crafted = _with_option(case)
         for each in crafted:
             if each.response is not None and not each.answered(coap.Code.BAD_OPTION):
-                return failed(f"{each.what} was answered by {each.outcome()}", *each.evidence)
+                return failed(f"{each.what} was answered with {each.outcome()}", *each.evidence)
         ordinary = exchanges(case)[-1]
         if ordinary.response is None:
-            return inconclusive("an ordinary request afterwards was not answered", *ordinary.evidence)
+            return inconclusive("the ordinary request afterwards was not answered", *ordinary.evidence)
         return judge_unchanged(case, crafted) or _passed([*crafted, ordinary], "rejected without effect")
 
 
@@ -182,8 +184,8 @@ class UnknownCriticalOptionUnconfirmed(Check):
     clause="5.4.1, 5.4.5",
     level=Level.MUST,
     purpose="ensure that surplus occurrences of a non-repeatable option are handled as unrecognised",
-    stimulus="GET with the right Accept twice; where something can be written, PUT of the present value with "
-    "the right Content-Format, and a wrong one after it",
+    stimulus="GET with the right Accept twice; if a property is writable, PUT of the current value with "
+    "the right Content-Format followed by a wrong one",
     expect="4.02 for the second Accept, which is critical; the second Content-Format, which is elective, is "
     "ignored",
     ics="COAP.SERVER",
@@ -191,7 +193,7 @@ class UnknownCriticalOptionUnconfirmed(Check):
     usual_cause="The parser writes each occurrence into the same field, so that the last one wins.",
 )
 class RepeatedOption(Check):
-    """One too many is an option that is not known."""
+    """A surplus option is treated like an unknown one."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint, (path, number) = await bench.coap.endpoint(), _format_of_one(bench)
@@ -208,10 +210,14 @@ class RepeatedOption(Check):
         crafted = [each for each in exchanges(case) if "twice" in each.what]
         for each in crafted:
             if each.asked.code == coap.Code.GET and not each.answered(coap.Code.BAD_OPTION):
-                return failed(f"{each.what} was answered by {each.outcome()}, not by 4.02", *each.evidence)
+                return failed(
+                    f"{each.what} was answered with {each.outcome()}, not with 4.02", *each.evidence
+                )
             if each.asked.code == coap.Code.PUT and not each.answered(coap.Code.CHANGED):
-                return failed(f"{each.what} was answered by {each.outcome()}, not by 2.04", *each.evidence)
-        return _passed(crafted, "handled by the class of the option")
+                return failed(
+                    f"{each.what} was answered with {each.outcome()}, not with 2.04", *each.evidence
+                )
+        return _passed(crafted, "handled as elective or critical")
 
 
 @requirement(
@@ -220,17 +226,17 @@ class RepeatedOption(Check):
     standard="RFC 7252",
     clause="3.2",
     level=Level.MUST,
-    purpose="ensure that numbers in options are understood with leading zero bytes",
-    stimulus="GET with the right Accept in two bytes; where something can be observed, GET with Observe in "
+    purpose="ensure that the device accepts numbers in options with leading zero bytes",
+    stimulus="GET with the right Accept in two bytes; if a property is observable, GET with Observe as "
     "three zero bytes",
     expect="The same as for the short form: 2.05 in that format; an observation",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="The bytes of the option are compared instead of the number, or more than the shortest form "
-    "counts as an error.",
+    usual_cause="The bytes of the option are compared instead of the number, or longer forms count as an "
+    "error.",
 )
 class LeadingZeros(Check):
-    """Zeros in front do not change a number."""
+    """Leading zeros do not change a number."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint, (path, number) = await bench.coap.endpoint(), _format_of_one(bench)
@@ -247,13 +253,15 @@ class LeadingZeros(Check):
         long_form = [each for each in exchanges(case) if each.what.startswith("GET with")]
         for each in long_form:
             if not each.answered(coap.Code.CONTENT):
-                return failed(f"{each.what} was answered by {each.outcome()}, not by 2.05", *each.evidence)
+                return failed(
+                    f"{each.what} was answered with {each.outcome()}, not with 2.05", *each.evidence
+                )
         for each in [each for each in exchanges(case) if each.asked.observe == 0]:
             if each.response is None or each.response.value.observe is None:
                 if each not in long_form:
-                    return inconclusive("the short form is no registration either", *each.evidence)
-                return failed(f"{each.what} was not taken for a registration", *each.evidence)
-        return _passed(long_form, "understood")
+                    return inconclusive("the short form did not register either", *each.evidence)
+                return failed(f"{each.what} was not accepted as a registration", *each.evidence)
+        return _passed(long_form, "accepted")
 
 
 @requirement(
@@ -262,18 +270,17 @@ class LeadingZeros(Check):
     standard="RFC 7252",
     clause="5.4.5, 5.10.1",
     level=Level.MUST,
-    purpose="ensure that all parts of a URI in a request are honoured",
-    stimulus="GET a resource as it is, with Uri-Host and Uri-Port, with two Uri-Query options, and with the "
+    purpose="ensure that the device honours all parts of a URI in a request",
+    stimulus="GET a resource plainly, with Uri-Host and Uri-Port, with two Uri-Query options, and with the "
     "last Uri-Path option repeated",
-    expect="The resource for the first three (no 4.02 for host, port or query); 4.04 for a path that is one "
-    "segment longer",
+    expect="The resource for the first three (no 4.02 for host, port or query); 4.04 for the longer path",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="Only the address was ever used by the own app, so that a host name in the request is an "
+    usual_cause="The maker's app only uses the address, so that a host name in the request is an "
     "unknown critical option; or only the first Uri-Path options are compared.",
 )
 class UriOptions(Check):
-    """Host, port, every segment and every query argument are part of what is asked for."""
+    """Host, port, path segments and query arguments all identify the resource."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint, path = await bench.coap.endpoint(), _deep_path(bench)
@@ -297,15 +304,16 @@ class UriOptions(Check):
         found = {each.what: each for each in exchanges(case)}
         plain = found.pop(PLAIN)
         if not plain.answered(coap.Code.CONTENT):
-            return failed(f"{plain.asked.uri_path} was answered by {plain.outcome()}", *plain.evidence)
+            return failed(f"{plain.asked.uri_path} was answered with {plain.outcome()}", *plain.evidence)
         for what, each in found.items():
             if what == "GET of a longer path":
                 if each.answered(coap.Code.CONTENT):
                     return failed(
-                        f"{each.asked.uri_path} was served like {plain.asked.uri_path}", *each.evidence
+                        f"{each.asked.uri_path} was served as if it were {plain.asked.uri_path}",
+                        *each.evidence,
                     )
             elif not each.answered(coap.Code.CONTENT):
-                return failed(f"{what} was answered by {each.outcome()}, not by 2.05", *each.evidence)
+                return failed(f"{what} was answered with {each.outcome()}, not with 2.05", *each.evidence)
         return _passed([plain, *found.values()], "honoured")
 
 
@@ -315,16 +323,16 @@ class UriOptions(Check):
     standard="RFC 7252",
     clause="5.7.2, 5.10.2",
     level=Level.MUST,
-    purpose="ensure that an IUT that is no proxy answers Proxy-Uri with 5.05",
+    purpose="ensure that a device that is not a proxy answers Proxy-Uri with 5.05",
     stimulus="GET with Proxy-Uri coap://other.example/",
     expect="5.05 Proxying Not Supported",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="Proxy-Uri is not among the options that the parser knows, so that it is refused as 4.02, or "
-    "the request is served as if it were for the device.",
+    usual_cause="The parser does not know Proxy-Uri, so that it is refused with 4.02, or the request is "
+    "served as if it were addressed to the device.",
 )
 class ProxyUri(Check):
-    """What is meant for another server is not served here."""
+    """A request for another server is not served."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint = await bench.coap.endpoint()
@@ -334,5 +342,5 @@ class ProxyUri(Check):
     def judge(self, case: Case) -> Outcome:
         each = exchanges(case)[0]
         if not each.answered(coap.Code.PROXYING_NOT_SUPPORTED):
-            return failed(f"{each.what} was answered by {each.outcome()}, not by 5.05", *each.evidence)
-        return passed("Proxy-Uri was refused as 5.05", *each.evidence)
+            return failed(f"{each.what} was answered with {each.outcome()}, not with 5.05", *each.evidence)
+        return passed("Proxy-Uri was refused with 5.05", *each.evidence)

@@ -20,7 +20,7 @@ from harness.checks.support.coap.exchanges import (
     Datagram,
     Exchange,
     exchanges,
-    whole,
+    whole_run,
 )
 from harness.checks.support.coap.resources import (
     LINKS,
@@ -40,14 +40,14 @@ from harness.wire import coap
 
 LINK_FORMAT = 40
 ONCE = ("rt", "if", "sz", "obs")
-LISTS = ("rt", "if", "ct", "rel", "rev")  # attributes whose value is a list, parted by spaces
+LISTS = ("rt", "if", "ct", "rel", "rev")  # attributes whose value is a list separated by spaces
 ACTUATING = ("oic.if.a", "oic.if.rw", "core.a", "core.p")
-"""Interfaces of what can be written (OCF core specification; interfaces for constrained resources)."""
+"""Interfaces of writable resources (OCF core specification; interfaces for constrained resources)."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The list as it was read; ``problem`` says why it is none, if so."""
+    """The list of links that was read; ``problem`` says why it is unusable, None if it is usable."""
 
     links: tuple[coap.Link, ...]
     evidence: list[Datagram]
@@ -55,12 +55,12 @@ class Listing:
 
 
 async def read_links(bench: Bench) -> None:
-    """GET the list, block by block where it is large."""
+    """GET the list, block by block if it is large."""
     await read_all(bench, await bench.coap.endpoint(), LINKS)
 
 
 def listing(case: Case) -> Listing:
-    """The list that was read first in this check."""
+    """The first list that was read in this check."""
     found = [each for each in exchanges(case) if each.asked.uri_path == LINKS and not each.asked.uri_query]
     if not found:
         return Listing((), [], "the list of resources was not read")
@@ -76,7 +76,7 @@ def listing(case: Case) -> Listing:
 
 
 def read_in_trace(bench: Bench, since: int) -> tuple[coap.Link, ...]:
-    """The list as a stimulus sees it, to go on with; empty where it cannot be read."""
+    """The list, for a stimulus that needs it; empty if it cannot be read."""
     case = Case(bench.profile, Subject(), bench.trace, bench.trace[since:])
     return listing(case).links
 
@@ -100,44 +100,48 @@ def filters_for(links: Sequence[coap.Link]) -> list[str]:
 def matches(link: coap.Link, query: str) -> bool:
     """Whether a filter selects a link (RFC 6690, 4.1); a * at the end stands for any text."""
     name, _, wanted = query.partition("=")
-    told = [link.target] if name == "href" else [text or "" for key, text in link.attributes if key == name]
-    values = [part for text in told for part in (text.split() if name in LISTS else [text])]
+    texts = [link.target] if name == "href" else [text or "" for key, text in link.attributes if key == name]
+    values = [part for text in texts for part in (text.split() if name in LISTS else [text])]
     if wanted.endswith("*"):
         return any(value.startswith(wanted[:-1]) for value in values)
     return wanted in values
 
 
 def plain(text: str) -> bool:
-    """Whether a text can stand in a query as it is."""
+    """Whether a text needs no escaping in a query."""
     return bool(re.fullmatch(r"[A-Za-z0-9._~:/-]+", text))
 
 
 def is_resource(link: coap.Link) -> bool:
-    """Whether a link leads to a resource of this server, other than the list itself."""
+    """Whether a link points to a resource of this server other than the list itself."""
     return link.target.startswith("/") and not link.target.startswith("//") and link.target != LINKS
 
 
-def served(link: coap.Link) -> list[int | None]:
-    """The Content-Formats that a link claims; None where it claims none."""
+def claimed_formats(link: coap.Link) -> list[int | None]:
+    """The Content-Formats that a link declares; None if it declares none."""
     numbers = [int(part) for part in (link.attribute("ct") or "").split() if part.isdecimal()]
     return [*numbers] or [None]
 
 
-def untrue(link: coap.Link, each: Exchange) -> str | None:
-    """What an exchange shows to be wrong about a link, if anything."""
+def link_problem(link: coap.Link, each: Exchange) -> str | None:
+    """What an exchange shows to be wrong about a link; None if nothing is."""
     if each.response is None:
-        return f"{link.target} is listed, and a GET got {each.outcome()}"
+        return f"{link.target} is listed, but GET returned {each.outcome()}"
     answer, accept = each.response.value, each.asked.uint(coap.OptionNumber.ACCEPT)
     if answer.code == coap.Code.NOT_FOUND:
-        return f"{link.target} is listed, and not there"
+        return f"{link.target} is listed, but does not exist"
     if answer.code == coap.Code.NOT_ACCEPTABLE and accept is not None:
-        return f"{link.target} is listed with ct={accept}, and refuses it"
-    # Without Content-Format the list is what tells the client how to read it (RFC 7252, 5.5.1).
-    claimed = [None, *(served(link) if accept is None else [accept])]
-    if answer.code == coap.Code.CONTENT and answer.content_format not in claimed and served(link) != [None]:
-        return f"{link.target} is listed with ct={claimed[1]}, and told {answer.content_format}"
+        return f"{link.target} is listed with ct={accept}, but refuses it"
+    # Without Content-Format the list tells the client how to read the payload (RFC 7252, 5.5.1).
+    claimed = [None, *(claimed_formats(link) if accept is None else [accept])]
+    if (
+        answer.code == coap.Code.CONTENT
+        and answer.content_format not in claimed
+        and claimed_formats(link) != [None]
+    ):
+        return f"{link.target} is listed with ct={claimed[1]}, but has {answer.content_format}"
     if each.asked.observe == 0 and answer.code == coap.Code.CONTENT and answer.observe is None:
-        return f"{link.target} is listed with obs, and does not accept an observation"
+        return f"{link.target} is listed with obs, but does not accept an observation"
     return None
 
 
@@ -155,15 +159,15 @@ def observed_paths(profile: Profile) -> set[str]:
     clause="2, 4",
     level=Level.MUST,
     purpose="ensure that /.well-known/core exists and is valid link format",
-    stimulus="GET /.well-known/core, block by block where it is large",
-    expect="2.05 with Content-Format 40; the document parses by the grammar",
+    stimulus="GET /.well-known/core, block by block if it is large",
+    expect="2.05 with Content-Format 40; the document follows the grammar",
     ics="COAP.LINK",
     needs=(BenchFeature.COAP,),
-    usual_cause="The list is put together by hand, with spaces or line breaks between the links, or the "
+    usual_cause="The list is assembled by hand, with spaces or line breaks between the links, or the "
     "Content-Format is that of plain text.",
 )
 class LinkFormat(Check):
-    """Whoever looks for resources has to be able to read the list."""
+    """Clients that look for resources must be able to read the list."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         await read_links(bench)
@@ -172,9 +176,9 @@ class LinkFormat(Check):
         found = listing(case)
         if found.problem:
             return failed(found.problem, found.evidence)
-        told = found.evidence[1].value.content_format
-        if told != LINK_FORMAT:
-            shown = "no Content-Format" if told is None else f"Content-Format {told}"
+        actual = found.evidence[1].value.content_format
+        if actual != LINK_FORMAT:
+            shown = "no Content-Format" if actual is None else f"Content-Format {actual}"
             return failed(f"the list has {shown}, not 40", found.evidence)
         return passed(f"{len(found.links)} links in link format", found.evidence)
 
@@ -185,17 +189,17 @@ class LinkFormat(Check):
     standard="RFC 6690",
     clause="4.1",
     level=Level.MUST,
-    purpose="ensure that query filters work, or are ignored as a whole",
-    stimulus="GET the list with ?rt=, ?if= and ?href= of links that are in it, with a * at the end, and with "
-    "an attribute that nothing has",
-    expect="The matching links each time, or the full list each time",
+    purpose="ensure that query filters work, or are all ignored",
+    stimulus="GET the list with ?rt=, ?if= and ?href= of listed links, with a * at the end, and with "
+    "an attribute that no link has",
+    expect="Each time the matching links, or each time the full list",
     ics="COAP.LINK",
     needs=(BenchFeature.COAP,),
-    usual_cause="Filters are compared letter by letter, so that * matches nothing, or an attribute with "
+    usual_cause="Filters are compared literally, so that * matches nothing, or an attribute with "
     "several values is compared as a whole.",
 )
 class LinkFilters(Check):
-    """A filter that is obeyed is obeyed rightly."""
+    """A filter that is applied must be applied correctly."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         since = bench.mark()
@@ -212,28 +216,30 @@ class LinkFilters(Check):
         if not queried:
             return inconclusive("no filter was tried", full.evidence)
         everything = sorted(link.target for link in full.links)
-        obeyed: list[Transfer] = []
+        applied: list[Transfer] = []
         ignored: list[Transfer] = []
         for each in queried:
             query = each.exchanges[0].asked.uri_query
             wanted = sorted(link.target for link in full.links if matches(link, query))
             if not wanted and each.exchanges[0].answered(coap.Code.NOT_FOUND):
-                continue  # nothing matches, and the server says it that way
+                continue  # a legal answer if nothing matches
             if each.problem:
                 return failed(f"?{query}: {each.problem}", each.evidence)
             try:
-                told = sorted(link.target for link in coap.parse_link_format(each.body.decode("utf-8")))
+                actual = sorted(link.target for link in coap.parse_link_format(each.body.decode("utf-8")))
             except (UnicodeDecodeError, coap.LinkFormatError) as problem:
                 return failed(f"the answer to ?{query} breaks the link format: {problem}", each.evidence)
-            if told not in (wanted, everything):
-                shown = ", ".join(told) or "nothing"
-                return failed(f"?{query} gave {shown}", full.evidence[:1], each.evidence)
+            if actual not in (wanted, everything):
+                shown = ", ".join(actual) or "nothing"
+                return failed(f"?{query} returned {shown}", full.evidence[:1], each.evidence)
             if wanted != everything and not query.startswith(NO_ATTRIBUTE):
-                (obeyed if told == wanted else ignored).append(each)
-        if obeyed and ignored:
-            message = f"?{ignored[0].exchanges[0].asked.uri_query} is ignored though other filters are obeyed"
-            return failed(message, ignored[0].evidence, obeyed[0].evidence)
-        how = "ignored" if ignored else "obeyed"
+                (applied if actual == wanted else ignored).append(each)
+        if applied and ignored:
+            message = (
+                f"?{ignored[0].exchanges[0].asked.uri_query} is ignored though other filters are applied"
+            )
+            return failed(message, ignored[0].evidence, applied[0].evidence)
+        how = "ignored" if ignored else "applied"
         return passed(
             f"{len(queried)} filters are {how}", [seen for each in queried for seen in each.evidence]
         )
@@ -246,16 +252,16 @@ class LinkFilters(Check):
     clause="6690: 2, 4; 7252: 7.2.1",
     level=Level.SHOULD,
     basis=Basis.DERIVED,
-    purpose="ensure that each listed link is real, and that its ct and obs are true",
-    stimulus="GET every listed resource in each listed Content-Format; observe each that is said to be "
+    purpose="ensure that each listed link exists, and that its ct and obs are true",
+    stimulus="GET every listed resource in each listed Content-Format; observe each that is listed as "
     "observable",
     expect="No 4.04; the listed Content-Formats are served; the observations are accepted",
     ics="COAP.LINK",
     needs=(BenchFeature.COAP,),
-    usual_cause="The list is a constant text that was not changed when resources were.",
+    usual_cause="The list is a constant text that was not updated with the resources.",
 )
 class TrueLinks(Check):
-    """What is listed is there."""
+    """A listed resource exists and behaves as listed."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         since = bench.mark()
@@ -264,7 +270,8 @@ class TrueLinks(Check):
         gets: list[Get] = []
         for link in links:
             gets += [
-                (link.target, {"accept": number} if number is not None else {}) for number in served(link)
+                (link.target, {"accept": number} if number is not None else {})
+                for number in claimed_formats(link)
             ]
         await get_all(bench, gets)
         for link in links:
@@ -278,14 +285,14 @@ class TrueLinks(Check):
         shown: list[Datagram] = []
         slow = {resource.path for resource in binding_of(case.profile).resources if resource.takes}
         for link in filter(is_resource, full.links):
-            # What is slow is not asked again in each check.
-            asked = exchanges(whole(case) if link.target in slow else case)
+            # A slow resource is not read again in each check.
+            asked = exchanges(whole_run(case) if link.target in slow else case)
             for each in [each for each in asked if each.asked.uri_path == link.target]:
-                if problem := untrue(link, each):
+                if problem := link_problem(link, each):
                     return failed(problem, full.evidence[:2], *each.evidence)
                 shown += each.evidence
         if not shown:
-            return inconclusive("the list has no resource that could be asked for", full.evidence)
+            return inconclusive("the list has no resource that could be read", full.evidence)
         return passed(f"{len(full.links)} links are true", full.evidence, shown)
 
 
@@ -297,13 +304,13 @@ class TrueLinks(Check):
     level=Level.MUST,
     purpose="ensure that obs has no value, and that obs, rt, if and sz occur at most once in a link",
     stimulus="GET /.well-known/core",
-    expect="No link has an obs with a value, or one of these attributes twice",
+    expect="No link has obs with a value, or one of these attributes twice",
     ics="COAP.LINK",
     needs=(BenchFeature.COAP,),
-    usual_cause="Attributes are all written as name=value, or several resource types as several rt.",
+    usual_cause="All attributes are written as name=value, or several resource types as several rt.",
 )
 class LinkAttributes(Check):
-    """The attributes are read as the registry defines them."""
+    """The attributes follow their definitions."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         await read_links(bench)
@@ -321,7 +328,7 @@ class LinkAttributes(Check):
                 )
             if link.attribute("obs") is not None:
                 return failed(f"the link to {link.target} has obs with a value", full.evidence)
-        return passed(f"the attributes of {len(full.links)} links are in order", full.evidence)
+        return passed(f"the attributes of {len(full.links)} links follow the rules", full.evidence)
 
 
 @requirement(
@@ -332,15 +339,15 @@ class LinkAttributes(Check):
     level=Level.MUST,
     basis=Basis.PROFILE,
     purpose="ensure that /.well-known/core agrees with the profile",
-    stimulus="GET the list; GET what it lists and the profile does not know",
-    expect="Every resource of the profile is listed, with obs exactly where it is observed and, where there "
-    "is a ct, with its format; nothing else can be operated",
+    stimulus="GET the list; GET listed resources that are not in the profile",
+    expect="Every resource of the profile is listed, with obs exactly if it is observable and, if there "
+    "is a ct, with its format; no other resource can be operated",
     ics="COAP.LINK",
     needs=(BenchFeature.COAP,),
-    usual_cause="The list is a constant text; or a resource for factory tests is still there.",
+    usual_cause="The list is a constant text; or a resource for factory tests was left in.",
 )
 class ListedAsDeclared(Check):
-    """Nothing is missing and nothing is hidden behind the profile's back."""
+    """No resource is missing from the list, and no undeclared resource can be operated."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         since = bench.mark()
@@ -356,7 +363,7 @@ class ListedAsDeclared(Check):
             return inconclusive(full.problem, full.evidence)
         listed = {link.target: link for link in full.links}
         observed, declared = observed_paths(case.profile), formats(case.profile)
-        # A profile cannot say of a fixed resource that it is observable, so it does not deny it either.
+        # A profile cannot declare whether a fixed resource is observable.
         silent = {resource.path for resource in binding_of(case.profile).resources}
         for path in sorted(all_paths(case.profile)):
             link = listed.get(path)
@@ -364,8 +371,8 @@ class ListedAsDeclared(Check):
                 return failed(f"{path} is not listed", full.evidence)
             if link.has("obs") != (path in observed) and path not in silent:
                 claim = "is listed as observable" if link.has("obs") else "is listed without obs"
-                return failed(f"{path} {claim}, the profile says otherwise", full.evidence)
-            numbers = [number for number in served(link) if number is not None]
+                return failed(f"{path} {claim}, but the profile declares otherwise", full.evidence)
+            numbers = [number for number in claimed_formats(link) if number is not None]
             if path in declared and numbers and declared[path].number not in numbers:
                 found = link.attribute("ct")
                 return failed(f"{path} is listed with ct={found}, not {declared[path].number}", full.evidence)
@@ -375,7 +382,5 @@ class ListedAsDeclared(Check):
                 continue
             interfaces = (link.attribute("if") or "").split()
             if each.answered(coap.Code.METHOD_NOT_ALLOWED) or set(interfaces) & set(ACTUATING):
-                return failed(
-                    f"{link.target} can be operated, and the profile knows nothing of it", *each.evidence
-                )
+                return failed(f"{link.target} can be operated, but is not in the profile", *each.evidence)
         return passed(f"{len(listed)} links, as the profile declares them", full.evidence)

@@ -15,7 +15,7 @@ from harness.checks.support.coap.client import (
 from harness.checks.support.coap.exchanges import (
     exchanges,
     from_device,
-    whole,
+    whole_run,
 )
 from harness.checks.support.coap.resources import (
     LINKS,
@@ -40,17 +40,16 @@ UNKNOWN_METHOD = 0x1F  # 0.31
     standard="RFC 7252",
     clause="5.2.1, 5.3.1, 5.3.2, 5.8.1",
     level=Level.MUST,
-    purpose="ensure that a CON GET yields a matching response",
-    stimulus="CON GET with tokens of 0, 1 and 8 bytes, zero bytes among them",
-    expect="2.05 in an ACK with the same Message ID and the same token, or in a message of its own with the "
-    "same token",
+    purpose="ensure that a CON GET gets a matching response",
+    stimulus="CON GET with tokens of 0, 1 and 8 bytes, some of them zero bytes",
+    expect="2.05 in an ACK with the same Message ID and token, or in a separate message with the same token",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="Tokens are kept as text or in four bytes, so that zero bytes end them and long ones are "
-    "cut; or a token is expected and an empty one not handled.",
+    usual_cause="Tokens are stored as text or in four bytes, so that they are truncated; or an empty token "
+    "is not handled.",
 )
 class MatchingResponse(Check):
-    """The token comes back as it was sent."""
+    """The token is returned unchanged."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         path = plain_path(bench.profile)
@@ -64,8 +63,7 @@ class MatchingResponse(Check):
             asked, size = each.asked, len(each.asked.token)
             if each.response is None:
                 return failed(
-                    f"a GET with a token of {size} bytes got no response that matches it, but "
-                    f"{each.outcome()}",
+                    f"a GET with a token of {size} bytes got no matching response, but {each.outcome()}",
                     each.sent,
                     list(from_device(case, each.local)),
                 )
@@ -76,7 +74,7 @@ class MatchingResponse(Check):
             if answer.type is coap.Type.ACK and answer.mid != asked.mid:
                 return failed("the ACK with the response has another Message ID", *each.evidence)
             if answer.code != coap.Code.CONTENT:
-                return failed(f"GET was answered by {coap.code_name(answer.code)}", *each.evidence)
+                return failed(f"GET was answered with {coap.code_name(answer.code)}", *each.evidence)
         if not found:
             return inconclusive("no request was sent")
         return passed(
@@ -90,16 +88,16 @@ class MatchingResponse(Check):
     standard="RFC 7252",
     clause="4.3, 5.2.3",
     level=Level.MUST,
-    purpose="ensure that NON requests are answered by NON and never acknowledged",
-    stimulus="NON GET of a resource and of a path that does not exist; NON PUT of the present value where "
-    "something can be written",
+    purpose="ensure that the device answers NON requests with NON and never acknowledges them",
+    stimulus="NON GET of a resource and of a path that does not exist; NON PUT of the current value if "
+    "a property is writable",
     expect="No ACK (MUST); the responses are NON (SHOULD)",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
     usual_cause="The type of every response is fixed to ACK.",
 )
 class NonConfirmableResponse(Check):
-    """Who asks without confirmation is not given one."""
+    """A non-confirmable request is not acknowledged."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         non, endpoint = coap.Type.NON, await bench.coap.endpoint()
@@ -120,7 +118,7 @@ class NonConfirmableResponse(Check):
             return failed("none of three NON GETs got a response", [each.sent[0] for each in asked])
         for each in answered:
             if each.response and each.response.value.type is coap.Type.CON:
-                return warned(f"{each.what} was answered by a confirmable message", *each.evidence)
+                return warned(f"{each.what} was answered with a confirmable message", *each.evidence)
         return passed(
             f"answered without ACK, in NON: {', '.join(dict.fromkeys(each.what for each in answered))}",
             [seen for each in answered for seen in each.evidence],
@@ -133,23 +131,23 @@ class NonConfirmableResponse(Check):
     standard="RFC 7252",
     clause="5.3.2",
     level=Level.MUST,
-    purpose="ensure that responses come from the address and port that the request was sent to",
-    stimulus="CON GET; every response of the run counts",
-    expect="No response to a request of ours comes from elsewhere",
+    purpose="ensure that the device responds from the address and port that the request was sent to",
+    stimulus="CON GET; all responses of the run count",
+    expect="No response to our requests comes from another address or port",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
     usual_cause="The response is sent through another socket than the one that received the request, or the "
-    "device has several addresses and the system chooses one.",
+    "device has several addresses and the system picks one.",
 )
 class ResponseSource(Check):
-    """A client drops what comes from where it did not ask."""
+    """A client drops responses from other addresses."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint = await bench.coap.endpoint()
         await ask(bench, endpoint, coap.Code.GET, plain_path(bench.profile))
 
     def judge(self, case: Case) -> Outcome:
-        run = whole(case)
+        run = whole_run(case)
         asked = {(each.local, each.asked.token): each for each in exchanges(run) if each.asked.is_request}
         for stray in run.coap(Direction.OTHER):
             each = asked.get((stray.body.local, stray.value.token))
@@ -161,9 +159,9 @@ class ResponseSource(Check):
                 )
         answered = [each for each in exchanges(case) if each.response]
         if not answered:
-            return inconclusive("no response came at all", [each.sent[0] for each in exchanges(case)])
+            return inconclusive("no response was received", [each.sent[0] for each in exchanges(case)])
         total = len(list(from_device(run)))
-        return passed(f"{total} messages, all from where they were asked for", *answered[0].evidence)
+        return passed(f"{total} messages, all from the requested address", *answered[0].evidence)
 
 
 @requirement(
@@ -172,18 +170,18 @@ class ResponseSource(Check):
     standard="RFC 7252",
     clause="3.1, 5.4.4",
     level=Level.MUST,
-    purpose="ensure that messages of the IUT are properly encoded",
-    stimulus="Requests that are served, one that is refused, an observation where there are any; every "
-    "message of the run counts",
-    expect="Header, options and payload follow the format (MUST); options with their default value are left "
-    "out (SHOULD)",
+    purpose="ensure that the device encodes its messages properly",
+    stimulus="Requests that are served, one that is refused, an observation if possible; all messages of "
+    "the run count",
+    expect="Header, options and payload follow the format (MUST); options with their default value are "
+    "omitted (SHOULD)",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="Options are appended in the order of the code instead of their numbers, or a counter "
-    "outgrows the bytes that its option may have.",
+    usual_cause="Options are written in the order of the code instead of their numbers, or a counter "
+    "gets longer than its option may be.",
 )
 class Encoding(Check):
-    """All that the device sent is decoded strictly."""
+    """Every message of the device is decoded strictly."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint = await bench.coap.endpoint()
@@ -193,13 +191,13 @@ class Encoding(Check):
             await cancel(bench, await observe(bench, observed.path))
 
     def judge(self, case: Case) -> Outcome:
-        messages = list(from_device(whole(case)))
+        messages = list(from_device(whole_run(case)))
         for seen in messages:
             if seen.value.problems:
                 return failed(f"a message breaks the format: {seen.value.problems[0]}", seen)
         for seen in messages:
             if seen.value.is_response and seen.value.uint(coap.OptionNumber.MAX_AGE) == DEFAULT_MAX_AGE:
-                return warned("a response says Max-Age 60, which is the default", seen)
+                return warned("a response has Max-Age 60, which is the default", seen)
         if not any(seen.value.is_response for seen in from_device(case)):
             return inconclusive("the device sent no response")
         return passed(f"{len(messages)} messages follow the format", messages[:5])
@@ -212,15 +210,15 @@ class Encoding(Check):
     clause="5.5.2",
     level=Level.MUST,
     purpose="ensure that diagnostic payloads are UTF-8",
-    stimulus="Requests that are refused; every 4.xx and 5.xx of the run counts",
+    stimulus="Requests that are refused; all 4.xx and 5.xx of the run count",
     expect="A payload without Content-Format is UTF-8",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="Texts come from a system in another character set, or the payload is a leftover of the "
+    usual_cause="Texts come from a system in another character set, or the payload is left over in the "
     "buffer.",
 )
 class DiagnosticPayload(Check):
-    """What tells people about an error has to be readable. With a Content-Format it is a representation."""
+    """Diagnostic texts must be readable. A payload with Content-Format is a representation instead."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint, path = await bench.coap.endpoint(), plain_path(bench.profile)
@@ -229,7 +227,7 @@ class DiagnosticPayload(Check):
         await ask(bench, endpoint, coap.Code.GET, path, accept=65535)
 
     def judge(self, case: Case) -> Outcome:
-        errors = [seen for seen in from_device(whole(case)) if seen.value.code >> 5 in (4, 5)]
+        errors = [seen for seen in from_device(whole_run(case)) if seen.value.code >> 5 in (4, 5)]
         diagnostics = [seen for seen in errors if seen.value.payload and seen.value.content_format is None]
         for seen in diagnostics:
             try:
@@ -251,12 +249,12 @@ class DiagnosticPayload(Check):
     clause="bindings.coap: path, format",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that each resource of the profile can be read, and tells the declared Content-Format",
-    stimulus="GET every resource that can be read",
+    purpose="ensure that each resource of the profile can be read and has the declared Content-Format",
+    stimulus="GET every readable resource",
     expect="2.05 with the Content-Format of the profile",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="The option is left out because the own client does not look at it, or a handler was copied "
+    usual_cause="The option is omitted because the maker's app ignores it, or a handler was copied "
     "from a resource in another format.",
 )
 class DeclaredFormat(Check):
@@ -269,7 +267,7 @@ class DeclaredFormat(Check):
         declared = formats(case.profile)
         run = [
             each
-            for each in exchanges(whole(case))
+            for each in exchanges(whole_run(case))
             if each.asked.code == coap.Code.GET and each.response is not None
         ]
         read = {each.asked.uri_path: each for each in [*run, *exchanges(case)]}
@@ -278,12 +276,12 @@ class DeclaredFormat(Check):
             if each is None:
                 return inconclusive(f"{path} was not read")
             if each.response is None or each.response.value.code != coap.Code.CONTENT:
-                return failed(f"GET {path} was answered by {each.outcome()}", *each.evidence)
-            told = each.response.value.content_format
-            if told != wanted.number:
-                shown = "no Content-Format" if told is None else f"Content-Format {told}"
+                return failed(f"GET {path} was answered with {each.outcome()}", *each.evidence)
+            actual = each.response.value.content_format
+            if actual != wanted.number:
+                shown = "no Content-Format" if actual is None else f"Content-Format {actual}"
                 return failed(f"{path} has {shown}, not {wanted.number} ({wanted})", *each.evidence)
         return passed(
-            f"{len(declared)} resources are in their declared formats",
+            f"{len(declared)} resources have their declared formats",
             [seen for path in declared for seen in read[path].evidence],
         )

@@ -1,4 +1,4 @@
-"""How the device repeats what is not acknowledged (RFC 7252, 4.2)."""
+"""How the device repeats unacknowledged messages (RFC 7252, 4.2)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from harness.checks.support.coap.silence import (
     ACK_TIMEOUT,
     MAX_RETRANSMIT,
     Series,
+    deregister_in_silence,
     fall_silent,
-    leave_in_silence,
-    leave_unanswered,
+    ignore_until_given_up,
     series_in,
 )
 from harness.model.ics import ics_of
@@ -31,9 +31,9 @@ from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Event
 from harness.wire import coap
 
-INACCURACY = 0.3  # seconds of a gap: timers of small devices tick slowly, and datagrams are not equally fast
+INACCURACY = 0.3  # seconds: timers of small devices are coarse, and transmission times vary
 SILENT_CHECKS = ("COAP-OBS-08", "COAP-CORE-12")
-"""In their windows clients acknowledge nothing, and the state stays the same meanwhile."""
+"""In the windows of these checks, clients acknowledge nothing."""
 
 
 @requirement(
@@ -42,17 +42,17 @@ SILENT_CHECKS = ("COAP-OBS-08", "COAP-CORE-12")
     standard="RFC 7252",
     clause="4.2, 4.8, 4.8.2, 5.2.2",
     level=Level.MUST,
-    purpose="ensure that the IUT repeats confirmable messages with growing pauses, and stops on ACK or RST",
-    stimulus="Acknowledge nothing until the device gives up; answer others with ACK and RST when they come "
-    "again (the same clients serve COAP-OBS-08)",
-    expect="The first repetition after 2 to 3 s, each further pause twice the one before; 4 repetitions at "
-    "most, byte by byte alike; none after ACK or RST",
+    purpose="ensure that the device repeats confirmable messages with growing timeouts until ACK or RST",
+    stimulus="Acknowledge nothing until the device gives up; other clients answer the first retransmission "
+    "with ACK and RST (the clients of COAP-OBS-08 count)",
+    expect="The first retransmission after 2 to 3 s, each further timeout twice the previous one; at most 4 "
+    "retransmissions, all identical; none after ACK or RST",
     ics="COAP.SEPARATE|COAP.OBSERVE_CON",
     needs=(BenchFeature.COAP,),
-    usual_cause="A timer that repeats at a constant pace, or one that is not stopped by RST.",
+    usual_cause="The timer repeats at a constant interval, or is not stopped by RST.",
 )
 class Retransmission(Check):
-    """Congestion control of CoAP is in these pauses."""
+    """These timeouts are CoAP's congestion control."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         if any(each.answers == [] for each in observed_series(bench.trace)):
@@ -61,38 +61,38 @@ class Retransmission(Check):
             (lever,) = await find_levers(bench)
             silent = await fall_silent(bench, lever)
             await lever.move(bench, 0)
-            await leave_in_silence(bench, silent)
+            await deregister_in_silence(bench, silent)
         else:
-            await leave_answers_unacknowledged(bench)
+            await ignore_separate_responses(bench)
 
     def judge(self, case: Case) -> Outcome:
         series = observed_series(case.trace)
         silent = [each for each in series if not each.answers]
         answered = [each for each in series if each.answers]
         for each in answered:
-            if len(each.late) > 1:  # one may be due to an answer that was lost
+            if len(each.late) > 1:  # one may be due to a lost answer
                 how = each.answers[0].value.type.name
                 return failed(
                     f"repeated {len(each.late)} times after {how}", each.transmissions, each.answers[:1]
                 )
         problems = [irregularity(each) for each in silent]
-        # A datagram that the network lost makes one series irregular, not all of them.
+        # A lost datagram makes one series irregular, not all of them.
         if silent and all(problems):
             return failed(problems[0] or "", silent[0].transmissions)
         if not silent:
-            return inconclusive("the device sent nothing confirmable that was left unacknowledged to the end")
+            return inconclusive("no confirmable message was left unacknowledged until the device gave up")
         regular = silent[problems.index(None)]
         pauses = ", ".join(f"{gap:.1f}" for gap in regular.gaps)
         endings = ", ".join(sorted({each.answers[0].value.type.name for each in answered})) or "nothing else"
         return passed(
-            f"repeated after {pauses} s and given up; ended by {endings}",
+            f"repeated after {pauses} s, then given up; stopped by {endings}",
             regular.transmissions,
             [seen for each in answered for seen in (*each.transmissions, each.answers[0])],
         )
 
 
 def observed_series(trace: Sequence[Event]) -> list[Series]:
-    """The confirmable messages that were watched to their end, in the windows in which clients are silent."""
+    """The confirmable messages that were watched to their end, in windows of silent clients."""
     return [
         each
         for window in windows_of(trace, SILENT_CHECKS)
@@ -102,28 +102,28 @@ def observed_series(trace: Sequence[Event]) -> list[Series]:
 
 
 def irregularity(series: Series) -> str | None:
-    """What is wrong with the repetitions of a message that nobody answered, if anything."""
+    """What is wrong with the retransmissions of an unanswered message; None if nothing is."""
     gaps = series.gaps
     if len({seen.body.raw for seen in series.transmissions}) > 1:
-        return "a repetition differs from the first transmission"
+        return "a retransmission differs from the first transmission"
     if not gaps:
         return "an unacknowledged confirmable message was never repeated"
     if len(gaps) > MAX_RETRANSMIT:
         return f"an unacknowledged message was repeated {len(gaps)} times, more than {MAX_RETRANSMIT}"
     least, most = ACK_TIMEOUT - INACCURACY, ACK_TIMEOUT * ACK_RANDOM_FACTOR + INACCURACY
     if not least <= gaps[0] <= most:
-        return f"the first repetition came after {gaps[0]:.2f} s, not after 2 to 3 s"
+        return f"the first retransmission came after {gaps[0]:.2f} s, not after 2 to 3 s"
     for earlier, later in pairwise(gaps):
         if abs(later - 2 * earlier) > 2 * INACCURACY:
-            return f"a pause of {later:.2f} s followed one of {earlier:.2f} s, which is not twice as long"
+            return f"a timeout of {later:.2f} s followed one of {earlier:.2f} s, which is not twice as long"
     return None
 
 
-async def leave_answers_unacknowledged(bench: Bench) -> None:
+async def ignore_separate_responses(bench: Bench) -> None:
     """The same with separate responses, for a device without confirmable notifications."""
     slow = slow_resource(bench.profile)
     if slow is None:
-        raise StimulusError("the device sends nothing confirmable")
+        raise StimulusError("the device sends no confirmable messages")
     firsts: list[tuple[CoapEndpoint, Event]] = []
     endpoints = [await bench.coap.endpoint() for _ in range(3)]
     since = bench.mark()
@@ -141,4 +141,4 @@ async def leave_answers_unacknowledged(bench: Bench) -> None:
         )
         if event is not None:
             firsts.append((endpoint, event))
-    await leave_unanswered(bench, firsts)
+    await ignore_until_given_up(bench, firsts)

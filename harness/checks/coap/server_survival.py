@@ -1,4 +1,4 @@
-"""What is left of the server after everything that it should not be able to digest."""
+"""Whether the server survives malformed datagrams of all kinds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.checks.support.coap.crafted import (
 )
 from harness.checks.support.coap.exchanges import (
     exchanges,
-    whole,
+    whole_run,
 )
 from harness.checks.support.coap.resources import steady_settings
 from harness.model.requirement import Area, Basis, BenchFeature, Level
@@ -21,7 +21,7 @@ from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Direction
 from harness.wire import coap
 
-LARGEST_DATAGRAM = 1280  # bytes that every IPv6 network carries
+LARGEST_DATAGRAM = 1280  # bytes that every IPv6 link carries
 
 
 @requirement(
@@ -31,17 +31,17 @@ LARGEST_DATAGRAM = 1280  # bytes that every IPv6 network carries
     clause="bindings.coap",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that the server lives and holds its state after malformed datagrams of all kinds",
-    stimulus="Read all settings; send datagrams that are cut off, too long, of a wrong version, with "
-    "unreadable options and of random bytes, without a pause; then an ordinary request; read all again",
-    expect="The ordinary request is answered; every setting is as before",
+    purpose="ensure that the device survives malformed datagrams of all kinds and keeps its state",
+    stimulus="Read all settings; send truncated, overlong and random datagrams, wrong versions and "
+    "unreadable options without a pause; then an ordinary request; read all settings again",
+    expect="The ordinary request is answered; all settings keep their values",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
-    usual_cause="A length from the network is used before it is checked, and the memory behind the buffer "
+    usual_cause="A length from the network is used before it is checked, and memory behind the buffer "
     "is read or written.",
 )
 class Survival(Check):
-    """Whoever can reach the port can send anything."""
+    """Anyone who can reach the port can send anything."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         settings = steady_settings(bench.profile)
@@ -59,27 +59,27 @@ class Survival(Check):
         crafted = [seen for seen in case.coap(Direction.TO_DUT) if seen.value.problems]
         ordinary = [each for each in exchanges(case) if each.asked.is_request and not each.asked.problems]
         if not crafted:
-            return inconclusive("nothing malformed was sent")
+            return inconclusive("no malformed datagram was sent")
         afterwards = [each for each in ordinary if each.sent[0].line > crafted[-1].line]
         if not any(each.response for each in afterwards):
             return failed(
-                "after malformed datagrams an ordinary request was not answered",
+                "an ordinary request after malformed datagrams was not answered",
                 crafted[-1:],
                 [each.sent[0] for each in afterwards],
             )
         for setting in steady_settings(case.profile):
-            told = [report for report in case.reports(setting.name, "coap") if report.asked]
-            before = [report for report in told if report.event.line < crafted[0].line]
-            later = [report for report in told if report.event.line > crafted[-1].line]
+            reported = [report for report in case.reports(setting.name, "coap") if report.asked]
+            before = [report for report in reported if report.event.line < crafted[0].line]
+            later = [report for report in reported if report.event.line > crafted[-1].line]
             if not before or not later:
-                return inconclusive(f"{setting.name} was not told before and after", crafted[-1:])
+                return inconclusive(f"{setting.name} was not reported before and after", crafted[-1:])
             if not setting.schema.agrees(later[-1].value, before[-1].value):
-                change = f"from {before[-1].value!r} into {later[-1].value!r}"
-                message = f"malformed datagrams turned {setting.name} {change}"
+                change = f"from {before[-1].value!r} to {later[-1].value!r}"
+                message = f"malformed datagrams changed {setting.name} {change}"
                 return failed(message, before[-1], crafted[0], crafted[-1], later[-1])
-        total = sum(bool(seen.value.problems) for seen in whole(case).coap(Direction.TO_DUT))
+        total = sum(bool(seen.value.problems) for seen in whole_run(case).coap(Direction.TO_DUT))
         return passed(
-            f"it lives and has its state after {len(crafted)} malformed datagrams, {total} in the whole run",
+            f"alive with unchanged state after {len(crafted)} malformed datagrams, {total} in the whole run",
             crafted[0],
             crafted[-1],
             afterwards[0].evidence,
@@ -87,7 +87,7 @@ class Survival(Check):
 
 
 def malformed(bench: Bench) -> list[tuple[str, bytes]]:
-    """Datagrams of which none is a CoAP message, each with what is wrong with it."""
+    """Datagrams that are not CoAP messages, each with what is wrong with it."""
     ordinary = crafted_get(bench)
     found = [(f"the first {size} bytes of a GET", ordinary[:size]) for size in range(1, 4)]
     found += [(f"a GET of version {version}", with_version(ordinary, version)) for version in (0, 2, 3)]
@@ -95,17 +95,17 @@ def malformed(bench: Bench) -> list[tuple[str, bytes]]:
         found.append(
             (f"a token length of {length}", crafted_get(bench, token=bench.random.randbytes(length)))
         )
-    found.append(("a token that is cut off", bytes([0x48, 1]) + ordinary[2:6]))
+    found.append(("a truncated token", bytes([0x48, 1]) + ordinary[2:6]))
     found += [
         (f"a GET with an {what}", crafted_get(bench) + tail) for what, tail in UNREADABLE_OPTIONS.items()
     ]
     found.append(("a marker without payload", crafted_get(bench) + b"\xff"))
-    # An option whose length says that it goes on behind the datagram, up to the largest that there is.
+    # An option whose length exceeds the datagram.
     claim = b"\xde\x00" + (LARGEST_DATAGRAM * 2).to_bytes(2, "big")
     found.append(("an option longer than any datagram", crafted_get(bench) + claim + b"x" * 1000))
-    found.append(("an Empty message with much behind it", b"\x40\x00" + b"\x2a" * LARGEST_DATAGRAM))
+    found.append(("an Empty message with trailing bytes", b"\x40\x00" + b"\x2a" * LARGEST_DATAGRAM))
     for _ in range(8):
-        # A version other than 1 in front: whatever follows by chance, it is no message.
+        # A version other than 1 makes any random bytes malformed.
         noise = bench.random.randbytes(bench.random.randrange(4, 200))
         found.append(("random bytes", with_version(noise, 3)))
     return [(what, raw) for what, raw in found if coap.decode(raw).problems]

@@ -52,11 +52,10 @@ def scene_of(home: DeviceGroup) -> Scene:
     stimulus="Perform the actions of the step; watch the reports of the devices",
     expect="Everything under `then` is reported within `within`, not before `not_before`, and lasts `holds`",
     usual_cause="One device of the chain does not report or react, or is too slow; the message says which.",
+    needs_all=False,  # a device may have lost power in the previous step
 )
 class StepFollows(GroupCheck):
     """Runs one step after the other; after a failed step the rest is not run."""
-
-    needs_all = False  # a device may have lost power in the previous step
 
     def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
         return [Subject(step.id) for step in home.scene.steps] if home.scene is not None else ()

@@ -1,1 +1,1 @@
-"""The same device over several protocols tells one story."""
+"""Checks that several protocols of one device agree."""

@@ -1,4 +1,4 @@
-"""Who the device says it is: what it announces agrees with what it is found to be."""
+"""Identity: what the device announces agrees with what it is found to be."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from harness.checks.case import (
     seen_by,
 )
 from harness.checks.catalogue import Check, requirement
-from harness.checks.support.identity import _meaning, claims, pages_of, read_resources
+from harness.checks.support.identity import claims, meaning_of, pages_of, read_resources
 from harness.checks.support.mdns.names import names_of
 from harness.checks.support.mdns.queries import resolve
 from harness.checks.support.mdns.records_seen import (
-    told,
+    sent_records,
 )
 from harness.model.bindings.mdns import (
     Speaks,
@@ -45,9 +45,9 @@ PATIENCE = 2.0  # seconds for an answer over TCP
     clause="6.3; profile: bindings",
     level=Level.SHOULD,
     basis=Basis.DERIVED,
-    purpose="ensure that MQTT, CoAP and mDNS tell of the same device",
-    stimulus="Resolve the services; compare with the client identifier in CONNECT, and with the address and "
-    "port at which the CoAP server answers",
+    purpose="ensure that the device has the same identity on MQTT, CoAP and mDNS",
+    stimulus="Resolve the services; compare them with the client identifier in CONNECT, and with the address "
+    "and port at which the CoAP server answers",
     expect="A TXT value that the profile declares to be the client identifier is the one in CONNECT; the "
     "CoAP service is advertised where the CoAP server answers",
     ics="MULTI.PROTOCOL & DNSSD.SERVICE",
@@ -55,8 +55,8 @@ PATIENCE = 2.0  # seconds for an answer over TCP
     usual_cause="The identifier is made from the serial number in one module and from the MAC address in "
     "another; or TXT records are written once in the factory.",
 )
-class SameStory(Check):
-    """Identity and place, as each protocol has them."""
+class SameIdentity(Check):
+    """Identifier and address on each protocol."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         await resolve(bench)
@@ -64,15 +64,15 @@ class SameStory(Check):
     def judge(self, case: Case) -> Outcome:
         run = run_so_far(case)
         evidence: list[Evidence] = []
-        for judged in (*_judge_client_id(run), *_judge_place(run)):
+        for judged in (*_judge_client_id(run), *_judge_address(run)):
             if judged.verdict is Verdict.FAIL:
                 return judged
             evidence += judged.events
         if not evidence:
             if not _comparable(case.profile):
-                return not_applicable("the transports of this profile tell nothing that could be compared")
-            return inconclusive("the device told nothing that could be compared")
-        return passed("what mDNS announces is what the other transports show", evidence)
+                return not_applicable("the transports of this profile report nothing to compare")
+            return inconclusive("the device reported nothing to compare")
+        return passed("the mDNS records agree with the other transports", evidence)
 
 
 def _comparable(profile: Profile) -> bool:
@@ -85,7 +85,7 @@ def _comparable(profile: Profile) -> bool:
 
 
 def _judge_client_id(run: Case) -> Iterator[Outcome]:
-    """TXT values that are declared to be the client identifier, against the one in CONNECT."""
+    """Compare TXT values declared as client identifier with the one in CONNECT."""
     binding = run.profile.bindings.mqtt
     connects = run.mqtt(mqtt.Connect)
     if binding is None or not connects:
@@ -104,14 +104,14 @@ def _judge_client_id(run: Case) -> Iterator[Outcome]:
         yield passed(f"{claim.key} is the client identifier", claim.packet, connect)
 
 
-def _judge_place(run: Case) -> Iterator[Outcome]:
-    """Where a CoAP service is advertised, against where the device answered."""
+def _judge_address(run: Case) -> Iterator[Outcome]:
+    """Compare where a CoAP service is advertised with where the device answered."""
     answered = first(run.coap(), lambda seen: not seen.value.problems)
     if answered is None or run.profile.bindings.coap is None:
         return
     host, _, port = answered.body.remote.rpartition(":")
     for service in names_of(run).services:
-        records = told(run, service.name, RecordType.SRV)
+        records = sent_records(run, service.name, RecordType.SRV)
         data = records[-1].record.data if records else None
         if service.declared.speaks is not Speaks.COAP or not isinstance(data, mdns.Srv):
             continue
@@ -122,7 +122,7 @@ def _judge_place(run: Case) -> Iterator[Outcome]:
                 answered,
             )
             continue
-        addresses = told(run, data.target, RecordType.A)
+        addresses = sent_records(run, data.target, RecordType.A)
         known = {each.record.data.text for each in addresses if isinstance(each.record.data, mdns.Address)}
         if known and _is_address(host) and host not in known:
             yield failed(
@@ -144,22 +144,21 @@ def _is_address(host: str) -> bool:
     standard="RFC 6763",
     clause="6.3",
     level=Level.SHOULD,
-    purpose="ensure that TXT records agree with what the device tells of itself in-band",
+    purpose="ensure that the TXT records of the device agree with what it reports in-band",
     stimulus="Resolve the services; read the info page over HTTP, and fixed JSON resources over CoAP",
     expect="Identifier, model and firmware version are the same in both",
     ics="DNSSD.SERVICE",
     needs=(BenchFeature.MDNS,),
-    usual_cause="The TXT record is a constant in the source code, which nobody changes when the version "
-    "changes.",
+    usual_cause="The TXT record is a constant in the source code that is not updated with the version.",
 )
 class TxtAgreesInBand(Check):
-    """The label on the box, and what is in it."""
+    """Compares TXT records with info pages and resources."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         await resolve(bench)
         run = seen_by(bench)
         for service in names_of(run).services:
-            records = told(run, service.name, RecordType.SRV)
+            records = sent_records(run, service.name, RecordType.SRV)
             data = records[-1].record.data if records else None
             if service.declared.speaks is not Speaks.HTTP or not isinstance(data, mdns.Srv):
                 continue
@@ -179,27 +178,27 @@ class TxtAgreesInBand(Check):
         for page in pages:
             for claim in found:
                 for key, value in page.members.items():
-                    if _meaning(key) is None or _meaning(key) != _meaning(claim.key):
+                    if meaning_of(key) is None or meaning_of(key) != meaning_of(claim.key):
                         continue
-                    if not _agree(_meaning(key), claim.value, str(value)):
+                    if not _agree(meaning_of(key), claim.value, str(value)):
                         return failed(
-                            f"TXT says {claim.key}={claim.value}, the device itself {key}: {value}",
+                            f"TXT says {claim.key}={claim.value}, but the device reports {key}: {value}",
                             claim.packet,
                             page.event,
                         )
                     evidence += [claim.packet, page.event]
         if evidence:
-            return passed("what TXT says of identity and version is what the device itself says", evidence)
-        if not pages:
-            return not_applicable(
-                "the device tells nothing of itself in JSON, over HTTP or CoAP, to compare with"
+            return passed(
+                "the TXT records agree with what the device reports of identity and version", evidence
             )
-        return not_applicable("what the device tells of itself has no key in common with its TXT records")
+        if not pages:
+            return not_applicable("the device has no JSON page or resource to compare with")
+        return not_applicable("the pages and resources of the device share no key with its TXT records")
 
 
 def _agree(meaning: str | None, first_text: str, second: str) -> bool:
     one, other = first_text.strip().casefold(), second.strip().casefold()
     if meaning == "id":
-        # One of them often has the kind of the device in front: plug-a4cf12 and a4cf12.
+        # One of them often has the kind of device as a prefix: plug-a4cf12 and a4cf12.
         return one.endswith(other) or other.endswith(one)
     return one == other

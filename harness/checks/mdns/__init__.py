@@ -1,1 +1,1 @@
-"""The device as a multicast DNS responder and DNS-SD service."""
+"""Checks of the device as a multicast DNS responder and DNS-SD service."""

@@ -1,4 +1,4 @@
-"""What happens when somebody contradicts the device later on (RFC 6762, 6.6 and 9)."""
+"""Conflicts after the device has announced its names (RFC 6762, 6.6 and 9)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from harness.checks.support.mdns.names import (
     own_names,
 )
 from harness.checks.support.mdns.queries import (
-    announced,
+    announced_names,
     ask,
-    present,
+    settled_names,
 )
 from harness.checks.support.mdns.records_seen import (
     UNIQUE_TYPES,
@@ -32,8 +32,8 @@ from harness.checks.support.mdns.records_seen import (
     distinct,
     queries,
     readable,
+    sent_records,
     target_of,
-    told,
 )
 from harness.checks.support.mdns.rival import (
     Rival,
@@ -54,16 +54,16 @@ from harness.wire.mdns.codec import (
     encode_response,
 )
 
-_IDENTICAL = "another host tells the very same records"
+_IDENTICAL = "another host tells the very same records"  # part of traces: must not change
 _PROBES_WITHIN = 0.25  # seconds: the random delay before the first probe (RFC 6762, 8.1)
 _WAY = 0.1
-_GIVEN_UP = 5.0  # seconds to probe, lose, and announce other names, with time to spare
+_GIVEN_UP = 5.0  # seconds to probe, lose, and announce other names, with a margin
 
 
 async def contradict(bench: Bench, rival: Rival) -> None:
-    """Assert other records under the names of the device, and insist on them when it probes."""
+    """Claim the names of the device with other records, and again whenever it probes."""
     since = bench.mark()
-    bench.mdns.send(rival.assertion(), "another host asserts the names")
+    bench.mdns.send(rival.assertion(), "another host claims the names")
     await dispute(bench, rival, since=since, within=_GIVEN_UP, imposed_by="RFC 6762 8.1 and 9")
 
 
@@ -73,34 +73,34 @@ async def contradict(bench: Bench, rival: Rival) -> None:
     standard="RFC 6762",
     clause="9, 6.6",
     level=Level.MUST,
-    purpose="ensure that the IUT probes again when another host contradicts it, and gives way if it loses",
-    stimulus="Tell records that are the same as the DUT's; then other ones of the same names, and insist "
-    "on them when it probes",
-    expect="No reaction to the first; at once probes after the second, then other names (recommended) and "
-    "nothing more under the lost ones",
+    purpose="ensure that the device probes again after a conflict, and gives up its names if it loses",
+    stimulus="Send records identical to the device's; then different ones of the same names, and claim them "
+    "again when the device probes",
+    expect="No reaction to the identical records; probes after the different ones, then other names "
+    "(recommended) and no more use of the lost ones",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
-    usual_cause="Names are guarded at the start only; when two networks are joined later, two devices answer "
-    "to one name. Or the device hears its own packets and thinks that it has a rival.",
+    usual_cause="Conflicts are detected at the start only; when two networks are joined later, two devices "
+    "share a name. Or the device takes its own packets for those of a rival.",
 )
 class LaterConflict(Check):
-    """A harmless neighbour first, then one with the same names."""
+    """A harmless neighbour first, then one that claims the same names."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        names = await announced(bench)
+        names = await announced_names(bench)
         for name in names.unique:
             await ask(bench, Question(name, RecordType.A if name == names.host else RecordType.SRV))
         same = [
             found.record
             for name in names.unique
-            for found in distinct(told(seen_by(bench), name))
+            for found in distinct(sent_records(seen_by(bench), name))
             if found.record.type in UNIQUE_TYPES
         ]
         bench.mdns.send(encode_response(same), _IDENTICAL)
         await bench.watch_silence(
             _PROBES_WITHIN + _WAY,
             imposed_by="RFC 6762 8.1",
-            what="the device to probe again, if it is misled",
+            what="the device to probe again, if it wrongly sees a conflict",
         )
         await contradict(bench, rival_of(bench, names_of(seen_by(bench))))
 
@@ -108,7 +108,7 @@ class LaterConflict(Check):
         identical = first(case.stimuli(Act.RAW), lambda act: act.value.name == _IDENTICAL)
         asserted = assertions(case)[1:]  # the first one is the identical one
         if identical is None or not asserted:
-            return inconclusive("nobody contradicted the device")
+            return inconclusive("no conflicting records were sent")
         conflict = asserted[0]
         disputed = [record.name for record in conflict.value.answers]
         reactions = [
@@ -117,7 +117,7 @@ class LaterConflict(Check):
             if identical.line < seen.line < conflict.line and seen.value.authorities
         ]
         if reactions:
-            return failed("records that are the same were taken for a conflict", identical, reactions[0])
+            return failed("identical records were treated as a conflict", identical, reactions[0])
         return _judge_conflict(case, disputed, conflict)
 
 
@@ -127,7 +127,7 @@ def _judge_conflict(case: Case, disputed: list[str], conflict: Packet) -> Outcom
         asked = probes(case, name, after=conflict.line)
         if not asked and not others:
             return failed(
-                f"another host has {readable(name)} now, and the device did not probe for it again", conflict
+                f"another host claimed {readable(name)}, but the device did not probe for it again", conflict
             )
         if not asked:
             return warned(
@@ -137,8 +137,8 @@ def _judge_conflict(case: Case, disputed: list[str], conflict: Packet) -> Outcom
             )
         denial = next((seen for seen in assertions(case) if seen.line > asked[0].line), None)
         if denial is None:
-            return inconclusive("the probe of the device was not answered", asked)
-        # Its other records of that name, such as TXT, nobody has contradicted (9 goes by name and type).
+            return inconclusive("the device's probe was not answered", asked)
+        # Its other records of that name, such as TXT, are not in conflict (section 9 goes by name and type).
         lost = {record.type for record in conflict.value.answers if is_among(record.name, [name])}
         kept = [
             found
@@ -147,7 +147,7 @@ def _judge_conflict(case: Case, disputed: list[str], conflict: Packet) -> Outcom
         ]
         if kept:
             return failed(
-                f"{readable(name)} belongs to another host now, and the device still uses it",
+                f"{readable(name)} belongs to another host now, but the device still uses it",
                 conflict,
                 asked[0],
                 denial,
@@ -155,7 +155,7 @@ def _judge_conflict(case: Case, disputed: list[str], conflict: Packet) -> Outcom
             )
     first_probe = probes(case, disputed[0], after=conflict.line)[0]
     if not others:
-        return warned("the device gave way, but did not take other names", conflict, first_probe)
+        return warned("the device gave up its names, but did not take others", conflict, first_probe)
     return passed(
         f"the device probed again, lost, and is {readable(others[0].record.name)} now",
         conflict,
@@ -171,26 +171,26 @@ def _judge_conflict(case: Case, disputed: list[str], conflict: Packet) -> Outcom
     clause="bindings.mdns",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that the IUT is found under its new names after a conflict, and not under the old ones",
-    stimulus="After a name conflict, browse, and ask for the new names and for the old ones",
-    expect="The new names lead to the DUT; it is silent about the old ones",
+    purpose="ensure that the device is found only under its new names after a conflict",
+    stimulus="After a name conflict, browse, and query the new and the old names",
+    expect="The new names lead to the device; the old ones are not answered",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
-    usual_cause="The new name is announced, but queries are still compared with the old one, or one of the "
-    "records keeps it.",
+    usual_cause="The new name is announced, but queries are still compared with the old one, or one "
+    "record keeps it.",
 )
 class FoundAfterConflict(Check):
     """Looks for the device like an app that knows its old name."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        names = await present(bench)
+        names = await settled_names(bench)
         if not _lost(seen_by(bench)):
             await contradict(bench, rival_of(bench, names))
             names = names_of(seen_by(bench))
         lost = _lost(seen_by(bench))
         if lost:
             questions = [Question(name, RecordType.ANY, unicast_response=True) for name in lost]
-            bench.mdns.send(encode_query(questions), "who still has the old names?")
+            bench.mdns.send(encode_query(questions), "a query for the old names")
         for question in _own_questions(names):
             await ask(bench, question)
 
@@ -200,21 +200,23 @@ class FoundAfterConflict(Check):
         if not lost:
             if not assertions(run):
                 return inconclusive("there was no conflict")
-            return failed("the device kept its names in spite of the conflict", assertions(run)[-1])
+            return failed("the device kept its names despite the conflict", assertions(run)[-1])
         asked = first(case.mdns(Direction.TO_DUT), lambda seen: _asks(seen, lost))
         if asked is None:
-            return inconclusive("nobody asked for the old names")
+            return inconclusive("the old names were not queried")
         evidence = [asked]
         for question in _own_questions(names):
-            answers = told(case, question.name, question.type, after=asked.line)
+            answers = sent_records(case, question.name, question.type, after=asked.line)
             if not answers:
                 tried = queries(case, question.name, question.type)
-                return failed(f"{readable(question.name)} is its new name, but is not answered", asked, tried)
+                return failed(
+                    f"{readable(question.name)} is a new name, but queries are not answered", asked, tried
+                )
             evidence.append(answers[0].packet)
         for name in lost:
             if still := claims(case, name, after=asked.line):
                 return failed(f"the device still answers for {readable(name)}", asked, still[0].packet)
-        for found in told(case, type=RecordType.PTR, after=asked.line):
+        for found in sent_records(case, type=RecordType.PTR, after=asked.line):
             if is_among(target_of(found), lost):
                 return failed(f"browsing still finds {readable(target_of(found))}", asked, found.packet)
         return passed("the device is found under its new names only", evidence)
@@ -228,7 +230,7 @@ def _own_questions(names: Names) -> list[Question]:
 
 
 def _lost(run: Case) -> list[str]:
-    """The names of the device that we disputed, and that it does not have any more."""
+    """The names of the device that the harness disputed and that the device gave up."""
     names, own = names_of(run), own_names(run)
     return [
         name

@@ -14,12 +14,12 @@ from harness.model.verdict import Outcome
     standard="RFC 6762",
     clause="18.1 to 18.11",
     level=Level.MUST,
-    purpose="ensure that multicast responses carry the header that multicast DNS prescribes",
-    stimulus="Every multicast response of the run counts",
+    purpose="ensure that multicast responses of the device have the prescribed header",
+    stimulus="All multicast responses of the run count",
     expect="ID 0, QR 1, OPCODE 0, AA 1, TC 0, RD/RA/Z/AD/CD 0, RCODE 0",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
-    usual_cause="A unicast DNS encoder is reused: the ID of the query is copied, or AA is left 0.",
+    usual_cause="A unicast DNS encoder is reused: the ID of the query is copied, or AA is 0.",
 )
 class ResponseHeader(Check):
     """Passive: reads the header of each multicast response."""
@@ -31,7 +31,7 @@ class ResponseHeader(Check):
             if message.id != 0:
                 return failed(f"a multicast response has the ID {message.id}, not 0", seen)
             if not message.authoritative:
-                return failed("a multicast response does not have the AA bit", seen)
+                return failed("the AA bit of a multicast response is not set", seen)
             zeros = (
                 message.opcode,
                 message.truncated,
@@ -43,7 +43,7 @@ class ResponseHeader(Check):
                 message.rcode,
             )
             if any(zeros):
-                return failed("a multicast response has bits set that must be zero", seen)
+                return failed("a multicast response has header bits set that must be zero", seen)
         if not responses:
             return inconclusive("the device sent no multicast response")
         return passed(f"{len(responses)} multicast responses have the prescribed header", responses[:5])

@@ -1,4 +1,4 @@
-"""Known-answer suppression: nobody is told what he already knows (RFC 6762, 7.1)."""
+"""Known-answer suppression: answers that the querier already has are not sent (RFC 6762, 7.1)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from harness.checks.support.mdns.queries import (
     answer_to,
     ask,
     known_answer_query,
-    present,
-    spaced,
+    settled_names,
+    wait_for_spacing,
 )
 from harness.checks.support.mdns.records_seen import (
     Packet,
@@ -28,7 +28,7 @@ from harness.checks.support.mdns.records_seen import (
     may_be_announcement,
     queries,
     readable,
-    told,
+    sent_records,
 )
 from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
@@ -37,7 +37,7 @@ from harness.wire.mdns.codec import (
     RecordType,
 )
 
-_DELAYED = 0.12 + 0.08  # seconds: the longest random delay of an answer, and the way to us
+_DELAYED = 0.12 + 0.08  # seconds: the longest random delay of an answer, and its transmission
 
 
 @requirement(
@@ -46,24 +46,26 @@ _DELAYED = 0.12 + 0.08  # seconds: the longest random delay of an answer, and th
     standard="RFC 6762",
     clause="7.1",
     level=Level.MUST,
-    purpose="ensure that the IUT does not tell a querier what it already knows, unless that expires soon",
-    stimulus="Browse with the answer listed as known: at its full TTL, at just over half of it, at less",
-    expect="Silence, silence, an answer",
+    purpose="ensure that the device does not send known answers, unless they expire soon",
+    stimulus="Browse with the answer listed as known: at its full TTL, at just over half, at less than half",
+    expect="No answer, no answer, an answer",
     ics="DNSSD.SERVICE",
     needs=(BenchFeature.MDNS,),
-    usual_cause="The answer section of queries is not read at all, so that on a busy link everybody answers "
-    "every browser again and again; or it is read without a look at the TTL, and caches run out.",
+    usual_cause="The answer section of queries is ignored, so that every device answers every browser on a "
+    "busy link; or its TTL is ignored, and caches expire.",
 )
 class KnownAnswers(Check):
-    """Three queries that differ in what they say is known."""
+    """Three queries with different remaining lifetimes of the known answer."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        question = Question((await present(bench)).services[0].type, RecordType.PTR)
+        question = Question((await settled_names(bench)).services[0].type, RecordType.PTR)
         if not await ask(bench, question):
             raise StimulusError(f"browsing for {readable(question.name)} finds nothing")
-        known = [found.record for found in distinct(told(seen_by(bench), question.name, RecordType.PTR))]
+        known = [
+            found.record for found in distinct(sent_records(seen_by(bench), question.name, RecordType.PTR))
+        ]
         ttl = max(record.ttl for record in known)
-        await spaced(bench, [question])
+        await wait_for_spacing(bench, [question])
         for left, text in ((ttl, "the full TTL"), (ttl // 2 + 1, "more than half of the TTL")):
             bench.mdns.send(
                 known_answer_query(question, known, ttl=left), f"the answer is known for {text}, {left} s"
@@ -71,13 +73,13 @@ class KnownAnswers(Check):
             await bench.watch_silence(
                 _DELAYED, imposed_by="RFC 6762 6", what="an answer may be delayed by up to 120 ms"
             )
-        left = ttl * 4 // 9  # what a browser has left when it asks again, or less
+        left = ttl * 4 // 9  # less than half: a browser that is about to refresh
         for _ in range(2):
-            await spaced(bench, [question])
+            await wait_for_spacing(bench, [question])
             begin = bench.mark()
             bench.mdns.send(
                 known_answer_query(question, known, ttl=left),
-                f"the answer is known for another {left} s only",
+                f"the answer is known for {left} s only",
             )
             if await answer_to(bench, [question], since=begin):
                 return
@@ -86,7 +88,7 @@ class KnownAnswers(Check):
         run = run_so_far(case)
         owner = names_of(run).services[0].type
         if foreign_queries(case, owner):
-            return inconclusive("somebody else browsed at the same time, so answers may have been for them")
+            return inconclusive("another host browsed at the same time, so answers may have been for it")
         asked = [seen for seen in queries(case, owner, RecordType.PTR) if seen.value.answers]
         if len(asked) < 3:
             return inconclusive("the queries were not sent")
@@ -95,24 +97,24 @@ class KnownAnswers(Check):
         for seen, following in zip(silenced, asked[1:], strict=False):
             answers = [
                 found
-                for found in told(case, owner, RecordType.PTR, after=seen.line, before=following.line)
+                for found in sent_records(case, owner, RecordType.PTR, after=seen.line, before=following.line)
                 if not may_be_announcement(run, found.packet)
             ]
             if answers:
                 return failed(
-                    f"told again although it was listed as known for {_left(seen)} s of {ttl} s",
+                    f"sent again although it was listed as known for {_left(seen)} s of {ttl} s",
                     seen,
                     answers[0].packet,
                 )
         expiring = asked[len(silenced) :]
-        answers = told(case, owner, RecordType.PTR, after=expiring[0].line)
+        answers = sent_records(case, owner, RecordType.PTR, after=expiring[0].line)
         if not answers:
             return failed(
-                f"not told within {ANSWER:g} s, although it was listed with only {_left(expiring[0])} s left "
+                f"not sent within {ANSWER:g} s, although it was listed with only {_left(expiring[0])} s left "
                 f"of {ttl} s",
                 expiring,
             )
-        return passed("silent where the answer is known, not where it expires", asked, answers[0].packet)
+        return passed("known answers are not sent unless they expire soon", asked, answers[0].packet)
 
 
 def _left(query: Packet) -> int:

@@ -1,4 +1,4 @@
-"""Defending the device's names against a host that is about to take them (RFC 6762, 6 and 8.1)."""
+"""Defending the device's names against a host that probes for them (RFC 6762, 6 and 8.1)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from harness.checks.support.mdns.names import names_of
 from harness.checks.support.mdns.queries import (
     ATTEMPTS,
     ask,
-    present,
+    settled_names,
 )
 from harness.checks.support.mdns.records_seen import (
     Packet,
     multicasts,
     queries,
     readable,
-    told,
+    sent_records,
 )
 from harness.checks.support.mdns.rival import rival_of
 from harness.model.requirement import Area, BenchFeature, Level
@@ -37,8 +37,8 @@ from harness.wire.mdns.codec import (
 )
 
 _IN_TIME = 0.25  # seconds between two probes (RFC 6762, 8.1)
-_WAY = 0.05  # seconds for probe and answer on their way
-_TOO_LATE = 1.2  # seconds in which even a slow defence would be seen
+_WAY = 0.05  # seconds for the transmission of probe and answer
+_TOO_LATE = 1.2  # seconds to wait for a slow defence
 
 
 @requirement(
@@ -47,20 +47,20 @@ _TOO_LATE = 1.2  # seconds in which even a slow defence would be seen
     standard="RFC 6762",
     clause="6, 8.1",
     level=Level.SHOULD,
-    purpose="ensure that the IUT defends its names against probes before these are over",
+    purpose="ensure that the device defends its names before another host's probing ends",
     stimulus="Probe for the host name and the instance names with other records, with and without the "
     "unicast-response bit",
-    expect="Each time the DUT tells its own records within 250 ms",
+    expect="Each time the device sends its own records within 250 ms",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
-    usual_cause="Probes are answered like any query, with a random delay and not more than once a second, or "
-    "not at all because their type is ANY.",
+    usual_cause="Probes are answered like ordinary queries, with a random delay and at most once a second, "
+    "or not at all because their type is ANY.",
 )
 class DefendsNames(Check):
-    """We probe like a new device with the same names."""
+    """Probes like a new device with the same names."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        names = await present(bench)
+        names = await settled_names(bench)
         rival = rival_of(bench, names)
         for unicast in (True, False):
             for _ in range(ATTEMPTS):
@@ -79,7 +79,7 @@ class DefendsNames(Check):
         return await bench.wait_for(
             lambda event: (
                 isinstance(event.body, MdnsPacket)
-                and all(told(seen_by(bench, begin), name) for name in names)
+                and all(sent_records(seen_by(bench, begin), name) for name in names)
             ),
             within=_TOO_LATE,
             what="the device to defend its names",
@@ -92,8 +92,8 @@ class DefendsNames(Check):
         kinds = {seen.value.questions[0].unicast_response for seen in asked}
         if kinds != {True, False}:
             return inconclusive("the probes were not sent")
-        if not told(case, names.host, RecordType.A):
-            return inconclusive("the device does not answer at all")
+        if not sent_records(case, names.host, RecordType.A):
+            return inconclusive("the device answers no queries")
         evidence: list[Evidence] = []
         for unicast in (True, False):
             tried = [seen for seen in asked if seen.value.questions[0].unicast_response is unicast]
@@ -106,17 +106,18 @@ class DefendsNames(Check):
                 took = answer.time - probe.time
                 if took > _IN_TIME + _WAY:
                     return failed(
-                        f"{readable(name)} was defended only {1000 * took:.0f} ms after the probe", defence
+                        f"{readable(name)} was defended {1000 * took:.0f} ms after the probe, too late",
+                        defence,
                     )
                 evidence += defence
         return passed("every name was defended in time", evidence)
 
 
 def _defence(case: Case, tried: list[Packet], name: str) -> tuple[Packet, Packet] | None:
-    """The first probe that was answered, with the answer."""
+    """The first probe that was answered, and the answer."""
     ends = [*(seen.line for seen in tried[1:]), None]
     for probe, end in zip(tried, ends, strict=True):
-        answer = first(told(case, name, after=probe.line, before=end))
+        answer = first(sent_records(case, name, after=probe.line, before=end))
         if answer:
             return probe, answer.packet
     return None

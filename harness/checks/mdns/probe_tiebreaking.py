@@ -1,4 +1,4 @@
-"""What happens when somebody else wants the same names while the device starts (RFC 6762, 8.1 and 8.2)."""
+"""Another host that probes for the same names while the device starts (RFC 6762, 8.1 and 8.2)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from harness.checks.support.mdns.names import (
     is_among,
 )
 from harness.checks.support.mdns.queries import (
-    announced,
-    ready_again,
-    restarted,
+    announced_names,
+    restart,
+    wait_ready_again,
 )
 from harness.checks.support.mdns.records_seen import (
     Packet,
@@ -36,9 +36,9 @@ from harness.trace.events import Act, Direction, Event, MdnsPacket
 from harness.wire import mdns
 from harness.wire.mdns.codec import RecordType
 
-_RENAMED = 4.0  # seconds from the first denial to the announcement under other names, with time to spare
-_DEFERRED = 0.8  # seconds of silence that are the wait of one second, on a link that delays packets
-_LESS, _MORE = "1.0.0.1", "223.255.255.254"  # as bytes: on either side of 128, to catch signed comparisons
+_RENAMED = 4.0  # seconds from the first denial to the announcement of other names, with a margin
+_DEFERRED = 0.8  # seconds of silence that count as the wait of one second, on a slow link
+_LESS, _MORE = "1.0.0.1", "223.255.255.254"  # first bytes below and above 128, to detect signed comparisons
 _GREATER, _LESSER = "a probe that wins the tie", "a probe that loses the tie"
 
 
@@ -48,26 +48,26 @@ _GREATER, _LESSER = "a probe that wins the tie", "a probe that loses the tie"
     standard="RFC 6762",
     clause="8.2, 8.2.1",
     level=Level.MUST,
-    purpose="ensure that of two hosts that probe at the same time the one with the greater records goes on",
-    stimulus="Restart the DUT; answer its first probe by a probe of ours with a greater address, and the "
-    "first of its next try by one with a lesser address",
-    expect="First the DUT waits a second and probes again; then it goes on and keeps its name",
+    purpose="ensure that the device resolves simultaneous probes by comparing the records",
+    stimulus="Restart the device; answer its first probe with a probe that has a greater address, and the "
+    "first probe of its next attempt with one that has a lesser address",
+    expect="First the device waits a second and probes again; then it continues and keeps its name",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS, BenchFeature.POWER),
-    usual_cause="The comparison is the wrong way round, or takes bytes above 127 for negative numbers: both "
-    "hosts give way for ever, or both keep the name.",
+    usual_cause="The comparison is inverted, or treats bytes above 127 as negative: both hosts give way "
+    "for ever, or both keep the name.",
 )
 class SimultaneousProbes(Check):
     """One restart, two ties."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        names = await announced(bench)
-        begin = await restarted(bench)
+        names = await announced_names(bench)
+        begin = await restart(bench)
         if await _probe_or_announcement(bench, names.host, begin, not_before=0) is None:
             raise StimulusError("the device does not probe after its start")
         proposed = _proposed_address(seen_by(bench, begin), names.host)
         if proposed is None or not IPv4Address(_LESS) < proposed < IPv4Address(_MORE):
-            raise StimulusError(f"the device proposes no usual address in its probes, but {proposed}")
+            raise StimulusError(f"the device's probes propose no usable address: {proposed}")
         at, line = bench.now, bench.mark()
         bench.mdns.send(Rival(Names(names.host, ()), _MORE).probe(unicast=True), _GREATER)
         again = await _probe_or_announcement(bench, names.host, line, not_before=at + _DEFERRED)
@@ -81,20 +81,20 @@ class SimultaneousProbes(Check):
                 what="the device to announce itself",
                 since=line,
             )
-        await ready_again(bench)
+        await wait_ready_again(bench)
 
     def judge(self, case: Case) -> Outcome:
         host = _contested(case)
         greater, lesser = _our_probe(case, _GREATER), _our_probe(case, _LESSER)
         if host is None or greater is None:
-            return inconclusive("the device did not probe, or only when it was too late")
+            return inconclusive("the device did not probe, or its announcement came first")
         deferred = first(
             probes(case, host, after=greater.line), lambda seen: seen.time >= greater.time + _DEFERRED
         )
         kept = first(claims(case, host, after=greater.line))
         if kept and (deferred is None or kept.line < deferred.line):
             return failed(
-                f"a greater probe for {readable(host)} was there, and the device took the name all the same",
+                f"the device took {readable(host)} although a greater probe came first",
                 greater,
                 kept.packet,
             )
@@ -108,12 +108,12 @@ class SimultaneousProbes(Check):
                 renamed[0].packet,
             )
         if lesser is None:
-            return inconclusive("the second tie did not come about")
+            return inconclusive("the second tie did not occur")
         return _judge_victory(case, host, greater, deferred, lesser)
 
 
 def _judge_victory(case: Case, host: str, greater: Packet, deferred: Packet, lesser: Packet) -> Outcome:
-    """After a lesser probe the device has to go on as if nothing had happened."""
+    """The device must ignore the lesser probe."""
     kept = first(claims(case, host, after=lesser.line))
     last = lesser
     for probe in probes(case, host, after=lesser.line, before=kept.line if kept else None):
@@ -132,7 +132,7 @@ def _judge_victory(case: Case, host: str, greater: Packet, deferred: Packet, les
             )
         return inconclusive("the device did not announce itself", lesser)
     return passed(
-        "the device gave way to a greater probe, and not to a lesser one",
+        "the device gave way to a greater probe, but not to a lesser one",
         greater,
         deferred,
         lesser,
@@ -146,7 +146,7 @@ def _contested(case: Case) -> str | None:
 
 
 def _our_probe(case: Case, what: str) -> Packet | None:
-    """Our probe of that kind: the packet that follows the act."""
+    """Our probe of that kind: the packet after the stimulus."""
     act = first(case.stimuli(Act.RAW), lambda seen: seen.value.name == what)
     if act is None:
         return None
@@ -154,7 +154,7 @@ def _our_probe(case: Case, what: str) -> Packet | None:
 
 
 def _proposed_address(case: Case, host: str) -> IPv4Address | None:
-    """The A record of the device's probes: with that the comparison with other hosts' records begins."""
+    """The address in the A record of the device's probes; the comparison starts with that record."""
     for probe in probes(case, host):
         for record in probe.value.authorities:
             if record.type == RecordType.A and mdns.same_name(record.name, host) and len(record.rdata) == 4:
@@ -163,7 +163,7 @@ def _proposed_address(case: Case, host: str) -> IPv4Address | None:
 
 
 async def _probe_or_announcement(bench: Bench, host: str, since: int, *, not_before: float) -> Event | None:
-    """Wait until the device probes for its host name, not before some time, or announces anything."""
+    """Wait until the device probes for its host name, not before a given time, or announces anything."""
 
     def wanted(event: Event) -> bool:
         if not isinstance(event.body, MdnsPacket) or event.body.direction is not Direction.FROM_DUT:
@@ -188,31 +188,31 @@ async def _probe_or_announcement(bench: Bench, host: str, since: int, *, not_bef
     standard="RFC 6762",
     clause="8.1",
     level=Level.MUST,
-    purpose="ensure that the IUT gives way when its probe is denied",
-    stimulus="Restart the DUT, and answer its probes with other records of the same names",
-    expect="It never announces the disputed names; it chooses other ones (recommended) and announces those",
+    purpose="ensure that the device gives way when its probe is denied",
+    stimulus="Restart the device, and answer its probes with other records of the same names",
+    expect="It never announces the disputed names; it chooses other names (recommended) and announces those",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS, BenchFeature.POWER),
-    usual_cause="Probes are sent for the sake of form: nobody listens to what comes back.",
+    usual_cause="Probes are sent, but their answers are ignored.",
 )
 class GivesWay(Check):
-    """Another host has all the names when the device starts."""
+    """Another host owns all the names when the device starts."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        rival = rival_of(bench, await announced(bench))
+        rival = rival_of(bench, await announced_names(bench))
         await dispute(
             bench,
             rival,
-            since=await restarted(bench),
+            since=await restart(bench),
             within=bench.profile.behaviour.boot + _RENAMED,
             imposed_by="RFC 6762 8.1, profile: behaviour.boot",
         )
-        await ready_again(bench)
+        await wait_ready_again(bench)
 
     def judge(self, case: Case) -> Outcome:
         denials = assertions(case)
         if not denials:
-            return inconclusive("the device did not probe after its start, so nothing could be denied")
+            return inconclusive("the device did not probe after its start, so its names could not be denied")
         start = case.stimuli(Act.START)[0]
         disputed = [record.name for record in denials[0].value.answers]
         asked = [probe for name in disputed for probe in probes(case, name, after=start.line)]
@@ -222,16 +222,14 @@ class GivesWay(Check):
                 return inconclusive(f"{readable(name)} was announced before it could be denied")
             if used:
                 return failed(
-                    f"{readable(name)} is taken, the device was told, and announced it all the same",
+                    f"the device announced {readable(name)} although its probe was denied",
                     asked[0],
                     denials[0],
                     used[0].packet,
                 )
         others = new_names(case, disputed, after=denials[0].line)
         if not others:
-            return warned(
-                "the device gave way, but did not come back under another name", asked[0], denials[0]
-            )
+            return warned("the device gave way, but did not announce another name", asked[0], denials[0])
         return passed(
             f"the device gave way, and is {readable(others[0].record.name)} now",
             asked[0],

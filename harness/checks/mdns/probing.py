@@ -1,4 +1,4 @@
-"""How the device takes its names on the link: probing and announcing (RFC 6762, 8)."""
+"""How the device claims its names: probing and announcing (RFC 6762, 8)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from harness.checks.support.mdns.records_seen import (
 )
 from harness.checks.support.mdns.rival import probes
 from harness.checks.support.mdns.startups import (
-    Boot,
-    boots,
+    Startup,
+    startups,
 )
 from harness.model.profile import Profile
 from harness.model.requirement import Area, BenchFeature, Level
@@ -36,10 +36,10 @@ from harness.wire.mdns.codec import (
 )
 
 _PROBES = 3
-_SHORTEST = 0.375  # seconds from the first probe to the announcement: half of what the clause takes
+_SHORTEST = 0.375  # seconds from the first probe to the announcement: half of the required time
 
 _AT_ONCE = 0.5  # seconds in which the packets of one announcement come
-_AGAIN = (0.75, REPEATED + REPEATED_LATE)  # seconds in which it comes again, on a link that delays packets
+_AGAIN = (0.75, REPEATED + REPEATED_LATE)  # seconds after which it is repeated, on a slow link
 
 
 @requirement(
@@ -48,22 +48,22 @@ _AGAIN = (0.75, REPEATED + REPEATED_LATE)  # seconds in which it comes again, on
     standard="RFC 6762",
     clause="8, 8.1",
     level=Level.MUST,
-    purpose="ensure that the IUT probes for its unique names before it uses them",
-    stimulus="Every start of the DUT in the run counts",
+    purpose="ensure that the device probes for its unique names before it uses them",
+    stimulus="All starts of the device in the run count",
     expect="Three queries for host name and instance names, 250 ms apart, before the first announcement; of "
     "type ANY and with the unicast-response bit (recommended)",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS, BenchFeature.POWER),
     usual_cause="The responder announces its records as soon as the network is up: two devices with the same "
-    "default name then answer for each other.",
+    "default name then both answer to it.",
 )
 class ProbesBeforeUse(Check):
-    """Passive: what comes before the first announcement of each name."""
+    """Passive: looks at what comes before the first announcement of each name."""
 
     def judge(self, case: Case) -> Outcome:
         evidence: list[Evidence] = []
         weak: list[Packet] = []
-        for boot in boots(case):
+        for boot in startups(case):
             for claim in boot.first_claims().values():
                 name = claim.record.name
                 asked = probes(boot.case, name, before=claim.line)
@@ -79,17 +79,17 @@ class ProbesBeforeUse(Check):
                 took = claim.time - asked[0].time
                 if took < _SHORTEST:
                     return failed(
-                        f"{readable(name)} was announced {1000 * took:.0f} ms after the first probe, when "
-                        "others still had time to object",
+                        f"{readable(name)} was announced {1000 * took:.0f} ms after the first probe, too "
+                        "early for others to object",
                         asked,
                         claim.packet,
                     )
                 weak += [seen for seen in asked if not _is_recommended(seen, name)]
                 evidence += [*asked[-_PROBES:], claim.packet]
         if not evidence:
-            return inconclusive("the device was not seen to announce itself after a start")
+            return inconclusive("no announcement after a start was seen")
         if weak:
-            return warned("probes ask for other than type ANY, or without the unicast-response bit", weak[:3])
+            return warned("probes have another type than ANY, or no unicast-response bit", weak[:3])
         return passed("names are probed for before they are announced", evidence)
 
 
@@ -107,19 +107,19 @@ def _is_recommended(probe: Packet, name: str) -> bool:
     standard="RFC 6762",
     clause="8.2, 8.1",
     level=Level.MUST,
-    purpose="ensure that probes carry the records that the IUT is about to announce",
-    stimulus="Every start of the DUT in the run counts",
-    expect="Each unique record of the first announcement stands in the authority section of a probe",
+    purpose="ensure that the device's probes contain the records that it is about to announce",
+    stimulus="All starts of the device in the run count",
+    expect="Each unique record of the first announcement is in the authority section of a probe",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS, BenchFeature.POWER),
     usual_cause="Probes are sent as plain queries; two devices that start together then both keep the name.",
 )
 class ProbesCarryRecords(Check):
-    """Passive: the probes against the announcement."""
+    """Passive: compares the probes with the announcement."""
 
     def judge(self, case: Case) -> Outcome:
         evidence: list[Evidence] = []
-        for boot in boots(case):
+        for boot in startups(case):
             announcement = boot.announcement()
             if announcement is None:
                 continue
@@ -138,8 +138,8 @@ class ProbesCarryRecords(Check):
                     )
                 evidence += [asked[-1], found.packet]
         if not evidence:
-            return inconclusive("the device was not seen to probe and to announce itself after a start")
-        return passed("probes propose what is announced after them", evidence)
+            return inconclusive("no probe and announcement after a start were seen")
+        return passed("probes propose the records that are announced later", evidence)
 
 
 @requirement(
@@ -148,25 +148,25 @@ class ProbesCarryRecords(Check):
     standard="RFC 6762",
     clause="8.3",
     level=Level.MUST,
-    purpose="ensure that the IUT announces all its records at least twice, a second apart",
-    stimulus="Every start of the DUT in the run counts",
-    expect="An unsolicited response with the PTR, SRV, TXT and address records of the DUT, and a second "
-    "later the same",
+    purpose="ensure that the device announces all its records at least twice, a second apart",
+    stimulus="All starts of the device in the run count",
+    expect="Unsolicited responses with the PTR, SRV, TXT and address records of the device, and the same "
+    "again a second later",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS, BenchFeature.POWER),
-    usual_cause="A single announcement is sent; where that packet is lost, which on Wi-Fi it often is, "
-    "nobody notices the device until it looks for it.",
+    usual_cause="Only one announcement is sent; if that packet is lost, as often happens on Wi-Fi, "
+    "nobody notices the device until it is queried.",
 )
 class AnnouncesTwice(Check):
-    """Passive: the first announcement after each start, and what comes a second after it."""
+    """Passive: the first announcement after each start, and its repetition a second later."""
 
     def max_extension(self, profile: Profile) -> float:
-        """The second announcement comes by itself."""
+        """Time for the second announcement, which needs no stimulus."""
         return _AGAIN[1] + _AT_ONCE
 
     def judge(self, case: Case) -> Outcome:
         evidence: list[Evidence] = []
-        for boot in boots(case):
+        for boot in startups(case):
             announcement = boot.announcement()
             if announcement is None:
                 continue
@@ -182,11 +182,11 @@ class AnnouncesTwice(Check):
                 )
             evidence += [announcement, *_second(boot, announcement)[:1]]
         if not evidence:
-            return inconclusive("no start of the device was watched for long enough")
-        return passed("everything is announced, and a second later again", evidence)
+            return inconclusive("no start of the device was watched long enough")
+        return passed("all records are announced, and again a second later", evidence)
 
 
-def _announced(boot: Boot, announcement: Packet) -> list[RecordSeen]:
+def _announced(boot: Startup, announcement: Packet) -> list[RecordSeen]:
     """The device's own records in the first announcement, which may take several packets."""
     own = own_names(boot.case)
     return distinct(
@@ -202,15 +202,15 @@ def _announced(boot: Boot, announcement: Packet) -> list[RecordSeen]:
     )
 
 
-def _second(boot: Boot, announcement: Packet) -> list[Packet]:
-    """The packets in which the announcement would come again."""
+def _second(boot: Startup, announcement: Packet) -> list[Packet]:
+    """The packets that may repeat the announcement."""
     earliest, latest = (announcement.time + seconds for seconds in _AGAIN)
     latest = min(latest, _undisturbed(boot, announcement))
     return [packet for packet in multicasts(boot.case) if earliest <= packet.time <= latest]
 
 
-def _repeated(boot: Boot, announcement: Packet) -> RecordSeen | None:
-    """A record of the first announcement that does not come again; None if all do."""
+def _repeated(boot: Startup, announcement: Packet) -> RecordSeen | None:
+    """A record of the first announcement that is not repeated; None if all are."""
     again = [found for packet in _second(boot, announcement) for found in records_of(packet)]
     for found in _announced(boot, announcement):
         if not any(
@@ -220,8 +220,8 @@ def _repeated(boot: Boot, announcement: Packet) -> RecordSeen | None:
     return None
 
 
-def _undisturbed(boot: Boot, announcement: Packet) -> float:
-    """Until when nobody asked or contradicted the device, so that all it told was of its own accord."""
+def _undisturbed(boot: Startup, announcement: Packet) -> float:
+    """Until when nobody queried or contradicted the device, so that its multicasts were unsolicited."""
     said = [
         *boot.case.mdns(Direction.TO_DUT),
         *(packet for packet in boot.case.mdns(Direction.OTHER) if not packet.value.response),
@@ -230,7 +230,7 @@ def _undisturbed(boot: Boot, announcement: Packet) -> float:
 
 
 def _lacks(profile: Profile, announced: list[RecordSeen]) -> str | None:
-    """A type of record that is missing in an announcement."""
+    """A type of record that an announcement lacks; None if it lacks none."""
     types = {found.record.type for found in announced}
     if not types & {RecordType.A, RecordType.AAAA}:
         return "address"

@@ -1,4 +1,4 @@
-"""The form of what the device multicasts: bits, lifetimes, names, sizes (RFC 6762, 10, 16 and 17)."""
+"""The form of the device's multicasts: bits, lifetimes, names, sizes (RFC 6762, 10, 16 and 17)."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from harness.wire.mdns.codec import (
     type_name,
 )
 
-_HEADERS = 20 + 8  # bytes of IPv4 and UDP, the smallest there are
+_HEADERS = 20 + 8  # bytes of the smallest IPv4 and UDP headers
 _LARGEST = 9000 - _HEADERS  # bytes of a message (RFC 6762, 17)
-_ONE_FRAME = 1500 - _HEADERS  # bytes of a message that Ethernet takes whole
+_ONE_FRAME = 1500 - _HEADERS  # bytes of a message that fits one Ethernet frame
 
 _HOST_TTL, _OTHER_TTL = 120, 4500  # seconds (RFC 6762, 10)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def _multicast_records(case: Case) -> list[RecordSeen]:
-    """The records of the device's own names that it told everybody, goodbyes left out."""
+    """The records of the device's own names that it multicast, without goodbyes."""
     own = own_names(case)
     return [
         found
@@ -60,13 +60,13 @@ def _kinds(found: list[RecordSeen]) -> list[RecordSeen]:
     standard="RFC 6762",
     clause="10.2, 8.3",
     level=Level.MUST,
-    purpose="ensure that the cache-flush bit is set on unique records, and never on shared ones",
-    stimulus="Every record that the DUT multicasts in the run counts",
+    purpose="ensure that the device sets the cache-flush bit on unique records, and never on shared ones",
+    stimulus="All records that the device multicasts in the run count",
     expect="Set on A, AAAA, SRV and TXT; clear on the PTR records of services",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
-    usual_cause="One function writes all records, with the bit; each device then throws all others of its "
-    "type out of everybody's cache.",
+    usual_cause="One function writes all records with the bit set; each device then removes all others of "
+    "its type from every cache.",
 )
 class CacheFlush(Check):
     """Passive: the top bit of the class of each record."""
@@ -85,8 +85,7 @@ class CacheFlush(Check):
         for item in shared:
             if item.record.cache_flush:
                 return failed(
-                    f"the PTR record of {readable(item.record.name)}, which others share, has the "
-                    "cache-flush bit",
+                    f"the shared PTR record of {readable(item.record.name)} has the cache-flush bit",
                     item.packet,
                 )
         if not unique:
@@ -101,13 +100,13 @@ class CacheFlush(Check):
     standard="RFC 6762",
     clause="16",
     level=Level.MUST,
-    purpose="ensure that names are written in UTF-8 without byte order mark, not in Punycode",
-    stimulus="Every name that the DUT multicasts in the run counts; letters outside ASCII tell most",
+    purpose="ensure that the device writes names in UTF-8 without byte order mark, not in Punycode",
+    stimulus="All names that the device multicasts in the run count; names with non-ASCII letters show most",
     expect="Labels in well-formed UTF-8, precomposed (NFC), without byte order mark, none in Punycode",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
-    usual_cause="The name is kept in the character set of the web form that it was typed into, or passed "
-    "through a library that makes internet domain names of it.",
+    usual_cause="The name keeps the character set of the web form that it was typed into, or passes "
+    "through a library that converts it to an internet domain name.",
 )
 class NamesInUtf8(Check):
     """Passive: the bytes of each label."""
@@ -149,13 +148,13 @@ def _unfit_label(label: bytes) -> str | None:
     standard="RFC 6762",
     clause="10",
     level=Level.SHOULD,
-    purpose="ensure that records have the recommended lifetimes",
-    stimulus="Every record that the DUT multicasts in the run counts",
+    purpose="ensure that the device's records have the recommended lifetimes",
+    stimulus="All records that the device multicasts in the run count",
     expect="120 s for records with the host name in name or data (A, AAAA, SRV), 75 minutes for PTR and TXT",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
-    usual_cause="One TTL for all: too long for addresses, which then survive a change of network, or too "
-    "short for the rest, which is then asked for over and over.",
+    usual_cause="All records have the same TTL: too long for addresses, which then survive a change of "
+    "network, or too short for the rest, which is then queried over and over.",
 )
 class Lifetimes(Check):
     """Passive: the TTL of each record."""
@@ -188,13 +187,13 @@ class Lifetimes(Check):
     standard="RFC 6762",
     clause="17",
     level=Level.MUST,
-    purpose="ensure that messages are no larger than a link takes, unless a single record is",
-    stimulus="Every multicast DNS message that the DUT sends in the run counts",
-    expect="9000 bytes at most, headers counted; more than an Ethernet frame takes only for a single record",
+    purpose="ensure that the device's messages fit the link, unless a single record is too large",
+    stimulus="All multicast DNS messages that the device sends in the run count",
+    expect="At most 9000 bytes with headers; more than one Ethernet frame only for a single record",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
-    usual_cause="All answers are put into one buffer, however large; the fragments of such a packet get lost "
-    "on Wi-Fi, where multicast is not repeated.",
+    usual_cause="All answers are put into one packet, however large; its fragments get lost on Wi-Fi, where "
+    "multicast is not repeated.",
 )
 class MessageSizes(Check):
     """Passive: the size of each message."""
@@ -204,11 +203,11 @@ class MessageSizes(Check):
         for seen in sent:
             size, records = len(seen.body.raw), seen.value.records
             if size > _LARGEST:
-                return failed(f"a message takes {size} bytes, more than {_LARGEST}", seen)
+                return failed(f"a message has {size} bytes, more than {_LARGEST}", seen)
             if size > _ONE_FRAME and len(records) > 1:
                 return failed(
-                    f"{len(records)} records in one message take {size} bytes, more than the {_ONE_FRAME} "
-                    "that one frame takes",
+                    f"{len(records)} records in one message have {size} bytes, more than the {_ONE_FRAME} "
+                    "that fit one frame",
                     seen,
                 )
         if not sent:

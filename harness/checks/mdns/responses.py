@@ -24,7 +24,7 @@ from harness.checks.support.mdns.names import (
 )
 from harness.checks.support.mdns.queries import (
     ask,
-    present,
+    settled_names,
 )
 from harness.checks.support.mdns.records_seen import (
     ADDRESSES,
@@ -35,7 +35,7 @@ from harness.checks.support.mdns.records_seen import (
     multicasts,
     queries,
     readable,
-    told,
+    sent_records,
 )
 from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
@@ -47,12 +47,12 @@ from harness.wire.mdns.codec import (
     type_name,
 )
 
-_STRANGER = "harness-neighbour.local."  # a host of ours, whose address only we may tell
-_PSEUDO = (RecordType.NSEC, RecordType.OPT)  # said about records, not records that a name has
+_STRANGER = "harness-neighbour.local."  # a host name of the harness, for which no device may answer
+_PSEUDO = (RecordType.NSEC, RecordType.OPT)  # types that describe other records
 
 
 def _of_each_kind(names: Names, of_host: RecordType) -> list[Question]:
-    """A question about the host name, and one for each kind of record that a service has."""
+    """A question about the host name, and one for each type of record that a service has."""
     questions = [Question(names.host, of_host)]
     for service in names.services[:1]:
         questions += [
@@ -63,7 +63,7 @@ def _of_each_kind(names: Names, of_host: RecordType) -> list[Question]:
     return questions
 
 
-def _said(question: Question) -> str:
+def _question_text(question: Question) -> str:
     return f"{readable(question.name)} {type_name(question.type)}"
 
 
@@ -73,29 +73,29 @@ def _said(question: Question) -> str:
     standard="RFC 6762",
     clause="6",
     level=Level.MUST,
-    purpose="ensure that the IUT answers queries with its own records only, to everybody, without questions",
-    stimulus="Multicast queries for ANY, TXT, SRV and PTR records of the DUT, and for a host of ours",
+    purpose="ensure that the device multicasts its own records only, in responses without questions",
+    stimulus="Multicast queries for ANY, TXT, SRV and PTR records of the device, and for a host of ours",
     expect="Each is answered in the answer section of a response without questions, from port 5353 to the "
-    "multicast group; the DUT is silent about our host",
+    "multicast group; no answer for our host",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
-    usual_cause="Code of a unicast DNS server: it repeats the question in its response, answers from a port "
-    "of its own, knows no ANY, or answers for every name as a captive portal does.",
+    usual_cause="The code of a unicast DNS server: it repeats the question in its response, answers from "
+    "another port, does not know ANY, or answers for every name like a captive portal.",
 )
 class AnswersToEverybody(Check):
-    """Queries one by one; each is answered the way that multicast DNS prescribes."""
+    """Queries one by one; each must be answered as multicast DNS prescribes."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        names = await present(bench)
+        names = await settled_names(bench)
         stranger = record(_STRANGER, mdns.Address(bench.mdns.address), ttl=120, cache_flush=True)
         bench.mdns.send(mdns.encode_response([stranger]), "our own host is announced")
         bench.mdns.send(mdns.encode_query([Question(_STRANGER, RecordType.A)]))
         for question in _of_each_kind(names, RecordType.ANY):
             begin = bench.mark()
             await ask(bench, question, multicast=True)
-            answers = told(seen_by(bench, begin), question.name, question.type)
+            answers = sent_records(seen_by(bench, begin), question.name, question.type)
             if answers and not _in_answer_section(answers):
-                # It may have gone out just then with the answer to somebody else, and need not come again.
+                # The record may just have been sent with an answer to another host, and need not be repeated.
                 await ask(bench, question, multicast=True)
         goodbye = record(_STRANGER, mdns.Address(bench.mdns.address), ttl=0, cache_flush=True)
         bench.mdns.send(mdns.encode_response([goodbye]), "our own host says goodbye")
@@ -103,11 +103,11 @@ class AnswersToEverybody(Check):
     def judge(self, case: Case) -> Outcome:
         names = names_of(run_so_far(case))
         strange = queries(case, _STRANGER, RecordType.A)
-        if foreign := told(case, _STRANGER):
-            return failed("the device answers for a host that is not the device", strange, foreign[0].packet)
+        if foreign := sent_records(case, _STRANGER):
+            return failed("the device answered for another host's name", strange, foreign[0].packet)
         for packet in multicasts(case):
             if packet.value.questions:
-                return failed("a multicast response holds a question", packet)
+                return failed("a multicast response contains a question", packet)
             if not packet.body.source.endswith(":5353"):
                 return failed(f"a response came from {packet.body.source}, not from port 5353", packet)
         evidence = []
@@ -115,27 +115,29 @@ class AnswersToEverybody(Check):
         for question, following in zip_longest(own, own[1:]):
             asked = queries(case, question.name, question.type)
             if not asked:
-                return inconclusive(f"{_said(question)} was not asked for")
-            # What is told later on goes along with the answer to another question.
+                return inconclusive(f"{_question_text(question)} was not queried")
+            # Later records belong to the answer to another question.
             later = queries(case, following.name, following.type)[:1] if following else []
             end = later[0].line if later else None
-            answers = told(case, question.name, question.type, after=asked[0].line, before=end)
+            answers = sent_records(case, question.name, question.type, after=asked[0].line, before=end)
             if not answers:
-                return failed(f"no answer to {_said(question)}, asked for {len(asked)} times", asked)
+                return failed(f"no answer to {_question_text(question)} after {len(asked)} queries", asked)
             everybody = [answer for answer in answers if not answer.unicast]
             if not everybody:
                 return failed(
-                    f"{_said(question)} was answered to us alone, which we had not asked for",
+                    f"{_question_text(question)} was answered by unicast, which was not requested",
                     asked,
                     answers[0].packet,
                 )
             answer = _in_answer_section(everybody)
             if answer is None:
                 return failed(
-                    f"{_said(question)} was told outside the answer section only", asked, everybody[0].packet
+                    f"{_question_text(question)} was sent outside the answer section only",
+                    asked,
+                    everybody[0].packet,
                 )
             evidence += [asked[0], answer.packet]
-        return passed("every query was answered as prescribed, and none for a name of others", evidence)
+        return passed("every query was answered as prescribed, and none for another host's name", evidence)
 
 
 def _in_answer_section(answers: list[RecordSeen]) -> RecordSeen | None:
@@ -148,20 +150,21 @@ def _in_answer_section(answers: list[RecordSeen]) -> RecordSeen | None:
     standard="RFC 6762",
     clause="6.3",
     level=Level.MUST,
-    purpose="ensure that the IUT answers every question of a query that holds several",
-    stimulus="One query for A, TXT, SRV and PTR records of the DUT, and between them one for a foreign name",
-    expect="All records that are the DUT's are told, in one response or several",
+    purpose="ensure that the device answers every question of a query with several questions",
+    stimulus="One query for A, TXT, SRV and PTR records of the device, with a question for a foreign name "
+    "among them",
+    expect="All records of the device are sent, in one response or several",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
-    usual_cause="The parser looks at the first question only, or gives up at the first that is not its own.",
+    usual_cause="The parser reads the first question only, or stops at the first that is not its own.",
 )
 class EveryQuestion(Check):
     """One packet with many questions."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        own = _several(await present(bench))
+        own = _several(await settled_names(bench))
         if not await ask(bench, *own, foreign=[Question(_STRANGER, RecordType.A)]):
-            await ask(bench, own[-1])  # alone, to see whether the device answers at all
+            await ask(bench, own[-1])  # a single question, to see whether the device answers at all
 
     def judge(self, case: Case) -> Outcome:
         own = _several(names_of(run_so_far(case)))
@@ -169,25 +172,29 @@ class EveryQuestion(Check):
         together = [seen for seen in asked if len(seen.value.questions) > 1]
         alone = first(asked, lambda seen: len(seen.value.questions) == 1)
         if not together:
-            return inconclusive("the questions were not asked together")
-        # Each repetition by itself: the answers to several would not show that one was answered.
+            return inconclusive("the questions were not sent together")
+        # Judge each repetition alone: answers to several do not show that one was answered.
         ends = [*(seen.line for seen in asked[1 : len(together)]), alone.line if alone else None]
         for query, end in zip(together, ends, strict=True):
-            answers = {each: told(case, each.name, each.type, after=query.line, before=end) for each in own}
+            answers = {
+                each: sent_records(case, each.name, each.type, after=query.line, before=end) for each in own
+            }
             missing = [each for each, found in answers.items() if not found]
             seen = [found[0].packet for found in answers.values() if found]
             if not missing:
                 return passed(f"all {len(own)} questions of one query were answered", query, seen)
         if alone:
-            seen += [found.packet for found in told(case, own[-1].name, own[-1].type, after=alone.line)[:1]]
+            seen += [
+                found.packet for found in sent_records(case, own[-1].name, own[-1].type, after=alone.line)[:1]
+            ]
         if not seen:
-            return inconclusive("the device answers nothing, not even a question alone", asked)
-        text = " and ".join(_said(each) for each in missing)
-        return failed(f"asked for together with other records, {text} went unanswered", together, seen)
+            return inconclusive("the device answers nothing, not even a single question", asked)
+        text = " and ".join(_question_text(each) for each in missing)
+        return failed(f"{text} was not answered in a query with several questions", together, seen)
 
 
 def _several(names: Names) -> list[Question]:
-    """Questions that belong together."""
+    """Questions for one query."""
     own = _of_each_kind(names, RecordType.A)
     return own if len(own) > 1 else [*own, Question(names.host, RecordType.ANY)]
 
@@ -198,43 +205,45 @@ def _several(names: Names) -> list[Question]:
     standard="RFC 6762",
     clause="6, 6.1",
     level=Level.MUST,
-    purpose="ensure that the IUT says so when a name of its own lacks the type of record that is asked for",
-    stimulus="Ask for the AAAA record of the host name, or where it has one, for HINFO",
-    expect="An NSEC record in the restricted form: own name, and a bitmap of the types that exist",
+    purpose="ensure that the device denies a type of record that its own name does not have",
+    stimulus="Query the AAAA record of the host name or, if it has one, HINFO",
+    expect="An NSEC record in the restricted form: own name, and a bitmap of the existing types",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
-    usual_cause="An IPv4-only device stays silent when it is asked for its IPv6 address; phones and "
+    usual_cause="An IPv4-only device ignores queries for its IPv6 address; phones and "
     "computers then wait five seconds before they use the IPv4 address that they already have.",
 )
 class NegativeAnswer(Check):
-    """A type that the host name does not have."""
+    """Queries a type that the host name does not have."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        host = (await present(bench)).host
+        host = (await settled_names(bench)).host
         await ask(bench, Question(host, RecordType.A))
         await ask(bench, Question(host, RecordType.AAAA))
-        if told(seen_by(bench), host, RecordType.AAAA):
+        if sent_records(seen_by(bench), host, RecordType.AAAA):
             await ask(bench, Question(host, RecordType.HINFO))
 
     def judge(self, case: Case) -> Outcome:
         run = run_so_far(case)
         host = names_of(run).host
-        missing = RecordType.HINFO if told(run, host, RecordType.AAAA) else RecordType.AAAA
-        if exists := told(run, host, missing):
-            return passed(f"the host name has even {missing.name}: nothing to deny", exists[0].packet)
-        control = told(case, host, RecordType.A)
+        missing = RecordType.HINFO if sent_records(run, host, RecordType.AAAA) else RecordType.AAAA
+        if exists := sent_records(run, host, missing):
+            return passed(
+                f"the host name has even {missing.name}, so there is nothing to deny", exists[0].packet
+            )
+        control = sent_records(case, host, RecordType.A)
         asked = queries(case, host, missing)
         if not control or not asked:
-            return inconclusive("the device did not even tell its address")
-        denials = told(case, host, RecordType.NSEC, after=asked[0].line)
+            return inconclusive("the device did not answer for its address either")
+        denials = sent_records(case, host, RecordType.NSEC, after=asked[0].line)
         if not denials:
             return failed(
-                f"asked {len(asked)} times for {readable(host)} {missing.name}, which does not exist, the "
-                "device was silent",
+                f"no answer to {len(asked)} queries for {readable(host)} {missing.name}, which does not "
+                "exist",
                 control[0].packet,
                 asked,
             )
-        exist = {found.record.type for found in told(run, host) if found.record.type not in _PSEUDO}
+        exist = {found.record.type for found in sent_records(run, host) if found.record.type not in _PSEUDO}
         return _judge_denial(denials[0], missing, exist, asked[0])
 
 
@@ -245,13 +254,13 @@ def _judge_denial(denial: RecordSeen, missing: RecordType, exist: set[int], aske
     if not mdns.same_name(data.next_name, denial.record.name):
         return failed(f"the next name of the NSEC is {data.next_name}, not its own", asked, denial.packet)
     if missing in data.types:
-        return failed(f"the NSEC says that {missing.name} exists, but none was told", asked, denial.packet)
+        return failed(f"the NSEC says that {missing.name} exists, but none was sent", asked, denial.packet)
     if denied := exist - set(data.types):
         text = ", ".join(map(type_name, sorted(denied)))
-        return failed(f"the NSEC denies {text}, which the device itself tells", asked, denial.packet)
+        return failed(f"the NSEC denies {text}, which the device itself sends", asked, denial.packet)
     if RecordType.NSEC in data.types:
-        return warned("the NSEC lists itself, although no such record really exists", asked, denial.packet)
-    return passed(f"an NSEC record tells that there is no {missing.name}", asked, denial.packet)
+        return warned("the NSEC lists itself, although no such record exists", asked, denial.packet)
+    return passed(f"an NSEC record says that there is no {missing.name}", asked, denial.packet)
 
 
 @requirement(
@@ -260,27 +269,29 @@ def _judge_denial(denial: RecordSeen, missing: RecordType, exist: set[int], aske
     standard="RFC 6762",
     clause="6.2",
     level=Level.MUST,
-    purpose="ensure that the IUT tells the addresses that are valid on the link, and no other",
-    stimulus="Ask for the address of the host name",
-    expect="The address that the answer itself comes from is among them; none is unspecified, of the "
-    "loopback interface, multicast, or left over from before DHCP",
+    purpose="ensure that the device announces the addresses that are valid on the link, and no others",
+    stimulus="Query the address of the host name",
+    expect="They include the source address of the answer; none is unspecified, "
+    "loopback, multicast, or left over from before DHCP",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
     usual_cause="The record is filled once at start-up, before DHCP has an address or for the wrong one of "
-    "two interfaces, and never again.",
+    "two interfaces, and is never updated.",
 )
 class OwnAddresses(Check):
-    """The addresses told, against the one that the packets come from."""
+    """Compares the announced addresses with the source address of the packets."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        await ask(bench, Question((await present(bench)).host, RecordType.A))
+        await ask(bench, Question((await settled_names(bench)).host, RecordType.A))
 
     def judge(self, case: Case) -> Outcome:
         host = names_of(run_so_far(case)).host
-        answers = [found for type in ADDRESSES for found in told(case, host, type, after=case.window[0].line)]
+        answers = [
+            found for type in ADDRESSES for found in sent_records(case, host, type, after=case.window[0].line)
+        ]
         if not answers:
-            return inconclusive(f"the device told no address of {readable(host)}")
-        # A program may answer us alone from another of the addresses of this machine, but not everybody.
+            return inconclusive(f"the device sent no address of {readable(host)}")
+        # A program may send unicast answers from another address of its machine, but not multicasts.
         spoke = {seen.body.source.rpartition(":")[0] for seen in multicasts(run_so_far(case))}
         own = spoke or {answers[0].packet.body.source.rpartition(":")[0]}
         texts = {}
@@ -289,12 +300,14 @@ class OwnAddresses(Check):
             if not isinstance(data, mdns.Address):
                 return failed("an address record cannot be read", found.packet)
             if problem := _unfit(data.text, own):
-                return failed(f"{readable(host)} is said to have {data.text}, {problem}", found.packet)
+                return failed(f"{readable(host)} is announced with {data.text}, {problem}", found.packet)
             texts[data.text] = found.packet
         if not own & set(texts):
             here, there = ", ".join(sorted(own)), ", ".join(texts)
-            return failed(f"the device is at {here}, but tells {there}", list(texts.values()))
-        return passed(f"{readable(host)} is at {', '.join(texts)}, as its packets", list(texts.values()))
+            return failed(f"the device sends from {here}, but announces {there}", list(texts.values()))
+        return passed(
+            f"{readable(host)} is announced with {', '.join(texts)}, as its packets", list(texts.values())
+        )
 
 
 def _unfit(text: str, own: set[str]) -> str | None:
@@ -303,13 +316,13 @@ def _unfit(text: str, own: set[str]) -> str | None:
     if text in own:
         return None
     if address.is_unspecified:
-        return "which is no address at all"
+        return "which is not an address"
     if address.is_loopback and not any(ipaddress.ip_address(other).is_loopback for other in own):
         return "which other hosts cannot reach"
     if address.is_multicast:
         return "which is a multicast address"
     if address.version == 4 and address.is_link_local:
-        return "an address of before DHCP, while it speaks from another one"
+        return "an address from before DHCP, while it sends from another one"
     return None
 
 
@@ -319,18 +332,18 @@ def _unfit(text: str, own: set[str]) -> str | None:
     standard="RFC 6762",
     clause="16",
     level=Level.MUST,
-    purpose="ensure that the IUT knows its names in capital and in small letters",
-    stimulus="Ask for the host name and an instance name in the other case",
-    expect="The same records as in the usual case",
+    purpose="ensure that the device ignores the case of letters in names",
+    stimulus="Query the host name and an instance name with upper and lower case swapped",
+    expect="The same records as for the usual case",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
     usual_cause="Names are compared byte by byte.",
 )
 class AnyCase(Check):
-    """The same questions twice, in different letters."""
+    """The same questions twice, with upper and lower case swapped."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        for question in _named(await present(bench)):
+        for question in _named(await settled_names(bench)):
             await ask(bench, question)
             await ask(bench, replace(question, name=question.name.swapcase()))
 
@@ -340,14 +353,14 @@ class AnyCase(Check):
             swapped = question.name.swapcase()
             asked = queries(case, swapped, question.type, exactly=True)
             if not asked:
-                return inconclusive(f"{swapped} was not asked for")
-            usual = told(case, question.name, question.type, before=asked[0].line)
+                return inconclusive(f"{swapped} was not queried")
+            usual = sent_records(case, question.name, question.type, before=asked[0].line)
             if not usual:
-                return inconclusive(f"the device does not even answer for {readable(question.name)}")
-            answers = told(case, question.name, question.type, after=asked[0].line)
+                return inconclusive(f"the device does not answer for {readable(question.name)} either")
+            answers = sent_records(case, question.name, question.type, after=asked[0].line)
             if not answers:
                 return failed(
-                    f"{readable(question.name)} is answered, {readable(swapped)} is not",
+                    f"{readable(question.name)} is answered, but {readable(swapped)} is not",
                     usual[0].packet,
                     asked,
                 )
@@ -359,7 +372,7 @@ class AnyCase(Check):
                     answers[0].packet,
                 )
             evidence += [usual[0].packet, asked[0], answers[0].packet]
-        return passed("names in the other case were answered alike", evidence)
+        return passed("names with swapped case got the same answers", evidence)
 
 
 def _named(names: Names) -> list[Question]:

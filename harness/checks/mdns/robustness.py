@@ -1,4 +1,4 @@
-"""What the device makes of packets that are unusual or broken (RFC 6762, 18)."""
+"""How the device handles unusual and malformed packets (RFC 6762, 18)."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from harness.checks.support.mdns.names import (
 from harness.checks.support.mdns.queries import (
     answer_to,
     ask,
-    present,
-    spaced,
+    settled_names,
+    wait_for_spacing,
 )
 from harness.checks.support.mdns.records_seen import (
     foreign_queries,
     may_be_announcement,
     queries,
     readable,
-    told,
+    sent_records,
 )
 from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
@@ -46,7 +46,7 @@ from harness.wire.mdns.codec import (
 from harness.wire.mdns.names import encode_name
 
 _UPDATE, _NXDOMAIN = 5, 3  # an opcode and a response code of unicast DNS
-_DELAYED = 0.12 + 0.08  # seconds: the longest random delay of an answer, and the way to us
+_DELAYED = 0.12 + 0.08  # seconds: the longest random delay of an answer, and its transmission
 
 
 @requirement(
@@ -55,28 +55,28 @@ _DELAYED = 0.12 + 0.08  # seconds: the longest random delay of an answer, and th
     standard="RFC 6762",
     clause="18.3, 18.11",
     level=Level.MUST,
-    purpose="ensure that the IUT ignores messages with an opcode or a response code other than zero",
-    stimulus="The same query with opcode 5, with response code 3, and as it should be",
-    expect="The first two are ignored, the third is answered",
+    purpose="ensure that the device ignores messages with an opcode or a response code other than zero",
+    stimulus="The same query with opcode 5, with response code 3, and correctly",
+    expect="The first two are ignored; the third is answered",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
-    usual_cause="Only the QR bit of the second header field is looked at.",
+    usual_cause="Only the QR bit of the flags is checked.",
 )
 class OtherOpcodes(Check):
-    """Strange headers first, then the same question in order."""
+    """Wrong headers first, then the same question correctly."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        question = _question(await present(bench))
-        if not any(found.unicast for found in told(seen_by(bench))):
-            # Without unicast answers, silence may be due to a multicast a moment ago.
-            await spaced(bench, [question])
+        question = _question(await settled_names(bench))
+        if not any(found.unicast for found in sent_records(seen_by(bench))):
+            # Without unicast answers, silence may be due to a recent multicast.
+            await wait_for_spacing(bench, [question])
         asked = (Question(question.name, question.type, unicast_response=True),)
         for message, what in (
             (Message(asked, opcode=_UPDATE), f"a query with opcode {_UPDATE}"),
             (Message(asked, rcode=_NXDOMAIN), f"a query with response code {_NXDOMAIN}"),
         ):
             bench.mdns.send(encode(message), what)
-        await bench.watch_silence(_DELAYED, imposed_by="RFC 6762 6", what="an answer, if there is one")
+        await bench.watch_silence(_DELAYED, imposed_by="RFC 6762 6", what="an answer, which would be wrong")
         await ask(bench, question)
 
     def judge(self, case: Case) -> Outcome:
@@ -89,21 +89,25 @@ class OtherOpcodes(Check):
         run = run_so_far(case)
         answers = [
             found
-            for found in told(case, question.name, question.type, after=strange[0].line, before=usual.line)
+            for found in sent_records(
+                case, question.name, question.type, after=strange[0].line, before=usual.line
+            )
             if not may_be_announcement(run, found.packet)
         ]
         if foreign_queries(case, question.name):
-            return inconclusive("somebody else asked the same, so answers may have been for them")
+            return inconclusive("another host sent the same query, so answers may have been for it")
         if answers:
-            return failed("a query with a strange header was answered", strange, answers[0].packet)
-        answers = told(case, question.name, question.type, after=usual.line)
+            return failed("a query with a wrong header was answered", strange, answers[0].packet)
+        answers = sent_records(case, question.name, question.type, after=usual.line)
         if not answers:
-            return inconclusive("the device did not answer the query in order either", asked)
-        return passed("strange queries were ignored, the usual one was answered", asked, answers[0].packet)
+            return inconclusive("the correct query was not answered either", asked)
+        return passed(
+            "queries with wrong headers were ignored, the correct one was answered", asked, answers[0].packet
+        )
 
 
 def _question(names: Names) -> Question:
-    """About a record that is seldom multicast by itself."""
+    """A question for a record that is rarely multicast without a query."""
     if names.services:
         return Question(names.services[0].name, RecordType.TXT)
     return Question(names.host, RecordType.A)
@@ -115,25 +119,25 @@ def _question(names: Names) -> Question:
     standard="RFC 6762",
     clause="18.14",
     level=Level.MUST,
-    purpose="ensure that compressed names in queries are understood, and broken ones do no harm",
+    purpose="ensure that the device reads compressed names in queries and survives malformed packets",
     stimulus="A query with compressed names; then packets with pointer loops, forward pointers, reserved "
-    "labels, names without end and records cut off, each followed by a good query",
-    expect="The compressed query is answered; after each broken packet the device still answers",
+    "labels, endless names and truncated records, each followed by a correct query",
+    expect="The compressed query is answered; after each malformed packet the device still answers",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
-    usual_cause="The parser follows pointers without counting them, and hangs, or trusts the lengths and "
+    usual_cause="The parser follows pointers without counting them and hangs, or trusts lengths and "
     "reads beyond the packet.",
 )
 class BrokenPackets(Check):
-    """Each broken packet, then a question that shows that the device lives."""
+    """Each malformed packet is followed by a query that shows that the device is alive."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        names = await present(bench)
+        names = await settled_names(bench)
         question = _question(names)
         await ask(bench, question)
         for unicast in (True, False):
             if not unicast:
-                await spaced(bench, [question])
+                await wait_for_spacing(bench, [question])
             begin = bench.mark()
             bench.mdns.send(_compressed_query(question, unicast=unicast), _COMPRESSED)
             if await answer_to(bench, [question], since=begin):
@@ -147,35 +151,35 @@ class BrokenPackets(Check):
         names = names_of(run_so_far(case))
         question = _question(names)
         acts = [seen for seen in case.stimuli(Act.RAW) if seen.value.name]
-        usual = told(case, question.name, question.type)
+        usual = sent_records(case, question.name, question.type)
         compressed = [seen for seen in acts if seen.value.name == _COMPRESSED]
         broken = [seen for seen in acts if seen.value.name in _broken(question.name)]
         if not usual or not compressed:
-            return inconclusive("the device does not answer at all")
+            return inconclusive("the device answers no queries")
         end = broken[0].line if broken else None
-        answers = told(case, question.name, question.type, after=compressed[0].line, before=end)
+        answers = sent_records(case, question.name, question.type, after=compressed[0].line, before=end)
         if not answers:
             return failed(
-                f"asked with compressed names, {readable(question.name)} {type_name(question.type)} went "
-                "unanswered",
+                f"{readable(question.name)} {type_name(question.type)} was not answered when queried with "
+                "compressed names",
                 usual[0].packet,
                 compressed,
             )
         evidence = [answers[0].packet]
         ends = [*(seen.line for seen in broken[1:]), None]
         for act, following in zip(broken, ends, strict=True):
-            alive = told(case, names.host, RecordType.A, after=act.line, before=following)
+            alive = sent_records(case, names.host, RecordType.A, after=act.line, before=following)
             if not alive:
                 return failed(
-                    f"after a packet with {act.value.name} the device answers no more",
+                    f"the device stopped answering after a packet with {act.value.name}",
                     usual[0].packet,
                     act,
                     queries(case, names.host, RecordType.A)[-1:],
                 )
             evidence.append(alive[0].packet)
         if len(broken) < len(_broken(question.name)):
-            return inconclusive("not all broken packets were sent")
-        return passed(f"{len(broken)} broken packets did no harm", compressed[0], broken, evidence)
+            return inconclusive("not all malformed packets were sent")
+        return passed(f"{len(broken)} malformed packets did no harm", compressed[0], broken, evidence)
 
 
 _COMPRESSED = "a query with compressed names"
@@ -184,13 +188,13 @@ _HEADER_END = 12
 
 
 def _compressed_query(question: Question, *, unicast: bool) -> bytes:
-    """The question with a known answer of somebody else, whose names point back into the question.
+    """The question with another host's known answer, whose names point back to the question.
 
-    This is how all queriers in use write known answers.
+    Common queriers write known answers this way.
     """
     raw = encode_query([replace(question, unicast_response=unicast)])
     pointer = (0xC000 | _HEADER_END).to_bytes(2, "big")
-    # A record of the same name and type with other data: it silences nobody.
+    # A record of the same name and type with other data: it suppresses no answer.
     rdata = b"\x0charness=true"
     known = pointer + question.type.to_bytes(2, "big") + b"\0\1" + (4500).to_bytes(4, "big")
     if question.type == RecordType.A:
@@ -204,7 +208,10 @@ def _header(*, questions: int = 0, answers: int = 0) -> bytes:
 
 
 def _broken(name: str) -> dict[str, bytes]:
-    """Broken queries by what is wrong with them; they begin like questions about the device."""
+    """Malformed queries by what is wrong with them; they begin like questions about the device.
+
+    The names are part of traces and must not change.
+    """
     label = encode_name(name)[: 1 + encode_name(name)[0]]
     at = _HEADER_END + len(label)
     one = _header(questions=1)

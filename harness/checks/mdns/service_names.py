@@ -1,4 +1,4 @@
-"""The names of services, and the numbers of their SRV records (RFC 6763, 4, 5 and 7)."""
+"""Names of services, and the numbers in their SRV records (RFC 6763, 4, 5 and 7)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from harness.checks.support.mdns.records_seen import (
     advertised,
     distinct,
     readable,
+    sent_records,
     target_of,
-    told,
 )
 from harness.model.bindings.mdns import Speaks
 from harness.model.requirement import Area, BenchFeature, Level
@@ -37,7 +37,7 @@ _HARDWARE_ADDRESS = re.compile(
 
 
 class _NameCheck(Check):
-    """Judges the services that the run has seen; asks only where it has seen none."""
+    """Judges the services that the run has seen; sends queries only if it has seen none."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         await resolve(bench)
@@ -49,10 +49,10 @@ class _NameCheck(Check):
     standard="RFC 6763",
     clause="4.1.2, 7, 7.2",
     level=Level.MUST,
-    purpose="ensure that the IUT announces legal service types",
-    stimulus="Every service type that the DUT tells of in the run counts",
-    expect="Underscore and 1 to 15 letters, digits and single hyphens inside, at least one letter; _udp for "
-    "CoAP, _tcp for what runs over TCP",
+    purpose="ensure that the device announces legal service types",
+    stimulus="All service types that the device announces in the run count",
+    expect="Underscore and 1 to 15 letters, digits and single inner hyphens, at least one letter; _udp for "
+    "CoAP, _tcp for services over TCP",
     ics="DNSSD.SERVICE",
     needs=(BenchFeature.MDNS,),
     usual_cause="The product name is used as the service type, with underscores and longer than 15 "
@@ -65,7 +65,7 @@ class LegalTypes(_NameCheck):
         run = run_so_far(case)
         pointers = advertised(run)
         if not pointers:
-            return inconclusive("the device told of no service")
+            return inconclusive("the device announced no service")
         declared = {service.type.lower(): service for service in names_of(run).services}
         for pointer in pointers:
             labels = [label.decode("utf-8", "replace") for label in split_name(pointer.record.name)]
@@ -79,11 +79,11 @@ class LegalTypes(_NameCheck):
 def _illegal(labels: list[str]) -> str | None:
     service = labels[0]
     if len(service) - 1 > _LONGEST_SERVICE:
-        return f"its name has {len(service) - 1} characters, {_LONGEST_SERVICE} are allowed"
+        return f"its name has {len(service) - 1} characters, but only {_LONGEST_SERVICE} are allowed"
     if not _SERVICE.fullmatch(service):
-        return "its name has to be letters, digits and single hyphens inside, with at least one letter"
+        return "its name may have only letters, digits and single inner hyphens, and at least one letter"
     if len(labels) != 3 or labels[1].lower() not in ("_tcp", "_udp"):
-        return "its second label has to be _tcp or _udp"
+        return "its second label must be _tcp or _udp"
     return None
 
 
@@ -93,7 +93,7 @@ def _other_transport(labels: list[str], service: ServiceName | None) -> str | No
     wanted = "_udp" if service.declared.speaks is Speaks.COAP else "_tcp"
     if labels[1].lower() == wanted:
         return None
-    return f"it speaks {service.declared.speaks.upper()}, which is {wanted}"
+    return f"it is for {service.declared.speaks.upper()}, which requires {wanted}"
 
 
 @requirement(
@@ -102,14 +102,13 @@ def _other_transport(labels: list[str], service: ServiceName | None) -> str | No
     standard="RFC 6763",
     clause="4.1.1",
     level=Level.MUST,
-    purpose="ensure that the instance names of the IUT are legal, and made for people",
-    stimulus="Every instance that the DUT tells of in the run counts",
-    expect="One label of up to 63 bytes of UTF-8 without control characters, dots kept inside it; no "
+    purpose="ensure that the device has legal instance names that people can read",
+    stimulus="All instances that the device announces in the run count",
+    expect="One label of up to 63 bytes of UTF-8 without control characters, including any dots; no "
     "hardware address in it (recommended)",
     ics="DNSSD.SERVICE",
     needs=(BenchFeature.MDNS,),
-    usual_cause="The full name is put together as text, so that a dot in what the user typed splits the "
-    "label.",
+    usual_cause="The full name is assembled as text, so that a dot typed by the user splits the label.",
 )
 class LegalInstances(_NameCheck):
     """The targets of the PTR records."""
@@ -117,7 +116,7 @@ class LegalInstances(_NameCheck):
     def judge(self, case: Case) -> Outcome:
         pointers = advertised(run_so_far(case))
         if not pointers:
-            return inconclusive("the device told of no service")
+            return inconclusive("the device announced no service")
         for pointer in pointers:
             own = split_name(target_of(pointer))[: -len(split_name(pointer.record.name))]
             if problem := _unfit_instance(own):
@@ -126,8 +125,8 @@ class LegalInstances(_NameCheck):
             label = split_name(target_of(pointer))[0]
             if _HARDWARE_ADDRESS.search(label):
                 return warned(
-                    f"instance name {readable(target_of(pointer))!r}: it holds a hardware address, which "
-                    "tells people nothing",
+                    f"instance name {readable(target_of(pointer))!r}: it contains a hardware address, which "
+                    "means nothing to people",
                     pointer.packet,
                 )
         return passed(f"{len(pointers)} instance names are legal", [each.packet for each in pointers])
@@ -137,7 +136,7 @@ def _unfit_instance(labels: tuple[bytes, ...]) -> str | None:
     if len(labels) != 1:
         return f"it is split into {len(labels)} labels"
     if any(byte < 0x20 or byte == 0x7F for byte in labels[0]):
-        return "it holds control characters"
+        return "it contains control characters"
     try:
         labels[0].decode()
     except UnicodeDecodeError:
@@ -151,8 +150,8 @@ def _unfit_instance(labels: tuple[bytes, ...]) -> str | None:
     standard="RFC 6763",
     clause="5",
     level=Level.SHOULD,
-    purpose="ensure that SRV records have priority and weight zero",
-    stimulus="Every SRV record of the run counts",
+    purpose="ensure that the device's SRV records have priority and weight zero",
+    stimulus="All SRV records of the run count",
     expect="Priority 0, weight 0",
     ics="DNSSD.SERVICE",
     needs=(BenchFeature.MDNS,),
@@ -165,10 +164,10 @@ class NoPriorities(_NameCheck):
         run = run_so_far(case)
         names = {*map(target_of, advertised(run)), *(service.name for service in names_of(run).services)}
         servers = distinct(
-            [found for found in told(run, type=RecordType.SRV) if is_among(found.record.name, names)]
+            [found for found in sent_records(run, type=RecordType.SRV) if is_among(found.record.name, names)]
         )
         if not servers:
-            return inconclusive("the device told no SRV record of a service")
+            return inconclusive("the device sent no SRV record of a service")
         for found in servers:
             data = found.record.data
             if not isinstance(data, mdns.Srv):

@@ -1,4 +1,4 @@
-"""Whether a service answers where its SRV record says (RFC 6763, 5)."""
+"""Whether a service answers at the address and port of its SRV record (RFC 6763, 5)."""
 
 from __future__ import annotations
 
@@ -19,31 +19,29 @@ from harness.checks.support.mdns.names import (
 )
 from harness.checks.support.mdns.queries import (
     ask,
-    present,
+    settled_names,
 )
 from harness.checks.support.mdns.records_seen import (
     RecordSeen,
     multicasts,
     readable,
-    told,
+    sent_records,
 )
+from harness.checks.support.networks import answered_pings, ping_coap
 from harness.model.bindings.mdns import (
     MdnsService,
     Speaks,
 )
 from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
-from harness.trace.events import Body, Direction, Event, TcpProbe
-from harness.wire import (
-    coap,
-    mdns,
-)
+from harness.trace.events import Body, Event, TcpProbe
+from harness.wire import mdns
 from harness.wire.mdns.codec import (
     Question,
     RecordType,
 )
 
-CONNECTED = 5.0  # seconds in which a service on the same link has answered, if it does at all
+CONNECTED = 5.0  # seconds in which a service on the same link answers
 
 
 @requirement(
@@ -53,19 +51,18 @@ CONNECTED = 5.0  # seconds in which a service on the same link has answered, if 
     clause="5",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that the target and the port of the SRV record are where the service answers",
-    stimulus="Resolve each service, connect to its address and port, and speak its protocol",
-    expect="HTTP answers a request, CoAP a ping, any other TCP service takes the connection",
+    purpose="ensure that the device's services answer at the target and port of their SRV records",
+    stimulus="Resolve each service, connect to its address and port, and use its protocol",
+    expect="HTTP answers a request, CoAP answers a ping, any other TCP service accepts the connection",
     ics="DNSSD.SERVICE",
     needs=(BenchFeature.MDNS,),
-    usual_cause="The service was moved to another port, or is switched off in the settings, and is still "
-    "advertised as before.",
+    usual_cause="The service was moved to another port or disabled in the settings, but is still advertised.",
 )
 class ServiceAnswersThere(Check):
     """Follows the records to the service itself."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        for service in (await present(bench)).services:
+        for service in (await settled_names(bench)).services:
             await ask(bench, Question(service.name, RecordType.SRV))
             server = _server(seen_by(bench), service)
             if server is None:
@@ -74,7 +71,7 @@ class ServiceAnswersThere(Check):
             place = _place(seen_by(bench), server)
             if place is None:
                 raise StimulusError(
-                    f"the address told for {readable(_srv(server).target)} is not the device's: not tried"
+                    f"the address of {readable(_srv(server).target)} is not the device's, so it was not tried"
                 )
             await _try(bench, service.declared, *place)
 
@@ -85,43 +82,45 @@ class ServiceAnswersThere(Check):
             server = _server(run, service)
             place = _place(run, server) if server else None
             if server is None or place is None:
-                return inconclusive(f"{readable(service.name)} has no SRV record that leads to the device")
+                return inconclusive(f"{readable(service.name)} has no SRV record that points to the device")
             host, port = place
             tried, answered = _tried(case, service.declared, host, port)
             if not tried:
                 return inconclusive(f"{host} port {port} was not tried")
             if not answered:
                 return failed(
-                    f"{readable(service.name)} is advertised at {host} port {port}, where no "
-                    f"{service.declared.speaks.upper()} answers",
+                    f"{readable(service.name)} is advertised at {host} port {port}, but no "
+                    f"{service.declared.speaks.upper()} answers there",
                     server.packet,
                     tried,
                 )
             evidence += [server.packet, *tried]
-        return passed("every service answers where its SRV record says", evidence)
+        return passed("every service answers at the address of its SRV record", evidence)
 
 
 def _server(run: Case, service: ServiceName) -> RecordSeen | None:
     """The last SRV record of a service."""
     found = [
-        each for each in told(run, service.name, RecordType.SRV) if isinstance(each.record.data, mdns.Srv)
+        each
+        for each in sent_records(run, service.name, RecordType.SRV)
+        if isinstance(each.record.data, mdns.Srv)
     ]
     return found[-1] if found else None
 
 
 def _srv(server: RecordSeen) -> mdns.Srv:
-    assert isinstance(server.record.data, mdns.Srv), "only readable SRV records are taken"
+    assert isinstance(server.record.data, mdns.Srv), "_server returns readable records only"
     return server.record.data
 
 
 def _place(run: Case, server: RecordSeen) -> tuple[str, int] | None:
-    """The address and the port of a service; None where the device does not speak from that address.
+    """The address and the port of a service; None if the device does not send from that address.
 
-    We do not knock at strangers' doors.
+    The harness does not connect to other hosts.
     """
     data = _srv(server)
     spoke = {seen.body.source.rpartition(":")[0] for seen in multicasts(run)}
-    for found in reversed(told(run, data.target, RecordType.A)):
+    for found in reversed(sent_records(run, data.target, RecordType.A)):
         if isinstance(found.record.data, mdns.Address) and found.record.data.text in spoke:
             return found.record.data.text, data.port
     return None
@@ -130,11 +129,8 @@ def _place(run: Case, server: RecordSeen) -> tuple[str, int] | None:
 async def _try(bench: Bench, declared: MdnsService, host: str, port: int) -> None:
     if declared.speaks is Speaks.COAP:
         if not bench.offers(BenchFeature.COAP):
-            raise StimulusError("the bench cannot speak CoAP to the device")
-        endpoint = await bench.coap.endpoint((host, port))
-        ping = coap.empty(coap.Type.CON, bench.coap.next_mid())
-        endpoint.send(coap.encode(ping), f"ping to port {port}")
-        await endpoint.receive(lambda message: message.mid == ping.mid, within=CONNECTED)
+            raise StimulusError("the bench cannot use CoAP with the device")
+        await ping_coap(bench, (host, port), within=CONNECTED, what=f"ping to port {port}")
     elif declared.speaks is Speaks.HTTP:
         path = declared.txt.get("path", "/")  # the key that _http._tcp has for it
         request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
@@ -144,27 +140,18 @@ async def _try(bench: Bench, declared: MdnsService, host: str, port: int) -> Non
 
 
 def _tried(case: Case, declared: MdnsService, host: str, port: int) -> tuple[list[Event], bool]:
-    """What was tried there and came back, and whether it is the answer of the service."""
+    """The attempts to reach the service and the answers, and whether the service answered."""
     if declared.speaks is not Speaks.COAP:
         probes = [
             event
             for event in case.window
             if isinstance(event.body, TcpProbe) and (event.body.host, event.body.port) == (host, port)
         ]
-        return probes, any(_took(event.body, declared) for event in probes)
-    datagrams = [seen for seen in case.coap(None) if seen.body.remote == f"{host}:{port}"]
-    pings = {seen.value.mid for seen in datagrams if seen.body.direction is Direction.TO_DUT}
-    answers = [
-        seen
-        for seen in datagrams
-        if seen.body.direction is Direction.FROM_DUT
-        and seen.value.type is coap.Type.RST
-        and seen.value.mid in pings
-    ]
-    return [seen.event for seen in datagrams], bool(answers)
+        return probes, any(_accepted(event.body, declared) for event in probes)
+    return answered_pings(case, host, port)
 
 
-def _took(probe: Body, declared: MdnsService) -> bool:
+def _accepted(probe: Body, declared: MdnsService) -> bool:
     if not isinstance(probe, TcpProbe) or not probe.connected:
         return False
     return declared.speaks is not Speaks.HTTP or probe.answer.startswith(b"HTTP/1.")

@@ -1,4 +1,4 @@
-"""When the device answers: not too early, not too late, not too often (RFC 6762, 6)."""
+"""When the device answers: neither too early nor too late nor too often (RFC 6762, 6)."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from harness.checks.support.mdns.queries import (
     SPACING,
     answer_to,
     ask,
-    present,
-    spaced,
+    settled_names,
+    wait_for_spacing,
 )
 from harness.checks.support.mdns.records_seen import (
     Packet,
@@ -35,7 +35,7 @@ from harness.checks.support.mdns.records_seen import (
     queries,
     readable,
     records_of,
-    told,
+    sent_records,
 )
 from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
@@ -46,12 +46,12 @@ from harness.wire.mdns.codec import (
     type_name,
 )
 
-_EARLIEST, _LATEST = 0.020, 0.120  # seconds of random delay where others may answer, too
-_TICK = 0.003  # of a device's timer, by which it may be early
-_WAY = 0.180  # seconds that query and answer may need on a slow link
-_AT_ONCE = 0.010 + 0.090  # seconds for what only this device can answer, and the way on a quiet link
+_EARLIEST, _LATEST = 0.020, 0.120  # seconds of random delay if other hosts may answer as well
+_TICK = 0.003  # seconds by which a coarse timer may be early
+_WAY = 0.180  # seconds for the transmission of query and answer on a slow link
+_AT_ONCE = 0.010 + 0.090  # seconds for an answer that needs no delay, and its transmission on a quiet link
 
-_JITTER = 0.1  # seconds by which two packets may come closer to each other on their way
+_JITTER = 0.1  # seconds by which two packets may move closer on the way
 _BURST = (0.15, 0.15, 0.2)  # seconds between the queries of a burst
 
 
@@ -61,20 +61,20 @@ _BURST = (0.15, 0.15, 0.2)  # seconds between the queries of a burst
     standard="RFC 6762",
     clause="6, 6.3",
     level=Level.SHOULD,
-    purpose="ensure that the IUT delays answers that others may give, too, and no others",
-    stimulus="Ask for PTR, and for records that the DUT has for itself; queries of the whole run count",
-    expect="PTR is answered 20 to 120 ms later, the others at once; the way on the link comes on top",
+    purpose="ensure that the device delays answers that other hosts may also give, and no others",
+    stimulus="Query PTR and unique records of the device; all queries of the run count",
+    expect="PTR is answered after 20 to 120 ms, unique records at once; transmission time is allowed for",
     ics="DNSSD.SERVICE",
     needs=(BenchFeature.MDNS,),
-    usual_cause="All answers leave at once, so that a hundred devices answer a browser in the same "
-    "millisecond; or all wait, and every name takes a tenth of a second longer.",
+    usual_cause="All answers are sent at once, so that a hundred devices answer a browser in the same "
+    "millisecond; or all are delayed, and every name takes a tenth of a second longer.",
 )
 class Delays(Check):
     """The time from query to answer, for a shared and for a unique record."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        names = await present(bench)
-        # Queries of other checks will do; the way may be slow now and then, the device always.
+        names = await settled_names(bench)
+        # Queries of other checks count as well: the network may be slow at times, a slow device always is.
         for _ in range(ATTEMPTS):
             unique = _quickest(seen_by(bench), _unique(names))
             if unique and unique.seconds <= _AT_ONCE:
@@ -90,15 +90,15 @@ class Delays(Check):
         if shared is None or unique is None:
             return inconclusive("the device did not answer")
         if shared.seconds < _EARLIEST - _TICK:
-            return failed(f"PTR was told {shared} after the query, without the delay", shared.packets)
-        if shared.seconds > _LATEST + _WAY:
-            return failed(f"PTR was told only {shared} after the query", shared.packets)
-        if unique.seconds > _AT_ONCE:
             return failed(
-                f"what is the device's alone was told only {unique} after the query", unique.packets
+                f"PTR was sent {shared} after the query, without the required delay", shared.packets
             )
+        if shared.seconds > _LATEST + _WAY:
+            return failed(f"PTR was sent {shared} after the query, too late", shared.packets)
+        if unique.seconds > _AT_ONCE:
+            return failed(f"a unique record was sent {unique} after the query, too late", unique.packets)
         return passed(
-            f"PTR was told after {shared}, what is the device's alone after {unique}",
+            f"PTR was sent after {shared}, a unique record after {unique}",
             shared.packets,
             unique.packets,
         )
@@ -128,24 +128,24 @@ def _shared(names: Names) -> list[Question]:
 
 
 def _unique(names: Names) -> list[Question]:
-    """All that this device alone can answer."""
+    """Questions that only this device can answer."""
     host = [Question(names.host, type) for type in (RecordType.A, RecordType.ANY)]
     instance = names.services[0].name
     return [*host, *(Question(instance, type) for type in (RecordType.SRV, RecordType.TXT))]
 
 
 def _quickest(run: Case, questions: list[Question]) -> _Delay | None:
-    """The quickest answer to any of the questions in the run: slower ones may be the network's fault."""
+    """The quickest answer to any of the questions in the run: slower ones may be due to the network."""
     delays = [delay for question in questions for delay in _delays(run, question)]
     return min(delays, key=lambda each: each.seconds, default=None)
 
 
 def _delays(run: Case, question: Question) -> list[_Delay]:
-    """How long queries with that question waited for their answers.
+    """The delays of the answers to queries with that question.
 
-    Left out are those that could not be answered at once, and those whose answers may be for somebody else.
+    Queries that could not be answered at once, or whose answers may be for another host, are left out.
     """
-    found = told(run, question.name, question.type)
+    found = sent_records(run, question.name, question.type)
     strangers = [seen.time for seen in foreign_queries(run, question.name)]
     delays: list[_Delay] = []
     for query in queries(run, question.name, question.type):
@@ -167,20 +167,20 @@ def _delays(run: Case, question: Question) -> list[_Delay]:
     standard="RFC 6762",
     clause="6",
     level=Level.MUST,
-    purpose="ensure that the IUT multicasts no record more than once in a second",
-    stimulus="Several equal queries for a shared and a unique record within a second",
-    expect="Each record is multicast once; the next time, if at all, a second later",
+    purpose="ensure that the device multicasts a record at most once a second",
+    stimulus="Several identical queries for a shared and a unique record within a second",
+    expect="Each record is multicast once; again, if at all, a second later",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
-    usual_cause="Every query is answered by itself, without a look at when that was last told: a few busy "
-    "browsers then fill the air of a Wi-Fi network.",
+    usual_cause="Every query is answered without checking when the record was last sent: a few busy "
+    "browsers then congest a Wi-Fi network.",
 )
 class OncePerSecond(Check):
-    """A burst of queries, as several phones make them that wake up together."""
+    """A burst of queries, like those of several phones that wake up together."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        questions = _burst(await present(bench))
-        await spaced(bench, questions)
+        questions = _burst(await settled_names(bench))
+        await wait_for_spacing(bench, questions)
         begin = bench.mark()
         for pause in _BURST:
             for question in questions:
@@ -188,10 +188,10 @@ class OncePerSecond(Check):
             await bench.watch_silence(
                 pause,
                 imposed_by="RFC 6762 6",
-                what="the device to answer again within the second, if it does",
+                what="a further answer within the second, which would be wrong",
             )
         await answer_to(bench, questions, since=begin)
-        # By unicast it may always answer: so it is seen to be listening still.
+        # Unicast answers are always allowed: this one shows that the device is still listening.
         await ask(bench, questions[0])
 
     def judge(self, case: Case) -> Outcome:
@@ -210,12 +210,12 @@ class OncePerSecond(Check):
             )
         evidence = []
         for question, seen in asked.items():
-            answers = told(case, question.name, question.type, after=seen[0].line)
+            answers = sent_records(case, question.name, question.type, after=seen[0].line)
             again = [each for each in seen if answers and each.line > answers[0].line]
             if not answers or not again:
-                return inconclusive(f"{readable(question.name)} was not asked for again after it was told")
+                return inconclusive(f"{readable(question.name)} was not queried again after the answer")
             evidence += [seen[0], answers[0].packet, again[0]]
-        return passed("asked for again and again, every record was multicast once a second at most", evidence)
+        return passed("every record was multicast at most once a second despite repeated queries", evidence)
 
 
 def _burst(names: Names) -> list[Question]:
@@ -224,7 +224,7 @@ def _burst(names: Names) -> list[Question]:
 
 
 def _too_soon(multicast: list[RecordSeen]) -> tuple[RecordSeen, RecordSeen] | None:
-    """Two multicasts of one record that are less than a second apart."""
+    """Two multicasts of one record less than a second apart."""
     last: list[RecordSeen] = []
     for found in multicast:
         before = next((each for each in last if each.record.same_data(found.record)), None)

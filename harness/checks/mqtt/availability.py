@@ -1,4 +1,4 @@
-"""Being known to be there: online after a loss, whatever the broker still thinks of the old connection."""
+"""Availability: online again after a loss, whatever the broker still believes about the old connection."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, MqttPacket, Point
 from harness.wire import mqtt
 
-RELAY = 2.0  # seconds for the broker to send a will that is due
+RELAY = 2.0  # seconds for the broker to publish a due will
 
 Message = Decoded[mqtt.Publish, MqttPacket]
 
@@ -39,23 +39,23 @@ Message = Decoded[mqtt.Publish, MqttPacket]
     clause="bindings.mqtt.availability",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that the availability is online again after the IUT has come back, and stays so, also "
-    "when the broker takes leave of the old connection only then",
-    stimulus="Cut the connection without the broker noticing, let the DUT come back, then let the broker "
+    purpose="ensure that the device reports itself online again after a reconnection and stays online, even "
+    "when the broker ends the old connection only afterwards",
+    stimulus="Cut the connection without the broker noticing, let the device reconnect, then let the broker "
     "notice; subscribe once more",
-    expect="The online message is published on the new connection, retained like the will; the broker's last "
-    "word is online",
+    expect="The online message is published on the new connection, retained like the will; the last "
+    "availability message at the broker is online",
     ics="MQTT.WILL",
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
-    usual_cause="The will is retained and the online message is not, or it is published at start-up alone. "
-    "Or each connection has a client identifier of its own: the broker does not know that the old one is "
-    "over, and its will comes minutes after the new one has said online.",
+    usual_cause="The will is retained but the online message is not, or the online message is published "
+    "only at start-up. Or each connection uses a new client identifier: the broker does not know that the "
+    "old connection is over and publishes its will minutes after the new connection reported online.",
 )
 class OnlineAgain(Check):
     """Under the same client identifier the broker ends the old connection before it accepts the new one."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        there = _availability(bench)
+        availability = _availability(bench)
         await connected(bench)
         await settled(bench)
         since = bench.mark()
@@ -67,16 +67,16 @@ class OnlineAgain(Check):
         )
         if will is not None:
             await bench.wait_for(
-                lambda event: _is_heard(event, there),
+                lambda event: _is_heard(event, availability),
                 within=bench.profile.behaviour.settle,
                 since=will.line,
-                what="the online message of after the will",
+                what="the online message after the will",
             )
-        await bench.mqtt.late_subscriber(there.topic)
+        await bench.mqtt.late_subscriber(availability.topic)
 
     def judge(self, case: Case) -> Outcome:
-        there = binding_of(case.profile).availability
-        assert there is not None, "its ICS item says so"
+        availability = binding_of(case.profile).availability
+        assert availability is not None, "the ICS item requires it"
         cut = first(case.stimuli(Act.DROP_LINK))
         run = sessions(so_far(case))
         before = [each for each in run if cut and each.opened.line < cut.line and each.accepted]
@@ -84,27 +84,33 @@ class OnlineAgain(Check):
         late = late_subscribers(case)
         if not before or not after:
             return inconclusive(
-                "the device was not connected, or did not come back", case.stimuli(Act.DROP_LINK)
+                "the device was not connected, or did not reconnect", case.stimuli(Act.DROP_LINK)
             )
         shown: list[Evidence] = []
         for session in after:
-            births = [seen for seen in session.sent(mqtt.Publish) if _is_birth(seen.value, there)]
+            births = [seen for seen in session.sent(mqtt.Publish) if _is_birth(seen.value, availability)]
             if not births:
-                return failed("no online message after the return", session.opened, session.accepted or [])
-            if births[-1].value.retain != there.retain:
-                word = "is not retained, as the will is" if there.retain else "is retained, unlike the will"
+                return failed(
+                    "no online message after the reconnection", session.opened, session.accepted or []
+                )
+            if births[-1].value.retain != availability.retain:
+                word = (
+                    "is not retained, as the will is"
+                    if availability.retain
+                    else "is retained, unlike the will"
+                )
                 return failed(f"the online message {word}", births[-1])
             shown.append(births[-1])
         if not late:
-            return inconclusive("no new client subscribed after the return", shown)
-        kept = retained(case).get(there.topic)
-        if there.retain and (kept is None or kept.value.payload != there.online.encode()):
+            return inconclusive("no new client subscribed after the reconnection", shown)
+        kept = retained(case).get(availability.topic)
+        if availability.retain and (kept is None or kept.value.payload != availability.online.encode()):
             return _last_word(case, before[-1], after[-1], kept)
-        return passed("it is online again, for newcomers too", shown, [kept] if kept else late)
+        return passed("the device is online again, also for new subscribers", shown, [kept] if kept else late)
 
 
 def _last_word(case: Case, before: Session, after: Session, kept: Message | None) -> Outcome:
-    """The verdict where a newcomer does not hear that the device is online, though it said so."""
+    """The verdict when a new subscriber does not get the online message that the device published."""
     accepted = after.accepted
     wills = [
         seen
@@ -115,32 +121,32 @@ def _last_word(case: Case, before: Session, after: Session, kept: Message | None
     names = [each.connect.value.client_id for each in (before, after) if each.connect]
     if len(set(names)) > 1:
         return failed(
-            f"the broker's last word is the will of the old connection: that was {names[0]}, and the new one "
-            f"is {names[-1]}",
+            "the last availability message is the will of the old connection (client identifier "
+            f"{names[0]}); the new connection uses {names[-1]}",
             shown,
         )
     if accepted is not None and any(will.line > accepted.line for will in wills):
         return inconclusive(
             "the broker sent the will of the old connection after it had accepted the new one", shown
         )
-    return failed("the broker's last word is not online", shown)
+    return failed("the last availability message at the broker is not the online message", shown)
 
 
 def _availability(bench: Bench) -> Availability:
-    there = binding_of(bench.profile).availability
-    assert there is not None, "its ICS item says so"
-    return there
+    availability = binding_of(bench.profile).availability
+    assert availability is not None, "the ICS item requires it"
+    return availability
 
 
-def _is_birth(message: mqtt.Publish, there: Availability) -> bool:
-    return (message.topic, message.payload) == (there.topic, there.online.encode())
+def _is_birth(message: mqtt.Publish, availability: Availability) -> bool:
+    return (message.topic, message.payload) == (availability.topic, availability.online.encode())
 
 
-def _is_heard(event: Event, there: Availability) -> bool:
-    """Whether our own client gets the online message."""
+def _is_heard(event: Event, availability: Availability) -> bool:
+    """Whether our own client received the online message."""
     body = event.body
     if not isinstance(body, MqttPacket) or body.point is not Point.CLIENT:
         return False
     packet = mqtt.decode(body.raw, body.level)
     of_the_broker = body.direction is Direction.FROM_DUT
-    return of_the_broker and isinstance(packet, mqtt.Publish) and _is_birth(packet, there)
+    return of_the_broker and isinstance(packet, mqtt.Publish) and _is_birth(packet, availability)

@@ -22,14 +22,14 @@ WILL_CLAUSES = ("MQTT-3.1.2-11", "MQTT-3.1.2-12", "MQTT-3.1.2-13", "MQTT-3.1.2-1
 STRING_CLAUSES = ("MQTT-1.5.3-1", "MQTT-1.5.3-2", "MQTT-1.5.4-1", "MQTT-1.5.4-2")
 
 SAFE_LENGTH = 23  # bytes of a client identifier that every server accepts, …
-SAFE_NAME = re.compile("[0-9A-Za-z]*")  # … of these characters (MQTT 3.1.1, 3.1.3.1)
+SAFE_NAME = re.compile("[0-9A-Za-z]*")  # … if made of these characters only (MQTT 3.1.1, 3.1.3.1)
 
-# By these the decoder says that a field is missing or that there is one more than the flags announce.
+# The decoder's clauses for a field that is missing or not announced by the flags.
 FIELDS_CLAUSES = ("2.2.3", "2.1.4")
 
 
 def connecting_packets(case: Case) -> list[Decoded[mqtt.Packet, MqttPacket]]:
-    """What claims to be a CONNECT, readable or not."""
+    """Every packet of type CONNECT, decodable or not."""
     return [seen for seen in case.mqtt(mqtt.Packet) if seen.value.type is mqtt.PacketType.CONNECT]
 
 
@@ -39,13 +39,14 @@ def connecting_packets(case: Case) -> list[Decoded[mqtt.Packet, MqttPacket]]:
     standard="MQTT 3.1.1 + 5.0",
     clause="[MQTT-3.1.0-1]",
     level=Level.MUST,
-    purpose="ensure that the IUT sends CONNECT as the first packet on every new network connection",
-    stimulus="Let the DUT connect; every connection of the run counts, also those after forced losses",
+    purpose="ensure that the device sends CONNECT as the first packet on every new network connection",
+    stimulus="Let the device connect; every connection of the run counts, including those after forced "
+    "disconnects",
     expect="The first packet on each connection is CONNECT",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
-    usual_cause="Publishing from a task that does not wait for the client to be connected, so that a "
-    "queued message overtakes CONNECT after a reconnection.",
+    usual_cause="A task publishes without waiting for the client to be connected, so a queued message "
+    "overtakes CONNECT after a reconnection.",
 )
 class FirstPacketIsConnect(Check):
     """Passive: looks at the first packet of each connection at the tap."""
@@ -70,16 +71,16 @@ class FirstPacketIsConnect(Check):
     standard="MQTT 3.1.1 + 5.0",
     clause="[MQTT-3.1.2-1], [MQTT-3.1.2-2]",
     level=Level.MUST,
-    purpose='ensure that the IUT announces the protocol name "MQTT" and the protocol level that it declares',
+    purpose="ensure that the device announces the protocol name 'MQTT' and the protocol level of its profile",
     stimulus="Every CONNECT of the run counts",
-    expect="The name is MQTT; the level is 4 for a device of MQTT 3.1.1, 5 for one of MQTT 5.0",
+    expect="The name is MQTT; the level is 4 for an MQTT 3.1.1 device and 5 for an MQTT 5.0 device",
     ics="MQTT.V311|MQTT.V5",
     needs=(BenchFeature.TAP,),
-    usual_cause="An old client library that still speaks MQTT 3.1 (MQIsdp, level 3), which brokers of today "
+    usual_cause="An old client library that still speaks MQTT 3.1 (MQIsdp, level 3), which current brokers "
     "may refuse, or a library update that changed the default level.",
 )
 class ProtocolNameAndLevel(Check):
-    """Passive: reads the head of each CONNECT."""
+    """Passive: reads protocol name and level of each CONNECT."""
 
     def judge(self, case: Case) -> Outcome:
         binding = binding_of(case.profile)
@@ -108,14 +109,14 @@ class ProtocolNameAndLevel(Check):
     clause="3.1.1: [MQTT-3.1.2-9], [MQTT-3.1.2-11], [MQTT-3.1.2-13] to [MQTT-3.1.2-15]; "
     "5.0: [MQTT-3.1.2-9], [MQTT-3.1.2-11] to [MQTT-3.1.2-13]",
     level=Level.MUST,
-    purpose="ensure that the flags of the IUT's last will agree with each other and with the fields present",
+    purpose="ensure that the device's last-will flags agree with each other and with the fields present",
     stimulus="Every CONNECT of the run counts",
-    expect="Will topic and message are there exactly when the Will Flag is 1; without it Will QoS and Will "
-    "Retain are 0; Will QoS is never 3",
+    expect="Will topic and message are present exactly when the Will Flag is 1; without it Will QoS and "
+    "Will Retain are 0; Will QoS is never 3",
     ics="MQTT.WILL",
     needs=(BenchFeature.TAP,),
-    usual_cause="The flags byte is put together from settings that are not looked at together: retain stays "
-    "set when the will is switched off.",
+    usual_cause="The flags byte is built from settings that are handled separately: retain stays set when "
+    "the will is switched off.",
 )
 class WillFlags(Check):
     """Passive: reads the flags and the will of each CONNECT."""
@@ -136,13 +137,13 @@ class WillFlags(Check):
     standard="MQTT 3.1.1 + 5.0",
     clause="3.1.1: [MQTT-3.1.2-18] to [MQTT-3.1.2-22]; 5.0: [MQTT-3.1.2-16] to [MQTT-3.1.2-19]",
     level=Level.MUST,
-    purpose="ensure that the flags for user name and password agree with the fields that are present",
+    purpose="ensure that the device's user name and password flags agree with the fields that are present",
     stimulus="Every CONNECT of the run counts",
-    expect="Each field is there exactly when its flag is set; under 3.1.1 there is no password without a "
+    expect="Each field is present exactly when its flag is set; in 3.1.1 there is no password without a "
     "user name",
     ics="MQTT.AUTH_USERPASS",
     needs=(BenchFeature.TAP,),
-    usual_cause="An empty user name in the settings clears one flag and not the other, or the field is "
+    usual_cause="An empty user name in the settings clears one flag but not the other, or the field is "
     "written although its flag is clear.",
 )
 class LoginFlags(Check):
@@ -164,13 +165,13 @@ class LoginFlags(Check):
     standard="MQTT 3.1.1 + 5.0",
     clause="[MQTT-3.1.3-3], [MQTT-3.1.3-4]",
     level=Level.MUST,
-    purpose="ensure that the IUT gives a client identifier as the first field of the payload, in well-formed "
+    purpose="ensure that the device sends a client identifier as the first payload field, in well-formed "
     "UTF-8",
     stimulus="Every CONNECT of the run counts",
-    expect="The client identifier is there, well-formed, without U+0000",
+    expect="The client identifier is present, well-formed and without U+0000",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
-    usual_cause="The identifier is copied together with the NUL that ends it in C, or comes from flash "
+    usual_cause="The identifier is copied together with the NUL that ends a C string, or is read from flash "
     "memory that was never written.",
 )
 class ClientIdentifier(Check):
@@ -186,8 +187,10 @@ class ClientIdentifier(Check):
         names = {seen.value.client_id for seen in seen_ids}
         remark = ""
         if any(len(name.encode()) > SAFE_LENGTH or not SAFE_NAME.fullmatch(name) for name in names):
-            # [MQTT-3.1.3-5]: these are all that a server has to take.
-            remark = "; a server need not accept it, being longer than 23 bytes or not of 0-9, a-z, A-Z alone"
+            # [MQTT-3.1.3-5]: a server need not accept any others.
+            remark = (
+                "; a server may refuse it: longer than 23 bytes, or with characters other than 0-9, a-z, A-Z"
+            )
         return passed(f"the client identifier is {', '.join(map(repr, sorted(names)))}{remark}", seen_ids)
 
 
@@ -197,7 +200,7 @@ class ClientIdentifier(Check):
     standard="MQTT 3.1.1",
     clause="[MQTT-3.1.3-7]",
     level=Level.MUST,
-    purpose="ensure that the IUT leaves its client identifier empty only together with Clean Session",
+    purpose="ensure that the device uses an empty client identifier only with Clean Session",
     stimulus="Every CONNECT of the run counts",
     expect="Wherever the client identifier is empty, Clean Session is 1",
     ics="MQTT.AUTO_CLIENTID & MQTT.V311",
@@ -225,13 +228,14 @@ class EmptyClientIdentifier(Check):
     clause="bindings.mqtt: client_id, keep_alive, clean_session, login, availability",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that the IUT connects as its profile says: identifier, keep-alive, session, login, will",
+    purpose="ensure that the device connects as its profile declares: identifier, keep-alive, session, "
+    "login, will",
     stimulus="Every CONNECT of the run counts",
     expect="Each field equals the profile's; the will is the offline message of the availability topic",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
-    usual_cause="A client identifier that is compiled in and the same for all units, a library's default "
-    "for the keep-alive, or a will that was never set.",
+    usual_cause="A compiled-in client identifier that all units share, a library default for the "
+    "keep-alive, or a will that was never set.",
 )
 class ConnectAsDeclared(Check):
     """Passive: compares each CONNECT with the profile."""
@@ -248,25 +252,25 @@ class ConnectAsDeclared(Check):
 
 
 def _difference(connect: mqtt.Connect, binding: MqttBinding) -> str | None:
-    """The first field that differs from the profile, in words."""
-    there = binding.availability
+    """The first field that differs from the profile, as text."""
+    availability = binding.availability
     declared: list[tuple[str, object, object]] = [
         ("client identifier", connect.client_id, binding.client_id),
         ("keep-alive", connect.keep_alive, binding.keep_alive),
         ("Clean Session", connect.clean_session, binding.clean_session),
         ("user name", connect.username is not None, binding.login),
-        ("last will", connect.will is not None, there is not None),
+        ("last will", connect.will is not None, availability is not None),
     ]
-    if connect.will and there:
+    if connect.will and availability:
         declared += [
-            ("will topic", connect.will.topic, there.topic),
-            ("will message", connect.will.payload, there.offline.encode()),
-            ("will QoS", connect.will.qos, there.qos),
-            ("will retain", connect.will.retain, there.retain),
+            ("will topic", connect.will.topic, availability.topic),
+            ("will message", connect.will.payload, availability.offline.encode()),
+            ("will QoS", connect.will.qos, availability.qos),
+            ("will retain", connect.will.retain, availability.retain),
         ]
     for what, found, wanted in declared:
         if found != wanted:
-            return f"{what} is {_word(found)}, the profile says {_word(wanted)}"
+            return f"{what} is {_word(found)}, the profile declares {_word(wanted)}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Leaving in order: what the device says last, and that it is the last."""
+"""Orderly disconnects: the last messages of the device, and nothing after them."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, MqttPacket, Stimulus
 from harness.wire import mqtt
 
-DISCONNECT = "DISCONNECT"  # what is withheld from the broker
+DISCONNECT = "DISCONNECT"  # the packet withheld from the broker
 CLOSES = 5.0  # seconds for the device to close the connection after DISCONNECT; the standard sets no time
 
 
 async def ensure_stop(bench: Bench) -> None:
-    """See to it that the trace has an orderly stop of the connected device, after which it was started again.
+    """Make sure that the trace contains an orderly stop of the connected device and its restart.
 
-    Its DISCONNECT is withheld from the broker, so that it is the device alone that ends the connection.
+    Its DISCONNECT is withheld from the broker, so that only the device can end the connection.
     """
     if any(is_withheld(event) for event in bench.trace):
         return
     await connected(bench)
     if not bench.tap.connected:
-        raise StimulusError("the device has no connection that it could leave")
+        raise StimulusError("the device is not connected, so it cannot disconnect")
     since = bench.mark()
     hold = bench.tap.hold(
         lambda packet: packet.type is mqtt.PacketType.DISCONNECT, Direction.FROM_DUT, DISCONNECT
@@ -51,7 +51,7 @@ async def ensure_stop(bench: Bench) -> None:
 
 
 def is_withheld(event: Event) -> bool:
-    """Whether from an event on the broker does not get to see DISCONNECT."""
+    """Whether DISCONNECT is withheld from the broker from this event on."""
     return is_act(event, Act.WITHHOLD) and event.body.name == DISCONNECT  # type: ignore[union-attr]
 
 
@@ -69,7 +69,7 @@ def stopped_session(run: Case) -> tuple[Decoded[Stimulus, Stimulus], Session] | 
 
 
 def stoppable(profile: Profile) -> Iterable[Subject]:
-    """The device as a whole, unless it leaves and returns by itself all the time."""
+    """The device as a whole, unless it is a sleeping device, which disconnects by itself."""
     return (Subject(),) if binding_of(profile).sleep is None else ()
 
 
@@ -80,17 +80,17 @@ def stoppable(profile: Profile) -> Iterable[Subject]:
     clause="3.1.1 + 5.0: [MQTT-3.14.4-3]; profile: bindings.mqtt.availability",
     level=Level.SHOULD,
     basis=Basis.DERIVED,
-    purpose="ensure that an orderly stop of the IUT marks it as offline, too",
-    stimulus="Stop the DUT in order",
+    purpose="ensure that the device marks itself offline on an orderly stop as well",
+    stimulus="Stop the device in an orderly way",
     expect="The offline message, retained as declared, before DISCONNECT; or the connection ends without "
     "DISCONNECT, so that the broker publishes the will",
     ics="MQTT.GRACEFUL_STOP & MQTT.WILL",
     needs=(BenchFeature.TAP, BenchFeature.POWER),
-    usual_cause="The will is trusted to do it, but DISCONNECT makes the broker throw the will away: after an "
+    usual_cause="The device relies on the will, but DISCONNECT makes the broker discard the will: after an "
     "update or a restart from the menu the device stays online for everybody.",
 )
 class StopShows(Check):
-    """Reads the device's last words; what the broker makes of them is known from the standard."""
+    """Reads the device's last messages; the standard defines how the broker treats them."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return stoppable(profile)
@@ -99,45 +99,56 @@ class StopShows(Check):
         await ensure_stop(bench)
 
     def judge(self, case: Case) -> Outcome:
-        there = binding_of(case.profile).availability
-        assert there is not None, "its ICS item says so"
+        availability = binding_of(case.profile).availability
+        assert availability is not None, "the ICS item requires it"
         found = stopped_session(so_far(case))
         if found is None:
             return inconclusive("the device was not connected when it was stopped")
         stop, session = found
-        last_words = [
+        last_messages = [
             seen
             for seen in session.sent(mqtt.Publish)
-            if seen.value.topic == there.topic and seen.line > stop.line
+            if seen.value.topic == availability.topic and seen.line > stop.line
         ]
-        farewell = first(session.sent(mqtt.Disconnect))
-        if farewell is None:
+        disconnect = first(session.sent(mqtt.Disconnect))
+        if disconnect is None:
             return _left_to_the_will(session, stop, case)
-        told = [seen for seen in last_words if seen.line < farewell.line]
-        if not told or told[-1].value.payload != there.offline.encode():
+        reported = [seen for seen in last_messages if seen.line < disconnect.line]
+        if not reported or reported[-1].value.payload != availability.offline.encode():
             return failed(
-                "DISCONNECT without the offline message before it: the broker throws the will away, and the "
+                "DISCONNECT without the offline message before it: the broker discards the will, and the "
                 "device stays online",
                 stop,
-                told,
-                farewell,
+                reported,
+                disconnect,
             )
-        if told[-1].value.retain != there.retain:
-            word = "not retained" if there.retain else "retained"
-            return failed(f"the offline message is {word}; the profile says otherwise", stop, told[-1])
-        return passed("it said that it goes offline before DISCONNECT", stop, told[-1], farewell)
+        if reported[-1].value.retain != availability.retain:
+            word = "not retained" if availability.retain else "retained"
+            return failed(f"the offline message is {word}; the profile says otherwise", stop, reported[-1])
+        return passed(
+            "the device published its offline message before DISCONNECT", stop, reported[-1], disconnect
+        )
 
 
 def _left_to_the_will(session: Session, stop: Decoded[Stimulus, Stimulus], case: Case) -> Outcome:
     """The verdict on a device that was stopped without a DISCONNECT."""
-    there = binding_of(case.profile).availability
-    assert session.connect is not None and there is not None
+    availability = binding_of(case.profile).availability
+    assert session.connect is not None and availability is not None
     will = session.connect.value.will
     if session.ended is None or session.ended.value.by is not Direction.FROM_DUT:
         return inconclusive("the device neither sent DISCONNECT nor closed its connection", stop)
-    if will is None or (will.topic, will.payload) != (there.topic, there.offline.encode()):
-        return failed("it left without DISCONNECT, and has no will that tells it", session.connect, stop)
-    return passed("it left without DISCONNECT, which brings its will", session.connect, stop, session.ended)
+    if will is None or (will.topic, will.payload) != (availability.topic, availability.offline.encode()):
+        return failed(
+            "the device closed without DISCONNECT and has no will that reports it offline",
+            session.connect,
+            stop,
+        )
+    return passed(
+        "the device closed without DISCONNECT, so the broker publishes its will",
+        session.connect,
+        stop,
+        session.ended,
+    )
 
 
 @requirement(
@@ -146,16 +157,17 @@ def _left_to_the_will(session: Session, stop: Decoded[Stimulus, Stimulus], case:
     standard="MQTT 3.1.1 + 5.0",
     clause="[MQTT-3.14.4-1], [MQTT-3.14.4-2]",
     level=Level.MUST,
-    purpose="ensure that the IUT sends nothing after DISCONNECT and closes the connection",
-    stimulus="Stop the DUT in order; its DISCONNECT is withheld from the broker, so that nobody else closes",
-    expect="DISCONNECT is the last packet of its connection, and the DUT closes that",
+    purpose="ensure that the device sends nothing after DISCONNECT and closes the connection",
+    stimulus="Stop the device in an orderly way; its DISCONNECT is withheld from the broker, so that nobody "
+    "else closes",
+    expect="DISCONNECT is the last packet of its connection, and the device closes the connection",
     ics="MQTT.GRACEFUL_STOP",
     needs=(BenchFeature.TAP, BenchFeature.POWER),
-    usual_cause="Other tasks go on publishing while the client says goodbye; or closing is left to the "
-    "broker, and a socket is lost each time that it does not.",
+    usual_cause="Other tasks keep publishing while the client disconnects; or closing is left to the "
+    "broker, and a socket leaks each time the broker does not close.",
 )
 class DisconnectIsLast(Check):
-    """Every DISCONNECT of the run counts; the one of the stop has to be among them."""
+    """Judges every DISCONNECT of the run, which must include that of the stop."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return stoppable(profile)
@@ -167,22 +179,22 @@ class DisconnectIsLast(Check):
         run = so_far(case)
         shown: list[Evidence] = []
         for session in sessions(run):
-            farewell = first(session.sent(mqtt.Disconnect))
-            if farewell is None:
+            disconnect = first(session.sent(mqtt.Disconnect))
+            if disconnect is None:
                 continue
-            later = [seen for seen in session.sent(mqtt.Packet) if seen.line > farewell.line]
+            later = [seen for seen in session.sent(mqtt.Packet) if seen.line > disconnect.line]
             if later:
-                return failed(f"{later[0].value.type.name} after DISCONNECT", farewell, later)
+                return failed(f"{later[0].value.type.name} after DISCONNECT", disconnect, later)
             if session.ended is not None and session.ended.value.by is Direction.FROM_DUT:
-                shown += [farewell, session.ended]
+                shown += [disconnect, session.ended]
         found = stopped_session(run)
         if found is None:
             return inconclusive("the device was not connected when it was stopped")
         stop, session = found
-        farewell = first(session.sent(mqtt.Disconnect))
-        if farewell is None:
+        disconnect = first(session.sent(mqtt.Disconnect))
+        if disconnect is None:
             return inconclusive("the device was stopped without sending DISCONNECT", stop)
-        return _closed(session, stop, farewell, run) or passed(
+        return _closed(session, stop, disconnect, run) or passed(
             "nothing came after DISCONNECT, and the device closed the connection", stop, shown
         )
 
@@ -190,14 +202,14 @@ class DisconnectIsLast(Check):
 def _closed(
     session: Session,
     stop: Decoded[Stimulus, Stimulus],
-    farewell: Decoded[mqtt.Disconnect, MqttPacket],
+    disconnect: Decoded[mqtt.Disconnect, MqttPacket],
     run: Case,
 ) -> Outcome | None:
-    """What is wrong about the end of the connection of the stop; None if the device closed it in time."""
+    """The problem with the end of the stopped connection; None if the device closed it in time."""
     end = session.ended
     if end is not None and end.value.by is Direction.FROM_DUT:
         return None
     until = end.event if end is not None else run.window[-1]
-    if until.time - farewell.time < CLOSES:
-        return inconclusive("something else than the device ended the connection", stop, farewell, until)
-    return failed(f"the connection was still open {CLOSES:g} s after DISCONNECT", stop, farewell, until)
+    if until.time - disconnect.time < CLOSES:
+        return inconclusive("the device did not end the connection itself", stop, disconnect, until)
+    return failed(f"the connection was still open {CLOSES:g} s after DISCONNECT", stop, disconnect, until)

@@ -1,4 +1,4 @@
-"""How the device takes its packets out of the byte stream: segments, lengths, sizes."""
+"""How the device reads packets from the byte stream: segments, lengths, sizes."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from harness.checks.case import Case, Decoded, Evidence, failed, inconclusive, p
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Transport
 from harness.checks.support.mqtt.commands import (
-    Setting,
+    MqttSetting,
     command,
     commanded,
     effect_of_packet,
+    effect_timeout,
     last_report,
-    obeyed,
-    patience,
     present_value,
     setting_named,
     setting_of,
     the_setting,
+    wait_for_effect,
     written,
 )
 from harness.checks.support.mqtt.deliveries import answers
@@ -28,11 +28,11 @@ from harness.checks.support.mqtt.disconnects import (
     wait_reconnected,
 )
 from harness.checks.support.mqtt.fences import (
+    command_with_effect,
     hidden_of,
     leave_nothing,
     nothing_of,
-    obeys_at_last,
-    obeys_between,
+    takes_effect_eventually,
 )
 from harness.checks.support.mqtt.sessions import (
     breaches,
@@ -48,7 +48,7 @@ from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, Fate, MqttPacket
 from harness.wire import mqtt
 
-REMAINING_LENGTHS = (127, 128, 16383, 16384)  # the last of one and the first of the next number of bytes
+REMAINING_LENGTHS = (127, 128, 16383, 16384)  # each side of where the length needs another byte
 
 
 @requirement(
@@ -58,16 +58,18 @@ REMAINING_LENGTHS = (127, 128, 16383, 16384)  # the last of one and the first of
     clause="3.1.1: 4.2, [MQTT-7.1.2-1]; 5.0: [MQTT-4.2-1]",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that the IUT takes the connection for a byte stream, however TCP cuts it into segments",
-    stimulus="Send three commands in one segment, then one byte by byte, then one glued behind a SUBACK",
-    expect="Each command is taken once and in order, and the last of each group takes effect",
+    purpose="ensure that the device treats the connection as a byte stream, however TCP splits it into "
+    "segments",
+    stimulus="Send three commands in one segment, then one byte by byte, then one in the same segment as a "
+    "SUBACK",
+    expect="Each command is read once and in order, and the last of each group takes effect",
     ics="MQTT.SUB",
     needs=(BenchFeature.TAP,),
-    usual_cause="Each read from the socket is taken for one packet: the second one in it is lost, and a "
-    "packet that comes in two parts shifts all that follow.",
+    usual_cause="Each read from the socket is treated as one packet: a second packet in it is lost, and a "
+    "packet that arrives in two parts shifts all that follow.",
 )
 class ByteStream(Check):
-    """Each group ends with a value of its own, whose report shows that the group was read to its end."""
+    """Each group ends with a distinct value, whose report shows that the whole group was read."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return commanded(profile)
@@ -83,13 +85,13 @@ class ByteStream(Check):
         await _taken(bench, setting, one[0], [raw], since)
         await self._behind_suback(bench, setting, setting.others(one[0], 1))
 
-    async def _send(self, bench: Bench, setting: Setting, values: list[Value], what: str) -> None:
+    async def _send(self, bench: Bench, setting: MqttSetting, values: list[Value], what: str) -> None:
         since, raws = bench.mark(), _packets(bench, setting, values)
         bench.tap.inject(b"".join(raws), what=what)
         await _taken(bench, setting, values[-1], raws, since)
 
-    async def _behind_suback(self, bench: Bench, setting: Setting, values: list[Value]) -> None:
-        """Cut the connection, and glue a command to the SUBACK of the next one."""
+    async def _behind_suback(self, bench: Bench, setting: MqttSetting, values: list[Value]) -> None:
+        """Cut the connection, and send a command in the same segment as the next SUBACK."""
         await settled(bench)
         hold = bench.tap.hold(
             lambda packet: packet.type is mqtt.PacketType.SUBACK, Direction.TO_DUT, "SUBACK"
@@ -104,7 +106,7 @@ class ByteStream(Check):
             imposed_by="profile: bindings.mqtt.reconnect",
         )
         if granted is None:
-            # A resumed session needs no subscription, so there is nothing to glue to.
+            # A resumed session needs no subscription, so there is no SUBACK.
             hold.release()
         else:
             hold.discard()
@@ -130,21 +132,21 @@ class ByteStream(Check):
                 return inconclusive(f"{group.value.name}: not sent", group)
             effect = effect_of_packet(case, setting, sent[-1])
             if effect is None:
-                return failed(f"{group.value.name}: the last one took no effect", sent)
+                return failed(f"{group.value.name}: the last command took no effect", sent)
             if setting.qos and (problem := _answered_wrongly(case, sent)):
                 return failed(f"{group.value.name}: {problem}", sent)
             shown += [*sent, effect]
         if len(groups) < 2:
             return inconclusive("the commands were not sent")
-        return passed(f"{len(groups)} ways of cutting the stream, each read to its end", shown)
+        return passed(f"{len(groups)} ways of segmenting the stream, each read completely", shown)
 
 
-async def _taken(bench: Bench, setting: Setting, value: Value, raws: Sequence[bytes], since: int) -> None:
-    """Wait until the last of the commands shows its effect, and each is acknowledged if its QoS asks for it.
+async def _taken(bench: Bench, setting: MqttSetting, value: Value, raws: Sequence[bytes], since: int) -> None:
+    """Wait until the last command takes effect, and each is acknowledged if its QoS requires it.
 
-    Many devices tell the new state first: a connection that is cut by then loses the acknowledgement.
+    Many devices report the new state first: a connection that is cut then loses the acknowledgement.
     """
-    await obeyed(bench, setting, value, since=since)
+    await wait_for_effect(bench, setting, value, since=since)
     sent = [mqtt.decode(raw, binding_of(bench.profile).level) for raw in raws]
     missing = {packet.packet_id for packet in sent if isinstance(packet, mqtt.Publish) and packet.packet_id}
 
@@ -155,12 +157,12 @@ async def _taken(bench: Bench, setting: Setting, value: Value, raws: Sequence[by
         return not missing
 
     if missing:
-        limit = patience(bench.profile, setting)
+        limit = effect_timeout(bench.profile, setting)
         await bench.wait_for(complete, within=limit, since=since, what="PUBACK for each command")
 
 
-def _packets(bench: Bench, setting: Setting, values: Sequence[Value]) -> list[bytes]:
-    """One command for each value, with a packet identifier where the QoS asks for one."""
+def _packets(bench: Bench, setting: MqttSetting, values: Sequence[Value]) -> list[bytes]:
+    """One command for each value, with a packet identifier where the QoS needs one."""
     level = binding_of(bench.profile).level
     return [
         setting.packet(setting.payload(value), level, bench.tap.next_packet_id() if setting.qos else None)
@@ -177,8 +179,8 @@ def _answered_wrongly(case: Case, sent: Sequence[Decoded[mqtt.Publish, MqttPacke
         if seen.body.connection == sent[0].body.connection and seen.value.packet_id in due
     ]
     if sorted(given) != sorted(identifier for identifier in due if identifier):
-        return f"{len(due)} messages, {len(given)} times PUBACK"
-    return None if given == due else "acknowledged in another order than sent"
+        return f"{len(due)} messages, but {len(given)} PUBACK packets"
+    return None if given == due else "acknowledged in a different order than sent"
 
 
 @requirement(
@@ -187,17 +189,18 @@ def _answered_wrongly(case: Case, sent: Sequence[Decoded[mqtt.Publish, MqttPacke
     standard="MQTT 3.1.1 + 5.0",
     clause="3.1.1: 2.2.3; 5.0: [MQTT-1.5.5-1], 2.1.4",
     level=Level.MUST,
-    purpose="ensure that the IUT reads and writes a Remaining Length of several bytes correctly",
+    purpose="ensure that the device reads and writes a Remaining Length of several bytes correctly",
     stimulus="Send commands padded with white space to the lengths at which another byte is needed, up to "
-    "the largest payload that the profile declares; every packet that the DUT sends in the run counts, too",
-    expect="Each command takes effect; the DUT's own lengths take no more bytes than they need",
+    "the largest payload that the profile declares; every packet that the device sends in the run counts as "
+    "well",
+    expect="Each command takes effect; the device's own lengths use no more bytes than they need",
     ics="MQTT.SUB",
     needs=(BenchFeature.TAP,),
-    usual_cause="A fixed buffer of 128 or 256 bytes for the whole packet, as client libraries for small "
-    "devices have by default: what does not fit is dropped without a word.",
+    usual_cause="A fixed buffer of 128 or 256 bytes for the whole packet, the default of client libraries "
+    "for small devices: a larger packet is silently dropped.",
 )
 class RemainingLength(Check):
-    """White space around JSON means nothing, so every length can be had of the same command."""
+    """White space around JSON has no meaning, so a command can be padded to any length."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return commanded(profile, json=True) if _lengths(profile) else ()
@@ -211,7 +214,7 @@ class RemainingLength(Check):
             payload = setting.payload(value).ljust(length - _overhead(setting, level))
             packet = setting.packet(payload, level, identifier)
             bench.tap.inject(packet, what=f"a command of Remaining Length {length}")
-            await obeyed(bench, setting, value, since=since)
+            await wait_for_effect(bench, setting, value, since=since)
 
     def judge(self, case: Case) -> Outcome:
         setting = setting_of(case.profile, json=True)
@@ -224,16 +227,16 @@ class RemainingLength(Check):
         for packet in sent:
             effect = effect_of_packet(case, setting, packet)
             if effect is None:
-                return failed(f"a command of {len(packet.value.raw)} bytes in all took no effect", packet)
+                return failed(f"a command packet of {len(packet.value.raw)} bytes took no effect", packet)
             shown += [packet, effect]
         if len(sent) < len(_lengths(case.profile)):
             return inconclusive("the padded commands were not sent", sent)
         sizes = ", ".join(str(len(packet.value.raw)) for packet in sent)
-        return passed(f"commands of {sizes} bytes in all took effect", shown)
+        return passed(f"command packets of {sizes} bytes took effect", shown)
 
 
 def _lengths(profile: Profile) -> list[int]:
-    """The lengths around which another byte is needed, as far as the declared payload reaches."""
+    """The lengths at which another byte is needed, up to the declared payload."""
     setting = setting_of(profile, json=True)
     if setting is None:
         return []
@@ -245,7 +248,7 @@ def _lengths(profile: Profile) -> list[int]:
     ]
 
 
-def _overhead(setting: Setting, level: int) -> int:
+def _overhead(setting: MqttSetting, level: int) -> int:
     """Bytes of a command's Remaining Length that are not payload: topic, packet identifier, properties."""
     return 2 + len(setting.topic.encode()) + 2 * setting.qos + (level == mqtt.MQTT_5)
 
@@ -257,19 +260,19 @@ def _overhead(setting: Setting, level: int) -> int:
     clause="bindings.mqtt: maximum_payload, command",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that messages whose size is out of the ordinary change nothing in the IUT and do not "
-    "silence it",
-    stimulus="Send a command behind whose legal beginning more follows than the declared maximum, an empty "
-    "payload to a command topic (also to one where zero, false or the first of a list is legal), and a "
-    "message with a topic of 60 kB; command the DUT after each, a setting of two values back first",
-    expect="No state changes but by the commands in between, all of which are obeyed",
+    purpose="ensure that the device changes no state and keeps reporting when it receives messages of "
+    "unusual size",
+    stimulus="Send a valid command followed by more bytes than the declared maximum, an empty payload to a "
+    "command topic (also to one where zero, false or the first enum value is legal), and a message with a "
+    "60 kB topic; send an ordinary command after each, first restoring a two-valued setting",
+    expect="Only the ordinary commands change the state, and all of them take effect",
     ics="MQTT.SUB",
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
-    usual_cause="The payload is copied into a buffer of fixed size and obeyed as far as it fits, or an empty "
-    "one is turned into the number 0.",
+    usual_cause="The payload is copied into a fixed-size buffer and executed as far as it fits, or an empty "
+    "payload is read as the number 0.",
 )
 class SizesOutOfTheOrdinary(Check):
-    """The commands after each message are the fence: what was reported before them, it took for one."""
+    """A fence command follows each message: a state reported before it came from the message."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return commanded(profile)
@@ -280,21 +283,21 @@ class SizesOutOfTheOrdinary(Check):
         await leave_nothing(bench, setting)
         hidden = hidden_of(bench.profile, setting, await present_value(bench, setting))
         cut_off = setting.payload(hidden).ljust(limit) + b"x" * 64
-        what = f"{len(cut_off)} bytes that begin like a command"
+        what = f"{len(cut_off)} bytes that begin with a command"
         await self._send(bench, setting, setting.packet(cut_off, level), what)
         for each in _given_nothing(bench.profile):
-            await leave_nothing(bench, each)  # from there an empty payload would change nothing
+            await leave_nothing(bench, each)  # an empty payload would change nothing there
             await self._send(bench, each, each.packet(b"", level), "an empty payload")
         far = f"{binding_of(bench.profile).base}/{'x' * 60_000}"
         await self._send(bench, setting, mqtt.encode_publish(far, b"1", level=level), "a topic of 60 kB")
 
-    async def _send(self, bench: Bench, setting: Setting, packet: bytes, what: str) -> None:
+    async def _send(self, bench: Bench, setting: MqttSetting, packet: bytes, what: str) -> None:
         present = await present_value(bench, setting)
         bench.tap.inject(packet, what=what)
         if len(setting.values) == 2:
-            # What is commanded next would be what the message may have hidden: first back to where it was.
+            # The next command could equal the hidden value, so restore the present one first.
             await command(bench, setting, present)
-        await obeys_at_last(bench, setting)
+        await takes_effect_eventually(bench, setting)
 
     def judge(self, case: Case) -> Outcome:
         shown: list[Evidence] = []
@@ -303,12 +306,12 @@ class SizesOutOfTheOrdinary(Check):
             end = acts[index + 1].line if index + 1 < len(acts) else case.window[-1].line
             writes = [write for write in case.stimuli(Act.WRITE) if act.line < write.line < end]
             if not writes:
-                return inconclusive(f"nothing was commanded after {act.value.name}", act)
+                return inconclusive(f"no command was sent after {act.value.name}", act)
             setting = setting_named(case.profile, writes[0].value.name)
             before = last_report(case, setting, act.line)
-            obeyed_between = obeys_between(case, act.line, end, but=before)
+            obeyed_between = command_with_effect(case, act.line, end, but=before)
             if obeyed_between is None:
-                return failed(f"after {act.value.name} the device obeys no more", act)
+                return failed(f"after {act.value.name} commands have no effect any more", act)
             for report in case.reports(setting.name, Transport.MQTT):
                 line = report.event.line
                 known = [written(write) for write in writes if write.line < line]
@@ -319,11 +322,11 @@ class SizesOutOfTheOrdinary(Check):
             shown += [act, *obeyed_between]
         if len(acts) < 2 + len(_given_nothing(case.profile)):
             return inconclusive("the messages were not sent", acts)
-        return passed(f"{len(acts)} messages out of the ordinary changed nothing", shown)
+        return passed(f"{len(acts)} messages of unusual size changed nothing", shown)
 
 
-def _given_nothing(profile: Profile) -> list[Setting]:
-    """The settings to send an empty payload to: the usual one, and one that has what it may be taken for."""
+def _given_nothing(profile: Profile) -> list[MqttSetting]:
+    """The settings that get an empty payload: the usual one, and one with a legal zero value."""
     usual = setting_of(profile)
     telling = setting_of(profile, wanted=lambda each: nothing_of(profile, each) is not None)
     return [each for each in (usual, telling if telling != usual else None) if each is not None]

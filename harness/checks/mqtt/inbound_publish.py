@@ -1,4 +1,4 @@
-"""How the device takes what is sent to it: acknowledgements, repetitions, things it does not understand."""
+"""How the device handles incoming messages: acknowledgements, duplicates, unreadable payloads."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from harness.checks.support.mqtt.commands import (
     command,
     commanded,
     effect_of,
-    obeyed,
-    patience,
+    effect_timeout,
     present_value,
     setting_of,
     the_setting,
+    wait_for_effect,
 )
 from harness.checks.support.mqtt.deliveries import answer_to, answers, deliveries
 from harness.checks.support.mqtt.sessions import (
@@ -31,7 +31,7 @@ from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, Fate, MqttPacket
 from harness.wire import mqtt
 
-LOAD = 20  # commands under way at once; brokers allow as many by default
+LOAD = 20  # commands in flight at once; the usual default limit of brokers
 BROKEN_JSON = b'{"value": '
 
 
@@ -42,16 +42,16 @@ BROKEN_JSON = b'{"value": '
     clause="3.1.1: [MQTT-3.3.4-1], [MQTT-4.3.2-2], [MQTT-2.3.1-6]; "
     "5.0: [MQTT-3.3.4-1], [MQTT-4.3.2-4], [MQTT-2.2.1-5]",
     level=Level.MUST,
-    purpose="ensure that the IUT answers a PUBLISH of QoS 1 with PUBACK and one of QoS 0 with nothing",
+    purpose="ensure that the device answers a QoS 1 PUBLISH with PUBACK and a QoS 0 PUBLISH with nothing",
     stimulus="Command a setting with QoS 1, then with QoS 0",
-    expect="A PUBACK with the packet identifier of each PUBLISH of QoS 1, and no other one",
+    expect="A PUBACK with the packet identifier of each QoS 1 PUBLISH, and no other PUBACK",
     ics="MQTT.QOS1_SUB",
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
-    usual_cause="The client was told to leave acknowledging to the application, which then forgets it on "
-    "some path; the broker stops sending once its window is full.",
+    usual_cause="Acknowledging is left to the application, which forgets it on some path; the broker stops "
+    "sending once its window is full.",
 )
 class AnswersByQos(Check):
-    """Two commands through the broker; their effect shows that both have been processed."""
+    """Two commands through the broker; their effects show that both have been processed."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return commanded(profile, qos=1)
@@ -69,9 +69,9 @@ class AnswersByQos(Check):
         for message in asking:
             answer = answer_to(case, message, mqtt.PacketType.PUBACK)
             if answer is None:
-                return failed(f"no PUBACK for the message on {message.value.topic} of QoS 1", message)
+                return failed(f"no PUBACK for the QoS 1 message on {message.value.topic}", message)
             given.append(answer)
-        # A late PUBACK for a message of before the window is no answer to QoS 0.
+        # A late PUBACK for an earlier message does not answer QoS 0.
         owed = {
             (seen.body.connection, seen.value.packet_id)
             for seen in deliveries(so_far(case))
@@ -80,14 +80,12 @@ class AnswersByQos(Check):
         for answer in answers(case, mqtt.PacketType.PUBACK):
             if (answer.body.connection, answer.value.packet_id) not in owed:
                 return failed(
-                    f"a PUBACK with the packet identifier {answer.value.packet_id}, which no message had",
+                    f"a PUBACK with packet identifier {answer.value.packet_id}, which no message used",
                     answer,
                     quiet,
                 )
         if not asking:
-            return inconclusive(
-                "the broker delivered nothing with QoS 1: the subscription is of QoS 0", quiet
-            )
+            return inconclusive("the broker delivered nothing with QoS 1: the subscription has QoS 0", quiet)
         if not quiet:
             return inconclusive("the broker delivered nothing with QoS 0", asking)
         return passed("QoS 1 is acknowledged, QoS 0 is not", asking, given, quiet)
@@ -99,16 +97,16 @@ class AnswersByQos(Check):
     standard="MQTT 3.1.1 + 5.0",
     clause="[MQTT-4.5.0-2]",
     level=Level.MUST,
-    purpose="ensure that the IUT acknowledges messages that it does not understand",
-    stimulus="Send a broken JSON text with QoS 1 to a command topic, then a good command",
-    expect="A PUBACK for the broken one; the good one takes effect",
+    purpose="ensure that the device acknowledges messages that it cannot parse",
+    stimulus="Send broken JSON with QoS 1 to a command topic, then a valid command",
+    expect="A PUBACK for the broken message; the valid command takes effect",
     ics="MQTT.QOS1_SUB",
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
-    usual_cause="The function that parses the payload leaves by its error path before it acknowledges; the "
-    "broker delivers the same message again after every reconnection.",
+    usual_cause="The parser returns through its error path before it acknowledges; the broker delivers the "
+    "same message again after every reconnection.",
 )
 class AcknowledgesWhatItDoesNotUnderstand(Check):
-    """The good command is the fence: once it is obeyed, the broken one has been processed."""
+    """The valid command is the fence: once it takes effect, the broken one has been processed."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return commanded(profile, qos=1)
@@ -125,14 +123,12 @@ class AcknowledgesWhatItDoesNotUnderstand(Check):
             return inconclusive("the broker did not deliver the broken message with QoS 1", deliveries(case))
         answer = answer_to(case, broken, mqtt.PacketType.PUBACK)
         if answer is None:
-            return failed("a message that the device does not understand was not acknowledged", broken)
+            return failed("an unreadable message was not acknowledged", broken)
         effect = effect_of(case, case.stimuli(Act.WRITE)[-1])
         if effect is None:
-            return failed(
-                "after a message that it does not understand the device obeys no more", broken, answer
-            )
+            return failed("after an unreadable message a command had no effect", broken, answer)
         return passed(
-            "it acknowledged what it does not understand, and obeyed what came next", answer, effect
+            "the unreadable message was acknowledged, and the next command took effect", answer, effect
         )
 
 
@@ -143,24 +139,24 @@ class AcknowledgesWhatItDoesNotUnderstand(Check):
     clause="behaviour.settle (MQTT 3.1.1 + 5.0: 4.3.2)",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that the IUT acknowledges commands of QoS 1 in the time in which it has to obey them, "
-    "also when many come at once",
+    purpose="ensure that the device acknowledges QoS 1 commands within their settle time, also when many "
+    "arrive at once",
     stimulus=f"Send {LOAD} commands for one setting at once, with QoS 1",
     expect="A PUBACK for each of them within the settle time of the setting",
     ics="MQTT.QOS1_SUB",
     needs=(BenchFeature.TAP,),
-    usual_cause="Acknowledgements wait in a queue of a few entries, and what does not fit is lost; or each "
-    "waits until its command has been carried out.",
+    usual_cause="Acknowledgements wait in a short queue, and those that do not fit are lost; or each waits "
+    "until its command has been carried out.",
 )
 class AcknowledgesInTime(Check):
-    """The commands go out back to back, each with a packet identifier of its own."""
+    """The commands are sent back to back, each with its own packet identifier."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return commanded(profile, qos=1)
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         setting = the_setting(bench, qos=1)
-        # The last value does not occur before: its effect shows that all is done.
+        # The last value does not occur before: its report shows that all are done.
         *two, last = setting.others(await present_value(bench, setting), 3)
         before = [value for value in two if not same_value(value, last)]
         values = [*(before[index % len(before)] for index in range(LOAD - 1)), last]
@@ -175,9 +171,9 @@ class AcknowledgesInTime(Check):
                 owed.pop(packet.packet_id, None)
             return not owed
 
-        within = patience(bench.profile, setting)
+        within = effect_timeout(bench.profile, setting)
         await bench.wait_for(acknowledged, within=within, since=since, what="all commands to be acknowledged")
-        await obeyed(bench, setting, values[-1], since=since)
+        await wait_for_effect(bench, setting, values[-1], since=since)
 
     def judge(self, case: Case) -> Outcome:
         setting = setting_of(case.profile, qos=1)
@@ -190,11 +186,13 @@ class AcknowledgesInTime(Check):
         for message in sent:
             answer = answer_to(case, message, mqtt.PacketType.PUBACK)
             if answer is None:
-                return failed("a command of QoS 1 was not acknowledged", message)
+                return failed("a QoS 1 command was not acknowledged", message)
             took = answer.time - message.time
             if took > limit:
                 return failed(
-                    f"a command was acknowledged after {took:.3f} s, not {limit:g} s", message, answer
+                    f"a command was acknowledged after {took:.3f} s; the limit is {limit:g} s",
+                    message,
+                    answer,
                 )
             slowest = max(slowest, took)
         return passed(f"{LOAD} commands were acknowledged, the slowest after {slowest:.3f} s", sent)
@@ -207,18 +205,18 @@ class AcknowledgesInTime(Check):
     clause="bindings.mqtt: command_qos (MQTT 3.1.1 + 5.0: 3.3.1.1, 4.3.2)",
     level=Level.SHOULD,
     basis=Basis.PROFILE,
-    purpose="ensure that a command of QoS 1 that is delivered twice is carried out once",
-    stimulus="Send a command, and the same PUBLISH with DUP right behind it; then another one, and its "
-    "duplicate after its PUBACK; a further command shows each time that both have been processed",
-    expect="One report of each new state. (By [MQTT-4.3.2-2] a receiver may take what comes after its PUBACK "
-    "for new; a device whose commands must not count twice has to look closer.)",
+    purpose="ensure that the device carries out a QoS 1 command once when it is delivered twice",
+    stimulus="Send a command, then the same PUBLISH with DUP; then another command, and its duplicate after "
+    "its PUBACK; a further command shows each time that both have been processed",
+    expect="One report of each new state. (By [MQTT-4.3.2-2] a receiver may treat what arrives after its "
+    "PUBACK as new; a device whose commands must not count twice has to compare.)",
     ics="MQTT.QOS1_SUB",
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
-    usual_cause="Every message is carried out as it comes; after a lost PUBACK a toggle flips back, and a "
-    "pulse is given twice.",
+    usual_cause="Every message is carried out as it arrives; after a lost PUBACK a toggle flips back, and a "
+    "pulse is triggered twice.",
 )
 class DuplicateIsOneCommand(Check):
-    """Counts the reports between each command and the one that follows it."""
+    """Counts the reports between each command and the next one."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return commanded(profile, qos=1)
@@ -235,14 +233,14 @@ class DuplicateIsOneCommand(Check):
                 bench.tap.inject(once, what="a command")
                 await bench.wait_for(
                     lambda event: tapped(event, Direction.FROM_DUT, mqtt.PacketType.PUBACK) is not None,
-                    within=patience(bench.profile, setting),
+                    within=effect_timeout(bench.profile, setting),
                     since=since,
                     what="PUBACK",
                 )
-                bench.tap.inject(again, what="the same command once more, after its PUBACK")
+                bench.tap.inject(again, what="the same command again, after its PUBACK")
             else:
                 bench.tap.inject(once, again, what="a command and its duplicate")
-            await obeyed(bench, setting, value, since=since)
+            await wait_for_effect(bench, setting, value, since=since)
             await command(bench, setting, further)
 
     def judge(self, case: Case) -> Outcome:
@@ -256,24 +254,24 @@ class DuplicateIsOneCommand(Check):
             sent = _first_copy(case, duplicate)
             passed_on = effect_of(case, fence)
             if sent is None or passed_on is None:
-                return inconclusive("the command after the duplicate was not obeyed", duplicate)
-            told = [
+                return inconclusive("the command after the duplicate took no effect", duplicate)
+            reported = [
                 report
                 for report in reports
                 if sent.line < report.event.line < passed_on.event.line and same_value(report.value, value)
             ]
-            if not told:
-                return inconclusive("the command was not seen to be obeyed", sent, duplicate)
-            if len(told) > 1:
-                return failed(f"one command was carried out {len(told)} times", sent, duplicate, told)
-            evidence += [sent, duplicate, *told]
+            if not reported:
+                return inconclusive("no report showed the effect of the command", sent, duplicate)
+            if len(reported) > 1:
+                return failed(f"one command was carried out {len(reported)} times", sent, duplicate, reported)
+            evidence += [sent, duplicate, *reported]
         if len(repeated) < 2 or not evidence:
             return inconclusive("the duplicates were not sent", repeated)
-        return passed("a command and its duplicate were carried out once", evidence)
+        return passed("each command and its duplicate were carried out once", evidence)
 
 
 def _first_copy(
     case: Case, duplicate: Decoded[mqtt.Publish, MqttPacket]
 ) -> Decoded[mqtt.Publish, MqttPacket] | None:
-    """The message of which this is the duplicate."""
+    """The first delivery of a duplicate."""
     return first(deliveries(case), lambda seen: seen.value.packet_id == duplicate.value.packet_id)

@@ -1,4 +1,4 @@
-"""Keep-alive from both ends: the device pings, notices a dead link, and is noticed when it is gone."""
+"""Keep-alive on both sides: the device pings and notices a dead link; the broker notices its loss."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point
 from harness.trace.trace import backwards
 from harness.wire import mqtt
 
-TOLERANCE = 0.5  # seconds by which packets may be delayed on their way to the tap
-PARTS = 4  # of a keep-alive, after each of which the idle device is sent something
-REPORTS = 3  # of the device's own, which may come before it is idle for long enough to ping
+TOLERANCE = 0.5  # seconds that packets may take to reach the tap
+PARTS = 4  # parts of a keep-alive; after each the idle device is sent a message
+REPORTS = 3  # reports that the device may send before it is idle for long enough to ping
 KEEP_ALIVE = "MQTT 3.1.1 [MQTT-3.1.2-23]"
-EVERYTHING = "everything"  # what the tap says that it withholds when it freezes a link
-NOISE = b"{"  # means nothing to anybody
+EVERYTHING = "everything"  # the name that the tap records when it freezes a link
+NOISE = b"{"  # not a valid payload for anything
 
 
 def stays_connected(profile: Profile) -> Iterable[Subject]:
-    """The device as a whole, unless it sleeps most of the time."""
+    """The device as a whole, unless it is a sleeping device."""
     return (Subject(),) if binding_of(profile).sleep is None else ()
 
 
 async def ensure_silence(bench: Bench) -> None:
-    """See to it that the trace has a link that went dead without a word, and what came of it.
+    """Make sure that the trace contains a frozen link and its consequences.
 
-    Nothing of the device reaches the broker any more, and nothing of the broker the device; only we send
-    it something now and then, until it pings. Once the broker has published the will and the device has
-    closed its connection, it may come back.
+    Nothing passes between device and broker; only the harness sends the device a message now and then, until
+    it pings. Once the broker has published the will and the device has closed its connection, the link is
+    restored.
     """
     if any(is_frozen(event) for event in bench.trace):
         return
@@ -71,19 +71,19 @@ async def ensure_silence(bench: Bench) -> None:
 
 
 async def _idle(bench: Bench) -> None:
-    """Wait for the device to ping, and send it something meaningless from time to time.
+    """Wait for the device to ping, sending it a meaningless message from time to time.
 
-    What it receives may not keep it from pinging. It is waited for somewhat longer than it may take; one
-    that reports by itself, less often than it has to ping, gets some of its reports off before.
+    Incoming messages must not stop it from pinging. The wait is somewhat longer than allowed; a device that
+    reports by itself, less often than it must ping, sends some of its reports first.
     """
     binding = binding_of(bench.profile)
     setting = setting_of(bench.profile)
-    patience = _clearly_late(binding.keep_alive)
-    end = bench.now + patience + REPORTS * _report_period(bench.profile)
-    while bench.now < min(end, _last_sent(bench) + patience):
+    effect_timeout = _clearly_late(binding.keep_alive)
+    end = bench.now + effect_timeout + REPORTS * _report_period(bench.profile)
+    while bench.now < min(end, _last_sent(bench) + effect_timeout):
         since = bench.mark()
         if setting is not None and bench.tap.connected:
-            bench.tap.inject(setting.packet(NOISE, binding.level), what="a message that means nothing")
+            bench.tap.inject(setting.packet(NOISE, binding.level), what="a meaningless message")
         pinged = await bench.wait_for(
             _is_ping,
             within=binding.keep_alive / PARTS,
@@ -96,7 +96,7 @@ async def _idle(bench: Bench) -> None:
 
 
 async def _closing(bench: Bench, *, since: int) -> None:
-    """Wait for the device to close the dead connection, two keep-alives from its unanswered ping on."""
+    """Wait for the device to close the dead connection, up to two keep-alives after its unanswered ping."""
     keep_alive = binding_of(bench.profile).keep_alive
     ping = await bench.wait_for(
         lambda event: _is_ping(event) or is_closed_by_device(event),
@@ -115,16 +115,16 @@ async def _closing(bench: Bench, *, since: int) -> None:
 
 
 def _report_period(profile: Profile) -> float:
-    """Seconds between two reports that the device makes by itself; 0 where those do not put off a ping.
+    """Seconds between two unprompted reports of the device; 0 if they do not delay a ping.
 
-    One that reports at least as often as it would have to ping need not ever ping.
+    A device that reports at least once per keep-alive never needs to ping.
     """
     heartbeat = profile.behaviour.heartbeat or 0.0
     return heartbeat if heartbeat > binding_of(profile).keep_alive else 0.0
 
 
 def _clearly_late(keep_alive: float) -> float:
-    """Seconds without a packet of the device, after which it has let more than its keep-alive pass."""
+    """Seconds without a packet of the device that clearly exceed its keep-alive."""
     return max(1.25 * keep_alive, keep_alive + 2 * TOLERANCE)
 
 
@@ -143,28 +143,28 @@ def _is_ping(event: Event) -> bool:
 
 
 def noticed_within(profile: Profile) -> float:
-    """Seconds in which a loss is noticed: one and a half keep-alives, and the broker's own slowness."""
+    """Seconds in which a loss is noticed: one and a half keep-alives plus the broker's own delay."""
     keep_alive = binding_of(profile).keep_alive
     return 1.5 * keep_alive + max(5.0, 0.5 * keep_alive)
 
 
 def is_frozen(event: Event) -> bool:
-    """Whether an event is the beginning of a dead link."""
+    """Whether an event freezes the link."""
     return is_act(event, Act.WITHHOLD) and event.body.name == EVERYTHING  # type: ignore[union-attr]
 
 
 def is_will(event: Event, profile: Profile) -> bool:
-    """Whether an event is the will as our own client gets it."""
-    body, there = event.body, binding_of(profile).availability
-    if there is None or not isinstance(body, MqttPacket) or body.point is not Point.CLIENT:
+    """Whether an event is the will as received by our own client."""
+    body, availability = event.body, binding_of(profile).availability
+    if availability is None or not isinstance(body, MqttPacket) or body.point is not Point.CLIENT:
         return False
     if body.direction is not Direction.FROM_DUT or body.raw[0] >> 4 != mqtt.PacketType.PUBLISH:
         return False
     packet = mqtt.decode(body.raw, body.level)
     return (
         isinstance(packet, mqtt.Publish)
-        and packet.topic == there.topic
-        and packet.payload == there.offline.encode()
+        and packet.topic == availability.topic
+        and packet.payload == availability.offline.encode()
     )
 
 
@@ -174,15 +174,15 @@ def is_will(event: Event, profile: Profile) -> bool:
     standard="MQTT 3.1.1 + 5.0",
     clause="3.1.1: [MQTT-3.1.2-23]; 5.0: [MQTT-3.1.2-20]",
     level=Level.MUST,
-    purpose="ensure that the IUT never lets more than the keep-alive pass between two packets that it sends",
-    stimulus="Leave the DUT alone for a keep-alive, but send it messages that mean nothing; all other "
-    "connections of the run count, too",
-    expect="The gap between two packets of the DUT is at most the keep-alive that it announced; what it "
-    "receives does not keep it from pinging",
+    purpose="ensure that the device never lets more than the keep-alive pass between two packets that it "
+    "sends",
+    stimulus="Leave the device idle for a keep-alive, sending it only meaningless messages; all other "
+    "connections of the run count as well",
+    expect="The gap between two packets of the device is at most the keep-alive that it announced; incoming "
+    "messages do not stop it from pinging",
     ics="MQTT.KEEP_ALIVE",
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
-    usual_cause="The timer of the ping is set back by what is received, or it is only looked at once in a "
-    "while.",
+    usual_cause="Incoming packets reset the ping timer, or the timer is checked too rarely.",
 )
 class PingsInTime(Check):
     """Measures the gaps on every connection, up to a ping whose answer is withheld."""
@@ -203,7 +203,7 @@ class PingsInTime(Check):
             for before, after in _gaps(session, seen_so_far.window[-1]):
                 gap = after.time - before.time
                 if gap > limit + TOLERANCE:
-                    found = f"{gap:.1f} s without a packet of the device, whose keep-alive is {limit} s"
+                    found = f"{gap:.1f} s without a packet from the device, whose keep-alive is {limit} s"
                     return failed(found, session.connect, before, after)
                 if gap > longest[0] and isinstance(after, Decoded):
                     longest = gap, [session.connect, before, after]
@@ -215,7 +215,7 @@ class PingsInTime(Check):
 def _gaps(
     session: Session, now: Event
 ) -> list[tuple[Decoded[mqtt.Packet, MqttPacket], Decoded[mqtt.Packet, MqttPacket] | Event]]:
-    """Packets of the device with what came next: its next one, or the end. Dead links are left out."""
+    """Packets of the device, each with its next packet or the end. Dead links are left out."""
     sent = session.sent(mqtt.Packet)
     unanswered = _unanswered(session)
     if unanswered is not None:
@@ -230,16 +230,17 @@ def _gaps(
     standard="MQTT 3.1.1 + 5.0",
     clause="3.1.2.10",
     level=Level.SHOULD,
-    purpose="ensure that the IUT closes a connection on which the answer to its ping does not come",
-    stimulus="Let the link go dead without a word, so that no ping is answered; TCP stays open",
-    expect="The DUT closes the connection within two keep-alives, and comes back when the link lives again",
+    purpose="ensure that the device closes a connection on which its ping is not answered",
+    stimulus="Freeze the link so that no ping is answered; TCP stays open",
+    expect="The device closes the connection within two keep-alives, and reconnects when the link works "
+    "again",
     ics="MQTT.KEEP_ALIVE",
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
-    usual_cause="The ping is sent, but nobody waits for its answer; behind a NAT box that forgot the "
-    "connection the device believes for hours that it is online.",
+    usual_cause="The ping is sent, but nothing waits for its answer; behind a NAT box that forgot the "
+    "connection the device considers itself online for hours.",
 )
 class NoticesDeadLink(Check):
-    """Looks for the end of the connection after the ping that was not answered."""
+    """Looks for the end of the connection after the unanswered ping."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return stays_connected(profile)
@@ -252,16 +253,16 @@ class NoticesDeadLink(Check):
         bound = 2 * binding_of(case.profile).keep_alive
         frozen = first(seen_so_far.stimuli(Act.WITHHOLD), lambda act: act.value.name == EVERYTHING)
         if frozen is None:
-            return inconclusive("the link did not go dead")
+            return inconclusive("the link was not frozen")
         thawed = first(seen_so_far.stimuli(Act.RELEASE), lambda act: act.value.name == EVERYTHING)
         quiet = first(reversed(sessions(seen_so_far)), lambda session: session.opened.line < frozen.line)
         ping = _unanswered(quiet) if quiet else None
         if quiet is None or ping is None or thawed is None:
-            return inconclusive("the device did not ping on the link that went dead", frozen)
+            return inconclusive("the device did not ping on the frozen link", frozen)
         if quiet.ended is None or quiet.ended.line > thawed.line:
             waited = thawed.time - ping.time
             if waited < bound:
-                return inconclusive(f"the link was dead for {waited:.0f} s only", ping, thawed)
+                return inconclusive(f"the link was frozen for only {waited:.0f} s", ping, thawed)
             return failed(
                 f"the connection was still open {waited:.0f} s after the ping", ping, frozen, thawed
             )
@@ -273,9 +274,11 @@ class NoticesDeadLink(Check):
             lambda session: session.opened.line > thawed.line and bool(session.accepted),
         )
         if back is None:
-            return failed("the device did not come back when the link was alive again", ping, thawed)
+            return failed("the device did not reconnect when the link worked again", ping, thawed)
         shown = (ping, frozen, quiet.ended, back.opened)
-        return passed(f"it closed the connection {took:.1f} s after the ping, and came back", *shown)
+        return passed(
+            f"the device closed the connection {took:.1f} s after the ping, and reconnected", *shown
+        )
 
 
 def _unanswered(session: Session) -> Decoded[mqtt.Pingreq, MqttPacket] | None:
@@ -293,10 +296,11 @@ def _unanswered(session: Session) -> Decoded[mqtt.Pingreq, MqttPacket] | None:
     clause="3.1.1: [MQTT-3.1.2-8], [MQTT-3.1.2-24]; 5.0: [MQTT-3.1.2-8], [MQTT-3.1.2-22]",
     level=Level.SHOULD,
     basis=Basis.DERIVED,
-    purpose="ensure that an unexpected loss of the IUT shows by its will within one and a half keep-alives, "
-    "also to those who ask later",
-    stimulus="Let the link go dead without a word, and subscribe once more when the will has come",
-    expect="The broker publishes the offline message in that time and some seconds, and retains it",
+    purpose="ensure that the device's will announces an unexpected loss within one and a half keep-alives, "
+    "also to later subscribers",
+    stimulus="Freeze the link, and subscribe once more when the will has arrived",
+    expect="The broker publishes the offline message within one and a half keep-alives plus a few seconds, "
+    "and retains it",
     ics="MQTT.WILL & MQTT.KEEP_ALIVE",
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="No will at all, a keep-alive so long that the loss is noticed hours later, or a will that "
@@ -316,30 +320,30 @@ class LossShows(Check):
         frozen = first(seen_so_far.stimuli(Act.WITHHOLD), lambda act: act.value.name == EVERYTHING)
         thawed = first(seen_so_far.stimuli(Act.RELEASE), lambda act: act.value.name == EVERYTHING)
         if frozen is None or thawed is None:
-            return inconclusive("the link did not go dead")
+            return inconclusive("the link was not frozen")
         reached = [
             seen for seen in seen_so_far.mqtt(mqtt.Packet, fate=Fate.FORWARDED) if seen.line < frozen.line
         ]
-        told = [
+        reported = [
             seen
             for seen in seen_so_far.mqtt(mqtt.Publish, point=Point.CLIENT)
             if frozen.line < seen.line < thawed.line and is_will(seen.event, case.profile)
         ]
         limit = noticed_within(case.profile)
         if not reached:
-            return inconclusive("the device sent nothing before the link went dead", frozen)
-        if not told:
+            return inconclusive("the device sent nothing before the link was frozen", frozen)
+        if not reported:
             waited = thawed.time - reached[-1].time
             if waited < limit:
-                return inconclusive(f"the link was dead for {waited:.0f} s only", frozen, thawed)
+                return inconclusive(f"the link was frozen for only {waited:.0f} s", frozen, thawed)
             return failed(f"no will {waited:.0f} s after the device was lost", reached[-1], frozen, thawed)
-        took = told[0].time - reached[-1].time
+        took = reported[0].time - reached[-1].time
         if took > limit:
             return failed(
-                f"the will came {took:.1f} s after the device was lost", reached[-1], frozen, told[0]
+                f"the will came {took:.1f} s after the device was lost", reached[-1], frozen, reported[0]
             )
-        there = binding_of(case.profile).availability
-        retained = [seen for seen in told if seen.value.retain]
-        if there is not None and there.retain and not retained:
-            return failed("the will is not retained: who subscribes later does not learn of the loss", told)
-        return passed(f"the will came {took:.1f} s after the device was lost", reached[-1], frozen, told)
+        availability = binding_of(case.profile).availability
+        retained = [seen for seen in reported if seen.value.retain]
+        if availability is not None and availability.retain and not retained:
+            return failed("the will is not retained: later subscribers do not learn of the loss", reported)
+        return passed(f"the will came {took:.1f} s after the device was lost", reached[-1], frozen, reported)

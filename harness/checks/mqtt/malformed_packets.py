@@ -1,4 +1,4 @@
-"""Packets that no broker may send: the device has to close the connection over them, and come back."""
+"""Packets that no broker may send: the device must close the connection and reconnect."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ from harness.wire import mqtt
 
 CLOSES = 5.0  # seconds for the device to close the connection; the standard sets no time
 
-ILL_FORMED = (b"\xc0\x80", b"\xed\xa0\x80", b"\xff")  # an overlong NUL, a lone surrogate, no UTF-8 at all
+ILL_FORMED = (b"\xc0\x80", b"\xed\xa0\x80", b"\xff")  # an overlong NUL, a lone surrogate, not UTF-8 at all
 
 
 async def provoke(bench: Bench, raw: bytes, what: str) -> None:
-    """Send a malformed packet in a settled session, and wait for its end and for the device to return."""
+    """Send a malformed packet in a settled session; wait for its end and the reconnection."""
     await connected(bench)
     await settled(bench)
     since = bench.mark()
     bench.tap.inject(raw, what=what)
     sleep = binding_of(bench.profile).sleep
-    # A device that is about to sleep would close by itself: that is no reaction.
+    # A device that is about to sleep closes by itself: that is no reaction.
     within = min(CLOSES, sleep.awake / 2) if sleep else CLOSES
     await closed_by_device(bench, since=since, within=within)
     await wait_reconnected(bench)
 
 
 def reaction(case: Case) -> Outcome:
-    """Whether the device itself ended the connection over each malformed packet, and came back."""
+    """Whether the device itself closed the connection on each malformed packet, and reconnected."""
     shown: list[Evidence] = []
     injected = case.mqtt(mqtt.Packet, direction=Direction.TO_DUT, fate=Fate.INJECTED)
     for packet in injected:
@@ -61,11 +61,11 @@ def reaction(case: Case) -> Outcome:
             return inconclusive("the connection was ended by the other side", packet, end)
         back = [session for session in sessions(case) if session.opened.line > end.line and session.accepted]
         if not back:
-            return failed("the device did not come back after a malformed packet", packet, end)
+            return failed("the device did not reconnect after a malformed packet", packet, end)
         shown += [packet, end, back[0].opened]
     if not injected:
         return inconclusive("no malformed packet was sent")
-    return passed("the device closed the connection over each malformed packet, and came back", shown)
+    return passed("the device closed the connection on each malformed packet, and reconnected", shown)
 
 
 def _end_of_connection(
@@ -87,15 +87,15 @@ def _end_of_connection(
     standard="MQTT 3.1.1 + 5.0",
     clause="3.1.1: [MQTT-2.2.2-2], [MQTT-4.8.0-1]; 5.0: 4.13, [MQTT-3.14.1-1]",
     level=Level.MUST,
-    purpose="ensure that the IUT closes the connection when it receives invalid reserved flags",
+    purpose="ensure that the device closes the connection when it receives invalid reserved flags",
     stimulus="Send a PINGRESP with a reserved flag set",
-    expect="The DUT closes the connection (with 5.0 it may say DISCONNECT first), and comes back",
+    expect="The device closes the connection (in 5.0 it may send DISCONNECT first), and reconnects",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
-    usual_cause="The packet type is taken out of the first byte and the rest of it is thrown away.",
+    usual_cause="The packet type is extracted from the first byte and the flags are ignored.",
 )
 class InvalidFlags(Check):
-    """Injects one packet, waits for the end of the connection."""
+    """Injects one packet and waits for the end of the connection."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         flag = 1 << bench.random.randrange(4)
@@ -112,15 +112,16 @@ class InvalidFlags(Check):
     standard="MQTT 3.1.1 + 5.0",
     clause="[MQTT-3.3.1-4]",
     level=Level.MUST,
-    purpose="ensure that the IUT closes the connection over a PUBLISH with both QoS bits set, and sends none",
-    stimulus="Send a command with QoS 3; every PUBLISH that the DUT sends in the run counts, too",
-    expect="The DUT closes the connection, does not obey, and comes back",
+    purpose="ensure that the device closes the connection on a PUBLISH with both QoS bits set, and sends "
+    "none itself",
+    stimulus="Send a command with QoS 3; every PUBLISH that the device sends in the run counts as well",
+    expect="The device closes the connection, does not carry out the command, and reconnects",
     ics="MQTT.SUB",
     needs=(BenchFeature.TAP,),
-    usual_cause="The two bits are compared with 0 and 1 only; anything else is taken for QoS 2.",
+    usual_cause="The two bits are compared only with 0 and 1; anything else is treated as QoS 2.",
 )
 class Qos3(Check):
-    """The state that the device reports on its return shows that it has not obeyed."""
+    """The state reported after the reconnection shows that the command was not carried out."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return commanded(profile)
@@ -141,12 +142,12 @@ class Qos3(Check):
 
 
 def actuation(case: Case) -> Outcome | None:
-    """A failure if a malformed command was obeyed."""
+    """A failure if a malformed command was carried out."""
     setting = setting_of(case.profile)
     assert setting is not None
     for packet in case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, fate=Fate.INJECTED):
         if effect := effect_of_packet(case, setting, packet):
-            return failed("the device obeyed a malformed packet", packet, effect)
+            return failed("the device carried out a malformed command", packet, effect)
     return None
 
 
@@ -156,22 +157,23 @@ def actuation(case: Case) -> Outcome | None:
     standard="MQTT 3.1.1 + 5.0",
     clause="3.1.1: [MQTT-1.5.3-1], [MQTT-1.5.3-2]; 5.0: [MQTT-1.5.4-1], [MQTT-1.5.4-2], 4.13",
     level=Level.MUST,
-    purpose="ensure that the IUT closes the connection over a packet with ill-formed UTF-8 or U+0000 in it",
-    stimulus="Send a command whose topic ends in bytes that are no UTF-8, and one whose topic ends in U+0000",
-    expect="The DUT closes the connection each time, does not obey, and comes back",
+    purpose="ensure that the device closes the connection on a packet with ill-formed UTF-8 or U+0000",
+    stimulus="Send a command whose topic ends in bytes that are not UTF-8, and one whose topic ends in "
+    "U+0000",
+    expect="The device closes the connection each time, does not carry out the command, and reconnects",
     ics="MQTT.SUB",
     needs=(BenchFeature.TAP,),
-    usual_cause="Topics are compared as C strings: what stands behind the NUL is not seen.",
+    usual_cause="Topics are compared as C strings: whatever follows the NUL is ignored.",
 )
 class IllFormedText(Check):
-    """Two losses, one for each kind of text."""
+    """Two disconnects, one for each kind of text."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return commanded(profile)
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         setting, level = the_setting(bench), binding_of(bench.profile).level
-        endings = {bench.random.choice(ILL_FORMED): "bytes that are no UTF-8", b"\0": "U+0000"}
+        endings = {bench.random.choice(ILL_FORMED): "bytes that are not UTF-8", b"\0": "U+0000"}
         for ending, what in endings.items():
             (value,) = setting.others(await present_value(bench, setting), 1)
             topic = setting.topic.encode() + ending

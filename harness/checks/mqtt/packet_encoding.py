@@ -1,4 +1,4 @@
-"""What the device's packets are made of: flags, strings, identifiers, topics. All of these only watch."""
+"""The contents of the device's packets: flags, strings, identifiers, topics. All checks are passive."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ TEXTUAL = (mqtt.Connect, mqtt.Publish, mqtt.Subscribe, mqtt.Unsubscribe)
     standard="MQTT 3.1.1 + 5.0",
     clause="3.1.1: [MQTT-2.2.2-1], [MQTT-3.1.2-3]; 5.0: [MQTT-2.1.3-1], [MQTT-3.1.2-3]",
     level=Level.MUST,
-    purpose="ensure that the IUT sets every reserved flag bit to the value prescribed for it",
-    stimulus="Every packet that the DUT sends in the run counts",
-    expect="The low half of the first byte, and the reserved bit of CONNECT, are as the tables say",
+    purpose="ensure that the device sets every reserved flag bit to its prescribed value",
+    stimulus="Every packet that the device sends in the run counts",
+    expect="The low half of the first byte and the reserved bit of CONNECT have the prescribed values",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
-    usual_cause="A client written by hand sends SUBSCRIBE or PUBREL with flags 0000; lenient brokers let it "
-    "pass, strict ones close the connection.",
+    usual_cause="A hand-written client sends SUBSCRIBE or PUBREL with flags 0000; lenient brokers accept "
+    "it, strict ones close the connection.",
 )
 class ReservedFlags(Check):
     """Passive: looks at the flags of each packet."""
@@ -44,7 +44,7 @@ class ReservedFlags(Check):
         kinds = Counter(seen.value.type.name for seen in sent)
         samples = {seen.value.type: seen for seen in sent}
         counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-        return passed(f"the reserved flags are right in {counts}", samples.values())
+        return passed(f"the reserved flags are correct in {counts}", samples.values())
 
 
 @requirement(
@@ -54,12 +54,12 @@ class ReservedFlags(Check):
     clause="3.1.1: [MQTT-1.5.3-1], [MQTT-1.5.3-2], [MQTT-3.3.2-1], [MQTT-3.8.3-1], [MQTT-3.1.3-10], "
     "[MQTT-3.1.3-11]; 5.0: [MQTT-1.5.4-1], [MQTT-1.5.4-2], [MQTT-3.3.2-1], [MQTT-3.8.3-1]",
     level=Level.MUST,
-    purpose="ensure that every text in the IUT's packets is well-formed UTF-8 without U+0000",
-    stimulus="Every packet that the DUT sends in the run counts",
+    purpose="ensure that the device sends every text as well-formed UTF-8 without U+0000",
+    stimulus="Every packet that the device sends in the run counts",
     expect="Client identifier, user name, will topic, topic names and topic filters are strict UTF-8",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
-    usual_cause="A name that the user typed is put into a topic in Latin-1, or cut in the middle of a "
+    usual_cause="A user-defined name is put into a topic in Latin-1, or truncated in the middle of a "
     "character to fit a buffer.",
 )
 class WellFormedText(Check):
@@ -71,7 +71,7 @@ class WellFormedText(Check):
             return failed(f"{seen.value.type.name}: {problem.text}", seen)
         with_text = [seen for seen in sent if isinstance(seen.value, TEXTUAL)]
         if not with_text:
-            return inconclusive("the device sent no packet with text in it", sent[:1])
+            return inconclusive("the device sent no packet that contains text", sent[:1])
         return passed(f"all text in {len(with_text)} packets is UTF-8", with_text[:5])
 
 
@@ -82,17 +82,17 @@ class WellFormedText(Check):
     clause="3.1.1: [MQTT-3.8.1-1], [MQTT-3.8.3-3], [MQTT-4.7.1-2], [MQTT-4.7.1-3], [MQTT-4.7.3-1]; "
     "5.0: [MQTT-3.8.1-1], [MQTT-3.8.3-2], [MQTT-4.7.1-1], [MQTT-4.7.1-2], [MQTT-4.7.3-1]",
     level=Level.MUST,
-    purpose="ensure that the IUT's SUBSCRIBE and UNSUBSCRIBE packets are well formed, and that their topic "
-    "filters keep the rules of wildcards",
+    purpose="ensure that the device sends well-formed SUBSCRIBE and UNSUBSCRIBE packets whose topic filters "
+    "follow the wildcard rules",
     stimulus="Every SUBSCRIBE and UNSUBSCRIBE of the run counts",
     expect="Flags 0010; at least one filter, none empty; # only as the whole last level, + only as a whole "
     "level",
     ics="MQTT.SUB",
     needs=(BenchFeature.TAP,),
-    usual_cause="A wildcard is appended to a prefix without the slash between them, as in plug#.",
+    usual_cause="A wildcard is appended to a prefix without a slash, as in plug#.",
 )
 class WellFormedSubscriptions(Check):
-    """Passive: reads each subscription; whatever is wrong with the packet counts."""
+    """Passive: reads each subscription; any problem of the packet counts."""
 
     def judge(self, case: Case) -> Outcome:
         kinds = (mqtt.PacketType.SUBSCRIBE, mqtt.PacketType.UNSUBSCRIBE)
@@ -112,19 +112,19 @@ class WellFormedSubscriptions(Check):
     clause="3.1.1: [MQTT-3.3.1-2], [MQTT-4.3.1-1], [MQTT-4.3.2-1], [MQTT-4.3.3-1]; "
     "5.0: [MQTT-3.3.1-2], [MQTT-4.3.1-1], [MQTT-4.3.2-2], [MQTT-4.3.3-2]",
     level=Level.MUST,
-    purpose="ensure that DUP is 0 with QoS 0, and when the IUT sends a message for the first time",
-    stimulus="Every PUBLISH that the DUT sends in the run counts",
-    expect="DUP is 1 only in the repetition of a message with the same packet identifier",
+    purpose="ensure that the device sets DUP to 0 with QoS 0 and on the first transmission of a message",
+    stimulus="Every PUBLISH that the device sends in the run counts",
+    expect="DUP is 1 only when a message is sent again with the same packet identifier",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
-    usual_cause="The flags byte is kept from the message before, or from one that was received.",
+    usual_cause="The flags byte is kept from the previous message, or from a received one.",
 )
 class DuplicateFlag(Check):
-    """Passive: each PUBLISH with DUP must have gone out before."""
+    """Passive: each PUBLISH with DUP must have been sent before."""
 
     def judge(self, case: Case) -> Outcome:
         sent: list[Decoded[mqtt.Packet, MqttPacket]] = []
-        last: dict[int | None, tuple[str, bytes]] = {}  # what each packet identifier stood for
+        last: dict[int | None, tuple[str, bytes]] = {}  # the message last sent with each packet identifier
         for seen in case.mqtt(mqtt.Packet):
             packet = seen.value
             if isinstance(packet, mqtt.Connect) and packet.clean_session:
@@ -140,7 +140,7 @@ class DuplicateFlag(Check):
             sent.append(seen)
         if not sent:
             return inconclusive("the device published nothing")
-        return passed(f"DUP is right in {len(sent)} PUBLISH packets", sent[:5])
+        return passed(f"DUP is correct in {len(sent)} PUBLISH packets", sent[:5])
 
 
 @requirement(
@@ -149,14 +149,14 @@ class DuplicateFlag(Check):
     standard="MQTT 3.1.1 + 5.0",
     clause="[MQTT-3.3.2-2], [MQTT-4.7.3-1], [MQTT-4.7.3-2]",
     level=Level.MUST,
-    purpose="ensure that the topic names that the IUT publishes to are not empty and have neither wildcards "
-    "nor U+0000 in them",
+    purpose="ensure that the device publishes only to topic names that are not empty and contain neither "
+    "wildcards nor U+0000",
     stimulus="Every PUBLISH of the run counts, and the topic of each will",
-    expect="No topic name is empty or holds +, # or U+0000",
+    expect="No topic name is empty or contains +, # or U+0000",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
-    usual_cause="A name that the user typed goes into the topic as it is, or the topic is built in a buffer "
-    "that was freed or never filled.",
+    usual_cause="A user-defined name goes into the topic unescaped, or the topic is built in a buffer that "
+    "was freed or never filled.",
 )
 class TopicNames(Check):
     """Passive: reads the topic of each publication and will."""
@@ -182,15 +182,15 @@ class TopicNames(Check):
     standard="MQTT 3.1.1 + 5.0",
     clause="3.1.1: [MQTT-2.3.1-5]; 5.0: [MQTT-2.2.1-2]",
     level=Level.MUST,
-    purpose="ensure that the IUT's PUBLISH packets of QoS 0 carry no packet identifier",
-    stimulus="Every PUBLISH of QoS 0 on a topic of the profile counts",
-    expect="The payload, as the profile describes it, begins right behind the topic",
+    purpose="ensure that the device's QoS 0 PUBLISH packets carry no packet identifier",
+    stimulus="Every QoS 0 PUBLISH on a topic of the profile counts",
+    expect="The payload, as the profile describes it, follows the topic directly",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
-    usual_cause="The identifier is written for every QoS; receivers find two bytes too many in the payload.",
+    usual_cause="The identifier is written for every QoS; receivers find two extra bytes in the payload.",
 )
 class NoIdentifierWithQos0(Check):
-    """Passive: a payload that can only be read without its first two bytes shows an identifier there."""
+    """Passive: a payload that is readable only without its first two bytes shows an identifier there."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return (Subject(),) if any(reading.qos == 0 for reading in readings(profile)) else ()
@@ -206,7 +206,7 @@ class NoIdentifierWithQos0(Check):
             if reading.understands(seen.value.payload):
                 read.append(seen)
             elif reading.understands(seen.value.payload[2:]):
-                return failed(f"two bytes before the payload on {seen.value.topic}", seen)
+                return failed(f"two extra bytes before the payload on {seen.value.topic}", seen)
         if not read:
             return inconclusive("the device published nothing readable with QoS 0", sent[:5])
-        return passed(f"{len(read)} payloads begin right behind their topic", read[:5])
+        return passed(f"{len(read)} payloads follow their topic directly", read[:5])

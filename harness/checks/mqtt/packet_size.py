@@ -1,4 +1,4 @@
-"""Messages larger than the device can hold: it lives on, also when they wait for it each time."""
+"""Messages larger than the device can hold, also when they are retained."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from harness.checks.support.behaviour.commands import (
     had_time,
 )
 from harness.checks.support.mqtt.commands import (
-    Setting,
+    MqttSetting,
     commanded,
-    patience,
+    effect_timeout,
     setting_of,
     the_setting,
 )
@@ -25,9 +25,9 @@ from harness.checks.support.mqtt.disconnects import (
     wait_reconnected,
 )
 from harness.checks.support.mqtt.fences import (
-    obeys,
-    obeys_at_last,
-    obeys_between,
+    command_with_effect,
+    takes_effect,
+    takes_effect_eventually,
 )
 from harness.checks.support.mqtt.sessions import (
     is_opened,
@@ -54,21 +54,22 @@ Delivered = Decoded[mqtt.Publish, MqttPacket]
     clause="3.1.1: 2.2.3; 5.0: [MQTT-3.1.2-24]; EN 303 645: 5.13-1",
     level=Level.SHOULD,
     basis=Basis.DERIVED,
-    purpose="ensure that the IUT survives a message larger than it can hold",
-    stimulus="Publish 4 kB to a command topic, then 64 kB that are retained; command the DUT after each. Cut "
-    "the connection, so that the retained message meets the DUT on its return; command it behind that one",
-    expect="The DUT drops the message, or disconnects; it obeys afterwards. While the message is retained, "
-    "it obeys on the connection on which it met it",
+    purpose="ensure that the device survives a message larger than it can hold",
+    stimulus="Publish 4 kB to a command topic, then a retained 64 kB message; send a command after each. "
+    "Cut the connection, so that the device receives the retained message when it reconnects; send a "
+    "command after that one",
+    expect="The device drops the message, or disconnects; later commands take effect. While the message is "
+    "retained, a command takes effect on the connection on which the device received it",
     ics="MQTT.SUB",
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
-    usual_cause="The packet is copied into a fixed buffer without looking at its length; if the message is "
-    "retained, the device meets it again after each restart, for ever.",
+    usual_cause="The packet is copied into a fixed buffer without checking its length; if the message is "
+    "retained, the device receives it again after each restart.",
 )
 class SurvivesLargeMessages(Check):
-    """A legal command after each large message shows that the device is alive.
+    """A valid command after each large message shows that the device still works.
 
-    One that crashes again and again obeys in between what the broker kept for it, before the retained
-    message is there again: so what counts in the end is a command that came behind that message.
+    A device that crashes repeatedly may carry out commands from its session before the retained message
+    arrives again: so the last stage needs a command that was delivered after that message.
     """
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
@@ -78,17 +79,17 @@ class SurvivesLargeMessages(Check):
         setting = the_setting(bench)
         small, large = _too_large(bench.profile)
         await bench.mqtt.publish(setting.topic, small, qos=setting.qos)
-        if not await obeys_at_last(bench, setting):
+        if not await takes_effect_eventually(bench, setting):
             return
         try:
             await bench.mqtt.publish(setting.topic, large, qos=setting.qos, retain=True)
-            if await obeys_at_last(bench, setting):
+            if await takes_effect_eventually(bench, setting):
                 await settled(bench)
                 bench.tap.drop()
                 await wait_reconnected(bench)
-                await _obeys_behind(bench, setting, large)
+                await _command_behind(bench, setting, large)
         finally:
-            # An empty message makes the broker forget the retained one (3.3.1.3).
+            # An empty message deletes the retained one (3.3.1.3).
             await bench.mqtt.publish(setting.topic, b"", qos=setting.qos, retain=True)
             await wait_reconnected(bench)
 
@@ -105,11 +106,11 @@ class SurvivesLargeMessages(Check):
         stages = (
             (small, f"after a message of {len(small)} bytes"),
             (large, f"after a message of {len(large)} bytes"),
-            (large, f"while {len(large)} bytes are retained for it"),
+            (large, f"while a message of {len(large)} bytes is retained"),
         )
         setting = setting_of(case.profile)
         assert setting is not None
-        within = patience(case.profile, setting) + ROUNDING
+        within = effect_timeout(case.profile, setting) + ROUNDING
         shown: list[Evidence] = []
         for index, (payload, when) in enumerate(stages):
             begin = steps[index]
@@ -119,21 +120,21 @@ class SurvivesLargeMessages(Check):
             ]
             if begin is None or not here:
                 if begin is not None and (loss := _gone(case, met)):
-                    return failed(f"the device did not come back {when}", met, loss)
-                return inconclusive("the broker did not deliver the large messages each time", met)
-            obeyed: Sequence[Evidence] | None = obeys_between(case, begin, end, within=within)
+                    return failed(f"the device did not reconnect {when}", met, loss)
+                return inconclusive("the broker did not deliver every large message", met)
+            shown_effect: Sequence[Evidence] | None = command_with_effect(case, begin, end, within=within)
             if index == len(stages) - 1:
-                obeyed = _obeyed_behind(case, here, end)
-                if obeyed is None and not _is_decided(case, here, end):
-                    return inconclusive("no command came behind the message that was retained", met)
-            if obeyed is None:
-                return failed(f"the device obeys no more {when}", met)
-            shown += obeyed
-        return passed(f"{len(small)} and {len(large)} bytes were survived", met, shown)
+                shown_effect = _effect_behind(case, here, end)
+                if shown_effect is None and not _is_decided(case, here, end):
+                    return inconclusive("no command was delivered after the retained message", met)
+            if shown_effect is None:
+                return failed(f"commands have no effect any more {when}", met)
+            shown += shown_effect
+        return passed(f"messages of {len(small)} and {len(large)} bytes did no harm", met, shown)
 
 
 def _behind(case: Case, met: Sequence[Delivered], end: int) -> list[tuple[Delivered, Delivered]]:
-    """Messages that the device met, each with a command that came after it on the same connection."""
+    """Delivered messages, each with a command that followed on the same connection."""
     setting = setting_of(case.profile)
     assert setting is not None
     commands = [
@@ -149,8 +150,8 @@ def _behind(case: Case, met: Sequence[Delivered], end: int) -> list[tuple[Delive
     ]
 
 
-def _obeyed_behind(case: Case, met: Sequence[Delivered], end: int) -> Sequence[Evidence] | None:
-    """A command that came behind the message on its connection, and its effect there."""
+def _effect_behind(case: Case, met: Sequence[Delivered], end: int) -> Sequence[Evidence] | None:
+    """A command delivered after the message on its connection, and its effect there."""
     setting = setting_of(case.profile)
     assert setting is not None
     for seen, behind in _behind(case, met, end):
@@ -164,7 +165,7 @@ def _obeyed_behind(case: Case, met: Sequence[Delivered], end: int) -> Sequence[E
 
 
 def _is_decided(case: Case, met: Sequence[Delivered], end: int) -> bool:
-    """Whether a command came behind the message, or the device left a connection that it had met it on."""
+    """Whether a command followed the message, or the device closed the connection that delivered it."""
     left = {
         session.number
         for session in sessions(so_far(case))
@@ -174,7 +175,7 @@ def _is_decided(case: Case, met: Sequence[Delivered], end: int) -> bool:
 
 
 def _gone(case: Case, met: Sequence[Delivered]) -> Evidence | None:
-    """The end that a device made of its last connection after such a message, not having come back since."""
+    """The end of the last connection, closed by the device after such a message without a reconnection."""
     last = first(session for session in reversed(sessions(so_far(case))) if session.accepted)
     if last is None or last.ended is None or last.ended.value.by is not Direction.FROM_DUT:
         return None
@@ -184,13 +185,13 @@ def _gone(case: Case, met: Sequence[Delivered]) -> Evidence | None:
 
 
 def _too_large(profile: Profile) -> tuple[bytes, bytes]:
-    """Two payloads larger than the profile declares, neither of which commands anything."""
+    """Two payloads larger than the profile declares; neither is a valid command."""
     limit = binding_of(profile).maximum_payload
     return b"x" * max(4096, limit + 1), b"x" * max(65536, 2 * limit)
 
 
-async def _obeys_behind(bench: Bench, setting: Setting, payload: bytes) -> None:
-    """Command the device behind a retained message; once more when the connection did not last."""
+async def _command_behind(bench: Bench, setting: MqttSetting, payload: bytes) -> None:
+    """Send a command after a retained message; once more if the connection ended."""
 
     def meets(event: Event) -> bool:
         packet = tapped(event, Direction.TO_DUT, mqtt.PacketType.PUBLISH)
@@ -198,14 +199,14 @@ async def _obeys_behind(bench: Bench, setting: Setting, payload: bytes) -> None:
 
     for _ in range(2):
         opened = _last_opened(bench)
-        within = patience(bench.profile, setting)
+        within = effect_timeout(bench.profile, setting)
         await bench.wait_for(meets, within=within, since=opened, what="the retained message to be delivered")
-        if await obeys(bench, setting) and _last_opened(bench) == opened:
+        if await takes_effect(bench, setting) and _last_opened(bench) == opened:
             return
         await wait_reconnected(bench)
 
 
 def _last_opened(bench: Bench) -> int:
-    """The line at which the device's newest connection was opened."""
+    """The trace line at which the device's newest connection was opened."""
     opened = (event.line for event, _ in backwards(bench.trace, Connection) if is_opened(event))
     return next(opened, 0)

@@ -1,4 +1,4 @@
-"""Messages of QoS 2: the handshake, and the promise that each is executed once."""
+"""QoS 2 messages: the handshake, and execution exactly once."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Direction, MqttPacket
 from harness.wire import mqtt
 
-REPEATED = 2  # times that the message is sent again before PUBREL
-ANSWERED = 5.0  # seconds for an answer of the handshake; the standard sets no time
+REPEATED = 2  # times that the message is resent before PUBREL
+ANSWERED = 5.0  # seconds for each handshake answer; the standard sets no limit
 
 
 @dataclass(frozen=True, slots=True)
 class Countable:
-    """An action of QoS 2 that tells each execution by an event, ``within`` seconds."""
+    """A QoS 2 action that reports each execution as an event, ``within`` seconds."""
 
     action: str
     topic: str
@@ -38,7 +38,7 @@ class Countable:
 
 
 def countable(profile: Profile, name: str | None = None) -> Countable | None:
-    """The action, or the first one, that a rule of the profile makes countable."""
+    """The named action, or the first one, whose executions can be counted through a rule."""
     binding = binding_of(profile)
     for rule in profile.behaviour.rules:
         causes = [condition.action for condition in rule.when]
@@ -64,16 +64,16 @@ def countable(profile: Profile, name: str | None = None) -> Countable | None:
     standard="MQTT 3.1.1 + 5.0",
     clause="3.1.1: [MQTT-4.3.3-2]; 5.0: [MQTT-4.3.3-8], [MQTT-4.3.3-11]",
     level=Level.MUST,
-    purpose="ensure that the IUT completes the handshake for a message of QoS 2 that it receives",
-    stimulus="Invoke an action through the broker with QoS 2; the broker sends PUBREL when it has PUBREC",
+    purpose="ensure that the device completes the handshake for a QoS 2 message that it receives",
+    stimulus="Invoke an action through the broker with QoS 2; the broker sends PUBREL after PUBREC",
     expect="PUBREC, then PUBCOMP, with the packet identifier of the PUBLISH",
     ics="MQTT.QOS2_SUB",
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="PUBREL is not handled, or answered only for messages that are still known; the broker "
-    "repeats it for ever.",
+    "repeats it forever.",
 )
 class CompletesQos2(Check):
-    """Watches the four packets go by."""
+    """Watches the four packets of the handshake."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         found = countable(profile)
@@ -98,14 +98,14 @@ class CompletesQos2(Check):
             return inconclusive("the broker did not deliver the message with QoS 2", deliveries(case))
         received = answer_to(case, sent[0], mqtt.PacketType.PUBREC)
         if received is None:
-            return failed("the message of QoS 2 was not answered by PUBREC", sent[0])
+            return failed("the QoS 2 message was not answered with PUBREC", sent[0])
         release = released(case, sent[0])
         if release is None:
             return inconclusive("the broker sent no PUBREL", sent[0], received)
         completed = answer_to(case, sent[0], mqtt.PacketType.PUBCOMP)
         if completed is None or completed.line < release.line:
-            return failed("PUBREL was not answered by PUBCOMP", sent[0], received, release)
-        return passed("the handshake of QoS 2 is complete", sent[0], received, release, completed)
+            return failed("PUBREL was not answered with PUBCOMP", sent[0], received, release)
+        return passed("the QoS 2 handshake is complete", sent[0], received, release, completed)
 
 
 def released(case: Case, message: Decoded[mqtt.Publish, MqttPacket]) -> Decoded[mqtt.Ack, MqttPacket] | None:
@@ -127,17 +127,17 @@ def released(case: Case, message: Decoded[mqtt.Publish, MqttPacket]) -> Decoded[
     standard="MQTT 3.1.1 + 5.0",
     clause="3.1.1: [MQTT-4.3.3-2]; 5.0: [MQTT-4.3.3-10]",
     level=Level.MUST,
-    purpose="ensure that a command of QoS 2 that is repeated before PUBREL is executed once",
-    stimulus="Send an action that tells each execution with QoS 2, and the same PUBLISH twice again with "
+    purpose="ensure that the device executes a QoS 2 command once when it is repeated before PUBREL",
+    stimulus="Send an action that reports each execution with QoS 2, and the same PUBLISH twice more with "
     "DUP before PUBREL",
     expect="PUBREC each time, and one execution",
     ics="MQTT.QOS2_SUB",
     needs=(BenchFeature.TAP,),
-    usual_cause="The message is acted upon when PUBLISH comes, without looking whether its packet "
-    "identifier is known already.",
+    usual_cause="The command is executed when PUBLISH arrives, without checking whether its packet "
+    "identifier is already known.",
 )
 class ExecutesQos2Once(Check):
-    """Counts the events by which the device tells the executions."""
+    """Counts the events that report the executions."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         found = countable(profile)
@@ -152,9 +152,11 @@ class ExecutesQos2Once(Check):
             await _exchange(bench, raw, mqtt.PacketType.PUBREC, "the action again" if copy else "the action")
         release = mqtt.encode_ack(mqtt.PacketType.PUBREL, identifier)
         await _exchange(bench, release, mqtt.PacketType.PUBCOMP, "PUBREL")
-        # Each execution is told within this time, so that none is missed in the count.
+        # Each execution is reported within this time, so the count is complete.
         imposed_by = f"profile: behaviour.rules {found.rule}"
-        await bench.watch_silence(found.within, imposed_by=imposed_by, what="a second execution to be told")
+        await bench.watch_silence(
+            found.within, imposed_by=imposed_by, what="a second execution to be reported"
+        )
 
     def judge(self, case: Case) -> Outcome:
         found = countable(case.profile, case.subject.name)
@@ -162,19 +164,19 @@ class ExecutesQos2Once(Check):
         sent = [seen for seen in deliveries(case) if seen.value.topic == found.topic]
         received = answers(case, mqtt.PacketType.PUBREC)
         if len({seen.body.connection for seen in sent}) != 1:
-            return inconclusive("the connection was lost in the middle of it", sent)
+            return inconclusive("the connection was lost during the handshake", sent)
         if len(received) < len(sent):
-            return failed(f"{len(sent)} times PUBLISH, {len(received)} times PUBREC", sent, received)
-        told = case.reports(found.event, Transport.MQTT)
-        if len(told) > 1:
-            return failed(f"one command was executed {len(told)} times", sent, told)
-        if not told:
+            return failed(f"{len(sent)} PUBLISH packets, but {len(received)} PUBREC packets", sent, received)
+        reported = case.reports(found.event, Transport.MQTT)
+        if len(reported) > 1:
+            return failed(f"one command was executed {len(reported)} times", sent, reported)
+        if not reported:
             return failed("the command was acknowledged, but never executed", sent, received)
-        return passed("three times PUBLISH, one execution", sent, received, told)
+        return passed("three PUBLISH packets, one execution", sent, received, reported)
 
 
 async def _exchange(bench: Bench, raw: bytes, answer: mqtt.PacketType, what: str) -> None:
-    """Send a packet of the handshake, and wait for its answer."""
+    """Send a handshake packet and wait for its answer."""
     since = bench.mark()
     bench.tap.inject(raw, what=what)
     await bench.wait_for(

@@ -1,4 +1,4 @@
-"""Coming back after a lost session: subscriptions, availability, states."""
+"""Recovery after a lost session: subscriptions, availability, states."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from harness.wire import mqtt
 
 
 async def try_command(bench: Bench) -> None:
-    """Give a command, where the device takes any, to see whether it is heard."""
+    """Send a command, if the device accepts any, to see whether it takes effect."""
     setting = setting_of(bench.profile)
     if setting is not None:
         (value,) = setting.others(await present_value(bench, setting), 1)
@@ -51,13 +51,13 @@ async def try_command(bench: Bench) -> None:
 
 
 def present_session(case: Case) -> Session | None:
-    """The session of after the last loss; None when the device did not come back, or was never away."""
+    """The session after the last disconnect; None if the device did not reconnect, or was never away."""
     found = sessions(so_far(case))
     return found[-1] if len(found) > 1 and found[-1].accepted and not found[-1].ended else None
 
 
 def subscribed_again(case: Case, session: Session) -> Outcome:
-    """Whether every command topic was subscribed in a session, and whether commands are heard."""
+    """Whether every command topic was subscribed in a session, and whether commands take effect."""
     asked = session.sent(mqtt.Subscribe)
     filters = [wanted.filter for seen in asked for wanted in seen.value.filters]
     assert session.accepted is not None
@@ -68,7 +68,7 @@ def subscribed_again(case: Case, session: Session) -> Outcome:
     for write in case.stimuli(Act.WRITE):
         effect = effect_of(case, write)
         if effect is None:
-            return failed("a command after the return was not obeyed", session.accepted, asked, write)
+            return failed("a command after the reconnection took no effect", session.accepted, asked, write)
         shown += [write, effect]
     return passed(f"all {len(commands(case.profile))} command topics were subscribed again", shown)
 
@@ -80,16 +80,16 @@ def subscribed_again(case: Case, session: Session) -> Outcome:
     clause="3.1.1: [MQTT-3.1.2-6], [MQTT-3.2.2-1]; 5.0: [MQTT-3.1.2-4], [MQTT-3.2.2-2]",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that the IUT, which uses clean sessions, subscribes again after every connection",
-    stimulus="Cut the connection, let the DUT come back, give a command",
+    purpose="ensure that the device, which uses clean sessions, subscribes again after every connection",
+    stimulus="Cut the connection, let the device reconnect, send a command",
     expect="SUBSCRIBE for every command topic after CONNACK; the command takes effect",
     ics="MQTT.SUB",
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
-    usual_cause="Subscribing stands in the start-up code in place of the handler of CONNACK: after the first "
-    "loss the device still reports, but is deaf.",
+    usual_cause="The device subscribes in its start-up code instead of the CONNACK handler: after the first "
+    "disconnect it still reports, but receives no commands.",
 )
 class SubscribesAgain(Check):
-    """Looks at the session of after the last loss; the broker has forgotten all subscriptions by then."""
+    """Looks at the session after the last disconnect; the broker has dropped all subscriptions by then."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return (Subject(),) if binding_of(profile).clean_session else ()
@@ -101,7 +101,9 @@ class SubscribesAgain(Check):
     def judge(self, case: Case) -> Outcome:
         session = present_session(case)
         if session is None:
-            return inconclusive("the device did not come back after the loss", case.stimuli(Act.DROP_LINK))
+            return inconclusive(
+                "the device did not reconnect after the connection was cut", case.stimuli(Act.DROP_LINK)
+            )
         return subscribed_again(case, session)
 
 
@@ -112,16 +114,16 @@ class SubscribesAgain(Check):
     clause="3.1.1: [MQTT-3.2.2-3], [MQTT-3.1.2-4]; 5.0: [MQTT-3.2.2-5]",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that the IUT, which keeps its session, subscribes again when the broker has lost it",
-    stimulus="Restart the broker without what it had stored, let the DUT come back, give a command",
-    expect="CONNACK tells of no session; SUBSCRIBE for every command topic; the command is obeyed",
+    purpose="ensure that the device, which keeps its session, subscribes again when the broker has lost it",
+    stimulus="Restart the broker without its stored data, let the device reconnect, send a command",
+    expect="CONNACK reports no session; SUBSCRIBE for every command topic; the command takes effect",
     ics="MQTT.PERSISTENT & MQTT.SUB",
     needs=(BenchFeature.TAP, BenchFeature.BROKER, BenchFeature.RESTART),
-    usual_cause="The flag Session Present of CONNACK is not looked at: the device trusts in subscriptions "
-    "that the broker does not have any more.",
+    usual_cause="The Session Present flag of CONNACK is ignored: the device relies on subscriptions that "
+    "the broker no longer has.",
 )
 class SubscribesAgainWhenForgotten(Check):
-    """Looks at the session of after the restart."""
+    """Looks at the session after the restart."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         await ensure_restart(bench)
@@ -131,23 +133,23 @@ class SubscribesAgainWhenForgotten(Check):
         session = present_session(case)
         restarts = so_far(case).stimuli(Act.RESTART_BROKER)
         if session is None or session.accepted is None or not restarts:
-            return inconclusive("the device did not come back after the restart of the broker", restarts)
+            return inconclusive("the device did not reconnect after the broker restart", restarts)
         fresh = first(
             sessions(so_far(case)),
             lambda each: each.opened.line > restarts[0].line and each.accepted is not None,
         )
         if fresh is None or fresh.accepted is None or fresh.accepted.value.session_present:
-            return inconclusive("the broker still knew the session", restarts, session.accepted)
+            return inconclusive("the broker still had the session", restarts, session.accepted)
         return subscribed_again(case, fresh)
 
 
 def kept_topics(profile: Profile) -> set[str]:
-    """The topics whose last message the broker is to keep: availability and states, not events."""
+    """The retained topics: availability and states, not events."""
     return {each.topic for each in readings(profile) if each.retain and not each.is_event}
 
 
-async def told_again(bench: Bench, *, since: int) -> None:
-    """Wait until the device has published every topic that the broker is to keep."""
+async def wait_for_retained_topics(bench: Bench, *, since: int) -> None:
+    """Wait until the device has published every retained topic."""
     missing = kept_topics(bench.profile)
 
     def complete(event: Event) -> bool:
@@ -167,22 +169,23 @@ async def told_again(bench: Bench, *, since: int) -> None:
     clause="bindings.mqtt: retain; behaviour.reconnect",
     level=Level.SHOULD,
     basis=Basis.DERIVED,
-    purpose="ensure that all retained topics are there again after the broker has lost them in a restart",
-    stimulus="Restart the broker without what it had stored, let the DUT come back, subscribe once more",
-    expect="The broker has every retained topic of the profile again, in the time that the profile gives for "
-    "coming back, without any state having changed",
+    purpose="ensure that the device restores all its retained topics after the broker has lost them in a "
+    "restart",
+    stimulus="Restart the broker without its stored data, let the device reconnect, subscribe once more",
+    expect="The broker has every retained topic of the profile again, within the reconnect time of the "
+    "profile, without any state having changed",
     ics="MQTT.RETAIN",
     needs=(BenchFeature.TAP, BenchFeature.BROKER, BenchFeature.RESTART),
     usual_cause="Only changes are published after a reconnection; until the next change everybody sees the "
     "state as unknown.",
 )
 class RestoresRetainedTopics(Check):
-    """A late subscriber tells what the broker has."""
+    """A late subscriber shows what the broker has retained."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         await ensure_restart(bench)
         restarted = next(event.line for event in bench.trace if is_act(event, Act.RESTART_BROKER))
-        await told_again(bench, since=restarted)
+        await wait_for_retained_topics(bench, since=restarted)
         await subscribe_late(bench)
 
     def judge(self, case: Case) -> Outcome:
@@ -190,15 +193,13 @@ class RestoresRetainedTopics(Check):
         wanted, found = kept_topics(case.profile), retained(case)
         seen = so_far(case).window
         if not restarts or not any(is_accepted(event) for event in seen[restarts[0].line :]):
-            return inconclusive("the device did not come back after the restart of the broker", restarts)
+            return inconclusive("the device did not reconnect after the broker restart", restarts)
         if not late_subscribers(case):
             return inconclusive("no new client subscribed after the restart", restarts)
         missing = sorted(wanted - found.keys())
         if missing:
-            return failed(
-                f"after the restart the broker has nothing of {missing[0]}", restarts, found.values()
-            )
-        return passed(f"all {len(wanted)} retained topics are there again", restarts, *found.values())
+            return failed(f"after the restart nothing is retained on {missing[0]}", restarts, found.values())
+        return passed(f"all {len(wanted)} retained topics are restored", restarts, *found.values())
 
 
 @requirement(
@@ -208,16 +209,16 @@ class RestoresRetainedTopics(Check):
     clause="bindings.mqtt: availability, retain",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that the IUT tells how things stand after it has lost its session",
-    stimulus="Cut the connection, let the DUT come back",
-    expect="Availability, and every state that the broker is to keep, are published on the new connection",
+    purpose="ensure that the device reports its availability and states after it has lost its session",
+    stimulus="Cut the connection, let the device reconnect",
+    expect="Availability and every retained state are published on the new connection",
     ics="MQTT.RETAIN",
     needs=(BenchFeature.TAP,),
-    usual_cause="States are published when they change, and once at start-up: what changed while the device "
-    "was away stays untold.",
+    usual_cause="States are published when they change, and once at start-up: changes made while the device "
+    "was offline stay unreported.",
 )
-class TellsAgain(Check):
-    """Looks at the first connection of after a forced loss that was not cut again before it told all."""
+class ReportsAgain(Check):
+    """Looks at the first connection after a forced disconnect that lasted until everything was reported."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return (Subject(),) if binding_of(profile).clean_session else ()
@@ -225,7 +226,7 @@ class TellsAgain(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         since = bench.mark()
         await force_disconnect(bench)
-        await told_again(bench, since=since)
+        await wait_for_retained_topics(bench, since=since)
 
     def judge(self, case: Case) -> Outcome:
         cut = first(case.stimuli(Act.DROP_LINK))
@@ -235,20 +236,29 @@ class TellsAgain(Check):
             if cut and session.opened.line > cut.line and session.accepted
         ]
         if cut is None or not after:
-            return inconclusive("the device did not come back after the loss", case.stimuli(Act.DROP_LINK))
+            return inconclusive(
+                "the device did not reconnect after the connection was cut", case.stimuli(Act.DROP_LINK)
+            )
         for session in after:
-            # What it tells once it is commanded is no sign that it tells by itself.
+            # A report after a command does not show that the device reports by itself.
             commanded = min((seen.line for seen in session.received(mqtt.Publish)), default=inf)
             unasked = [seen for seen in session.sent(mqtt.Publish) if seen.line < commanded]
-            told = {seen.value.topic: seen for seen in unasked}
-            missing = sorted(kept_topics(case.profile) - told.keys())
+            reported = {seen.value.topic: seen for seen in unasked}
+            missing = sorted(kept_topics(case.profile) - reported.keys())
             if not missing:
-                return passed(f"all {len(told)} topics were published after the loss", cut, told.values())
+                return passed(
+                    f"all {len(reported)} topics were published after the reconnection",
+                    cut,
+                    reported.values(),
+                )
             if commanded < inf:
                 continue
             if session.ended is None or session.ended.value.by is Direction.FROM_DUT:
                 return failed(
-                    f"{missing[0]} was not published after the loss", cut, session.opened, told.values()
+                    f"{missing[0]} was not published after the reconnection",
+                    cut,
+                    session.opened,
+                    reported.values(),
                 )
-        message = "each connection of after the loss was cut again, or commanded, before it had told all"
+        message = "each connection after the cut ended, or got a command, before everything was reported"
         return inconclusive(message, cut, after[-1].opened)

@@ -1,4 +1,4 @@
-"""Coming back when the broker does not let the device in: it comes again and again, but ever less often."""
+"""Reconnection attempts while the broker refuses the device: repeated, with growing pauses."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Connection, ConnectionChange, Direction, Event, Point, Refusal, Stimulus
 from harness.wire import mqtt
 
-LONG = 10  # times the first pause, after which a session surely held
-TOLERANCE = 0.5  # seconds that connecting may take, and its way to the tap
+LONG = 10  # times the first pause; a session of this length counts as established
+TOLERANCE = 0.5  # seconds for connecting and reaching the tap
 
 
 @requirement(
@@ -39,13 +39,13 @@ TOLERANCE = 0.5  # seconds that connecting may take, and its way to the tap
     clause="bindings.mqtt.reconnect",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that the IUT tries to come back after a loss within the pauses that its profile declares",
-    stimulus="Cut the connection; every other loss of the run counts, too",
-    expect="The first attempt after a session that held comes within `first`, each other one within "
-    "`maximum` of the end of the connection before",
+    purpose="ensure that the device tries to reconnect within the pauses that its profile declares",
+    stimulus="Cut the connection; every other disconnect of the run counts as well",
+    expect="The first attempt after an established session comes within `first`, each later one within "
+    "`maximum` of the end of the previous connection",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
-    usual_cause="After some failures, or a special one, the client gives up until it is restarted.",
+    usual_cause="After some failures, or a particular one, the client gives up until it is restarted.",
 )
 class ComesBackInTime(Check):
     """Measures from the end of each connection to the next attempt."""
@@ -67,44 +67,48 @@ class ComesBackInTime(Check):
                 continue
             following = found[index + 1].opened if index + 1 < len(found) else None
             until = following or seen.window[-1]
-            # What came after the power was cut is no attempt; that none came until then counts all the same.
+            # A connection after a power cut is no attempt; a missing attempt before it still counts.
             cut = next((down for down in downs if lost.ended.line < down.line < until.line), None)
             if cut is not None:
                 following, until = None, cut.event
-            # What ended sooner may count as an attempt that failed, after which the pauses grow.
+            # A session that ended sooner may count as a failed attempt, after which the pauses grow.
             held = lost.accepted and lost.ended.time - lost.accepted.time >= LONG * limits.first
             limit, pause = limits.first if held else limits.maximum, until.time - lost.ended.time
             if pause > limit + TOLERANCE:
                 word = "came after" if following else "had not come for"
-                return failed(f"the next attempt {word} {pause:.1f} s, not {limit:g} s", lost.ended, until)
+                return failed(
+                    f"the next attempt {word} {pause:.1f} s; the limit is {limit:g} s", lost.ended, until
+                )
             if following:
                 shown += [lost.ended, following]
         if not shown:
             return inconclusive("no connection was lost")
-        return passed(f"{len(shown) // 2} times it tried to come back in time", shown)
+        return passed(f"reconnection attempts after {len(shown) // 2} disconnects, each in time", shown)
 
 
-AT_ONCE = 0.5  # seconds within which an attempt was made without a pause
-ROUNDS = (2, 4)  # connections turned away; the second round only where the first does not show growth
-GROWTH = 2.0  # by this factor a later pause has to be longer than the first …
-FULL_GROWN = 0.5  # share of the declared maximum from which on no further growth is asked for
-BEYOND_FIRST = 1.5  # … or by this one longer than the declared pause before the first attempt
+AT_ONCE = 0.5  # seconds within which an attempt counts as immediate
+ROUNDS = (2, 4)  # refused connections; the second round only if the first shows no growth
+GROWTH = 2.0  # a later pause must be longer than the first by this factor …
+FULL_GROWN = 0.5  # share of the declared maximum from which no further growth is required
+BEYOND_FIRST = 1.5  # … or longer than the declared first pause by this one
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """Attempts of the device while it was turned away, and the one by which it was let in."""
+class RefusalSeries:
+    """Attempts of the device while it was refused, and the accepted one."""
 
-    how: str | None  # the first way in which it was turned away
-    pauses: Sequence[float]  # seconds from the end of a connection to the next attempt, or to being operated
+    how: str | None  # the first kind of refusal
+    pauses: Sequence[
+        float
+    ]  # seconds from the end of a connection to the next attempt, or to operating the device
     events: Sequence[Event]  # the openings and ends of the connections
 
     def grows(self, profile: Profile) -> bool:
-        """Whether the pauses grow, chance allowed for, or are as long as they may become."""
+        """Whether the pauses grow, allowing for jitter, or have reached the maximum."""
         declared = binding_of(profile).reconnect
         if max(self.pauses[1:], default=0.0) >= FULL_GROWN * declared.maximum:
             return True
-        # The first attempt may be made at once: the pause after it is not yet one that has grown.
+        # The first attempt may be immediate: the pause after it has not grown yet.
         grown = self.pauses[1:] if self.pauses and self.pauses[0] < AT_ONCE else self.pauses
         if len(grown) < 2:
             return False
@@ -113,22 +117,22 @@ class Series:
 
     @property
     def text(self) -> str:
-        """The pauses for people, without those that were none."""
+        """The pauses as text, without zero ones."""
         shown = [f"{pause:.1f}" for pause in self.pauses if pause >= 0.05] or ["0.0"]
         return ", ".join(shown) + " s"
 
 
-async def turn_away(bench: Bench, *how: tuple[Refusal, int]) -> bool:
-    """Cut the connection, turn the next ones away in these ways in turn, then take the device again.
+async def refuse_connections(bench: Bench, *how: tuple[Refusal, int]) -> bool:
+    """Cut the connection, refuse the next ones in these ways in turn, then accept the device again.
 
-    Where its pauses do not grow, once more and longer: random pauses may hide growth for a while. Returns
-    whether the device came back each time.
+    If its pauses do not grow, repeat for longer: random pauses may hide growth for a while. Returns whether
+    the device reconnected each time.
     """
     for attempts in ROUNDS:
         await connected(bench)
         await settled(bench)
         begin = bench.mark()
-        is_back = await _turn_away(bench, [how[index % len(how)] for index in range(attempts)])
+        is_back = await _refuse_once(bench, [how[index % len(how)] for index in range(attempts)])
         if not is_back:
             return False
         if any(series.grows(bench.profile) for series in series_of(bench.trace[begin:])):
@@ -136,7 +140,7 @@ async def turn_away(bench: Bench, *how: tuple[Refusal, int]) -> bool:
     return True
 
 
-async def _turn_away(bench: Bench, how: Sequence[tuple[Refusal, int]]) -> bool:
+async def _refuse_once(bench: Bench, how: Sequence[tuple[Refusal, int]]) -> bool:
     bench.tap.refuse(*how[0])
     if bench.tap.connected:
         bench.tap.drop()
@@ -160,23 +164,23 @@ async def _turn_away(bench: Bench, how: Sequence[tuple[Refusal, int]]) -> bool:
     return await wait_reconnected(bench)
 
 
-def series_of(events: Sequence[Event]) -> list[Series]:
-    """The series of attempts, each from the first refusal on until the device was let in.
+def series_of(events: Sequence[Event]) -> list[RefusalSeries]:
+    """The series of attempts, each from the first refusal until the device was accepted.
 
-    A sleeping device is operated, to wake it: its own pause ends there, however soon it comes.
+    A sleeping device is operated to wake it: its own pause ends there.
     """
-    found: list[Series] = []
+    found: list[RefusalSeries] = []
     pauses: list[float] = []
     shown: list[Event] = []
     ended: Event | None = None
-    operated: float | None = None  # when, since the last connection ended
+    operated: float | None = None  # time of the operation since the last connection ended
     refusing = inside = False
     for event in events:
         body = event.body
         if isinstance(body, Stimulus) and body.act is Act.REFUSE:
             if not inside:
                 ended, operated, pauses, shown = None, None, [], []
-                found.append(Series(body.name, pauses, shown))
+                found.append(RefusalSeries(body.name, pauses, shown))
             refusing = inside = True
         elif is_act(event, Act.ACCEPT):
             refusing = False
@@ -203,34 +207,36 @@ def _is_turned_away(event: Event) -> bool:
     )
 
 
-def backed_off(case: Case) -> Outcome:
-    """Whether the device came again ever less often, however it was turned away, and came back in the end."""
-    kinds: dict[str | None, list[Series]] = {}
+def backoff_outcome(case: Case) -> Outcome:
+    """Whether the pauses grew for each kind of refusal, and the device reconnected in the end."""
+    kinds: dict[str | None, list[RefusalSeries]] = {}
     for series in series_of(case.window):
         kinds.setdefault(series.how, []).append(series)
     accepted = first(reversed(case.stimuli(Act.ACCEPT)))
     if not kinds or accepted is None:
-        return inconclusive("the device was not turned away")
+        return inconclusive("the device was not refused")
     after = [each for each in sessions(case) if each.opened.line > accepted.line]
     back = first(after, lambda session: session.accepted is not None)
     if back is None:
-        return failed("the device did not come back when it was let in", accepted)
+        return failed("the device did not reconnect when it was accepted again", accepted)
     shown: list[Evidence] = []
     texts = []
     for how, found in kinds.items():
         grown = first(found, lambda series: series.grows(case.profile))
         if not found[-1].pauses:
-            return failed(f"the device did not try again after {_words(how)}", case.stimuli(Act.REFUSE))
+            return failed(
+                f"the device did not try again after {_kind_of_refusal(how)}", case.stimuli(Act.REFUSE)
+            )
         if grown is None:
             pauses = found[-1].text
-            return failed(f"the pauses do not grow after {_words(how)}: {pauses}", found[-1].events)
-        texts.append(f"{grown.text} after {_words(how)}")
+            return failed(f"the pauses do not grow after {_kind_of_refusal(how)}: {pauses}", found[-1].events)
+        texts.append(f"{grown.text} after {_kind_of_refusal(how)}")
         shown += grown.events
     return passed(f"pauses between its attempts: {'; '.join(texts)}", shown, back.opened)
 
 
-def _words(how: str | None) -> str:
-    return {"reset": "connections that are reset", "kick": "sessions that end at once"}.get(
+def _kind_of_refusal(how: str | None) -> str:
+    return {"reset": "reset connections", "kick": "sessions that end at once"}.get(
         how or "", "refused connections"
     )
 
@@ -242,31 +248,32 @@ def _words(how: str | None) -> str:
     clause="3.1.1: [MQTT-3.2.2-5], table 3.1; 5.0: [MQTT-3.2.2-7]",
     level=Level.SHOULD,
     basis=Basis.DERIVED,
-    purpose="ensure that the IUT, when its CONNECT is refused, neither hammers the broker nor goes on as if "
-    "it were connected",
-    stimulus="Answer the next CONNECT packets with the return codes 3 (server unavailable) and 5 (not "
-    "authorized) in turn, then let the DUT in; one that sleeps is operated",
-    expect="Nothing but CONNECT on a refused connection; growing pauses between the attempts; it comes back",
+    purpose="ensure that the device neither floods the broker with attempts nor continues as if connected "
+    "when its CONNECT is refused",
+    stimulus="Answer the next CONNECT packets with return codes 3 (server unavailable) and 5 (not "
+    "authorized) in turn, then accept the device; a sleeping device is operated",
+    expect="Nothing but CONNECT on a refused connection; growing pauses between attempts; the device "
+    "reconnects in the end",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
-    usual_cause="The return code is not looked at: an open TCP connection counts as being connected, and its "
-    "end as a reason to connect again at once.",
+    usual_cause="The return code is ignored: an open TCP connection counts as being connected, and its end "
+    "as a reason to reconnect at once.",
 )
 class RefusedConnection(Check):
-    """Turns the device away by CONNACK."""
+    """Refuses the device with CONNACK."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        await turn_away(bench, (Refusal.CONNACK, 3), (Refusal.CONNACK, 5))
+        await refuse_connections(bench, (Refusal.CONNACK, 3), (Refusal.CONNACK, 5))
 
     def judge(self, case: Case) -> Outcome:
         for session in sessions(case):
             refusals = [seen for seen in session.received(mqtt.Connack) if seen.value.code]
-            # What a client sends before it has CONNACK is its right (3.1.4); behind it nothing may come.
+            # A client may send before CONNACK (3.1.4); after a refusal nothing may follow.
             early = [seen for seen in session.sent(mqtt.Packet) if refusals and seen.line < refusals[0].line]
             late = [seen for seen in session.sent(mqtt.Packet) if refusals and seen.line > refusals[0].line]
             if late and len(early) == 1:
-                return failed("the device goes on after its CONNECT was refused", refusals[0], late)
-        return backed_off(case)
+                return failed("the device kept sending after its CONNECT was refused", refusals[0], late)
+        return backoff_outcome(case)
 
 
 @requirement(
@@ -275,22 +282,22 @@ class RefusedConnection(Check):
     standard="EN 303 645 / good practice",
     clause="EN 303 645 5.9-3, TS 103 701 TC 5.9-3-2",
     level=Level.SHOULD,
-    purpose="ensure that the IUT comes back with growing, random pauses after it has lost the broker, also "
-    "when each session is ended at once",
-    stimulus="Reset the next connections, then let the DUT in; later accept the next ones, but end them at "
-    "once; a DUT that sleeps is operated before and after",
-    expect="Growing pauses between the attempts; the DUT comes back when it is let in",
+    purpose="ensure that the device reconnects with growing, random pauses after losing the broker, also "
+    "when each session ends at once",
+    stimulus="Reset the next connections, then accept the device; later accept the next ones but end them "
+    "at once; a sleeping device is operated before and after",
+    expect="Growing pauses between attempts; the device reconnects when it is accepted",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
-    usual_cause="A fixed pause of a second; or each CONNACK sets the pause back, so that a device that "
-    "is thrown out at once hammers the broker.",
+    usual_cause="A fixed pause of one second; or each CONNACK resets the pause, so that a device that is "
+    "disconnected at once floods the broker.",
 )
 class BacksOff(Check):
-    """Turns the device away in two ways, one after the other."""
+    """Refuses the device in two ways, one after the other."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        if await turn_away(bench, (Refusal.RESET, 0)):
-            await turn_away(bench, (Refusal.KICK, 0))
+        if await refuse_connections(bench, (Refusal.RESET, 0)):
+            await refuse_connections(bench, (Refusal.KICK, 0))
 
     def judge(self, case: Case) -> Outcome:
-        return backed_off(case)
+        return backoff_outcome(case)

@@ -1,4 +1,4 @@
-"""Commands that the broker kept: yesterday's word must not switch anything today."""
+"""Retained commands: an old command must not switch anything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.mqtt.commands import (
-    Setting,
+    MqttSetting,
     command,
     commanded,
     present_value,
@@ -35,15 +35,15 @@ from harness.trace.events import Act, Direction, Event, MqttPacket, Point, Refus
 from harness.wire import mqtt
 
 ROUNDING = 1e-3  # seconds
-DELIVERY = 2.0  # seconds for the broker to pass on a message
+DELIVERY = 2.0  # seconds for the broker to deliver a message
 
 
-def by_topic(profile: Profile) -> dict[str, Setting]:
-    """The settings to try: one for each command topic, since the broker keeps one message for each.
+def by_topic(profile: Profile) -> dict[str, MqttSetting]:
+    """The settings to try: one per command topic, since the broker retains one message per topic.
 
-    Where stored commands are to be carried out, the one alone that no rule has a say in.
+    If stored commands are carried out, only one setting that no rule involves.
     """
-    chosen: dict[str, Setting] = {}
+    chosen: dict[str, MqttSetting] = {}
     if profile.behaviour.retained_command is RetainedCommandPolicy.APPLY:
         free = setting_of(profile)
         return {} if free is None else {free.topic: free}
@@ -53,9 +53,9 @@ def by_topic(profile: Profile) -> dict[str, Setting]:
 
 
 async def store(bench: Bench, messages: Mapping[str, bytes]) -> None:
-    """Let the broker keep a message for each topic; it has them when this returns.
+    """Store a retained message on each topic; the broker has them when this returns.
 
-    With QoS 0, so that it does not queue them for an absent device that has a session.
+    With QoS 0, so that the broker does not queue them for the session of an absent device.
     """
     since, missing = bench.mark(), set(messages)
 
@@ -69,11 +69,11 @@ async def store(bench: Bench, messages: Mapping[str, bytes]) -> None:
 
     for topic, payload in messages.items():
         await bench.mqtt.publish(topic, payload, qos=0, retain=True)
-    await bench.wait_for(echoed, within=DELIVERY, since=since, what="the broker to take the commands")
+    await bench.wait_for(echoed, within=DELIVERY, since=since, what="the broker to store the commands")
 
 
 async def wait_for_delivery(bench: Bench, topics: Iterable[str], since: int) -> None:
-    """Wait until a message on each of the topics has come to the tap on its way to the device."""
+    """Wait until a message on each topic has reached the tap on its way to the device."""
     missing = set(topics)
 
     def delivered(event: Event) -> bool:
@@ -86,7 +86,7 @@ async def wait_for_delivery(bench: Bench, topics: Iterable[str], since: int) -> 
 
 
 async def clear(bench: Bench, topics: Iterable[str]) -> None:
-    """Let the broker forget what it keeps; the device gets nothing of that."""
+    """Clear the retained messages without the device noticing."""
     wanted, since = tuple(topics), bench.mark()
     hold = bench.tap.hold(
         lambda packet: isinstance(packet, mqtt.Publish) and packet.topic in wanted and not packet.payload,
@@ -107,20 +107,20 @@ async def clear(bench: Bench, topics: Iterable[str]) -> None:
     clause="profile: behaviour.retained_command",
     level=Level.SHOULD,
     basis=Basis.PRACTICE,
-    purpose="ensure that a command that the broker has kept does not switch the IUT when it comes back",
-    stimulus="Cut the connection; store a retained command on every command topic, each for another value "
-    "than the present one; let the DUT come back",
-    expect="The stored commands are delivered and ignored; where the profile says so, they are carried out",
+    purpose="ensure that the device ignores retained commands when it reconnects",
+    stimulus="Cut the connection; store a retained command on every command topic, each for a value other "
+    "than the present one; let the device reconnect",
+    expect="The stored commands are delivered and ignored; if the profile says so, they are carried out",
     ics="DEV.ACTUATOR & MQTT.SUB",
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
-    usual_cause="The retain flag of a received message is not looked at. Somebody once published a command "
-    "with retain, and since then the load switches by itself after every loss of the network.",
+    usual_cause="The retain flag of received messages is ignored. Somebody once published a retained "
+    "command, and since then the load switches by itself after every network outage.",
 )
 class StaleCommands(Check):
-    """A message with the retain flag set is an old one: a new one comes without, whoever published it."""
+    """A message with the retain flag is an old one: the broker delivers new ones without the flag."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
-        # To a device that sleeps, a command that waits for it at the broker is the only way.
+        # Only a retained command can reach a sleeping device.
         return commanded(profile) if binding_of(profile).sleep is None else ()
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
@@ -131,19 +131,19 @@ class StaleCommands(Check):
         messages = {
             topic: setting.payload(setting.others(present[topic], 1)[0]) for topic, setting in tried.items()
         }
-        bench.tap.refuse(Refusal.RESET)  # until the commands are stored: one that comes live is no stale one
+        bench.tap.refuse(Refusal.RESET)  # until the commands are stored: a live command is not stale
         bench.tap.drop()
         await store(bench, messages)
         since = bench.mark()
         bench.tap.accept()
         try:
             if not await wait_reconnected(bench):
-                raise StimulusError("the device did not come back after the loss")
+                raise StimulusError("the device did not reconnect after the connection was cut")
             await wait_for_delivery(bench, messages, since)
             await bench.watch_silence(
                 _settle(bench.profile),
                 imposed_by="profile: behaviour.settle",
-                what="the effect of the stored commands, if they have any",
+                what="any effect of the stored commands",
             )
         finally:
             await clear(bench, messages)
@@ -166,28 +166,30 @@ class StaleCommands(Check):
             if not delivered:
                 continue
             if not delivered[0].value.retain:
-                return inconclusive(f"the command on {topic} was delivered as a new one", message, delivered)
+                return inconclusive(
+                    f"the command on {topic} was delivered without the retain flag", message, delivered
+                )
             effect = _effect(case, setting, delivered[0])
             if effect is not None and not applies:
                 return failed(
-                    f"{setting.name} became {json_text(effect.value)} by an old command that the broker kept",
+                    f"{setting.name} became {json_text(effect.value)} because of a retained command",
                     message,
                     delivered[0],
                     effect,
                 )
             watched = case.window[-1].time - delivered[0].time + ROUNDING
             if effect is None and watched < case.profile.settle(setting.name):
-                return inconclusive("the device had no time to obey", message, delivered)
+                return inconclusive("the settle time was not over", message, delivered)
             if effect is None and applies:
                 return failed(
-                    f"the command that the broker kept for {setting.name} was not carried out",
+                    f"the retained command for {setting.name} was not carried out",
                     message,
                     delivered[0],
                 )
             shown += [message, delivered[0], *([effect] if effect else [])]
         if not shown:
             return inconclusive("no stored command was delivered to the device", stored.values())
-        done = "carried out, as the profile says" if applies else "ignored"
+        done = "carried out, as the profile declares" if applies else "ignored"
         return passed(f"{len(shown) // (3 if applies else 2)} stored commands were {done}", shown)
 
 
@@ -198,7 +200,7 @@ def _settle(profile: Profile) -> float:
 def _deliveries(
     case: Case, message: Decoded[mqtt.Publish, MqttPacket]
 ) -> list[Decoded[mqtt.Publish, MqttPacket]]:
-    """When a stored message came to the device, after it was stored."""
+    """The deliveries of a stored message to the device."""
     return [
         seen
         for session in sessions(case)
@@ -208,7 +210,7 @@ def _deliveries(
     ]
 
 
-def _effect(case: Case, setting: Setting, delivered: Decoded[mqtt.Publish, MqttPacket]) -> Report | None:
+def _effect(case: Case, setting: MqttSetting, delivered: Decoded[mqtt.Publish, MqttPacket]) -> Report | None:
     """The first report after the delivery that the setting has the commanded value."""
     value = setting.value_of(delivered.value.payload)
     return first(

@@ -1,4 +1,4 @@
-"""What the broker keeps of the device for those who come later."""
+"""What the broker retains of the device's messages for later subscribers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclu
 from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.reconnect import (
     kept_topics,
-    told_again,
+    wait_for_retained_topics,
 )
 from harness.checks.payloads import decode_mqtt
 from harness.checks.support.mqtt.commands import (
@@ -18,7 +18,7 @@ from harness.checks.support.mqtt.commands import (
 from harness.checks.support.mqtt.disconnects import (
     connected,
     publishes,
-    telling_control,
+    reporting_control,
 )
 from harness.checks.support.mqtt.sessions import so_far
 from harness.checks.support.mqtt.topics import (
@@ -35,13 +35,13 @@ from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Direction, Event, MqttPacket, Point
 from harness.wire import mqtt
 
-RELAY = 2.0  # seconds for the broker to pass a message on to us
+RELAY = 2.0  # seconds for the broker to deliver a message to us
 
 Message = Decoded[mqtt.Publish, MqttPacket]
 
 
 def passing_topics(profile: Profile) -> set[str]:
-    """The topics of which the broker is to keep nothing: most events, and some states."""
+    """The topics that must not be retained: most events, and some states."""
     every = list(readings(profile))
     return {each.topic for each in every} - {each.topic for each in every if each.retain}
 
@@ -60,19 +60,19 @@ async def change_state(bench: Bench) -> None:
         packet = mqtt.decode(body.raw, body.level)
         if body.direction is not Direction.FROM_DUT or not isinstance(packet, mqtt.Publish):
             return False
-        # An earlier state may still be on its way.
-        told = decode_mqtt(packet.payload, bound.member, bound.values)
-        return packet.topic == bound.state and same_value(told, value)
+        # An earlier state may still be in transit.
+        reported = decode_mqtt(packet.payload, bound.member, bound.values)
+        return packet.topic == bound.state and same_value(reported, value)
 
     (value,) = setting.others(await present_value(bench, setting), 1)
     since = bench.mark()
     await command(bench, setting, value)
-    await bench.wait_for(relayed, within=RELAY, since=since, what="the new state to come from the broker")
+    await bench.wait_for(relayed, within=RELAY, since=since, what="the new state to arrive from the broker")
 
 
-async def tell_event(bench: Bench) -> None:
-    """Operate the device so that it tells an event, and operate back what that toggles."""
-    control, binding = telling_control(bench), binding_of(bench.profile)
+async def trigger_event(bench: Bench) -> None:
+    """Operate the device so that it reports an event, and toggle back what that changed."""
+    control, binding = reporting_control(bench), binding_of(bench.profile)
     if control is None:
         return
     effects = bench.profile.controls[control].effects
@@ -84,7 +84,7 @@ async def tell_event(bench: Bench) -> None:
             publishes(topic),
             within=2 * bench.profile.behaviour.report_local,
             since=since,
-            what="the event to be told",
+            what="the event to be reported",
         )
 
 
@@ -95,26 +95,27 @@ async def tell_event(bench: Bench) -> None:
     clause="bindings.mqtt: retain",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that the broker keeps what the profile says for those who come later, and nothing else",
+    purpose="ensure that the device's messages are retained as the profile declares, and no others",
     stimulus="Command a setting and operate a control, where the device has any; then let a new client "
     "subscribe to all topics of the device",
-    expect="The new client gets the latest message of every topic that is declared as retained; nothing is "
-    "published with the retain flag to the others, the events above all",
+    expect="The new client gets the latest message of every topic that is declared as retained; the others, "
+    "events above all, are published without the retain flag",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.BROKER,),
-    usual_cause="States are retained at start-up and their changes are not, so that newcomers see an old "
-    "state; or one publish function retains everything, and yesterday's key press is told to every newcomer.",
+    usual_cause="States are retained at start-up but their changes are not, so new subscribers see an old "
+    "state; or one publish function retains everything, and every new subscriber gets yesterday's key "
+    "press.",
 )
 class KeptAsDeclared(Check):
-    """Compares what a late subscriber gets with what the device published last."""
+    """Compares what a late subscriber receives with what the device published last."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         if bench.offers(BenchFeature.TAP):
             await connected(bench)
         await change_state(bench)
-        await tell_event(bench)
+        await trigger_event(bench)
         if bench.offers(BenchFeature.TAP):
-            await told_again(bench, since=0)
+            await wait_for_retained_topics(bench, since=0)
         await subscribe_late(bench)
 
     def judge(self, case: Case) -> Outcome:
@@ -125,32 +126,36 @@ class KeptAsDeclared(Check):
                 return failed(f"{seen.value.topic} is published with the retain flag", seen)
         late = late_subscribers(case)
         if not late:
-            return inconclusive("no new client got all that the broker keeps")
+            return inconclusive("no new client received everything that the broker retains")
         for topic in sorted(kept - found.keys()):
-            told = [seen for seen in published if seen.value.topic == topic]
-            if not told and binding_of(case.profile).sleep is not None:
+            reported = [seen for seen in published if seen.value.topic == topic]
+            if not reported and binding_of(case.profile).sleep is not None:
                 return inconclusive(f"the device did not publish {topic} while it was awake", late)
-            return failed(f"a late subscriber gets nothing of {topic}", told[-1:], late)
+            return failed(f"a late subscriber receives nothing on {topic}", reported[-1:], late)
         for topic in sorted(passing & found.keys()):
             return inconclusive(
-                f"something is retained on {topic}, and not by what was seen of the device; clear it",
+                f"a message is retained on {topic} that the device did not publish in this run; clear it",
                 found[topic],
             )
         for topic in sorted(kept):
             current = _current(case, topic)
             if current and found[topic].value.payload not in {seen.value.payload for seen in current}:
-                return failed(f"a late subscriber gets an old message of {topic}", current[-1], found[topic])
+                return failed(
+                    f"a late subscriber receives an outdated message on {topic}", current[-1], found[topic]
+                )
         fleeting = [seen for seen in published if seen.value.topic in passing]
         shown: list[Evidence] = [*(found[topic] for topic in sorted(kept)), *fleeting[-1:]]
         if not shown:
-            return inconclusive("the device published nothing, and nothing of it has to be retained", late)
+            return inconclusive(
+                "the device published nothing, and the profile declares no retained topic", late
+            )
         return passed(f"{len(kept)} topics are retained, and {len(passing)} are not, as declared", shown)
 
 
 def _current(case: Case, topic: str) -> list[Message]:
-    """The messages of which any may be the latest to a late subscriber.
+    """The messages that may be the latest for a late subscriber.
 
-    The first is the last one that the broker had passed on before the subscription, the others came later.
+    The first is the last one relayed before the subscription; the others came later.
     """
     late = late_subscribers(case)
     run, newcomers = so_far(case), {seen.value.connection for seen in late}
@@ -163,12 +168,12 @@ def _current(case: Case, topic: str) -> list[Message]:
     if not case.offers(BenchFeature.TAP):
         later = [seen for seen in relayed if seen.line > late[0].line]
         return [known, *later] if known else later
-    told = [seen for seen in run.mqtt(mqtt.Publish) if seen.value.topic == topic]
+    reported = [seen for seen in run.mqtt(mqtt.Publish) if seen.value.topic == topic]
     if known is None:
-        return told
+        return reported
     same = [
         at
-        for at, seen in enumerate(told)
+        for at, seen in enumerate(reported)
         if seen.line < known.line and seen.value.payload == known.value.payload
     ]
-    return told[same[-1] :] if same else told
+    return reported[same[-1] :] if same else reported

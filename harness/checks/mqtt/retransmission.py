@@ -1,4 +1,4 @@
-"""How the device sends what needs an acknowledgement: packet identifiers, and sending again."""
+"""How the device sends acknowledged messages: packet identifiers and retransmission."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from harness.checks.catalogue import Check, requirement
 from harness.checks.mqtt.qos2 import countable
 from harness.checks.observations import Transport
 from harness.checks.support.mqtt.commands import (
-    patience,
+    effect_timeout,
     present_value,
     setting_of,
 )
 from harness.checks.support.mqtt.disconnects import (
     connected,
+    reporting_control,
     settled,
-    telling_control,
     wait_reconnected,
 )
 from harness.checks.support.mqtt.sessions import (
@@ -35,16 +35,16 @@ from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Direction, Event, Fate, MqttPacket
 from harness.wire import mqtt
 
-RESENT = 5.0  # seconds for a resumed session to send again what is open; the standard sets no time
-TOLD = 3  # messages that the device is made to publish
+RESENT = 5.0  # seconds for resending in a resumed session; the standard sets no limit
+PUBLICATIONS = 3  # messages that the device must publish
 
 ANSWERS = (mqtt.PacketType.PUBACK, mqtt.PacketType.PUBREC)
 IDENTIFIED = (mqtt.Publish, mqtt.Subscribe, mqtt.Unsubscribe)
 FINAL = (mqtt.PacketType.PUBACK, mqtt.PacketType.PUBCOMP, mqtt.PacketType.SUBACK, mqtt.PacketType.UNSUBACK)
 
 
-def tells_with_qos(profile: Profile) -> bool:
-    """Whether the device can be made to publish with QoS 1 or 2: by commands, or by operating it."""
+def publishes_with_qos(profile: Profile) -> bool:
+    """Whether commands or local operation make the device publish with QoS 1 or 2."""
     binding = binding_of(profile)
     setting = setting_of(profile)
     return (setting is not None and setting.bound.qos > 0) or any(
@@ -55,12 +55,12 @@ def tells_with_qos(profile: Profile) -> bool:
     )
 
 
-async def make_it_tell(bench: Bench, count: int) -> None:
-    """Make the device publish ``count`` times with QoS 1 or 2. Raises CannotStimulateError."""
-    setting, control = setting_of(bench.profile), telling_control(bench)
+async def make_it_publish(bench: Bench, count: int) -> None:
+    """Make the device publish ``count`` times with QoS 1 or 2. Raises StimulusError."""
+    setting, control = setting_of(bench.profile), reporting_control(bench)
     commanded = setting is not None and setting.bound.qos > 0
     if not commanded and control is None:
-        raise StimulusError("nothing here makes the device publish with QoS 1 or 2")
+        raise StimulusError("no stimulus available makes the device publish with QoS 1 or 2")
     values: list[Value] = []
     if setting is not None and commanded:
         values = setting.others(await present_value(bench, setting), count)
@@ -68,7 +68,7 @@ async def make_it_tell(bench: Bench, count: int) -> None:
         since = bench.mark()
         if setting is not None and commanded:
             await bench.write(setting.name, values[index], transport=Transport.MQTT)
-            within = patience(bench.profile, setting)
+            within = effect_timeout(bench.profile, setting)
         elif control is not None:
             await bench.local.operate(control)
             within = 2 * bench.profile.behaviour.report_local
@@ -76,7 +76,7 @@ async def make_it_tell(bench: Bench, count: int) -> None:
 
 
 def is_identified(event: Event) -> bool:
-    """Whether an event is a PUBLISH of the device that has to be acknowledged."""
+    """Whether an event is a PUBLISH of the device that needs an acknowledgement."""
     packet = tapped(event, Direction.FROM_DUT, mqtt.PacketType.PUBLISH)
     return isinstance(packet, mqtt.Publish) and packet.qos > 0
 
@@ -87,20 +87,20 @@ def is_identified(event: Event) -> bool:
     standard="MQTT 3.1.1 + 5.0",
     clause="3.1.1: [MQTT-2.3.1-1], [MQTT-2.3.1-2]; 5.0: [MQTT-2.2.1-3]",
     level=Level.MUST,
-    purpose="ensure that the IUT's packet identifiers are not zero, and not in use when they are given away",
-    stimulus="Make the DUT publish with QoS 1 or 2, withhold the first acknowledgement, make it publish on; "
-    "the other connections of the run count, too",
-    expect="No identifier is 0, and none is given to a second packet before the first one is acknowledged",
+    purpose="ensure that the device's packet identifiers are not zero, and not reused while still in use",
+    stimulus="Make the device publish with QoS 1 or 2, withhold the first acknowledgement, make it publish "
+    "more; the other connections of the run count as well",
+    expect="No identifier is 0, and none is assigned to a second packet before the first one is acknowledged",
     ics="MQTT.QOS1_PUB|MQTT.QOS2_PUB|MQTT.SUB",
     needs=(BenchFeature.TAP,),
-    usual_cause="The identifier is a constant, or a counter that is not compared with what is still under "
-    "way; an acknowledgement is then taken for that of another message.",
+    usual_cause="The identifier is a constant, or a counter that is not compared with the identifiers in "
+    "use; an acknowledgement is then matched to the wrong message.",
 )
 class PacketIdentifiers(Check):
-    """Keeps the account of the identifiers in use on each connection."""
+    """Tracks the identifiers in use on each connection."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
-        return (Subject(),) if tells_with_qos(profile) else ()
+        return (Subject(),) if publishes_with_qos(profile) else ()
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         await connected(bench)
@@ -113,11 +113,11 @@ class PacketIdentifiers(Check):
             return packet.packet_id == kept[0]
 
         hold = bench.tap.hold(is_first, Direction.TO_DUT, "the first acknowledgement")
-        await make_it_tell(bench, TOLD)
+        await make_it_publish(bench, PUBLICATIONS)
         hold.release()
 
     def judge(self, case: Case) -> Outcome:
-        crowded: list[Decoded[mqtt.Packet, MqttPacket]] = []  # given away while others were in use
+        crowded: list[Decoded[mqtt.Packet, MqttPacket]] = []  # assigned while others were in use
         for session in sessions(so_far(case)):
             used: dict[int, Decoded[mqtt.Packet, MqttPacket]] = {}
             for seen in session.packets:
@@ -136,7 +136,7 @@ class PacketIdentifiers(Check):
                 repeated = isinstance(packet, mqtt.Publish) and packet.dup
                 if identifier in used and not repeated:
                     return failed(
-                        f"the packet identifier {identifier} is given away again before it is acknowledged",
+                        f"the packet identifier {identifier} is reused before it is acknowledged",
                         used[identifier],
                         seen,
                     )
@@ -145,7 +145,7 @@ class PacketIdentifiers(Check):
                 used[identifier] = seen
         if not crowded:
             return inconclusive("the device published nothing while an acknowledgement was withheld")
-        return passed("no packet identifier was given away that was in use", crowded)
+        return passed("no packet identifier was reused while in use", crowded)
 
 
 def _identifier(packet: mqtt.Packet) -> int:
@@ -159,28 +159,28 @@ def _identifier(packet: mqtt.Packet) -> int:
     standard="MQTT 3.1.1 + 5.0",
     clause="3.1.1: [MQTT-4.4.0-1], [MQTT-3.3.1-1], [MQTT-2.3.1-3]; 5.0: [MQTT-4.4.0-1], [MQTT-3.3.1-1]",
     level=Level.MUST,
-    purpose="ensure that after a resumed session the IUT sends again what was not acknowledged, with its "
-    "packet identifier and with DUP",
-    stimulus="Withhold the acknowledgements of the DUT's messages, cut the connection, let the session be "
-    "resumed; for QoS 2 also withhold PUBCOMP",
+    purpose="ensure that the device resends unacknowledged messages in a resumed session, with the same "
+    "packet identifier and DUP",
+    stimulus="Withhold the acknowledgements of the device's messages, cut the connection, let the session "
+    "be resumed; for QoS 2 also withhold PUBCOMP",
     expect="The same packet identifier and content with DUP 1; PUBREL again; no event published as new",
     ics="MQTT.PERSISTENT & (MQTT.QOS1_PUB|MQTT.QOS2_PUB)",
     needs=(BenchFeature.TAP,),
-    usual_cause="The queue of outgoing messages is emptied with the connection, or its messages go out as "
+    usual_cause="The queue of outgoing messages is cleared with the connection, or its messages are sent as "
     "new ones, so that receivers count an event twice.",
 )
 class SendsAgainWhatWasNotAcknowledged(Check):
-    """Compares what was open at the loss with what comes after CONNACK."""
+    """Compares what was unacknowledged at the disconnect with what follows CONNACK."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
-        return (Subject(),) if tells_with_qos(profile) else ()
+        return (Subject(),) if publishes_with_qos(profile) else ()
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         await connected(bench)
         await settled(bench)
         hold = bench.tap.hold(lambda packet: packet.type in ANSWERS, Direction.TO_DUT, "acknowledgements")
         since = bench.mark()
-        await make_it_tell(bench, 1)
+        await make_it_publish(bench, 1)
         await _resume(bench, hold, since, is_identified)
         handshake = countable(bench.profile)
         if handshake and binding_of(bench.profile).events[handshake.event].qos == 2:
@@ -206,23 +206,23 @@ class SendsAgainWhatWasNotAcknowledged(Check):
                 again = [seen for seen in resumed.sent(mqtt.Packet) if _repeats(seen.value, message.value)]
                 if not again:
                     kind = message.value.type.name
-                    return failed(f"a {kind} that was not acknowledged did not come again", message, accepted)
+                    return failed(f"an unacknowledged {kind} was not resent", message, accepted)
                 without_dup = [
                     seen for seen in again if isinstance(seen.value, mqtt.Publish) and not seen.value.dup
                 ]
                 if without_dup:
-                    return failed("a message was sent again without DUP", message, accepted, without_dup)
+                    return failed("a message was resent without DUP", message, accepted, without_dup)
                 if renewed := _as_new(message, resumed, events):
                     return failed("an event was published again as a new one", message, accepted, renewed)
                 shown += [message, accepted, *again]
         if not shown:
             return inconclusive("nothing was unacknowledged when the connection was cut")
-        return passed("what was not acknowledged came again, with its identifier and DUP", shown)
+        return passed("everything unacknowledged was resent, with its identifier and DUP", shown)
 
 
 async def _resume(bench: Bench, hold: Hold, since: int, again: Callable[[Event], bool]) -> None:
-    """Cut the connection with answers withheld, and wait for the first packet of that kind to come again."""
-    open_now = await bench.wait_for(again, within=0, since=since, what="a message to be left open")
+    """Cut the connection with answers withheld, and wait for the first packet of that kind to be resent."""
+    open_now = await bench.wait_for(again, within=0, since=since, what="an unacknowledged message")
     cut = bench.mark()
     bench.tap.drop()
     hold.discard()
@@ -233,7 +233,7 @@ async def _resume(bench: Bench, hold: Hold, since: int, again: Callable[[Event],
     def comes_again(event: Event) -> bool:
         return again(event) and _identifier(_packet(event)) == _identifier(_packet(open_now))
 
-    await bench.wait_for(comes_again, within=RESENT, since=cut, what="the message to come again")
+    await bench.wait_for(comes_again, within=RESENT, since=cut, what="the message to be resent")
 
 
 def is_release(event: Event) -> bool:
@@ -247,7 +247,7 @@ def _packet(event: Event) -> mqtt.Packet:
 
 
 def _open_at_the_end(session: Session) -> list[Decoded[mqtt.Packet, MqttPacket]]:
-    """The PUBLISH and PUBREL packets to which no answer had come when the connection ended."""
+    """The PUBLISH and PUBREL packets that were unanswered when the connection ended."""
     left: dict[int, Decoded[mqtt.Packet, MqttPacket]] = {}
     for seen in session.packets:
         packet = seen.value
@@ -260,7 +260,7 @@ def _open_at_the_end(session: Session) -> list[Decoded[mqtt.Packet, MqttPacket]]
 
 
 def _repeats(packet: mqtt.Packet, earlier: mqtt.Packet) -> bool:
-    """Whether a packet is another one sent again: the same identifier and content."""
+    """Whether a packet resends an earlier one: same identifier and content."""
     if packet.type is not earlier.type or _identifier(packet) != _identifier(earlier):
         return False
     if isinstance(packet, mqtt.Publish) and isinstance(earlier, mqtt.Publish):
@@ -271,7 +271,7 @@ def _repeats(packet: mqtt.Packet, earlier: mqtt.Packet) -> bool:
 def _as_new(
     message: Decoded[mqtt.Packet, MqttPacket], resumed: Session, events: Collection[str]
 ) -> list[Decoded[mqtt.Publish, MqttPacket]]:
-    """Publications of the same event under another identifier. (A state may well be told anew.)"""
+    """Publications of the same event under another identifier. (A state may be reported anew.)"""
     old = message.value
     if not isinstance(old, mqtt.Publish) or old.topic not in events:
         return []

@@ -17,7 +17,7 @@ from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome
 from harness.wire import mqtt
 
-# Where its hub looks for devices, and tells them that it has started.
+# Where Home Assistant looks for devices and announces its start.
 HA_DISCOVERY = re.compile(r"homeassistant/(?:\w+/(?:[\w-]+/){1,2}config|status)")
 
 
@@ -28,14 +28,14 @@ HA_DISCOVERY = re.compile(r"homeassistant/(?:\w+/(?:[\w-]+/){1,2}config|status)"
     clause="bindings.mqtt.base",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that the IUT publishes and subscribes below its own base topic only",
+    purpose="ensure that the device publishes and subscribes only below its own base topic",
     stimulus="Every PUBLISH and SUBSCRIBE of the run counts, and the topic of each will",
     expect="All topics and filters lie below the base; only the availability topic may lie elsewhere, and "
     "what Home Assistant's discovery needs, where the profile declares that",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
-    usual_cause="A subscription to # left over from development, which shows the device everybody's "
-    "messages, or a log topic that all units share.",
+    usual_cause="A subscription to # left over from development, which exposes everybody's messages to the "
+    "device, or a log topic that all units share.",
 )
 class BelowItsBase(Check):
     """Passive: compares each topic with the base."""
@@ -44,15 +44,19 @@ class BelowItsBase(Check):
         published = case.mqtt(mqtt.Publish)
         for seen in published:
             if not _is_own(case.profile, seen.value.topic):
-                return failed(f"published to {seen.value.topic}, outside of its base", seen)
+                return failed(f"the device published to {seen.value.topic}, outside its base topic", seen)
         subscribed = case.mqtt(mqtt.Subscribe)
         for subscription in subscribed:
             for wanted in subscription.value.filters:
                 if not _is_own(case.profile, wanted.filter):
-                    return failed(f"subscribed to {wanted.filter}, outside of its base", subscription)
+                    return failed(
+                        f"the device subscribed to {wanted.filter}, outside its base topic", subscription
+                    )
         for connect in connects(case):
             if connect.value.will and not _is_own(case.profile, connect.value.will.topic):
-                return failed(f"left a will for {connect.value.will.topic}, outside of its base", connect)
+                return failed(
+                    f"the device set a will for {connect.value.will.topic}, outside its base topic", connect
+                )
         if not published and not subscribed:
             return inconclusive("the device neither published nor subscribed")
         base = binding_of(case.profile).base
@@ -66,7 +70,7 @@ def _is_own(profile: Profile, topic: str) -> bool:
     availability = binding.availability.topic if binding.availability else None
     if "HA.DISCOVERY" in profile.ics and HA_DISCOVERY.fullmatch(topic):
         return True
-    # The base itself is below it, too: base/# covers it.
+    # The base itself counts as below it: base/# covers it.
     return topic == availability or topic == binding.base or topic.startswith(f"{binding.base}/")
 
 
@@ -77,12 +81,12 @@ def _is_own(profile: Profile, topic: str) -> bool:
     clause="bindings.mqtt: qos, command_qos (MQTT 3.1.1 + 5.0: 4.3)",
     level=Level.SHOULD,
     basis=Basis.DERIVED,
-    purpose="ensure that the IUT publishes and subscribes with the QoS that its profile declares",
+    purpose="ensure that the device publishes and subscribes with the QoS that its profile declares",
     stimulus="Every PUBLISH and SUBSCRIBE of the run counts",
     expect="The QoS of each topic equals the profile's; a lower one is a downgrade",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
-    usual_cause="The client library can only publish with QoS 0, whatever the settings say.",
+    usual_cause="The client library can publish only with QoS 0, whatever the settings say.",
 )
 class QosAsDeclared(Check):
     """Passive: compares the QoS of each publication and subscription with the profile."""
@@ -109,7 +113,8 @@ class QosAsDeclared(Check):
                 }
                 if covered and asked.qos != max(covered):
                     return failed(
-                        f"{asked.filter} is subscribed with QoS {asked.qos}, the profile says {max(covered)}",
+                        f"{asked.filter} is subscribed with QoS {asked.qos}; the profile declares "
+                        f"{max(covered)}",
                         subscription,
                     )
         if not published:

@@ -1,1 +1,1 @@
-"""What an attacker on the local network may do."""
+"""Checks against attackers on the local network."""

@@ -1,4 +1,4 @@
-"""What the device exposes: its open ports, and whether its secrets cross the network in clear."""
+"""Exposure: open ports, and secrets that are sent in clear."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ WELL_KNOWN = (
     *(8001, 8008, 8009, 8080, 8081, 8123, 8266, 8443, 8554, 8686, 8883, 8888, 9000, 9090, 9100, 9123),
     *(9200, 9999, 10000, 10001, 20000, 32400, 34567, 37777, 47808, 49152, 50000, 52323, 55443, 60000),
 )
-"""TCP ports where devices for the home are found to listen: services, consoles, debuggers, update servers."""
+"""TCP ports on which home devices are known to listen: services, consoles, debuggers, update servers."""
 
 AT_ONCE = 16  # connections
 PATIENCE = 1.0  # seconds for one connection
 
 CONTROL = "127.254.254.254"
-"""A loopback address that nobody uses: what answers there, too, is a program of this machine."""
+"""An unused loopback address: a port that answers here, too, belongs to another program."""
 
 SHOWN = 8  # events that a pass names
 
@@ -50,16 +50,16 @@ SHOWN = 8  # events that a pass names
     standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
     clause="5.6-1, TC 5.6-1-2, TC 5.5-5-2 b)",
     level=Level.MUST,
-    purpose="ensure that only declared network services are open",
-    stimulus=f"Connect to {len(WELL_KNOWN)} TCP ports where devices are found to listen, and to those of the "
-    "profile, at the device's own address",
-    expect="Every port that takes the connection is declared: in a service, or in security.open_ports",
+    purpose="ensure that the device opens only declared network services",
+    stimulus=f"Connect to {len(WELL_KNOWN)} TCP ports on which devices are known to listen, and to those of "
+    "the profile, at the address of the device",
+    expect="Every port that accepts the connection is declared in a service or in security.open_ports",
     ics="SEC.INTERFACES",
-    usual_cause="A console for the developers, a telnet login or a test server that was never taken out of "
-    "the image.",
+    usual_cause="A developer console, a telnet login or a test server that was not removed from the firmware "
+    "image.",
 )
 class OpenPorts(Check):
-    """A connect scan of TCP; UDP tells too little of what is closed."""
+    """A TCP connect scan; UDP does not show reliably what is closed."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         host = bench.host
@@ -78,7 +78,7 @@ class OpenPorts(Check):
     def judge(self, case: Case) -> Outcome:
         probes = [(event, event.body) for event in case.window if isinstance(event.body, TcpProbe)]
         if not probes:
-            return not_applicable("the DUT has no address of its own that is known here")
+            return not_applicable("the device has no known address of its own")
         everywhere = {probe.port for _, probe in probes if probe.host == CONTROL and probe.connected}
         own = [(event, probe) for event, probe in probes if probe.host != CONTROL]
         opened = [(event, probe) for event, probe in own if probe.connected and probe.port not in everywhere]
@@ -107,7 +107,7 @@ def declared_ports(profile: Profile) -> frozenset[int]:
 
 
 def _is_shared(host: str) -> bool:
-    """Whether everything else on this machine answers at that address, too."""
+    """Whether other programs of this machine answer at that address, too."""
     return host in ("127.0.0.1", "localhost", "::1", "0.0.0.0")
 
 
@@ -117,15 +117,15 @@ def _is_shared(host: str) -> bool:
     standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
     clause="5.5-6, 5.5-7, TC 5.5-6-2, TC 5.5-7-2; profile: security.secrets",
     level=Level.MUST,
-    purpose="ensure that the secrets of the IUT never cross the network in clear",
-    stimulus="Every packet of the run that the device sent counts",
-    expect="No packet holds a declared secret, be it as text or in base64, hexadecimal or percent encoding",
+    purpose="ensure that the device never sends its secrets in clear",
+    stimulus="All packets of the run that the device sent are searched",
+    expect="No packet holds a declared secret as text or in base64, hexadecimal or percent encoding",
     ics="SEC.CSP",
-    usual_cause="The whole configuration is published for the app, or shown on the info page, and the "
-    "network's password is part of it.",
+    usual_cause="The whole configuration is published for the app, or shown on the info page, including the "
+    "network password.",
 )
 class SecretsInClear(Check):
-    """Passive: searches every packet of the device."""
+    """Passive: searches all packets of the device."""
 
     def judge(self, case: Case) -> Outcome:
         forms = {form: secret for secret in case.profile.security.secrets for form in forms_of(secret)}
@@ -135,7 +135,7 @@ class SecretsInClear(Check):
             lowered = raw.lower()
             for form in forms:
                 if form in raw or form.lower() in lowered:
-                    return failed("a declared secret crossed the network in clear", event)
+                    return failed("the device sent a declared secret in clear", event)
         if not sent:
             return inconclusive("the device sent nothing that could be searched")
         return passed(
@@ -145,13 +145,13 @@ class SecretsInClear(Check):
 
 
 def _own_topics(case: Case) -> frozenset[str]:
-    """The topics that we published to: what comes back from them may be ours."""
+    """The topics that the harness published to: messages on them may be its own."""
     sent = case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, point=Point.CLIENT)
     return frozenset(seen.value.topic for seen in sent)
 
 
 def _is_echo(body: MqttPacket, own: frozenset[str]) -> bool:
-    """Whether a packet at our own client is the broker's word, or our own come back."""
+    """Whether a packet at our own client comes from the broker or from ourselves."""
     if body.point is Point.TAP:
         return False
     packet = mqtt.decode(body.raw, body.level)
@@ -163,7 +163,7 @@ def _from_device(case: Case, event: Event, own: frozenset[str]) -> Iterator[byte
     body = event.body
     if isinstance(body, MqttPacket):
         sent = body.direction is Direction.FROM_DUT and body.fate is not Fate.INJECTED
-        # What is seen at the tap has TLS taken off already, and did not travel in clear.
+        # The tap sees packets after TLS decryption; those were not sent in clear.
         if sent and body.point is point_of(case) and "MQTT.TLS" not in case.profile.ics:
             yield from () if _is_echo(body, own) else (body.raw,)
     elif isinstance(body, CoapDatagram | MdnsPacket):

@@ -1,4 +1,4 @@
-"""Robustness: whatever comes in, the device lives on and its state stays."""
+"""Robustness: the device survives any input, and its state does not change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from harness.checks.support.behaviour.commands import (
     commands,
     described,
     had_time,
-    told,
+    is_reported,
 )
 from harness.checks.support.behaviour.malformed_payloads import encoded
 from harness.checks.support.behaviour.outages import settings
@@ -53,7 +53,7 @@ BATCHES = 3
 BATCH = 15  # payloads, datagrams or packets
 PACKETS = 8  # in one batch on an MQTT connection
 RANDOM_DATAGRAM = "a random datagram"
-PING_WAIT = 5.0  # seconds for the answer to a ping: on the same link a living server takes less
+PING_WAIT = 5.0  # seconds for the answer to a ping on the same link
 
 PAYLOADS, STREAM, DATAGRAMS, QUERIES = "payloads", "packets", "datagrams", "queries"
 
@@ -71,17 +71,17 @@ NEEDS = {
     standard="ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1",
     clause="5.13-1, TC 5.13-1-2",
     level=Level.MUST,
-    purpose="ensure that no input from the network crashes, stops or changes the IUT",
-    stimulus="Send batches of seeded nonsense: MQTT command payloads, MQTT packets, CoAP datagrams, mDNS "
-    "queries; after each batch ask for something legal",
-    expect="The device answers as before; its settings are as they were; over MQTT it may close a connection "
-    "that was broken, but comes back",
+    purpose="ensure that the device survives any input from the network unchanged",
+    stimulus="Send batches of random input from a seed: MQTT command payloads, MQTT packets, CoAP datagrams, "
+    "mDNS queries; after each batch send a legal request",
+    expect="The device answers as before; its settings have not changed; over MQTT it may close the "
+    "connection after a broken packet, but reconnects",
     ics="SEC.INPUT",
-    usual_cause="A length field that is believed, a parser that recurses, a pointer that is followed for "
-    "ever.",
+    usual_cause="A length field that is not checked, a parser that recurses, a pointer that is followed "
+    "forever.",
 )
 class Robust(Check):
-    """What is sent depends on the seed of the run alone, so a crash can be brought about again."""
+    """The input depends on the seed of the run alone, so a crash can be reproduced."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         found = []
@@ -114,7 +114,7 @@ class Robust(Check):
 
 
 def _commanded(profile: Profile) -> list[str]:
-    """The properties that MQTT commands and tells."""
+    """The properties that MQTT commands and reports."""
     return [
         name
         for name in settings(profile)
@@ -127,7 +127,7 @@ def _commanded(profile: Profile) -> list[str]:
 
 
 async def _fuzz_payloads(bench: Bench, arranger: StateArranger) -> None:
-    """Junk on each command topic, with a legal command behind it on the same topic."""
+    """Random payloads on each command topic, followed by a legal command."""
     binding = bench.profile.bindings.mqtt
     assert binding is not None
     for name in _commanded(bench.profile):
@@ -140,48 +140,48 @@ async def _fuzz_payloads(bench: Bench, arranger: StateArranger) -> None:
         for payload in fuzzing.payloads(legal, BATCH, bench.random):
             if not _is_legal(bench.profile, command_topic(bound), payload):
                 await bench.mqtt.publish(command_topic(bound), payload, qos=bound.command_qos)
-        if not await _obeys(bench, arranger, name):
+        if not await _executes(bench, arranger, name):
             return
 
 
 async def _fuzz_stream(bench: Bench, arranger: StateArranger) -> None:
-    """Crafted packets on the device's connection: such as it ignores, and at last one that may end it."""
+    """Crafted packets on the connection: ones that clients ignore, then one that may close it."""
     binding = bench.profile.bindings.mqtt
     assert binding is not None
     name = _commanded(bench.profile)[0]
     for _ in range(BATCHES):
         for packet in fuzzing.odd_packets(binding.base, bench.tap.next_packet_id, PACKETS, bench.random):
             bench.tap.inject(packet, what="a random packet that clients ignore")
-        if not await _obeys(bench, arranger, name):
+        if not await _executes(bench, arranger, name):
             return
     since = bench.mark()
     bench.tap.inject(fuzzing.broken_packet(binding.base, bench.random), what="a random broken packet")
     value = await other_value(bench, arranger, name)
     await bench.write(name, value, transport=Transport.MQTT.value)
-    await _told_or_closed(bench, name, value, since)
+    await _reported_or_closed(bench, name, value, since)
     if await bench.ready():
-        await _obeys(bench, arranger, name)
+        await _executes(bench, arranger, name)
 
 
-async def _told_or_closed(bench: Bench, name: str, value: Value, since: int) -> None:
-    """Wait until the device has executed a command, or has closed the connection that it came on."""
-    telling = asyncio.ensure_future(told(bench, name, value, Transport.MQTT, since))
+async def _reported_or_closed(bench: Bench, name: str, value: Value, since: int) -> None:
+    """Wait until the device has executed a command, or closed the connection."""
+    reporting = asyncio.ensure_future(is_reported(bench, name, value, Transport.MQTT, since))
     closing = asyncio.ensure_future(
         bench.wait_for(is_loss, within=bench.profile.settle(name), since=since, what="the connection to end")
     )
-    _, pending = await asyncio.wait((telling, closing), return_when=asyncio.FIRST_COMPLETED)
+    _, pending = await asyncio.wait((reporting, closing), return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
 
 
-async def _obeys(bench: Bench, arranger: StateArranger, name: str) -> bool:
+async def _executes(bench: Bench, arranger: StateArranger, name: str) -> bool:
     """Whether the device still executes a legal command."""
     value = await other_value(bench, arranger, name)
-    obeyed = await command_and_wait(bench, name, value, Transport.MQTT)
-    if obeyed:
+    executed = await command_and_wait(bench, name, value, Transport.MQTT)
+    if executed:
         arranger.state[name] = value
-    return obeyed
+    return executed
 
 
 def _is_legal(profile: Profile, topic: str, payload: bytes) -> bool:
@@ -210,19 +210,23 @@ def _judge_mqtt(case: Case) -> Outcome:
     for name in _commanded(case.profile):
         for command in _legal_commands(case, name)[-1:]:
             schema = case.profile.properties[name]
-            told = [r for r in command.reports if r.problem is None and schema.agrees(r.value, command.value)]
-            if not told:
+            confirming = [
+                r for r in command.reports if r.problem is None and schema.agrees(r.value, command.value)
+            ]
+            if not confirming:
                 return failed(
-                    f"after random input the device did not execute {command.text}", sent[-1], command.sent
+                    f"after random input the device did not execute the legal command {command.text}",
+                    sent[-1],
+                    command.sent,
                 )
-            executed += told[:1]
+            executed += confirming[:1]
     if losses and not any(report.event.line > losses[-1].line for report in executed):
         if had_time(case, losses[-1].time, case.profile.behaviour.reconnect):
-            return failed("the device did not come back after random packets", sent[-1], losses[-1])
-        return inconclusive("nothing shows that the device came back", sent[-1], losses[-1])
+            return failed("the device did not reconnect after random packets", sent[-1], losses[-1])
+        return inconclusive("nothing shows that the device reconnected", sent[-1], losses[-1])
     if not executed:
-        return inconclusive("no legal command followed that could show that the device lives", sent)
-    return passed(f"the device lived through {len(sent)} batches, and its settings stayed", sent, executed)
+        return inconclusive("no legal command followed that could show that the device still works", sent)
+    return passed(f"the device survived {len(sent)} batches, and its settings did not change", sent, executed)
 
 
 def _legal_commands(case: Case, name: str) -> list[Command]:
@@ -238,7 +242,7 @@ def _legal_commands(case: Case, name: str) -> list[Command]:
 
 
 async def _fuzz_coap(bench: Bench) -> None:
-    """Junk for the server; after each batch, a ping and all settings."""
+    """Random datagrams; after each batch, a ping and a read of all settings."""
     binding = bench.profile.bindings.coap
     assert binding is not None
     names = [name for name in settings(bench.profile) if name in binding.properties]
@@ -283,11 +287,11 @@ def _judge_coap(case: Case) -> Outcome:
         if seen.body.local == ping.body.local and seen.value.mid == ping.value.mid and seen.line > ping.line
     ]
     if not pings:
-        return inconclusive("the device was not asked anything legal afterwards", last_junk)
+        return inconclusive("no legal request followed", last_junk)
     if not answers:
-        return failed("the device answers nothing any more after random datagrams", last_junk, pings)
+        return failed("the device does not answer after random datagrams", last_junk, pings)
     return passed(
-        f"the server lived through {len(sent)} datagrams, and its settings stayed", last_junk, answers[-1]
+        f"the server survived {len(sent)} datagrams, and its settings did not change", last_junk, answers[-1]
     )
 
 
@@ -295,7 +299,7 @@ def _judge_coap(case: Case) -> Outcome:
 
 
 async def _fuzz_mdns(bench: Bench) -> None:
-    """Junk for the group; after each batch, a question about a service of the device."""
+    """Random packets to the group; after each batch, a query for a service of the device."""
     names = names_of(seen_by(bench))
     asked = [
         names.host,
@@ -322,19 +326,19 @@ def _judge_mdns(case: Case) -> Outcome:
         return inconclusive("nothing was sent on the link")
     asked = [seen for seen in case.mdns(Direction.TO_DUT) if seen.line > junk[-1].line + 1]
     if not asked:
-        return inconclusive("the device was not asked anything legal afterwards", junk[-1])
+        return inconclusive("no legal request followed", junk[-1])
     answers = [
         seen
         for seen in case.mdns()
         if seen.line > asked[0].line and seen.value.response and seen.value.records
     ]
     if not answers:
-        return failed("the device answers nothing any more after random packets", junk[-1], asked)
-    return passed(f"the responder lived through {len(junk)} packets", junk[-1], asked[0], answers[0])
+        return failed("the device does not answer after random packets", junk[-1], asked)
+    return passed(f"the responder survived {len(junk)} packets", junk[-1], asked[0], answers[0])
 
 
 def _changed_setting(case: Case, transport: Transport) -> Outcome | None:
-    """A setting that is told with a value that nobody commanded; None where there is none."""
+    """A failure for a setting reported with a value that nobody commanded; None if there is none."""
     for name in settings(case.profile):
         if transport not in reporting_transports(case.profile, name) or not was_offered(case, transport):
             continue
@@ -343,22 +347,24 @@ def _changed_setting(case: Case, transport: Transport) -> Outcome | None:
         known = case.last_report(name, junk.line if junk else case.window[0].line)
         expected = [known.value] if known is not None else []
         sent = [c for way in command_transports(case.profile, name) for c in commands(case, name, way)]
-        allowed = [(c.sent.line, _meant(case, name, c)) for c in sent]
+        allowed = [(c.sent.line, _allowed_values(case, name, c)) for c in sent]
         for report in case.reports(name, transport):
             if junk is not None and report.event.line < junk.line:
                 continue
             if not expected:
-                expected = [report.value]  # the first word in this run
-            meant = [value for line, values in allowed if line < report.event.line for value in values]
-            so_far = [*expected, *meant]
+                expected = [report.value]  # the first report of this run
+            allowed_by_now = [
+                value for line, values in allowed if line < report.event.line for value in values
+            ]
+            so_far = [*expected, *allowed_by_now]
             if report.problem is not None or not any(schema.agrees(report.value, value) for value in so_far):
                 cause = [act for act in case.stimuli(Act.RAW) if act.line < report.event.line][-1:]
-                return failed(f"after random input, {described(report)} was told", cause, report)
+                return failed(f"after random input the device reported {described(report)}", cause, report)
     return None
 
 
-def _meant(case: Case, name: str, command: Command) -> list[Value]:
-    """What a setting may become by a command: its value, or the limits that the device keeps it to."""
+def _allowed_values(case: Case, name: str, command: Command) -> list[Value]:
+    """The values that a command may set: its own, or the limits that the device applies."""
     if command.problem is None and case.profile.properties[name].accepts(command.value):
         return [command.value]
     return clamped(case, name, command)

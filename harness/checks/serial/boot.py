@@ -1,8 +1,6 @@
-"""Starts of the board: how long they take, what they keep, and a power cut at the worst moment."""
+"""Starts of the board: how long they take, what they keep, and power cuts at bad moments."""
 
 from __future__ import annotations
-
-from functools import partial
 
 from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
@@ -11,13 +9,14 @@ from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.commands import had_time
 from harness.checks.support.behaviour.outages import (
+    await_settings,
     compare,
     cut_power,
-    hear_again,
     settings,
 )
 from harness.checks.support.behaviour.transports import open_writers
 from harness.checks.support.behaviour.trial_values import other_value
+from harness.checks.support.networks import ping_coap, shown_on_mqtt
 from harness.checks.support.serial.board import (
     UNREADABLE,
     ConsoleAnswer,
@@ -27,15 +26,15 @@ from harness.checks.support.serial.board import (
     boots,
     fresh_reports,
     good,
-    hear_boot,
     is_start,
     is_understood,
     line_of,
     reboot,
     require_network,
-    shown_start,
+    sign_of_restart,
     starts_board,
     value_of,
+    wait_for_boot,
 )
 from harness.checks.support.serial.settings import (
     change_settings,
@@ -51,17 +50,13 @@ from harness.model.bindings.serial_log import (
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
-from harness.trace.events import Act, Direction, Event, Point, Stimulus
-from harness.wire import (
-    coap,
-    mqtt,
-)
+from harness.trace.events import Act, Event, Stimulus
 
 CUTS = 4
 """Power cuts for one property: at once, and at moments up to the settle time."""
 
-RESOLUTION = 0.25  # seconds between two questions whether it is up
-ATTEMPTS = 3  # boot times that are waited for one that comes late
+RESOLUTION = 0.25  # seconds between two pings of a board that starts
+ATTEMPTS = 3  # boot times to wait for a late board
 
 
 @requirement(
@@ -71,17 +66,19 @@ ATTEMPTS = 3  # boot times that are waited for one that comes late
     clause="5.9-2, TC 5.9-2-2; profile: properties.*.power_up",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that a loss of power during a write leaves the old value or the new one, never a third",
-    stimulus="Command another value and cut the power right after it, and at random moments of the settle "
-    "time; give it power again, and ask the board and the network",
-    expect="Both tell the value before the command or the commanded one; where power_up says default, that",
+    purpose="ensure that the device has the old or the new value after a power cut during a write, never "
+    "a third",
+    stimulus="Command another value and cut the power at once, and at random moments of the settle time; "
+    "restore the power, and ask the board and the network",
+    expect="Both report the value before the command or the commanded one; with power_up default, the "
+    "default",
     ics="SERIAL.READ & DEV.ACTUATOR",
     needs=(BenchFeature.SERIAL, BenchFeature.POWER),
-    usual_cause="The record in flash is overwritten in place: when the power fails in the middle, half of it "
-    "is old and half of it new, and no checksum tells.",
+    usual_cause="The record in flash is overwritten in place: when the power fails in the middle, it is half "
+    "old and half new, and has no checksum.",
 )
 class PowerCutDuringWrite(Check):
-    """Each writable property that the board tells."""
+    """Each writable property that the board reports."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         binding = binding_of(profile)
@@ -105,22 +102,22 @@ class PowerCutDuringWrite(Check):
                     )
                 since = bench.mark()
                 await cut_power(bench)
-                await hear_boot(bench, since)
-                await hear_again(bench, since)
+                await wait_for_boot(bench, since)
+                await await_settings(bench, since)
                 await ask(bench, SerialCommand.READ_STATE, name)
                 await arranger.look()
 
     def judge(self, case: Case) -> Outcome:
         name = case.subject.name or ""
-        told = good(answers(case, SerialCommand.READ_STATE, name))
+        answered = good(answers(case, SerialCommand.READ_STATE, name))
         evidence: list[Evidence] = []
         for cut in case.stimuli(Act.KILL):
             write = _write_before(case, name, cut.line)
             start = first(case.stimuli(Act.START), lambda act, cut=cut: act.line > cut.line)  # type: ignore[misc]
             if write is None or start is None:
                 continue
-            before = [each for each in told if each.line < write.line]
-            after = first(told, lambda each, start=start: each.line > start.line)  # type: ignore[misc]
+            before = [each for each in answered if each.line < write.line]
+            after = first(answered, lambda each, start=start: each.line > start.line)  # type: ignore[misc]
             if not before or after is None:
                 continue
             allowed = _allowed(case, name, before[-1].value, value_of(write))
@@ -129,19 +126,17 @@ class PowerCutDuringWrite(Check):
                 return outcome
             evidence += [write, cut, after.event]
         if not evidence:
-            return inconclusive(f"the power was not cut right after a command for {name}")
-        return passed(
-            f"{name} was the old value or the new one after {len(evidence) // 3} power cuts", evidence
-        )
+            return inconclusive(f"the power was not cut after a command for {name}")
+        return passed(f"{name} had the old or the new value after {len(evidence) // 3} power cuts", evidence)
 
     def _third_value(
         self, case: Case, name: str, allowed: list[Value], start: int, after: ConsoleAnswer
     ) -> Outcome | None:
-        """The failure, if the board or the network tell a value that is none of those allowed."""
+        """The failure, if the board or the network reports a value that is not allowed."""
         schema = case.profile.properties[name]
         shown = " or ".join(json_text(value) or "null" for value in allowed[:2])
         if not any(schema.agrees(after.value, value) for value in allowed):
-            text = f"after the power cut the board shows {name} = {after.text}, neither {shown}"
+            text = f"after the power cut the board shows {name} = {after.text}, not {shown}"
             return failed(text, case.window[start - case.window[0].line], after.event)
         end = next((act.line for act in case.stimuli(Act.WRITE, Act.KILL) if act.line > start), None)
         for report in fresh_reports(case, name):
@@ -150,9 +145,7 @@ class PowerCutDuringWrite(Check):
                 continue
             if any(schema.agrees(report.value, value) for value in allowed):
                 continue
-            text = (
-                f"after the power cut the network tells {name} = {json_text(report.value)}, neither {shown}"
-            )
+            text = f"after the power cut the network reports {name} = {json_text(report.value)}, not {shown}"
             return failed(text, case.window[start - case.window[0].line], report)
         return None
 
@@ -182,13 +175,14 @@ def _allowed(case: Case, name: str, before: Value, commanded: Value) -> list[Val
     clause="properties.*.power_up",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that a reboot keeps or resets each setting as declared, on the board and on the network",
-    stimulus="Put the settings to other values, reboot by the console, and ask the board and the network",
-    expect="Each setting is as power_up declares, on both sides",
+    purpose="ensure that the device keeps or resets each setting over a reboot as declared",
+    stimulus="Change the settings, reboot by the console, and ask the board and the network",
+    expect="Each setting is as power_up declares, at the board and on the network",
     ics="SERIAL.REBOOT & SERIAL.READ & DEV.ACTUATOR",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="Settings are written to flash minutes after they change; or the network module remembers "
-    "the state of before, and the main controller has started with its own.",
+    usual_cause="Settings are written to flash minutes after they change; or the network module "
+    "remembers the "
+    "old state, and the main controller starts with its own.",
 )
 class RebootKeepsState(Check):
     """All settings at once, one reboot."""
@@ -199,7 +193,7 @@ class RebootKeepsState(Check):
             for name in shown_settings(bench.profile):
                 await ask(bench, SerialCommand.READ_STATE, name)
             since = await reboot(bench)
-            await hear_again(bench, since)
+            await await_settings(bench, since)
             for name in shown_settings(bench.profile):
                 await ask(bench, SerialCommand.READ_STATE, name)
 
@@ -208,11 +202,11 @@ class RebootKeepsState(Check):
         if act is None:
             return inconclusive("the board was not rebooted")
         evidence: list[Evidence] = []
-        fell_back = False  # to a default, which only a start does
+        fell_back = False  # a setting went to its default, which only a start does
         for name in shown_settings(case.profile):
-            told = good(answers(case, SerialCommand.READ_STATE, name))
-            before = [each for each in told if each.line < act.line]
-            after = first(told, lambda each: each.line > act.line)
+            answered = good(answers(case, SerialCommand.READ_STATE, name))
+            before = [each for each in answered if each.line < act.line]
+            after = first(answered, lambda each: each.line > act.line)
             if not before or after is None:
                 continue
             expected = after_power(case.profile, name, before[-1].value)
@@ -231,13 +225,13 @@ class RebootKeepsState(Check):
         )
         if on_network.verdict == "fail" or not evidence:
             return on_network
-        if not fell_back and shown_start(case, case.window, act.line) is None:
-            return inconclusive("nothing shows that the board really started anew", act)
+        if not fell_back and sign_of_restart(case, case.window, act.line) is None:
+            return inconclusive("nothing shows that the board restarted", act)
         return passed(f"{len(evidence) // 2} settings are as declared after a reboot", act, evidence)
 
 
 def after_power(profile: Profile, name: str, before: Value) -> Value:
-    """What a property should be after a new start, as the profile says."""
+    """What a property should be after a restart, according to the profile."""
     schema = profile.properties[name]
     has_default = schema.power_up is PowerUp.DEFAULT and schema.default is not None
     return schema.default if has_default else before
@@ -250,12 +244,12 @@ def after_power(profile: Profile, name: str, before: Value) -> Value:
     clause="behaviour.boot",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that the device is on the network again within the declared time after a start",
+    purpose="ensure that the device is back on its networks within the declared time after a restart",
     stimulus="Reboot by the console, and wait for the device on its networks",
     expect="It is connected and subscribed over MQTT, and answers over CoAP, within behaviour.boot",
     ics="SERIAL.REBOOT & (MQTT.CLIENT | COAP.SERVER)",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="The firmware waits for the time server, for a cloud, or for its log to be written before it "
+    usual_cause="The firmware waits for a time server, for a cloud, or for its log to be written before it "
     "opens its connections.",
 )
 class BootTime(Check):
@@ -267,13 +261,13 @@ class BootTime(Check):
         limit = ATTEMPTS * bench.profile.behaviour.boot
         deadline = bench.now + limit
         await ask(bench, SerialCommand.REBOOT)
-        what = "the board to start anew"
+        what = "the board to restart"
         if not await bench.wait_for(
             lambda event: is_start(binding, event), within=limit, since=since, what=what
         ):
-            raise StimulusError("nothing shows that the board started anew")
+            raise StimulusError("nothing shows that the board restarted")
         if bench.offers(BenchFeature.COAP):
-            await _ping_until(bench, deadline)
+            await ping_coap(bench, within=RESOLUTION, what="is it up?", until=deadline)
         if not await bench.ready(within=max(deadline - bench.now, 0.0)):
             raise StimulusError("the device did not come back to the network")
 
@@ -285,42 +279,25 @@ class BootTime(Check):
         if not signs:
             return inconclusive("nothing showed that the device was back on the network", act)
         for network, event in signs.items():
-            # Over CoAP it is asked again and again; what lies between two questions, nobody knows.
+            # Over CoAP, the time is known to the interval between two pings.
             if event.time - act.time > limit + (RESOLUTION if network == "CoAP" else 0.0):
                 took = event.time - act.time
-                return failed(f"it was back on {network} after {took:.3g} s, not {limit:g} s", act, event)
+                return failed(
+                    f"the device was back on {network} after {took:.3g} s, not {limit:g} s", act, event
+                )
         times = ", ".join(
             f"{network} after {event.time - act.time:.3g} s" for network, event in signs.items()
         )
-        return passed(f"back on {times}", act, list(signs.values()))
-
-
-async def _ping_until(bench: Bench, deadline: float) -> None:
-    """Ping the device at short intervals until it answers."""
-    endpoint = await bench.coap.endpoint()
-    while bench.now < deadline:
-        mid = bench.coap.next_mid()
-        endpoint.send(coap.encode(coap.empty(coap.Type.CON, mid)), "is it up?")
-        if await endpoint.receive(partial(_answers, mid=mid), within=RESOLUTION):
-            break
-    endpoint.close()
-
-
-def _answers(message: coap.Message, mid: int) -> bool:
-    return message.mid == mid
+        return passed(f"the device was back on {times}", act, list(signs.values()))
 
 
 def _signs_of_life(case: Case, line: int) -> dict[str, Event]:
-    """The first event after a reboot that shows the device back, for each network that was watched."""
+    """The first event after a reboot that shows the device on a network, for each watched network."""
     found: dict[str, Event] = {}
-    point = Point.TAP if case.offers(BenchFeature.TAP) else Point.CLIENT
-    connects = case.mqtt(mqtt.Connect, point=Point.TAP) if point is Point.TAP else []
-    connect = first(connects, lambda seen: seen.line > line)
-    if connect is not None:
-        subacks = case.mqtt(mqtt.Suback, direction=Direction.TO_DUT)
-        subscribed = first(subacks, lambda seen: seen.line > connect.line)
-        found["MQTT"] = subscribed.event if subscribed is not None else connect.event
-    started = shown_start(case, case.window, line)
+    connected = shown_on_mqtt(case, line)
+    if connected is not None:
+        found["MQTT"] = connected
+    started = sign_of_restart(case, case.window, line)
     if started is not None and case.offers(BenchFeature.COAP):
         answer = first(case.coap(), lambda seen: seen.line > started.line)
         if answer is not None:
@@ -335,16 +312,17 @@ def _signs_of_life(case: Case, line: int) -> dict[str, Event]:
     clause="bindings.serial.patterns.ready; behaviour.boot",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that a reboot starts the board anew, once, and that it says when it is ready",
+    purpose="ensure that the device restarts once on a reboot command, and prints when it is ready",
     stimulus="Reboot by the console",
-    expect="One start is printed, and that the board is ready, within behaviour.boot",
+    expect="One start and the line that it is ready, within behaviour.boot",
     ics="SERIAL.REBOOT & SERIAL.READY",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="The reboot command restarts the application only, and leaves the peripherals as they were; "
-    "or the board starts twice because its watchdog runs on through the boot loader.",
+    usual_cause="The reboot command restarts only the application and leaves the peripherals as they "
+    "were; or "
+    "the board starts twice because its watchdog keeps running through the boot loader.",
 )
 class RebootReboots(Check):
-    """What test benches rely on."""
+    """Test benches rely on this."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         binding, since = binding_of(bench.profile), bench.mark()
@@ -376,16 +354,16 @@ class RebootReboots(Check):
                 return inconclusive("the board was not watched for its boot time", act)
             if not is_understood(case):
                 return inconclusive(UNREADABLE, act)
-            return failed(f"the board did not say within {limit:g} s that it is ready", act, starts)
+            return failed(f"the board did not print within {limit:g} s that it is ready", act, starts)
         if ready.time - act.time > limit:
             return failed(
                 f"the board was ready after {ready.time - act.time:.3g} s, not {limit:g} s", act, ready
             )
         if len(starts) > 1:
-            return failed(f"the board started {len(starts)} times for one reboot", act, starts)
+            return failed(f"the board restarted {len(starts)} times on one reboot command", act, starts)
         if not starts and _tells_boots(case.profile):
-            return failed("the board says that it is ready, and did not start anew", act, ready)
-        return passed("it started once and said that it is ready", act, starts, ready)
+            return failed("the board printed that it is ready, but did not restart", act, ready)
+        return passed("the board restarted once and printed that it is ready", act, starts, ready)
 
 
 def _tells_boots(profile: Profile) -> bool:

@@ -1,4 +1,4 @@
-"""The console itself: it answers as declared, and nothing that is typed, or comes as noise, ends it."""
+"""The console: it answers as declared, and neither input nor noise stops it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.checks.support.serial.board import (
     answers_in,
     binding_of,
     boots,
-    first_telling,
+    harmless_command,
     is_from_network,
     is_understood,
     line_of,
@@ -31,13 +31,13 @@ ASKING = (
 )
 """Commands without an argument that change nothing."""
 
-SHOWN = 8  # events that a pass names
-LONG = 8192  # characters of a line that nobody types
+SHOWN = 8  # events that a pass cites
+LONG = 8192  # characters; longer than any command
 NOISE = 512  # bytes
-SILENCE = 0.5  # seconds without a byte after which a board has said all that it had to say
-LONGEST_TALK = 3.0  # seconds that it may go on; a board that logs without end is asked all the same
+SILENCE = 0.5  # seconds without a byte after which the board has finished its output
+LONGEST_TALK = 3.0  # seconds to wait for that; a board that never stops logging is asked anyway
 PATIENCE = 3
-"""So many times it is asked after something odd: what stood in its input may spoil the first command."""
+"""Commands after an odd input: leftovers in the input buffer may spoil the first one."""
 
 
 @requirement(
@@ -47,23 +47,22 @@ PATIENCE = 3
     clause="bindings.serial: answers, answer_within",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that what the board is asked over the serial line is answered as declared, and in time",
-    stimulus="Give each command that only asks",
-    expect="Each has the declared answer within answer_within (a board of which nothing at all is seen is "
-    "left undecided)",
+    purpose="ensure that the device answers commands over its serial line as declared, and in time",
+    stimulus="Send each command that only reads",
+    expect="Each gets the declared answer within answer_within (inconclusive if nothing at all is seen of "
+    "the board)",
     ics="SERIAL.LINE",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="The log is printed into the middle of an answer; or the task of the console has the lowest "
-    "priority, and waits for the network.",
+    usual_cause="The log is printed into the middle of an answer; or the console task has the lowest "
+    "priority and waits for the network.",
+    runs_when_absent=True,
 )
 class AnswersAsDeclared(Check):
-    """What all other checks of this area rely on.
+    """All other checks of this area rely on it.
 
-    A board of which nothing but its line is seen is not taken to be there before it answers. This check asks
-    it all the same: one that answers wrongly is there.
+    A board with nothing but a serial line counts as present only when it answers. This check asks it anyway:
+    a board that answers wrongly is present, too.
     """
-
-    runs_when_absent = True
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         binding = binding_of(bench.profile)
@@ -75,35 +74,35 @@ class AnswersAsDeclared(Check):
                 await bench.serial.command(SerialCommand.READ_STATE, name)
 
     def judge(self, case: Case) -> Outcome:
-        told = answers_in(case.window)
-        if not told:
-            return inconclusive("nothing was asked over the serial line")
-        problems = [each for each in told if each.problem is not None]
-        if len(problems) == len(told) and not is_alive(case):
+        answered = answers_in(case.window)
+        if not answered:
+            return inconclusive("no command was sent over the serial line")
+        problems = [each for each in answered if each.problem is not None]
+        if len(problems) == len(answered) and not is_alive(case):
             return inconclusive(
-                "the board answers nothing, and nothing else shows that it is there", problems[-1].event
+                "the board does not answer, and nothing else shows that it is connected", problems[-1].event
             )
         if problems:
-            bad = max(problems, key=lambda each: len(each.problem or ""))  # the one that says most
+            bad = max(problems, key=lambda each: len(each.problem or ""))  # the most detailed one
             body = bad.event.body
             assert isinstance(body, SerialAnswer)
             about = f"{body.command} {body.name}" if body.name else body.command
             return failed(f"{about}: {bad.text}", bad.event, _bytes_before(case.window, bad.event))
         return passed(
-            f"{len(told)} commands were answered as declared", [each.event for each in told[:SHOWN]]
+            f"{len(answered)} commands were answered as declared", [each.event for each in answered[:SHOWN]]
         )
 
 
 def is_alive(case: Case) -> bool:
-    """Whether something shows that there is a device: it is on a network, or says something on its line.
+    """Whether something shows that a device is connected: it is on a network, or its output can be read.
 
-    Bytes that cannot be read may come from a cable that ends in the air, unless they follow each question.
+    Unreadable bytes may come from an open cable, unless some follow each command.
     """
     run = run_so_far(case)
     is_heard = any(not report.retained for report in case.history)
     if is_heard or any(is_from_network(event) for event in run.window) or is_understood(run):
         return True
-    came = False  # something, since the last question
+    came = False  # any bytes since the last command
     for event in case.window:
         body = event.body
         if isinstance(body, SerialData):
@@ -116,60 +115,58 @@ def is_alive(case: Case) -> bool:
 
 
 def _bytes_before(events: Sequence[Event], at: Event) -> list[Event]:
-    """The last bytes that went over the line before an event."""
+    """The last bytes on the line before an event."""
     return [event for event in events if event.line < at.line and isinstance(event.body, SerialData)][-3:]
 
 
 class Unbroken(Check):
-    """Something odd goes over the line; the board answers afterwards, and has not started anew."""
+    """Odd input is sent; afterwards the board still answers and has not restarted."""
 
-    odd = ""  # what it is, for people
+    odd = ""  # what is sent, for messages
 
     def oddities(self, bench: Bench) -> list[tuple[bytes, str]]:
-        """What is sent, and what the trace calls it."""
+        """The bytes to send, each with its name in the trace."""
         raise NotImplementedError
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        command = first_telling(bench.profile)
+        command = harmless_command(bench.profile)
         if command is None:
-            raise StimulusError("the profile declares nothing that the board can be asked")
+            raise StimulusError("the profile declares no command that the board can be asked")
         await bench.serial.command(*command)
         for raw, what in self.oddities(bench):
             await bench.serial.send(raw, what)
             for _ in range(PATIENCE):
-                # Otherwise a late answer to an earlier question would pass for one to the next.
+                # Otherwise a late answer to one command would count as the answer to the next.
                 await _until_silent(bench)
                 if (await bench.serial.command(*command)).problem is None:
                     break
 
     def judge(self, case: Case) -> Outcome:
         sent = [act for act in case.stimuli(Act.RAW) if act.value.transport == "serial"]
-        told = answers_in(case.window)
-        if not sent or not told or told[0].line > sent[0].line:
-            return inconclusive(f"{self.odd} was not sent")
-        if told[0].problem is not None:
-            return inconclusive("the board did not answer before, either", told[0].event)
+        answered = answers_in(case.window)
+        if not sent or not answered or answered[0].line > sent[0].line:
+            return inconclusive(f"no {self.odd} was sent")
+        if answered[0].problem is not None:
+            return inconclusive("the board did not answer before either", answered[0].event)
         broken = _broken(case, sent)
         if broken is not None:
             return broken
         for index, act in enumerate(sent):
             end = sent[index + 1].line if index + 1 < len(sent) else case.window[-1].line
-            after = [each for each in told if act.line < each.line <= end]
+            after = [each for each in answered if act.line < each.line <= end]
             if not any(each.problem is None for each in after):
                 if len(after) < PATIENCE:
                     return inconclusive("the board was not asked often enough afterwards", act)
-                return failed(
-                    f"after {act.value.name} the board answered nothing it was asked", act, after[-1].event
-                )
-        return passed(f"the board answers as before after {self.odd}", sent, told[-1].event)
+                return failed(f"after {act.value.name} the board answered no command", act, after[-1].event)
+        return passed(f"the board still answers after {self.odd}", sent, answered[-1].event)
 
 
 async def _until_silent(bench: Bench) -> None:
-    """Let a board finish that is behind with what it was sent."""
+    """Wait until the board has worked off its input and stops sending."""
     deadline = bench.now + LONGEST_TALK
     while bench.now < deadline:
         since = bench.mark()
-        what = "the board to have said all that it had to say"
+        what = "the board to finish its output"
         if not await bench.wait_for(_is_said, within=SILENCE, since=since, what=what):
             return
 
@@ -180,7 +177,7 @@ def _is_said(event: Event) -> bool:
 
 
 def _broken(case: Case, sent: Sequence[Decoded[Stimulus, Stimulus]]) -> Outcome | None:
-    """The failure, if the board crashed or started anew after something was sent."""
+    """The failure, if the board crashed or restarted after an input."""
     binding = binding_of(case.profile)
     for event in case.window:
         line = line_of(event)
@@ -192,14 +189,14 @@ def _broken(case: Case, sent: Sequence[Decoded[Stimulus, Stimulus]]) -> Outcome 
     starts = [event for event in boots(case, case.window) if event.line > sent[0].line]
     if starts:
         before = [act for act in sent if act.line < starts[0].line][-1]
-        return failed(f"after {before.value.name} the board started anew", before, starts[0])
+        return failed(f"after {before.value.name} the board restarted", before, starts[0])
     return None
 
 
 def _ending(profile: Profile) -> bytes:
-    """What ends a line of the console; nothing where it has no lines.
+    """What ends a line of the console; empty if it has no lines.
 
-    A shell may rightly take it for the beginning of something longer, which is dropped then.
+    Where the profile declares ``cancel``, it is added: a shell may take odd input for the start of more.
     """
     text = binding_of(profile).text
     return text.line_ending.raw + bytes.fromhex(text.cancel or "") if text is not None else b""
@@ -212,16 +209,16 @@ def _ending(profile: Profile) -> bytes:
     clause="5.13-1, TC 5.13-1-2; profile: bindings.serial.text",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that unknown commands and mistyped ones do not end the console",
-    stimulus="Type an unknown command, a known one with nonsense behind it, format characters, an empty line",
-    expect="The board crashes at none of them, does not start anew, and answers the next command",
+    purpose="ensure that the device keeps its console alive after unknown and mistyped commands",
+    stimulus="Type an unknown command, a known one followed by nonsense, format characters, an empty line",
+    expect="The board neither crashes nor restarts, and answers the next command",
     ics="SERIAL.TEXT",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="The table of commands is searched to its end and beyond; or the text is passed to printf as "
-    "the format.",
+    usual_cause="The search in the command table runs past its end; or the text is passed to printf as the "
+    "format.",
 )
 class UnknownCommands(Unbroken):
-    """What fingers do."""
+    """Typing mistakes."""
 
     odd = "unknown commands"
 
@@ -231,7 +228,7 @@ class UnknownCommands(Unbroken):
         known = next(iter(text.commands.values())).send.split()[0] if text and text.commands else "help"
         typed = {
             "an unknown command": "xyzzy 12",
-            "a known command with nonsense behind it": f'{known} "?? -1 0x {{}}',
+            "a known command followed by nonsense": f'{known} "?? -1 0x {{}}',
             "format characters": "%s%n%x%p",
             "an empty line": "",
             "a line of blanks and tabs": " \t \t",
@@ -247,16 +244,16 @@ class UnknownCommands(Unbroken):
     clause="5.13-1, TC 5.13-1-2; profile: bindings.serial",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that noise on the serial line is survived",
-    stimulus=f"Send {NOISE} random bytes, zeros, and bytes of the other parity, as a loose plug makes them",
-    expect="The board does not crash or start anew, and answers one of the next commands",
+    purpose="ensure that the device survives noise on its serial line",
+    stimulus=f"Send {NOISE} random bytes, zeros, and bytes of the other parity, as a loose plug does",
+    expect="The board neither crashes nor restarts, and answers one of the next commands",
     ics="SERIAL.LINE",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="A framing error is not cleared in the receiver and stops it; a zero byte ends a text early "
-    "and the rest is never read.",
+    usual_cause="A framing error is not cleared and stops the receiver; a zero byte ends the text early and "
+    "the rest is never read.",
 )
 class Noise(Unbroken):
-    """What a loose plug does."""
+    """Bytes as a loose plug makes them."""
 
     odd = "noise"
 
@@ -277,18 +274,17 @@ class Noise(Unbroken):
     clause="5.13-1, TC 5.13-1-2; profile: bindings.serial.text",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that a line that is longer than any command is survived",
-    stimulus=f"Type a line of {LONG} characters, and one of 300 without an end, followed by an end",
-    expect="The board does not crash or start anew, and answers one of the next commands",
+    purpose="ensure that the device survives a line that is longer than any command",
+    stimulus=f"Type a line of 300 characters, and one of {LONG}",
+    expect="The board neither crashes nor restarts, and answers one of the next commands",
     ics="SERIAL.TEXT",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="The line is gathered in a buffer of 128 bytes, and what comes after that is written behind "
-    "it.",
+    usual_cause="The line is collected in a buffer of 128 bytes, and the rest is written past its end.",
 )
 class OverlongLines(Unbroken):
-    """The oldest fault there is."""
+    """Buffer overflows."""
 
-    odd = "over-long lines"
+    odd = "overlong lines"
 
     def oddities(self, bench: Bench) -> list[tuple[bytes, str]]:
         ending = _ending(bench.profile)

@@ -16,19 +16,19 @@ from harness.checks.serial.log_monitoring import search
 from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.commands import had_time
 from harness.checks.support.behaviour.outages import (
-    hear_again,
+    await_settings,
     settings,
 )
-from harness.checks.support.mqtt.sessions import is_opened
+from harness.checks.support.networks import is_opened, kept_states
 from harness.checks.support.serial.board import (
     answers_in,
     ask,
     binding_of,
     fresh_reports,
     good,
-    hear_boot,
     require_network,
-    shown_start,
+    sign_of_restart,
+    wait_for_boot,
 )
 from harness.checks.support.serial.settings import (
     leave_defaults,
@@ -48,7 +48,6 @@ from harness.trace.events import (
     Point,
     Stimulus,
 )
-from harness.wire import mqtt
 
 ETSI = "ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1"
 NOTHING = ("", "none", "(none)", "null")
@@ -58,7 +57,7 @@ SETTLED = "profile: behaviour.reconnect"
 
 
 class AfterReset(Check):
-    """Judges the reset of the run, and what came after it."""
+    """Judges the factory reset of the run and what followed."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         if not _was_reset(bench.trace):
@@ -68,9 +67,9 @@ class AfterReset(Check):
         run = run_so_far(case)
         act = first(run.stimuli(Act.FACTORY_RESET))
         if act is None:
-            return inconclusive("the board was not reset to the state of the factory")
+            return inconclusive("there was no factory reset")
         if not self.took_effect(run, act):
-            return inconclusive("nothing shows that the board really started anew", act)
+            return inconclusive("nothing shows that the board restarted", act)
         joined = first(
             run.stimuli(Act.CONSOLE), lambda seen: seen.line > act.line and is_provision(seen.value)
         )
@@ -79,21 +78,21 @@ class AfterReset(Check):
         return self.judge_reset(run, act, bare)
 
     def took_effect(self, run: Case, act: Decoded[Stimulus, Stimulus]) -> bool:
-        """Whether it shows that the reset was more than a word."""
-        return shown_start(run, run.window, act.line) is not None
+        """Whether something shows that the reset really happened."""
+        return sign_of_restart(run, run.window, act.line) is not None
 
     def judge_reset(self, run: Case, act: Decoded[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
-        """Decide by the run, the reset, and the events between it and the device's next set-up."""
+        """Decide from the run, the reset, and the events up to the device's next provisioning."""
         raise NotImplementedError
 
 
 def is_provision(act: Stimulus) -> bool:
-    """Whether the device was joined to the network by that."""
+    """Whether an act provisions the device."""
     return act.act is Act.CONSOLE and act.name == SerialCommand.PROVISION
 
 
 def _was_reset(trace: Sequence[Event]) -> bool:
-    """Whether the run has a reset already that was brought to its end."""
+    """Whether the run already has a complete reset."""
     reset_at = next(
         (event.line for event in trace if _is_act(event, Act.FACTORY_RESET)),
         None,
@@ -109,17 +108,17 @@ def _is_act(event: Event, act: Act) -> bool:
 
 
 async def reset(bench: Bench) -> None:
-    """Put the settings away from their defaults, reset, look at board and network, and set it up again."""
+    """Change the settings, reset, read board and network, and provision the device again."""
     profile, binding = bench.profile, binding_of(bench.profile)
     async with precondition(bench) as arranger:
         await leave_defaults(bench, arranger)
         await _look(bench)
         since = bench.mark()
         await ask(bench, SerialCommand.FACTORY_RESET)
-        await hear_boot(bench, since)
+        await wait_for_boot(bench, since)
         await _look(bench)
         if binding.knows(SerialCommand.PROVISION):
-            # A device that has kept its credentials would be back by then.
+            # A device that kept its credentials would have reconnected by then.
             await bench.watch_silence(
                 profile.behaviour.reconnect, imposed_by=SETTLED, what="no attempt to join the old network"
             )
@@ -127,12 +126,12 @@ async def reset(bench: Bench) -> None:
             since = bench.mark()
             await ask(bench, SerialCommand.PROVISION)
         if await bench.ready():
-            await hear_again(bench, since)
+            await await_settings(bench, since)
             await arranger.look()
 
 
 async def _look(bench: Bench) -> None:
-    """What the board tells of its settings and of what it knows of its owner."""
+    """Read the settings and the credentials from the board."""
     binding = binding_of(bench.profile)
     for name in shown_settings(bench.profile):
         await ask(bench, SerialCommand.READ_STATE, name)
@@ -141,7 +140,7 @@ async def _look(bench: Bench) -> None:
 
 
 async def _look_at_broker(bench: Bench) -> None:
-    """What the broker still keeps of the device, as somebody new would be told."""
+    """Read the retained messages of the device, as a new subscriber."""
     mqtt_binding = bench.profile.bindings.mqtt
     if mqtt_binding is not None and bench.offers(BenchFeature.BROKER):
         await bench.mqtt.late_subscriber(f"{mqtt_binding.base}/#")
@@ -154,17 +153,17 @@ async def _look_at_broker(bench: Bench) -> None:
     clause="5.11-1, TC 5.11-1-2; profile: properties.*.default",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that a factory reset puts every setting of the user back to its default",
-    stimulus="Put the settings to other values than their defaults, reset to the state of the factory, and "
-    "ask the board",
-    expect="Each setting that has a default is at it",
+    purpose="ensure that the device resets every setting to its default on a factory reset",
+    stimulus="Change the settings from their defaults, do a factory reset, and ask the board",
+    expect="Each setting with a declared default has that value",
     ics="SERIAL.RESET & SERIAL.READ & DEV.ACTUATOR",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="The reset erases the network's settings only; or those of the user lie in a second "
-    "partition that was added later.",
+    usual_cause="The reset erases the network settings only; or the user's settings are in a second "
+    "partition "
+    "that was added later.",
 )
 class SettingsForgotten(AfterReset):
-    """The board's own word, before it is on any network."""
+    """Read at the board, before it is on any network."""
 
     def judge_reset(self, run: Case, act: Decoded[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
         evidence: list[Evidence] = []
@@ -187,10 +186,8 @@ class SettingsForgotten(AfterReset):
             changed += not same_value(before[-1].value, after.value)
             evidence += [before[-1].event, after.event]
         if not changed:
-            return inconclusive(
-                "no setting was at another value before the reset, so that it could show", act
-            )
-        return passed(f"{len(evidence) // 2} settings are at their defaults after the reset", act, evidence)
+            return inconclusive("no setting differed from its default before the reset", act)
+        return passed(f"{len(evidence) // 2} settings have their defaults after the reset", act, evidence)
 
 
 @requirement(
@@ -200,34 +197,35 @@ class SettingsForgotten(AfterReset):
     clause="5.11-1, TC 5.11-1-2",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that a factory reset forgets the credentials of networks and accounts",
-    stimulus="Ask the board what credentials it keeps, before and after a factory reset",
+    purpose="ensure that the device erases the credentials of networks and accounts on a factory reset",
+    stimulus="Ask the board for its credentials before and after a factory reset",
     expect="None afterwards",
     ics="SERIAL.RESET & SERIAL.CREDENTIALS",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="The credentials lie in a partition of the WiFi driver, which the application's reset does "
-    "not touch.",
+    usual_cause="The credentials are in a partition of the WiFi driver, which the application's reset "
+    "does not "
+    "touch.",
 )
 class CredentialsForgotten(AfterReset):
-    """For trade-in, and for the next tenant."""
+    """Matters when a device is sold or a tenant moves out."""
 
     def judge_reset(self, run: Case, act: Decoded[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
         earlier = good(answers_in([e for e in run.window if e.line < act.line], SerialCommand.CREDENTIALS))
         later = good(answers_in(bare, SerialCommand.CREDENTIALS))
         if not earlier or is_nothing(earlier[-1].value):
-            return inconclusive("the board kept no credentials before the reset, either", act)
+            return inconclusive("the board had no credentials before the reset either", act)
         if not later:
-            return inconclusive("the board did not tell what credentials it keeps after the reset", act)
+            return inconclusive("the board did not report its credentials after the reset", act)
         kept = first(later, lambda each: not is_nothing(each.value))
         if kept is not None:
             return failed(
-                "the board keeps credentials over a factory reset", earlier[-1].event, act, kept.event
+                "the board still has credentials after a factory reset", earlier[-1].event, act, kept.event
             )
-        return passed("the credentials are gone", earlier[-1].event, act, later[-1].event)
+        return passed("the credentials were erased", earlier[-1].event, act, later[-1].event)
 
 
 def is_nothing(value: object) -> bool:
-    """Whether the board says that it keeps no credentials."""
+    """Whether the board reports no credentials."""
     return value is None or (isinstance(value, str) and value.strip().lower() in NOTHING)
 
 
@@ -238,12 +236,12 @@ def is_nothing(value: object) -> bool:
     clause="5.11-1, TC 5.11-1-2",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that a device that was reset does not go back to the network of its former owner",
-    stimulus="Reset to the state of the factory, and watch for the time that it has to reconnect",
-    expect="No connection to the old broker until it is set up anew",
+    purpose="ensure that the device does not connect to its former owner's network after a factory reset",
+    stimulus="Do a factory reset, and watch the tap for the time in which the device would reconnect",
+    expect="No connection to the old broker until it is provisioned again",
     ics="SERIAL.RESET & SERIAL.PROVISION & MQTT.CLIENT",
     needs=(BenchFeature.SERIAL, BenchFeature.TAP),
-    usual_cause="The address and login of the broker are compiled in, or kept apart from the WiFi settings.",
+    usual_cause="Address and login of the broker are compiled in, or stored apart from the WiFi settings.",
 )
 class OldNetworkLeft(AfterReset):
     """Seen at the tap."""
@@ -265,8 +263,10 @@ class OldNetworkLeft(AfterReset):
             return failed("the device connected to the old broker after a factory reset", act, back)
         watched = (bare[-1].time if bare else act.time) - act.time
         if watched < run.profile.behaviour.reconnect:
-            return inconclusive("the device was not watched for as long as it may take to reconnect", act)
-        return passed(f"no connection in {watched:.3g} s after the reset", act, gone, bare[-1])
+            return inconclusive("the device was not watched for its reconnection time", act)
+        return passed(
+            f"the device did not connect within {watched:.3g} s after the reset", act, gone, bare[-1]
+        )
 
 
 @requirement(
@@ -277,36 +277,32 @@ class OldNetworkLeft(AfterReset):
     level=Level.SHOULD,
     basis=Basis.DERIVED,
     purpose="ensure that a factory reset leaves no retained state of the user at the broker",
-    stimulus="Reset to the state of the factory; then subscribe to the device's topics as somebody new",
-    expect="No retained message but that it is offline",
+    stimulus="Do a factory reset; then subscribe to the device's topics with a new client",
+    expect="No retained message except its availability",
     ics="SERIAL.RESET & SERIAL.PROVISION & MQTT.RETAIN",
     needs=(BenchFeature.SERIAL, BenchFeature.BROKER),
-    usual_cause="Nobody thought of the broker: what was published with RETAIN stays there for years, with "
-    "the name and habits of whoever had the device.",
+    usual_cause="The reset does not clear the broker: retained messages stay there for years, with the name "
+    "and habits of the former owner.",
 )
 class RetainedForgotten(AfterReset):
-    """What the next one to subscribe is told."""
+    """Judges what a new subscriber gets."""
 
     def judge_reset(self, run: Case, act: Decoded[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
         binding = run.profile.bindings.mqtt
         newest = [event for event in bare if is_opened_by_us(event.body)]
         if binding is None or not newest:
-            return inconclusive("nobody new subscribed after the reset", act)
+            return inconclusive("no new client subscribed after the reset", act)
         connection = newest[-1].body.connection  # type: ignore[union-attr]
-        told = [
-            seen
-            for seen in run.mqtt(mqtt.Publish, direction=Direction.FROM_DUT, point=Point.CLIENT)
-            if seen.body.connection == connection and seen.value.retain
-        ]
+        kept = kept_states(run, connection)
         availability = binding.availability.topic if binding.availability is not None else None
-        state = first(told, lambda seen: seen.value.topic != availability and bool(seen.value.payload))
+        state = first(kept, lambda seen: seen.value.topic != availability and bool(seen.value.payload))
         if state is not None:
-            return failed(f"the broker keeps {state.value.topic} of before the reset", act, state)
-        return passed("the broker keeps no state of the device", act, newest[-1], told)
+            return failed(f"the broker still has {state.value.topic} from before the reset", act, state)
+        return passed("the broker has no state of the device", act, newest[-1], kept)
 
 
 def is_opened_by_us(body: object) -> bool:
-    """Whether a client of ours connected to the broker."""
+    """Whether a client of the harness connected to the broker."""
     is_ours = isinstance(body, Connection) and body.point is Point.CLIENT
     return is_ours and isinstance(body, Connection) and body.change is ConnectionChange.OPENED
 
@@ -318,19 +314,18 @@ def is_opened_by_us(body: object) -> bool:
     clause="5.11-1, 5.4-1, TC 5.11-1-2; profile: security.secrets",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that no secret comes over the console of a device that was reset",
-    stimulus="Reset to the state of the factory; every byte that the board sends until it is set up anew "
-    "counts",
-    expect="None of it holds a declared secret",
+    purpose="ensure that the device prints no secret on its console after a factory reset",
+    stimulus="Do a factory reset; every byte that the board sends until it is provisioned again is judged",
+    expect="No declared secret in it",
     ics="SERIAL.RESET & SEC.CSP",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="The boot log prints the last network that it knew, from a copy that the reset forgot.",
+    usual_cause="The boot log prints the last known network, from a copy that the reset does not erase.",
 )
 class SecretsForgotten(AfterReset):
-    """Whoever buys it used has all the time in the world to look."""
+    """The next owner can read the console at leisure."""
 
     def judge_reset(self, run: Case, act: Decoded[Stimulus, Stimulus], bare: Sequence[Event]) -> Outcome:
-        return search(run, bare, "came over the console after the factory reset")
+        return search(run, bare, "was printed on the console after the factory reset")
 
 
 @requirement(
@@ -340,23 +335,23 @@ class SecretsForgotten(AfterReset):
     clause="bindings.serial: factory_reset, provision; behaviour.boot",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that a device that was reset can be set up again, and is as good as new",
-    stimulus="Reset to the state of the factory, join it to the network again, and listen",
-    expect="It comes back to the network and tells its settings, those at which the board shows them",
+    purpose="ensure that the device can be provisioned again after a factory reset, and works",
+    stimulus="Do a factory reset, provision the device again, and watch its network",
+    expect="The device comes back to the network and reports the settings that the board shows",
     ics="SERIAL.RESET & SERIAL.PROVISION & SERIAL.READ",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="The reset erases the identity or the calibration along with the settings; or the first "
-    "connection after it fails until the board is rebooted by hand.",
+    usual_cause="The reset erases identity or calibration along with the settings; or the first connection "
+    "fails until the board is rebooted by hand.",
 )
 class SetUpAgain(AfterReset):
-    """A reset that makes a brick helps nobody."""
+    """A reset must not brick the device."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         require_network(bench)
         await super().stimulate(bench, subject)
 
     def took_effect(self, run: Case, act: Decoded[Stimulus, Stimulus]) -> bool:
-        """That it left the network is enough: one that never comes back shows no start."""
+        """Leaving the network is enough: a device that never comes back shows no restart."""
         left = any(
             seen.line > act.line
             and seen.value.by is Direction.FROM_DUT
@@ -370,7 +365,7 @@ class SetUpAgain(AfterReset):
             run.stimuli(Act.CONSOLE), lambda seen: seen.line > act.line and is_provision(seen.value)
         )
         if joined is None:
-            return inconclusive("the device was not set up again", act)
+            return inconclusive("the device was not provisioned again", act)
         evidence: list[Evidence] = []
         shown = {each.name: each for each in good(answers_in(bare, SerialCommand.READ_STATE))}
         acts = [
@@ -378,24 +373,26 @@ class SetUpAgain(AfterReset):
         ]
         end = acts[0] if acts else run.window[-1].line
         for name in settings(run.profile):
-            told = first(
+            report = first(
                 fresh_reports(run, name),
                 lambda r: joined.line < r.event.line < end and r.problem is None,
             )
-            if told is None or name not in shown:
+            if report is None or name not in shown:
                 continue
-            if not run.profile.properties[name].agrees(told.value, shown[name].value):
+            if not run.profile.properties[name].agrees(report.value, shown[name].value):
                 return failed(
-                    f"the board showed {name} = {shown[name].text} when it was set up again, the network "
-                    f"tells {json_text(told.value)}",
+                    f"the board showed {name} = {shown[name].text} when it was provisioned again, but the "
+                    f"network reports {json_text(report.value)}",
                     shown[name].event,
                     joined,
-                    told,
+                    report,
                 )
-            evidence += [told]
+            evidence += [report]
         behaviour = run.profile.behaviour
         if not evidence and not had_time(run, joined.time, max(behaviour.boot, behaviour.reconnect)):
-            return inconclusive("the device was not waited for after it was set up again", joined)
+            return inconclusive(
+                "the run ended before the device could come back after it was provisioned again", joined
+            )
         if not evidence:
-            return failed("the device told nothing after it was set up again", act, joined)
-        return passed("it came back and told its settings", act, joined, evidence)
+            return failed("the device reported nothing after it was provisioned again", act, joined)
+        return passed("the device came back and reported its settings", act, joined, evidence)

@@ -1,4 +1,4 @@
-"""Binary frames and Modbus messages: damaged ones are not obeyed."""
+"""Binary frames and Modbus messages: the board ignores damaged ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Direction, Event, SerialData
 
 PATIENCE = 3
-"""So many times the board is asked after a damaged frame: it may wait for the rest of it at first."""
+"""Commands after a damaged frame: at first the board may wait for the rest of the frame."""
 
 TRIED = 2  # properties
 
@@ -35,17 +35,17 @@ TRIED = 2  # properties
     clause="bindings.serial: frames.checksum, modbus (Modbus over serial line 1.02, 2.5.1.2)",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that a frame with a wrong checksum is not obeyed, and the next good one is",
-    stimulus="Set a property at the board twice; send the first frame again with a bit turned, in its "
+    purpose="ensure that the device ignores a frame with a wrong checksum, and accepts the next good one",
+    stimulus="Set a property at the board twice; send the first frame again with one bit flipped, in its "
     "checksum and elsewhere; then ask the board",
     expect="The property stays as the good frame left it, and the board answers",
     ics="SERIAL.CHECKSUM & SERIAL.WRITE & SERIAL.READ",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="The checksum is computed and logged, and the frame is handled all the same; or it is "
-    "compared in a build for debugging only.",
+    usual_cause="The checksum is computed and logged, but the frame is handled anyway; or it is compared in "
+    "debug builds only.",
 )
 class DamagedFrames(Check):
-    """Some properties that can be set over the line."""
+    """Up to two properties that can be set over the line."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         binding = binding_of(profile)
@@ -77,23 +77,24 @@ class DamagedFrames(Check):
 
     def judge(self, case: Case) -> Outcome:
         name = case.subject.name or ""
-        told = answers(case, SerialCommand.READ_STATE, name)
+        replies = answers(case, SerialCommand.READ_STATE, name)
         evidence: list[Evidence] = []
         sent = [act for act in case.stimuli(Act.RAW) if act.value.transport == "serial"]
         for index, act in enumerate(sent):
             end = sent[index + 1].line if index + 1 < len(sent) else case.window[-1].line
-            before = [each for each in good(told) if each.line < sent[0].line]
-            after = [each for each in told if act.line < each.line <= end]
+            before = [each for each in good(replies) if each.line < sent[0].line]
+            after = [each for each in replies if act.line < each.line <= end]
             answered = first(after, lambda each: each.problem is None)
             if len(before) < 2:
-                return inconclusive(f"the board did not tell {name} before the damaged frame", act)
+                return inconclusive(f"the board did not report {name} before the damaged frame", act)
             if answered is None:
                 if len(after) < PATIENCE:
                     return inconclusive("the board was not asked often enough after a damaged frame", act)
-                return failed("the board answered nothing after a damaged frame", act, after[-1].event)
+                return failed("the board answered no command after a damaged frame", act, after[-1].event)
             if not same_value(answered.value, before[-1].value):
                 return failed(
-                    f"a damaged frame was obeyed: {name} went from {before[-1].text} to {answered.text}",
+                    f"the board accepted a damaged frame: {name} changed from {before[-1].text} to "
+                    f"{answered.text}",
                     before[-1].event,
                     act,
                     answered.event,
@@ -101,11 +102,11 @@ class DamagedFrames(Check):
             evidence += [act, answered.event]
         if not evidence:
             return inconclusive("no damaged frame was sent")
-        return passed(f"{len(sent)} damaged frames left {name} as it was", evidence)
+        return passed(f"{len(sent)} damaged frames did not change {name}", evidence)
 
 
 def _sent(events: Sequence[Event]) -> bytes | None:
-    """The first frame that went to the board."""
+    """The first frame that was sent to the board."""
     for event in events:
         body = event.body
         if isinstance(body, SerialData) and body.direction is Direction.TO_DUT:
@@ -114,12 +115,12 @@ def _sent(events: Sequence[Event]) -> bytes | None:
 
 
 def damaged(raw: bytes) -> list[tuple[bytes, str]]:
-    """A frame with a bit turned, in its last byte and in the middle of its second half."""
+    """A frame with one bit flipped: in its last byte, and in the middle of its second half."""
     inner = len(raw) * 3 // 4 - 1
     return [
-        (raw[:-1] + bytes([raw[-1] ^ 0x01]), "with a bit turned in its last byte"),
+        (raw[:-1] + bytes([raw[-1] ^ 0x01]), "with one bit flipped in its last byte"),
         (
             raw[:inner] + bytes([raw[inner] ^ 0x04]) + raw[inner + 1 :],
-            f"with a bit turned in byte {inner + 1}",
+            f"with one bit flipped in byte {inner + 1}",
         ),
     ]

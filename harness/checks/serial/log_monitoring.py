@@ -1,4 +1,4 @@
-"""What the console shows of the whole run: crashes, starts that nobody asked for, secrets."""
+"""What the console shows in the whole run: crashes, unexpected restarts, secrets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.checks.support.serial.board import (
     is_understood,
     line_of,
     printed,
-    shown_start,
+    sign_of_restart,
     starts_board,
 )
 from harness.model.bindings.serial import CrashKind
@@ -40,12 +40,12 @@ from harness.trace.events import (
     Stimulus,
 )
 
-SHOWN = 8  # events that a pass names
+SHOWN = 8  # events that a pass cites
 LAST_WORDS = 5  # lines before a crash that are kept as evidence
 PREVIEW = 120  # characters of a line
 
 SURVIVED = (CrashKind.WATCHDOG, CrashKind.MEMORY)
-"""Firmware may go on after these: a task that hung, or got no memory, was all that there was."""
+"""The firmware may continue after these: only one task hung or got no memory."""
 
 UPHEAVALS = (
     *(
@@ -60,7 +60,7 @@ UPHEAVALS = (
     ),
     *(Act.DROP_LINK, Act.REFUSE, Act.ACCEPT, Act.WITHHOLD, Act.RELEASE, Act.RESTART_BROKER),
 )
-"""After these a device may come back to its network without having crashed."""
+"""After these, a device may reconnect without having crashed."""
 
 
 @requirement(
@@ -70,16 +70,16 @@ UPHEAVALS = (
     clause="5.13-1, TC 5.13-1-2; profile: bindings.serial.patterns.crash",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that the firmware does not crash, whatever is done to the device in a run",
-    stimulus="Every line that the board prints in the run counts",
-    expect="No line tells a panic, a watchdog, an assertion, a fault, a full stack or heap",
+    purpose="ensure that the device does not crash, whatever is done to it in a run",
+    stimulus="None: every line that the board prints in the run is judged",
+    expect="No line reports a panic, a watchdog, an assertion, a fault, a full stack or heap",
     ics="SERIAL.LOG",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="A parser that trusts a length, a pointer used after a connection has gone, a stack that is "
-    "too small for the longest message.",
+    usual_cause="A parser that trusts a length, a pointer used after its connection was closed, a stack that "
+    "is too small for the longest message.",
 )
 class NoCrash(Check):
-    """Passive. Names the check that was running, and keeps the last lines before the crash."""
+    """Passive. The message names the check that was running; the last lines before the crash are evidence."""
 
     def judge(self, case: Case) -> Outcome:
         binding = binding_of(case.profile)
@@ -100,11 +100,11 @@ class NoCrash(Check):
             return inconclusive("the board printed no line")
         if (blind := not_watched(case)) is not None:
             return blind
-        return passed(f"none of {len(lines)} lines tells a crash", lines[-SHOWN:])
+        return passed(f"none of {len(lines)} lines reports a crash", lines[-SHOWN:])
 
 
 def not_watched(case: Case) -> Outcome | None:
-    """Why it cannot be said that the line showed nothing wrong: it was not there, or could not be read."""
+    """Inconclusive, if the line was gone or unreadable for some time; None if all of it was seen."""
     if not is_understood(case):
         return inconclusive(UNREADABLE)
     boot, started, gone = case.profile.behaviour.boot, -math.inf, None
@@ -113,15 +113,15 @@ def not_watched(case: Case) -> Outcome | None:
         if isinstance(body, Stimulus) and starts_board(body):
             started = event.time
         if isinstance(body, SerialPort) and body.change is PortChange.VANISHED:
-            # A board may take its port along when it starts, for as long as that may take.
+            # The port of a USB board disappears while the board starts.
             gone = None if event.time - started <= boot else event
         if isinstance(body, SerialPort) and body.change is PortChange.RETURNED and gone is not None:
-            return inconclusive(f"the serial port was away for {event.time - gone.time:.3g} s", gone, event)
-    return inconclusive("the serial port vanished and did not return", gone) if gone is not None else None
+            return inconclusive(f"the serial port was gone for {event.time - gone.time:.3g} s", gone, event)
+    return inconclusive("the serial port disappeared and did not return", gone) if gone is not None else None
 
 
 def _during(events: Sequence[Event], at: Event) -> str:
-    """What was going on: the check that was running, or had just ended."""
+    """The check that was running, or had just ended, as text."""
     running, ended = None, None
     for event in events:
         if event.line >= at.line:
@@ -151,20 +151,20 @@ def _shown(text: str | None) -> str:
     clause="5.9-1, TC 5.9-1-2; profile: bindings.serial.patterns.boot",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that the board never starts anew by itself",
-    stimulus="Every line that the board prints in the run counts",
+    purpose="ensure that the device never restarts by itself",
+    stimulus="None: every line that the board prints in the run is judged",
     expect="Each start follows a loss of power, or a command to reboot, to reset, or to join the network; a "
-    "crash that is told, and the board back on its network after it, is a start, too",
+    "reported crash followed by a new connection to the network counts as a start, too",
     ics="SERIAL.LOG",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="A watchdog that bites when the network is away, a supply that breaks down when the relay "
-    "pulls, an update check that restarts on failure.",
+    usual_cause="A watchdog that fires when the network is gone, a supply that breaks down when the relay "
+    "switches, an update check that restarts on failure.",
 )
 class NoUnexpectedStart(Check):
-    """Passive. A start is explained by an act of the harness since the one before.
+    """Passive. Each start needs an act of the harness since the start before.
 
-    A board that prints nothing known when it starts shows none of them, so that it is not said to have none.
-    One that has just crashed is waited for.
+    If the profile does not know what a start looks like, none can be seen, and the check does not pass. After
+    a crash, the check waits for the restart.
     """
 
     def max_extension(self, profile: Profile) -> float:
@@ -180,14 +180,14 @@ class NoUnexpectedStart(Check):
             act = _reason_for(case.window, last_start, start)
             if act is None:
                 where = _during(case.window, start)
-                return failed(f'the board started by itself {where}: "{_shown(line_of(start))}"', start)
+                return failed(f'the board restarted by itself {where}: "{_shown(line_of(start))}"', start)
             explained += [act, start]
             last_start = start.line
         crash, back = _crash_and_start(case)
         if crash is not None and back is not None:
-            return failed(f'the board crashed and started anew: "{_shown(line_of(crash))}"', crash, back)
+            return failed(f'the board crashed and restarted: "{_shown(line_of(crash))}"', crash, back)
         if crash is not None and not had_time(case, crash.time, case.profile.behaviour.boot):
-            return inconclusive("the board has crashed, and had no time yet to start anew", crash)
+            return inconclusive("the board crashed, and the run ended before it could restart", crash)
         lines = printed(case.window)
         if not lines:
             return inconclusive("the board printed no line")
@@ -196,22 +196,20 @@ class NoUnexpectedStart(Check):
         if not explained and (silent := _starts_in_silence(case)) is not None:
             return silent
         if not explained:
-            return passed(f"no start of the board in {len(lines)} lines", lines[-SHOWN:])
-        return passed(f"{len(starts)} starts of the board, each on command", explained[-2 * SHOWN :])
+            return passed(f"no restart of the board in {len(lines)} lines", lines[-SHOWN:])
+        return passed(f"{len(starts)} starts of the board, each one expected", explained[-2 * SHOWN :])
 
 
 def _crash_and_start(case: Case) -> tuple[Event | None, Event | None]:
-    """A crash that the board told, and what shows that it had started anew within its boot time.
+    """A reported crash, and the event that shows a restart within the boot time after it.
 
-    The newest crash alone, where nothing does.
-
-    That it comes back to its network shows it where it prints nothing known when it starts; unless something
-    was done to its power or its network since the crash, which brings it back there as well.
+    If no crash was followed by a restart, the newest crash and None. A new connection to the network counts
+    as a restart, unless the harness did something to the power or the network since the crash.
     """
     binding, crash = binding_of(case.profile), None
     for event in case.window:
-        told = crash_in(binding, line) if (line := line_of(event)) is not None else None
-        if told is not None and told.kind not in SURVIVED:
+        found = crash_in(binding, line) if (line := line_of(event)) is not None else None
+        if found is not None and found.kind not in SURVIVED:
             crash = event
         elif crash is None:
             continue
@@ -223,19 +221,25 @@ def _crash_and_start(case: Case) -> tuple[Event | None, Event | None]:
 
 
 def _starts_in_silence(case: Case) -> Outcome | None:
-    """Why no start in the log means nothing: the board would print nothing that is known to tell one."""
+    """The outcome if the board would not print a start that the profile can recognise; None if it would."""
     binding = binding_of(case.profile)
     act = first(case.stimuli(), lambda seen: starts_board(seen.value))
-    if act is not None and shown_start(case, case.window, act.line) is not None:
+    if act is not None and sign_of_restart(case, case.window, act.line) is not None:
         message = (
-            "the board was started, and printed nothing that tells a start (bindings.serial.patterns.boot)"
+            "the board started, and printed no line that the profile knows (bindings.serial.patterns.boot)"
         )
         return inconclusive(message, act) if knows_boot(binding) else not_applicable(message)
-    return None if knows_boot(binding) else not_applicable("the profile does not say what a start looks like")
+    return (
+        None
+        if knows_boot(binding)
+        else not_applicable(
+            "the profile does not say what a start looks like (bindings.serial.patterns.boot)"
+        )
+    )
 
 
 def _reason_for(events: Sequence[Event], after: int, start: Event) -> Event | None:
-    """The last act since a line that made the board start; before the first check, whoever connected it."""
+    """The act that made the board start; before the first check, the start of the run."""
     reason, is_before_checks = None, True
     for event in events:
         if event.line >= start.line:
@@ -254,26 +258,25 @@ def _reason_for(events: Sequence[Event], after: int, start: Event) -> Event | No
     clause="5.4-1, 5.6-4, TC 5.6-4-2; profile: security.secrets",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that the secrets of the IUT are never printed on its console",
-    stimulus="Every byte that the board sent over the serial line in the run counts",
-    expect="None of it holds a declared secret, be it as text or in base64, hexadecimal or percent encoding",
+    purpose="ensure that the device never prints its secrets on its console",
+    stimulus="None: every byte that the board sends over the serial line in the run is judged",
+    expect="No declared secret in it, neither as text nor in base64, hexadecimal or percent encoding",
     ics="SERIAL.LINE & SEC.CSP",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="The log level of the developers is still on, and the WiFi driver prints what it connects "
-    "with.",
+    usual_cause="The log level of development is still on, and the WiFi driver prints its credentials.",
 )
 class NoSecretsPrinted(Check):
-    """Passive. Whoever opens the case has three wires to solder."""
+    """Passive. Anybody who opens the case can read the console."""
 
     def judge(self, case: Case) -> Outcome:
         return search(case, case.window, "was printed on the console")
 
 
 def search(case: Case, events: Sequence[Event], what: str) -> Outcome:
-    """Look for the declared secrets in what the board sent."""
+    """Look for the declared secrets in the bytes from the board; ``what`` ends the failure message."""
     sent = [event for event in events if _from_board(event)]
     if not sent:
-        return inconclusive("the board sent nothing that could be searched")
+        return inconclusive("the board sent nothing over the serial line")
     stream, starts = bytearray(), list[int]()
     for event in sent:
         assert isinstance(event.body, SerialData)
@@ -288,11 +291,11 @@ def search(case: Case, events: Sequence[Event], what: str) -> Outcome:
                 return failed(f"a declared secret {what}", sent[index])
     if (blind := not_watched(case)) is not None:
         return blind
-    return passed(f"none of {len(stream)} bytes of the board holds a declared secret", sent[-SHOWN:])
+    return passed(f"no declared secret in {len(stream)} bytes from the board", sent[-SHOWN:])
 
 
 def _without_echoes(case: Case, stream: bytes) -> bytes:
-    """What the board sent, with what we typed ourselves, and it repeated, blotted out."""
+    """The bytes from the board, with echoes of our own input blanked out."""
     for event in case.window:
         body = event.body
         if isinstance(body, SerialData) and body.direction is Direction.TO_DUT and body.raw.strip():

@@ -1,4 +1,4 @@
-"""The network is gone: the device works on by itself, and tells afterwards what happened meanwhile."""
+"""Without a network, the device keeps working and reports its changes afterwards."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ ETSI = "ETSI EN 303 645 V2.1.1 / TS 103 701 V1.1.1"
 
 
 async def leave_network(bench: Bench) -> None:
-    """Take the board off its network, and wait until that shows where it can. Raises CannotStimulateError."""
+    """Disconnect the board from its network; the tap shows when it has left. Raises StimulusError."""
     since = bench.mark()
     if binding_of(bench.profile).knows(SerialCommand.NETWORK_OFF):
         await ask(bench, SerialCommand.NETWORK_OFF)
     elif bench.offers(BenchFeature.LOCAL):
         await bench.local.attach(NETWORK, False)
     else:
-        raise BenchLimitationError("nothing here can take the DUT off its network")
+        raise BenchLimitationError("nothing on this bench can disconnect the device from its network")
     if bench.offers(BenchFeature.TAP):
         gone = await bench.wait_for(
             is_gone, within=bench.profile.behaviour.boot, since=since, what="the board to leave the network"
         )
         if gone is None:
-            raise StimulusError("the board did not leave the network when it was told to")
+            raise StimulusError("the board did not leave the network on command")
 
 
 async def join_network(bench: Bench) -> None:
-    """Let the board come back to its network. Raises CannotStimulateError when it does not."""
+    """Connect the board to its network again. Raises StimulusError if it does not come back."""
     if binding_of(bench.profile).knows(SerialCommand.NETWORK_OFF):
         await ask(bench, SerialCommand.NETWORK_ON)
     else:
@@ -75,7 +75,7 @@ def is_gone(event: Event) -> bool:
 
 
 def _absence(case: Case) -> tuple[Decoded[Stimulus, Stimulus], Decoded[Stimulus, Stimulus]] | None:
-    """From the command to leave to that to come back."""
+    """The commands to leave the network and to join it again; None if they are not both there."""
     left = first(case.stimuli(Act.NETWORK_OFF))
     joined = first(case.stimuli(Act.NETWORK_ON), lambda act: left is not None and act.line > left.line)
     return (left, joined) if left is not None and joined is not None else None
@@ -88,16 +88,16 @@ def _absence(case: Case) -> tuple[Decoded[Stimulus, Stimulus], Decoded[Stimulus,
     clause="5.9-2, TC 5.9-2-2; profile: controls",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that the keys of the device work while its network is gone",
-    stimulus="Take the board off its network, by the console or by hand; press a key, and ask the board what "
-    "came of it",
+    purpose="ensure that the device responds to its keys while its network is gone",
+    stimulus="Disconnect the board from its network, by the console or by hand; press a key, and ask the "
+    "board for the effect",
     expect="The board shows the effect of the key",
     ics="SERIAL.PRESS & SERIAL.READ",
     needs=(BenchFeature.SERIAL,),
     usual_cause="The main loop waits for the WiFi driver to connect, and reads no keys meanwhile.",
 )
 class KeysWithoutNetwork(Check):
-    """A heater that cannot be switched off because the router is away is a danger."""
+    """A heater that cannot be switched off because the router is down is a danger."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         return [Subject(name) for name in _keys(profile)]
@@ -121,7 +121,7 @@ class KeysWithoutNetwork(Check):
     def judge(self, case: Case) -> Outcome:
         control, absence = name_of(case.subject), _absence(case)
         if absence is None:
-            return inconclusive("the board was not taken off its network and put back")
+            return inconclusive("the board was not disconnected from its network and connected again")
         left, joined = absence
         pressed = first(
             case.stimuli(Act.LOCAL),
@@ -131,14 +131,14 @@ class KeysWithoutNetwork(Check):
             return inconclusive(f"{control} was not pressed while the network was gone", left)
         evidence: list[Evidence] = [left, pressed]
         for name in _moved(case.profile, control):
-            told = good(answers(case, SerialCommand.READ_STATE, name))
-            before = [each for each in told if left.line < each.line < pressed.line]
-            after = [each for each in told if pressed.line < each.line < joined.line]
+            answered = good(answers(case, SerialCommand.READ_STATE, name))
+            before = [each for each in answered if left.line < each.line < pressed.line]
+            after = [each for each in answered if pressed.line < each.line < joined.line]
             if not before or not after:
-                return inconclusive(f"the board did not tell {name} before and after the key", pressed)
+                return inconclusive(f"the board did not report {name} before and after the key", pressed)
             if same_value(before[-1].value, after[-1].value):
                 return failed(
-                    f"{control} was pressed without a network, and {name} stayed {after[-1].text}",
+                    f"{control} was pressed without a network, but {name} stayed {after[-1].text}",
                     left,
                     pressed,
                     after[-1].event,
@@ -148,7 +148,7 @@ class KeysWithoutNetwork(Check):
 
 
 def _moved(profile: Profile, control: str) -> list[str]:
-    """The properties that a control toggles for sure, and the board tells."""
+    """The properties that a control changes in any case and that the board reports."""
     binding = binding_of(profile)
     effects = [
         effect for effect in moved_by(profile.controls[control]) if binding.can_read(effect.property_ or "")
@@ -168,16 +168,17 @@ def _keys(profile: Profile) -> list[str]:
     clause="5.9-2, TC 5.9-2-2; profile: behaviour.reconnect",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that what was changed at the board while the network was gone is told when it is back",
-    stimulus="Take the board off its network, set each property at the board, and put it back",
-    expect="What the network tells after the return is what the board shows",
+    purpose="ensure that the device reports changes made while its network was gone when it is back",
+    stimulus="Disconnect the board from its network, set each property at the board, and connect it again",
+    expect="The reports after the return agree with the board",
     ics="SERIAL.WRITE & SERIAL.READ",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="Reports that could not be sent are thrown away, and nothing is told again at the return: "
-    "the broker keeps the state of before.",
+    usual_cause="Reports that could not be sent are discarded, and the state is not published again "
+    "after the "
+    "return: the broker keeps the old state.",
 )
-class ToldAfterwards(Check):
-    """Every setting that the console can set, in one absence."""
+class ReportedAfterReturn(Check):
+    """All settings that the console can set, in one absence."""
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         require_network(bench)
@@ -208,14 +209,14 @@ class ToldAfterwards(Check):
     def judge(self, case: Case) -> Outcome:
         absence = _absence(case)
         if absence is None:
-            return inconclusive("the board was not taken off its network and put back")
+            return inconclusive("the board was not disconnected from its network and connected again")
         left, joined = absence
         others = [act.line for act in case.stimuli(Act.WRITE, Act.LOCAL) if act.line > joined.line]
         end = min([*others, case.window[-1].line + 1])
         evidence: list[Evidence] = []
         for name in _settable(case.profile):
-            told = good(answers(case, SerialCommand.READ_STATE, name))
-            shown = [each for each in told if left.line < each.line < end]
+            answered = good(answers(case, SerialCommand.READ_STATE, name))
+            shown = [each for each in answered if left.line < each.line < end]
             before = case.last_report(name, left.line)
             if not shown or before is None or same_value(shown[-1].value, before.value):
                 continue
@@ -225,19 +226,19 @@ class ToldAfterwards(Check):
             evidence += [shown[-1].event, outcome]
         if not evidence:
             return inconclusive("nothing changed at the board while the network was gone", left, joined)
-        return passed(f"{len(evidence) // 2} changes were told after the return", left, joined, evidence)
+        return passed(f"{len(evidence) // 2} changes were reported after the return", left, joined, evidence)
 
     def _told(
         self, case: Case, name: str, shown: ConsoleAnswer, joined: Decoded[Stimulus, Stimulus], end: int
     ) -> Outcome | Evidence:
-        """The report of what the board shows, or why there is none."""
+        """The report that agrees with the board, or the failure if there is none."""
         schema = case.profile.properties[name]
         after = [r for r in fresh_reports(case, name) if joined.line < r.event.line < end]
         good_ones = [r for r in after if r.problem is None and schema.agrees(r.value, shown.value)]
         if good_ones:
             return good_ones[-1]
-        instead = f"; {described(after[-1])} was told" if after else ""
-        text = f"{name} became {shown.text} while the network was gone, which was not told after the return"
+        instead = f"; instead {described(after[-1])} was reported" if after else ""
+        text = f"{name} became {shown.text} while the network was gone, and was not reported after the return"
         return failed(text + instead, shown.event, joined, after[-1:])
 
 
@@ -257,7 +258,7 @@ async def _await(bench: Bench, name: str, value: Value, transport: Transport, si
     schema = bench.profile.properties[name]
     await bench.wait_for_report(
         name,
-        lambda told: schema.agrees(told, value),
+        lambda reported: schema.agrees(reported, value),
         transport=transport.value,
         within=bench.profile.settle(name),
         since=since,

@@ -1,4 +1,4 @@
-"""Two witnesses of one state: what the network says, and what the board says."""
+"""Whether the network reports the state that the board shows: keys, commands, sensors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.checks.support.behaviour.local_operation import (
     moved_by,
     points,
     readers_of_control,
-    told_in_time,
+    reported_in_time,
     unlock,
 )
 from harness.checks.support.behaviour.transports import (
@@ -51,7 +51,7 @@ from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject, Verdict
 from harness.trace.events import Act, Stimulus
 
-PRESSES = 2  # at most: after a change that the network was not told, the first one may undo it
+PRESSES = 2  # at most: the first one may undo a change that was never reported
 
 
 @requirement(
@@ -61,17 +61,17 @@ PRESSES = 2  # at most: after a change that the network was not told, the first 
     clause="observeproperty; profile: controls, behaviour.report_local",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that what a key does at the board is reported on the network within its deadline",
-    stimulus="Press each key by the console, and ask the board what came of it; press it once more where the "
-    "network told that already before",
-    expect="The network reports, within behaviour.report_local, the state that the board itself shows",
+    purpose="ensure that the device reports on the network, within its deadline, what a key did at the board",
+    stimulus="Press each key by the console, and ask the board for the effect; press it once more if the "
+    "network had reported that state before",
+    expect="The network reports the state that the board shows, within behaviour.report_local",
     ics="SERIAL.PRESS & SERIAL.READ",
     needs=(BenchFeature.SERIAL,),
     usual_cause="State is published by the handler of network commands; the routine that reads the keys sets "
-    "the relay and nothing else.",
+    "only the relay.",
 )
 class KeyAtTheBoard(Check):
-    """The effect is taken from the board, not from the profile: only the report is judged."""
+    """The board shows the effect; only the report of it is judged."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         binding = profile.bindings.serial
@@ -113,35 +113,35 @@ class KeyAtTheBoard(Check):
         for name in _seen_on_board(case.profile, control):
             if transport not in reporting_transports(case.profile, name):
                 continue
-            told = good(answers(case, SerialCommand.READ_STATE, name))
-            before = [subjects_for for subjects_for in told if subjects_for.line < act.line]
-            after = [subjects_for for subjects_for in told if subjects_for.line > act.line]
+            answered = good(answers(case, SerialCommand.READ_STATE, name))
+            before = [each for each in answered if each.line < act.line]
+            after = [each for each in answered if each.line > act.line]
             if not before or not after:
                 return inconclusive(
-                    f"the board did not tell {name} before and after {control} was pressed", act
+                    f"the board did not report {name} before and after {control} was pressed", act
                 )
             if same_value(before[-1].value, after[0].value):
                 return inconclusive(f"{control} did not change {name}: the board shows {after[0].text}", act)
             known = case.last_report(name, act.line, transport)
             if known is not None and case.profile.properties[name].agrees(known.value, after[0].value):
-                text = f"{transport} told {name} = {after[0].text} already before {control} was pressed"
+                text = f"{name} = {after[0].text} was reported over {transport} before {control} was pressed"
                 return inconclusive(text, known, act)
-            outcome = told_in_time(case, name, after[0].value, transport, act)
+            outcome = reported_in_time(case, name, after[0].value, transport, act)
             if isinstance(outcome, Outcome):
                 return outcome
             evidence += [after[0].event, outcome]
-        return passed(f"what {control} did at the board was reported over {transport}", evidence)
+        return passed(f"the effect of {control} at the board was reported over {transport}", evidence)
 
 
 def _seen_on_board(profile: Profile, control: str) -> list[str]:
-    """The properties that a control moves and the board tells."""
+    """The properties that a control changes and that the board reports."""
     binding = binding_of(profile)
     moved = [effect.property_ or "" for effect in moved_by(profile.controls[control])]
     return [name for name in moved if binding.can_read(name)]
 
 
 async def _believe_board(bench: Bench, arranger: StateArranger, control: str) -> None:
-    """Where network and board disagree on what matters to a key, it is the board that the key obeys."""
+    """Take the state from the board: a key acts on that, even if the network reports something else."""
     declared, binding = bench.profile.controls[control], binding_of(bench.profile)
     names = {effect.property_ for effect in moved_by(declared)}
     names |= {name for condition in declared.unless for name in condition.names}
@@ -150,7 +150,7 @@ async def _believe_board(bench: Bench, arranger: StateArranger, control: str) ->
 
 
 async def _press(bench: Bench, control: str, transport: Transport) -> bool:
-    """Press once, and wait for the report; tells whether there was something that was not told before."""
+    """Press once, and wait for the report; returns whether it led to a state that was not reported before."""
     moved, told_before = _seen_on_board(bench.profile, control), False
     network: dict[str, Value] = {}
     for name in moved:
@@ -169,7 +169,7 @@ async def _press(bench: Bench, control: str, transport: Transport) -> bool:
 
 
 def _judged_presses(case: Case, control: str) -> list[Decoded[Stimulus, Stimulus]]:
-    """The first presses after the board was asked; those that come later put things back."""
+    """The first presses after the board was asked; later ones restore the state."""
     asked = answers(case, SerialCommand.READ_STATE)
     start = asked[0].line if asked else 0
     presses = [act for act in case.stimuli(Act.LOCAL) if act.value.name == control and act.line > start]
@@ -183,13 +183,13 @@ def _judged_presses(case: Case, control: str) -> list[Decoded[Stimulus, Stimulus
     clause="bindings.serial; behaviour.settle",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that a network command is carried out at the board itself, not just confirmed",
-    stimulus="Command over the network another value than the board shows, and ask the board by the console",
+    purpose="ensure that the device carries out a network command at the board, and does not just confirm it",
+    stimulus="Command another value than the board shows over the network, and ask the board by the console",
     expect="The board shows the commanded value within the settle time",
     ics="SERIAL.READ & DEV.ACTUATOR",
     needs=(BenchFeature.SERIAL,),
     usual_cause="The network module answers from its own copy of the state; the frame to the main controller "
-    "was lost or refused, and nobody looked.",
+    "was lost or refused, which nothing checks.",
 )
 class CommandAtTheBoard(Check):
     """Each writable property, over each transport that commands it."""
@@ -211,7 +211,7 @@ class CommandAtTheBoard(Check):
             await ask(bench, SerialCommand.READ_STATE, name)
             await bench.write(name, value, transport=transport.value)
             await board_shows(
-                bench, name, lambda told: schema.agrees(told, value), within=bench.profile.settle(name)
+                bench, name, lambda shown: schema.agrees(shown, value), within=bench.profile.settle(name)
             )
 
     def judge(self, case: Case) -> Outcome:
@@ -220,36 +220,36 @@ class CommandAtTheBoard(Check):
         if command is None:
             return inconclusive(f"{name} was not commanded")
         value, limit = value_of(command), case.profile.settle(name)
-        told = good(answers(case, SerialCommand.READ_STATE, name))
-        before = [subjects_for for subjects_for in told if subjects_for.line < command.line]
+        answered = good(answers(case, SerialCommand.READ_STATE, name))
+        before = [each for each in answered if each.line < command.line]
         schema = case.profile.properties[name]
         if not before or schema.agrees(before[-1].value, value):
             return inconclusive(
-                f"the board showed {json_text(value)} already, or did not tell {name}", command
+                f"the board showed {json_text(value)} before the command, or did not report {name}", command
             )
-        # What is done at the end, to leave things as they were found, is another command.
+        # The state is restored at the end, by another command.
         after = [
-            subjects_for
-            for subjects_for in told
-            if subjects_for.line > command.line and not _is_undone(case, name, command, subjects_for)
+            each
+            for each in answered
+            if each.line > command.line and not _is_undone(case, name, command, each)
         ]
-        shown = first(after, lambda subjects_for: schema.agrees(subjects_for.value, value))
+        shown = first(after, lambda each: schema.agrees(each.value, value))
         if shown is not None:
             return passed(f"the board shows {name} = {json_text(value)}, as commanded", command, shown.event)
         if after and after[-1].event.time - command.time >= limit - ROUNDING:
             last = after[-1]
             return failed(
-                f"{name} = {json_text(value)} was commanded; after {limit:g} s the board shows {last.text}",
+                f"{name} = {json_text(value)} was commanded; {limit:g} s later the board shows {last.text}",
                 command,
                 last.event,
             )
-        return inconclusive(f"the board was not asked for {name} until the settle time was over", command)
+        return inconclusive(f"the board was not asked for {name} after the settle time", command)
 
 
 async def _value_unlike_board(bench: Bench, arranger: StateArranger, name: str) -> Value:
-    """A value for a command that shows something at the board: another one than the board has.
+    """A value for a command that makes a difference at the board: another one than the board has.
 
-    Board and network may disagree already. The value is another one than the network's, too, if there is one.
+    If board and network disagree, it differs from the network's value as well, if possible.
     """
     shown = await ask(bench, SerialCommand.READ_STATE, name)
     try:
@@ -260,16 +260,16 @@ async def _value_unlike_board(bench: Bench, arranger: StateArranger, name: str) 
 
 
 def _judged_write(case: Case, name: str) -> Decoded[Stimulus, Stimulus] | None:
-    """The command that the board was asked about right before and after: the first after its first answer."""
+    """The first command after the board first reported the property."""
     asked = answers(case, SerialCommand.READ_STATE, name)
     start = asked[0].line if asked else 0
     return first(case.stimuli(Act.WRITE), lambda seen: seen.value.name == name and seen.line > start)
 
 
-def _is_undone(case: Case, name: str, command: Decoded[Stimulus, Stimulus], told: ConsoleAnswer) -> bool:
+def _is_undone(case: Case, name: str, command: Decoded[Stimulus, Stimulus], answer: ConsoleAnswer) -> bool:
     """Whether the property was commanded again before that answer."""
     return any(
-        seen.value.name == name and command.line < seen.line < told.line
+        seen.value.name == name and command.line < seen.line < answer.line
         for seen in case.stimuli(Act.WRITE, Act.LOCAL)
     )
 
@@ -281,16 +281,17 @@ def _is_undone(case: Case, name: str, command: Decoded[Stimulus, Stimulus], told
     clause="profile: properties.*.unit, tolerance; behaviour.report_local",
     level=Level.MUST,
     basis=Basis.PRACTICE,
-    purpose="ensure that what a sensor sees is told alike by the board and by the network",
-    stimulus="Make the sensor see several values by the console; ask the board, and listen to the network",
-    expect="Board and network tell each value within tolerance, the network within behaviour.report_local",
+    purpose="ensure that the device reports the same sensor values at the board and on the network",
+    stimulus="Simulate several sensor values by the console; ask the board, and watch the network",
+    expect="Board and network report each value within tolerance, the network within behaviour.report_local",
     ics="SERIAL.SENSE & SERIAL.READ & DEV.SENSOR",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="The main controller and the network module disagree on the scale of a measurement, or on "
-    "whether it has a sign.",
+    usual_cause="The main controller and the network module disagree on the scale of a measurement, or "
+    "on its "
+    "sign.",
 )
 class SensorOnBothSides(Check):
-    """Each sensor that the console can stimulate."""
+    """Each sensor that the console can simulate."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         return subjects_for(_sensors(profile), lambda name: reporting_transports(profile, name))
@@ -318,32 +319,32 @@ class SensorOnBothSides(Check):
             for act in case.stimuli(Act.LOCAL)
             if act.value.name == name and act.value.transport == "serial"
         ]
-        told = answers(case, SerialCommand.READ_STATE, name)
+        answered = answers(case, SerialCommand.READ_STATE, name)
         evidence: list[Evidence] = []
         for act in acts:
             value = value_of(act)
-            shown = first(told, lambda subjects_for, act=act: subjects_for.line > act.line)  # type: ignore[misc]
+            shown = first(answered, lambda each, act=act: each.line > act.line)  # type: ignore[misc]
             following = first(acts, lambda other, act=act: other.line > act.line)  # type: ignore[misc]
             if shown is None or (following is not None and following.line < shown.line):
-                continue  # shown to the sensor for another reason, such as to put it back
+                continue  # for another purpose, such as to restore the state
             if shown.problem is not None:
-                return inconclusive(
-                    f"the board did not tell what {name} is: {shown.problem}", act, shown.event
-                )
+                return inconclusive(f"the board did not report {name}: {shown.problem}", act, shown.event)
             if not schema.agrees(shown.value, value):
                 return failed(
-                    f"the sensor saw {json_text(value)}, and the board shows {shown.text}", act, shown.event
+                    f"the sensor was at {json_text(value)}, but the board shows {shown.text}",
+                    act,
+                    shown.event,
                 )
             before = case.last_report(name, act.line, transport)
             if before is not None and schema.agrees(before.value, value):
-                continue  # nothing new to tell
-            outcome = told_in_time(case, name, value, transport, act)
+                continue  # nothing new to report
+            outcome = reported_in_time(case, name, value, transport, act)
             if isinstance(outcome, Outcome):
                 return outcome
             evidence += [act, shown.event, outcome]
         if len(evidence) < 6:
-            return inconclusive(f"the sensor of {name} was shown fewer than two values", acts)
-        return passed(f"{len(evidence) // 3} values of {name} were told alike by board and network", evidence)
+            return inconclusive(f"the sensor of {name} had fewer than two simulated values", acts)
+        return passed(f"board and network reported the same {len(evidence) // 3} values of {name}", evidence)
 
 
 def _sensors(profile: Profile) -> list[str]:

@@ -11,8 +11,8 @@ from harness.checks.observations import Report, Transport
 from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.boundary_values import outside
 from harness.checks.support.behaviour.commands import described
-from harness.checks.support.behaviour.local_operation import told_in_time
-from harness.checks.support.behaviour.outages import set_unusual
+from harness.checks.support.behaviour.local_operation import reported_in_time
+from harness.checks.support.behaviour.outages import vary_settings
 from harness.checks.support.behaviour.transports import (
     command_transports,
     name_of,
@@ -42,11 +42,11 @@ from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act
 
-MOST_OUTSIDE = 6  # illegal values that are tried
+MOST_OUTSIDE = 6  # illegal values to try
 
 
 def _on_both_sides(profile: Profile) -> list[str]:
-    """The properties that both the board and the network tell."""
+    """The properties that both the board and the network report."""
     binding = binding_of(profile)
     return [
         name for name in profile.properties if binding.can_read(name) and reporting_transports(profile, name)
@@ -60,17 +60,17 @@ def _on_both_sides(profile: Profile) -> list[str]:
     clause="properties; bindings.serial",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that what the network says is what the board says, for every property",
-    stimulus="Put all settings to other values over the network; then ask board and network for every "
-    "property",
-    expect="Both tell the same, within the tolerance",
+    purpose="ensure that the device reports the same values on the network and at the board, for all "
+    "properties",
+    stimulus="Change all settings over the network; then ask board and network for every property",
+    expect="Both report the same, within the tolerance",
     ics="SERIAL.READ",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="The network module keeps a shadow of the state that nobody refreshes: right after each "
-    "command, and wrong after anything else.",
+    usual_cause="The network module keeps a copy of the state that is updated by commands only, and wrong "
+    "after anything else.",
 )
 class SameOnBothSides(Check):
-    """Once as it was found, once with the settings changed."""
+    """Once with the state as it is, once with the settings changed."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return (Subject(),) if _on_both_sides(profile) else ()
@@ -79,31 +79,30 @@ class SameOnBothSides(Check):
         require_network(bench)
         async with precondition(bench) as arranger:
             await _ask_both(bench)
-            await set_unusual(bench, arranger)
+            await vary_settings(bench, arranger)
             await _ask_both(bench)
 
     def judge(self, case: Case) -> Outcome:
         evidence: list[Evidence] = []
         compared: dict[str, int] = {}
         for name in _on_both_sides(case.profile):
-            for told in good(answers(case, SerialCommand.READ_STATE, name)):
-                around = _reports_around(case, name, told)
+            for answer in good(answers(case, SerialCommand.READ_STATE, name)):
+                around = _reports_around(case, name, answer)
                 if not around:
                     continue
-                if not _lies_between(case.profile.properties[name], told.value, around):
+                if not _lies_between(case.profile.properties[name], answer.value, around):
                     return failed(
-                        f"the board shows {name} = {told.text}; the network told {described(around[0])}",
+                        f"the board shows {name} = {answer.text}; the network reported "
+                        f"{described(around[0])}",
                         around,
-                        told.event,
+                        answer.event,
                     )
                 compared[name] = compared.get(name, 0) + 1
-                evidence += [around[0], told.event]
+                evidence += [around[0], answer.event]
         if not compared:
-            return inconclusive("no property was told by both the board and the network")
+            return inconclusive("no property was reported by both the board and the network")
         twice = sum(count > 1 for count in compared.values())
-        return passed(
-            f"{len(compared)} properties are the same on both sides, {twice} of them twice", evidence
-        )
+        return passed(f"{len(compared)} properties agree, {twice} of them in two states", evidence)
 
 
 async def _ask_both(bench: Bench) -> None:
@@ -116,22 +115,22 @@ async def _ask_both(bench: Bench) -> None:
         await ask(bench, SerialCommand.READ_STATE, name)
 
 
-def _reports_around(case: Case, name: str, told: ConsoleAnswer) -> list[Report]:
-    """The last report before the board was asked, and the next one, if it came before anything was done."""
+def _reports_around(case: Case, name: str, answer: ConsoleAnswer) -> list[Report]:
+    """The last report before the board was asked, and the next one before any other stimulus."""
     reports = [r for r in case.history if r.name == name and r.problem is None]
-    before = [r for r in reports if r.event.line < told.line]
+    before = [r for r in reports if r.event.line < answer.line]
     if not before:
         return []
-    # Over one transport only: another may not have been told yet.
+    # Over the same transport only: another one may lag behind.
     latest = before[-1]
     acts = case.stimuli()
-    end = next((act.line for act in acts if act.line > told.line), case.window[-1].line)
-    after = [r for r in reports if told.line < r.event.line < end and r.transport == latest.transport]
+    end = next((act.line for act in acts if act.line > answer.line), case.window[-1].line)
+    after = [r for r in reports if answer.line < r.event.line < end and r.transport == latest.transport]
     return [latest, *after[:1]]
 
 
 def _lies_between(schema: Property, value: Value, around: list[Report]) -> bool:
-    """Whether a value agrees with a report, or is a number on its way from one to the next."""
+    """Whether a value agrees with a report, or is a number between the two."""
     if any(schema.agrees(report.value, value) for report in around):
         return True
     numbers = [report.value for report in around if isinstance(report.value, int | float)]
@@ -147,13 +146,14 @@ def _lies_between(schema: Property, value: Value, around: list[Report]) -> bool:
     clause="observeproperty; profile: behaviour.report_local",
     level=Level.MUST,
     basis=Basis.DERIVED,
-    purpose="ensure that a setting changed at the board is reported on the network within its deadline",
-    stimulus="Set each writable property at the board, as its panel does",
+    purpose="ensure that the device reports a setting changed at the board on the network within its "
+    "deadline",
+    stimulus="Set each writable property at the board, as its control panel does",
     expect="The network reports the new value within behaviour.report_local",
     ics="SERIAL.WRITE",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="Only the main switch of the panel was wired to the reports; mode, fan and target are sent "
-    "with the next heartbeat, or never.",
+    usual_cause="Only the main switch of the panel triggers a report; mode, fan and target are sent with the "
+    "next heartbeat, or never.",
 )
 class SettingAtTheBoard(Check):
     """Every writable property that the console can set."""
@@ -186,15 +186,15 @@ class SettingAtTheBoard(Check):
         )
         if act is None:
             return inconclusive(f"{name} was not set at the board")
-        taken = first(answers(case, SerialCommand.WRITE_PROPERTY, name), lambda told: told.line > act.line)
+        taken = first(answers(case, SerialCommand.WRITE_PROPERTY, name), lambda each: each.line > act.line)
         if taken is None or taken.problem is not None:
             return inconclusive(
-                f"the board did not take the new {name}", act, *([taken.event] if taken else [])
+                f"the board did not accept the new {name}", act, *([taken.event] if taken else [])
             )
         before = case.last_report(name, act.line, transport)
         if before is not None and same_value(before.value, value_of(act)):
-            return inconclusive(f"{name} was {act.value.value} already", act)
-        outcome = told_in_time(case, name, value_of(act), transport, act)
+            return inconclusive(f"{name} was {act.value.value} before", act)
+        outcome = reported_in_time(case, name, value_of(act), transport, act)
         if isinstance(outcome, Outcome):
             return outcome
         return passed(f"{name}, set at the board, was reported over {transport}", act, outcome)
@@ -207,16 +207,16 @@ class SettingAtTheBoard(Check):
     clause="properties; behaviour.invalid_value",
     level=Level.MUST,
     basis=Basis.PROFILE,
-    purpose="ensure that a command that is refused leaves the board as it was",
+    purpose="ensure that the device does not change its state at the board when it refuses a command",
     stimulus="Command illegal values over the network, and ask the board after each",
-    expect="The board shows what it showed before; where the profile says clamp, or a legal limit",
+    expect="The board shows the same as before; where the profile says clamp, also a legal limit",
     ics="SERIAL.READ & DEV.ACTUATOR",
     needs=(BenchFeature.SERIAL,),
-    usual_cause="The network module refuses, and has passed the frame on to the main controller before it "
-    "looked at the value.",
+    usual_cause="The network module refuses, but has passed the frame on to the main controller before it "
+    "checked the value.",
 )
 class RefusedAtTheBoard(Check):
-    """Each writable property that has values of its type that are not allowed."""
+    """Each writable property whose type has values that are not allowed."""
 
     def subjects(self, profile: Profile) -> list[Subject]:
         binding = binding_of(profile)
@@ -235,7 +235,7 @@ class RefusedAtTheBoard(Check):
                 await ask(bench, SerialCommand.READ_STATE, name)
                 await bench.write(name, value, transport=transport.value, legal=False)
                 if transport is Transport.MQTT:
-                    # Over MQTT nothing tells that it was refused: the device has its settle time to do wrong.
+                    # MQTT has no refusals: a wrong reaction may take up to the settle time.
                     await bench.watch_silence(
                         bench.profile.settle(name),
                         imposed_by="profile: behaviour.settle",
@@ -248,13 +248,13 @@ class RefusedAtTheBoard(Check):
         name = name_of(case.subject)
         schema = case.profile.properties[name]
         clamps = case.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP
-        told = good(answers(case, SerialCommand.READ_STATE, name))
+        answered = good(answers(case, SerialCommand.READ_STATE, name))
         evidence: list[Evidence] = []
         for act in case.stimuli(Act.WRITE):
             if act.value.name != name or act.value.legal is not False:
                 continue
-            before = [subjects_for for subjects_for in told if subjects_for.line < act.line]
-            after = first(told, lambda subjects_for, act=act: subjects_for.line > act.line)  # type: ignore[misc]
+            before = [each for each in answered if each.line < act.line]
+            after = first(answered, lambda each, act=act: each.line > act.line)  # type: ignore[misc]
             if not before or after is None:
                 continue
             is_limit = clamps and any(
@@ -262,13 +262,13 @@ class RefusedAtTheBoard(Check):
             )
             if not schema.agrees(after.value, before[-1].value) and not is_limit:
                 return failed(
-                    f"{name} = {act.value.value} is not allowed; the board went from {before[-1].text} to "
-                    f"{after.text}",
+                    f"{name} = {act.value.value} is not allowed, but the board changed from "
+                    f"{before[-1].text} to {after.text}",
                     before[-1].event,
                     act,
                     after.event,
                 )
             evidence += [act, after.event]
         if not evidence:
-            return inconclusive(f"no illegal value was commanded between two looks at {name} on the board")
-        return passed(f"{len(evidence) // 2} illegal values left {name} on the board as it was", evidence)
+            return inconclusive(f"no illegal value was commanded between two readings of {name} at the board")
+        return passed(f"{len(evidence) // 2} illegal values did not change {name} at the board", evidence)

@@ -1,4 +1,4 @@
-"""Bytes that no decent peer sends, drawn from a seed: the same seed gives the same bytes."""
+"""Malformed input drawn from a seed: the same seed gives the same bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_JUNK = 64  # random bytes in one packet
 
 
 def mutated(raw: bytes, dice: random.Random) -> bytes:
-    """A few bytes changed, cut off, doubled or put in."""
+    """A copy with a few bytes changed, removed, doubled or inserted."""
     data = bytearray(raw)
     for _ in range(dice.randint(1, 3)):
         at = dice.randrange(len(data) + 1)
@@ -40,12 +40,12 @@ def mutated(raw: bytes, dice: random.Random) -> bytes:
 
 
 def junk(dice: random.Random) -> bytes:
-    """Random bytes, or one of the classics."""
+    """Random bytes, or one of the fixed samples."""
     return dice.choice(JUNK) if dice.random() < 0.4 else dice.randbytes(dice.randint(1, MOST_JUNK))
 
 
 def payloads(legal: Sequence[bytes], count: int, dice: random.Random) -> list[bytes]:
-    """Payloads of commands: legal ones gone wrong, and junk."""
+    """Command payloads: mutated legal ones, and junk."""
     return [
         mutated(dice.choice(legal), dice) if legal and dice.random() < 0.6 else junk(dice)
         for _ in range(count)
@@ -53,7 +53,7 @@ def payloads(legal: Sequence[bytes], count: int, dice: random.Random) -> list[by
 
 
 def odd_packets(topic: str, next_id: Callable[[], int], count: int, dice: random.Random) -> list[bytes]:
-    """MQTT packets that a client has no use for and has to ignore."""
+    """MQTT packets that a client must ignore."""
     packets = []
     for _ in range(count):
         kind = dice.choice((mqtt.PacketType.PUBACK, mqtt.PacketType.PUBCOMP))
@@ -70,9 +70,9 @@ def odd_packets(topic: str, next_id: Callable[[], int], count: int, dice: random
 
 
 def broken_packet(topic: str, dice: random.Random) -> bytes:
-    """An MQTT packet that a client has to take for a violation.
+    """An MQTT packet that a client must treat as a violation.
 
-    Its Remaining Length is right, so that what comes after it is not swallowed.
+    Its Remaining Length is correct, so that the next packet is read correctly.
     """
     body = dice.choice(
         (
@@ -96,7 +96,7 @@ def _remaining_length(length: int) -> bytes:
 
 
 def coap_datagrams(paths: Sequence[str], count: int, dice: random.Random) -> list[bytes]:
-    """GET requests gone wrong, crafted headers, and junk; no request that could change anything."""
+    """Mutated GET requests, crafted headers and junk; no request that could change the state."""
     found: list[bytes] = []
     while len(found) < count:
         path = dice.choice(paths)
@@ -117,14 +117,14 @@ def coap_datagrams(paths: Sequence[str], count: int, dice: random.Random) -> lis
 
 
 def _may_act(raw: bytes) -> bool:
-    """Whether a server might take it for a request that changes something, which would be its right."""
+    """Whether a server may treat it as a request that changes the state."""
     return len(raw) > 1 and 2 <= raw[1] < 32
 
 
 def mdns_packets(names: Sequence[str], count: int, dice: random.Random) -> list[bytes]:
-    """Queries gone wrong, names that point to themselves, counts without records, and junk.
+    """Mutated queries, self-referencing names, counts without records, and junk.
 
-    None of them claims a name: a device may have to give way to that.
+    None of them claims a name, because a device might have to yield to that.
     """
     found: list[bytes] = []
     while len(found) < count:
@@ -134,7 +134,7 @@ def mdns_packets(names: Sequence[str], count: int, dice: random.Random) -> list[
             (
                 mutated(query, dice),
                 junk(dice),
-                query[:12] + b"\xc0\x0c\x00\xff\x00\x01",  # a name that is its own end
+                query[:12] + b"\xc0\x0c\x00\xff\x00\x01",  # a name that points to itself
                 query[:4] + b"\xff\xff" * 4 + query[12:],  # more records than there are bytes
                 query[:12] + b"\x3f" * 40,
                 query[: dice.randint(1, len(query))],
@@ -146,6 +146,6 @@ def mdns_packets(names: Sequence[str], count: int, dice: random.Random) -> list[
 
 
 def _may_claim(raw: bytes) -> bool:
-    """Whether it is a response or a probe with records that a responder may have to believe."""
+    """Whether it carries records that a responder may have to accept."""
     message = mdns.decode(raw)
     return bool(message.records)

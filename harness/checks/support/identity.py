@@ -1,4 +1,4 @@
-"""What a device says of itself on each transport: model, version, serial number, pages."""
+"""Identity of a device on each transport: model, version, serial number, info pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from harness.checks.bench import Bench
 from harness.checks.case import Case
 from harness.checks.support.mdns.names import names_of
-from harness.checks.support.mdns.records_seen import Packet, told
+from harness.checks.support.mdns.records_seen import Packet, sent_records
 from harness.model.bindings.coap import ContentFormat
 from harness.model.bindings.mdns import MdnsService
 from harness.model.requirement import BenchFeature
@@ -23,9 +23,7 @@ MEANINGS = {
     "model": ("model", "md", "mn", "ty"),
     "firmware": ("firmware", "fw", "version", "sw", "fw_ver"),
 }
-
-
-"""What keys of TXT records and info pages mean, as vendors name them."""
+"""Keys of TXT records and info pages by meaning, as vendors name them."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +37,9 @@ class Claim:
 
 
 def claims(case: Case) -> Iterator[Claim]:
-    """What the newest TXT records of the device's services say."""
+    """The keys and values of the newest TXT records of the device."""
     for service in names_of(case).services:
-        records = told(case, service.name, RecordType.TXT)
+        records = sent_records(case, service.name, RecordType.TXT)
         data = records[-1].record.data if records else None
         if isinstance(data, mdns.Txt):
             for key, value in mdns.txt_pairs(data.strings):
@@ -51,14 +49,14 @@ def claims(case: Case) -> Iterator[Claim]:
 
 @dataclass(frozen=True)
 class Page:
-    """A JSON object that the device told of itself."""
+    """A JSON object with which the device describes itself."""
 
     members: dict[str, Any]
     event: Event
 
 
 def pages_of(case: Case) -> Iterator[Page]:
-    """The JSON objects that the device told of itself in the window, over HTTP or CoAP."""
+    """The JSON objects that the device sent in the window, over HTTP or CoAP."""
     for event in case.window:
         body = event.body
         text = b""
@@ -75,7 +73,7 @@ def pages_of(case: Case) -> Iterator[Page]:
 
 
 async def read_resources(bench: Bench) -> None:
-    """Read the fixed JSON resources of the device over CoAP, where it has any."""
+    """Read the fixed JSON resources of the device over CoAP, if it has any."""
     binding = bench.profile.bindings.coap
     if binding is None or not bench.offers(BenchFeature.COAP):
         return
@@ -86,5 +84,6 @@ async def read_resources(bench: Bench) -> None:
             await endpoint.request(coap.request(coap.Code.GET, resource.path, mid=mid, token=token))
 
 
-def _meaning(key: str) -> str | None:
+def meaning_of(key: str) -> str | None:
+    """The meaning of a key: ``id``, ``model`` or ``firmware``; None if it has none of these."""
     return next((meaning for meaning, keys in MEANINGS.items() if key.lower() in keys), None)

@@ -1,4 +1,4 @@
-"""The forms in which a secret may appear in what a device sends."""
+"""The encodings in which a secret may appear on the network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 
 def forms_of(secret: str) -> Iterator[bytes]:
-    """How a text may stand in a packet without being encrypted."""
+    """The unencrypted encodings of a text."""
     raw = secret.encode()
     yield raw
     yield base64.b64encode(raw).rstrip(b"=")

@@ -1,7 +1,7 @@
-"""Actuators at a real device: they switch its power, press its keys, and plug things in.
+"""Actuators switch the power of a real device, press its keys and plug things in.
 
 An :class:`Actuator` carries out tasks: a relay board, a command of the lab, a person at the terminal. Each
-kind is one module of this package; :func:`harness.links.actuators.registry.parse` reads how people name them.
+kind is one module; :func:`harness.links.actuators.registry.parse` reads how users name them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from harness.links.errors import LinkError
 
 
 class ActuatorError(LinkError):
-    """A task was not carried out; the message says which, and what to look at."""
+    """A task was not carried out; the message says which one, and what to check."""
 
 
 class ActuatorCommand(StrEnum):
-    """What a helper can be asked for; the values are the words that commands and relay boards get."""
+    """What an actuator can do; the values are the words that commands and relay boards get."""
 
     POWER_ON = "on"
     POWER_OFF = "off"
@@ -37,25 +37,25 @@ OPERATING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One thing to be done at the device.
+    """One task at the device.
 
-    ``device`` names it for people, ``name`` is the control, the sensor, or what is plugged in; ``value`` is
-    what a sensor is to see, as JSON text.
+    ``device`` is its name for people. ``name`` is the control, the sensor, or what is plugged in; ``value``
+    is the sensor's new value as JSON text.
     """
 
-    deed: ActuatorCommand
+    command: ActuatorCommand
     device: str
     name: str | None = None
     value: str | None = None
 
     def __str__(self) -> str:
-        match self.deed:
+        match self.command:
             case ActuatorCommand.POWER_ON | ActuatorCommand.POWER_OFF:
-                return f"switch the power of {self.device} {self.deed.value}"
+                return f"switch the power of {self.device} {self.command.value}"
             case ActuatorCommand.PRESS:
-                return f"operate {self.name} of {self.device}"
+                return f"press {self.name} on {self.device}"
             case ActuatorCommand.SENSE:
-                return f"make {self.name} of {self.device} see {self.value}"
+                return f"set the sensor {self.name} of {self.device} to {self.value}"
             case ActuatorCommand.ATTACH:
                 return f"plug in the {self.name} of {self.device}"
             case ActuatorCommand.DETACH:
@@ -63,14 +63,14 @@ class Task:
 
 
 class Actuator(Protocol):
-    """Somebody or something that does what is asked."""
+    """A person or a device that carries out tasks."""
 
     @property
     def can(self) -> Collection[ActuatorCommand]:
-        """What it can do at all."""
+        """The commands that it supports."""
 
     async def perform(self, task: Task) -> str:
-        """Do it, and return what is to be kept of it in the trace. Raises HelperError."""
+        """Carry out the task, and return a text about it for the trace. Raises ActuatorError."""
 
     async def close(self) -> None:
-        """Let go of what it holds."""
+        """Release its resources."""

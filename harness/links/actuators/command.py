@@ -1,4 +1,4 @@
-"""A command of the lab's own, such as one that switches a port of a USB hub or an outlet of a power strip."""
+"""A command of the lab, such as one that switches a port of a USB hub or an outlet of a power strip."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ from harness.links.actuators import (
 )
 
 LIMIT = 60.0
-"""Seconds that a command may take. One that hangs would otherwise hold up everything."""
+"""Timeout of a command in seconds."""
 
 KEPT = 400
-"""Characters of its output that are kept."""
+"""Characters of its output that are recorded."""
 
 FIELDS = ("action", "name", "value", "device")
 
 
-class CommandHelper:
+class CommandActuator:
     """Runs the words of a template; ``{action}``, ``{name}``, ``{value}`` and ``{device}`` are filled in.
 
-    No shell reads them, so that no value can be taken for a command. Raises HelperError for a template that
-    cannot be.
+    No shell is involved, so no value is taken for a command. Raises ActuatorError for a wrong template.
     """
 
     def __init__(self, template: str, *, limit: float = LIMIT) -> None:
@@ -43,7 +42,7 @@ class CommandHelper:
                 name for word in self._words for _, name, _, _ in Formatter().parse(word) if name is not None
             }
         except ValueError as problem:
-            raise ActuatorError(f"the command {template!r} cannot be read: {problem}") from None
+            raise ActuatorError(f"the command {template!r} is malformed: {problem}") from None
         if not self._words:
             raise ActuatorError("the command is empty; name a program, such as: uhubctl -p 2 -a {action}")
         unknown = sorted(named - set(FIELDS))
@@ -54,15 +53,15 @@ class CommandHelper:
 
     @property
     def can(self) -> Collection[ActuatorCommand]:
-        """Anything that its template can tell apart."""
+        """The commands that its template can distinguish."""
         if "action" not in self._named:
             return frozenset()
         return POWER | OPERATING if "name" in self._named else POWER
 
     async def perform(self, task: Task) -> str:
-        """Run it to its end. Raises HelperError when it fails, hangs, or cannot be started."""
+        """Run the command. Raises ActuatorError if it fails, times out or cannot be started."""
         filled = {
-            "action": task.deed.value,
+            "action": task.command.value,
             "name": task.name or "",
             "value": task.value or "",
             "device": task.device,
@@ -79,7 +78,7 @@ class CommandHelper:
             async with asyncio.timeout(self._limit):
                 output, _ = await process.communicate()
         except TimeoutError:
-            raise ActuatorError(f"{shown}: did not end within {self._limit:g} s, and was stopped") from None
+            raise ActuatorError(f"{shown}: did not end within {self._limit:g} s and was stopped") from None
         finally:
             await _end(process)
         said = _shortened(output)
@@ -90,11 +89,11 @@ class CommandHelper:
         return f"{shown}{f': {said}' if said else ''}"
 
     async def close(self) -> None:
-        """Nothing is held between two commands."""
+        """Nothing to release."""
 
 
 async def _end(process: Process) -> None:
-    """Stop a command that is still at work, and what it has started."""
+    """Kill a command that is still running, and its children."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -1,11 +1,11 @@
-"""A person at the terminal who does what is asked, or a program in that person's place.
+"""A person at the terminal who carries out tasks, or a program in that person's place.
 
-What is to be done is one line on standard error::
+A task is one line on standard error::
 
-    harness asks 3 off: switch the power of plug off, then press Enter (no and Enter if it cannot be done)
+    harness asks 3 off: switch the power of plug off, then press Enter. Type "no" if you cannot.
 
-The answer is one line on standard input: empty, or a word that agrees, when it is done; ``no``, with the
-reason after it, when it cannot be done.
+The answer is one line on standard input: empty, or ``yes``, when it is done; ``no`` and a reason when it is
+not.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from harness.links.actuators import (
 )
 
 LIMIT = 120.0
-"""Seconds that a person has for a task. Nobody may be there at all."""
+"""Seconds that a person has for a task."""
 
 AGREEING = ("", "y", "yes", "ok", "done")
 
 
 class Operator:
-    """Asks one thing after another, however many devices want something done.
+    """Asks for one task at a time, however many devices need one.
 
     ``say`` writes a line for the person; answers are read from the descriptor ``source``.
     """
@@ -50,41 +50,43 @@ class Operator:
         self._turn = asyncio.Lock()
         self._number = 0
         self._read = b""
-        self._is_file = False  # its lines were all written before anything was asked
+        self._is_file = False  # standard input is a file: all answers were written beforehand
         with contextlib.suppress(OSError):
             self._is_file = stat.S_ISREG(os.fstat(source).st_mode)
-        self._gone = False  # standard input has ended: nobody will ever answer
+        self._gone = False  # standard input has ended
 
     async def perform(self, task: Task) -> str:
-        """Ask, and wait for the answer. Raises HelperError when nobody answers, or the answer is no."""
+        """Ask, and wait for the answer. Raises ActuatorError without an answer, or if the answer is no."""
         async with self._turn:
             if self._gone:
-                raise ActuatorError(f"nobody is there to {task}: standard input has ended")
+                raise ActuatorError(f"no operator to {task}: standard input has ended")
             self._number += 1
             self._discard_early()
             self._say(
-                f"harness asks {self._number} {task.deed.value}: {task}, then press Enter "
-                "(no and Enter if it cannot be done)"
+                f"harness asks {self._number} {task.command.value}: {task}, then press Enter. "
+                'Type "no" if you cannot.'
             )
             try:
                 async with asyncio.timeout(self._limit):
                     answer = await self._line()
             except TimeoutError:
-                self._say(f"harness asks no more for {self._number}: nobody answered")
-                raise ActuatorError(f"nobody did: {task}; no answer within {self._limit:g} s") from None
+                self._say(f"harness withdraws {self._number}: no answer")
+                raise ActuatorError(
+                    f"the operator did not {task}: no answer within {self._limit:g} s"
+                ) from None
         if answer is None:
             raise ActuatorError(
-                f"nobody is there to {task}: standard input has ended (pytest passes it on with -s only)"
+                f"no operator to {task}: standard input has ended (pytest passes it on only with -s)"
             )
         if answer.lower() not in AGREEING:
             raise ActuatorError(f"the operator did not {task}: {answer}")
         return f"by hand: {task}"
 
     async def close(self) -> None:
-        """Nothing is held: the terminal is not ours."""
+        """Nothing to release."""
 
     def _discard_early(self) -> None:
-        """An Enter too many, before anything was asked, is no answer to what is asked now."""
+        """Discard input from before the question; it is no answer to it."""
         if not self._is_file:
             self._read = b""
             with contextlib.suppress(OSError, ValueError):
@@ -92,7 +94,7 @@ class Operator:
                     pass
 
     async def _line(self) -> str | None:
-        """The next line; None when there will be none."""
+        """The next line; None at the end of input."""
         while b"\n" not in self._read:
             data = await _readable(self._source)
             if not data:
@@ -104,7 +106,7 @@ class Operator:
 
 
 async def _readable(source: int) -> bytes:
-    """What can be read now, as soon as there is something; empty at the end."""
+    """Wait for input and return it; empty at the end."""
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
 
@@ -114,7 +116,7 @@ async def _readable(source: int) -> bytes:
 
     try:
         loop.add_reader(source, wake)
-    except PermissionError:  # a file: never to be waited for
+    except PermissionError:  # a file, which is always readable
         return _take(source)
     except (OSError, ValueError):
         return b""  # closed
@@ -127,7 +129,7 @@ async def _readable(source: int) -> bytes:
 
 
 def _take(source: int) -> bytes:
-    # Not made non-blocking: the terminal's output shares that setting. Something is there, so this returns.
+    # Input is there, so this does not block. Non-blocking mode would affect the terminal's output, too.
     try:
         return os.read(source, 4096)
     except OSError:
@@ -142,7 +144,7 @@ _operators: WeakKeyDictionary[asyncio.AbstractEventLoop, Operator] = WeakKeyDict
 
 
 def the_operator() -> Operator:
-    """The one person at this terminal, whoever asks."""
+    """The one operator of this event loop."""
     loop = asyncio.get_running_loop()
     if loop not in _operators:
         _operators[loop] = Operator()

@@ -1,15 +1,23 @@
-"""How people name helpers on the command line and in files, such as ``command:uhubctl -p 2 -a {action}``."""
+"""How users name actuators on the command line and in files, such as ``command:uhubctl -p 2 -a {action}``.
+
+An installed package adds a kind of its own by an entry point in the group ``harness.actuators``: its name is
+the word before the colon, and its object makes an :class:`~harness.links.actuators.Actuator` from the text
+after it. That call opens nothing: it is also made to find mistakes in the text, and raises ActuatorError for
+them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import cast
 
 from harness.links.actuators import (
     Actuator,
     ActuatorError,
 )
-from harness.links.actuators.command import CommandHelper
+from harness.links.actuators.command import CommandActuator
 from harness.links.actuators.manual import the_operator
 from harness.links.actuators.relay import (
     LineRelay,
@@ -17,6 +25,7 @@ from harness.links.actuators.relay import (
     channels_of,
     line_at,
 )
+from harness.registry import ACTUATORS, extensions, load_extension
 
 HOW = (
     "console, operator, command:PROGRAM WITH {action} AND {name}, relay:PORT#CHANNEL, "
@@ -24,72 +33,91 @@ HOW = (
 )
 
 
-class Kind(StrEnum):
-    """Who does it; the values are the words that people use."""
+class ActuatorKind(StrEnum):
+    """The kinds that come with the harness; the values are the words that users write."""
 
     CONSOLE = "console"  # the board itself, by commands of the profile
     OPERATOR = "operator"  # a person at this terminal
-    COMMAND = "command"  # a command of the lab's own
+    COMMAND = "command"  # a command of the lab
     RELAY = "relay"  # a relay board on a serial port that takes frames
-    LINE = "line"  # one that takes lines of text
+    LINE = "line"  # a relay board that takes lines of text
 
 
 @dataclass(frozen=True, slots=True)
-class HelperName:
-    """A helper as people name it: its kind, the port of a relay board, and what it is told there."""
+class ActuatorName:
+    """An actuator as users name it.
 
-    kind: Kind
+    ``kind``: an :class:`ActuatorKind`, or the word of an installed package. ``port``: serial port of a relay
+    board.
+    ``words``: what comes after the kind or the port.
+    """
+
+    kind: str
     port: str = ""
     words: str = ""
 
     @property
     def is_person(self) -> bool:
-        """Whether it takes as long as people do."""
-        return self.kind is Kind.OPERATOR
+        """Whether a person does it, who needs time."""
+        return self.kind == ActuatorKind.OPERATOR
 
     @property
     def is_console(self) -> bool:
-        """Whether the board does it itself, told over its serial line."""
-        return self.kind is Kind.CONSOLE
+        """Whether the board does it itself, on a command over its serial line."""
+        return self.kind == ActuatorKind.CONSOLE
 
     def __str__(self) -> str:
         where = f"{self.port}#" if self.port else ""
-        return self.kind.value if not where and not self.words else f"{self.kind}:{where}{self.words}"
+        return f"{self.kind}:{where}{self.words}" if where or self.words else str(self.kind)
 
 
-def parse(text: str) -> HelperName:
-    """Read how a helper is named. Raises HelperError, with a message for people."""
+def parse(text: str) -> ActuatorName:
+    """Read the name of an actuator. Raises ActuatorError, with a message for users."""
     word, _, rest = text.strip().partition(":")
     try:
-        kind = Kind(word)
+        kind = ActuatorKind(word)
     except ValueError:
-        raise ActuatorError(f"{text!r} names no helper; allowed: {HOW}") from None
-    if kind in (Kind.CONSOLE, Kind.OPERATOR):
+        _installed(word, rest)  # raises for mistakes
+        return ActuatorName(word, words=rest)
+    if kind in (ActuatorKind.CONSOLE, ActuatorKind.OPERATOR):
         if rest:
-            raise ActuatorError(f"{text!r}: {kind} takes nothing after it; allowed: {HOW}")
-        return HelperName(kind)
-    if kind is Kind.COMMAND:
-        CommandHelper(rest)  # complains about what cannot be
-        return HelperName(kind, words=rest)
+            raise ActuatorError(f"{text!r}: nothing may follow {kind}; allowed: {HOW}")
+        return ActuatorName(kind)
+    if kind is ActuatorKind.COMMAND:
+        CommandActuator(rest)  # raises for mistakes
+        return ActuatorName(kind, words=rest)
     port, _, words = rest.partition("#")
     if not port or not words:
-        example = "relay:/dev/ttyUSB1#1" if kind is Kind.RELAY else "line:/dev/ttyACM0#relay {action} 0"
+        example = (
+            "relay:/dev/ttyUSB1#1" if kind is ActuatorKind.RELAY else "line:/dev/ttyACM0#relay {action} 0"
+        )
         raise ActuatorError(f"{text!r} lacks a port or what comes after #; an example: {example}")
-    if kind is Kind.RELAY:
+    if kind is ActuatorKind.RELAY:
         channels_of(words)
-    return HelperName(kind, port, words)
+    return ActuatorName(kind, port, words)
 
 
-def helper_of(name: HelperName) -> Actuator:
-    """The helper of that name, other than the console. Raises HelperError."""
+def actuator_named(name: ActuatorName) -> Actuator:
+    """The actuator with that name; not for the console. Raises ActuatorError."""
     match name.kind:
-        case Kind.OPERATOR:
+        case ActuatorKind.OPERATOR:
             return the_operator()
-        case Kind.COMMAND:
-            return CommandHelper(name.words)
-        case Kind.RELAY:
+        case ActuatorKind.COMMAND:
+            return CommandActuator(name.words)
+        case ActuatorKind.RELAY:
             return RelayBoard(line_at(name.port), channels_of(name.words))
-        case Kind.LINE:
+        case ActuatorKind.LINE:
             return LineRelay(line_at(name.port), name.words)
-        case Kind.CONSOLE:
-            raise ActuatorError("the console of the board is no equipment of its own")
+        case ActuatorKind.CONSOLE:
+            raise ActuatorError("the console of the board is not an actuator of its own")
+    return _installed(name.kind, name.words)
+
+
+def _installed(word: str, words: str) -> Actuator:
+    """The actuator that an installed package makes from ``words``. Raises ActuatorError."""
+    for entry in extensions(ACTUATORS):
+        if entry.name == word:
+            return cast("Callable[[str], Actuator]", load_extension(entry))(words)
+    installed = ", ".join(entry.name for entry in extensions(ACTUATORS))
+    more = f"; of installed packages: {installed}" if installed else ""
+    raise ActuatorError(f"there is no actuator {word!r}; allowed: {HOW}{more}")

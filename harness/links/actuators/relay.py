@@ -1,4 +1,4 @@
-"""Relay boards on a serial port: the cheap ones that take frames, and those that take lines of text."""
+"""Relay boards on a serial port: those that take binary frames, and those that take lines of text."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ PRESS = 0.2
 """Seconds for which a key is held: longer than any firmware debounces, shorter than a long press."""
 
 POWER_CHANNEL = ""
-"""How the channel of the power is named among the others."""
+"""The name of the channel that switches the power."""
 
 WRITE_LIMIT = 2.0
-"""Seconds for the system to take what is sent."""
+"""Timeout for writing to the port, in seconds."""
 
 HEADER = 0xA0
 MOST_CHANNELS = 16
@@ -35,21 +35,21 @@ CLOSING = (ActuatorCommand.POWER_ON, ActuatorCommand.ATTACH)
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One relay of a board. An inverted one is closed to switch off: the load is on its resting contact."""
+    """One relay. An inverted one is closed to switch off: the load is on its normally closed contact."""
 
     number: int
     inverted: bool = False
 
 
 def channels_of(words: str) -> Mapping[str, Channel]:
-    """Read ``1`` (the power), or ``key=1,other=!2``; ``!`` marks an inverted one. Raises HelperError."""
+    """Read ``1`` (the power), or ``key=1,other=!2``; ``!`` marks an inverted one. Raises ActuatorError."""
     found: dict[str, Channel] = {}
     for part in words.split(","):
         match = re.fullmatch(r"(?:([\w-]+)=)?(!?)(\d+)", part.strip())
         if match is None or not 1 <= int(match[3]) <= MOST_CHANNELS:
             raise ActuatorError(
-                f"{part.strip()!r} is no relay: a number from 1 to {MOST_CHANNELS}, with the key that it "
-                "presses before it (start=2), and ! before the number where the resting contact is used (!1)"
+                f"{part.strip()!r} is no relay: write a number from 1 to {MOST_CHANNELS}, with the key that "
+                "it presses before it (start=2), and ! before the number of an inverted relay (!1)"
             )
         if (match[1] or POWER_CHANNEL) in found:
             raise ActuatorError(f"{part.strip()!r}: {match[1] or 'the power'} has a relay already")
@@ -58,13 +58,13 @@ def channels_of(words: str) -> Mapping[str, Channel]:
 
 
 def frame(channel: int, closed: bool) -> bytes:
-    """What a board of the LCUS kind takes: header, channel, state, and the sum of the three."""
+    """A frame for boards of the LCUS kind: header, channel, state, and their sum."""
     head = bytes((HEADER, channel, int(closed)))
     return head + bytes((sum(head) & 0xFF,))
 
 
 class RelayBoard:
-    """A board that takes frames (``A0 01 01 A2`` closes the first relay). It tells nothing back."""
+    """A board that takes frames (``A0 01 01 A2`` closes the first relay). It does not answer."""
 
     def __init__(self, line: RelayLine, channels: Mapping[str, Channel]) -> None:
         self._line = line
@@ -72,28 +72,28 @@ class RelayBoard:
 
     @property
     def can(self) -> Collection[ActuatorCommand]:
-        """Power where a relay has it, keys and plugs where it has names for them."""
+        """Power if a relay switches it; keys and plugs if relays have their names."""
         power = POWER if POWER_CHANNEL in self._channels else frozenset()
         named = OPERATING - {ActuatorCommand.SENSE} if any(self._channels) else frozenset()
         return power | named
 
     async def perform(self, task: Task) -> str:
-        """Close or open the relay; for a key, close it and open it again. Raises HelperError."""
+        """Close or open the relay; for a key, close it and open it again. Raises ActuatorError."""
         channel = self._channels.get(task.name or POWER_CHANNEL)
-        if channel is None or task.deed not in self.can:
+        if channel is None or task.command not in self.can:
             known = ", ".join(name or "the power" for name in self._channels)
-            raise ActuatorError(f"no relay is there to {task}; it has relays for {known}")
-        if task.deed is ActuatorCommand.PRESS:
+            raise ActuatorError(f"no relay to {task}; there are relays for {known}")
+        if task.command is ActuatorCommand.PRESS:
             first = await self._set(channel, True)
             try:
-                await asyncio.sleep(PRESS)  # no event could tell: it is the finger's own time
+                await asyncio.sleep(PRESS)  # how long a finger presses
             finally:
                 second = await self._set(channel, False)
             return f"{self._line.port}: {first}, {second}"
-        return f"{self._line.port}: {await self._set(channel, task.deed in CLOSING)}"
+        return f"{self._line.port}: {await self._set(channel, task.command in CLOSING)}"
 
     async def close(self) -> None:
-        """Let go of the port; the relays stay as they are."""
+        """Release the port; the relays stay as they are."""
         await self._line.leave()
 
     async def _set(self, channel: Channel, on: bool) -> str:
@@ -117,26 +117,26 @@ class LineRelay:
 
     @property
     def can(self) -> Collection[ActuatorCommand]:
-        """What its line can tell apart."""
+        """The commands that its template can distinguish."""
         if "{action}" not in self._template:
             return frozenset()
         return POWER | OPERATING if "{name}" in self._template else POWER
 
     async def perform(self, task: Task) -> str:
-        """Send the line. Raises HelperError."""
-        text = self._template.format(action=task.deed.value, name=task.name or "", value=task.value or "")
+        """Send the line. Raises ActuatorError."""
+        text = self._template.format(action=task.command.value, name=task.name or "", value=task.value or "")
         await self._line.send(text.encode() + b"\r\n")
         return f"{self._line.port}: {text}"
 
     async def close(self) -> None:
-        """Let go of the port; the relays stay as they are."""
+        """Release the port; the relays stay as they are."""
         await self._line.leave()
 
 
 class RelayLine:
-    """The serial port of a board: opened when it is first needed, and kept: some boards drop out with it.
+    """The serial port of a board: opened when first needed, and kept open, because some boards reset with it.
 
-    All who use the relays of one board share its port; the last one closes it.
+    All users of one board share its port; the last one closes it.
     """
 
     def __init__(self, port: str, baud_rate: int = 9600) -> None:
@@ -147,21 +147,19 @@ class RelayLine:
         self._serial: serial.SerialBase | None = None
 
     async def send(self, raw: bytes) -> None:
-        """Send bytes, and return when the system has taken them all. Raises HelperError."""
+        """Send bytes, and return when the system has accepted them. Raises ActuatorError."""
         try:
             async with self._turn:
                 if self._serial is None:
-                    # A URL is connected to, for which pyserial would hold up the loop.
+                    # Connecting to a URL would block the loop inside pyserial.
                     is_url = "://" in self.port
                     self._serial = await asyncio.to_thread(self._open) if is_url else self._open()
                 assert self._serial is not None
-                # A handful of bytes, into the buffer of an idle port: this does not wait.
+                # A few bytes into the buffer of an idle port do not block.
                 self._serial.write(raw)
         except (serial.SerialException, OSError, ValueError) as problem:
             await self.close()
-            raise ActuatorError(
-                f"the relay board at {self.port} cannot be told anything: {problem}"
-            ) from problem
+            raise ActuatorError(f"cannot write to the relay board at {self.port}: {problem}") from problem
 
     def _open(self) -> serial.SerialBase:
         return serial.serial_for_url(
@@ -169,7 +167,7 @@ class RelayLine:
         )
 
     async def leave(self) -> None:
-        """One user less."""
+        """Remove one user; the last one closes the port."""
         self.users -= 1
         if self.users <= 0:
             await self.close()
@@ -185,7 +183,7 @@ _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, RelayLine]] = Wea
 
 
 def line_at(port: str) -> RelayLine:
-    """The line to the board at a port, whoever uses its relays besides."""
+    """The shared line to the board at a port."""
     lines = _lines.setdefault(asyncio.get_running_loop(), {})
     if port in lines and lines[port].users > 0:
         lines[port].users += 1

@@ -1,8 +1,8 @@
-"""The clocks that protocol stacks read by themselves: where each is found, and what it really says.
+"""The clocks that protocol libraries read by themselves: where each is found, and what it reads.
 
-In virtual time each of them is given the loop's (:func:`given`), and is asked again and again whether it
-still has it (:func:`clock_drift_reason`): a stack that keeps real time beside a clock that jumps would
-ping too late, or never find anything expired, and the device would be blamed for it.
+In virtual time each library gets the loop's clock (:func:`given`), which is verified repeatedly
+(:func:`clock_drift_reason`): a library that keeps real time would ping too late, or never find anything
+expired, and the device would be blamed for it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import Any
 from harness.errors import UndecidedError
 
 TOLERANCE = 0.001
-"""Seconds by which a reading may differ: zeroconf counts milliseconds, and rounds."""
+"""Seconds by which a reading may differ: zeroconf rounds to milliseconds."""
 
 
 class ClockError(UndecidedError):
-    """A protocol stack cannot be brought under the loop's clock; the text is for people."""
+    """A library cannot be brought under the loop's clock; the message is for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignClock:
-    """One clock of a library: the name by which a module of it asks for the time, and how to see the answer.
+    """One clock of a library: the name that a module of it uses for the time, and how to read the clock.
 
-    ``name`` is that of a function, or the module ``time`` under that name. ``reading`` goes the way that the
-    library's own code goes, so that a name that nobody asks any more is found out.
+    ``name`` is a function, or the module ``time`` under that name. ``reading`` uses the library's own code,
+    so that a name which the library no longer uses is noticed.
     """
 
     library: str
@@ -39,7 +39,7 @@ class ForeignClock:
 
 
 def _paho() -> float:
-    """A client notes when it was made."""
+    """A client records when it was created."""
     from paho.mqtt.client import Client
     from paho.mqtt.enums import CallbackAPIVersion
 
@@ -47,7 +47,7 @@ def _paho() -> float:
 
 
 def _zeroconf() -> float:
-    """A record notes when it was made, in compiled code that may call past the names that Python sees."""
+    """A record stores when it was created, in compiled code that may bypass Python's names."""
     from zeroconf._dns import DNSPointer
 
     return float(DNSPointer("clock.local.", 12, 1, 120, "virtual.clock.local.").created) / 1000
@@ -81,7 +81,7 @@ FOREIGN_CLOCKS = (
 
 
 class _ClockAsModule:
-    """Stands in for the module ``time`` inside a protocol stack: its clocks are the one given."""
+    """Replaces the module ``time`` inside a library; its clocks are the given one."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.time = self.monotonic = clock
@@ -92,9 +92,9 @@ class _ClockAsModule:
 
 @contextlib.contextmanager
 def given(clock: Callable[[], float]) -> Iterator[None]:
-    """Give the protocol stacks that clock, and their own back at the end.
+    """Give the libraries that clock, and restore theirs at the end.
 
-    Raises ClockError when a stack of this version reads its time elsewhere than known here.
+    Raises ClockError if this version of a library reads its time elsewhere.
     """
     stand_in = _ClockAsModule(clock)
     with contextlib.ExitStack() as restore:
@@ -103,7 +103,7 @@ def given(clock: Callable[[], float]) -> Iterator[None]:
             own = getattr(module, foreign.name, None)
             if own is None:
                 raise ClockError(
-                    f"{foreign.module} has no {foreign.name}: its version is not known to take virtual time; "
+                    f"{foreign.module} has no {foreign.name}: its version does not support virtual time; "
                     "install the version that this package asks for, or run in real time (--real-time)"
                 )
             setattr(module, foreign.name, clock if callable(own) else stand_in)
@@ -114,13 +114,13 @@ def given(clock: Callable[[], float]) -> Iterator[None]:
 
 
 def clock_drift_reason(clock: Callable[[], float]) -> str | None:
-    """Which library keeps another time than ``clock``, for people; None while all of them agree."""
+    """Which library has another time than ``clock``, as text; None if all agree."""
     for foreign in FOREIGN_CLOCKS:
         theirs, ours = foreign.reading(), clock()
         if abs(theirs - ours) > TOLERANCE:
             return (
-                f"the clock of the library {foreign.library} reads {theirs:.3f} s and that of the run "
-                f"{ours:.3f} s: whatever took time in this run cannot be judged; install the version of "
+                f"the clock of the library {foreign.library} is at {theirs:.3f} s and that of the run at "
+                f"{ours:.3f} s, so this run cannot be judged; install the version of "
                 f"{foreign.library} that this package asks for, or run in real time (--real-time)"
             )
     return None

@@ -1,11 +1,11 @@
 """The one clock of a run: the loop's, in real time or in virtual time.
 
-In virtual time the loop's clock stands still while anything is going on, and jumps to the next timer when
-nothing is. Waits cost nothing, and protocol stacks notice no difference as long as everything that talks
-lives on this loop: a peer in another process or thread keeps real time, and would seem infinitely slow.
-How the loop knows that nothing is under way stands in :mod:`harness.links.clock.loopback`.
+In virtual time the loop's clock stands still while anything is ready, and advances to the next timer when
+nothing is. Waits take no time, and protocol stacks notice no difference as long as all peers are on this
+loop: a peer in another process or thread keeps real time, and would seem infinitely slow.
+:mod:`harness.links.clock.loopback` explains how the loop knows that no packet is on its way.
 
-Stacks that read a clock of their own are given the loop's while the run lasts
+Libraries that read clocks of their own get the loop's clock for the time of the run
 (:mod:`harness.links.clock.library_clocks`).
 """
 
@@ -36,29 +36,30 @@ from harness.links.clock.terminals import Terminals
 Result = TypeVar("Result")
 
 START = float(2**20)
-"""First reading of a virtual clock, in seconds. Not 0: paho takes a time of 0 for "never"."""
+"""First reading of a virtual clock, in seconds. Not 0, because for paho a time of 0 means "never"."""
 
 TICK = 2.0**-24
-"""Seconds, sixteen to a microsecond: every virtual timer is due at a whole number of them.
+"""Seconds, sixteen to a microsecond: every virtual timer is due at a whole number of ticks.
 
-So the clock never reads anything else, and adding and subtracting times is exact: what a device sees does not
-depend on when, in a run of many devices, its turn came.
+Sums and differences of times are therefore exact, and a device's times do not depend on other devices.
 """
 
 FENCELESS_QUIET = 0.05
-"""The same where the fence did not come back: a system that drops packets is under a heavy load."""
+"""The same as :data:`QUIET` if the fence did not return: a system that drops packets is overloaded."""
 
 QUIET = 0.0 if sys.platform == "linux" else 0.0005
-"""Real seconds without any input after the fence, after which a virtual loop believes that nothing is under
-way. Linux needs none: on its loopback interface a packet has arrived when sending it returns, or at the
-latest when the fence has."""
+"""Real seconds without input after the fence until a virtual loop assumes that no packet is on its way.
+
+Linux needs none: on its loopback interface a packet has arrived when the call that sends it returns, or at
+the latest when the fence has arrived.
+"""
 
 TERMINAL_LIMIT = 0.25
-"""Real seconds for bytes to cross a pseudo-terminal, which takes microseconds; after that they never will."""
+"""Real seconds to wait for bytes on a pseudo-terminal, which usually take microseconds."""
 
 
 class _PatientSelector(selectors.DefaultSelector):
-    """Lets the clock jump in place of waiting, but only when no input is to be had."""
+    """Advances the clock instead of waiting, but only when there is no input."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +76,7 @@ class _PatientSelector(selectors.DefaultSelector):
             return ready
         if timeout is None:
             return super().select(None)
-        # Executor threads work in real time: while they do, the clock goes on at its ordinary pace.
+        # Executor threads work in real time; while they do, the loop really waits.
         wait = QUIET if self.may_jump() else timeout
         if self.may_jump() and not self._fence.wait():
             wait = FENCELESS_QUIET
@@ -93,7 +94,7 @@ class _PatientSelector(selectors.DefaultSelector):
 
 
 class _Transport(selector_events._SelectorSocketTransport):  # type: ignore[name-defined,misc]
-    """asyncio's transport over TCP, whose writes the loop knows of."""
+    """asyncio's TCP transport, with writes that may be deferred to the end of the iteration."""
 
     def __init__(self, loop: VirtualLoop, sock: socket.socket, *arguments: Any, **named: Any) -> None:
         self._segments = loop.segments
@@ -102,7 +103,7 @@ class _Transport(selector_events._SelectorSocketTransport):  # type: ignore[name
         super().__init__(loop, sock, *arguments, **named)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """As ever, perhaps at the end of the turn."""
+        """Write now, or defer to the end of the loop iteration."""
         is_open = self._sock is not None and not self._conn_lost and not self._eof
         if is_open and self._segments.has_to_wait(self._sock, self._send_kept):
             self._kept += data
@@ -110,26 +111,26 @@ class _Transport(selector_events._SelectorSocketTransport):  # type: ignore[name
             super().write(data)
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        """As ever."""
+        """As in asyncio."""
         self.write(b"".join(list_of_data))
 
     def write_eof(self) -> None:
-        """As ever."""
+        """As in asyncio."""
         self._send_kept()
         super().write_eof()
 
     def close(self) -> None:
-        """As ever."""
+        """As in asyncio."""
         self._send_kept()
         super().close()
 
     def abort(self) -> None:
-        """As ever; what the socket takes still goes out."""
+        """As in asyncio; deferred bytes are written first."""
         self._send_kept()
         super().abort()
 
     def get_write_buffer_size(self) -> int:
-        """With what waits for the end of the turn."""
+        """The size with deferred bytes included."""
         return int(super().get_write_buffer_size()) + len(self._kept)
 
     def _send_kept(self) -> None:
@@ -139,9 +140,9 @@ class _Transport(selector_events._SelectorSocketTransport):  # type: ignore[name
 
 
 class _Timer(asyncio.TimerHandle):
-    """A timer that comes after those that were set before it for the same time.
+    """A timer that fires after those set before it for the same time.
 
-    asyncio leaves that to chance: the order would depend on the timers of all other devices.
+    asyncio leaves the order open; it would depend on the timers of all other devices.
     """
 
     __slots__ = ("number",)
@@ -156,18 +157,18 @@ class _Timer(asyncio.TimerHandle):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop over real sockets whose clock jumps to the next timer when nothing is ready."""
+    """A loop over real sockets whose clock advances to the next timer when nothing is ready."""
 
     def __init__(self) -> None:
         selector = _PatientSelector()
         self._now = START
-        self._jobs = 0  # calls in executor threads that have not returned
+        self._jobs = 0  # running calls in executor threads
         self._timers = itertools.count()
         self._disagreement: str | None = None
         self.segments = selector.segments
         self.terminals = selector.terminals
         super().__init__(selector)
-        self._clock_resolution = TICK / 2  # asyncio's own is lost in the rounding of such times
+        self._clock_resolution = TICK / 2  # asyncio's own is below the precision of such times
         selector.may_jump = lambda: self._jobs == 0
         selector.jump = self._jump
 
@@ -178,7 +179,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """As ever, at the next tick; all other timers come this way, too."""
+        """As in asyncio, at the next tick; all other timers are set through this, too."""
         self._check_closed()  # type: ignore[attr-defined]
         timer = _Timer(math.ceil(when / TICK) * TICK, callback, args, self, context)
         timer.number = next(self._timers)
@@ -187,7 +188,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return timer
 
     def clock_drift_reason(self) -> str | None:
-        """Which library was seen to keep another time than this loop, for people; None for none."""
+        """Which library was seen with another time than this loop, as text; None for none."""
         self._disagreement = self._disagreement or foreign_clocks.clock_drift_reason(self.time)
         return self._disagreement
 
@@ -197,7 +198,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., Result], *args: Any
     ) -> asyncio.Future[Result]:
-        """As ever; the clock does not jump before the call has returned. getaddrinfo comes this way, too."""
+        """As in asyncio; the clock does not advance before the call returns. getaddrinfo uses this, too."""
         future = super().run_in_executor(executor, func, *args)
         self._jobs += 1
         future.add_done_callback(self._job_done)
@@ -207,18 +208,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._jobs -= 1
 
     def _make_socket_transport(self, *arguments: Any, **named: Any) -> Any:
-        """Where asyncio makes the transport of every TCP connection, be it of a client or of a server."""
+        """asyncio's factory of the transports of all TCP connections."""
         return _Transport(self, *arguments, **named)
 
 
 def segments() -> Segments | None:
-    """What is to be told of TCP sockets that are used past asyncio's transports; None in real time."""
+    """Must be informed of TCP sockets that bypass asyncio's transports; None in real time."""
     loop = asyncio.get_running_loop()
     return loop.segments if isinstance(loop, VirtualLoop) else None
 
 
 def terminals() -> Terminals | None:
-    """What is to be told of reads from and writes to pseudo-terminals; None in real time."""
+    """Must be informed of reads and writes on pseudo-terminals; None in real time."""
     loop = asyncio.get_running_loop()
     return loop.terminals if isinstance(loop, VirtualLoop) else None
 
@@ -229,7 +230,7 @@ def new_loop(virtual: bool) -> asyncio.AbstractEventLoop:
 
 
 def use_loop_clock(loop: asyncio.AbstractEventLoop) -> contextlib.AbstractContextManager[None]:
-    """Give the protocol stacks the clock of ``loop``, and their own back at the end.
+    """Give the libraries the clock of ``loop``, and restore theirs at the end.
 
     Raises ClockError when a stack of this version reads its time elsewhere than known here.
     """
@@ -237,7 +238,7 @@ def use_loop_clock(loop: asyncio.AbstractEventLoop) -> contextlib.AbstractContex
 
 
 def clock_drift_reason() -> str | None:
-    """Which library does not have the clock of the running loop any more, for people; None if all have.
+    """Which library no longer has the clock of the running loop, as text; None if all have it.
 
     In virtual time only: in real time nobody is given a clock. What was seen once is said for good.
     """

@@ -1,17 +1,17 @@
-"""What the kernel does on a clock of its own with bytes between our sockets, kept out of virtual time.
+"""Keeps the kernel's real-time handling of loopback packets out of virtual time.
 
-A loop in virtual time has to know when nothing is under way any more, and two runs that do the same have to
-see the same. Two things stand in the way, and both are dealt with here:
+A loop in virtual time has to know when no packet is on its way, and two runs with the same seed have to see
+the same. There are two obstacles:
 
-- Whether a packet has arrived. A :class:`Fence` is sent after it the same way; the loopback interface keeps
-  the order, so what has not arrived when the fence has was never sent.
+- Whether a packet has arrived. A :class:`Fence` is sent after it; the loopback interface keeps the order, so
+  everything sent before the fence has arrived when the fence has.
 - TCP may hold bytes back: it sends no more segments than its congestion window allows before they are
-  acknowledged, and both the window and the acknowledgements depend on real milliseconds (RFC 5681, 4.1 and
-  4.2). :class:`Segments` stays below the window, and asks for the acknowledgements that are missing.
+  acknowledged, and window and acknowledgements depend on real milliseconds (RFC 5681, 4.1 and 4.2).
+  :class:`Segments` stays below the window and requests missing acknowledgements.
 
-Linux only, as far as TCP is concerned: elsewhere the options are not there and nothing is done.
+The part about TCP works on Linux only; elsewhere nothing is done.
 
-And :func:`own_network` has loopback addresses that other processes do not use.
+:func:`own_network` finds loopback addresses that no other process uses.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from functools import cache
 from typing import Any
 
 FENCE_LIMIT = 1.0
-"""Real seconds for a fence to come back, which takes microseconds; a system that loses it is not trusted."""
+"""Real seconds to wait for a fence, which usually takes microseconds."""
 
 AT_ONCE = 3
-"""Writes to one socket in one turn of the loop that go out at once, each a segment of its own; further ones
-wait for the end of the turn, and go out together.
+"""Writes to one socket in one loop iteration that are sent at once, each as a segment; further ones are sent
+together at the end of the iteration.
 
-No congestion window of Linux is below 10 segments where nothing is lost, and two that were read are
-acknowledged at once: so what two turns write is never held back.
+Without losses, a congestion window of Linux is at least 10 segments, and two segments that were read are
+acknowledged at once. So the writes of two iterations are never held back.
 """
 
 _QUICK_ACKNOWLEDGEMENT: int | None = getattr(socket, "TCP_QUICKACK", None)
@@ -49,13 +49,13 @@ NETWORKS = range(16, 250)  # of 127/8, for the processes of this machine
 
 @cache
 def own_network() -> int:
-    """The lowest network that no other process on this machine has; ours until this process ends.
+    """The lowest network that no other process on this machine uses; reserved until this process ends.
 
-    A run on its own always has the same addresses; several at the same time (pytest-xdist) never share any.
+    A single run always gets the same addresses; parallel runs (pytest-xdist) never share any.
     """
     for network in NETWORKS if sys.platform == "linux" else ():
-        # Names beginning with a null byte are not files: they are gone with their socket, and like addresses
-        # they belong to a network namespace.
+        # Names with a leading null byte are not files: they vanish with their socket and belong to a network
+        # namespace, like addresses.
         claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             claim.bind(f"\0harness-network-{network}")
@@ -68,7 +68,7 @@ def own_network() -> int:
 
 
 class Fence:
-    """A datagram of our own to ourselves: when it has come, so has all that was sent before it."""
+    """A datagram to ourselves: when it has arrived, everything sent before it has, too."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -77,7 +77,7 @@ class Fence:
         self._socket.settimeout(FENCE_LIMIT)
 
     def wait(self) -> bool:
-        """Return when everything sent so far has arrived; False when that cannot be told."""
+        """Return True when everything sent so far has arrived; False if the fence is lost."""
         try:
             self._socket.send(b"fence")
             return bool(self._socket.recv(16))
@@ -90,24 +90,24 @@ class Fence:
 
 
 class Segments:
-    """Keeps what the sockets of a loop write below the smallest congestion window that TCP may have."""
+    """Keeps the writes of a loop's sockets below the smallest congestion window of TCP."""
 
     def __init__(self) -> None:
-        # Dictionaries keep the order: sets would be walked in another order in each process.
-        self._written: dict[socket.socket, int] = {}  # writes in this turn of the loop
-        self._kept: dict[socket.socket, Callable[[], None]] = {}  # who has gathered something to send
+        # Dictionaries, because the order of sets differs between processes.
+        self._written: dict[socket.socket, int] = {}  # writes in this iteration
+        self._kept: dict[socket.socket, Callable[[], None]] = {}  # deferred writes
         self._held_back: list[socket.socket] = []
         self._sockets: weakref.WeakValueDictionary[_Ends, socket.socket] = weakref.WeakValueDictionary()
 
     def joined(self, sock: socket.socket) -> None:
-        """Call with each TCP connection that the loop serves."""
+        """Register a TCP connection of the loop."""
         with contextlib.suppress(OSError):  # it has ended already
             self._sockets[sock.getsockname()[:2], sock.getpeername()[:2]] = sock
 
     def has_to_wait(self, sock: socket.socket, send_kept: Callable[[], None]) -> bool:
-        """Call before each write. Whoever has to wait keeps the bytes until ``send_kept`` is called.
+        """Call before each write. If True, keep the bytes until ``send_kept`` is called.
 
-        The kernel could gather them, too (TCP_CORK), but gives up after 200 real milliseconds.
+        The kernel could do the same (TCP_CORK), but stops after 200 real milliseconds.
         """
         count = self._written[sock] = self._written.get(sock, 0) + 1
         if count <= AT_ONCE:
@@ -116,16 +116,16 @@ class Segments:
         return True
 
     def keeps(self, sock: socket.socket, send_kept: Callable[[], None]) -> None:
-        """Somebody has bytes left to send."""
+        """Defer a write."""
         self._kept[sock] = send_kept
 
     def forget(self, sock: socket.socket) -> None:
-        """Call before closing, with nothing left to send."""
+        """Call before closing a socket without deferred bytes."""
         self._written.pop(sock, None)
         self._kept.pop(sock, None)
 
     def turn_ends(self) -> None:
-        """Send what was gathered in this turn of the loop."""
+        """Send the deferred writes of this iteration."""
         kept, self._kept = self._kept, {}
         for send_kept in kept.values():
             send_kept()
@@ -135,9 +135,9 @@ class Segments:
             self._ask_for_acknowledgements()
 
     def _ask_for_acknowledgements(self) -> None:
-        """Let whoever has read what came acknowledge it, until TCP sends no more for that.
+        """Make the readers acknowledge, until TCP sends nothing more.
 
-        What is left then is held back by a peer that does not read, or is not ours.
+        The rest is held back by a peer that does not read or is not ours.
         """
         left, before = self._waiting(), None
         while left and left != before:
@@ -159,7 +159,7 @@ class Segments:
 
 
 def _not_sent(sock: socket.socket) -> int:
-    """Bytes written to ``sock`` that TCP has not sent; 0 where the system does not tell."""
+    """Bytes written to ``sock`` that TCP has not sent; 0 if the system cannot say."""
     if sys.platform != "linux":
         return 0
     import fcntl

@@ -1,8 +1,8 @@
-"""Bytes that are on their way through pseudo-terminals, for a loop in virtual time.
+"""Bytes on their way through pseudo-terminals, for a loop in virtual time.
 
-Linux hands what is written to a pseudo-terminal over to its other end on a kernel thread. There is no fence
-for that: two terminals are served in any order. But both ends are ours, so the bytes can be counted: what has
-been written and not been read is under way, and the clock stands still for it.
+Linux passes bytes to the other end of a pseudo-terminal in a kernel thread, and serves terminals in any
+order, so there is no fence. Both ends are ours, so the bytes can be counted: the clock stands still while
+bytes have been written but not read.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import os
 
 
 class Terminals:
-    """Counts the bytes that ends which are being read have not read yet."""
+    """Counts the unread bytes of each end that is being read."""
 
     def __init__(self) -> None:
-        self._reading: dict[int, tuple[int, bool]] = {}  # by file descriptor: the end that it is
-        self._due: dict[tuple[int, bool], int] = {}  # by the end that is to read them
+        self._reading: dict[int, tuple[int, bool]] = {}  # end by file descriptor
+        self._due: dict[tuple[int, bool], int] = {}  # unread bytes by the end that reads them
 
     def reads(self, fd: int, terminal: int | None = None) -> None:
-        """The end ``fd`` is being read from now on; ``terminal`` is its slave where it is a master."""
+        """The end ``fd`` is read from now on; ``terminal`` is its slave if it is a master."""
         if not os.isatty(fd if terminal is None else terminal):
             return
         try:
@@ -29,13 +29,13 @@ class Terminals:
         self._due[end] = 0
 
     def stops(self, fd: int) -> None:
-        """The end is not read any more; what is left is nobody's."""
+        """The end is no longer read."""
         end = self._reading.pop(fd, None)
         if end is not None:
             self._due.pop(end, None)
 
     def written(self, fd: int, count: int) -> None:
-        """So many bytes were written to the end ``fd``."""
+        """``count`` bytes were written to the end ``fd``."""
         end = self._reading.get(fd)
         if end is not None:
             other = (end[0], not end[1])
@@ -43,17 +43,17 @@ class Terminals:
                 self._due[other] += count
 
     def read(self, fd: int, count: int) -> None:
-        """So many bytes were read from the end ``fd``."""
+        """``count`` bytes were read from the end ``fd``."""
         end = self._reading.get(fd)
         if end is not None:
             self._due[end] = max(0, self._due[end] - count)
 
     def give_up(self) -> None:
-        """They did not come: some flow control keeps them, or nobody reads. They are not waited for again."""
+        """Stop waiting for unread bytes: flow control holds them back, or nothing reads them."""
         for end in self._due:
             self._due[end] = 0
 
     @property
     def under_way(self) -> bool:
-        """Whether bytes are due somewhere."""
+        """Whether unread bytes are expected."""
         return any(self._due.values())

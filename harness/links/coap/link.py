@@ -1,8 +1,8 @@
-"""The harness' own CoAP link: a tester's client, raw datagrams in and out, each one in the trace.
+"""The harness's CoAP client: it sends and receives raw datagrams and records each in the trace.
 
-No library stands between a check and the wire: what a device sends, and however often, is what is seen. The
-link itself does only what RFC 7252 asks of a client: it repeats CON requests (4.2), acknowledges CON messages
-that it expects, and rejects the others.
+It uses no CoAP library, so that the trace shows exactly what a device sends, and how often. The link
+itself does only what RFC 7252 requires of a client: it repeats CON requests (4.2), acknowledges expected
+CON messages, and rejects all others.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ ACK_TIMEOUT = 2.0  # RFC 7252 4.8: seconds
 ACK_RANDOM_FACTOR = 1.5
 MAX_RETRANSMIT = 4
 MAX_TRANSMIT_WAIT = 93.0  # 4.8.2: from the first transmission until a client gives up
-EXCHANGE_LIFETIME = 247.0  # as long may a CON message come again under its message id
+EXCHANGE_LIFETIME = 247.0  # seconds in which a CON message may be repeated with its message id
 
 _TOKEN_STEP = 0x9E3779B97F4A7C15
-"""Odd, so that counting in this step meets every token of a length before any comes again."""
+"""Odd, so that counting in these steps uses all tokens of a length before one is repeated."""
 
 
 class CoapLink:
-    """Endpoints of ours towards one CoAP server at ``remote`` (host and port, IPv4 or IPv6).
+    """The harness's endpoints for one CoAP server at ``remote`` (host and port, IPv4 or IPv6).
 
-    ``random`` decides message ids, tokens and the pauses between retransmissions. ``ports`` are those of our
-    own address; by default the system chooses address and port.
+    ``random`` decides message ids, tokens and retransmission timeouts. ``ports`` allocates ports of the
+    harness's address; by default the system chooses address and port.
     """
 
     def __init__(
@@ -59,9 +59,9 @@ class CoapLink:
         self._endpoints: list[CoapClientEndpoint] = []
 
     async def endpoint(self, remote: tuple[str, int] | None = None) -> CoapClientEndpoint:
-        """A new endpoint, with a port of its own. Raises LinkError when there is no way to the host.
+        """A new endpoint on its own port. Raises LinkError if there is no route to the host.
 
-        ``remote`` (host and port) is for another server of the same DUT.
+        ``remote`` (host and port) selects another server of the same device.
         """
         resolved = await resolve(*(remote or self._remote))
         endpoint = CoapClientEndpoint(self._recorder, resolved, self._random, self._ports)
@@ -70,12 +70,12 @@ class CoapLink:
         return endpoint
 
     def next_mid(self) -> int:
-        """A message id that was not given yet; they come again after 65536."""
+        """The next message id; ids repeat after 65536."""
         self._mid = (self._mid + 1) & 0xFFFF
         return self._mid
 
     def next_token(self, length: int = 4) -> bytes:
-        """A token of ``length`` bytes (0 to 8) that was not given yet, as long as there is one."""
+        """An unused token of ``length`` bytes (0 to 8), as long as there is one."""
         if not 0 <= length <= 8:
             raise ValueError(f"a token has 0 to 8 bytes, not {length}")
         value = self._tokens.get(length, self._random.getrandbits(64)) + _TOKEN_STEP
@@ -83,7 +83,7 @@ class CoapLink:
         return (value & ((1 << 8 * length) - 1)).to_bytes(length, "big")
 
     async def close(self) -> None:
-        """Close all endpoints; new ones can be had afterwards."""
+        """Close all endpoints; new ones can be opened afterwards."""
         for endpoint in self._endpoints:
             endpoint.close()
         self._endpoints.clear()
@@ -91,10 +91,10 @@ class CoapLink:
 
 @dataclass(slots=True, eq=False)
 class _Exchange:
-    """A request that waits for its response. ``result`` gets None when none will come any more.
+    """A request that waits for its response. ``result`` gets None if no response can come any more.
 
-    ``repeats`` is how many retransmissions are left; None when the request is not to be repeated: it is NON,
-    or the DUT has it.
+    ``repeats`` is the number of retransmissions left; None if the request is not repeated, because it is NON
+    or the device has it.
     """
 
     raw: bytes
@@ -112,7 +112,7 @@ class _Exchange:
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    """Somebody who waits in :meth:`CoapClientEndpoint.receive`."""
+    """A pending call of :meth:`CoapClientEndpoint.receive`."""
 
     wanted: Callable[[coap.Message], bool]
     result: asyncio.Future[Event]
@@ -123,15 +123,15 @@ class _Waiter:
         try:
             if self.wanted(message):
                 self.result.set_result(event)
-        except Exception as problem:  # belongs to the one who waits, not to the loop
+        except Exception as problem:  # goes to the caller, not to the loop
             self.result.set_exception(problem)
         return self.result.done()
 
 
 class CoapClientEndpoint:
-    """One UDP socket of ours towards the DUT's CoAP port.
+    """A UDP socket of the harness for the device's CoAP port.
 
-    It is not connected, so that answers from a wrong address are seen, too (``Direction.OTHER``).
+    It is not connected, so that answers from a wrong address are seen as well (``Direction.OTHER``).
     """
 
     def __init__(
@@ -145,9 +145,9 @@ class CoapClientEndpoint:
         self._acknowledges = True
         self._exchanges: list[_Exchange] = []
         self._waiters: list[_Waiter] = []
-        self._inbox: list[tuple[Event, coap.Message]] = []  # since the last send, and not given out yet
-        self._open_tokens: set[bytes] = set()  # of requests whose last response has not come
-        self._replies: dict[int, tuple[float, bytes]] = {}  # what CON messages got, by message id
+        self._inbox: list[tuple[Event, coap.Message]] = []  # received since the last send, not yet returned
+        self._open_tokens: set[bytes] = set()  # of requests that await responses
+        self._replies: dict[int, tuple[float, bytes]] = {}  # replies to CON messages, by message id
         family = socket.AF_INET6 if ":" in remote[0] else socket.AF_INET
 
         def opening(own: Address) -> UdpSocket:
@@ -158,12 +158,12 @@ class CoapClientEndpoint:
 
     @property
     def local(self) -> str:
-        """Our address and port, as they stand in the trace."""
+        """The harness's address and port, as in the trace."""
         return self._local
 
     @property
     def remote(self) -> str:
-        """The DUT's address and port, as they stand in the trace."""
+        """The device's address and port, as in the trace."""
         return self._remote_text
 
     @property
@@ -173,7 +173,7 @@ class CoapClientEndpoint:
 
     @property
     def acknowledges(self) -> bool:
-        """Whether CON messages get their reply by themselves: ACK where expected, RST otherwise."""
+        """Whether CON messages are answered automatically: ACK if expected, otherwise RST."""
         return self._acknowledges
 
     @acknowledges.setter
@@ -181,7 +181,7 @@ class CoapClientEndpoint:
         self._acknowledges = value
 
     def send(self, raw: bytes, what: str | None = None) -> Event:
-        """Send one datagram as it is; returns its event. Raises LinkError when it could not be sent."""
+        """Send one datagram as it is; returns its event. Raises LinkError if it cannot be sent."""
         if what is not None:
             self._recorder.record(Stimulus(Act.RAW, what, transport="coap"))
         self._inbox.clear()
@@ -189,12 +189,12 @@ class CoapClientEndpoint:
         return self._transmit(raw)
 
     async def request(self, message: coap.Message, *, within: float | None = None) -> coap.Message | None:
-        """Send a request and return the response to its token, or None when none came.
+        """Send a request and return the response to its token, or None if none came.
 
-        None comes early when the DUT resets the request, answers its message id with another token, or
-        when its host says that nobody listens on the port; the trace tells which. A CON request is repeated
-        four times at most and given up 62 to 93 s after the first (RFC 7252 4.2); for a separate response
-        this waits 93 s. ``within`` ends all that earlier. Raises LinkError when the request cannot be sent.
+        Returns None early if the device resets the request, answers its message id with another token, or its
+        host reports that the port is closed; the trace shows which. A CON request is repeated up to four
+        times and given up 62 to 93 s after the first transmission (RFC 7252 4.2); for a separate response
+        this waits 93 s. ``within`` (seconds) limits all that. Raises LinkError if the request cannot be sent.
         """
         raw = coap.encode(message)
         limit = MAX_TRANSMIT_WAIT if within is None else within
@@ -219,10 +219,10 @@ class CoapClientEndpoint:
                 exchange.timer.cancel()
 
     async def receive(self, wanted: Callable[[coap.Message], bool], *, within: float) -> Event | None:
-        """Wait for a datagram of the DUT that ``wanted`` accepts and that came after the last sending.
+        """Wait for a datagram from the device that ``wanted`` accepts and that came after the last send.
 
-        Each datagram is given out once: asked again, this waits for the next one. The response that
-        :meth:`request` returned is given out already.
+        Each datagram is returned only once: the next call waits for the next one. A response that
+        :meth:`request` returned is not returned again.
         """
         for at, (event, message) in enumerate(self._inbox):
             if wanted(message):
@@ -243,12 +243,12 @@ class CoapClientEndpoint:
         self._reply(coap.Type.ACK, notification)
 
     def reset(self, message: coap.Message) -> None:
-        """Send RST for a CON or NON message; its token is expected no more (RFC 7641 3.6)."""
+        """Send RST for a CON or NON message; its token is no longer expected (RFC 7641 3.6)."""
         self._open_tokens.discard(message.token)
         self._reply(coap.Type.RST, message)
 
     def close(self) -> None:
-        """Close the socket; requests that still wait for a response end without one."""
+        """Close the socket; pending requests end without a response."""
         self._socket.close()
         for exchange in self._exchanges:
             exchange.settle(None)
@@ -271,7 +271,7 @@ class CoapClientEndpoint:
         self._transmit(raw)
 
     def _arm(self, exchange: _Exchange) -> None:
-        """Set the timer to the next retransmission, or to the end if that is earlier."""
+        """Set the timer to the next retransmission, or to the deadline if that is earlier."""
         when = exchange.deadline
         if exchange.repeats is not None:
             when = min(when, self._loop.time() + exchange.pause)
@@ -285,7 +285,7 @@ class CoapClientEndpoint:
         exchange.pause *= 2
         try:
             self._transmit(exchange.raw)
-        except LinkError as problem:  # a network may come back before the request is given up
+        except LinkError as problem:  # the network may come back before the request is given up
             self._recorder.record(Note(f"CoAP: {problem}"))
         self._arm(exchange)
 
@@ -304,8 +304,8 @@ class CoapClientEndpoint:
             self._open_tokens.discard(message.token)
 
     def _settles(self, message: coap.Message) -> bool:
-        """Give a message to the request that it answers; tell whether it was the response to it."""
-        if message.version != 1:  # to be ignored, whatever it looks like (RFC 7252 3)
+        """Match a message to a pending request; returns whether it was its response."""
+        if message.version != 1:  # must be ignored (RFC 7252 3)
             return False
         for exchange in self._exchanges:
             if exchange.result.done():
@@ -313,13 +313,13 @@ class CoapClientEndpoint:
             asked = exchange.message
             to_this = message.type in (coap.Type.ACK, coap.Type.RST) and message.mid == asked.mid
             if message.is_response and message.type is not coap.Type.RST and message.token == asked.token:
-                # While an observation is being cancelled, a notification may still be under way.
+                # While an observation is being cancelled, a notification may still arrive.
                 if to_this or asked.observe != 1 or message.observe is None:
                     exchange.settle(message)
                     return True
             elif to_this and message.type is coap.Type.ACK and message.is_empty:
                 self._await_separate_response(exchange)
-            elif to_this:  # a reset, or an answer that no client could take for its own
+            elif to_this:  # a reset, or an answer that does not match the request
                 exchange.settle(None)
         return False
 
@@ -330,7 +330,7 @@ class CoapClientEndpoint:
             self._arm(exchange)
 
     def _answer(self, message: coap.Message) -> None:
-        """ACK for what was asked for, RST for the rest (RFC 7252 4.2); a duplicate gets the same again."""
+        """ACK expected messages, RST others (RFC 7252 4.2); a duplicate gets the same reply again."""
         now = self._loop.time()
         if len(self._replies) > 1000:
             self._replies = {mid: reply for mid, reply in self._replies.items() if reply[0] > now}
@@ -342,15 +342,15 @@ class CoapClientEndpoint:
                 self._reply(coap.Type.ACK, message)
             else:
                 self._reply(coap.Type.RST, message)
-        except LinkError as problem:  # nobody waits here who could be told
+        except LinkError as problem:  # no caller to report it to
             self._recorder.record(Note(f"CoAP: {problem}"))
 
     def _rejected(self, problem: OSError) -> None:
-        """The network sent an ICMP error back."""
+        """The network reported an ICMP error."""
         if isinstance(problem, ConnectionRefusedError):
-            text = f"the host of {self._remote_text} answered that nothing listens on the port (ICMP)"
+            text = f"{self._remote_text} reported that its port is closed (ICMP)"
             for exchange in self._exchanges:
                 exchange.settle(None)
         else:
-            text = f"{self._remote_text} cannot be reached just now: {problem.strerror} (ICMP)"
+            text = f"{self._remote_text} cannot be reached at present: {problem.strerror} (ICMP)"
         self._recorder.record(Note(f"CoAP: {text}"))

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from harness.links.labgrid.messages import (
-    Found,
+    HeldResources,
+    HolderProblem,
     HolderReply,
-    Problem,
     from_line,
     to_line,
 )
@@ -34,17 +34,17 @@ _MARK = "-harness-"  # after the user's name, and followed by the number of the 
 
 
 class HeldError(Exception):
-    """The place cannot be had; the message is for people."""
+    """The place cannot be acquired; the message is for people."""
 
 
 def main(environment: str, target: str) -> int:
-    """Hold the place until the standard input ends, and switch its power as told there, line by line."""
+    """Hold the place until standard input ends, and switch its power on orders from there, line by line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the harness, which then ends us
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of all that has to be let go of
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # releases everything on the way
     with _private_streams() as (orders, answers):
 
-        def tell(message: Found | HolderReply | Problem) -> None:
-            # A harness that is gone reads nothing any more; the place still has to be let go of.
+        def tell(message: HeldResources | HolderReply | HolderProblem) -> None:
+            # The harness may be gone; the place still has to be released.
             with contextlib.suppress(BrokenPipeError):
                 answers.write(to_line(message))
                 answers.flush()
@@ -55,14 +55,14 @@ def main(environment: str, target: str) -> int:
                 for line in orders:
                     tell(_switched(power, from_line(line)))
         except Exception as problem:
-            tell(Problem(_text_of(problem)))
+            tell(HolderProblem(_text_of(problem)))
             return 1
     return 0
 
 
 @contextlib.contextmanager
 def _private_streams() -> Iterator[tuple[TextIO, TextIO]]:
-    """Our ends of the pipes to the harness; whatever else reads or prints here gets nothing, or nowhere."""
+    """The pipes to the harness; standard input and output are detached from everything else."""
     orders, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
@@ -72,8 +72,8 @@ def _private_streams() -> Iterator[tuple[TextIO, TextIO]]:
 
 
 @contextlib.contextmanager
-def _held(environment: str, name: str) -> Iterator[tuple[Found, Any]]:
-    """The target with its place acquired: what was found, and the driver of its power, or None."""
+def _held(environment: str, name: str) -> Iterator[tuple[HeldResources, Any]]:
+    """The acquired target: its resources, and the driver of its power or None."""
     from labgrid import Environment
 
     env = Environment(environment)
@@ -84,11 +84,11 @@ def _held(environment: str, name: str) -> Iterator[tuple[Found, Any]]:
         target = env.get_target(name)
         stack.callback(target.cleanup)
         power = _power_of(target)
-        yield Found(serial=_serial_of(target), power=power is not None, place=place), power
+        yield HeldResources(serial=_serial_of(target), power=power is not None, place=place), power
 
 
 def _place_of(env: Any, name: str) -> str | None:
-    """The place on another machine that the target is; None for one whose resources are all local."""
+    """The remote place of a target; None if all its resources are local."""
     from labgrid.factory import target_factory
 
     config = env.config.get_targets().get(name)
@@ -103,7 +103,7 @@ def _place_of(env: Any, name: str) -> str | None:
 
 @contextlib.contextmanager
 def _acquired(env: Any, name: str) -> Iterator[None]:
-    """A place, ours while this lasts. One that its user has acquired before is used, and left to them."""
+    """A place, acquired meanwhile. One that the user had acquired before is used, and not released."""
     host = os.environ.get("LG_HOSTNAME", socket.gethostname())
     user = os.environ.get("LG_USERNAME") or getpass.getuser()
     session = _session_for(env, name)
@@ -118,7 +118,7 @@ def _acquired(env: Any, name: str) -> Iterator[None]:
             f"labgrid-client -p {name} release"
         )
     if not is_theirs and not place.reservation:
-        # Says which run holds it. A reservation counts for the name alone under which it was made.
+        # Shows which run holds it. A reservation is valid only under the name that made it.
         os.environ["LG_USERNAME"] = f"{user}{_MARK}{os.getpid()}"
     run(session.start())
     try:
@@ -160,7 +160,7 @@ def _session_for(env: Any, name: str) -> Any:
 
 
 async def _place(session: Any, name: str) -> Any:
-    """What the coordinator says of the place, before we are known to it under any name."""
+    """The coordinator's data about the place."""
     import grpc
     from labgrid.remote.generated import (
         labgrid_coordinator_pb2 as messages,
@@ -173,13 +173,13 @@ async def _place(session: Any, name: str) -> Any:
         raise HeldError(why) from problem
     places = {place.name: place for place in answer.places}
     if name not in places:
-        known = ", ".join(sorted(places)) or "none at all"
+        known = ", ".join(sorted(places)) or "none"
         raise HeldError(f"the coordinator at {session.address} knows no place {name}; it knows {known}")
     return places[name]
 
 
 def _is_left_behind(holder: str, host: str, user: str) -> bool:
-    """Whether a run of the same user on this machine took the place, and both its processes were killed."""
+    """Whether a killed run of the same user on this machine still holds the place."""
     pattern = f"{re.escape(f'{host}/{user}{_MARK}')}([0-9]+)"
     match = re.fullmatch(pattern, holder)
     if match is None:
@@ -204,10 +204,10 @@ def _serial_of(target: Any) -> str | None:
     if not ports:
         return None
     if len(ports) > 1:
-        # labgrid names resources, and a driver binds one of them.
+        # A driver of labgrid binds one of the resources.
         bound = [driver.port for driver in target.drivers if getattr(driver, "port", None) in ports]
         if not bound:
-            raise HeldError(f"has {len(ports)} serial ports, and no SerialDriver that says which one to take")
+            raise HeldError(f"has {len(ports)} serial ports, and no SerialDriver that selects one")
         ports = bound
     port = ports[0]
     target.await_resources([port], timeout=_AVAILABLE_WITHIN)
@@ -216,12 +216,12 @@ def _serial_of(target: Any) -> str | None:
     host, number = proxymanager.get_host_and_port(port)
     if port.protocol == "raw":
         return f"socket://{host}:{number}"
-    # As labgrid's own driver opens it: ports without control lines do not answer for them.
+    # As in labgrid's own driver: some ports have no control lines.
     return f"rfc2217://{host}:{number}?ign_set_control"
 
 
 def _power_of(target: Any) -> Any:
-    """The driver that switches the power, or None where the target has none."""
+    """The driver that switches the power; None if the target has none."""
     from labgrid.exceptions import NoDriverFoundError
 
     try:
@@ -230,14 +230,14 @@ def _power_of(target: Any) -> Any:
         return None
 
 
-def _switched(power: Any, order: Found | HolderReply | Problem) -> HolderReply | Problem:
-    """Switch the power as ordered: ``on`` or ``off``."""
+def _switched(power: Any, order: HeldResources | HolderReply | HolderProblem) -> HolderReply | HolderProblem:
+    """Switch the power: ``on`` or ``off``."""
     assert isinstance(order, HolderReply)
     try:
         power.target.activate(power)
         {"on": power.on, "off": power.off}[order.text]()
     except Exception as problem:
-        return Problem(f"{type(power).__name__}: {_text_of(problem)}")
+        return HolderProblem(f"{type(power).__name__}: {_text_of(problem)}")
     return HolderReply(f"{order.text}, by {type(power).__name__}")
 
 

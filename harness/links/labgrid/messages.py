@@ -1,4 +1,4 @@
-"""What the harness and the process that holds a place of labgrid tell each other: JSON, a line each."""
+"""Messages between the harness and the process that holds a place of labgrid: JSON, one line each."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What the target has. ``serial`` is a port as pyserial opens it, None where there is none.
+class HeldResources:
+    """The target's resources. ``serial`` is a port as pyserial opens it, None if there is none.
 
     ``place`` is the place that was acquired, None for a target whose resources are all on this machine.
     """
@@ -21,21 +21,21 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class HolderReply:
-    """To the process: what to do, ``on`` or ``off``. From it: what was done."""
+    """To the process: ``on`` or ``off``. From it: what was done."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """What could not be done, and why; for people."""
+class HolderProblem:
+    """Why something failed; the text is for people."""
 
     text: str
 
 
-Message = Found | HolderReply | Problem
+Message = HeldResources | HolderReply | HolderProblem
 
-_KINDS: dict[str, type[Message]] = {"found": Found, "reply": HolderReply, "problem": Problem}
+_KINDS: dict[str, type[Message]] = {"found": HeldResources, "reply": HolderReply, "problem": HolderProblem}
 
 
 def to_line(message: Message) -> str:

@@ -1,1 +1,1 @@
-"""Multicast DNS on the link of the device."""
+"""Multicast DNS on the device's link."""

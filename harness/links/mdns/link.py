@@ -1,6 +1,6 @@
-"""The harness' own Multicast DNS link (RFC 6762): raw packets in and out, each one in the trace.
+"""The harness's Multicast DNS link (RFC 6762): it sends and receives raw packets and records each.
 
-IPv4 only: devices have to answer there, too, and one address family is enough to see what they do.
+IPv4 only: devices must answer there as well, and one address family is enough to see their behaviour.
 """
 
 from __future__ import annotations
@@ -39,26 +39,26 @@ LOOPBACK = "127.0.0.1"
 
 _GROUP_TEXT = address_text(GROUP)
 _MULTICAST_ALL = 49  # Linux; the socket module has no name for it
-_UNDER_WAY = 4096  # packets of our own that may be on their way back to us
-_QUESTIONS = 20  # in one packet
+_UNDER_WAY = 4096  # packets of our own that multicast may still loop back
+_QUESTIONS = 20  # per packet
 _links = itertools.count()
 
 FIRST_OWN = 224
-"""Third number of the addresses that links choose themselves; those below are left to whoever names one."""
+"""Third number of automatically chosen addresses; lower ones are left for explicit choice."""
 
 
 class MdnsLink:
-    """Multicast DNS on the network of one DUT.
+    """Multicast DNS on the network of one device.
 
-    ``interface`` is the IPv4 address of the network interface. On loopback every link takes a 127.x address
-    of its own unless one is given: with 127.0.0.1 for all, unicast answers would reach anybody.
+    ``interface`` is the IPv4 address of the network interface. On loopback every link uses its own 127.x
+    address unless one is given: if all shared 127.0.0.1, unicast answers would reach the wrong link.
 
-    Every packet of ``dut_address`` is recorded, and every packet that we send. Of what others say only that
-    is recorded which has to do with the DUT: it mentions one of ``names``, or asks for one of its service
-    types. ``names`` are domain names with ".local."; the link adds those that the DUT claims.
+    Every packet from ``dut_address`` is recorded, and every packet that the link sends. Packets of other
+    hosts are recorded only if they concern the device: they mention one of ``names`` or query one of its
+    service types. ``names`` are domain names with ".local."; the link adds those that the device claims.
 
-    ``ports`` are those of our own address for queries that do not come from port 5353; by default the system
-    chooses them.
+    ``ports`` allocates ports of the harness's address for queries that do not come from port 5353; by
+    default the system chooses them.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class MdnsLink:
     ) -> None:
         self.dut_address = dut_address
         self._ports = ports
-        self.hears_others = True  # False: as if the DUT and we were alone on the link
+        self.hears_others = True  # False: as if only the device and the harness were on the link
         self._recorder = recorder
         self._address = _own_loopback_address() if interface == LOOPBACK else interface
         self._mentions: set[bytes] = set()  # in any packet
@@ -86,15 +86,15 @@ class MdnsLink:
 
     @property
     def address(self) -> str:
-        """Our own IP address on the link."""
+        """The harness's own IP address on the link."""
         return self._address
 
     def follow(self, name: str) -> None:
-        """Record from now on what others say about a name of the DUT, or ask about its service type."""
+        """Record other hosts' packets about a name of the device, or queries for its service type."""
         labels = [label.lower() for label in mdns.split_name(name)]
         if not labels:
             return
-        # The rest of a name may be compressed; an address turned round says nothing by its first label.
+        # The rest of a name may be compressed; the first label of a reverse address is not significant.
         reverse = labels[-2:] == [b"in-addr", b"arpa"]
         wire = b"".join(bytes([len(label)]) + label for label in (labels[:-2] if reverse else labels[:1]))
         if labels[0].startswith(b"_"):
@@ -104,9 +104,9 @@ class MdnsLink:
             self._mentions.add(wire)
 
     async def start(self) -> None:
-        """Open the sockets. Raises LinkError when port 5353 or multicast is not to be had."""
+        """Open the sockets. Raises LinkError if port 5353 or multicast is not available."""
         try:
-            # Two sockets, so that what came by unicast is known from what came by multicast.
+            # Two sockets, to tell unicast from multicast.
             self._sockets.append(UdpSocket(socket.AF_INET, GROUP, self._from_group, prepare=self._join))
             own = UdpSocket(socket.AF_INET, (self._address, GROUP[1]), self._to_us, prepare=self._own_options)
         except OSError as problem:
@@ -116,22 +116,22 @@ class MdnsLink:
         self._sockets.append(own)
 
     async def close(self) -> None:
-        """Close all sockets. Nothing is sent."""
+        """Close all sockets. Sends nothing."""
         for opened in self._sockets:
             opened.close()
         self._sockets.clear()
         self._own = None
 
     def send(self, raw: bytes, what: str | None = None) -> Event:
-        """Multicast a packet from port 5353; returns its event. Raises LinkError when that fails."""
+        """Multicast a packet from port 5353; returns its event. Raises LinkError if that fails."""
         if self._own is None:
-            raise LinkError("the mDNS link is not open: nothing can be sent")
+            raise LinkError("the mDNS link is not open, so nothing can be sent")
         return self._multicast(self._own, raw, what)
 
     def send_legacy(self, raw: bytes, what: str | None = None) -> Event:
-        """Multicast a query from a port of its own (RFC 6762 6.7); unicast answers to it are recorded."""
+        """Multicast a query from another port (RFC 6762 6.7); unicast answers to it are recorded."""
         if self._own is None:
-            raise LinkError("the mDNS link is not open: nothing can be sent")
+            raise LinkError("the mDNS link is not open, so nothing can be sent")
 
         def opening(own: Address) -> UdpSocket:
             def arrived(raw: bytes, source: Address) -> None:
@@ -150,8 +150,8 @@ class MdnsLink:
     async def find(self, name: str, within: float) -> Found:
         """Find a device by service instance ("Smart Plug", "Smart Plug._http._tcp.local") or host name.
 
-        Asks, and asks again after pauses that double (RFC 6762 5.2), until the address is known. Raises
-        LinkError when it is not within ``within`` seconds; the message lists the instances that were seen.
+        Sends queries, and repeats them with doubling intervals (RFC 6762 5.2), until the address is known.
+        Raises LinkError if it is not found within ``within`` seconds; the message lists the instances seen.
         """
         search = Search(name, self._types - {SERVICE_TYPES})
         news = asyncio.Event()
@@ -168,7 +168,7 @@ class MdnsLink:
             raise LinkError(
                 f'mDNS: "{name}" was not found within {within:g} s on the network of {self._address}: '
                 f"{search.explain()}. Check the name, that the device is on, and that {self._address} is "
-                "our address on its network"
+                "the address of this machine on its network"
             ) from None
         finally:
             self._listeners.remove(heard)
@@ -222,17 +222,17 @@ class MdnsLink:
             listener(raw)
 
     def _answers_for_dut(self, raw: bytes, source: Address) -> bool:
-        """Tell whether a unicast packet is the DUT's although it comes from another address.
+        """Whether a unicast packet is from the device although it comes from another address.
 
-        On loopback a program whose socket is bound to no address answers from 127.0.0.1, whichever of the
-        127.x addresses it uses for multicast. What it says tells whose answer it is.
+        On loopback a program whose socket is not bound to an address answers from 127.0.0.1, whichever 127.x
+        address it uses for multicast. The content shows whose answer it is.
         """
         on_loopback = self.dut_address is not None and self.dut_address.startswith("127.")
         return on_loopback and source == (LOOPBACK, GROUP[1]) and self._mentioned(raw.lower())
 
     def _concerns(self, raw: bytes) -> bool:
-        """Tell cheaply whether a packet of somebody else has to do with the DUT."""
-        text = raw.lower()  # the lengths of labels are below "A" and stay as they are
+        """A cheap test whether another host's packet concerns the device."""
+        text = raw.lower()  # label lengths are below "A" and stay unchanged
         is_query = len(raw) > 2 and not raw[2] & 0x80
         return self._mentioned(text) or (is_query and any(type in text for type in self._asked_for))
 
@@ -240,7 +240,7 @@ class MdnsLink:
         return any(name in text for name in self._mentions)
 
     def _learn(self, message: mdns.Message) -> None:
-        """Follow the names that the DUT claims, in responses or by probing."""
+        """Follow the names that the device claims in responses or probes."""
         for record in message.records if message.response else message.authorities:
             if record.type in _CLAIMS:
                 self.follow(record.name)
@@ -250,7 +250,7 @@ class MdnsLink:
         if not self.hears_others and self.dut_address:
             hear_only(sock, (self._address, self.dut_address))
         if sys.platform == "linux":
-            # Only what comes over our interface, not what other programs have joined.
+            # Only packets of our interface, not of groups that other programs joined.
             sock.setsockopt(socket.IPPROTO_IP, _MULTICAST_ALL, 0)
         membership = struct.pack("4s4s", socket.inet_aton(GROUP[0]), self._packed_address())
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
@@ -261,7 +261,7 @@ class MdnsLink:
 
     def _multicast_options(self, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, self._packed_address())
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)  # the DUT may be on this machine
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)  # the device may be on this machine
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)  # RFC 6762 11
 
     def _packed_address(self) -> bytes:
@@ -274,13 +274,13 @@ class MdnsLink:
         match problem.errno:
             case errno.EINVAL:
                 return (
-                    f"mDNS: {self._address!r} is no IPv4 address; give the address that this machine has on "
+                    f"mDNS: {self._address!r} is not an IPv4 address; give the address of this machine on "
                     "the device's network, such as 192.0.2.7 (IPv6 is not supported)"
                 )
             case errno.EADDRINUSE:
                 return (
-                    f"mDNS: UDP port {GROUP[1]} is taken by a program that does not share it; "
-                    f"find it with `ss -ulpn sport = :{GROUP[1]}` and stop it, or let it share the port"
+                    f"mDNS: another program uses UDP port {GROUP[1]} and does not share it; "
+                    f"find it with `ss -ulpn sport = :{GROUP[1]}` and stop it, or make it share the port"
                 )
             case errno.EADDRNOTAVAIL | errno.ENODEV:
                 return (
@@ -288,7 +288,7 @@ class MdnsLink:
                     "address on the device's network (`ip -4 address` lists them)"
                 )
         return (
-            f"mDNS: multicast on the interface {self._address} is not to be had ({reason_of(problem)}); "
+            f"mDNS: multicast is not available on the interface {self._address} ({reason_of(problem)}); "
             "check that the interface is up and allows multicast"
         )
 
@@ -297,14 +297,14 @@ _CLAIMS = frozenset({RecordType.A, RecordType.AAAA, RecordType.SRV, RecordType.T
 
 
 def _share_port(sock: socket.socket) -> None:
-    """Let other responders and browsers on this machine have port 5353, too (RFC 6762 15.1)."""
+    """Share port 5353 with other responders and browsers on this machine (RFC 6762 15.1)."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if hasattr(socket, "SO_REUSEPORT"):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 def _own_loopback_address() -> str:
-    """A 127.x address that no other link has, or 127.0.0.1 where the system has no more than that."""
+    """A 127.x address that no other link uses, or 127.0.0.1 if the system has no other."""
     third, fourth = divmod(next(_links), 250)
     candidate = f"127.{own_network()}.{FIRST_OWN + third % (256 - FIRST_OWN)}.{fourth + 1}"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

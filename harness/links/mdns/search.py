@@ -1,4 +1,4 @@
-"""Finding a device by its name: what to ask next on the link, and what the answers add up to (RFC 6763)."""
+"""Finding a device by its name: what to query next, and the result of the answers (RFC 6763)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from harness.wire.mdns.codec import (
 from harness.wire.mdns.names import encode_name
 
 SERVICE_TYPES = "_services._dns-sd._udp.local."
-"""Asked for PTR, everybody on the link tells the types of its services (RFC 6763 9)."""
+"""The PTR query for it makes every host on the link list its service types (RFC 6763 9)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service instance that was heard of; ``port`` and ``host`` are None until its SRV record came."""
+    """A service instance that was seen; ``port`` and ``host`` are None until its SRV record arrives."""
 
     name: str  # "Smart Plug._http._tcp.local.", escaped as names are
     port: int | None = None
@@ -29,7 +29,7 @@ class Service:
 
     @property
     def label(self) -> str:
-        """The instance for people: "Smart Plug"."""
+        """The readable instance name: "Smart Plug"."""
         return _plain(self.name)[0]
 
     @property
@@ -40,7 +40,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A device on the link: its host name, IPv4 address, and those of its services that were heard of."""
+    """A device on the link: its host name, its IPv4 address, and its services that were seen."""
 
     host: str
     address: str
@@ -48,11 +48,11 @@ class Found:
 
 
 class Search:
-    """Collects records and tells what is still to be asked for the device called ``wanted``.
+    """Collects records and says what to query next for the device called ``wanted``.
 
-    ``wanted`` is a service instance ("Smart Plug"), with or without its type behind it
+    ``wanted`` is a service instance ("Smart Plug"), with or without its type
     ("Smart Plug._http._tcp.local"), or a host name ("plug" or "plug.local"). ``types`` are service types
-    ("_http._tcp.local.") that are asked for even if nobody says that they are there.
+    ("_http._tcp.local.") to query even if no host lists them.
     """
 
     def __init__(self, wanted: str, types: Iterable[str] = ()) -> None:
@@ -67,7 +67,7 @@ class Search:
         self._addresses: dict[str, str | None] = {}  # None: no IPv4 address, but others
 
     def hear(self, message: mdns.Message) -> bool:
-        """Take in a response; tell whether it brought anything."""
+        """Take in a response; returns whether it contained anything new."""
         before = (set(self._types), dict(self._instances), dict(self._addresses))
         if message.response:
             for record in message.records:
@@ -94,7 +94,7 @@ class Search:
                     self._addresses.setdefault(key, None)
 
     def questions(self) -> Iterator[Question]:
-        """What is not known yet, the most telling first."""
+        """Queries for what is not known yet, the most useful first."""
         for name in self._candidates:
             if name not in self._addresses:
                 yield Question(name, RecordType.A)
@@ -109,7 +109,7 @@ class Search:
                 yield Question(service.host, RecordType.A)
 
     def result(self) -> Found | None:
-        """The device, as soon as its address is known."""
+        """The device, once its address is known."""
         hosts = [service.host for service in self._matching() if service.host]
         for host in [*self._candidates, *hosts]:
             address = self._addresses.get(host.lower())
@@ -119,19 +119,19 @@ class Search:
         return None
 
     def explain(self) -> str:
-        """For people: why there is no result."""
+        """Why there is no result, for messages."""
         for service in self._matching():
             if service.host is None:
-                return f"{service.label} ({service.type}) was announced, but its SRV record never came"
+                return f"{service.label} ({service.type}) was announced, but its SRV record was not received"
             if service.host.lower() not in self._addresses:
-                return f"{service.label} lives on {service.host}, for which no address came"
-            return f"{service.host} has no IPv4 address, and this link speaks IPv4 only"
+                return f"{service.label} is on {service.host}, whose address was not received"
+            return f"{service.host} has no IPv4 address, and this link supports only IPv4"
         if any(name in self._addresses for name in self._candidates):
-            return f"{self._wanted} has no IPv4 address, and this link speaks IPv4 only"
+            return f"{self._wanted} has no IPv4 address, and this link supports only IPv4"
         if not self._instances:
-            return "no service was seen at all"
+            return "no service was seen"
         seen = sorted(f'"{service.label}" ({service.type})' for service in self._instances.values())
-        return "seen were " + ", ".join(seen)
+        return "services seen: " + ", ".join(seen)
 
     def _matching(self) -> list[Service]:
         wanted = self._wanted.lower()
@@ -146,7 +146,7 @@ _TYPED = re.compile(r".+\.(_[^.]+\._(?:tcp|udp))", re.IGNORECASE)
 
 
 def _plain(name: str) -> list[str]:
-    """The labels of a name as people write them."""
+    """The labels of a name, unescaped."""
     return [label.decode("utf-8", "replace") for label in mdns.split_name(name)] or [""]
 
 

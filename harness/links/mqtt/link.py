@@ -1,4 +1,4 @@
-"""The harness' own MQTT client on the DUT's broker, with every packet in the trace."""
+"""The harness's own MQTT client on the device's broker; every packet is recorded in the trace."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ GRANT_REFUSED = 0x80
 
 
 class SubscriptionRefusedError(Exception):
-    """The broker does not let us subscribe; the message names filter and broker."""
+    """The broker refused our subscription; the message names filter and broker."""
 
 
 class MqttController:
-    """Our client: commands the DUT, and sees what it publishes, through the broker.
+    """Our client: commands the device and receives what it publishes, through the broker.
 
     ``connection`` numbers tell the connections of our clients apart in the trace. Packets to the broker
-    are marked TO_DUT, those from the broker FROM_DUT: the DUT is what we speak with, the broker a relay.
+    are marked TO_DUT, those from the broker FROM_DUT: we talk to the device, the broker is a relay.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class MqttController:
         self._returning: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Connect. Raises ConnectError with a message for people."""
+        """Connect. Raises ConnectError with a readable message."""
         self._client = await self._connect(self._name, on_closed=self._lost)
 
     async def close(self) -> None:
-        """Leave in order."""
+        """Disconnect in an orderly way."""
         if self._returning:
             self._returning.cancel()
         client, self._client = self._client, None
@@ -56,14 +56,14 @@ class MqttController:
             await client.disconnect()
 
     async def away_while(self, work: Awaitable[None]) -> None:
-        """Be disconnected until ``work`` is done, such as a restart of the broker; then come back."""
+        """Stay disconnected while ``work`` runs, such as a broker restart; then reconnect."""
         if self._client:
             self._client.abort()
         await work
         await self._return()
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
-        """Publish through the broker; returns when it has taken the message."""
+        """Publish through the broker; returns when the broker has accepted the message."""
         if self._returning:
             await asyncio.shield(self._returning)
         await self._present.publish(topic, payload, qos, retain)
@@ -74,11 +74,11 @@ class MqttController:
         await self._subscribe(self._present, filter, qos)
 
     async def late_subscriber(self, filter: str, *, within: float = 2.0) -> int:
-        """Connect one more client, take what the broker retains under ``filter``, and leave.
+        """Connect one more client, receive what is retained under ``filter``, and disconnect.
 
-        A message of our own, published after the subscription was granted, marks the end of what was
-        retained. All of that comes with QoS 0: messages that have to be acknowledged may wait in a queue of
-        the broker, and others overtake them. Returns the number of the connection in the trace.
+        A message of our own, published after the subscription was granted, marks the end of the retained
+        messages. All use QoS 0, because acknowledged messages may wait in the broker's queue and be
+        overtaken. Returns the number of the connection in the trace.
         """
         fence = f"harness/fence/{self._name}/{self._recorder.now:.6f}"
         arrived = asyncio.get_running_loop().create_future()
@@ -96,7 +96,7 @@ class MqttController:
             async with asyncio.timeout(within):
                 await arrived
         except TimeoutError:
-            pass  # the broker is slow; what it sent until now is in the trace
+            pass  # the broker is slow; the trace has what it sent so far
         finally:
             await client.disconnect()
         return number
@@ -134,11 +134,11 @@ class MqttController:
         if any(code >= GRANT_REFUSED for code in granted):
             raise SubscriptionRefusedError(
                 f"the broker at {self._endpoint.host}:{self._endpoint.port} does not let the harness "
-                f"subscribe to {filter}; grant it in the broker's access list"
+                f"subscribe to {filter}; allow it in the broker's access list"
             )
 
     def _lost(self, _reason: str) -> None:
-        """The broker went away under us: come back."""
+        """The connection was lost: reconnect."""
         self._returning = asyncio.get_running_loop().create_task(self._return())
 
     async def _return(self) -> None:
@@ -151,7 +151,7 @@ class MqttController:
 
 
 class RecordingWatch:
-    """Puts the packets of one connection of ours into the trace."""
+    """Records the packets of one of our connections."""
 
     def __init__(self, recorder: Recorder, number: int) -> None:
         self._recorder = recorder
@@ -159,7 +159,7 @@ class RecordingWatch:
         self._framers = {direction: mqtt.Framer() for direction in Direction}
 
     def opened(self) -> None:
-        """The connection stands."""
+        """The connection is open."""
         self._change(ConnectionChange.OPENED)
 
     def closed(self) -> None:
@@ -167,7 +167,7 @@ class RecordingWatch:
         self._change(ConnectionChange.CLOSED)
 
     def sent(self, data: bytes) -> None:
-        """These bytes went to the broker."""
+        """These bytes were sent to the broker."""
         self._packets(data, Direction.TO_DUT)
 
     def received(self, data: bytes) -> None:

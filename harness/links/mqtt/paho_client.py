@@ -1,7 +1,7 @@
 """An MQTT client on the running loop: paho-mqtt without its thread.
 
-Used by the simulated device and by the harness' own controller. Connecting, TLS handshake and pings never
-block the loop and take their time from it.
+Used by the simulated device and the harness's own controller. Connecting, the TLS handshake and pings never
+block the loop and use its clock.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ REFUSALS = {
 """Return codes of CONNACK (MQTT 3.1.1, table 3.1)."""
 
 BAD_LOGIN = frozenset({4, 5, 0x86, 0x87})
-"""Codes of CONNACK that speak of the login; of MQTT 5.0, 3.2.2.2, the last two."""
+"""CONNACK codes about the login; the last two are from MQTT 5.0, 3.2.2.2."""
 
-KEEP_ALIVE_TIMEOUT = 141  # the reason code by which paho reports a PINGRESP that did not come
+KEEP_ALIVE_TIMEOUT = 141  # paho's reason code for a missing PINGRESP
 PROTOCOL_ERROR = 130
 
 
@@ -73,7 +73,7 @@ class PahoClient:
 
     ``on_message`` and ``on_closed`` are plain functions, called on the loop; ``on_closed`` gets the reason
     as text, and is not called for the client's own :meth:`disconnect` and :meth:`abort`. Both may use any
-    method of the client. There is no reconnecting of its own accord. ``watch`` sees the bytes of each
+    method of the client. It never reconnects by itself. ``watch`` sees the bytes of each
     connection.
     """
 
@@ -111,10 +111,10 @@ class PahoClient:
         self._left: asyncio.Future[None] | None = None
         self._publications: dict[int, tuple[int, asyncio.Future[None]]] = {}  # by mid: QoS, who waits
         self._requests: dict[int, asyncio.Future[tuple[int, ...]]] = {}
-        self._news: deque[Callable[[], None]] = deque()
-        self._telling = False
+        self._due_callbacks: deque[Callable[[], None]] = deque()
+        self._running_callbacks = False
         self._paho = LoopedPaho(client_id, protocol_level, clean_session, manual_ack)
-        self._paho.after_io = self._tell
+        self._paho.after_io = self._run_callbacks
         self._paho.on_connect = self._on_connect
         self._paho.on_disconnect = self._on_disconnect
         self._paho.on_message = self._on_message
@@ -124,7 +124,7 @@ class PahoClient:
 
     @property
     def connected(self) -> bool:
-        """Whether a connection stands that the broker has accepted."""
+        """Whether there is a connection that the broker has accepted."""
         return self._connected
 
     async def connect(self, host: str, port: int, *, timeout: float) -> Connected:  # noqa: ASYNC109
@@ -134,7 +134,7 @@ class PahoClient:
         ``timeout`` seconds.
         """
         if self._paho.socket():
-            raise ConnectError(f"MQTT client {self.client_id!r} is connected to {self._where} already")
+            raise ConnectError(f"MQTT client {self.client_id!r} is already connected to {self._where}")
         self._where = f"{host}:{port}"
         missing = "the TCP connection was not accepted"
         try:
@@ -142,7 +142,7 @@ class PahoClient:
                 stream = await open_stream(host, port, self._tls)
                 if self._watch:
                     stream.watch(self._watch)
-                missing = "no CONNACK came in answer to CONNECT"
+                missing = "no CONNACK was received after CONNECT"
                 return await self._introduce(stream, host, port)
         except ssl.SSLCertVerificationError as error:
             text = f"the certificate of the MQTT broker {self._where} is not trusted: {error.verify_message}"
@@ -176,7 +176,7 @@ class PahoClient:
             self._answer = None
 
     def ignore_missing_pong(self) -> None:
-        """From now on a PINGRESP that does not come is not noticed, as in a faulty client."""
+        """From now on ignore a missing PINGRESP, as a faulty client does."""
         self._paho.minds_silence = False
 
     async def subscribe(self, *filters: tuple[str, int]) -> tuple[int, ...]:
@@ -204,22 +204,22 @@ class PahoClient:
             return future
         info = self._paho.publish(topic, payload, qos, retain)
         if info.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN):
-            _fail(future, ClosedError(f"{topic} cannot be published: too many messages are under way"))
+            _fail(future, ClosedError(f"{topic} cannot be published: too many messages are in flight"))
             return future
         self._publications[info.mid] = qos, future
         self._paho.flush()
         return future
 
     def ack(self, message: Message) -> None:
-        """Acknowledge a message of QoS 1 or 2; without effect once its connection has ended."""
+        """Acknowledge a QoS 1 or 2 message; no effect once its connection has ended."""
         if message.qos and self._connected and message.connection == self._connection:
             self._paho.ack(message.mid, message.qos)
             self._paho.flush()
 
     async def disconnect(self, *, within: float = 2.0) -> None:
-        """End the connection in order: DISCONNECT, so that the broker forgets the will, then FIN.
+        """End the connection in an orderly way: DISCONNECT, so that the broker discards the will, then FIN.
 
-        Gives the other side ``within`` seconds to take it and to close; after that closes regardless.
+        Gives the other side ``within`` seconds to receive it and close, then closes regardless.
         """
         stream = self._paho.stream
         if not self._connected or not stream:
@@ -233,13 +233,13 @@ class PahoClient:
             async with asyncio.timeout(within):
                 await self._left
         except TimeoutError:
-            pass  # the other side takes no more bytes: nothing but closing is left
+            pass  # the other side accepts no more bytes: just close
         finally:
             self.abort()
             await stream.close_in_order(within)
 
     def abort(self) -> None:
-        """Close the connection without DISCONNECT, as a device that loses its power: the will is due."""
+        """Close without DISCONNECT, as after a power loss: the broker publishes the will."""
         self._ended(None)
         self._paho.drop()
 
@@ -262,7 +262,7 @@ class PahoClient:
     ) -> None:
         ending = self._paho.stream.ending if self._paho.stream else ""
         if reason.value == KEEP_ALIVE_TIMEOUT:
-            ending = f"no PINGRESP came within the keep-alive of {self.keep_alive} s"
+            ending = f"no PINGRESP within the keep-alive of {self.keep_alive} s"
         elif flags.is_disconnect_packet_from_server:
             ending = f"the broker sent DISCONNECT: {reason}"
         elif reason.value == PROTOCOL_ERROR:
@@ -273,10 +273,10 @@ class PahoClient:
         try:
             topic = message.topic
         except UnicodeDecodeError:
-            self._news.append(lambda: self._break_off("the broker sent a topic that is not UTF-8"))
+            self._due_callbacks.append(lambda: self._break_off("the broker sent a topic that is not UTF-8"))
             return
         payload = bytes(message.payload)
-        told = Message(
+        received = Message(
             topic,
             payload,
             message.qos,
@@ -285,7 +285,7 @@ class PahoClient:
             message.mid,
             self._connection,
         )
-        self._news.append(lambda: self.on_message(told) if self.on_message else None)
+        self._due_callbacks.append(lambda: self.on_message(received) if self.on_message else None)
 
     def _on_publish(self, _client: Any, _userdata: Any, mid: int, reason: ReasonCode, _more: Any) -> None:
         _, future = self._publications.pop(mid, (0, None))
@@ -304,22 +304,22 @@ class PahoClient:
 
     # -- bookkeeping
 
-    def _tell(self) -> None:
+    def _run_callbacks(self) -> None:
         """Call the owner's callbacks, in order, outside of paho."""
-        if self._telling:
+        if self._running_callbacks:
             return
-        self._telling = True
-        while self._news:
-            tell = self._news.popleft()
+        self._running_callbacks = True
+        while self._due_callbacks:
+            callback = self._due_callbacks.popleft()
             try:
-                tell()
-            except Exception as error:  # the owner's mistake must not stop the connection's own work
-                told = {"message": "a callback of an MQTT client failed", "exception": error}
-                asyncio.get_running_loop().call_exception_handler(told)
-        self._telling = False
+                callback()
+            except Exception as error:  # an error of the owner must not stop the connection
+                received = {"message": "a callback of an MQTT client failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(received)
+        self._running_callbacks = False
 
     def _ended(self, reason: str | None) -> None:
-        """The connection is over; ``reason`` None means that we ended it ourselves. Safe to call twice."""
+        """The connection has ended; ``reason`` None means that we ended it. Safe to call twice."""
         was_connected, self._connected = self._connected, False
         if self._left and not self._left.done():
             self._left.set_result(None)
@@ -338,7 +338,7 @@ class PahoClient:
         if self.clean_session:
             self._paho.drop_out_messages()
         if reason and not self._left:
-            self._news.append(lambda: self.on_closed(reason) if self.on_closed else None)
+            self._due_callbacks.append(lambda: self.on_closed(reason) if self.on_closed else None)
 
     def _break_off(self, reason: str) -> None:
         self._ended(reason)
@@ -352,7 +352,7 @@ class PahoClient:
         words = None if self.protocol_level == LEVEL_5 else REFUSALS.get(code)
         text = f"MQTT broker {self._where} refused the connection: {words or 'reason'} (code {code})"
         if code in BAD_LOGIN:
-            text += f"; check the user name and the password of {self.username or 'nobody: none is given'}"
+            text += f"; check the user name and password of {self.username or 'nobody (none given)'}"
         return ConnectError(text, code)
 
     def _need_connection(self, act: str) -> None:

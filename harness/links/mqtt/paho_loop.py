@@ -1,8 +1,8 @@
 """paho-mqtt's client, served by an asyncio loop in place of paho's own network thread.
 
-paho offers hooks for a foreign loop, but connects and shakes hands by blocking, and expects to be asked
-once a second whether a ping is due. :class:`LoopedPaho` is given a connected socket, and tells when
-it next wants to be asked. Every reach into paho's private parts is in this file.
+paho has hooks for a foreign loop, but blocks while it connects, and must be polled once a second for pings.
+:class:`LoopedPaho` gets a connected socket and sets its own timers. All use of paho's private members is in
+this file.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from paho.mqtt.reasoncodes import ReasonCode
 from harness.links.net.stream import Stream
 
 PING_AT = 0.9
-"""Share of the keep-alive after which a silent client pings: at the full interval it would be late
-already (MQTT 3.1.1 [MQTT-3.1.2-23])."""
+"""Share of the keep-alive after which an idle client pings: the full interval would be too late (MQTT 3.1.1
+[MQTT-3.1.2-23])."""
 
 SHORTEST_TIMER = 0.001
-"""Seconds; rounding may make a timer fire just before it is due, and it must not spin until then."""
+"""Seconds; rounding may fire a timer just before it is due, and it must not spin."""
 
 KEPT_FOREVER = 0xFFFFFFFF  # MQTT 5.0, 3.1.2.11.2: the session does not expire
 
-FAILURE = 0x80  # MQTT 5.0: reason codes from here on tell of a failure
+FAILURE = 0x80  # MQTT 5.0: reason codes from here on are failures
 
 
 MOST_UNDER_WAY = 5000
-"""Messages that wait for their acknowledgement. With all 65535 packet identifiers taken, a free one would be
-looked for without end; a device has forgotten messages long before."""
+"""Limit of unacknowledged messages. With all 65535 packet identifiers in use, the search for a free one would
+never end."""
 
 
 class LoopedPaho(mqtt.Client):
@@ -60,12 +60,12 @@ class LoopedPaho(mqtt.Client):
         self._awaits_room = False
         self.stream: Stream | None = None
         self.connack: tuple[int, bool] | None = None  # code, session present; as on the wire
-        self.minds_silence = True  # a PINGRESP that does not come ends the connection
+        self.minds_silence = True  # a missing PINGRESP ends the connection
         self.awaited: set[int] = set()  # packet identifiers of SUBSCRIBE and UNSUBSCRIBE under way
         self.after_io: Callable[[], None] = lambda: None
         self.on_socket_open = self._opened
         self.on_socket_close = self._closing
-        self.on_socket_register_write = lambda *_: None  # tells paho not to write on its own accord
+        self.on_socket_register_write = lambda *_: None  # stops paho from writing by itself
         self.on_socket_unregister_write = self._all_written
 
     def start(self, stream: Stream, host: str, port: int, keep_alive: int) -> None:
@@ -84,7 +84,7 @@ class LoopedPaho(mqtt.Client):
         self.flush()
 
     def flush(self) -> None:
-        """Write what is queued; what the kernel does not take follows as soon as there is room."""
+        """Write what is queued; the rest follows when the kernel has room."""
         if self.want_write():
             self.loop_write()
         if self.want_write() and not self._awaits_room and self._asyncio and self.stream and self._sock:
@@ -97,7 +97,7 @@ class LoopedPaho(mqtt.Client):
         self._sock_close()
 
     def forget_sent(self) -> list[int]:
-        """Discard the messages of a session that is over, sent but not acknowledged; return their ids."""
+        """Discard the unacknowledged messages of a lost session; return their ids."""
         self._in_messages.clear()
         sent = [
             mid
@@ -109,7 +109,7 @@ class LoopedPaho(mqtt.Client):
         return sent
 
     def keep_alive_from_now(self) -> None:
-        """Begin to ping when due; call it once the broker has accepted the connection."""
+        """Start the ping timer; call it once the broker has accepted the connection."""
         self._arm()
 
     # -- the socket, as the loop sees it

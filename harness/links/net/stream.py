@@ -1,7 +1,7 @@
-"""TCP and TLS sockets that the running loop opens, for protocol stacks that want a plain socket.
+"""TCP and TLS sockets on the running loop, for protocol stacks that need a plain socket.
 
-Nothing here blocks: the loop that waits for the connection may be the one that serves its other end.
-That is why the TLS handshake, too, is driven by the loop and not handed to a thread.
+Nothing here blocks, since the loop that waits for the connection may also serve its other end. That is
+why the loop also drives the TLS handshake, without a thread.
 """
 
 from __future__ import annotations
@@ -14,58 +14,58 @@ from collections.abc import Callable
 from typing import Protocol
 
 from harness.links.clock.loop import segments
-from harness.links.errors import reason_of as reason_of  # others take it from here, too
+from harness.links.errors import reason_of as reason_of  # re-exported
 
-CHUNK = 65536  # bytes asked of the kernel at once
-GATHERED = 8192  # bytes at most that wait for the end of a turn; of more, the owner learns what is taken
+CHUNK = 65536  # bytes to read at once
+GATHERED = 8192  # bytes at most that wait for the end of the loop iteration; beyond that, send reports less
 
 
 class Watch(Protocol):
-    """Sees the bytes of a connection as the socket takes and gives them (inside TLS: in clear)."""
+    """Sees the bytes that a connection sends and receives (with TLS: the plain text)."""
 
     def opened(self) -> None:
-        """The connection stands."""
+        """The connection was opened."""
 
     def sent(self, data: bytes) -> None:
-        """These went out."""
+        """These bytes were sent."""
 
     def received(self, data: bytes) -> None:
-        """These came in."""
+        """These bytes were received."""
 
     def closed(self) -> None:
-        """The connection has ended, by whichever side."""
+        """The connection was closed, by either side."""
 
 
 class Stream:
     """A connected, non-blocking socket with a read buffer.
 
-    paho reads a packet in at least three pieces; from the buffer they cost one system call and not three.
-    ``ending`` tells, for people, how the other side ended the connection; empty while it has not.
+    paho reads a packet in at least three pieces; the buffer saves two of three system calls. ``ending`` says
+    how the other side ended the connection; empty as long as it has not.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._buffer = bytearray()
         self.ending = ""
-        self.keep_open = False  # for close(): the owner ends the connection in its own way
+        self.keep_open = False  # for close(): the owner closes the socket itself
         self._watch: Watch | None = None
-        self._kept = bytearray()  # written, and waiting for the end of the turn
+        self._kept = bytearray()  # written, waiting for the end of the loop iteration
         self._segments = segments()
         if self._segments:
             self._segments.joined(sock)
 
     def watch(self, watch: Watch) -> None:
-        """Let ``watch`` see the bytes from now on."""
+        """Report all bytes to ``watch`` from now on."""
         self._watch = watch
         watch.opened()
 
     @property
     def pending(self) -> bool:
-        """Whether bytes wait here that the kernel will not announce any more."""
+        """Whether bytes are buffered that the kernel will not report again."""
         return bool(self._buffer) or (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0)
 
     def recv(self, size: int) -> bytes:
-        """Return at most ``size`` bytes, b"" at the end; raises BlockingIOError (or ssl's) for none yet."""
+        """Return at most ``size`` bytes, b"" at the end; BlockingIOError (or ssl's) if there are none."""
         if not self._buffer:
             try:
                 chunk = self._socket.recv(CHUNK)
@@ -86,7 +86,7 @@ class Stream:
         return taken
 
     def send(self, data: bytes | bytearray) -> int:
-        """Hand bytes to the kernel; return how many it took."""
+        """Pass bytes to the kernel; return how many it took."""
         if self._has_to_wait(len(data)):
             self._kept += data
             taken = len(data)
@@ -114,7 +114,7 @@ class Stream:
             raise
 
     def _send_kept(self) -> None:
-        """At the end of the turn; what the kernel does not take now waits for the end of the next one."""
+        """Send at the end of the loop iteration; the rest waits for the next one."""
         try:
             while self._kept:
                 del self._kept[: self._send(self._kept)]
@@ -122,7 +122,7 @@ class Stream:
             if self._segments:
                 self._segments.keeps(self._socket, self._send_kept)
         except OSError:
-            self._kept.clear()  # reading will tell that the connection is over
+            self._kept.clear()  # reading will report that the connection is closed
 
     def close(self) -> None:
         """Close the socket at once, unless ``keep_open`` was set."""
@@ -136,10 +136,10 @@ class Stream:
             self._socket.close()
 
     async def close_in_order(self, within: float) -> None:
-        """Send FIN, take what still comes until the other side's FIN, at most ``within`` seconds, and close.
+        """Send FIN, read until the other side's FIN, at most ``within`` seconds, and close.
 
-        Closing a socket with unread input makes TCP send a reset, and a reset may overtake the last
-        bytes that we sent: the other side would see a broken connection instead of an orderly end.
+        Closing a socket with unread input makes TCP send a reset, which may overtake the last bytes that were
+        sent: the other side would see a broken connection instead of an orderly end.
         """
         loop = asyncio.get_running_loop()
         if self._segments:
@@ -152,7 +152,7 @@ class Stream:
                 async with asyncio.timeout(within):
                     while await loop.sock_recv(plain, CHUNK):
                         pass
-            except OSError:  # TimeoutError is one: the other side is gone already, or will not close
+            except OSError:  # including TimeoutError: the other side is gone already, or does not close
                 pass
 
     def fileno(self) -> int:
@@ -160,7 +160,7 @@ class Stream:
         return self._socket.fileno()
 
     def setblocking(self, flag: bool) -> None:
-        """Part of what paho asks of a socket; a stream never blocks."""
+        """Required by paho; a stream never blocks."""
         if flag:
             raise ValueError("a stream on the loop cannot block")
 
@@ -168,7 +168,7 @@ class Stream:
 async def open_stream(host: str, port: int, tls: ssl.SSLContext | None = None) -> Stream:
     """Connect to ``host``, trying its addresses in turn; TCP_NODELAY is set.
 
-    Raises OSError (ssl.SSLError among them) when no address takes the connection. No deadline of its own.
+    Raises OSError (including ssl.SSLError) if no address accepts the connection. Has no timeout.
     """
     sock = await _connect(host, port)
     try:
@@ -201,7 +201,7 @@ async def _connect(host: str, port: int) -> socket.socket:
 
 
 async def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
-    """Socket addresses of ``host``; a numeric one is used as it is, without asking a resolver thread."""
+    """Socket addresses of ``host``; a numeric one is used directly, without a resolver thread."""
     try:
         version = ipaddress.ip_address(host).version
     except ValueError:

@@ -1,4 +1,4 @@
-"""Trying a TCP port of the DUT: whether it takes a connection, and what it answers."""
+"""Probing a TCP port of the device: whether it accepts a connection, and what it answers."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import asyncio
 from harness.trace.events import TcpProbe
 from harness.trace.recorder import Recorder
 
-MOST_ANSWER = 4096  # bytes of an answer that are kept
+MOST_ANSWER = 4096  # bytes of an answer to keep
 
 
 async def probe(recorder: Recorder, host: str, port: int, send: bytes, within: float) -> TcpProbe:
-    """Connect, send, and take the first bytes that come back; the result is recorded, too.
+    """Connect, send, and read the first bytes of the answer; records the result.
 
-    Ends with the first answer, when the other side closes, or after ``within`` seconds in all. With nothing
-    to send no answer is due, so that the connection alone is the result. Never raises for what the network
-    or the DUT does: a port that cannot be reached is ``connected=False``.
+    Ends with the first answer, when the other side closes, or after ``within`` seconds in all. If there is
+    nothing to send, the connection alone is the result. Never raises because of the network or the device: a
+    port that cannot be reached is ``connected=False``.
     """
     connected, answer = False, b""
     writer: asyncio.StreamWriter | None = None
@@ -30,7 +30,7 @@ async def probe(recorder: Recorder, host: str, port: int, send: bytes, within: f
         pass
     finally:
         if writer:
-            # Not close(): a DUT that reads nothing could keep that waiting for ever.
+            # Not close(): a device that reads nothing could delay that for ever.
             writer.transport.abort()
     result = TcpProbe(host, port, connected, send if connected else b"", answer)
     recorder.record(result)

@@ -1,7 +1,7 @@
-"""UDP sockets on the loop that see more than asyncio's: who sent what, what ICMP says, and nothing lost.
+"""UDP sockets on the loop that report more than asyncio's: sender and ICMP errors, without losses.
 
-asyncio's own datagram transport drops a datagram where an ICMP error of an earlier one is pending, and tells
-of such errors only on connected sockets, which in turn hide datagrams from other addresses.
+asyncio's datagram transport drops a datagram if an ICMP error of an earlier one is pending, and reports
+such errors only on connected sockets, which hide datagrams from other addresses.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from harness.links.errors import LinkError
 from harness.links.net.stream import reason_of
 
 Address: TypeAlias = tuple[Any, ...]
-"""A socket address: host and port, for IPv6 with flow and scope behind them."""
+"""A socket address: host and port, for IPv6 followed by flow and scope."""
 
 _LARGEST = 65536
 # Linux only; the socket module does not name them in Python 3.11.
 _RECEIVE_ERRORS = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
 _FILTER = 26  # SO_ATTACH_FILTER of Linux
-_SOURCE_ADDRESS = 0xFFFFFFFF - 0x100000 + 1 + 12  # Linux: in the IPv4 header, seen from a socket filter
+_SOURCE_ADDRESS = 0xFFFFFFFF - 0x100000 + 1 + 12  # Linux: in the IPv4 header, as a socket filter sees it
 _LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
 
 Opened = TypeVar("Opened")
@@ -36,8 +36,8 @@ Opened = TypeVar("Opened")
 class UdpSocket:
     """A bound, non-blocking socket that the running loop reads.
 
-    ``arrived`` gets each datagram and its source, ``rejected`` each error that the network reported for
-    something sent earlier.
+    ``arrived`` gets each datagram and its source; ``rejected`` gets each error that the network reports for
+    an earlier datagram.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class UdpSocket:
         rejected: Callable[[OSError], None] | None = None,
         prepare: Callable[[socket.socket], None] | None = None,
     ) -> None:
-        """Open and bind; ``prepare`` may set options before. Raises OSError."""
+        """Open and bind; ``prepare`` may set options first. Raises OSError."""
         self._arrived = arrived
         self._rejected = rejected
         self._loop = asyncio.get_running_loop()
@@ -68,18 +68,18 @@ class UdpSocket:
         self._loop.add_reader(self._socket, self._readable)
 
     def send(self, raw: bytes, to: Address) -> None:
-        """Send now. Raises LinkError when the system refuses."""
+        """Send now. Raises LinkError if the system refuses."""
         if self.closed:
-            raise LinkError(f"{address_text(self.address)} is closed already: nothing can be sent from it")
+            raise LinkError(f"{address_text(self.address)} is closed, so nothing can be sent from it")
         try:
             try:
                 self._socket.sendto(raw, to)
-            except ConnectionRefusedError:  # the report of an earlier datagram, which stops this one
+            except ConnectionRefusedError:  # reports an earlier datagram and prevents this one
                 self._read_errors()
                 self._socket.sendto(raw, to)
         except BlockingIOError:
             raise LinkError(
-                f"{len(raw)} bytes to {address_text(to)} were not sent: the network takes no more just now; "
+                f"{len(raw)} bytes to {address_text(to)} were not sent: the send buffer is full; "
                 "send more slowly"
             ) from None
         except OSError as problem:
@@ -88,7 +88,7 @@ class UdpSocket:
             ) from problem
 
     def close(self) -> None:
-        """Close the socket; nothing is reported any more."""
+        """Close the socket; nothing is reported afterwards."""
         if not self.closed:
             self.closed = True
             self._loop.remove_reader(self._socket)
@@ -97,13 +97,13 @@ class UdpSocket:
     def _readable(self) -> None:
         try:
             raw, source = self._socket.recvfrom(_LARGEST)
-        except OSError:  # nothing to read after all, or an error that the queue of errors tells about
+        except OSError:  # nothing to read, or an error that the error queue describes
             self._read_errors()
         else:
-            self._arrived(raw, source)  # the loop calls again when there is more
+            self._arrived(raw, source)  # the loop calls again if there is more
 
     def _read_errors(self) -> None:
-        """Empty the queue of errors, or the kernel would announce it without end."""
+        """Empty the error queue, or the kernel would report it again and again."""
         while self._rejected and sys.platform == "linux" and not self.closed:
             try:
                 _, ancillary, _, _ = self._socket.recvmsg(0, 512, socket.MSG_ERRQUEUE)
@@ -111,21 +111,21 @@ class UdpSocket:
                 return
             for _, _, data in ancillary:
                 number: int = struct.unpack_from("=I", data)[0]
-                # OSError makes its own subclass out of the number.
+                # OSError picks its own subclass for the number.
                 self._rejected(OSError(number, os.strerror(number)))
 
 
 def address_text(address: Address) -> str:
-    """Host and port as they stand in a trace: "192.0.2.7:5683", "[2001:db8::7]:5683"."""
+    """Host and port as in a trace: "192.0.2.7:5683", "[2001:db8::7]:5683"."""
     host, port = address[0], address[1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class PortAllocator:
-    """The UDP ports of an address that is ours alone, each given out once before any comes again.
+    """The UDP ports of an address that only the harness uses; all are used once before one is reused.
 
-    A run that is repeated has the same ports, and what is late for one socket does not reach the next one.
-    They are those that Linux leaves alone when it chooses ports itself.
+    A repeated run has the same ports, and late datagrams for one socket do not reach the next one. Linux does
+    not choose these ports itself.
     """
 
     PORTS = range(61000, 65536)
@@ -135,7 +135,7 @@ class PortAllocator:
         self._next = itertools.cycle(self.PORTS)
 
     def open(self, opening: Callable[[Address], Opened]) -> Opened:
-        """What ``opening`` makes of the next address that is free. Raises its OSError."""
+        """The result of ``opening`` for the next free address. Raises its OSError."""
         for port in itertools.islice(self._next, len(self.PORTS)):
             try:
                 return opening((self.host, port))
@@ -146,16 +146,16 @@ class PortAllocator:
 
 
 def hear_only(sock: socket.socket, sources: Collection[str]) -> None:
-    """Let an IPv4 socket receive nothing but what comes from these addresses.
+    """Make an IPv4 socket receive only datagrams from these addresses.
 
-    The kernel drops the rest (on Linux; elsewhere nothing is done): hundreds of devices on one multicast
+    The kernel drops the rest (on Linux; elsewhere this does nothing): hundreds of devices on one multicast
     group would otherwise wake each other with every packet.
     """
     if sys.platform != "linux":
         return
     wanted = [int.from_bytes(socket.inet_aton(source), "big") for source in sources]
     code = [(_LOAD, 0, 0, _SOURCE_ADDRESS)]
-    # A jump is relative to the next instruction: "accept" stands behind the last comparison and "drop".
+    # A jump is relative to the next instruction: "accept" comes after the last comparison and "drop".
     code += [(_JUMP_IF_EQUAL, len(wanted) - at, 0, source) for at, source in enumerate(wanted)]
     code += [(_RETURN, 0, 0, 0), (_RETURN, 0, 0, _LARGEST)]
     instructions = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *each) for each in code))
@@ -164,13 +164,13 @@ def hear_only(sock: socket.socket, sources: Collection[str]) -> None:
 
 
 async def resolve(host: str, port: int) -> Address:
-    """The socket address of a UDP port. Raises LinkError when the host has none."""
+    """The socket address of a UDP port. Raises LinkError if the host has none."""
     loop = asyncio.get_running_loop()
     try:
         socket.inet_pton(socket.AF_INET, host)
         return (host, port)
     except OSError:
-        pass  # a name or IPv6, whose scope the resolver knows how to read
+        pass  # a name, or IPv6, whose scope the resolver can read
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as problem:
@@ -182,14 +182,14 @@ async def resolve(host: str, port: int) -> Address:
 
 
 def local_address_towards(remote: Address) -> str:
-    """Our own IP address on the way to ``remote``. Nothing is sent. Raises LinkError when there is no way."""
+    """Our own IP address on the route to ``remote``. Sends nothing. Raises LinkError if there is no route."""
     family = socket.AF_INET6 if ":" in remote[0] else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(remote)
         except OSError as problem:
             raise LinkError(
-                f"there is no way to {address_text(remote)} from this machine ({reason_of(problem)}); "
+                f"there is no route to {address_text(remote)} from this machine ({reason_of(problem)}); "
                 "check the address and the network"
             ) from problem
         own: str = probe.getsockname()[0]

@@ -1,4 +1,4 @@
-"""Binary frames: a frame is sent, a frame is answered, and text between frames is the log."""
+"""Binary frames: commands and answers are frames, text between frames is the log."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from harness.wire.serial.values import (
     to_number,
 )
 
-PLAIN_WIDTH = 4  # bytes of a number that belongs to no property: memory, clock
-WIDEST = 8  # bytes of such a number that is told
+PLAIN_WIDTH = 4  # bytes of a number without a property: memory, clock
+WIDEST = 8  # bytes of such a number in an answer
 TEXTS = (SerialCommand.FIRMWARE_VERSION, SerialCommand.CREDENTIALS)
-ENOUGH = 64  # bytes outside of frames from which on something may be said about the line
+ENOUGH = 64  # bytes outside of frames after which the line settings are suspect
 
 
-class FrameTalk:
-    """Implements :class:`harness.links.serial.protocol.Talk`."""
+class FrameSerialProtocol:
+    """Implements :class:`harness.links.serial.protocol.SerialProtocol`."""
 
     gap = 0.0
 
@@ -57,11 +57,11 @@ class FrameTalk:
         self._splitter = LineSplitter()
         self._cutter = Cutter()
         self._sequence = 0
-        self._frames = self._stray = 0  # what came: frames, and bytes outside of them that are no text either
-        self._ended = 0  # bytes of the stream that are done with
+        self._frames = self._stray = 0  # received: frames, and bytes that are neither frames nor text
+        self._ended = 0  # bytes of the stream that are in pieces
 
     def greeting(self) -> None:
-        """Frames need none."""
+        """Frames need no greeting."""
 
     @property
     def unfinished(self) -> bool:
@@ -69,28 +69,28 @@ class FrameTalk:
         return self._finder.unfinished
 
     def split(self, data: bytes) -> Iterator[Piece]:
-        """Frames, lines between them, and what is left."""
+        """Frames, lines between them, and the rest."""
         yield from self._cutter.cut(data, self._complete(self._finder.feed(data)))
 
     def stalled(self) -> Iterator[Piece]:
-        """A frame that does not go on was none."""
+        """Bytes of a frame that was not completed."""
         yield from self._cutter.cut(b"", self._complete(self._finder.give_up()))
 
     def exchange(self, command: SerialCommand, name: str | None, value: Value) -> FrameExchange:
-        """A frame to be sent."""
+        """A command as a frame."""
         self._sequence = (self._sequence + 1) % 256
         schema = self._profile.properties.get(name or "")
         return FrameExchange(self._protocol, self._codec, command, name, value, schema, self._sequence)
 
     def complaint(self) -> str | None:
-        """Bytes that are neither frames nor text."""
+        """Wrong checksums, or bytes that are neither frames nor text."""
         if self._finder.damaged > 2 and self._finder.damaged > self._frames:
-            return f"{self._finder.damaged} frames came with a wrong checksum, {self._frames} with a good one"
+            return f"{self._finder.damaged} frames had a wrong checksum, {self._frames} a good one"
         if self._frames or self._stray < ENOUGH:
             return None
         return (
-            f"{self._stray} bytes came and no frame among them: {self._line.baud_rate} bits/s, or parity "
-            f"{self._line.parity}, is probably not what the board has (bindings.serial.line)"
+            f"{self._stray} bytes without a frame: {self._line.baud_rate} bits/s, or parity "
+            f"{self._line.parity}, is probably not what the board uses (bindings.serial.line)"
         )
 
     def _complete(self, found: Iterable[Frame | bytes]) -> Iterator[tuple[int, Piece]]:
@@ -107,7 +107,7 @@ class FrameTalk:
 
 
 class FrameExchange:
-    """Implements :class:`harness.links.serial.protocol.Exchange`."""
+    """Implements :class:`harness.links.serial.protocol.CommandExchange`."""
 
     def __init__(
         self,
@@ -139,15 +139,15 @@ class FrameExchange:
         if command in TELLING:
             arguments.pop("value", None)
         self._known = tuple(sorted(arguments.items()))
-        # A question that names no property is answered for each of them, in frames of their own. All of them
-        # have to be here before the next question, whose answer an old frame would be taken for.
+        # A read command without a property is answered for each of them, in frames of their own. All of them
+        # must be here before the next command, or an old frame would count as its answer.
         asks_for_all = command is SerialCommand.READ_STATE and "{tag}" not in declared.send.payload
         self._missing = {bytes.fromhex(each.tag) for each in protocol.properties.values() if asks_for_all}
         self._found: CommandAnswer | None = None
         self.instead: str | None = None
 
     def offer(self, piece: Piece) -> CommandAnswer | None:
-        """The answer, if this frame is it, or the last one of it."""
+        """The answer, if this frame completes it."""
         frame = piece.content
         if self._answer is None or not isinstance(frame, Frame) or frame.command != self._answer.command:
             return None
@@ -162,24 +162,24 @@ class FrameExchange:
         return None if self._missing else self._found
 
     def quiet(self) -> CommandAnswer | None:
-        """Properties that the board does not tell are not waited for any longer."""
+        """The answer so far: properties that the board does not report are not waited for."""
         return self._found
 
     def _understood(self, answer: FrameMessage, frame: Frame) -> CommandAnswer | None:
         width = self._bound.bytes if self._bound is not None else None
         match = payload_expression(answer.payload, self._known, width).fullmatch(frame.payload)
         if match is None:
-            self.instead = f"{frame} came, which is not the answer that the profile has"
+            self.instead = f"{frame} came, which does not match the answer in the profile"
             return None
         if self._command not in TELLING:
             return CommandAnswer()
         raw = match.groupdict().get("value")
         if raw is None:
-            return CommandAnswer(problem="the answer holds no value; its profile has no {value} in it")
+            return CommandAnswer(problem="the answer has no value; its template in the profile lacks {value}")
         try:
             return CommandAnswer(self._read(raw))
         except (UnfitError, UnicodeDecodeError) as problem:
-            return CommandAnswer(problem=f"the board told {problem}")
+            return CommandAnswer(problem=f"the board reported {problem}")
 
     @staticmethod
     def _arguments(protocol: FrameProtocol, name: str | None) -> dict[str, bytes]:
@@ -206,16 +206,16 @@ class FrameExchange:
         if bound is not None or self._command in TEXTS:
             return raw.decode()
         if not 1 <= len(raw) <= WIDEST:
-            raise UnfitError(f"{len(raw)} bytes, which are no number")
+            raise UnfitError(f"{len(raw)} bytes, which are not a number")
         return int.from_bytes(raw, "big")
 
 
 _TOKEN = re.compile(r"\{(\w+)\}|([0-9A-Fa-f]{2})|(\s+)|(.)")
-_MISSING = "the payload {!r} needs {{{}}}, which is not given"
+_MISSING = "the payload {!r} needs {{{}}}, which is missing"
 
 
 def payload_of(message: FrameMessage, arguments: dict[str, bytes]) -> bytes:
-    """The payload with its arguments in their places. Raises UnfitError where one is missing."""
+    """The payload with its arguments filled in. Raises UnfitError if one is missing."""
     parts = []
     for argument, digits, _, _ in _TOKEN.findall(message.payload):
         if argument and argument not in arguments:
@@ -228,14 +228,14 @@ def payload_of(message: FrameMessage, arguments: dict[str, bytes]) -> bytes:
 def payload_expression(
     template: str, known: tuple[tuple[str, bytes], ...], width: int | None
 ) -> re.Pattern[bytes]:
-    """What a payload has to be to fit a template; ``width`` is that of the value, None for any."""
+    """The regular expression of a template; ``width``: bytes of the value, None for any number."""
     arguments = dict(known)
-    parts, told = [], False
+    parts, has_value = [], False
     for argument, digits, _, _ in _TOKEN.findall(template):
         if argument in arguments:
             parts.append(re.escape(arguments[argument]))
-        elif argument == "value" and not told:
-            told = True
+        elif argument == "value" and not has_value:
+            has_value = True
             parts.append(b"(?P<value>.{%d})" % width if width else b"(?P<value>.*?)")
         elif argument:
             parts.append(b".*?")

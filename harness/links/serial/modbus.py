@@ -1,4 +1,4 @@
-"""Modbus RTU: a request is sent, its response is awaited. pymodbus knows the messages; the port is ours."""
+"""Modbus RTU: requests and responses. pymodbus encodes the messages; the port is our own."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ READING = {
 SILENT_CHARACTERS = 3.5  # between two messages (MODBUS over Serial Line 1.02, 2.5.1.1)
 BITS_OF_CHARACTER = 11
 LEAST_GAP = 0.00175  # seconds, at 19200 bits/s and above
-ENOUGH = 16  # bytes that are no message from which on something may be said about the line
+ENOUGH = 16  # bytes without a message after which the line settings are suspect
 
 EXCEPTIONS = {
     1: "illegal function",
@@ -68,7 +68,7 @@ EXCEPTIONS = {
 
 
 class ModbusFinder:
-    """Finds the messages to or from one device in a stream, whatever noise is around them."""
+    """Finds the messages to or from one device in a stream, in spite of noise."""
 
     LONGEST = 256  # bytes of a message (MODBUS over Serial Line 1.02, 2.5.1)
 
@@ -93,7 +93,7 @@ class ModbusFinder:
             self._passed += surplus
 
     def clear(self) -> None:
-        """Whatever came so far belongs to no message any more."""
+        """Drop an incomplete message."""
         self._passed += len(self._buffer)
         self._buffer.clear()
 
@@ -127,8 +127,8 @@ def message_raw(message: ModbusPDU) -> bytes:
     return FramerRTU(DecodePDU(is_server=False)).buildFrame(message)
 
 
-class ModbusTalk:
-    """Implements :class:`harness.links.serial.protocol.Talk`."""
+class ModbusSerialProtocol:
+    """Implements :class:`harness.links.serial.protocol.SerialProtocol`."""
 
     unfinished = False
 
@@ -142,7 +142,7 @@ class ModbusTalk:
         self._messages = 0
 
     def greeting(self) -> None:
-        """A client that has nothing to ask is silent."""
+        """Modbus needs no greeting."""
 
     def split(self, data: bytes) -> Iterator[Piece]:
         """Messages, and what is left."""
@@ -174,7 +174,7 @@ class ModbusTalk:
             return None
         return (
             f"{self._cutter.position} bytes came and no message among them: {self._line.baud_rate} bits/s, "
-            f"or parity {self._line.parity}, is probably not what the board has (bindings.serial.line), "
+            f"or parity {self._line.parity}, is probably not what the board uses (bindings.serial.line), "
             f"or its address is not {self._protocol.address}"
         )
 
@@ -194,7 +194,7 @@ class ModbusTalk:
 
 @dataclass(frozen=True, slots=True)
 class ModbusExchange:
-    """Implements :class:`harness.links.serial.protocol.Exchange`."""
+    """Implements :class:`harness.links.serial.protocol.CommandExchange`."""
 
     request: ModbusPDU
     register: ModbusRegister
@@ -229,25 +229,25 @@ class ModbusExchange:
         try:
             return CommandAnswer(self._value(response))
         except (UnfitError, UnicodeDecodeError) as problem:
-            return CommandAnswer(problem=f"the board told {problem}")
+            return CommandAnswer(problem=f"the board reported {problem}")
 
     def quiet(self) -> CommandAnswer | None:
-        """A message is an answer or is none."""
+        """None: one message is the whole answer."""
         return None
 
     @property
     def instead(self) -> str | None:
-        """Nothing else comes."""
+        """None: responses are matched by their function."""
         return None
 
     def _value(self, response: ModbusPDU) -> Value:
         register = self.register
         if register.table.has_bits:
             if not response.bits:
-                raise UnfitError("no bit at all")
+                raise UnfitError("no bit")
             return from_number(register, self.schema, int(response.bits[0]))
         if len(response.registers) != register.words:
-            raise UnfitError(f"{len(response.registers)} registers in place of {register.words}")
+            raise UnfitError(f"{len(response.registers)} registers instead of {register.words}")
         if register.text:
             return _raw_of(response.registers).rstrip(b"\0 ").decode()
         return from_number(register, self.schema, _number_of(register, response.registers))

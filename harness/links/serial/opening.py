@@ -1,4 +1,4 @@
-"""Opening a serial port with pyserial, and saying in plain words why it cannot be opened."""
+"""Opening a serial port with pyserial, with clear messages when it fails."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SerialError(LinkError):
 
 
 def is_url(port: str) -> bool:
-    """Whether the port is reached otherwise than as a device of this machine."""
+    """Whether the port is a URL and not a device of this machine."""
     return "://" in port
 
 
@@ -53,7 +53,7 @@ def open_port(port: str, settings: LineSettings) -> Any:
             opened.exclusive = True
             if not path.exists():
                 raise SerialError(f"there is no serial port {port}; {_choice()}")
-        # Set before it is opened, so that the level never is another one for longer than the driver needs.
+        # Set before opening, so that the lines have another level as shortly as possible.
         if settings.dtr is not None:
             opened.dtr = settings.dtr
         if settings.rts is not None:
@@ -91,11 +91,11 @@ def _explained(port: str, settings: LineSettings, problem: Exception) -> str:
     if is_url(port) and "option 'control'" in text:
         return f"the serial port {port} has no control lines: add ?ign_set_control to it"
     if is_url(port):
-        return f"the serial port {port} cannot be opened: {_short(text)}; look whether its server runs"
+        return f"the serial port {port} cannot be opened: {_short(text)}; check that its server is running"
     if number in _BUSY or _LOCKED in text:
         return (
             f"the serial port {port} is busy: another program has it open; close it "
-            f"(`fuser -v {port}` names it)"
+            f"(`fuser -v {port}` shows it)"
         )
     if number == errno.EACCES:
         group = _group_of(port)
@@ -111,7 +111,7 @@ def _explained(port: str, settings: LineSettings, problem: Exception) -> str:
         return f"{port} is no serial port; {_choice()}"
     if number == errno.EINVAL or isinstance(problem, ValueError):
         line = f"{settings.data_bits} data bits, parity {settings.parity}, {settings.stop_bits} stop bits"
-        return f"the serial port {port} does not take {settings.baud_rate} bits/s, {line}: {_short(text)}"
+        return f"the serial port {port} does not support {settings.baud_rate} bits/s, {line}: {_short(text)}"
     return f"the serial port {port} cannot be opened: {_short(text)}"
 
 
@@ -121,7 +121,7 @@ def _choice() -> str:
 
 
 def _group_of(port: str) -> str | None:
-    """The group that may use the port: ``dialout`` or ``uucp`` as a rule."""
+    """The group that may use the port, usually ``dialout`` or ``uucp``."""
     try:
         import grp
 
@@ -131,5 +131,5 @@ def _group_of(port: str) -> str | None:
 
 
 def _short(text: str) -> str:
-    """pyserial says where it happened before it says what; the end is what matters."""
+    """The end of a message of pyserial, which says what happened."""
     return text.rpartition("] ")[2] or text

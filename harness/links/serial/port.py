@@ -1,4 +1,4 @@
-"""A serial port on the loop: bytes in, bytes out, and away for a while when the cable is."""
+"""A serial port on the event loop, which is opened again when its cable returns."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ from harness.model.bindings.serial import LineSettings
 from harness.trace.events import PortChange
 
 AT_ONCE = 4096
-"""Bytes that are read in one turn of the loop: a port that floods does not keep others from theirs. What is
-not read waits in the system, which makes a peer behind a pty or a socket wait in turn."""
+"""Bytes to read in one iteration of the loop, so that a flooding port does not block others.
 
-LOOK_AGAIN = 0.25  # seconds between two looks whether a port that vanished is there again
+The rest waits in the system, which slows down a peer behind a pty or a socket.
+"""
 
-MOST_UNSENT = 1 << 20  # bytes; whoever takes nothing for so long is not there
+LOOK_AGAIN = 0.25  # seconds between two attempts to open a port that vanished
+
+MOST_UNSENT = 1 << 20  # bytes; with more, the peer counts as gone
 
 Receive = Callable[[bytes], None]
 
 
-class SerialPort:
-    """One port. ``on_data`` gets what comes, ``on_change`` what happens to the port itself."""
+class SerialConnection:
+    """One port. ``on_data`` gets the bytes received, ``on_change`` the changes of the port."""
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class SerialPort:
 
     @property
     def present(self) -> bool:
-        """Whether the port is there now."""
+        """Whether the port is open now."""
         return self._wire is not None
 
     async def open(self) -> None:
@@ -62,13 +64,13 @@ class SerialPort:
         self._on_change(PortChange.OPENED, None)
 
     def write(self, data: bytes) -> None:
-        """Send bytes; they leave in order as the port takes them. Raises SerialError when it is away."""
+        """Send bytes in order, as the port accepts them. Raises SerialError if it is gone."""
         if self._wire is None:
-            raise SerialError(f"the serial port {self.url} is away; plug it in again")
+            raise SerialError(f"the serial port {self.url} is gone; plug it in again")
         self._wire.write(data)
 
     async def close(self) -> None:
-        """Close the port. Nothing is received any more."""
+        """Close the port and stop receiving."""
         was_open, self._closed = not self._closed, True
         if self._returning is not None:
             self._returning.cancel()
@@ -99,7 +101,7 @@ class SerialPort:
         self._returning = loop.create_task(self._come_back(wire), name=f"waiting for {self.url}")
 
     async def _come_back(self, old: _Wire) -> None:
-        """Open the port again as soon as that can be done; the system tells nobody when that is."""
+        """Try to open the port again until it succeeds; the system has no event for that."""
         await old.close()
         while self._wire is None:
             await asyncio.sleep(LOOK_AGAIN)
@@ -143,7 +145,7 @@ class _DescriptorWire:
 
     def write(self, data: bytes) -> None:
         if len(self._unsent) > MOST_UNSENT:
-            raise SerialError("the serial port takes no bytes; look at its flow control")
+            raise SerialError("the serial port accepts no bytes; check its flow control")
         self._unsent += data
         self._writable()
 
@@ -161,7 +163,7 @@ class _DescriptorWire:
             self._lose(problem.strerror or str(problem))
             return
         if not data:
-            self._lose("the other end is gone")
+            self._lose("the other end closed the connection")
             return
         if self._terminals is not None:
             self._terminals.read(self._fd, len(data))
@@ -220,7 +222,7 @@ class _ThreadWire:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        # The calls under way end before the port is closed below them.
+        # Running calls end before the port is closed.
         await asyncio.to_thread(self._threads.shutdown)
         with contextlib.suppress(OSError, serial.SerialException):
             await asyncio.to_thread(self._opened.close)

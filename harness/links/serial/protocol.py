@@ -1,4 +1,4 @@
-"""What the kinds of serial protocol have in common: a stream in pieces, and commands that are answered."""
+"""Interfaces of serial protocols: splitting a stream into pieces, and commands with answers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from harness.model.bindings.serial import SerialCommand
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Bytes as they came, and what they complete: a line, or something else that ``what`` describes."""
+    """Bytes as they came, and what they complete: a line, or something that ``what`` describes."""
 
     raw: bytes
     line: str | None = None
     what: str | None = None
-    content: object = None  # the frame or message that is complete now
+    content: object = None  # the complete frame or message
 
 
 @dataclass(frozen=True, slots=True)
 class CommandAnswer:
-    """What the board answered."""
+    """The board's answer."""
 
     value: Value = None
     problem: str | None = None
@@ -37,21 +37,21 @@ class CommandExchange(Protocol):
 
     @property
     def text(self) -> str:
-        """The same for people."""
+        """The bytes as text for people."""
 
     @property
     def awaits(self) -> bool:
-        """Whether an answer is to be waited for."""
+        """Whether the command has an answer."""
 
     def offer(self, piece: Piece) -> CommandAnswer | None:
-        """What the board answered, if this piece is its answer, or the last one of it."""
+        """The answer, if this piece completes it."""
 
     def quiet(self) -> CommandAnswer | None:
-        """What the board has answered, now that nothing more comes."""
+        """The answer so far, after a silence; None if there is none."""
 
     @property
     def instead(self) -> str | None:
-        """What came in place of the answer, for people."""
+        """What came instead of the answer, as text."""
 
 
 class SerialProtocol(Protocol):
@@ -59,32 +59,32 @@ class SerialProtocol(Protocol):
 
     @property
     def gap(self) -> float:
-        """Seconds of silence that have to come before a command."""
+        """Seconds of silence required before a command."""
 
     def greeting(self) -> tuple[bytes, str] | None:
-        """What is sent before a command where half of another one may have come; the same as text."""
+        """Bytes that clear the board's input before a command, and their text; None if not needed."""
 
     def split(self, data: bytes) -> Iterable[Piece]:
-        """The pieces of what has come; all bytes are in them."""
+        """Split received bytes into pieces; together they hold all bytes."""
 
     def stalled(self) -> Iterable[Piece]:
-        """Nothing came for a while: give up what is not complete."""
+        """After a silence: the pieces of what is incomplete."""
 
     @property
     def unfinished(self) -> bool:
-        """Whether :meth:`stalled` is to be called when nothing comes."""
+        """Whether something is incomplete, so that :meth:`stalled` has to be called after a silence."""
 
     def exchange(self, command: SerialCommand, name: str | None, value: Value) -> CommandExchange:
-        """A command. Raises UnfitError when it cannot be said in this protocol."""
+        """A command to send. Raises UnfitError if the protocol cannot express it."""
 
     def complaint(self) -> str | None:
-        """What seems to be wrong with the line itself, if something does."""
+        """What seems to be wrong with the line, as text; None if nothing."""
 
 
 class Cutter:
-    """Gives each byte to one piece: the one that it completes, or the rest that completes nothing yet.
+    """Assigns each byte of a stream to one piece.
 
-    What completes is told by its end, counted in bytes of the stream.
+    A piece that is complete is given with its end, counted in bytes of the stream.
     """
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Cutter:
         self._seen = 0
 
     def cut(self, data: bytes, complete: Iterable[tuple[int, Piece]]) -> Iterator[Piece]:
-        """Pieces of ``data``, given what it completes with its ends in the stream."""
+        """Pieces of ``data``; ``complete``: what it completes, each with its end in the stream."""
         begin = self._seen
         self._seen += len(data)
         for end, piece in complete:

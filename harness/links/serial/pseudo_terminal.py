@@ -1,4 +1,4 @@
-"""A pseudo-terminal whose master end is ours: what opens the other end takes it for a serial port."""
+"""A pseudo-terminal whose master end is ours; the other end behaves like a serial port."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 
 from harness.links.clock.loop import terminals
 
-AT_ONCE = 4096  # bytes that are read in one turn of the loop
+AT_ONCE = 4096  # bytes to read in one iteration of the loop
 
 
 class PseudoTerminal:
-    """Has a name that stays the same, however often the terminal itself goes and comes again.
+    """Keeps its name when it is unplugged and plugged in again.
 
-    ``on_data`` gets what the other end writes. What is written while the other end reads nothing waits here,
-    up to :attr:`MOST` bytes; further bytes are lost, as they are in a UART.
+    ``on_data`` gets what the other end writes. Bytes that the other end does not read wait here, up to
+    :attr:`MOST`; further bytes are lost, as in a UART.
     """
 
     MOST = 1 << 16
@@ -30,13 +30,13 @@ class PseudoTerminal:
         self._unsent = bytearray()
         self._loop = asyncio.get_running_loop()
         self._terminals = terminals()
-        self.lost = 0  # bytes that nobody read in time
-        self.drained = asyncio.Event()  # nothing is left to be written
+        self.lost = 0  # bytes that were not read in time
+        self.drained = asyncio.Event()  # set while nothing waits to be written
         self.drained.set()
 
     @property
     def is_open(self) -> bool:
-        """Whether the terminal is there."""
+        """Whether it is plugged in."""
         return self._master >= 0
 
     @property
@@ -49,10 +49,10 @@ class PseudoTerminal:
         """Plug it in."""
         if self.is_open:
             return
-        import tty  # not everywhere: ptys are POSIX
+        import tty  # POSIX only
 
         self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)  # not a byte is changed on its way
+        tty.setraw(self._slave)  # bytes pass unchanged
         os.set_blocking(self._master, False)
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="harness-serial-"))
@@ -64,7 +64,7 @@ class PseudoTerminal:
         self._loop.add_reader(self._master, self._readable)
 
     def unplug(self) -> None:
-        """Vanish, as a cable that is pulled; :meth:`open` comes back under the same name."""
+        """Vanish like a pulled cable; :meth:`open` brings it back under the same name."""
         if not self.is_open:
             return
         self._loop.remove_reader(self._master)
@@ -79,7 +79,7 @@ class PseudoTerminal:
         self.drained.set()
 
     def close(self) -> None:
-        """Be gone for good."""
+        """Remove it for good."""
         self.unplug()
         if self._folder is not None:
             with contextlib.suppress(OSError):

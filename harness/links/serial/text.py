@@ -1,4 +1,4 @@
-"""A text console: lines are typed, lines are answered."""
+"""A text console: commands and answers are lines of text."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from harness.wire.serial.values import (
 )
 
 NUMBERS = (SerialCommand.MEMORY, SerialCommand.READ_CLOCK)
-"""Commands that tell a number which belongs to no property."""
+"""Commands whose answer is a number without a property."""
 
 
-class TextTalk:
-    """Implements :class:`harness.links.serial.protocol.Talk`."""
+class TextSerialProtocol:
+    """Implements :class:`harness.links.serial.protocol.SerialProtocol`."""
 
     unfinished = False
     gap = 0.0
@@ -49,22 +49,22 @@ class TextTalk:
         self._quality = Quality()
 
     def greeting(self) -> tuple[bytes, str]:
-        """An empty line, after what drops half a command: for whatever stands in the board's input."""
+        """The cancel sequence and an empty line, to clear the board's input."""
         return bytes.fromhex(self._console.cancel or "") + self._console.line_ending.raw, ""
 
     def split(self, data: bytes) -> Iterator[Piece]:
-        """Lines, and what is left."""
+        """Lines, and the rest."""
         self._quality.feed(data)
         begin = self._cutter.position
         lines = ((begin + end, Piece(b"", line=text)) for end, text in self._splitter.feed(data))
         yield from self._cutter.cut(data, lines)
 
     def stalled(self) -> Iterable[Piece]:
-        """Half a line stays one."""
+        """None: an incomplete line stays incomplete."""
         return ()
 
     def exchange(self, command: SerialCommand, name: str | None, value: Value) -> TextExchange:
-        """A line to be typed."""
+        """A command as a line."""
         bound = self._console.properties.get(name or "")
         schema = self._profile.properties.get(name or "")
         values = bound.values if bound is not None else None
@@ -76,17 +76,17 @@ class TextTalk:
         return TextExchange(self._console, command, arguments, schema, values)
 
     def complaint(self) -> str | None:
-        """Bytes that are no text."""
+        """Bytes that are not text."""
         if not self._quality.is_bad:
             return None
         return (
-            f"{self._quality.share:.0%} of what comes is no text: {self._line.baud_rate} bits/s, or parity "
-            f"{self._line.parity}, is probably not what the board has (bindings.serial.line)"
+            f"{self._quality.share:.0%} of the bytes are not text: {self._line.baud_rate} bits/s, or parity "
+            f"{self._line.parity}, is probably not what the board uses (bindings.serial.line)"
         )
 
 
 class TextExchange:
-    """Implements :class:`harness.links.serial.protocol.Exchange`."""
+    """Implements :class:`harness.links.serial.protocol.CommandExchange`."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class TextExchange:
         self._answer = declared.answer
         self._command = command
         self._console = console
-        # What is told takes the place of {value}; what was commanded is repeated as it was.
+        # In answers that report, {value} is the reported value; otherwise it repeats the command's.
         tells = command in TELLING
         self._arguments = tuple(sorted((k, v) for k, v in arguments.items() if not tells or k != "value"))
         self._schema = schema
@@ -111,7 +111,7 @@ class TextExchange:
         self._last: str | None = None
 
     def offer(self, piece: Piece) -> CommandAnswer | None:
-        """The answer, or the refusal, if this line is one."""
+        """The answer or the refusal, if this line is one."""
         if piece.line is None or self._answer is None:
             return None
         line = piece.line.strip()
@@ -122,7 +122,7 @@ class TextExchange:
             return None
         match = expression(self._answer, self._arguments).fullmatch(line)
         if match is not None:
-            return self._told(match)
+            return self._value_of(match)
         for error in self._console.errors:
             refused = expression(error, self._arguments).fullmatch(line)
             if refused is not None:
@@ -133,37 +133,37 @@ class TextExchange:
         return None
 
     def quiet(self) -> CommandAnswer | None:
-        """A line is an answer or is none."""
+        """None: one line is the whole answer."""
         return None
 
     @property
     def instead(self) -> str | None:
-        """The last line that was no answer."""
+        """The last line that was not an answer."""
         return f"the last line was {self._last!r}" if self._last else None
 
-    def _told(self, match: re.Match[str]) -> CommandAnswer:
+    def _value_of(self, match: re.Match[str]) -> CommandAnswer:
         if self._command not in TELLING:
             return CommandAnswer()
         text = match.groupdict().get("value")
         if text is None:
-            return CommandAnswer(problem="the answer holds no value; its profile has no {value} in it")
+            return CommandAnswer(problem="the answer has no value; its template in the profile lacks {value}")
         if self._command in NUMBERS:
             try:
                 return CommandAnswer(float(text) if "." in text else int(text, 0))
             except ValueError:
-                return CommandAnswer(problem=f"the board told {text!r}, which is no number")
+                return CommandAnswer(problem=f"the board reported {text!r}, which is not a number")
         try:
             return CommandAnswer(from_text(self._schema, text, self._values))
         except UnfitError as problem:
-            return CommandAnswer(problem=f"the board told {problem}")
+            return CommandAnswer(problem=f"the board reported {problem}")
 
 
 def filled(template: str, arguments: dict[str, str]) -> str:
-    """A template with its arguments in their places. Raises UnfitError where one is missing."""
+    """A template with its arguments filled in. Raises UnfitError if one is missing."""
 
     def place(match: re.Match[str]) -> str:
         if match[1] not in arguments:
-            raise UnfitError(f"{template!r} needs {{{match[1]}}}, which is not given")
+            raise UnfitError(f"{template!r} needs {{{match[1]}}}, which is missing")
         return arguments[match[1]]
 
     return _PLACE.sub(place, template)
@@ -175,7 +175,7 @@ _FREE = {"value": r"(?P<value>.*?)", "reason": r"(?P<reason>.*?)", "any": r".*?"
 
 @cache
 def expression(template: str, arguments: tuple[tuple[str, str], ...]) -> re.Pattern[str]:
-    """What a line has to be to fit a template."""
+    """The regular expression of a template."""
     known = dict(arguments)
     parts, used = [], set[str]()
     for index, part in enumerate(_PLACE.split(template.strip())):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 
 from harness.model.affordance import Property
 from harness.model.base import Value
@@ -23,6 +22,7 @@ from harness.model.semantics.quantities import (
     is_unit,
 )
 from harness.model.vocabulary import CLUSTERS, Term, TermKind
+from harness.registry import near_names
 
 _NUMBERS = (DataType.INTEGER, DataType.NUMBER)
 
@@ -50,14 +50,14 @@ def unknown_cluster(path: Path, name: str) -> Mistake | None:
     """The mistake of naming a cluster that the vocabulary does not have, or None."""
     if name in CLUSTERS:
         return None
-    near = get_close_matches(name, CLUSTERS, n=3, cutoff=0.5) or sorted(CLUSTERS)
+    near = near_names(name, CLUSTERS) or sorted(CLUSTERS)
     return Mistake(path, "is no cluster of the vocabulary", name, ", ".join(near))
 
 
 def unknown_term(path: Path, cluster: str, name: str) -> Mistake:
     """The mistake of naming a term that the cluster does not have."""
     terms = CLUSTERS[cluster].terms
-    near = get_close_matches(name, terms, n=3, cutoff=0.6) or sorted(terms)
+    near = near_names(name, terms) or sorted(terms)
     return Mistake(path, f"is no term of the cluster {cluster}", name, ", ".join(near))
 
 
@@ -131,7 +131,7 @@ def _of_names(
         legal = common.enum or ((True, False) if common.type is DataType.BOOLEAN else None)
         words = [shown(value) for value in legal] if legal is not None else None
         if words is not None and name not in words:
-            near = get_close_matches(name, words, n=3, cutoff=0.6) or words
+            near = near_names(name, words) or words
             yield Mistake((*path, name), "is no value of the term", name, ", ".join(near))
             continue
         if common.type in _NUMBERS and not _is_number(name):

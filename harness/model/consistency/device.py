@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from harness.model.consistency.mistake import CheckedProfile, Mistake, unknown_name, wrong_value
 from harness.model.ics import known_ics
 from harness.model.problems import Path
 from harness.model.profile import Effect
 from harness.model.schema import DataType
+from harness.registry import near_names
 
 _PORT = re.compile(r"(tcp|udp)/([1-9][0-9]{0,4})")
 
@@ -23,7 +23,7 @@ def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
         yield Mistake(("unit",), message, repr(profile.unit), "text without spaces, /, +, #, { and }")
     for index, item in enumerate(profile.ics):
         if item not in known_ics():
-            near = get_close_matches(item, known_ics(), n=3, cutoff=0.5) or sorted(known_ics())
+            near = near_names(item, known_ics()) or sorted(known_ics())
             yield Mistake(("ics", index), "is no known ICS item", item, ", ".join(near))
     for index, port in enumerate(profile.security.open_ports):
         match = _PORT.fullmatch(port)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from harness.model.base import Value
 from harness.model.problems import Path
 from harness.model.profile import Profile
 from harness.model.schema import DataSchema
+from harness.registry import near_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def unknown_name(path: Path, kind: str, name: str, names: Collection[str]) -> Mi
     """The mistake of naming an affordance that there is not, or None."""
     if name in names:
         return None
-    near = get_close_matches(name, names, n=3, cutoff=0.5) or sorted(names)
+    near = near_names(name, names) or sorted(names)
     return Mistake(path, f"names no {kind} of this profile", name, ", ".join(near) or f"it has no {kind}")
 
 

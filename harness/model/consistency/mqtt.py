@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.model.base import Value
 from harness.model.bindings.mqtt import MqttBinding
-from harness.model.consistency.mistake import CheckedProfile, Mistake, shown, unknown_name, wrong_value
+from harness.model.consistency.mistake import CheckedProfile, Mistake, shown, unknown_name
+from harness.model.consistency.value_maps import of_map
 from harness.model.problems import Path
-from harness.model.schema import DataSchema, DataType, same_value
 
 _HERE: Path = ("bindings", "mqtt")
 
@@ -165,23 +164,3 @@ def _of_payloads(subject: CheckedProfile, mqtt: MqttBinding) -> Iterator[Mistake
             yield Mistake(path, "the event has no data that could be mapped")
         else:
             yield from of_map(told.values, event.data, path)
-
-
-def of_map(values: Mapping[str, Value], schema: DataSchema, path: Path) -> Iterator[Mistake]:
-    """Texts that stand for the values of a boolean or an enumeration: all of them, each once."""
-    wanted: tuple[Value, ...] | None = schema.enum
-    if wanted is None and schema.type is DataType.BOOLEAN:
-        wanted = (True, False)
-    if wanted is None:
-        yield Mistake(path, "only a boolean or an enum has few enough values to map", str(schema.type))
-        return
-    taken: list[tuple[str, Value]] = []
-    for text, value in values.items():
-        yield from wrong_value((*path, text), value, schema)
-        same = next((earlier for earlier, known in taken if same_value(known, value)), None)
-        if same is not None:
-            yield Mistake((*path, text), f"{same} stands for the same value already", shown(value))
-        taken.append((text, value))
-    missing = [value for value in wanted if not any(same_value(value, known) for _, known in taken)]
-    if missing:
-        yield Mistake(path, "maps nothing to " + ", ".join(shown(value) for value in missing))

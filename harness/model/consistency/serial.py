@@ -19,7 +19,7 @@ from harness.model.bindings.serial import (
     WireNumber,
 )
 from harness.model.consistency.mistake import CheckedProfile, Mistake, unknown_name
-from harness.model.consistency.mqtt import of_map
+from harness.model.consistency.value_maps import of_map
 from harness.model.problems import Path
 from harness.model.schema import DataType
 

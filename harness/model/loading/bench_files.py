@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from difflib import get_close_matches
 from pathlib import Path as FilePath
 from typing import Annotated
 
@@ -21,6 +20,7 @@ from harness.model.loading.yaml_tree import (
 )
 from harness.model.problems import Path, ProfileError, ProfileProblem
 from harness.options import SIMULATED_PORT
+from harness.registry import near_names
 
 # What a board is reached by; each is an option of `harness check` as well.
 REACHED_BY = ("listen", "mqtt", "coap", "mdns", "serial", "labgrid")
@@ -213,7 +213,7 @@ def _of_labgrid(path: Path, board: BenchBoard) -> Iterator[_Found]:
 def _unknown_faults(path: Path, board: BenchBoard, faults: Collection[str]) -> Iterator[_Found]:
     for index, name in enumerate(board.faults):
         if name not in faults:
-            near = get_close_matches(name, faults, n=3, cutoff=0.5)
+            near = near_names(name, faults)
             allowed = ", ".join(near) or "the names that `harness simulate --list-faults` tells"
             yield (*path, "faults", index), "there is no such fault", name, allowed
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.model.base import Value
 from harness.model.loading.yaml_tree import (
     Node,
     read_tree,
 )
 from harness.model.problems import ProfileError, ProfileProblem
+from harness.model.profile import FORMAT
 
 EXTENDS = "extends"
 
@@ -26,6 +28,9 @@ def read_with_parents(file: Path) -> tuple[Node, list[ProfileProblem]]:
 def _read(file: Path, children: tuple[Path, ...]) -> tuple[Node, list[ProfileProblem]]:
     tree, problems = read_tree(file)
     assert isinstance(tree.content, dict)
+    number = tree.child("format")
+    if number is not None and is_newer(number.content):
+        raise ProfileError((newer_format(file, number.place.line, number.content),))
     own = {key: node for key, node in tree.content.items() if key != EXTENDS}
     reference = tree.content.get(EXTENDS)
     if reference is None:
@@ -42,6 +47,17 @@ def _read(file: Path, children: tuple[Path, ...]) -> tuple[Node, list[ProfilePro
         raise ProfileError((ProfileProblem(file, reference.place.line, EXTENDS, message, found=str(parent)),))
     base, base_problems = _read(parent, chain)
     return merged(base, Node(own, tree.place, tree.path)), [*problems, *base_problems]
+
+
+def is_newer(number: Value) -> bool:
+    """Whether the value of ``format`` is a format that this version does not know."""
+    return isinstance(number, int) and number > FORMAT
+
+
+def newer_format(file: Path, line: int, number: Value) -> ProfileProblem:
+    """The only problem of a profile in a newer format: what else is wrong with it cannot be known."""
+    message = "this version of the harness does not know this format; update the harness"
+    return ProfileProblem(file, line, "format", message, found=str(number), allowed=f"1 to {FORMAT}")
 
 
 def _parent(file: Path, reference: Node) -> Path:

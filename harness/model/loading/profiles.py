@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from harness.model.base import Value
 from harness.model.consistency import CheckedProfile, KnownNames, mistakes
-from harness.model.loading.inheritance import read_with_parents
+from harness.model.loading.inheritance import is_newer, newer_format, read_with_parents
 from harness.model.loading.validation import (
     explain,
     problem_at,
@@ -60,6 +60,8 @@ def profile_from_json(text: str) -> Profile:
         data = json.loads(text)
     except ValueError as error:
         raise ProfileError((ProfileProblem(file, 0, "", f"not JSON: {error}"),)) from None
+    if isinstance(data, dict) and is_newer(data.get("format")):
+        raise ProfileError((newer_format(file, 0, data["format"]),))
     if isinstance(data, dict) and isinstance(data.get("capabilities"), list):
         # Traces of earlier releases have mere labels there, which no verdict depends on.
         del data["capabilities"]

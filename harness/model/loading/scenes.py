@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path as FilePath
 
 from pydantic import ValidationError
@@ -26,6 +25,7 @@ from harness.model.rule import Condition, Rule
 from harness.model.scene import Scene, SceneAction, played_terms, split_term, terms_of
 from harness.model.semantics.translator import term_of
 from harness.model.vocabulary import CLUSTERS, Term, TermKind
+from harness.registry import near_names
 
 __all__ = ["load_scene", "scene_from_json", "scene_schema_text", "scene_to_json"]
 
@@ -157,7 +157,7 @@ def _of_name(scene: Scene, name: str, kind: TermKind, where: Path) -> Iterator[M
     """Mistakes in a ``role.Cluster.Term``."""
     role, path = split_term(name)
     if role not in scene.roles:
-        near = get_close_matches(role, scene.roles, n=3, cutoff=0.5) or list(scene.roles)
+        near = near_names(role, scene.roles) or list(scene.roles)
         yield Mistake(where, "begins with no role of the scene", name, ", ".join(near))
         return
     wrong = list(_of_term(path, where))

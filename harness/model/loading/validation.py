@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -19,6 +18,7 @@ from harness.model.loading.json_schema import (
 from harness.model.loading.yaml_tree import Node
 from harness.model.problems import Path, ProfileProblem, dotted
 from harness.model.profile import Profile
+from harness.registry import near_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def _allowed(path: Path, model: type[BaseModel]) -> str:
 
 def _near_keys(path: Path, model: type[BaseModel]) -> str:
     keys = known_keys(path[:-1], model)
-    near = get_close_matches(str(path[-1]), keys, n=3, cutoff=0.5)
+    near = near_names(str(path[-1]), keys)
     return ", ".join(near or sorted(keys)) or "no keys at all"
 
 

@@ -1,7 +1,7 @@
-"""Loopback addresses for simulated devices: each has one of its own, as devices on a network have.
+"""Loopback addresses for simulated devices: one each, as on a real network.
 
-With an address of its own every device keeps the ports that its profile declares, and its multicast
-packets can be told from those of its neighbours.
+With its own address, a device can use the ports that its profile declares, and its multicast packets can be
+distinguished from those of its neighbours.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ PER_NETWORK = 250
 
 @dataclass(frozen=True, slots=True)
 class DeviceAddress:
-    """Where a simulated device lives, and the address from which the harness speaks to it."""
+    """The address of a simulated device, and the one from which the harness talks to it."""
 
     device: str
     harness: str
 
 
-SIMULATION = 10  # network of `harness simulate`: the same in every run, for people's own settings
+SIMULATION = 10  # network of `harness simulate`: the same in every run
 
 
 def address_for(lane: int, network: int | None = None) -> DeviceAddress:
     """The addresses of lane number ``lane`` (from 0) of this process, in 127.``network``/16.
 
-    By default that is a network which no other process has. Linux takes all of 127/8 as its own. Where the
-    system does not, everybody shares 127.0.0.1.
+    By default, the network is one that no other process uses. On systems other than Linux, where only
+    127.0.0.1 exists, everybody shares that.
     """
     network = own_network() if network is None else network
     third, fourth = divmod(lane, PER_NETWORK)

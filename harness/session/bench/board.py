@@ -1,24 +1,24 @@
-"""Looking after a board on its serial line: that its port is there, it answers, and has its network."""
+"""Care for a board on a serial line: its port is present, it answers, and it is on its network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from harness.checks.bench import Bench, StimulusError
-from harness.checks.support.serial.board import first_telling
+from harness.checks.support.serial.board import harmless_command
 from harness.model.bindings.serial import SerialCommand
 from harness.trace.events import Act, Event, SerialPort, Stimulus
 from harness.trace.trace import backwards, bodies
 
-PAUSE = 2.0  # seconds until a board whose port is away is asked again
-ENOUGH_NOISE = 3  # questions answered by noise, after which it will not get better
+PAUSE = 2.0  # seconds until a board whose port is missing is asked again
+ENOUGH_NOISE = 3  # after so many questions answered by noise, the line will not get better
 
 BACK = {Act.NETWORK_OFF: SerialCommand.NETWORK_ON, Act.FACTORY_RESET: SerialCommand.PROVISION}
-"""What takes a board off its network, and the command that brings it back."""
+"""The acts that take a board off its network, and the commands that bring it back."""
 
 
 async def port_returns(bench: Bench, limit: float) -> None:
-    """Wait for a port that vanished, as it does when a board takes its USB along; not for ever."""
+    """Wait up to ``limit`` seconds for a port that vanished, as with a USB bridge on the board."""
     if bench.serial.present:
         return
     gone = next((event for event, _ in backwards(bench.trace, SerialPort)), None)
@@ -33,14 +33,14 @@ async def port_returns(bench: Bench, limit: float) -> None:
 
 
 async def board_answers(bench: Bench, deadline: float, is_noise: Callable[[], bool]) -> bool:
-    """Where nothing else is seen of the device: whether it answers on its serial line."""
-    telling, tries = first_telling(bench.profile), 0
-    while telling is not None:
+    """Whether the board answers on its serial line, where nothing else is seen of it."""
+    question, tries = harmless_command(bench.profile), 0
+    while question is not None:
         tries += 1
         try:
-            if (await bench.serial.command(*telling)).good:
+            if (await bench.serial.command(*question)).good:
                 return True
-        except StimulusError:  # the port is away, and may come back
+        except StimulusError:  # the port is missing, and may come back
             await bench.wait_for(lambda _: False, within=PAUSE, what="the serial port to return")
         if (is_noise() and tries >= ENOUGH_NOISE) or bench.now >= deadline:
             return False
@@ -48,7 +48,7 @@ async def board_answers(bench: Bench, deadline: float, is_noise: Callable[[], bo
 
 
 async def rejoin(bench: Bench, since: int) -> None:
-    """Bring the board back to its network, if a check that broke off has left it without one."""
+    """Bring the board back to its network, if an aborted check has left it without one."""
     taken = _taken_off(bench.trace[since:])
     if taken is None or not bench.serial.knows(BACK[taken]):
         return
@@ -56,11 +56,11 @@ async def rejoin(bench: Bench, since: int) -> None:
     try:
         await bench.serial.command(BACK[taken])
     except StimulusError as reason:
-        bench.note(f"the board stays without a network: {reason}")
+        bench.note(f"the board is still without a network: {reason}")
 
 
 def _taken_off(events: Sequence[Event]) -> Act | None:
-    """The act that took the board off its network last, where nothing has brought it back."""
+    """The last act that took the board off its network, unless it has been brought back since."""
     taken = None
     for _, body in bodies(events, Stimulus):
         if body.act in BACK:

@@ -1,4 +1,4 @@
-"""The links as the doors of :mod:`harness.checks.bench`: each act is recorded as a stimulus."""
+"""The drivers of :mod:`harness.checks.bench` over the links; each act is recorded as a stimulus."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NEARLY_UP = 0.1  # seconds
 
 
 class RecordingMqttDriver:
-    """Implements :class:`harness.checks.bench.MqttDoor`."""
+    """Implements :class:`harness.checks.bench.MqttDriver`."""
 
     def __init__(self, controller: MqttController, broker: Broker, recorder: Recorder) -> None:
         self._controller = controller
@@ -47,17 +47,17 @@ class RecordingMqttDriver:
         self.late_subscriber = controller.late_subscriber
 
     async def restart_broker(self, *, wipe: bool) -> None:
-        """Restart the broker, with ``wipe`` without what it had stored."""
+        """Restart the broker; with ``wipe``, without its stored messages and sessions."""
         self._recorder.record(Stimulus(Act.RESTART_BROKER, "wiped" if wipe else "kept"))
         await self.away_while(self._broker.restart(wipe=wipe))
 
     async def away_while(self, work: Awaitable[None]) -> None:
-        """Let our client be disconnected until ``work`` is done, such as a restart of the broker."""
+        """Keep our client disconnected while ``work`` is done, such as a restart of the broker."""
         await self._controller.away_while(work)
 
 
 class RecordingTapDriver:
-    """Implements :class:`harness.checks.bench.TapDoor`."""
+    """Implements :class:`harness.checks.bench.TapDriver`."""
 
     def __init__(self, tap: Tap, recorder: Recorder) -> None:
         self._tap = tap
@@ -66,12 +66,12 @@ class RecordingTapDriver:
         self._disturbed = False
 
     def drop(self) -> None:
-        """Cut the DUT's connection at once."""
+        """Cut the device's connection at once."""
         self._recorder.record(Stimulus(Act.DROP_LINK))
         self._tap.drop()
 
     def drop_unnoticed(self) -> RecordedHold:
-        """Cut the DUT's side of its connection alone; the broker learns of it when the hold ends."""
+        """Cut only the device's side of its connection; the broker sees it when the hold ends."""
         what = "the end of the connection, from the broker"
         self._recorder.record(Stimulus(Act.WITHHOLD, what))
         self._recorder.record(Stimulus(Act.DROP_LINK))
@@ -80,7 +80,7 @@ class RecordingTapDriver:
         return hold
 
     def refuse(self, how: Refusal, code: int = 5) -> None:
-        """Turn the DUT's next connections away until :meth:`accept`."""
+        """Refuse the device's next connections until :meth:`accept`."""
         self._disturbed = True
         self._recorder.record(
             Stimulus(Act.REFUSE, how.value, json_text(code) if how is Refusal.CONNACK else None)
@@ -88,13 +88,13 @@ class RecordingTapDriver:
         self._tap.refuse(how, code)
 
     def accept(self) -> None:
-        """Take the DUT's connections again."""
+        """Accept the device's connections again."""
         self._disturbed = False
         self._recorder.record(Stimulus(Act.ACCEPT))
         self._tap.accept()
 
     def freeze(self) -> None:
-        """Let the link go dead without a word."""
+        """Let the link go dead silently."""
         self._recorder.record(Stimulus(Act.WITHHOLD, "everything"))
         self._tap.freeze()
 
@@ -111,7 +111,7 @@ class RecordingTapDriver:
         return hold
 
     def inject(self, *raw: bytes, segments: Sequence[int] = (), what: str) -> Event:
-        """Send crafted packets to the DUT on its present connection; returns the stimulus."""
+        """Send crafted packets to the device on its present connection; returns the stimulus."""
         if not self._tap.connections:
             raise StimulusError("the device has no MQTT connection to send crafted packets on")
         stimulus = self._recorder.record(Stimulus(Act.RAW, what, transport="mqtt"))
@@ -124,7 +124,7 @@ class RecordingTapDriver:
 
     @property
     def connected(self) -> bool:
-        """Whether the DUT has a connection through the tap now."""
+        """Whether the device has a connection through the tap now."""
         return bool(self._tap.connections)
 
     def clean_up(self) -> None:
@@ -154,15 +154,15 @@ class RecordedHold:
             self._hold = None
 
     def discard(self) -> None:
-        """Throw away what was kept back, and stop keeping back."""
+        """Discard what was kept back, and stop keeping back."""
         if self._hold:
-            self._recorder.record(Stimulus(Act.RELEASE, f"{self._what}, thrown away"))
+            self._recorder.record(Stimulus(Act.RELEASE, f"{self._what}, discarded"))
             self._hold.discard()
             self._hold = None
 
 
 class RecordingCoapDriver:
-    """Implements :class:`harness.checks.bench.CoapDoor`."""
+    """Implements :class:`harness.checks.bench.CoapDriver`."""
 
     def __init__(self, link: CoapLink) -> None:
         self._link = link
@@ -175,7 +175,7 @@ class RecordingCoapDriver:
 
 
 class SimulatedHands:
-    """Implements :class:`harness.checks.bench.LocalDoor` at a simulated device."""
+    """Implements :class:`harness.checks.bench.OperatorDriver` at a simulated device."""
 
     def __init__(self, device: SimulatedDevice, recorder: Recorder) -> None:
         self._device = device
@@ -192,7 +192,7 @@ class SimulatedHands:
         self._device.core.sense(name, value)
 
     async def attach(self, what: str, plugged_in: bool) -> None:
-        """Plug its network in or unplug it. Raises BeyondBenchError for anything else."""
+        """Plug its network in or unplug it. Raises BenchLimitationError for anything else."""
         if what != NETWORK:
             raise BenchLimitationError(f"a simulated device has no {what} that could be unplugged")
         self._recorder.record(Stimulus(Act.NETWORK_ON if plugged_in else Act.NETWORK_OFF, what))
@@ -200,7 +200,7 @@ class SimulatedHands:
 
 
 class SimulatedPower:
-    """Implements :class:`harness.checks.bench.PowerDoor` at a simulated device."""
+    """Implements :class:`harness.checks.bench.PowerDriver` at a simulated device."""
 
     def __init__(self, device: SimulatedDevice, recorder: Recorder) -> None:
         self._device = device
@@ -208,16 +208,16 @@ class SimulatedPower:
         self._starting: asyncio.Task[None] | None = None
 
     async def stop(self) -> None:
-        """Stop the DUT in order."""
+        """Stop the device in an orderly way."""
         self._recorder.record(Stimulus(Act.STOP))
         if self._starting is not None:
-            # A device that has just told everybody that it is there has a moment to find out itself.
+            # A device that has just reported that it is online gets a moment to finish its start.
             await asyncio.wait({self._starting}, timeout=NEARLY_UP)
         await self.settle()
         await self._device.stop()
 
     async def kill(self) -> None:
-        """Take its power away without a word."""
+        """Cut its power."""
         self._recorder.record(Stimulus(Act.KILL))
         await self.settle()
         await self._device.kill()
@@ -228,7 +228,7 @@ class SimulatedPower:
         self._starting = asyncio.get_running_loop().create_task(self._device.start())
 
     async def started(self, *, within: float) -> bool:
-        """Wait until the device is up. False when it is not within the time; its start goes on."""
+        """Wait until the device is up. False if that takes longer; its start goes on."""
         if self._starting is None:
             return True
         done, _ = await asyncio.wait({self._starting}, timeout=within)
@@ -238,7 +238,7 @@ class SimulatedPower:
         return bool(done)
 
     async def settle(self) -> None:
-        """A start that is still under way is given up."""
+        """Cancel a start that is still under way."""
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
@@ -256,7 +256,7 @@ _ACTS = {
     SerialCommand.PROVISION: Act.CONSOLE,
     SerialCommand.SET_CLOCK: Act.CONSOLE,
 }
-"""How commands that change the device stand in the trace; the others only ask."""
+"""The acts recorded for commands that change the device; the other commands only read."""
 
 
 _BACK: dict[SerialCommand, SerialCommand | None] = {
@@ -268,12 +268,12 @@ _BACK: dict[SerialCommand, SerialCommand | None] = {
 
 
 class RecordingSerialDriver:
-    """Implements :class:`harness.checks.bench.SerialDoor`."""
+    """Implements :class:`harness.checks.bench.SerialDriver`."""
 
     def __init__(self, link: SerialLink, binding: SerialBinding, recorder: Recorder) -> None:
         self._link = link
         self._recorder = recorder
-        self._left: SerialCommand | None = None  # what brings the board back to its network
+        self._left: SerialCommand | None = None  # the command that brings the board back to its network
         self.knows = binding.knows
         self.line = link.line
 
@@ -290,17 +290,17 @@ class RecordingSerialDriver:
         *,
         within: float | None = None,
     ) -> Answer:
-        """Tell the board something, and take its answer."""
+        """Send a command to the board, and return its answer."""
         if not self.knows(command, name):
             about = f"{command} {name}" if name else str(command)
             raise StimulusError(f"the profile declares no {about} on the serial line")
         if not self.present:
-            raise StimulusError(f"the serial port {self._link.url} is away")
+            raise StimulusError(f"the serial port {self._link.url} is missing")
         act = _ACTS.get(command)
         if act is not None:
-            told = name if act is Act.LOCAL else command.value
+            named = name if act is Act.LOCAL else command.value
             text = None if value is None else json_text(value)
-            self._recorder.record(Stimulus(act, told, text, transport="serial"))
+            self._recorder.record(Stimulus(act, named, text, transport="serial"))
             self._left = _BACK.get(command, self._left)
         try:
             reply = await self._link.command(command, name, value, within=within)
@@ -318,7 +318,7 @@ class RecordingSerialDriver:
         return stimulus
 
     async def clean_up(self) -> None:
-        """After a check: the board is on its network again."""
+        """After a check: bring the board back to its network."""
         back, self._left = self._left, None
         if back is not None and self.knows(back) and self.present:
             await self.command(back)

@@ -1,4 +1,4 @@
-"""Everything that is opened for one DUT: broker, tap, links, and the simulated device where there is one."""
+"""Everything that is opened for one device: broker, tap, links, and the simulated device if there is one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from harness.checks.bench import OperatorDriver, PowerDriver
 from harness.links.actuators import Actuator
-from harness.links.actuators.registry import helper_of
+from harness.links.actuators.registry import actuator_named
 from harness.links.coap.link import (
     CoapClientEndpoint,
     CoapLink,
@@ -64,16 +64,16 @@ from harness.wire.mdns.codec import join_name
 
 COAP_PORT = 5683
 PING_LIMIT = 1.0  # seconds for the answer to a CoAP ping
-DISCHARGED = 10.0  # seconds after which the capacitors of any supply are empty
-ANY_LOGIN = ("device", "simulated")  # for brokers of our own, which let everybody in
+DISCHARGED = 10.0  # seconds after which the capacitors of any power supply are empty
+ANY_LOGIN = ("device", "simulated")  # for our own brokers, which accept every login
 
 
 @dataclass(frozen=True, slots=True)
 class Bus:
-    """What several devices of one run share. ``broker`` is opened and closed by whoever made the bus.
+    """What several devices of one run share. The owner of the bus opens and closes ``broker``.
 
-    ``name`` tells our client for one device from those for the others; ``hosts`` are the addresses of all
-    devices of the run, which hear each other's multicast.
+    ``name`` distinguishes our client for one device from those for the others; ``hosts`` are the addresses of
+    the other devices of the run, whose multicast the device receives.
     """
 
     broker: Broker | None
@@ -82,7 +82,7 @@ class Bus:
 
 
 class Equipment:
-    """Opens and closes the links to one DUT, in the right order, and offers them as doors."""
+    """Opens and closes the links to one device in the right order, and offers them as drivers."""
 
     def __init__(
         self,
@@ -109,23 +109,23 @@ class Equipment:
         self._coap: CoapLink | None = None
         self._own_endpoint: CoapClientEndpoint | None = None
         self.mdns_link: MdnsLink | None = None
-        self.mqtt_door: RecordingMqttDriver | None = None
-        self.tap_door: RecordingTapDriver | None = None
-        self.coap_door: RecordingCoapDriver | None = None
-        self.local_door: OperatorDriver | None = None
-        self.power_door: PowerDriver | None = None
+        self.mqtt_driver: RecordingMqttDriver | None = None
+        self.tap_driver: RecordingTapDriver | None = None
+        self.coap_driver: RecordingCoapDriver | None = None
+        self.local_driver: OperatorDriver | None = None
+        self.power_driver: PowerDriver | None = None
         self._serial: SerialLink | None = None
-        self.serial_door: RecordingSerialDriver | None = None
+        self.serial_driver: RecordingSerialDriver | None = None
         self._place = LabgridPlace(target.labgrid) if target.labgrid else None
         self._port = target.serial
 
     @property
     def needs_met(self) -> frozenset[BenchFeature]:
-        """What this equipment offers, known before anything is opened."""
+        """What this equipment offers; known before anything is opened."""
         return needs_met(self.profile, self.target)
 
     async def open(self) -> None:
-        """Open all links; the DUT itself is started by :meth:`start_device`.
+        """Open all links; :meth:`start_device` starts the device itself.
 
         Raises the links' own errors, whose messages are for people.
         """
@@ -139,50 +139,52 @@ class Equipment:
         if self.target.simulate:
             self._build_device()
         else:
-            await self._open_hands()
+            await self._open_actuators()
             if BenchFeature.COAP in met:
                 self._open_coap(await self._coap_remote())
         if BenchFeature.SERIAL in met:
             await self._open_serial()
 
     async def start_device(self) -> None:
-        """Power the simulated device up, and give it the time that its profile promises for that.
+        """Switch the simulated device on, and wait up to the boot time of its profile.
 
-        A real one is on already. One that is not up in time is found by :meth:`LabBench.ready`.
+        A real device is on already. :meth:`LabBench.ready` finds out if the device is not up.
         """
-        if self.device is None or not isinstance(self.power_door, SimulatedPower):
+        if self.device is None or not isinstance(self.power_driver, SimulatedPower):
             return
-        await self.power_door.start()
-        await self.power_door.started(within=self.profile.behaviour.boot)
+        await self.power_driver.start()
+        await self.power_driver.started(within=self.profile.behaviour.boot)
         if self.device.coap_address is not None and self._coap is None:
             self._open_coap(self.device.coap_address)
 
     def absence(self, waited_for: str) -> str:
-        """What to tell people when the device never came: what was waited for, and what to look at."""
+        """The message for a device that never came: what was waited for, and what to check."""
         target = self.target
-        advice = "look whether it is switched on and on this network"
+        advice = "check that it is switched on and on this network"
         if target.simulate:
-            advice = "it is simulated, so this is the profile's or a fault's doing"
+            advice = "it is simulated, so the profile or a fault is the cause"
             if self.device and self.device.mqtt and self.device.mqtt.problem:
-                advice = f"it says: {self.device.mqtt.problem}"
+                advice = f"its MQTT client: {self.device.mqtt.problem}"
         elif self._serial is not None and (why := self._serial.complaint or self._serial.absence):
             advice = why
         elif target.listen:
             host, port = target.listen
-            advice = f"set its MQTT broker to this machine, port {port} (we listen on {host}); switch it on"
-        return f"the device is not there: waited for {waited_for}, in vain; {advice}"
+            advice = (
+                f"set its MQTT broker to this machine, port {port} (listening on {host}), and switch it on"
+            )
+        return f"the device is not there: waited for {waited_for}; {advice}"
 
     @property
     def serial_complaint(self) -> str | None:
-        """What seems to be wrong with the serial line, such as its baud rate; for people."""
+        """What seems to be wrong with the serial line, such as its baud rate, for messages."""
         return self._serial.complaint if self._serial is not None else None
 
     @property
     def _is_private(self) -> bool:
-        """Whether the simulated DUT and the harness have addresses, and so a link, for themselves.
+        """Whether the simulated device and the harness have addresses, and so a link, of their own.
 
-        All loopback addresses are one link of mDNS. Runs side by side would otherwise fight for the names of
-        the same profile.
+        For mDNS all loopback addresses are one link, where parallel runs would otherwise compete for the
+        names of the same profile.
         """
         return self.target.simulate and self._address.device != self._address.harness
 
@@ -196,22 +198,22 @@ class Equipment:
     async def clean_up(self) -> None:
         """Undo what a check may have left behind."""
         self._own_endpoint = None
-        if isinstance(self.power_door, LabPower):
-            await self.power_door.clean_up()
-        if self.serial_door:
-            await self.serial_door.clean_up()
-        if self.tap_door:
-            self.tap_door.clean_up()
+        if isinstance(self.power_driver, LabPower):
+            await self.power_driver.clean_up()
+        if self.serial_driver:
+            await self.serial_driver.clean_up()
+        if self.tap_driver:
+            self.tap_driver.clean_up()
         if self._coap:
             await self._coap.close()
 
     async def close(self) -> None:
         """Close everything; each part is closed even if another one fails to."""
         closers = [
-            self.power_door.settle if isinstance(self.power_door, SimulatedPower) else None,
+            self.power_driver.settle if isinstance(self.power_driver, SimulatedPower) else None,
             self._serial.close if self._serial else None,
-            self.power_door.close if isinstance(self.power_door, LabPower) else None,
-            self.local_door.close if isinstance(self.local_door, LabOperator) else None,
+            self.power_driver.close if isinstance(self.power_driver, LabPower) else None,
+            self.local_driver.close if isinstance(self.local_driver, LabOperator) else None,
             self.device.stop if self.device else None,
             self._close_console if self.device and self.device.console else None,
             self._controller.close if self._controller else None,
@@ -248,14 +250,14 @@ class Equipment:
                 broker_tls=self._broker.tls,
             )
             await self._tap.start()
-            self.tap_door = RecordingTapDriver(self._tap, self.recorder)
+            self.tap_driver = RecordingTapDriver(self._tap, self.recorder)
         name = f"harness-{self._bus.name if self._bus else self.profile.profile}-{self._seed:x}"
         self._controller = MqttController(self.recorder, self._broker.endpoint, self._broker.tls, name)
         await self._controller.start()
         await self._controller.subscribe(f"{binding.base}/#")
         if binding.availability and not binding.availability.topic.startswith(f"{binding.base}/"):
             await self._controller.subscribe(binding.availability.topic)
-        self.mqtt_door = RecordingMqttDriver(self._controller, self._broker, self.recorder)
+        self.mqtt_driver = RecordingMqttDriver(self._controller, self._broker, self.recorder)
 
     async def _open_mdns(self) -> None:
         interface = self.target.interface or self._own_address()
@@ -278,14 +280,14 @@ class Equipment:
         assert binding is not None and port is not None
         self._serial = SerialLink(self.recorder, port, self.profile)
         await self._serial.start()
-        self.serial_door = RecordingSerialDriver(self._serial, binding, self.recorder)
+        self.serial_driver = RecordingSerialDriver(self._serial, binding, self.recorder)
 
     async def _close_console(self) -> None:
         assert self.device is not None and self.device.console is not None
         self.device.console.close()
 
     def _own_address(self) -> str:
-        """Ours on the network of the device; on that of a real one, where multicast goes by itself."""
+        """Our address on the network of the device; for a real one, the interface used for multicast."""
         if self.target.simulate:
             return self._address.harness
         try:
@@ -307,36 +309,36 @@ class Equipment:
         if self.device.mdns and self.mdns_link and self._is_private:
             others = self._bus.hosts if self._bus else frozenset()
             self.device.mdns.neighbours = {self.mdns_link.address, *others}
-        self.local_door = SimulatedHands(self.device, self.recorder)
-        self.power_door = SimulatedPower(self.device, self.recorder)
+        self.local_driver = SimulatedHands(self.device, self.recorder)
+        self.power_driver = SimulatedPower(self.device, self.recorder)
 
-    async def _open_hands(self) -> None:
-        """Whoever switches and operates a real device; it has power afterwards. Raises HelperError."""
+    async def _open_actuators(self) -> None:
+        """Open the actuators of a real device; it is switched on afterwards. Raises ActuatorError."""
         target, name = self.target, self.profile.profile
-        helper = self._power_of_place()
+        actuator = self._power_of_place()
         if target.power is not None:
-            helper = None if target.power.is_console else helper_of(target.power)
+            actuator = None if target.power.is_console else actuator_named(target.power)
         if BenchFeature.POWER in self.needs_met:
             reboot = ConsoleReboot(self._console, self.recorder, self.profile)
-            self.power_door = LabPower(
-                helper,
+            self.power_driver = LabPower(
+                actuator,
                 self.recorder,
                 name,
                 self._answers_still,
                 reboot if can_reboot(self.profile, target) else None,
             )
-            await self.power_door.switch_on()  # its serial port may be there only with power
+            await self.power_driver.switch_on()  # its serial port may exist only while it has power
         if target.hands is not None and not target.hands.is_console:
-            self.local_door = LabOperator(helper_of(target.hands), self.recorder, name)
+            self.local_driver = LabOperator(actuator_named(target.hands), self.recorder, name)
         elif BenchFeature.LOCAL in self.needs_met:
-            self.local_door = ConsoleOperator(self._console)
+            self.local_driver = ConsoleOperator(self._console)
 
     def _console(self) -> RecordingSerialDriver:
-        assert self.serial_door is not None, "planned without a serial line"
-        return self.serial_door
+        assert self.serial_driver is not None, "planned without a serial line"
+        return self.serial_driver
 
     async def _take_place(self, place: LabgridPlace) -> None:
-        """Have the board for ourselves, and learn which its serial port is. Raises LabgridError."""
+        """Reserve the board, and find its serial port. Raises LabgridError."""
         found = await place.open()
         self._port = self._port or found.serial
         named = f"the place {found.place}" if found.place else "resources of this machine"
@@ -349,9 +351,9 @@ class Equipment:
         return PlacePower(self._place) if self._place and labgrid and labgrid.power else None
 
     async def _answers_still(self) -> bool:
-        """Whether the device goes on answering CoAP pings, some time after its power was cut.
+        """Whether the device still answers CoAP pings some time after its power was cut.
 
-        What MQTT shows is no help: a connection stays when the other side is gone.
+        MQTT cannot show it: a connection stays open when the other side is gone.
         """
         if self._coap is None:
             return False
@@ -361,7 +363,7 @@ class Equipment:
             while self.recorder.now < deadline:
                 mid = self._coap.next_mid()
                 ping = coap.encode(coap.empty(coap.Type.CON, mid))
-                endpoint.send(ping, "is it still there without power?")
+                endpoint.send(ping, "ping after the power was cut")
                 if not await endpoint.receive(partial(coap_answers, mid=mid, token=b""), within=PING_LIMIT):
                     return False
             return True
@@ -369,7 +371,7 @@ class Equipment:
             endpoint.close()
 
     def _login(self) -> tuple[str, str]:
-        """What a simulated device shows to the broker, if its profile says that it logs in."""
+        """User and password of a simulated device whose profile says that it logs in."""
         user = self._broker.endpoint.user if self._broker else None
         return (user.name, user.password) if user else ANY_LOGIN
 
@@ -385,11 +387,11 @@ class Equipment:
 
     def _open_coap(self, remote: tuple[str, int]) -> None:
         self._coap = CoapLink(self.recorder, remote, random.Random(self._seed), self._ports)
-        self.coap_door = RecordingCoapDriver(self._coap)
+        self.coap_driver = RecordingCoapDriver(self._coap)
 
 
 def _dns_names(profile: Profile) -> list[str]:
-    """The names that the device claims, so that whoever disputes them is seen from the start."""
+    """The names that the device claims, so that other claims to them are recorded from the start."""
     binding = profile.bindings.mdns
     if binding is None:
         return []

@@ -1,9 +1,9 @@
-"""The test bench: what a stimulus has at hand, over the real links, all of it recorded."""
+"""The test bench over the real links; everything is recorded."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
@@ -34,100 +34,82 @@ from harness.session.bench.presence import (
     coap_answers,
     mqtt_present,
 )
-from harness.trace.events import Act, Event, MqttPacket, Note, Stimulus, TcpProbe, Wait
+from harness.session.bench.recording import RecordingBench
+from harness.trace.events import Act, Event, MqttPacket, Stimulus, TcpProbe
 from harness.wire import coap as coap_messages
 
-Door = TypeVar("Door")
+Driver = TypeVar("Driver")
 
 PING_LIMIT = 2.0  # seconds for the answer to a CoAP ping, before the device is asked again
 
 
-class LabBench:
-    """Implements :class:`harness.checks.bench.Bench` over the equipment of one DUT."""
+class LabBench(RecordingBench):
+    """Implements :class:`harness.checks.bench.Bench` over the equipment of one device."""
 
     def __init__(self, profile: Profile, equipment: Equipment, readings: Readings, seed: int) -> None:
+        super().__init__(equipment.recorder)
         self.profile = profile
         self.random = random.Random(seed)
         self._begun = 0  # the end of the trace when the check began
-        self.waiting_for = ""  # said when a check takes too long
         self._equipment = equipment
-        self._recorder = equipment.recorder
         self._device = equipment.recorder.device
         self.readings = readings
         self._watch: CoapWatch | None = None
-        self._silent = False  # the device was seen not to say that it is online
+        self._silent = False  # the device does not report that it is online
 
     @property
     def mqtt(self) -> RecordingMqttDriver:
-        """Our client on the DUT's broker."""
-        return _there(self._equipment.mqtt_door, BenchFeature.BROKER)
+        """Our client on the device's broker."""
+        return _there(self._equipment.mqtt_driver, BenchFeature.BROKER)
 
     @property
     def tap(self) -> RecordingTapDriver:
-        """Between DUT and broker."""
-        return _there(self._equipment.tap_door, BenchFeature.TAP)
+        """The tap between device and broker."""
+        return _there(self._equipment.tap_driver, BenchFeature.TAP)
 
     @property
     def coap(self) -> RecordingCoapDriver:
-        """The DUT's CoAP server."""
-        return _there(self._equipment.coap_door, BenchFeature.COAP)
+        """The device's CoAP server."""
+        return _there(self._equipment.coap_driver, BenchFeature.COAP)
 
     @property
     def mdns(self) -> MdnsLink:
-        """Multicast DNS on the DUT's link."""
+        """Multicast DNS on the device's link."""
         return _there(self._equipment.mdns_link, BenchFeature.MDNS)
 
     @property
     def local(self) -> OperatorDriver:
-        """Hands at the device."""
-        return _there(self._equipment.local_door, BenchFeature.LOCAL)
+        """Buttons and sensors of the device."""
+        return _there(self._equipment.local_driver, BenchFeature.LOCAL)
 
     @property
     def power(self) -> PowerDriver:
-        """The DUT's power."""
-        return _there(self._equipment.power_door, BenchFeature.POWER)
+        """The device's power."""
+        return _there(self._equipment.power_driver, BenchFeature.POWER)
 
     @property
     def serial(self) -> RecordingSerialDriver:
-        """The DUT's serial line."""
-        return _there(self._equipment.serial_door, BenchFeature.SERIAL)
+        """The device's serial line."""
+        return _there(self._equipment.serial_driver, BenchFeature.SERIAL)
 
     def begin(self, seed: str) -> None:
-        """A check begins: its random values depend on the run's seed and on itself alone."""
+        """Begin a check: its random values depend only on ``seed``, made from the run's seed and its id."""
         self.random = random.Random(seed)
         self.waiting_for = ""
         self._begun = self.mark()
 
     def offers(self, need: BenchFeature) -> bool:
-        """Whether the door of that need is there."""
+        """Whether this bench has that feature."""
         return need in self._equipment.needs_met
 
     @property
     def host(self) -> str | None:
-        """The DUT's IP address or host name, where it is known."""
+        """The device's IP address or host name, if known."""
         return self._equipment.host
 
     async def probe_tcp(self, host: str, port: int, send: bytes = b"", *, within: float) -> TcpProbe:
         """Connect to a TCP port, send, and take the first bytes that come back."""
         return await tcp.probe(self._recorder, host, port, send, within)
-
-    @property
-    def trace(self) -> Sequence[Event]:
-        """Everything recorded so far in this run."""
-        return self._recorder.events
-
-    @property
-    def now(self) -> float:
-        """Seconds since the start of the run."""
-        return self._recorder.now
-
-    def mark(self) -> int:
-        """The present end of the trace."""
-        return len(self._recorder.events)
-
-    def note(self, text: str) -> None:
-        """Leave a remark for the reader of the trace."""
-        self._recorder.record(Note(text))
 
     def stimulus(
         self,
@@ -140,23 +122,6 @@ class LabBench:
     ) -> Event:
         """Record a deliberate act."""
         return self._recorder.record(Stimulus(act, name, json_text(value), transport, legal))
-
-    async def wait_for(
-        self,
-        wanted: Callable[[Event], bool],
-        *,
-        within: float,
-        imposed_by: str | None = None,
-        what: str = "",
-        since: int | None = None,
-    ) -> Event | None:
-        """Wait for the event that decides; None when ``within`` seconds passed without it."""
-        begin = self._recorder.now
-        self.waiting_for = what or imposed_by or "an event"
-        event = await self._recorder.wait_for(wanted, within=within, since=since)
-        if imposed_by and (took := self._recorder.now - begin) > 0:
-            self._recorder.record(Wait(round(took, 6), imposed_by, what))
-        return event
 
     async def watch_silence(self, seconds: float, *, imposed_by: str, what: str) -> None:
         """Watch for ``seconds``, as a clause imposes."""
@@ -175,12 +140,12 @@ class LabBench:
         return stimulus
 
     async def command(self, name: str, value: Value, *, transport: str) -> None:
-        """Send the command for a property; it is nobody's stimulus."""
+        """Send the command for a property; not recorded as a stimulus."""
         bindings = self.profile.bindings
         if transport == Transport.MQTT and bindings.mqtt:
             bound = bindings.mqtt.properties[name]
             payload = encode_mqtt(value, bound.command_member, bound.values)
-            # A device without a command topic is tried at the place where most have theirs.
+            # For a device without a command topic, the usual one is tried.
             topic = bound.command or f"{bound.state}/set"
             await self.mqtt.publish(topic, payload, qos=bound.command_qos)
         elif transport == Transport.COAP and bindings.coap:
@@ -189,7 +154,7 @@ class LabBench:
             await self._request(coap_messages.Code.PUT, resource.path, payload, resource.format.number)
 
     async def perform(self, name: str, value: Value = None, *, transport: str) -> None:
-        """Send what invokes an action; it is nobody's stimulus."""
+        """Send the command that invokes an action; not recorded as a stimulus."""
         bindings = self.profile.bindings
         if transport == Transport.MQTT and bindings.mqtt:
             bound = bindings.mqtt.actions[name]
@@ -202,41 +167,41 @@ class LabBench:
             await self._request(coap_messages.Code.POST, resource.path, payload, number)
 
     async def watch(self) -> None:
-        """Observe every CoAP property and event that can be observed, for the rest of this check."""
+        """Observe every observable CoAP property and event for the rest of this check."""
         binding = self.profile.bindings.coap
         if binding is None or self._watch is not None:
             return
         self._watch = CoapWatch(self.coap, binding)
         await self._watch.begin()
 
-    async def watch_anew(self) -> None:
-        """Observe once more: a device that was restarted has forgotten its observers."""
+    async def renew_watch(self) -> None:
+        """Register again: a device that was restarted has forgotten its observers."""
         await self._stop_watching()
         await self.watch()
 
     async def read(self, name: str, *, transport: str) -> Value:
         """The present value of a property: a GET over CoAP, the last report over MQTT.
 
-        A device that has told nothing yet over MQTT may be about to: it is waited for as after a change.
+        Waits for the first report of a device that has not reported it over MQTT yet.
         """
         since = self.mark()
         if transport == Transport.COAP and self.profile.bindings.coap:
             await self._request(coap_messages.Code.GET, self.profile.bindings.coap.properties[name].path)
-            told = self._last_told(name, transport, since)
+            report = self._last_report(name, transport, since)
         else:
-            told = self._last_told(name, transport, 0)
-            if told is None:
+            report = self._last_report(name, transport, 0)
+            if report is None:
                 within = self.profile.settle(name)
                 await self.wait_for_report(
                     name, lambda _: True, transport=transport, within=within, since=since
                 )
-                told = self._last_told(name, transport, 0)
-        if told is None:
-            raise StimulusError(f"the device tells no value of {name} over {transport}")
-        return told.value
+                report = self._last_report(name, transport, 0)
+        if report is None:
+            raise StimulusError(f"the device reports no value of {name} over {transport}")
+        return report.value
 
-    def _last_told(self, name: str, transport: str, since: int) -> Report | None:
-        """What the device last told of a property after a mark; None where it told nothing."""
+    def _last_report(self, name: str, transport: str, since: int) -> Report | None:
+        """The last report of a property after a mark; None if there is none."""
         for report in reversed(self.readings.until(self.mark())):
             if report.event.line <= since:
                 break
@@ -267,7 +232,7 @@ class LabBench:
 
         what = f"{name} to be reported over {transport}"
         binding = self.profile.bindings.coap
-        if transport == Transport.MQTT or binding is None or self._comes_unasked(binding, name):
+        if transport == Transport.MQTT or binding is None or self._is_notified(binding, name):
             return await self.wait_for(accepted, within=within, what=what, since=since, imposed_by=imposed_by)
         deadline = self._recorder.now + within
         pause = 0.0
@@ -277,18 +242,18 @@ class LabBench:
             remaining = deadline - self._recorder.now
             if event is not None or remaining <= 0:
                 return event
-            # Read at once, then less and less often: a slow device is not flooded by the waiting.
+            # Read at once, then less and less often, so that a slow device is not flooded.
             pause = min(max(2 * pause, 0.01), remaining, 1.0)
             await self.wait_for(accepted, within=pause, what=what, imposed_by=imposed_by)
 
     async def ready(self, *, within: float | None = None) -> bool:
-        """Wait until the DUT is on all its transports."""
+        """Wait until the device is on all its transports."""
         there = await self._turns_up(within)
-        power = self._equipment.power_door
+        power = self._equipment.power_driver
         if isinstance(power, LabPower) and power.cut_at:
             if not there:
                 self.note(
-                    "the device did not come back as one does whose power was cut; perhaps it never was"
+                    "the device did not come back after its power was cut; perhaps the power was not cut"
                 )
             power.cut_at = 0
         return there
@@ -311,14 +276,14 @@ class LabBench:
         return True
 
     async def _on_mqtt(self, limit: float, *, fully: bool) -> bool:
-        """Wait until the DUT is connected, subscribed, and has said that it is online.
+        """Wait until the device is connected, subscribed, and has reported that it is online.
 
-        One that did not say so when it had had all its time (``fully``) is there all the same, and is not
-        waited for in vain before each further check.
+        A device that has not reported it within the full time (``fully``) counts as present all the same, and
+        later calls do not wait for it again.
         """
         binding, tapped = self.profile.bindings.mqtt, self.offers(BenchFeature.TAP)
         assert binding is not None
-        power = self._equipment.power_door
+        power = self._equipment.power_driver
         since = power.cut_at if isinstance(power, LabPower) else 0
 
         def seen(*, silent: bool) -> bool:
@@ -339,12 +304,12 @@ class LabBench:
         )
         if event is None and fully and seen(silent=True):
             self._silent = True
-            self.note("the device is connected and subscribed, but does not say that it is online")
+            self.note("the device is connected and subscribed, but does not report that it is online")
         return event is not None or self._silent
 
     async def clean_up(self) -> None:
         """After a check: undo what it left behind."""
-        if self._equipment.serial_door is not None:
+        if self._equipment.serial_driver is not None:
             await rejoin(self, self._begun)
         await self._stop_watching()
         await self._equipment.clean_up()
@@ -355,7 +320,7 @@ class LabBench:
             await watch.end()
 
     async def _coap_alive(self, deadline: float) -> bool:
-        """Ping; a device that does not know pings (RFC 7252, 4.3) is asked for its list of resources."""
+        """Ping; also request the list of resources, for devices that do not answer pings (RFC 7252, 4.3)."""
         self.waiting_for = "the device to answer a CoAP ping or request"
         endpoint = await self.coap.endpoint()
         asks = False
@@ -376,21 +341,21 @@ class LabBench:
         finally:
             endpoint.close()
 
-    def _comes_unasked(self, binding: CoapBinding, name: str) -> bool:
-        """Whether the device tells it over CoAP by itself; what it does not has to be asked for.
+    def _is_notified(self, binding: CoapBinding, name: str) -> bool:
+        """Whether the device notifies us of it over CoAP; otherwise it has to be read.
 
-        Raises CannotStimulateError for an event of which it refuses to tell us.
+        Raises StimulusError for an event whose observation the device refuses.
         """
         if (event := binding.events.get(name)) is not None:
-            if self._watch is not None and not self._watch.is_told(event.path):
-                raise StimulusError(f"the device does not take us for an observer of {event.path}")
+            if self._watch is not None and not self._watch.observes(event.path):
+                raise StimulusError(f"the device refuses the observation of {event.path}")
             return True
-        return self._watch is not None and self._watch.is_told(binding.properties[name].path)
+        return self._watch is not None and self._watch.observes(binding.properties[name].path)
 
     async def _request(
         self, code: int, path: str, payload: bytes = b"", content_format: int | None = None
     ) -> coap_messages.Message | None:
-        """One request of the bench itself, on an endpoint that it keeps for that."""
+        """Send one request on the bench's own endpoint, and return the response."""
         message = coap_messages.request(
             code,
             path,
@@ -403,7 +368,7 @@ class LabBench:
         return await endpoint.request(message)
 
 
-def _there(door: Door | None, need: BenchFeature) -> Door:
-    if door is None:
+def _there(driver: Driver | None, need: BenchFeature) -> Driver:
+    if driver is None:
         raise StimulusError(f"this bench does not offer {need}")
-    return door
+    return driver

@@ -1,7 +1,7 @@
-"""The doors of a real device that somebody or something operates: its power, its keys, its sensors.
+"""The drivers for power, keys and sensors of a real device, which an actuator or a person operates.
 
-What a helper does takes its time: the act is recorded before it is asked, and ``Act.DONE`` when it is over,
-so that a judge knows both ends of when it happened.
+An act takes its time: it is recorded before the actuator is called, and ``Act.DONE`` when it is over, so that
+a judge knows both ends of the time in which it happened.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ from harness.trace.events import (
 from harness.trace.recorder import Recorder
 
 
-class _Asking:
-    """Asks a helper, and records what it did."""
+class _Actuation:
+    """Has an actuator do something, and records it."""
 
-    def __init__(self, helper: Actuator, recorder: Recorder, device: str) -> None:
-        self._helper = helper
+    def __init__(self, actuator: Actuator, recorder: Recorder, device: str) -> None:
+        self._actuator = actuator
         self._recorder = recorder
         self._device = device
 
-    async def ask(
-        self, act: Act, deed: ActuatorCommand, name: str | None = None, value: Value = None
+    async def perform(
+        self, act: Act, command: ActuatorCommand, name: str | None = None, value: Value = None
     ) -> None:
-        """Have something done. Raises BeyondBenchError for what cannot be done here, CannotStimulateError."""
-        text = json_text(value) if deed is ActuatorCommand.SENSE else None
-        task = Task(deed, self._device, name, text)
-        if deed not in self._helper.can:
+        """Have a command carried out. Raises BenchLimitationError if the actuator lacks it; StimulusError."""
+        text = json_text(value) if command is ActuatorCommand.SENSE else None
+        task = Task(command, self._device, name, text)
+        if command not in self._actuator.can:
             raise BenchLimitationError(f"nothing here can {task}")
         self._recorder.record(Stimulus(act, name, text))
         try:
-            done = await self._helper.perform(task)
+            done = await self._actuator.perform(task)
         except ActuatorError as problem:
             raise StimulusError(str(problem)) from problem
         self._recorder.record(Stimulus(Act.DONE, name))
@@ -61,45 +61,47 @@ class _Asking:
 
 
 class LabOperator:
-    """Implements :class:`harness.checks.bench.LocalDoor` at a real device."""
+    """Implements :class:`harness.checks.bench.OperatorDriver` at a real device."""
 
-    def __init__(self, helper: Actuator, recorder: Recorder, device: str) -> None:
-        self.close = helper.close
-        self._asking = _Asking(helper, recorder, device)
+    def __init__(self, actuator: Actuator, recorder: Recorder, device: str) -> None:
+        self.close = actuator.close
+        self._actuation = _Actuation(actuator, recorder, device)
 
     async def operate(self, control: str) -> None:
         """Operate a control of the profile."""
-        await self._asking.ask(Act.LOCAL, ActuatorCommand.PRESS, control)
+        await self._actuation.perform(Act.LOCAL, ActuatorCommand.PRESS, control)
 
     async def sense(self, name: str, value: Value) -> None:
         """Make a sensor see ``value``."""
-        await self._asking.ask(Act.LOCAL, ActuatorCommand.SENSE, name, value)
+        await self._actuation.perform(Act.LOCAL, ActuatorCommand.SENSE, name, value)
 
     async def attach(self, what: str, plugged_in: bool) -> None:
         """Plug something in or unplug it."""
         act = Act.NETWORK_ON if plugged_in else Act.NETWORK_OFF
-        await self._asking.ask(act, ActuatorCommand.ATTACH if plugged_in else ActuatorCommand.DETACH, what)
+        await self._actuation.perform(
+            act, ActuatorCommand.ATTACH if plugged_in else ActuatorCommand.DETACH, what
+        )
 
 
 class ConsoleOperator:
-    """Implements :class:`harness.checks.bench.LocalDoor` by the commands of the board's own console."""
+    """Implements :class:`harness.checks.bench.OperatorDriver` by the commands of the board's own console."""
 
     def __init__(self, console: Callable[[], SerialDriver]) -> None:
         self._console = console
 
     async def operate(self, control: str) -> None:
         """Operate a control of the profile."""
-        await self._tell(SerialCommand.PRESS_BUTTON, control)
+        await self._command(SerialCommand.PRESS_BUTTON, control)
 
     async def sense(self, name: str, value: Value) -> None:
         """Make a sensor see ``value``."""
-        await self._tell(SerialCommand.INJECT_SENSOR, name, value)
+        await self._command(SerialCommand.INJECT_SENSOR, name, value)
 
     async def attach(self, what: str, plugged_in: bool) -> None:
-        """A console unplugs nothing. Raises BeyondBenchError."""
-        raise BenchLimitationError(f"nothing here can unplug the {what} of the DUT")
+        """Not possible by a console. Raises BenchLimitationError."""
+        raise BenchLimitationError(f"nothing here can unplug the {what} of the device")
 
-    async def _tell(self, command: SerialCommand, name: str, value: Value = None) -> None:
+    async def _command(self, command: SerialCommand, name: str, value: Value = None) -> None:
         console = self._console()
         if not console.knows(command, name):
             raise BenchLimitationError(f"the profile declares no {command} for {name} on the serial line")
@@ -117,17 +119,17 @@ class ConsoleReboot:
         self._profile = profile
 
     async def __call__(self) -> None:
-        """Returns when the device is down. Raises CannotStimulateError."""
+        """Reboot; returns when the device is down. Raises StimulusError."""
         since = len(self._recorder.events)
         answer = await self._console().command(SerialCommand.REBOOT)
         if answer.problem is not None:
-            raise StimulusError(f"the board does not reboot: {answer.problem}")
+            raise StimulusError(f"the board refuses to reboot: {answer.problem}")
         limit = self._profile.behaviour.boot
         if not await self._recorder.wait_for(self._shows_end, within=limit, since=since):
-            raise StimulusError(f"nothing shows within {limit:g} s that the board went down to reboot")
+            raise StimulusError(f"no sign of a reboot within {limit:g} s")
 
     def _shows_end(self, event: Event) -> bool:
-        """Whether the device's connection ended, or its console says that it starts."""
+        """Whether the device's connection ended, or its console reports a boot."""
         body, binding = event.body, self._profile.bindings.serial
         if isinstance(body, Connection):
             return body.point is Point.TAP and body.change is not ConnectionChange.OPENED
@@ -137,80 +139,81 @@ class ConsoleReboot:
 
 
 class LabPower:
-    """Implements :class:`harness.checks.bench.PowerDoor` at a real device.
+    """Implements :class:`harness.checks.bench.PowerDriver` at a real device.
 
-    ``helper`` switches the power; without one it cannot be cut. ``reboot`` starts the device anew in order,
-    and returns when it is down; without it nothing stops the device in order. ``seems_on`` looks whether
-    the device is still there after its power was cut: a switch that switches nothing must let no check pass.
+    ``actuator`` switches the power; without it, the power cannot be cut. ``reboot`` restarts the device in an
+    orderly way, and returns when it is down; without it, there is no orderly stop. ``seems_on`` finds out
+    whether the device is still running after its power was cut: a switch that switches nothing must not let a
+    check pass.
     """
 
     def __init__(
         self,
-        helper: Actuator | None,
+        actuator: Actuator | None,
         recorder: Recorder,
         device: str,
         seems_on: Callable[[], Awaitable[bool]],
         reboot: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._helper = helper
-        self._asking = _Asking(helper, recorder, device) if helper is not None else None
+        self._actuator = actuator
+        self._actuation = _Actuation(actuator, recorder, device) if actuator is not None else None
         self._seems_on = seems_on
         self._reboot = reboot
         self._recorder = recorder
         self._off = False
-        self.cut_at = 0  # the line of the trace where it went down last; 0: its return was seen
+        self.cut_at = 0  # the line of the trace where it last went down; 0: it has come back since
 
     async def stop(self) -> None:
-        """Stop it in order, which is more than a switch can do. Raises CannotStimulateError."""
+        """Stop it in an orderly way, which a power switch cannot do. Raises StimulusError."""
         if self._reboot is None:
             raise BenchLimitationError(
-                "nothing here can stop the DUT in order: its power can only be cut; a console can reboot it"
+                "nothing here can stop the device in an orderly way: its power can only be cut"
             )
         self.cut_at = len(self._recorder.events)
         self._recorder.record(Stimulus(Act.STOP))
         await self._reboot()
 
     async def kill(self) -> None:
-        """Take its power away without a word. Raises CannotStimulateError, also when it lives on."""
-        if self._asking is None:
+        """Cut its power. Raises StimulusError, also if the device keeps running."""
+        if self._actuation is None:
             raise BenchLimitationError(
-                "a reboot by the console is no loss of power; name who can cut it (--power)"
+                "a reboot by the console is no loss of power; say how the power can be cut (--power)"
             )
         self.cut_at = len(self._recorder.events)
-        self._off = True  # also when that fails half way: giving power once more does no harm
-        await self._asking.ask(Act.KILL, ActuatorCommand.POWER_OFF)
+        self._off = True  # also if that fails half way: switching on once more does no harm
+        await self._actuation.perform(Act.KILL, ActuatorCommand.POWER_OFF)
         if await self._seems_on():
             await self.start()
             raise StimulusError(
-                "the power was switched off, and the device still answers: look at the wiring of the switch"
+                "the power was switched off, and the device still answers: check the wiring of the switch"
             )
 
     async def start(self) -> None:
-        """Give it power; its return is not awaited. After a reboot it starts by itself."""
-        if self._asking is None or (self._reboot is not None and not self._off):
+        """Switch it on, without waiting for it. After a reboot it starts by itself."""
+        if self._actuation is None or (self._reboot is not None and not self._off):
             self._recorder.record(Stimulus(Act.START))
             return
-        await self._asking.ask(Act.START, ActuatorCommand.POWER_ON)
+        await self._actuation.perform(Act.START, ActuatorCommand.POWER_ON)
         self._off = False
 
     async def switch_on(self) -> None:
-        """Before the run: a device in a rack may have no power yet; people look. Raises HelperError."""
-        if self._asking is None or isinstance(self._helper, Operator):
+        """Switch on before the run, unless a person does that. Raises ActuatorError."""
+        if self._actuation is None or isinstance(self._actuator, Operator):
             return
         try:
-            await self._asking.ask(Act.START, ActuatorCommand.POWER_ON)
+            await self._actuation.perform(Act.START, ActuatorCommand.POWER_ON)
         except StimulusError as problem:
             raise ActuatorError(str(problem)) from problem
 
     async def clean_up(self) -> None:
-        """After a check: no device is left without power. Raises CannotStimulateError."""
+        """After a check: switch the power on again. Raises StimulusError."""
         if self._off:
             await self.start()
 
     async def close(self) -> None:
-        """Let go of the helper, with the power on."""
+        """Release the actuator, with the power on."""
         try:
             await self.clean_up()
         finally:
-            if self._helper is not None:
-                await self._helper.close()
+            if self._actuator is not None:
+                await self._actuator.close()

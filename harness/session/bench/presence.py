@@ -1,4 +1,4 @@
-"""Whether the device is there: read from the trace, so that nothing is asked twice."""
+"""Whether the device is present, as far as the trace shows."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ def mqtt_present(
     since: int = 0,
     device: str | None = None,
 ) -> bool:
-    """Whether the DUT is connected, has its subscriptions, and has said that it is online.
+    """Whether the device is connected, has subscribed, and has reported that it is online.
 
-    Seen at the tap; without one, from what our own client gets of the DUT. One that is ``silent`` need not
-    say so, if the tap shows the rest. What stands up to line ``since`` does not count: the power was cut
-    there, and a connection may outlive that as far as anybody can see. ``device`` is its role in a trace of
-    several.
+    Decided at the tap; without a tap, from what our own client receives. With ``silent``, the report may be
+    missing if the tap shows the rest. Events up to line ``since`` do not count: the power was cut there,
+    which a connection may seem to survive. ``device`` is its role in a trace of several.
     """
     if tapped:
         return _present_at_tap(trace, binding, silent, since, device)
@@ -37,7 +36,7 @@ def mqtt_present(
 def coap_answers(message: coap.Message, mid: int, token: bytes) -> bool:
     """Whether a message answers the ping with that message id, or the request with that token.
 
-    Any answer shows that the device is there; whether it is the right one is for the checks to say.
+    Any answer shows that the device is present; checks decide whether it is the right one.
     """
     if message.type in (coap.Type.ACK, coap.Type.RST) and message.mid == mid:
         return True
@@ -63,7 +62,7 @@ def _present_at_tap(
 
 
 def _newest_connection(trace: Sequence[Event], since: int, device: str | None) -> Event | None:
-    """The opening of the device's newest connection at the tap; None where that has ended."""
+    """The opening of the device's newest connection at the tap; None if that has ended."""
     ended: set[int] = set()
     for event, body in backwards(trace, Connection):
         if event.line <= since:
@@ -72,7 +71,7 @@ def _newest_connection(trace: Sequence[Event], since: int, device: str | None) -
             continue
         if body.change is ConnectionChange.OPENED:
             return None if body.connection in ended else event
-        ended.add(body.connection)  # perhaps of an older one, that took its time
+        ended.add(body.connection)  # perhaps of an older one, whose end came late
     return None
 
 
@@ -82,11 +81,11 @@ def _number(opened: Event) -> int:
 
 
 def _step(body: MqttPacket, binding: MqttBinding) -> str:
-    """What a packet at the tap brings about on the way to being there."""
+    """The step towards being present that a packet at the tap stands for, or an empty text."""
     if body.fate is Fate.DROPPED:
         return ""
     if body.direction is Direction.FROM_DUT:
-        return "online" if _says_online(body, binding) else ""
+        return "online" if _reports_online(body, binding) else ""
     if body.raw[0] >> 4 == mqtt.PacketType.SUBACK:
         return "subscribed"
     if body.raw[0] >> 4 == mqtt.PacketType.CONNACK:
@@ -96,7 +95,7 @@ def _step(body: MqttPacket, binding: MqttBinding) -> str:
 
 
 def _present_at_client(trace: Sequence[Event], binding: MqttBinding, since: int, device: str | None) -> bool:
-    """The newest availability message decides; without availability, any message of the DUT."""
+    """The newest availability message decides; without availability, any message of the device."""
     commands = {bound.command for bound in binding.properties.values()}
     for event, body in backwards(trace, MqttPacket):
         if event.line <= since:
@@ -109,14 +108,14 @@ def _present_at_client(trace: Sequence[Event], binding: MqttBinding, since: int,
             packet = mqtt.decode(body.raw, body.level)
             if isinstance(packet, mqtt.Publish) and packet.topic not in commands:
                 return True
-        elif _says_online(body, binding):
+        elif _reports_online(body, binding):
             return True
         elif _availability(body, binding) is not None:
             return False
     return False
 
 
-def _says_online(body: MqttPacket, binding: MqttBinding) -> bool:
+def _reports_online(body: MqttPacket, binding: MqttBinding) -> bool:
     availability = binding.availability
     return availability is not None and _availability(body, binding) == availability.online.encode()
 

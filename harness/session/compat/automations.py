@@ -1,4 +1,4 @@
-"""Programs of the hub: what binds a pair, and the automations of a scene."""
+"""Automations of the hub: the interactions of a pair, and the automations of a scene."""
 
 from __future__ import annotations
 
@@ -39,34 +39,34 @@ from harness.trace.events import Event
 
 
 class BondProgram:
-    """Passes on what one device sends to another, converted, where they do not reach each other."""
+    """Passes on, converted, the reports of one device to another that it does not reach directly."""
 
     def __init__(self, home: DeviceGroup) -> None:
         self._home = home
         self._bonds = [bond for bond in home.bonds if bond.is_passed_on and _is_wanted(home, bond)]
 
     def watched(self) -> frozenset[tuple[str, str]]:
-        """The sources of all bonds."""
+        """The sources of all interactions."""
         return frozenset((bond.source, name) for bond in self._bonds for name in bond.source_names if name)
 
     def heard(self, role: str, report: Report, changed: bool) -> Iterator[HubCommand]:
-        """What a bond makes of something that was told."""
+        """The commands of an interaction that follow from a report."""
         for bond in self._bonds:
             if changed and bond.source == role:
                 yield from self._passed_on(bond, report.name, report.value)
 
     def availability(self, role: str, there: bool, event: Event) -> Iterator[HubCommand]:
-        """What a bond makes of a device that comes or goes."""
+        """The commands of an interaction that follow when a device comes or goes."""
         for bond in self._bonds:
             if bond.source == role:
                 yield from self._passed_on(bond, AVAILABILITY, there)
 
     def due(self, now: float) -> Iterator[HubCommand]:
-        """Nothing: bonds wait for nothing."""
+        """Always empty: interactions have no timers."""
         return iter(())
 
     def next_due(self) -> float | None:
-        """Never."""
+        """Always None: interactions have no timers."""
         return None
 
     def _passed_on(self, bond: Interaction, name: str, value: Value) -> Iterator[HubCommand]:
@@ -78,7 +78,7 @@ class BondProgram:
 
 
 def _is_wanted(home: DeviceGroup, bond: Interaction) -> bool:
-    """Whether the two are bound: in a scene, only those are that it pairs."""
+    """Whether the interaction is set up; in a scene, only what it pairs is."""
     if home.scene is None:
         return True
     term = split_use(bond.need.uses)[0]
@@ -90,38 +90,38 @@ def _is_wanted(home: DeviceGroup, bond: Interaction) -> bool:
 
 
 class Programs:
-    """Several programs as one."""
+    """Several automations as one."""
 
     def __init__(self, *programs: Automation) -> None:
         self._programs = programs
 
     def watched(self) -> frozenset[tuple[str, str]]:
-        """What any of them watches."""
+        """What any of them depends on."""
         return frozenset(each for program in self._programs for each in program.watched())
 
     def heard(self, role: str, report: Report, changed: bool) -> Iterator[HubCommand]:
-        """What all of them make of something that was told."""
+        """The commands of all of them that follow from a report."""
         for program in self._programs:
             yield from program.heard(role, report, changed)
 
     def availability(self, role: str, there: bool, event: Event) -> Iterator[HubCommand]:
-        """What all of them make of a device that comes or goes."""
+        """The commands of all of them that follow when a device comes or goes."""
         for program in self._programs:
             yield from program.availability(role, there, event)
 
     def due(self, now: float) -> Iterator[HubCommand]:
-        """What any of them does because time has passed."""
+        """The commands of all of them that follow because time has passed."""
         for program in self._programs:
             yield from program.due(now)
 
     def next_due(self) -> float | None:
-        """When the first of them is to be asked."""
+        """The earliest time at which one of them is due."""
         return min((due for each in self._programs if (due := each.next_due()) is not None), default=None)
 
 
 @dataclass(slots=True)
 class _Automation:
-    """One automation at work: whether its states were true when last looked at, and since when."""
+    """One automation: whether its states were true at the last look, and when it is due."""
 
     rule: Rule
     was_true: bool = False
@@ -129,10 +129,10 @@ class _Automation:
 
 
 class SceneProgram:
-    """Does what the automations of a scene say."""
+    """Carries out the automations of a scene."""
 
     def __init__(self, home: DeviceGroup) -> None:
-        assert home.scene is not None, "a program for the scene of a home"
+        assert home.scene is not None, "only for a group with a scene"
         self._home = home
         self._meaning = ConditionEvaluator(home.profiles)
         self._interpreters = {role: Interpreter(role, profile) for role, profile in home.profiles.items()}
@@ -154,38 +154,38 @@ class SceneProgram:
         return frozenset(found)
 
     def heard(self, role: str, report: Report, changed: bool) -> Iterator[HubCommand]:
-        """What automations make of something that was told."""
-        for news in self._interpreters[role].news(report):
-            yield from self._noticed(news)
+        """The commands of automations that follow from a report."""
+        for state in self._interpreters[role].news(report):
+            yield from self._noticed(state)
 
     def availability(self, role: str, there: bool, event: Event) -> Iterator[HubCommand]:
-        """What automations make of a device that comes or goes."""
+        """The commands of automations that follow when a device comes or goes."""
         yield from self._noticed(self._interpreters[role].availability(event, there))
 
     def due(self, now: float) -> Iterator[HubCommand]:
-        """What automations do because something has been true for long enough."""
+        """The commands of automations whose states have been true for long enough."""
         for automation in self._automations:
             if automation.due is not None and automation.due <= now + 1e-6:
                 automation.due = None
                 yield from self._done(automation.rule)
 
     def next_due(self) -> float | None:
-        """When the next automation has waited for long enough."""
+        """When the next automation is due."""
         return min((each.due for each in self._automations if each.due is not None), default=None)
 
-    def _noticed(self, news: StateReport) -> Iterator[HubCommand]:
-        if not news.is_event:
-            self._state[news.name] = news.value
+    def _noticed(self, state: StateReport) -> Iterator[HubCommand]:
+        if not state.is_event:
+            self._state[state.name] = state.value
         for automation in self._automations:
             rule = automation.rule
-            happenings = [condition for condition in rule.when if condition.is_happening]
+            events = [condition for condition in rule.when if condition.is_happening]
             is_true = self._meaning.all_hold(rule.when, self._state)
-            if happenings:
-                if is_true and all(happened(condition, news) for condition in happenings):
-                    yield from self._begun(automation, news.time)
+            if events:
+                if is_true and all(happened(condition, state) for condition in events):
+                    yield from self._begun(automation, state.time)
                 continue
             if is_true and not automation.was_true:
-                yield from self._begun(automation, news.time)
+                yield from self._begun(automation, state.time)
             elif not is_true:
                 automation.due = None
             automation.was_true = is_true
@@ -198,11 +198,11 @@ class SceneProgram:
 
     def _done(self, rule: Rule) -> Iterator[HubCommand]:
         for condition in rule.then:
-            errand = self._errand(rule, condition)
-            if errand is not None:
-                yield errand
+            command = self._command(rule, condition)
+            if command is not None:
+                yield command
 
-    def _errand(self, rule: Rule, condition: Condition) -> HubCommand | None:
+    def _command(self, rule: Rule, condition: Condition) -> HubCommand | None:
         name = condition.property_ or condition.action or ""
         value = condition.equals if condition.property_ is not None else condition.data
         role, path = split_term(name)
@@ -211,19 +211,19 @@ class SceneProgram:
         try:
             order = words.order(path, value, present)
         except (UnofferedError, UntranslatableError):
-            return None  # the casting has looked; what is left depends on the state
+            return None  # the casting has checked the rest; this depends on the state
         return HubCommand(rule.id, role, order.name, order.value, order.is_action)
 
     def _is_done_by_devices(self, rule: Rule) -> bool:
-        """Whether the devices have an address in common for what the automation would do."""
+        """Whether the devices reach each other directly for what the automation would do."""
         asking = {split_term(name)[0] for condition in rule.when for name in terms_of(condition)}
-        told = {
+        addressed = {
             split_term(name)[0] for condition in conditions_of(rule) for name in terms_of(condition)
         } - asking
-        return bool(told) and all(
+        return bool(addressed) and all(
             any(
                 bond.source in asking and bond.target == role and not bond.is_passed_on
                 for bond in self._home.bonds
             )
-            for role in told
+            for role in addressed
         )

@@ -1,4 +1,4 @@
-"""The devices of one run on one bus: opened together, each with a tap and an address of its own."""
+"""Several devices of one run on one bus, each with a tap and an address of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import datetime
 import itertools
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import harness
@@ -24,18 +25,19 @@ from harness.session.bench.equipment import (
     Equipment,
 )
 from harness.session.bench.lab_bench import LabBench
+from harness.session.bench.recovery import POWER_CYCLE, Recovery
 from harness.session.run.budget import opening_allowance
 from harness.session.target import Target, UsageError, needs_met
 from harness.trace.events import Act, Event, Note, RunEnded, RunStarted, Stimulus, TogetherStarted
 from harness.trace.recorder import DeviceRecorder, Recorder
 
-_ADDRESSES = 20_000  # loopback addresses, before the first one comes again
+_ADDRESSES = 20_000  # loopback addresses until the first one is used again
 _numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
 class GroupMember:
-    """A device that takes part. ``role`` is its name in trace and report."""
+    """A device of the group. ``role`` is its name in trace and report."""
 
     role: str
     profile: Profile
@@ -45,7 +47,7 @@ class GroupMember:
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """What the devices were brought together for; ``plan`` is the scene as canonical JSON text, if any."""
+    """Why the devices are run together; ``plan`` is the scene as canonical JSON text, if any."""
 
     name: str
     plan: str = ""
@@ -54,16 +56,17 @@ class Purpose:
 
 @dataclass(slots=True)
 class OpenMember:
-    """Everything that is open for one player. ``absent`` says why it could not be reached, if so."""
+    """Everything that is open for one member. ``absent`` says why it could not be reached, if so."""
 
     player: GroupMember
     equipment: Equipment
     bench: LabBench
+    recovery: Recovery
     absent: str | None = None
 
 
 def facts_of(players: Sequence[GroupMember]) -> tuple[dict[str, Profile], dict[str, frozenset[BenchFeature]]]:
-    """What is known of players before anything is opened: profiles, and what their benches will offer."""
+    """What is known of members before anything is opened: profiles, and what their benches will offer."""
     profiles = {player.role: player.profile for player in players}
     return profiles, {
         player.role: needs_met(player.profile, player.target) for player in _on_one_broker(players)
@@ -71,15 +74,15 @@ def facts_of(players: Sequence[GroupMember]) -> tuple[dict[str, Profile], dict[s
 
 
 class GroupSession:
-    """Opens and closes everything for the players, and restarts what they share.
+    """Opens and closes everything for the members, and restarts what they share.
 
-    Use: ``open``, then whatever has to be done with the benches, then ``close``.
+    Use: ``open``, then drive the benches, then ``close``.
     """
 
     def __init__(
         self, players: Sequence[GroupMember], purpose: Purpose, *, seed: int, trace: Path | None = None
     ) -> None:
-        """Prepare; the trace is written to ``trace``. Raises UsageError for players that share no bus."""
+        """Prepare; the trace is written to ``trace``. Raises UsageError for members that share no bus."""
         self.players = _on_one_broker(players)
         self.seed = seed
         self.started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
@@ -88,12 +91,12 @@ class GroupSession:
         self._purpose = purpose
         self._broker = _broker_of(self.players)
         self._addresses = [address_for(next(_numbers) % _ADDRESSES) for _ in players]
-        self.attendants = {player.role: self._attendant(at, player) for at, player in enumerate(self.players)}
+        self.members = {player.role: self._member(at, player) for at, player in enumerate(self.players)}
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The names of the players, in order."""
-        return tuple(self.attendants)
+        """The names of the members, in order."""
+        return tuple(self.members)
 
     @property
     def events(self) -> Sequence[Event]:
@@ -102,11 +105,11 @@ class GroupSession:
 
     def bench(self, role: str) -> LabBench:
         """What can be done to one device. Raises KeyError."""
-        return self.attendants[role].bench
+        return self.members[role].bench
 
     def profile(self, role: str) -> Profile:
         """The profile of one device. Raises KeyError."""
-        return self.attendants[role].player.profile
+        return self.members[role].player.profile
 
     def offers(self, need: BenchFeature, *roles: str) -> bool:
         """Whether the benches of all these roles (by default of all) have what ``need`` names."""
@@ -134,7 +137,7 @@ class GroupSession:
         if self.ended is not None:
             return
         self.ended = ended
-        closers = [attendant.equipment.close for attendant in self.attendants.values()]
+        closers = [member.equipment.close for member in self.members.values()]
         problems = []
         for close in [*closers, *([self._broker.stop] if self._broker else [])]:
             try:
@@ -147,34 +150,44 @@ class GroupSession:
             raise problems[0]
 
     async def ready(self, *roles: str) -> bool:
-        """Wait until these devices (by default all) are there, and watch again what they tell over CoAP."""
+        """Wait until these devices (by default all) are present, and renew our CoAP observations."""
         return all(await asyncio.gather(*(self._ready(role) for role in roles or self.roles)))
+
+    async def problem(self, *, waits: bool = True) -> str | None:
+        """Why no check can be carried out now: a device is not there. None when all are.
+
+        ``waits``: wait for each device, and bring back one that does not return by itself.
+        """
+        for role, member in self.members.items():
+            if member.absent is None and waits:
+                member.absent = await member.recovery.problem()
+            if member.absent is not None:
+                return f"{role}: {member.absent}"
+        return None
 
     async def restart_broker(self, *, wipe: bool) -> None:
         """Restart the broker that all share; our own clients come back with it."""
         assert self._broker is not None, "planned without a broker"
         self.recorder.record(Stimulus(Act.RESTART_BROKER, "wiped" if wipe else "kept"))
         work: Awaitable[None] = self._broker.restart(wipe=wipe)
-        for attendant in self.attendants.values():
-            if attendant.equipment.mqtt_door is not None:
-                work = attendant.equipment.mqtt_door.away_while(work)
+        for member in self.members.values():
+            if member.equipment.mqtt_driver is not None:
+                work = member.equipment.mqtt_driver.away_while(work)
         await work
 
     async def _open(self) -> None:
         if self._broker is not None:
             await self._broker.start()
-        attendants = list(self.attendants.values())
-        for attendant in attendants:
-            await attendant.equipment.open()
-        await asyncio.gather(*(attendant.equipment.start_device() for attendant in attendants))
-        for attendant, there in zip(
-            attendants, await asyncio.gather(*map(self._ready, self.roles)), strict=True
-        ):
+        members = list(self.members.values())
+        for member in members:
+            await member.equipment.open()
+        await asyncio.gather(*(member.equipment.start_device() for member in members))
+        for member, there in zip(members, await asyncio.gather(*map(self._ready, self.roles)), strict=True):
             if not there:
-                attendant.absent = attendant.equipment.absence(attendant.bench.waiting_for)
-                self.recorder.record(Note(attendant.absent), attendant.player.role)
+                member.absent = member.equipment.absence(member.bench.waiting_for)
+                self.recorder.record(Note(member.absent), member.player.role)
 
-    def _attendant(self, at: int, player: GroupMember) -> OpenMember:
+    def _member(self, at: int, player: GroupMember) -> OpenMember:
         recorder = DeviceRecorder(self.recorder, player.role)
         hosts = frozenset(address.device for address in self._addresses)
         equipment = Equipment(
@@ -186,7 +199,9 @@ class GroupSession:
             bus=Bus(self._broker, player.role, hosts - {self._addresses[at].device}),
         )
         readings = Readings(player.profile, self.recorder.events, player.role)
-        return OpenMember(player, equipment, LabBench(player.profile, equipment, readings, self.seed + at))
+        bench = LabBench(player.profile, equipment, readings, self.seed + at)
+        recovery = Recovery(bench, partial(self._ready, player.role), (POWER_CYCLE,))
+        return OpenMember(player, equipment, bench, recovery)
 
     def _record_beginning(self) -> None:
         purpose = self._purpose
@@ -195,8 +210,8 @@ class GroupSession:
             purpose.name, self.roles, purpose.plan, purpose.path, self.seed, version, self.started
         )
         self.recorder.record(begin)
-        for role, attendant in self.attendants.items():
-            player, equipment = attendant.player, attendant.equipment
+        for role, member in self.members.items():
+            player, equipment = member.player, member.equipment
             begun = RunStarted(
                 profile=profile_to_json(player.profile),
                 profile_path=player.path,
@@ -215,19 +230,19 @@ class GroupSession:
         if not await bench.ready():
             return False
         if bench.offers(BenchFeature.COAP):
-            await bench.watch_anew()
+            await bench.renew_watch()
         return True
 
 
 def _on_one_broker(players: Sequence[GroupMember]) -> tuple[GroupMember, ...]:
-    """The players, those that leave it open on the broker that another one is on out of our control.
+    """The members, all on the external broker that one of them uses, if any.
 
-    Raises UsageError where two are on different ones.
+    Raises UsageError if two members use different ones.
     """
     urls = {player.target.mqtt: player for player in players if player.target.mqtt}
     if len(urls) > 1:
-        told = " and ".join(f"{player.role} on {url}" for url, player in urls.items())
-        raise UsageError(f"the devices have to share one broker, but {told}")
+        found = " and ".join(f"{player.role} on {url}" for url, player in urls.items())
+        raise UsageError(f"the devices have to share one broker, but {found}")
     if not urls:
         return tuple(players)
     (url,) = urls
@@ -240,7 +255,7 @@ def _on_one_broker(players: Sequence[GroupMember]) -> tuple[GroupMember, ...]:
 
 
 def _broker_of(players: Sequence[GroupMember]) -> Broker | None:
-    """The broker of all; None where nobody speaks MQTT."""
+    """The broker of all members; None if no member uses MQTT."""
     on_it = [player for player in players if player.profile.bindings.mqtt and player.target.watches_mqtt]
     if not on_it:
         return None

@@ -1,7 +1,7 @@
-"""The hub of the home: hears what devices tell over the bus, and does what has been set up between them.
+"""The hub: receives the reports of the devices, and carries out the automations between them.
 
-It knows what a hub would know: what the broker passes on to its clients, and the CoAP resources that it
-observes. Everything that it sends is in the trace, each act with a line that says so.
+It sees what a real hub would see: what the broker passes on to its clients, and the CoAP resources that it
+observes. Everything that it sends is in the trace, each command with a stimulus of its own.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from harness.session.compat.loop_guard import (
 )
 from harness.trace.events import Act, Event, Note, Point, Stimulus
 
-POLL = 1.0  # seconds between two readings of what can be read, but not observed
+POLL = 1.0  # seconds between two reads of a property that cannot be observed
 
 
 @dataclass(frozen=True, slots=True)
 class HubCommand:
-    """One thing that the hub does: it sets a property of a device, or invokes an action, in its own words."""
+    """A command of the hub to a device: set a property or invoke an action, in the device's own terms."""
 
-    why: str  # the bond or automation that asks for it
+    why: str  # the interaction or automation that asks for it
     role: str
     name: str
     value: Value
@@ -46,26 +46,26 @@ class HubCommand:
 
 
 class Automation(Protocol):
-    """What has been set up between the devices."""
+    """What the hub does when something is reported."""
 
     def watched(self) -> frozenset[tuple[str, str]]:
-        """The properties and events, each with its role, that it wants to hear of."""
+        """The properties and events, each with its role, that it depends on."""
 
     def heard(self, role: str, report: Report, changed: bool) -> Iterator[HubCommand]:
-        """What is to be done about something that was told; ``changed``: it was something else before."""
+        """The commands that follow from a report; ``changed``: the value differs from the last one."""
 
     def availability(self, role: str, there: bool, event: Event) -> Iterator[HubCommand]:
-        """What is to be done about a device that comes or goes."""
+        """The commands that follow when a device comes or goes."""
 
     def due(self, now: float) -> Iterator[HubCommand]:
-        """What is to be done because time has passed."""
+        """The commands that follow because time has passed."""
 
     def next_due(self) -> float | None:
-        """When :meth:`due` is to be asked next, in seconds since the start of the run."""
+        """When to call :meth:`due` next, in seconds since the start of the run."""
 
 
 class Hub:
-    """Runs a program for a company. Use: ``start`` once the company is open, ``stop`` before it is closed."""
+    """Runs automations. Use: ``start`` once the session is open, ``stop`` before it closes."""
 
     def __init__(self, company: GroupSession, program: Automation) -> None:
         self._company = company
@@ -73,16 +73,16 @@ class Hub:
         self._readers = {
             role: ReportReader(company.profile(role), role, Point.CLIENT) for role in company.roles
         }
-        self._circles = LoopGuard()
+        self._loops = LoopGuard()
         self._known: dict[tuple[str, str], Value] = {}
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._errands: set[asyncio.Task[None]] = set()
+        self._pending: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._unlisten: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
-        """Take notice of what was told already, and of everything from now on."""
+        """Process what was reported already, and everything from now on."""
         for event in list(self._company.events):
             self._take(event, acting=False)
         self._unlisten = self._company.recorder.listen(self._queue.put_nowait)
@@ -93,7 +93,7 @@ class Hub:
         self._set_timer()
 
     async def stop(self) -> None:
-        """Do nothing any more."""
+        """Stop."""
         self._unlisten()
         if self._timer is not None:
             self._timer.cancel()
@@ -103,17 +103,17 @@ class Hub:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def idle(self) -> None:
-        """Wait until the hub has done everything that it has heard of up to now."""
+        """Wait until the hub has reacted to everything reported so far."""
         await self._queue.join()
-        while errands := list(self._errands):
-            await asyncio.gather(*errands, return_exceptions=True)
+        while commands := list(self._pending):
+            await asyncio.gather(*commands, return_exceptions=True)
 
     async def _listen(self) -> None:
         while True:
             event = await self._queue.get()
             try:
                 self._take(event, acting=True)
-            except Exception as problem:  # the harness's own fault; the home goes on
+            except Exception as problem:  # the harness's own fault; the run goes on
                 self._company.recorder.record(Note(f"the hub failed: {type(problem).__name__}: {problem}"))
             finally:
                 self._queue.task_done()
@@ -121,27 +121,27 @@ class Hub:
     def _take(self, event: Event, *, acting: bool) -> None:
         role = event.device
         if isinstance(event.body, Stimulus) and event.body.act is not Act.AUTOMATE:
-            self._circles.disturbed()
+            self._loops.disturbed()
         if role is None:
             return
-        errands: list[HubCommand] = []
+        commands: list[HubCommand] = []
         for report in self._readers[role].read(event):
             if report.problem is None and self._is_ours(role, report):
                 key = (role, report.name)
                 is_event = report.name in self._company.profile(role).events
                 if is_event and report.is_stored:
-                    continue  # it happened when nobody was here
+                    continue  # it happened before the hub was there
                 changed = is_event or key not in self._known or not same_value(self._known[key], report.value)
                 self._known[key] = report.value
-                errands += self._program.heard(role, report, changed)
+                commands += self._program.heard(role, report, changed)
         there = availability_in(self._company.profile(role), event)
         if there is not None:
-            errands += self._program.availability(role, there, event)
+            commands += self._program.availability(role, there, event)
         if acting:
-            self._run(errands)
+            self._run(commands)
 
     def _is_ours(self, role: str, report: Report) -> bool:
-        """Whether the hub hears of it this way: of what travels over both transports it takes one."""
+        """Whether the hub uses this transport: of a value on both transports it takes one."""
         return report.transport is self._reader(role, report.name)
 
     def _reader(self, role: str, name: str) -> Transport | None:
@@ -158,7 +158,7 @@ class Hub:
     async def _poll(self, role: str, name: str) -> None:
         bench = self._company.bench(role)
         while True:
-            with contextlib.suppress(StimulusError, LinkError):  # it is away: the hub goes on asking
+            with contextlib.suppress(StimulusError, LinkError):  # the device is away: try again later
                 await bench.read(name, transport=Transport.COAP.value)
             await asyncio.sleep(POLL)
 
@@ -175,38 +175,39 @@ class Hub:
         self._timer = None
         self._run(list(self._program.due(self._company.recorder.now)))
 
-    def _run(self, errands: list[HubCommand]) -> None:
-        for errand in errands:
-            if self._circles.closes(errand.why, self._company.recorder.now):
-                self._tell_of_circle(errand)
+    def _run(self, commands: list[HubCommand]) -> None:
+        for command in commands:
+            if self._loops.closes(command.why, self._company.recorder.now):
+                self._note_loop(command)
                 continue
-            task = self._spawn(self._do(errand))
-            self._errands.add(task)
-            task.add_done_callback(self._errands.discard)
+            task = self._spawn(self._do(command))
+            self._pending.add(task)
+            task.add_done_callback(self._pending.discard)
         self._set_timer()
 
-    def _tell_of_circle(self, errand: HubCommand) -> None:
-        if self._circles.is_new(errand.why):
-            text = f"the hub was about to answer itself after {MOST_ROUNDS} rounds, and stopped"
-            self._company.recorder.record(Note(f"{errand.why}: {text}"), errand.role)
+    def _note_loop(self, command: HubCommand) -> None:
+        if self._loops.is_new(command.why):
+            text = f"loop stopped after {MOST_ROUNDS} rounds: the hub would react to its own command again"
+            self._company.recorder.record(Note(f"{command.why}: {text}"), command.role)
 
-    async def _do(self, errand: HubCommand) -> None:
-        bench = self._company.bench(errand.role)
-        transports = [t for t in command_transports(bench.profile, errand.name) if bench.offers(NEED_OF[t])]
-        recorder, value = self._company.recorder, errand.value
-        told = None if value is None else json_text(value)
+    async def _do(self, command: HubCommand) -> None:
+        bench = self._company.bench(command.role)
+        transports = [t for t in command_transports(bench.profile, command.name) if bench.offers(NEED_OF[t])]
+        recorder, value = self._company.recorder, command.value
+        text = None if value is None else json_text(value)
         transport = transports[0].value if transports else None
-        recorder.record(Stimulus(Act.AUTOMATE, errand.name, told, transport), errand.role)
+        recorder.record(Stimulus(Act.AUTOMATE, command.name, text, transport), command.role)
         if transport is None:
             recorder.record(
-                Note(f"{errand.why}: this bench has no transport to command {errand.name}"), errand.role
+                Note(f"{command.why}: the bench has no transport for {command.name}"),
+                command.role,
             )
             return
-        send = bench.perform if errand.is_action else bench.command
+        send = bench.perform if command.is_action else bench.command
         try:
-            await send(errand.name, value, transport=transport)
+            await send(command.name, value, transport=transport)
         except LinkError as problem:
-            recorder.record(Note(f"{errand.why}: {problem}"), errand.role)
+            recorder.record(Note(f"{command.why}: {problem}"), command.role)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -1,4 +1,4 @@
-"""Two devices to be brought together, and what came of it, as one process tells another one."""
+"""Pairs to be observed, and their outcomes, as exchanged between processes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from harness.prediction.comparison import (
 
 @dataclass(frozen=True, slots=True)
 class PairJob:
-    """Two simulated devices, each named by its role and its profile. ``trace`` is where their trace goes.
+    """Two simulated devices, given by their roles and the paths of their profiles.
 
-    ``twins``: the second one is another unit of the first.
+    ``trace`` is the path for their trace. ``twins``: the second device is another unit of the first.
     """
 
     roles: tuple[str, str]
@@ -46,13 +46,13 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class PairJobOutcome:
-    """What came of a couple. ``ended`` is ``complete``, or why the run ended early."""
+    """The outcome of a pair. ``ended`` is ``complete``, or why the run ended early."""
 
     seen: tuple[CheckResult, ...]
     ended: str = "complete"
 
     def direction(self, offerer: str, needer: str, *, trace: str, seconds: float) -> PairObservation:
-        """The part that tells whether one role gets what it needs of the other, with what concerns both."""
+        """The part about what one role needs of the other, and what concerns both."""
         checks = []
         for each in self.seen:
             need = ""
@@ -68,19 +68,19 @@ class PairJobOutcome:
 
 @dataclass(frozen=True, slots=True)
 class JobBatch:
-    """What a process is to do: these couples, so many at a time."""
+    """The jobs of one process, and how many run at a time."""
 
-    couples: tuple[PairJob, ...]
+    jobs: tuple[PairJob, ...]
     at_once: int
 
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """A couple, by its number in the order, has begun; or it has ended, with what came of it."""
+    """A job, by its number in the batch, has begun, or has ended with an outcome."""
 
-    couple: int
+    job: int
     outcome: PairJobOutcome | None = None
 
 
-ORDER = TypeAdapter(JobBatch)
-NEWS = TypeAdapter(JobProgress)
+BATCH = TypeAdapter(JobBatch)
+PROGRESS = TypeAdapter(JobProgress)

@@ -1,38 +1,38 @@
-"""Circles: what the hub does makes a device tell something, about which the hub does something again."""
+"""Detects loops: a command of the hub causes a report, which causes the next command of the hub."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 MOST_ROUNDS = 16
-"""So often in a row the hub may do something for one reason, without anything from outside."""
-_PAUSE = 0.5  # seconds after which what a device tells is no answer to what the hub did
+"""Most commands in a row for one reason, without any cause from outside."""
+_PAUSE = 0.5  # seconds after which a report is no longer taken for a reaction to the hub
 
 
 @dataclass(slots=True)
 class _Row:
     last: float
     rounds: int = 0
-    is_told: bool = False
+    is_noted: bool = False
 
 
 class LoopGuard:
-    """Counts what the hub does in a row, and says when it goes round in circles.
+    """Counts the commands of the hub in a row, and recognizes a loop.
 
-    A device that tells much by itself is passed on again after a pause; a circle ends with the first act
-    that is left out, because nobody answers to it any more.
+    Reports of a chatty device are passed on again after a pause. A loop ends with the first command that is
+    left out, because nothing reacts to it any more.
     """
 
     def __init__(self) -> None:
         self._rows: dict[str, _Row] = {}
 
     def disturbed(self) -> None:
-        """Something was done to a device from outside: what follows begins anew."""
+        """A device was operated from outside: start counting again."""
         for row in self._rows.values():
-            row.rounds, row.is_told = 0, False
+            row.rounds, row.is_noted = 0, False
 
     def closes(self, why: str, now: float) -> bool:
-        """Whether one more act for this reason would be an answer to the hub's own acts."""
+        """Whether one more command for this reason would continue a loop."""
         row = self._rows.get(why)
         if row is None or now - row.last > _PAUSE:
             self._rows[why] = _Row(now, 1)
@@ -43,7 +43,7 @@ class LoopGuard:
         return False
 
     def is_new(self, why: str) -> bool:
-        """Whether nobody was told of this circle yet."""
+        """Whether this loop has not been noted yet."""
         row = self._rows[why]
-        told, row.is_told = row.is_told, True
-        return not told
+        noted, row.is_noted = row.is_noted, True
+        return not noted

@@ -1,4 +1,4 @@
-"""From the pairs of a matrix to couples that are brought together, and from these back to the pairs."""
+"""Turns the pairs of a matrix into jobs, and their outcomes into observations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.session.compat.jobs import PairJob
 from harness.session.compat.pool import Observed
 
 TWIN = "-2"
-"""What the name of the second unit of a device ends with."""
+"""Suffix of the role of the second unit of a device."""
 
 
 def couples_of(
@@ -24,7 +24,7 @@ def couples_of(
     seed: int,
     trace: Callable[[PairRun], Path] | None,
 ) -> dict[PairJob, PairRun]:
-    """A couple for each meeting; ``trace`` says where its trace is written, None: nowhere."""
+    """A job for each run of a pair; ``trace`` gives the path of its trace, None: no trace is written."""
     paths = {entry.name: str(entry.path) for entry in entries}
     couples = {}
     for meeting in meetings:
@@ -43,7 +43,7 @@ def couples_of(
 def observations_of(
     couple: PairJob, meeting: PairRun, observed: Observed, folder: Path | None
 ) -> Iterator[tuple[tuple[str, str], PairObservation]]:
-    """What was seen of each ordered pair of a meeting. Paths of traces become relative to ``folder``."""
+    """The observation of each ordered pair of a run. Paths of traces become relative to ``folder``."""
     trace = Path(couple.trace).relative_to(folder).as_posix() if couple.trace and folder else ""
     first, second = couple.roles
     for pair in meeting.pairs:
@@ -57,7 +57,7 @@ def observations_of(
 def observations(
     couples: Mapping[PairJob, PairRun], found: Mapping[PairJob, Observed], folder: Path | None
 ) -> dict[tuple[str, str], PairObservation]:
-    """What was seen of all ordered pairs, by offerer and needer."""
+    """The observations of all ordered pairs, by offerer and needer."""
     return {
         names: observation
         for couple, observed in found.items()

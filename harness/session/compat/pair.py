@@ -1,6 +1,6 @@
-"""Two devices observed together: what binds them, and whether they get into each other's way.
+"""Observes two devices together: their interactions, and whether they disturb each other.
 
-:func:`observe_pair` is for anybody who has a loop already, and may run many times side by side on it.
+:func:`observe_pair` runs on the caller's loop, where many of them may run side by side.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from harness.session.result import Judgement, RunResult
 
 
 class Observed(StrEnum):
-    """What became of a pair, in one word, from good to bad."""
+    """The outcome of a pair, in one word, from good to bad."""
 
-    UNRELATED = "unrelated"  # neither needs what the other offers; nothing was to be seen but coexistence
+    UNRELATED = "unrelated"  # neither needs what the other offers; only coexistence was observed
     WORKS = "works"
-    DEGRADED = "degraded"  # it comes about, but not always, or something else is amiss
-    BLOCKED = "blocked"  # something that is needed does not come about at all
-    UNDECIDED = "undecided"  # the run could not tell
+    DEGRADED = "degraded"  # it works, but not always, or something else is wrong
+    BLOCKED = "blocked"  # something that is needed does not work at all
+    UNDECIDED = "undecided"  # the run could not decide
 
 
 class Harm(StrEnum):
-    """What something that was seen does to a pair."""
+    """How much an observation harms a pair."""
 
     NONE = "none"
     DEGRADES = "degrades"
@@ -45,15 +45,15 @@ class Harm(StrEnum):
 
 
 OF_NEEDS = ("COMPAT-01", "COMPAT-02", "COMPAT-03")
-"""The checks of what one device needs of the other; all others are about both being in one home."""
+"""The checks of what one device needs of the other; all others are about both being on one bus."""
 
 FATAL = frozenset({"COMPAT-10", "COMPAT-11"})
-"""Checks without whose pass two devices cannot be in one home."""
+"""Checks that have to pass for two devices to be used together at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairResult:
-    """What was seen of two devices. ``run`` holds the verdicts and the trace, as for any report."""
+    """The result of observing two devices. ``run`` holds the verdicts and the trace, as for any report."""
 
     roles: tuple[str, str]
     outcome: Observed
@@ -72,11 +72,11 @@ async def observe_pair(
     on_started: Callable[[str], None] = lambda check: None,
     on_result: Callable[[Judgement], None] = lambda judgement: None,
 ) -> PairResult:
-    """Bring two devices up on one bus, let each do what the other needs, and judge.
+    """Start two devices on one bus, let each do what the other needs, and judge.
 
     ``both``: what ``b`` needs of ``a`` as well as what ``a`` needs of ``b``; otherwise only the latter.
-    ``trace`` is where the trace is written. Raises the links' errors (LinkError, BrokerError, UsageError),
-    whose messages are for people, where the devices cannot be brought up at all.
+    ``trace`` is the path for the trace. Raises LinkError, BrokerError or UsageError, whose messages are for
+    people, if the devices cannot be started.
     """
     home, run = await _observed([a, b], seed, trace, select, both, on_started, on_result)
     return _result(home, run)
@@ -91,7 +91,7 @@ async def observe_together(
     on_started: Callable[[str], None] = lambda check: None,
     on_result: Callable[[Judgement], None] = lambda judgement: None,
 ) -> RunResult:
-    """The same for two devices or more, in every direction, with no more than the verdicts."""
+    """The same for two devices or more, in every direction, with the verdicts alone."""
     _, run = await _observed(players, seed, trace, select, True, on_started, on_result)
     return run
 
@@ -123,7 +123,7 @@ async def _observed(
 
 
 def _result(home: DeviceGroup, run: RunResult) -> PairResult:
-    """The outcome, by the needs that are met and not, and by what is amiss between the two as such."""
+    """The outcome: which needs are met, and what is wrong between the two otherwise."""
     outcomes = {each.result.id: each for each in run.judgements}
     needs = [(bond.need.optional, _harm(bond, outcomes)) for bond in home.bonds]
     served = any(harm is not Harm.BLOCKS for _, harm in needs)
@@ -158,14 +158,14 @@ def _result(home: DeviceGroup, run: RunResult) -> PairResult:
             reasons.append(f"{bond.name}: {bond.problem}")
         elif is_never_set_off(bond):
             reasons.append(
-                f"{bond.name}: nothing that {bond.source} ever tells makes {bond.target} do anything"
+                f"{bond.name}: nothing that {bond.source} ever reports causes a command to {bond.target}"
             )
     one, other = home.roles
     return PairResult((one, other), outcome, tuple(reasons), run)
 
 
 def _harm(bond: Interaction, outcomes: Mapping[str, Judgement]) -> Harm:
-    """What was seen of one need."""
+    """The harm from what was observed of one need."""
     if bond.problem is not None or is_never_set_off(bond):
         return Harm.BLOCKS
     follows, agrees, often = (outcomes.get(f"{check}[{bond.name}]") for check in OF_NEEDS)
@@ -183,6 +183,6 @@ def _milder(harm: Harm) -> Harm:
 
 
 def _follows_not(judgement: Judgement, outcomes: Mapping[str, Judgement]) -> bool:
-    """Whether COMPAT-02 stays open because COMPAT-01 has said already that nothing follows."""
+    """Whether COMPAT-02 is undecided because COMPAT-01 has already failed."""
     follows = outcomes.get(f"COMPAT-01[{judgement.result.subject.label}]")
     return follows is not None and follows.result.outcome.verdict is Verdict.FAIL

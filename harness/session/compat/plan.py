@@ -1,4 +1,4 @@
-"""Which checks of several devices apply to a home, and on what."""
+"""Plans the checks of several devices: which apply to a group, and on which subjects."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class PlannedGroupCheck(Planned[GroupCheck]):
 
 
 def plan_group(home: DeviceGroup, select: Sequence[str] = ()) -> tuple[PlannedGroupCheck, ...]:
-    """Every check that the home has a subject for, passive ones last.
+    """Every check that the group has a subject for, passive ones last.
 
-    ``select`` holds patterns (``COMPAT-1*``, ``COMPAT-16[plug]``); empty means all.
+    ``select`` holds patterns (``COMPAT-1*``, ``COMPAT-16[plug]``); empty matches all.
     """
     planned = [
         PlannedGroupCheck(check, subject, check.missing(home, subject))
@@ -38,7 +38,7 @@ def plan_group(home: DeviceGroup, select: Sequence[str] = ()) -> tuple[PlannedGr
 
 
 def group_of_pair(profiles: Mapping[str, Profile], needs_met: Mapping[str, frozenset[str]]) -> DeviceGroup:
-    """Two devices (or more) and all that binds them, in both directions."""
+    """Two devices (or more) and their interactions in both directions."""
     return DeviceGroup(dict(profiles), dict(needs_met), _all_bonds(profiles))
 
 

@@ -1,4 +1,4 @@
-"""Many couples at the same time: in a process for each core, and side by side in each of them."""
+"""Observes many pairs at the same time: several processes, with several pairs side by side in each."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.session.compat.jobs import (
-    NEWS,
-    ORDER,
+    BATCH,
+    PROGRESS,
     JobBatch,
     JobProgress,
     PairJob,
@@ -20,28 +20,28 @@ from harness.session.compat.jobs import (
 )
 
 AT_ONCE = 4
-"""Couples side by side in one process. They take turns on its core; more would not make them faster."""
+"""Pairs side by side in one process. They share one core, so more would not be faster."""
 
 DEADLINE = 120.0
-"""Seconds for one couple, of which most take less than one. Then its process is ended, and it is given up."""
+"""Seconds for one pair; most take less than one. After that, its process is ended and the pair given up."""
 
 
-_EXIT = 10.0  # seconds for a process that has told everything
+_EXIT = 10.0  # seconds for a process to end after its last result
 
 
 class Listener(Protocol):
-    """Somebody who wants to know how far it is."""
+    """Gets the progress."""
 
-    def started(self, couple: PairJob) -> None:
-        """Two devices are being brought together."""
+    def started(self, job: PairJob) -> None:
+        """The observation of a pair has started."""
 
-    def ended(self, couple: PairJob, observed: Observed) -> None:
-        """They are done."""
+    def ended(self, job: PairJob, observed: Observed) -> None:
+        """The observation of a pair has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What came of a couple, and how many real seconds it took, its turns with others included."""
+    """The outcome of a pair, and the real seconds it took, including waiting for its turn."""
 
     outcome: PairJobOutcome
     seconds: float
@@ -56,7 +56,7 @@ def cores() -> int:
 
 
 async def observe_all(
-    couples: Sequence[PairJob],
+    jobs: Sequence[PairJob],
     found: dict[PairJob, Observed],
     listener: Listener,
     *,
@@ -64,16 +64,16 @@ async def observe_all(
     at_once: int = AT_ONCE,
     deadline: float = DEADLINE,
 ) -> None:
-    """Observe all couples; what came of each is put into ``found`` as soon as it is known."""
+    """Observe all pairs; each outcome is put into ``found`` as soon as it is known."""
     async with asyncio.TaskGroup() as group:
         for first in range(processes):
-            share = couples[first::processes]
+            share = jobs[first::processes]
             if share:
                 group.create_task(_Process(tuple(share), found, listener, at_once, deadline).run())
 
 
 class _Process:
-    """One process after another for a share of the couples, until nothing is left of it."""
+    """Runs one process after another for a share of the pairs, until none is left."""
 
     def __init__(
         self,
@@ -91,9 +91,9 @@ class _Process:
         self._begun: dict[PairJob, float] = {}
 
     async def run(self) -> None:
-        """Start processes until every couple of the share has ended."""
+        """Start processes until every pair of the share has ended."""
         while self._left:
-            order, self._begun = self._left, {}
+            batch, self._begun = self._left, {}
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -101,25 +101,25 @@ class _Process:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                limit=2**24,  # of a line: one with all verdicts of a couple
+                limit=2**24,  # of a line: one with all verdicts of a pair
             )
             try:
-                if await self._attend(process, order):
+                if await self._read(process, batch):
                     async with asyncio.timeout(_EXIT):
                         await process.wait()
             except TimeoutError:
-                pass  # it has told everything, and only does not go
+                pass  # all results are there; only the process does not end
             finally:
                 if process.returncode is None:
                     with contextlib.suppress(ProcessLookupError):
                         process.kill()
                     await process.wait()
-            self._left = tuple(couple for couple in order if couple not in self._found)
+            self._left = tuple(job for job in batch if job not in self._found)
 
-    async def _attend(self, process: asyncio.subprocess.Process, order: tuple[PairJob, ...]) -> bool:
-        """Hear what a process has to tell, until a couple takes too long, or it ends: whether it did."""
+    async def _read(self, process: asyncio.subprocess.Process, batch: tuple[PairJob, ...]) -> bool:
+        """Take the results of a process until it ends (True), or until a pair takes too long (False)."""
         assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(ORDER.dump_json(JobBatch(order, self._at_once)))
+        process.stdin.write(BATCH.dump_json(JobBatch(batch, self._at_once)))
         process.stdin.close()
         loop = asyncio.get_running_loop()
         while True:
@@ -128,34 +128,34 @@ class _Process:
                 async with asyncio.timeout_at(due):
                     line = await process.stdout.readline()
             except TimeoutError:
-                self._give_up(f"it came to no end within {self._deadline:g} s", only_overdue=True)
+                self._give_up(f"not finished within {self._deadline:g} s", only_overdue=True)
                 return False
             if not line.endswith(b"\n"):
-                if any(couple not in self._found for couple in order):
-                    self._give_up("the process that observed it broke off", only_overdue=False)
+                if any(job not in self._found for job in batch):
+                    self._give_up("the process that observed it ended early", only_overdue=False)
                 return True
-            self._take(NEWS.validate_json(line), order)
+            self._take(PROGRESS.validate_json(line), batch)
 
-    def _take(self, news: JobProgress, order: tuple[PairJob, ...]) -> None:
-        couple, now = order[news.couple], asyncio.get_running_loop().time()
-        if news.outcome is None:
-            self._begun[couple] = now
-            self._listener.started(couple)
+    def _take(self, progress: JobProgress, batch: tuple[PairJob, ...]) -> None:
+        job, now = batch[progress.job], asyncio.get_running_loop().time()
+        if progress.outcome is None:
+            self._begun[job] = now
+            self._listener.started(job)
         else:
-            self._end(couple, Observed(news.outcome, now - self._begun.pop(couple)))
+            self._end(job, Observed(progress.outcome, now - self._begun.pop(job)))
 
-    def _end(self, couple: PairJob, observed: Observed) -> None:
-        self._found[couple] = observed
-        self._listener.ended(couple, observed)
+    def _end(self, job: PairJob, observed: Observed) -> None:
+        self._found[job] = observed
+        self._listener.ended(job, observed)
 
     def _give_up(self, why: str, *, only_overdue: bool) -> None:
-        """End those that are to blame; the others of the share begin again in another process.
+        """Give up the pairs that have begun; the rest of the share starts again in another process.
 
-        If nothing has begun, the process could not even start: then that goes for the whole share.
+        If none has begun, the process itself could not start: then the whole share is given up.
         """
         now = asyncio.get_running_loop().time()
         begun = dict(self._begun) or dict.fromkeys(self._left, now)
         oldest = min(begun.values())
-        for couple, since in begun.items():
-            if couple not in self._found and (not only_overdue or since == oldest):
-                self._end(couple, Observed(PairJobOutcome((), why), now - since))
+        for job, since in begun.items():
+            if job not in self._found and (not only_overdue or since == oldest):
+                self._end(job, Observed(PairJobOutcome((), why), now - since))

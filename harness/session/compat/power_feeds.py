@@ -1,4 +1,4 @@
-"""The wires of a home: a device that gets its power through another one is dead while that is off."""
+"""Power feeds of a scene: a device that is powered through another one is off while that one is off."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.trace.events import Event, Note
 
 
 class PowerFeeds:
-    """Cuts and gives power as the wires of a scene say. Use: ``start`` once the company is open, ``stop``."""
+    """Switches power along the wires of a scene. Use: ``start`` once the session is open, ``stop``."""
 
     def __init__(self, company: GroupSession, wires: Sequence[Wire]) -> None:
         self._company = company
@@ -28,33 +28,33 @@ class PowerFeeds:
         self._unlisten: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
-        """See to the wires from now on."""
+        """Follow the wires from now on."""
         if not self._wires:
             return
         for event in list(self._company.events):
             self._queue.put_nowait(event)
         self._unlisten = self._company.recorder.listen(self._queue.put_nowait)
-        self._task = asyncio.get_running_loop().create_task(self._see_to_it())
+        self._task = asyncio.get_running_loop().create_task(self._follow())
 
     async def stop(self) -> None:
-        """See to nothing any more."""
+        """Stop following the wires."""
         if self._task is not None:
             self._unlisten()
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
-    async def _see_to_it(self) -> None:
+    async def _follow(self) -> None:
         while True:
             event = await self._queue.get()
             reader = self._readers.get(event.device or "")
             if reader is None:
                 continue
             for report in reader.read(event):
-                for news in self._interpreters[event.device or ""].news(report):
+                for state in self._interpreters[event.device or ""].news(report):
                     for wire in self._wires:
-                        if wire.through == news.name and isinstance(news.value, bool):
-                            await self._switch(wire.feeds, news.value)
+                        if wire.through == state.name and isinstance(state.value, bool):
+                            await self._switch(wire.feeds, state.value)
 
     async def _switch(self, role: str, on: bool) -> None:
         if self._has_power[role] is on:
@@ -62,7 +62,7 @@ class PowerFeeds:
         self._has_power[role] = on
         bench = self._company.bench(role)
         if not bench.offers(BenchFeature.POWER):
-            self._company.recorder.record(Note("nothing here can take its power away"), role)
+            self._company.recorder.record(Note("nothing here can cut its power"), role)
         elif on:
             await bench.power.start()
         else:

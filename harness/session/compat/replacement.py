@@ -1,4 +1,4 @@
-"""One device in another's place, observed: the scenes of the old one are played again with the new one."""
+"""Observes a replacement: the scenes of the old device are played again with the new one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness.session.target import Target
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A role of a scene that the old device plays, and who plays the others."""
+    """A role of a scene that the old device plays, and the devices in the other roles."""
 
     scene: Scene
     path: Path
@@ -30,13 +30,13 @@ class Part:
 
     @property
     def name(self) -> str:
-        """How it is called in reports."""
+        """The name in reports."""
         return f"{self.scene.scene}-{self.role}"
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What became of a part: played with the old device, and with the new one.
+    """The results of a part, played with the old device and with the new one.
 
     ``lacks`` says why the new one cannot play it at all, if so.
     """
@@ -48,19 +48,19 @@ class Replay:
 
     @property
     def was_good(self) -> bool:
-        """Whether the scene was played to its end with the old device: else there is nothing to lose."""
+        """Whether the scene worked with the old device; otherwise there is nothing to lose."""
         return not failures(self.before)
 
     @property
     def losses(self) -> tuple[str, ...]:
-        """What goes wrong with the new device and did not with the old one."""
+        """What works with the old device and not with the new one."""
         if not self.was_good:
             return ()
         return self.lacks if self.after is None else failures(self.after)
 
 
 def failures(run: RunResult) -> tuple[str, ...]:
-    """What was not as it should be, the first of it as the cause of the rest."""
+    """What failed; if nothing did, what could not be decided."""
     found = [each.result for each in run.judgements if each.result.outcome.verdict is Verdict.FAIL]
     found = found or [
         each.result
@@ -76,9 +76,9 @@ def parts_of(
     scenes: Sequence[tuple[Scene, Path]],
     company: Sequence[tuple[Profile, Path]],
 ) -> Iterator[Part]:
-    """The parts that the old device can play, the other roles given to those of the company that can.
+    """The parts that the old device can play, with other devices of the company in the other roles.
 
-    Neither of the two plays beside itself. A scene for which the company does not suffice is left out.
+    Neither of the two plays beside itself. A scene for which the company lacks a device is left out.
     """
     others_of = [member for member in company if member[0].profile not in (old.profile, new.profile)]
     for scene, path in scenes:
@@ -112,7 +112,7 @@ async def _play(part: Part, player: GroupMember, seed: int, traces: Path | None,
 def _cast(
     scene: Scene, role: str, company: Sequence[tuple[Profile, Path]]
 ) -> dict[str, tuple[Profile, Path]] | None:
-    """Somebody for each other role, nobody twice; None where there is nobody."""
+    """A different device for each other role; None if there are not enough."""
     found: dict[str, tuple[Profile, Path]] = {}
     for other in scene.roles:
         if other == role:

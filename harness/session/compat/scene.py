@@ -1,4 +1,4 @@
-"""Playing a scene with a cast of devices."""
+"""Plays a scene with a cast of devices."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ async def play_scene(
     on_started: Callable[[str], None] = lambda check: None,
     on_result: Callable[[Judgement], None] = lambda judgement: None,
 ) -> RunResult:
-    """Bring the cast up on one bus, play the scene step by step, and judge.
+    """Start the cast on one bus, play the scene step by step, and judge.
 
-    ``path`` is that of the scene's file, for reports. Raises UsageError where the cast cannot play it, and
-    the links' errors where it cannot be brought up.
+    ``path`` is that of the scene's file, for reports. Raises UsageError if the cast cannot play the scene,
+    and the links' errors if the devices cannot be started.
     """
     require_cast(scene, {player.role: player.profile for player in cast})
     in_order = sorted(cast, key=lambda player: list(scene.roles).index(player.role))
@@ -66,14 +66,14 @@ async def play_scene(
 
 
 def require_cast(scene: Scene, cast: Mapping[str, Profile]) -> None:
-    """Raise UsageError, with everything that is missing, where a cast cannot play a scene."""
-    problems = [f"nobody plays {role}" for role in scene.roles if role not in cast]
+    """Raise UsageError, listing everything that is missing, if a cast cannot play a scene."""
+    problems = [f"no device plays {role}" for role in scene.roles if role not in cast]
     for role, profile in cast.items():
         if role in scene.roles:
             found = lacking(scene, role, profile)
             problems += [f"{profile.profile} cannot play {role}: {text}" for text in found]
         else:
-            problems.append(f"{role} is no role of it; it has {', '.join(scene.roles)}")
+            problems.append(f"{role} is not one of its roles: {', '.join(scene.roles)}")
     if problems:
         raise UsageError("\n".join(f"scene {scene.scene}: {problem}" for problem in problems))
 
@@ -86,7 +86,5 @@ def playable(scene: Scene, profile: Profile) -> tuple[str, ...]:
 def _require_power(scene: Scene, met: Mapping[str, frozenset[BenchFeature]]) -> None:
     for wire in scene.wiring:
         if BenchFeature.POWER not in met[wire.feeds]:
-            text = (
-                f"{wire.feeds} gets its power through {wire.through}, and nothing here can switch its power"
-            )
-            raise UsageError(f"scene {scene.scene}: {text}; simulate it, or name who does (power:…)")
+            text = f"{wire.feeds} is powered through {wire.through}, and nothing here can switch its power"
+            raise UsageError(f"scene {scene.scene}: {text}; simulate it, or say how to switch it (power:…)")

@@ -1,13 +1,12 @@
-"""From the options of a command to players: which device is simulated, and how a real one is reached."""
+"""Builds the members of a group from the options of a command."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from harness.links.actuators import ActuatorError
-from harness.links.actuators.registry import parse as parse_helper
 from harness.links.mqtt.brokers.address import (
     BrokerError,
     parse_url,
@@ -20,20 +19,20 @@ from harness.model.loading.units import (
 from harness.model.problems import ProfileError
 from harness.model.profile import Profile
 from harness.session.compat.group_session import GroupMember
-from harness.session.target import OWN_BROKERS, Target, UsageError, address_in
-from harness.simulate.faults import UnknownFaultError, fault_named
+from harness.session.setup.targets import Connection, known_faults, target_of
+from harness.session.target import OWN_BROKERS, Target, UsageError
 
 SIMULATE = "simulate"
 UNIT = "unit:"
 WAYS = (
     "simulate, listen:HOST:PORT, mqtt://HOST, coap://HOST, mdns:NAME, power:HOW, hands:HOW, and unit:ID for "
-    "what {unit} stands for; several are parted by commas"
+    "what {unit} stands for; separate several with commas"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOptions:
-    """How the devices of a run are reached; ``duts`` and ``faults`` are as people give them, ``ROLE=…``."""
+    """How the devices of a run are reached; ``duts`` and ``faults`` are options of the form ``ROLE=…``."""
 
     simulate: bool = False
     duts: Sequence[str] = ()
@@ -44,7 +43,7 @@ class ConnectionOptions:
 
 
 def roles_of(paths: Sequence[str]) -> list[tuple[str, Path]]:
-    """A role for each profile, by its name. Raises UsageError."""
+    """A role for each profile, named after it. Raises UsageError."""
     found: dict[str, Path] = {}
     for path in paths:
         profile = _load(Path(path)).profile
@@ -54,9 +53,9 @@ def roles_of(paths: Sequence[str]) -> list[tuple[str, Path]]:
 
 
 def players_of(cast: Sequence[tuple[str, Path]], reach: ConnectionOptions) -> tuple[GroupMember, ...]:
-    """The devices of a run. Raises UsageError for what cannot be.
+    """The devices of a run. Raises UsageError for options that make no sense.
 
-    A profile that is there twice stands for two units of its kind.
+    A profile that is given twice stands for two units.
     """
     ways = _by_role(reach.duts, [role for role, _ in cast], "--dut", f"ROLE=HOW, where HOW is {WAYS}")
     faults = _faults(reach.faults, [role for role, _ in cast])
@@ -75,13 +74,12 @@ def players_of(cast: Sequence[tuple[str, Path]], reach: ConnectionOptions) -> tu
 
 
 def runs_virtually(players: Iterable[GroupMember], *, real_time: bool) -> bool:
-    """Whether the clock may jump over waits: everything that talks lives in this process."""
+    """Whether virtual time is possible: all devices and the broker are in this process."""
     all_ours = all(player.target.simulate and player.target.broker == "embedded" for player in players)
     return all_ours and not real_time
 
 
 def _target(role: str, parts: Sequence[str], faults: tuple[str, ...], reach: ConnectionOptions) -> Target:
-    common = Target(broker=reach.broker, ca=Path(reach.ca) if reach.ca else None, interface=reach.interface)
     if reach.broker not in OWN_BROKERS:
         _url(reach.broker, "--broker")
     if not parts and not reach.simulate:
@@ -89,51 +87,38 @@ def _target(role: str, parts: Sequence[str], faults: tuple[str, ...], reach: Con
             f"how is {role} reached? --simulate for simulated devices; for a real one --dut {role}=HOW, "
             f"where HOW is {WAYS}"
         )
-    target = common
+    said = Connection(ca=reach.ca, interface=reach.interface)
     for part in parts or [SIMULATE]:
-        target = _with(target, role, part)
-    if target.simulate and len(parts) > 1:
-        raise UsageError(f"--dut {role}: a simulated device is reached by nothing else")
-    if target.listen and target.mqtt:
-        raise UsageError(f"--dut {role}: the device connects either to us (listen:) or to its own broker")
-    if faults and not target.simulate:
-        raise UsageError(f"--fault {role}={faults[0]}: only a simulated device can be given a fault")
-    return replace(target, faults=faults)
+        said = replace(said, **_said(role, part))
+    if said.simulate and len(parts) > 1:
+        raise UsageError(f"--dut {role}: a simulated device needs no other way to be reached")
+    if said.listen and said.mqtt:
+        raise UsageError(f"--dut {role}: choose listen: or mqtt:, the device has one broker")
+    if faults and not said.simulate:
+        raise UsageError(f"--fault {role}={faults[0]}: only a simulated device can have a fault")
+    return target_of(said, broker=reach.broker, faults=faults, called=lambda key: f"--dut {role}={key}")
 
 
-def _with(target: Target, role: str, part: str) -> Target:
+def _said(role: str, part: str) -> dict[str, Any]:
+    """What one part of ``--dut`` says, as a field of :class:`Connection`."""
     kind, _, rest = part.partition(":")
-    try:
-        match kind:
-            case "simulate" if not rest:
-                return replace(target, simulate=True)
-            case "listen":
-                return replace(target, listen=address_in(rest, f"--dut {role}=listen:"))
-            case "mqtt" | "mqtts":
-                _url(part, f"--dut {role}")
-                return replace(target, mqtt=part)
-            case "coap":
-                return replace(target, coap=part)
-            case "mdns" if rest:
-                return replace(target, mdns=rest)
-            case "power":
-                return replace(target, power=parse_helper(rest))
-            case "hands":
-                return replace(target, hands=parse_helper(rest))
-    except ActuatorError as problem:
-        raise UsageError(f"--dut {role}={part}: {problem}") from None
-    raise UsageError(f"--dut {role}={part}: not known how that is meant; allowed: {WAYS}")
+    match kind:
+        case "simulate" if not rest:
+            return {"simulate": True}
+        case "mqtt" | "mqtts":
+            _url(part, f"--dut {role}")
+            return {"mqtt": part}
+        case "coap":
+            return {"coap": part}
+        case "listen" | "mdns" | "power" | "hands" if rest:
+            return {kind: rest}
+    raise UsageError(f"--dut {role}={part}: unknown; allowed: {WAYS}")
 
 
 def _faults(given: Sequence[str], roles: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    found = {role: tuple(names) for role, names in _by_role(given, roles, "--fault", "ROLE=NAME").items()}
-    for names in found.values():
-        for name in names:
-            try:
-                fault_named(name)
-            except UnknownFaultError as problem:
-                raise UsageError(str(problem)) from None
-    return found
+    return {
+        role: known_faults(names) for role, names in _by_role(given, roles, "--fault", "ROLE=NAME").items()
+    }
 
 
 def _by_role(given: Sequence[str], roles: Sequence[str], option: str, form: str) -> dict[str, list[str]]:
@@ -149,7 +134,7 @@ def _by_role(given: Sequence[str], roles: Sequence[str], option: str, form: str)
 
 
 def _another_unit(profile: Profile, path: Path, others: Sequence[Profile]) -> Profile:
-    """The same kind of device under an identifier of its own, where one of its name is there already."""
+    """The device with a unit identifier of its own, if one with its name is there already."""
     same = [
         other for other in others if other.profile == profile.profile and other.unit.startswith(profile.unit)
     ]

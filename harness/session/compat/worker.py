@@ -1,6 +1,6 @@
-"""A process that brings couples together, side by side in virtual time: ``python -m`` this module.
+"""A process that observes pairs side by side in virtual time: ``python -m`` this module.
 
-It reads its order from standard input and writes a line of news for every beginning and end.
+It reads a batch of jobs from standard input, and writes a line for the start and the end of each.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from harness.prediction.matrix import (
 )
 from harness.session.compat.group_session import GroupMember
 from harness.session.compat.jobs import (
-    NEWS,
-    ORDER,
+    BATCH,
+    PROGRESS,
     CheckResult,
     JobBatch,
     JobProgress,
@@ -33,48 +33,48 @@ from harness.session.result import RunResult
 from harness.session.setup.limits import allow_sockets
 from harness.session.target import Target, UsageError
 
-_SOCKETS = 64  # of one couple, its broker and our own clients included
+_SOCKETS = 64  # of one pair, including its broker and our own clients
 
 
-async def observe(order: JobBatch) -> None:
-    """Bring all couples together, in groups of ``at_once``.
+async def observe(batch: JobBatch) -> None:
+    """Observe all pairs, in groups of ``at_once``.
 
-    A group begins when the one before it has ended: the clock stands still while any couple has something to
-    do, so that one that has to wait for hours would otherwise wait until all the others are through.
+    A group begins when the one before has ended: virtual time stands still while any pair is active, so a
+    pair that waits for hours would otherwise be delayed by all the others.
     """
-    allow_sockets(_SOCKETS * order.at_once)
-    numbered = list(enumerate(order.couples))
+    allow_sockets(_SOCKETS * batch.at_once)
+    numbered = list(enumerate(batch.jobs))
 
-    async def observe_one(number: int, couple: PairJob) -> None:
-        _tell(JobProgress(number))
-        _tell(JobProgress(number, await _outcome(couple)))
+    async def observe_one(number: int, job: PairJob) -> None:
+        _write(JobProgress(number))
+        _write(JobProgress(number, await _outcome(job)))
 
-    for first in range(0, len(numbered), order.at_once):
+    for first in range(0, len(numbered), batch.at_once):
         async with asyncio.TaskGroup() as group:
-            for number, couple in numbered[first : first + order.at_once]:
-                group.create_task(observe_one(number, couple))
+            for number, job in numbered[first : first + batch.at_once]:
+                group.create_task(observe_one(number, job))
 
 
-async def _outcome(couple: PairJob) -> PairJobOutcome:
-    """Never raises: what goes wrong with one couple is told of it, and the others go on."""
+async def _outcome(job: PairJob) -> PairJobOutcome:
+    """Never raises: what goes wrong is part of the outcome, and the other pairs go on."""
     try:
-        first, second = _players(couple)
-        trace = Path(couple.trace) if couple.trace else None
-        found = await observe_pair(first, second, seed=couple.seed, trace=trace)
+        first, second = _players(job)
+        trace = Path(job.trace) if job.trace else None
+        found = await observe_pair(first, second, seed=job.seed, trace=trace)
     except (LinkError, BrokerError, UsageError, ProfileError) as problem:
         return PairJobOutcome((), str(problem))
     except Exception as problem:  # a mistake of ours
-        told = f"{type(problem).__name__}: {problem}"
-        return PairJobOutcome((), f"the harness itself failed, please report it: {told}")
+        what = f"{type(problem).__name__}: {problem}"
+        return PairJobOutcome((), f"the harness itself failed, please report it: {what}")
     return PairJobOutcome(_seen(found.run), found.run.ended)
 
 
-def _players(couple: PairJob) -> tuple[GroupMember, GroupMember]:
-    entries = [_entry(path) for path in couple.paths]
-    devices = [entries[0].device, entries[1].twin if couple.twins else entries[1].device]
+def _players(job: PairJob) -> tuple[GroupMember, GroupMember]:
+    entries = [_entry(path) for path in job.paths]
+    devices = [entries[0].device, entries[1].twin if job.twins else entries[1].device]
     first, second = (
         GroupMember(role, device.profile, path, Target(simulate=True))
-        for role, device, path in zip(couple.roles, devices, couple.paths, strict=True)
+        for role, device, path in zip(job.roles, devices, job.paths, strict=True)
     )
     return first, second
 
@@ -97,10 +97,10 @@ def _entry(path: str) -> Entry:
     return read_entry(Path(path).stem, Path(path))
 
 
-def _tell(news: JobProgress) -> None:
-    sys.stdout.write(NEWS.dump_json(news).decode() + "\n")
+def _write(progress: JobProgress) -> None:
+    sys.stdout.write(PROGRESS.dump_json(progress).decode() + "\n")
     sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    run(observe(ORDER.validate_json(sys.stdin.buffer.read())), virtual=True)
+    run(observe(BATCH.validate_json(sys.stdin.buffer.read())), virtual=True)

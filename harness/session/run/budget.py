@@ -1,7 +1,7 @@
-"""How much a lane may take: generous for a device that does something, an end for one that does not.
+"""Time limits of a lane: generous for a device that answers, finite for one that does not.
 
-A single check has a limit of its own (:data:`harness.session.run.lane.CHECK_LIMIT`); the lane as a whole gets
-what is allowed for each of its checks, and a check that needs less leaves the rest to the others.
+Each check has its own limit (:data:`harness.session.run.lane.CHECK_LIMIT`). The limit of the lane is the sum
+of what its checks are allowed; a check that needs less leaves the rest to the others.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from harness.model.profile import Profile
 from harness.model.requirement import Area
 from harness.session.run.plan import PlannedCheck
 
-_EACH = 30.0  # seconds for a check, beside what the profile lets the device take
-_OPENING = 60.0  # seconds for opening the links, beside that
+_EACH = 30.0  # seconds for a check, besides what the profile grants the device
+_OPENING = 60.0  # seconds for opening the links, besides that
 PEOPLE_TAKE = 900.0
-"""Seconds more for each check where people have to do something at the device."""
+"""Additional seconds for each check where people have to act at the device."""
 
 EVENT_LIMIT = 250_000
-"""Events in the trace of one lane: tens of times what a whole run makes. Beyond, the device floods."""
+"""Most events in the trace of one lane, tens of times those of a usual run. Beyond it the device floods."""
 LINE_LIMIT = 500_000
-"""Events of the serial line beside those: a board that logs at 115200 bits/s takes 40 minutes for them."""
+"""Most events of the serial line besides: a board that logs at 115200 bits/s takes 40 minutes for them."""
 
 
 def opening_allowance(profile: Profile) -> float:
-    """Seconds until a device has to be there."""
+    """Timeout in seconds for the links and the device to become ready."""
     behaviour = profile.behaviour
     return _OPENING + behaviour.boot + behaviour.reconnect
 
 
 def dead_link_allowance(profile: Profile) -> float:
-    """Seconds for what is done once in a run: a link goes dead, and both of its ends have to notice."""
+    """Seconds for what happens once in a run: a link goes dead, and both ends have to notice."""
     mqtt = profile.bindings.mqtt
     return 8 * mqtt.keep_alive + 4 * (profile.behaviour.heartbeat or 0.0) if mqtt else 0.0
 
@@ -44,11 +44,11 @@ def allowance(profile: Profile, planned: PlannedCheck) -> float:
     if mqtt is not None:
         seconds += mqtt.keep_alive
     if planned.check.requirement.area in (Area.BEHAVIOUR, Area.CROSS):
-        seconds += longest_rule(profile)  # perhaps it is that rule's, or has to wait until it lets go
+        seconds += longest_rule(profile)  # the check may have to wait for that rule
     return seconds
 
 
 def longest_rule(profile: Profile) -> float:
-    """Seconds that the slowest of the profile's rules takes from its cause to its end."""
+    """Seconds that the slowest rule of the profile takes from its trigger to its end."""
     rules = profile.behaviour.rules
     return max((rule.for_ + rule.within + rule.holds for rule in rules), default=0.0)

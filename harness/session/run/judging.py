@@ -1,13 +1,14 @@
-"""Judging: from a profile and a trace to verdicts, without any I/O.
+"""Judging: from a trace to verdicts, without any I/O; the same code for one device and for several.
 
-The run and ``harness judge`` both use this, which is why they cannot come to different verdicts.
+The run and ``harness judge`` both use this, so they cannot come to different verdicts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from harness.checks.case import Case
 from harness.checks.catalogue import Check
@@ -17,13 +18,13 @@ from harness.model.profile import Profile
 from harness.model.requirement import Level
 from harness.model.verdict import Outcome, Result, Subject, Verdict
 from harness.session.result import Judgement, RunResult
-from harness.session.run.plan import (
-    PlannedCheck,
-    plan,
-)
+from harness.session.run.plan import PlannedCheck, plan
+from harness.session.run.planned import Planned
 from harness.trace.events import CheckEnded, CheckStarted, Event, Judged, RunEnded, RunStarted
 from harness.trace.lines import TraceError
 from harness.trace.trace import Trace, backwards, bodies
+
+P = TypeVar("P", bound=Planned[Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +43,31 @@ def judge(
 ) -> Judgement:
     """The verdict of one planned check, from the trace as it is; ``readings`` are those of that trace."""
     check, subject = planned.check, planned.subject
+
+    def asked(window: Sequence[Event]) -> Outcome:
+        return check.judge(Case(profile, subject, trace, window, readings))
+
+    return judgement(profile, check, subject, outcome_of(planned, trace, asked))
+
+
+def outcome_of(
+    planned: Planned[Any], trace: Sequence[Event], asked: Callable[[Sequence[Event]], Outcome]
+) -> Outcome:
+    """The outcome of a planned check; ``asked`` asks the check itself, about the events of a window."""
     if planned.not_applicable is not None:
-        return judgement(profile, check, subject, Outcome(Verdict.NOT_APPLICABLE, planned.not_applicable))
-    window = window_of(trace, check.requirement.id, subject)
-    if window is None and check.passive:
-        outcome = _ask(check, Case(profile, subject, trace, trace, readings))
-    elif window is None:
-        outcome = Outcome(Verdict.INCONCLUSIVE, "it was not run before the run ended")
-    elif window.end is None:
-        outcome = Outcome(Verdict.INCONCLUSIVE, "the run ended in the middle of it")
-    elif window.end.problem is not None:
-        outcome = Outcome(verdict_of_end(window.end), window.end.problem)
-    else:
-        outcome = _ask(check, Case(profile, subject, trace, window.events, readings))
-    return judgement(profile, check, subject, outcome)
-
-
-def verdict_of_end(end: CheckEnded) -> Verdict:
-    """The verdict where the stimulus could not be carried out."""
-    if end.beyond_bench:
-        return Verdict.NOT_APPLICABLE
-    return Verdict.ERROR if end.harness_fault else Verdict.INCONCLUSIVE
+        return Outcome(Verdict.NOT_APPLICABLE, planned.not_applicable)
+    window = window_of(trace, planned.check.requirement.id, planned.subject)
+    if window is None and not planned.check.passive:
+        return Outcome(Verdict.INCONCLUSIVE, "the run ended before this check")
+    if window is not None and window.end is None:
+        return Outcome(Verdict.INCONCLUSIVE, "the run ended during this check")
+    if window is not None and window.end is not None and window.end.problem is not None:
+        return Outcome(_verdict_of_problem(window.end), window.end.problem)
+    try:
+        return asked(trace if window is None else window.events)
+    except Exception as problem:  # the harness's own fault, which must not look like the device's
+        where = f"{type(problem).__name__}: {problem}"
+        return Outcome(Verdict.ERROR, f"the check itself failed, please report it: {where}")
 
 
 def judgement(profile: Profile, check: Check, subject: Subject, outcome: Outcome) -> Judgement:
@@ -82,18 +87,42 @@ def judgement(profile: Profile, check: Check, subject: Subject, outcome: Outcome
 
 def window_of(trace: Sequence[Event], check_id: str, subject: Subject) -> Window | None:
     """The last window of a check in a trace; None when it was never started."""
-    name = (check_id, subject.name, subject.transport)
-    begin = next((event for event, body in backwards(trace, CheckStarted) if _named(body) == name), None)
+    name = (check_id, subject)
+    begin = next((event for event, body in backwards(trace, CheckStarted) if _name(body) == name), None)
     if begin is None:
         return None
     for event, body in bodies(trace, CheckEnded):
-        if event.line > begin.line and _named(body) == name:
+        if event.line > begin.line and _name(body) == name:
             return Window(trace[begin.line - 1 : event.line], body)
     return Window(trace[begin.line - 1 :], None)
 
 
-def _named(body: CheckStarted | CheckEnded) -> tuple[str, str | None, str | None]:
-    return body.check, body.subject, body.transport
+def judge_again(
+    trace: Trace, path: Path, everything: Iterable[P], judge: Callable[[P, Sequence[Event]], Judgement]
+) -> tuple[Judgement, ...]:
+    """The verdicts of the checks that a recorded run took up, in its order. Raises TraceError.
+
+    ``everything``: all checks that the run may have planned. ``judge`` gets a planned check and what the run
+    had seen when it judged it; of a check that the run did not come to judge, everything.
+    """
+    taken = {
+        _name(event.body): event.line for event in trace if isinstance(event.body, CheckStarted | Judged)
+    }
+    planned = {(item.check.requirement.id, item.subject): item for item in everything}
+    unknown = [check for check, subject in taken if (check, subject) not in planned]
+    if unknown:
+        raise TraceError(f"{path}: was recorded with checks that this version does not have: {unknown[0]}")
+
+    def seen(line: int) -> Sequence[Event]:
+        return trace if isinstance(trace[line - 1].body, CheckStarted) else trace[: line - 1]
+
+    return tuple(judge(planned[name], seen(line)) for name, line in taken.items())
+
+
+def end_of(trace: Sequence[Event]) -> str:
+    """How a recorded run ended: ``complete``, or why it ended early."""
+    last = trace[-1].body
+    return last.reason if isinstance(last, RunEnded) else "the trace breaks off: the run was killed"
 
 
 def result_of_trace(trace: Sequence[Event], path: Path) -> RunResult:
@@ -106,21 +135,10 @@ def result_of_trace(trace: Sequence[Event], path: Path) -> RunResult:
     if not isinstance(begin, RunStarted):
         raise TraceError(f"{path}: does not begin with the start of a run")
     profile = profile_from_json(begin.profile)
-    # Each check is judged on what the run had seen when it judged it, or else on everything.
-    taken = {
-        _name(event.body): event.line for event in trace if isinstance(event.body, CheckStarted | Judged)
-    }
-    everything = plan(profile, frozenset(begin.needs_met))
-    planned = {(item.check.requirement.id, item.subject): item for item in everything}
-    unknown = [check for check, subject in taken if (check, subject) not in planned]
-    if unknown:
-        raise TraceError(f"{path}: was recorded with checks that this version does not have: {unknown[0]}")
-    ended = trace[-1].body
-
     readings = Readings(profile, trace)
 
-    def begun(line: int) -> bool:
-        return isinstance(trace[line - 1].body, CheckStarted)
+    def judged(planned: PlannedCheck, seen: Sequence[Event]) -> Judgement:
+        return judge(profile, seen, planned, readings)
 
     return RunResult(
         profile=profile,
@@ -129,24 +147,18 @@ def result_of_trace(trace: Sequence[Event], path: Path) -> RunResult:
         seed=begin.seed,
         tool_version=begin.tool_version,
         started=begin.wall_time,
-        judgements=tuple(
-            judge(profile, trace if begun(line) else trace[: line - 1], planned[key], readings)
-            for key, line in taken.items()
-        ),
+        judgements=judge_again(trace, path, plan(profile, frozenset(begin.needs_met)), judged),
         events=trace,
-        ended=ended.reason if isinstance(ended, RunEnded) else "the trace breaks off: the run was killed",
+        ended=end_of(trace),
     )
 
 
-def _name(body: CheckStarted | Judged) -> tuple[str, Subject]:
+def _verdict_of_problem(end: CheckEnded) -> Verdict:
+    """The verdict where the stimulus could not be carried out."""
+    if end.beyond_bench:
+        return Verdict.NOT_APPLICABLE
+    return Verdict.ERROR if end.harness_fault else Verdict.INCONCLUSIVE
+
+
+def _name(body: CheckStarted | CheckEnded | Judged) -> tuple[str, Subject]:
     return body.check, Subject(body.subject, body.transport)
-
-
-def _ask(check: Check, case: Case) -> Outcome:
-    try:
-        return check.judge(case)
-    except (
-        Exception
-    ) as problem:  # a judge that fails is the harness's own fault, and must not look like the DUT's
-        where = f"{type(problem).__name__}: {problem}"
-        return Outcome(Verdict.ERROR, f"the check itself failed, please report it: {where}")

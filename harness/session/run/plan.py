@@ -1,4 +1,4 @@
-"""Which checks apply to a device on a bench, and on which subjects."""
+"""Plans a run: which checks apply to a device on a bench, and on which subjects."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from harness.session.run.planned import (
 MISSING = {
     BenchFeature.TAP: "the device is not connected through the tap, so its packets are not seen; "
     "use --listen, and let the device connect there",
-    BenchFeature.BROKER: "no MQTT broker that the DUT uses is known; use --mqtt URL or --listen HOST:PORT",
-    BenchFeature.RESTART: "the DUT's broker is not ours to restart",
-    BenchFeature.COAP: "the DUT's CoAP address is not known; use --coap URL",
-    BenchFeature.MDNS: "multicast DNS on the DUT's link is not watched; use --mdns NAME",
-    BenchFeature.SERIAL: "the DUT's serial line is not connected; use --serial PORT",
-    BenchFeature.LOCAL: "nothing here can operate the DUT by hand: no buttons, no sensors; use --hands HOW",
-    BenchFeature.POWER: "nothing here can stop and start the DUT; use --power HOW",
+    BenchFeature.BROKER: "the MQTT broker of the device is not known; use --mqtt URL or --listen HOST:PORT",
+    BenchFeature.RESTART: "the harness cannot restart the device's broker",
+    BenchFeature.COAP: "the CoAP address of the device is not known; use --coap URL",
+    BenchFeature.MDNS: "multicast DNS on the device's link is not watched; use --mdns NAME",
+    BenchFeature.SERIAL: "the serial line of the device is not connected; use --serial PORT",
+    BenchFeature.LOCAL: "nothing can operate the buttons and sensors of the device; use --hands HOW",
+    BenchFeature.POWER: "nothing can switch the device off and on; use --power HOW",
 }
 
 
@@ -42,7 +42,7 @@ class PlannedCheck(Planned[Check]):
 def plan(profile: Profile, needs_met: frozenset[str], select: Sequence[str] = ()) -> tuple[PlannedCheck, ...]:
     """Every check of the catalogue on each of its subjects, passive ones last.
 
-    ``select`` holds patterns (``MQTT-*``, ``DEV-01[relay]``, an area such as ``coap``); empty means all.
+    ``select`` holds patterns (``MQTT-*``, ``DEV-01[relay]``, an area such as ``coap``); empty matches all.
     """
     items = ics_of(profile)
     planned: list[PlannedCheck] = []
@@ -54,7 +54,9 @@ def plan(profile: Profile, needs_met: frozenset[str], select: Sequence[str] = ()
         missing = next((need for need in BenchFeature if need in check.needs and need not in needs_met), None)
         subjects = tuple(check.subjects(profile))
         if not subjects:
-            planned.append(PlannedCheck(check, Subject(), "the profile has nothing that this check is about"))
+            planned.append(
+                PlannedCheck(check, Subject(), "the profile has nothing that this check applies to")
+            )
         for subject in subjects:
             lacking = missing or _unwatched(profile, check, subject, needs_met)
             planned.append(PlannedCheck(check, subject, MISSING[lacking] if lacking else None))
@@ -64,7 +66,7 @@ def plan(profile: Profile, needs_met: frozenset[str], select: Sequence[str] = ()
 def _unwatched(
     profile: Profile, check: Check, subject: Subject, needs_met: frozenset[str]
 ) -> BenchFeature | None:
-    """The network that a check is about, where nobody watches that; None where somebody does."""
+    """The bench feature that would watch the transport of a check, if the bench lacks it; otherwise None."""
     area = check.requirement.area
     if area not in (Area.BEHAVIOUR, Area.SECURITY, Area.SERIAL):
         return None
@@ -78,7 +80,7 @@ def _unwatched(
         moved = [effect.property_ or effect.event or "" for effect in profile.controls[subject.name].effects]
         wanted = [NEED_OF[carrier] for name in moved for carrier in reporting_transports(profile, name)]
     elif area is Area.SERIAL:
-        return None  # what is done at the board, or to the device as a whole
+        return None  # done at the board, or to the device as a whole
     elif area is Area.SECURITY:
         wanted.append(BenchFeature.MDNS)
     return wanted[0] if wanted and not any(need in needs_met for need in wanted) else None

@@ -1,4 +1,4 @@
-"""A check that is to be run, and the patterns by which people choose some."""
+"""Planned checks, and their selection by patterns."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Generic, Protocol, TypeVar
 
+from harness.checks.declaration import Declaration
 from harness.model.requirement import Requirement
 from harness.model.verdict import Subject
 
 
-class HasRequirement(Protocol):
+class AnyCheck(Protocol):
     """A check, of one device or of several."""
 
-    @property
-    def requirement(self) -> Requirement:
-        """What it is about."""
+    declaration: Declaration
+    requirement: Requirement
 
     @property
     def passive(self) -> bool:
-        """Whether it only looks at what happened."""
+        """Whether it only watches."""
 
 
-C = TypeVar("C", bound=HasRequirement, covariant=True)
-P = TypeVar("P", bound="Planned[HasRequirement]")
+C = TypeVar("C", bound=AnyCheck, covariant=True)
+P = TypeVar("P", bound="Planned[AnyCheck]")
 
 
 @dataclass(frozen=True, slots=True)
 class Planned(Generic[C]):
-    """One check on one subject; ``not_applicable`` says why it will not be run, if so."""
+    """One check on one subject. ``not_applicable`` says why it will not be run, if so."""
 
     check: C
     subject: Subject
@@ -42,18 +42,18 @@ class Planned(Generic[C]):
 
 
 def in_order(planned: Iterable[P], select: Sequence[str]) -> tuple[P, ...]:
-    """Those that ``select`` picks, passive ones last.
+    """The checks that ``select`` matches, passive ones last.
 
-    ``select`` holds patterns (``MQTT-*``, ``DEV-01[relay]``, an area such as ``coap``); empty means all.
+    ``select`` holds patterns (``MQTT-*``, ``DEV-01[relay]``, an area such as ``coap``); empty matches all.
     """
     chosen = [item for item in planned if _is_selected(item, select)]
     return tuple(sorted(chosen, key=lambda item: item.check.passive))
 
 
-def _is_selected(item: Planned[HasRequirement], select: Sequence[str]) -> bool:
+def _is_selected(item: Planned[AnyCheck], select: Sequence[str]) -> bool:
     requirement = item.check.requirement
     return not select or any(
-        # Brackets in ids are plain text here, not character classes.
+        # In ids, brackets are plain text, not character classes.
         fnmatchcase(item.id, pattern.replace("[", "[[]"))
         or fnmatchcase(requirement.id, pattern)
         or pattern.lower() == requirement.area

@@ -1,9 +1,8 @@
-"""Runs many lanes on one event loop, for a caller that is not asynchronous itself.
+"""Runs many lanes on one event loop, for a synchronous caller.
 
-The lanes go on side by side whenever somebody waits for a result; each lane takes its checks in order. So
-many at a time as the processor and the memory can take; one that has done all its checks makes room for the
-next. Every lane has an end (:mod:`harness.session.run.budget`), so that a device that hangs, or floods,
-costs the others nothing but that.
+The lanes proceed side by side while the caller waits for a result; each lane takes its checks in order. The
+number of active lanes is limited; a lane whose checks are done makes room for the next one. Every lane has a
+time limit (:mod:`harness.session.run.budget`), so a device that hangs or floods does not hold up the others.
 """
 
 from __future__ import annotations
@@ -41,16 +40,16 @@ from harness.trace.packing import PackedTrace
 
 T = TypeVar("T")
 
-EXPECTED = (LinkError, BrokerError, UsageError)  # what people and networks get wrong, said in their words
+EXPECTED = (LinkError, BrokerError, UsageError)  # wrong usage, and failures of the network
 
 AT_ONCE_VIRTUAL = 4
-"""Lanes at work at the same time in virtual time, where nobody ever waits: more would only need memory."""
+"""Lanes that are active at the same time in virtual time, where no lane waits: more only need memory."""
 
 AT_ONCE_REAL = 32
-"""The same in real time, where lanes wait most of the time: more, and answers would be read too late."""
+"""The same in real time, where lanes mostly wait. With more, answers would be read too late."""
 
 FEW_LANES = 4
-"""So many finished traces are kept at hand; of more, they are packed."""
+"""Above this number of lanes, finished traces are compressed."""
 
 
 class InterruptedRunError(Exception):
@@ -59,7 +58,7 @@ class InterruptedRunError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LaneSpec:
-    """What one lane is to do."""
+    """What a lane is made from."""
 
     name: str
     profile: Profile
@@ -72,9 +71,9 @@ class LaneSpec:
 
 @dataclass(slots=True)
 class _Work:
-    """A lane at work: its queue of checks, and the results that are waited for.
+    """An active lane: its queue of checks, and the results that are awaited.
 
-    ``None`` in the queue says that no more will come.
+    ``None`` in the queue marks its end.
     """
 
     spec: LaneSpec
@@ -87,14 +86,15 @@ class _Work:
     problem: str | None = None  # why the lane could not be opened
     harness_fault: bool = False
     sealed: bool = False  # no more checks will come
-    allowed: float = 0.0  # seconds for all that it has to do
+    allowed: float = 0.0  # seconds for all its checks
     ended: RunResult | None = None
 
 
 class Runner:
-    """Owns the loop and the lanes. ``on_started`` and ``on_result`` are told the lane's name and its news.
+    """Owns the loop and the lanes.
 
-    ``at_once``: how many lanes are at work at the same time; None: what suits the clock.
+    ``on_started`` is called with the name of a lane and of a check, ``on_result`` with the name of a lane and
+    a judgement. ``at_once``: number of active lanes; None: the usual one for this kind of clock.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Runner:
         if virtual:
             self._stack.enter_context(use_loop_clock(self._loop))
         else:
-            prepare()  # no device has to wait for what could have been loaded before
+            prepare()  # load what is slow to load before any device waits for it
         self._on_started = on_started
         self._on_result = on_result
         self._waiting: asyncio.Future[object] | None = None
@@ -123,7 +123,7 @@ class Runner:
         self._handle_interrupts()
 
     def enqueue(self, lane: str, planned: PlannedCheck) -> None:
-        """Give a lane one more check; it starts with the first one."""
+        """Add a check to a lane; the first one starts the lane."""
         work = self._works[lane]
         work.planned[planned.id] = planned
         work.results[planned.id] = self._loop.create_future()
@@ -138,7 +138,7 @@ class Runner:
         return self.wait(self._works[lane].results[planned.id])
 
     def seal(self, lane: str) -> None:
-        """No more checks will come for this lane: once those it has are done, it is closed and makes room."""
+        """Add no more checks to this lane: it is closed, and makes room, when those it has are done."""
         work = self._works[lane]
         if not work.sealed:
             work.sealed = True
@@ -162,7 +162,7 @@ class Runner:
         return work.lane
 
     def wait(self, awaitable: Awaitable[T]) -> T:
-        """Let all lanes go on until ``awaitable`` is done. Raises InterruptedRunError on Ctrl-C."""
+        """Run all lanes until ``awaitable`` is done. Raises InterruptedRunError on Ctrl-C."""
         if self._interrupted:
             raise InterruptedRunError
         future = asyncio.ensure_future(awaitable, loop=self._loop)
@@ -175,7 +175,7 @@ class Runner:
             self._waiting = None
 
     def close(self) -> dict[str, RunResult]:
-        """End all lanes in order, and return their results by name. The loop is gone afterwards."""
+        """End all lanes in order, and return their results by name. The loop is closed afterwards."""
         ended = "interrupted" if self._interrupted else "complete"
         if ended == "complete" and any(
             not result.done() for work in self._works.values() for result in work.results.values()
@@ -204,7 +204,7 @@ class Runner:
     def _start(self, work: _Work) -> None:
         def ended(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and (problem := task.exception()):
-                # Nobody may wait for ever for what will not come.
+                # Nobody may wait for ever for these results.
                 for result in work.results.values():
                     if not result.done():
                         result.set_exception(problem)
@@ -220,13 +220,13 @@ class Runner:
             while (planned := await work.queue.get()) is not None:
                 self._on_started(work.spec.name, planned.id)
                 if work.problem is None:
-                    judged = await self._run(lane, planned, begin + work.allowed)
+                    judged = await lane.run(planned, deadline=begin + work.allowed)
                 else:
                     judged = self._not_run(work, lane, planned)
                 self._on_result(work.spec.name, judged)
                 work.results[planned.id].set_result(judged)
                 if not self._virtual:
-                    # Judging takes its time: before this lane goes on, the others see what has come for them.
+                    # Judging takes time: before this lane goes on, the others process what has arrived.
                     await asyncio.sleep(0)
             await self._end(work, lane, "complete")
 
@@ -252,32 +252,13 @@ class Runner:
         except Exception as problem:
             if limit.expired():
                 work.problem = f"the links to the device could not be opened within {seconds:g} s"
-            else:  # the harness's own mistake; it ends this lane alone
+            else:  # the harness's own mistake; only this lane ends
                 work.problem, work.harness_fault = f"{type(problem).__name__}: {problem}", True
             await lane.close(work.problem)
         work.opened.set()
 
-    async def _run(self, lane: Lane, planned: PlannedCheck, deadline: float) -> Judgement:
-        """Run a check, unless the time of the lane is over, or its trace full; then its verdict says so."""
-        if lane.over is not None:
-            return lane.abandon(planned, f"not begun: {lane.over}")
-        try:
-            async with asyncio.timeout_at(deadline) as limit:
-                lane.give_up = lambda: limit.reschedule(self._loop.time())
-                return await lane.run(planned)
-        except Exception as problem:
-            if limit.expired():
-                lane.over = lane.over or "the time allowed for all checks of this device is over"
-                return lane.abandon(
-                    planned, f"{lane.over}, waiting for {lane.bench.waiting_for or 'nothing'}"
-                )
-            why = f"the harness failed: {type(problem).__name__}: {problem}"
-            return lane.abandon(planned, why, harness_fault=True)
-        finally:
-            lane.give_up = lambda: None
-
     async def _end(self, work: _Work, lane: Lane, ended: str) -> None:
-        """Close the lane and keep nothing of it but the result."""
+        """Close the lane; only its result is kept."""
         try:
             await lane.close(ended)
         except Exception as problem:
@@ -294,7 +275,7 @@ class Runner:
             verdict = Verdict.ERROR if work.harness_fault else Verdict.INCONCLUSIVE
             outcome = Outcome(verdict, work.problem or "")
         judged = judgement(lane.profile, planned.check, planned.subject, outcome)
-        lane.judgements.append(judged)
+        lane.add(judged)
         return judged
 
     async def _finish(self, ended: str) -> None:

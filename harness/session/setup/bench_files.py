@@ -1,4 +1,4 @@
-"""From a bench file to lanes: one for each board, side by side in one run."""
+"""Reads the boards of a bench file, with their profiles and targets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.links.labgrid.place import LabgridTarget
 from harness.model.loading.bench_files import (
     BenchBoard,
     load_boards,
@@ -15,11 +14,8 @@ from harness.model.loading.bench_files import (
 from harness.model.loading.profiles import load_profile
 from harness.model.problems import ProfileError, ProfileProblem
 from harness.model.profile import Profile
-from harness.session.setup.labgrid_environment import (
-    USUAL_TARGET,
-    target_in,
-)
-from harness.session.target import Target, UsageError, address_in, helper_in
+from harness.session.setup.targets import Connection, labgrid_target_of, target_of
+from harness.session.target import Target, UsageError, helper_in
 from harness.simulate.faults import all_faults
 
 
@@ -34,7 +30,7 @@ class Placed:
 
 
 def boards_of(file: Path, *, broker: str) -> list[Placed]:
-    """The boards that the bench file names. ``broker``: which one simulated boards and the tap have.
+    """The boards that the bench file names. ``broker``: the one for simulated boards and the tap.
 
     Raises UsageError with every mistake in the file and in the profiles that it names.
     """
@@ -53,7 +49,11 @@ def boards_of(file: Path, *, broker: str) -> list[Placed]:
             continue
         problems += [problem_of(file, name, key, message) for key, message in _mistakes(board, profile)]
         if not problems:
-            placed.append(Placed(name, profile, path, _target(board, broker)))
+            placed.append(
+                Placed(
+                    name, profile, path, target_of(Connection.of(board), broker=broker, faults=board.faults)
+                )
+            )
     if problems:
         # Boards of one kind share a profile, and its mistakes.
         raise UsageError("\n".join(dict.fromkeys(str(problem) for problem in problems)))
@@ -61,7 +61,7 @@ def boards_of(file: Path, *, broker: str) -> list[Placed]:
 
 
 def _mistakes(board: BenchBoard, profile: Profile) -> Iterator[tuple[str, str]]:
-    """What the board's profile, and those who know how helpers are named, have to say: key and message."""
+    """What does not fit the board's profile, or names no actuator: key and message."""
     bindings = profile.bindings
     spoken = {
         "listen": ("mqtt", bindings.mqtt),
@@ -78,33 +78,12 @@ def _mistakes(board: BenchBoard, profile: Profile) -> Iterator[tuple[str, str]]:
         except UsageError as problem:
             yield key, str(problem)
     try:
-        labgrid = _labgrid(board)
+        labgrid = labgrid_target_of(Connection.of(board))
     except UsageError as problem:
         yield "labgrid", str(problem)
         return
     if board.reached_by == ["labgrid"] and not (labgrid and labgrid.serial and bindings.serial):
-        yield "labgrid", "gives no serial line that the profile describes, and nothing else reaches the board"
-
-
-def _labgrid(board: BenchBoard) -> LabgridTarget | None:
-    if board.labgrid is None:
-        return None
-    return target_in(Path(board.labgrid), board.target or USUAL_TARGET)
-
-
-def _target(board: BenchBoard, broker: str) -> Target:
-    return Target(
-        simulate=board.simulate,
-        broker=broker,
-        listen=address_in(board.listen, "listen") if board.listen else None,
-        mqtt=board.mqtt,
-        ca=Path(board.ca) if board.ca else None,
-        coap=board.coap,
-        mdns=board.mdns,
-        interface=board.interface,
-        serial=board.serial,
-        power=helper_in(board.power, "power"),
-        hands=helper_in(board.hands, "hands"),
-        labgrid=_labgrid(board),
-        faults=board.faults,
-    )
+        yield (
+            "labgrid",
+            "provides no serial line that fits the profile, and nothing else reaches the board",
+        )

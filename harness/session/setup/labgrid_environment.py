@@ -1,4 +1,4 @@
-"""What an environment file of labgrid says of a target, before anything of labgrid is started."""
+"""Reads a target from an environment file of labgrid, without starting labgrid."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ USUAL_TARGET = "main"
 
 
 def target_in(environment: Path, name: str) -> LabgridTarget:
-    """The target of that name. Raises UsageError when there is none, or no labgrid here at all.
+    """The target with that name. Raises UsageError if there is none, or labgrid is not installed.
 
-    What it has is told by its drivers: ``SerialDriver`` for a serial port, and one that switches power. The
-    resources of a place on another machine are known to its exporter alone.
+    Its drivers say what it has: ``SerialDriver`` for a serial port, and one that switches power. The
+    resources of a place on another machine are known to its exporter only.
     """
     if importlib.util.find_spec("labgrid") is None:
-        raise UsageError("labgrid is not installed here; pip install 'appliance-harness[lab]'")
+        raise UsageError("labgrid is not installed; pip install 'appliance-harness[lab]'")
     try:
         tree, _ = read_tree(environment, "labgrid environment")
         targets = tree.child("targets")
@@ -35,7 +35,7 @@ def target_in(environment: Path, name: str) -> LabgridTarget:
                 environment,
                 (targets or tree).place.line,
                 "targets",
-                "names no such target",
+                "has no target with this name",
                 name,
                 ", ".join(named) or "none at all",
             )
@@ -52,7 +52,7 @@ def target_in(environment: Path, name: str) -> LabgridTarget:
 
 
 def _classes(drivers: Node | None) -> Iterator[str]:
-    """The classes of the drivers, which stand in a mapping, or in a list in several forms."""
+    """The classes of the drivers, given as a mapping, or as a list in one of several forms."""
     if drivers is None:
         return
     for item in drivers.content if isinstance(drivers.content, list) else [drivers]:

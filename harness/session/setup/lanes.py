@@ -1,4 +1,4 @@
-"""From the options of a command to lanes, and from finished lanes to reports and an exit status."""
+"""Builds the lanes of a run from the options of a command, and collects their results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from harness.links.labgrid.place import LabgridTarget
 from harness.links.mqtt.brokers.address import (
     BrokerError,
     User,
@@ -32,26 +31,26 @@ from harness.session.run.runner import (
     Runner,
 )
 from harness.session.setup.bench_files import boards_of
-from harness.session.setup.labgrid_environment import (
-    USUAL_TARGET,
-    target_in,
-)
 from harness.session.setup.limits import allow_sockets
 from harness.session.setup.profile_overrides import logging_in
-from harness.session.target import OWN_BROKERS, Target, UsageError, address_in, helper_in, needs_met
-from harness.simulate.faults import UnknownFaultError, fault_named
+from harness.session.setup.targets import Connection, labgrid_target_of, target_of
+from harness.session.target import OWN_BROKERS, Target, UsageError, needs_met
 from harness.trace.lines import read
 
 SOCKETS_OF_A_LANE = 24  # at most: both ends of each connection, listeners, multicast, the trace
 
-_REACHED_BY = ("listen", "mqtt", "ca", "coap", "mdns", "serial", "interface")
+_REACHED_BY = ("listen", "mqtt", "coap", "mdns", "serial")
 _BENCH_EQUIPMENT = ("power", "hands", "labgrid", "target")
-_SAID_BY_THE_BENCH = ("profile", "unit", "simulate", "fault", *_REACHED_BY, *_BENCH_EQUIPMENT)
+_SAID_BY_THE_BENCH = (
+    *("profile", "unit", "simulate", "fault", "ca", "interface"),
+    *_REACHED_BY,
+    *_BENCH_EQUIPMENT,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What ``harness check`` and pytest are asked for; the field names are those of the options."""
+    """The options of ``harness check`` and of pytest; the fields have the names of the options."""
 
     profile: Sequence[str] = ()
     bench: str | None = None
@@ -79,17 +78,17 @@ class Options:
 
 
 class Progress(Protocol):
-    """Who is told how far the run is."""
+    """Gets the progress of a run."""
 
     def check_started(self, lane: str, check: str) -> None:
-        """A lane begins with a check."""
+        """A lane has started a check."""
 
     def result(self, lane: str, judgement: Judgement) -> None:
         """A lane has a verdict."""
 
 
 class Setup:
-    """The lanes of a run. Raises UsageError, with a message for people, for what cannot be."""
+    """The lanes of a run. Raises UsageError for options that make no sense together."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -117,7 +116,7 @@ class Setup:
 
     @property
     def in_virtual_time(self) -> bool:
-        """Whether the clock jumps over waits: wherever everything is on our own loop, unless told not to."""
+        """Whether the clock jumps over waits: if everything is on our own loop, unless asked not to."""
         simulated = all(spec.target.simulate for spec in self._specs.values())
         return simulated and self.options.broker == "embedded" and not self.options.real_time
 
@@ -129,7 +128,7 @@ class Setup:
         """The plan of a lane."""
         spec = self._specs[lane]
         met = frozenset(needs_met(spec.profile, spec.target))
-        # The units of one profile differ in nothing that a plan depends on.
+        # A plan does not depend on the unit, so all units of a profile share one.
         if (known := self._plans.get((spec.profile_path, met))) is None:
             known = self._plans[spec.profile_path, met] = plan(spec.profile, met, self.options.select)
         return known
@@ -159,11 +158,11 @@ class Setup:
                 self.results.append(result_of_trace(list(read(spec.trace)), spec.trace))
 
     def _add_bench(self, path: Path) -> None:
-        """A lane for each board; it has the name that the board has in the file."""
+        """A lane for each board, named as the board in the file."""
         options = self.options
         for name in _SAID_BY_THE_BENCH:
             if getattr(options, name):
-                raise UsageError(f"--bench and --{name}: the bench file says that for each board")
+                raise UsageError(f"--bench and --{name}: the bench file sets this for each board")
         if options.count != 1:
             raise UsageError("--bench and --count: name each board in the bench file")
         boards = boards_of(path, broker=options.broker)
@@ -183,11 +182,9 @@ class Setup:
         except ProfileError as problem:
             raise UsageError(str(problem)) from None
         if self.options.serial and profile.bindings.serial is None:
-            raise UsageError(
-                f"--serial: {path} has no bindings.serial, which says what the console understands"
-            )
+            raise UsageError(f"--serial: {path} lacks bindings.serial, which describes the console")
         if not target.simulate and not needs_met(profile, target):
-            raise UsageError(f"nothing that {path} has bindings for is reached by {target.description}")
+            raise UsageError(f"{target.description} reaches nothing that {path} has bindings for")
         names = []
         for one in [profile, *further]:
             name = self._unused(profile.profile)
@@ -202,7 +199,7 @@ class Setup:
         return candidate
 
     def _place_traces(self) -> None:
-        """Where each lane's trace goes: the report's folder, or one folder below it for each lane."""
+        """Place the trace of each lane in the report's folder, with several lanes in a subfolder for each."""
         if not self.options.report:
             return
         root = Path(self.options.report)
@@ -212,80 +209,67 @@ class Setup:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as problem:
                 raise UsageError(
-                    f"--report {root}: the folder cannot be made ({problem.strerror}); name another one"
+                    f"--report {root}: cannot create the folder ({problem.strerror}); choose another one"
                 ) from None
             self._specs[name] = replace(spec, trace=folder / "trace.jsonl")
 
 
 def _target(options: Options) -> Target:
-    """How the DUT is reached, by the options. Raises UsageError for contradictions."""
-    real = [name for name in ("listen", "mqtt", "coap", "mdns") if getattr(options, name)]
-    if options.serial == SIMULATED_PORT and not options.simulate:
-        raise UsageError("--serial: name the port, such as /dev/ttyUSB0, or add --simulate")
-    if options.serial and not options.simulate:
-        real.append("serial")
-    if options.simulate and options.serial not in (None, SIMULATED_PORT):
+    """How the device is reached, by the options. Raises UsageError for contradictions."""
+    if options.simulate:
+        _check_simulated(options)
+    else:
+        _check_real(options)
+    if options.count < 1:
+        raise UsageError(f"--count {options.count}: must be at least 1")
+    return target_of(
+        Connection.of(options),
+        broker=options.broker,
+        faults=options.fault,
+        called=lambda option: f"--{option}",
+    )
+
+
+def _check_simulated(options: Options) -> None:
+    """Raise UsageError for options that make no sense for a simulated device."""
+    if options.serial not in (None, SIMULATED_PORT):
         raise UsageError(
             f"--serial {options.serial}: a simulated device has a console of its own; leave the port out"
         )
-    labgrid = _labgrid(options)
-    if labgrid is not None and labgrid.serial:
-        real.append("labgrid")
-    if options.simulate and real:
-        raise UsageError(f"--simulate and --{real[0]}: choose a simulated device or a real one")
-    if not options.simulate and not real:
+    for name in _REACHED_BY[:-1]:  # a serial line is the simulated device's own
+        if getattr(options, name):
+            raise UsageError(f"--simulate and --{name}: choose a simulated device or a real one")
+    for name in _BENCH_EQUIPMENT:
+        if getattr(options, name):
+            raise UsageError(
+                f"--{name} is for real devices; the harness switches and operates a simulated one itself"
+            )
+
+
+def _check_real(options: Options) -> None:
+    """Raise UsageError for options that do not say how a real device is reached, or contradict each other."""
+    if options.serial == SIMULATED_PORT:
+        raise UsageError("--serial: name the port, such as /dev/ttyUSB0, or add --simulate")
+    if options.target and options.labgrid is None:
+        raise UsageError("--target names a target of labgrid; add --labgrid FILE")
+    labgrid = labgrid_target_of(Connection.of(options))
+    is_reached = labgrid is not None and labgrid.serial
+    if not is_reached and not any(getattr(options, name) for name in _REACHED_BY):
         raise UsageError(
             "which device? --simulate for a simulated one; for a real one --listen HOST:PORT or "
             "--mqtt URL, --coap URL, --mdns NAME, --serial PORT, --labgrid FILE with a SerialDriver"
         )
-    if not options.simulate:
-        for name, is_used in (("fault", options.fault), ("count", options.count != 1)):
-            if is_used:
-                raise UsageError(f"--{name} is for simulated devices; add --simulate")
-        if len(options.profile) > 1:
-            raise UsageError("a real device has one profile: name one")
-    for name in _BENCH_EQUIPMENT:
-        if options.simulate and getattr(options, name):
-            raise UsageError(f"--{name} is for real devices: a simulated one is switched and operated anyway")
+    for name, is_used in (("fault", options.fault), ("count", options.count != 1)):
+        if is_used:
+            raise UsageError(f"--{name} is for simulated devices; add --simulate")
+    if len(options.profile) > 1:
+        raise UsageError("a real device has one profile: name one")
     if options.listen and options.mqtt:
-        raise UsageError("--listen and --mqtt: the DUT connects either to the tap or to that broker")
-    if options.count < 1:
-        raise UsageError(f"--count {options.count}: at least 1")
-    try:
-        for name in options.fault:
-            fault_named(name)
-    except UnknownFaultError as problem:
-        raise UsageError(str(problem)) from None
-    return Target(
-        simulate=options.simulate,
-        broker=options.broker,
-        listen=address_in(options.listen, "--listen") if options.listen else None,
-        mqtt=options.mqtt,
-        ca=Path(options.ca) if options.ca else None,
-        coap=options.coap,
-        mdns=options.mdns,
-        interface=options.interface,
-        serial=options.serial,
-        faults=tuple(options.fault),
-        power=helper_in(options.power, "--power"),
-        hands=helper_in(options.hands, "--hands"),
-        labgrid=labgrid,
-    )
-
-
-def _labgrid(options: Options) -> LabgridTarget | None:
-    """The target of labgrid that the board is. Raises UsageError."""
-    if options.simulate:
-        return None
-    if options.labgrid is None:
-        if options.target:
-            raise UsageError("--target names a target of labgrid; add --labgrid FILE")
-        return None
-    return target_in(Path(options.labgrid), options.target or USUAL_TARGET)
+        raise UsageError("--listen and --mqtt: the device connects either to the tap or to that broker")
 
 
 def _user_of(broker: str) -> User | None:
-    """Whom the harness logs in as. Raises UsageError for what is no URL."""
+    """The user that the harness logs in as. Raises UsageError for a broker that is not a URL."""
     if broker in OWN_BROKERS:
         return None
     try:

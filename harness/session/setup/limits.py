@@ -1,14 +1,14 @@
-"""What the operating system grants a process that holds thousands of sockets."""
+"""The operating system's limit on open files, for processes with thousands of sockets."""
 
 from __future__ import annotations
 
 from harness.session.target import UsageError
 
-SPARE = 256  # files that a process has open besides, such as modules, traces and pipes
+SPARE = 256  # other open files, such as modules, traces and pipes
 
 
 def allow_sockets(count: int) -> None:
-    """Raise the limit of open files as far as ``count`` sockets need. Raises UsageError if it is too low."""
+    """Raise the limit on open files for ``count`` sockets. Raises UsageError if that is refused."""
     try:
         import resource
     except ImportError:  # a system without such limits
@@ -19,7 +19,7 @@ def allow_sockets(count: int) -> None:
         return
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise UsageError(
-            f"so many devices need about {needed} open files, and this process may have {hard}; raise the "
-            "limit (ulimit -n, or LimitNOFILE of its service), or simulate fewer"
+            f"this many devices need about {needed} open files, and the limit is {hard}; raise it "
+            "(ulimit -n, or LimitNOFILE of the service), or simulate fewer devices"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

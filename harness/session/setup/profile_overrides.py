@@ -1,4 +1,4 @@
-"""Profiles changed to suit the occasion: another broker, fewer transports, more reports."""
+"""Variants of a profile: with a login, with fewer transports, with more frequent reports."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ TRANSPORTS = ("mqtt", "coap", "mdns")
 
 
 def logging_in(profile: Profile) -> Profile:
-    """The same device, set up for a broker that asks for a login, whatever its profile says."""
+    """The same device, configured to log in to its broker."""
     return _with_mqtt(profile, login=True)
 
 
 def speaking_only(profile: Profile, transports: Collection[str]) -> Profile:
-    """The same device with only these of its transports. Raises UsageError where it has none of them."""
+    """The same device with only these transports. Raises UsageError if it has none of them."""
     bound = [name for name in TRANSPORTS if getattr(profile.bindings, name) is not None]
     left = {name: None for name in bound if name not in transports}
     if len(left) == len(bound):
@@ -28,7 +28,7 @@ def speaking_only(profile: Profile, transports: Collection[str]) -> Profile:
 
 
 def reporting_every(profile: Profile, seconds: float) -> Profile:
-    """The same device, which reports its states over MQTT this often; a sleeping one wakes for it."""
+    """The same device, reporting its states over MQTT this often; a sleeping one wakes up for it."""
     mqtt = profile.bindings.mqtt
     if mqtt is None or mqtt.sleep is None:
         behaviour = profile.behaviour.model_copy(update={"heartbeat": seconds})

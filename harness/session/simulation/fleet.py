@@ -1,4 +1,4 @@
-"""Simulated devices on their own, for other people's tools: hubs, brokers, test benches."""
+"""Runs simulated devices for other tools: hubs, brokers, test benches."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from harness.simulate.device import SimulatedDevice
 from harness.simulate.faults import fault_named
 
 MQTT_PORT = 1883
-AT_ONCE = 20  # devices that start at the same time: a herd at the door is a test of its own
-FEW = 20  # devices that are described one by one
+AT_ONCE = 20  # devices that start at the same time; ``herd`` starts all at once
+FEW = 20  # up to this number, each device is described in a line of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,7 @@ class Simulation:
     """What to simulate.
 
     ``host`` None gives every device a loopback address of its own. ``herd`` starts all at once, not in waves.
-    ``serial`` gives each its console on a pseudo-terminal. ``rates`` are the seconds between two lines of
-    rates, None for none.
+    ``serial`` gives each a console on a pseudo-terminal. ``rates``: seconds between lines of rates, or None.
     """
 
     profiles: tuple[Profile, ...]
@@ -60,9 +59,9 @@ class Simulation:
 
 
 async def simulate(simulation: Simulation, say: Callable[[str], None]) -> None:
-    """Run the devices until the process is told to stop (SIGINT, SIGTERM), then stop them in order.
+    """Run the devices until SIGINT or SIGTERM, then stop them.
 
-    ``say`` gets a line for everything that people want to know. Raises BrokerError.
+    ``say`` gets each line for the user. Raises BrokerError.
     """
     allow_sockets(sum(map(_sockets_of, simulation.profiles)))
     stopped = asyncio.Event()
@@ -99,7 +98,7 @@ async def simulate(simulation: Simulation, say: Callable[[str], None]) -> None:
 async def _broker(
     simulation: Simulation, stack: contextlib.AsyncExitStack, say: Callable[[str], None]
 ) -> BrokerAddress | None:
-    """Where the devices connect, without TLS; None when none of them speaks MQTT."""
+    """Where the devices connect, without TLS; None if none of them uses MQTT."""
     if not any(profile.bindings.mqtt for profile in simulation.profiles):
         return None
     if simulation.broker is None:
@@ -111,14 +110,14 @@ async def _broker(
     say(f"broker: mqtt{'s' if endpoint.secure else ''}://{endpoint.host}:{endpoint.port}")
     if not endpoint.secure:
         return endpoint
-    # The simulated devices speak plain MQTT; a tap that records nothing wraps it in TLS.
+    # The simulated devices use plain MQTT; a tap without recorder adds TLS.
     gateway = await stack.enter_async_context(Tap(endpoint, broker_tls=broker.tls))
     host, port = gateway.address
     return BrokerAddress(host, port, user=endpoint.user)
 
 
 async def _own_broker(stack: contextlib.AsyncExitStack) -> Broker:
-    """On MQTT's own port where that is free, otherwise on any."""
+    """A broker of ours on the MQTT port if that is free, otherwise on any."""
     try:
         return await stack.enter_async_context(EmbeddedBroker(port=MQTT_PORT))
     except BrokerError:
@@ -142,7 +141,7 @@ def _device(simulation: Simulation, index: int, endpoint: BrokerAddress | None) 
 async def _start(
     devices: Sequence[SimulatedDevice], at_once: int, started: Callable[[SimulatedDevice], None]
 ) -> None:
-    """Start the devices in turn, ``at_once`` of them at a time; each that is up lets the next one begin."""
+    """Start the devices in order, ``at_once`` at a time."""
     waiting = iter(devices)
 
     async def start_in_turn() -> None:
@@ -165,7 +164,7 @@ def _started(rates: Rates, say: Callable[[str], None] | None, device: SimulatedD
 
 
 def _sockets_of(profile: Profile) -> int:
-    """Sockets that a device may hold; with mDNS comes a web server with its clients."""
+    """Most sockets of a device; with mDNS comes a web server with its clients."""
     bindings = profile.bindings
     return 2 * bool(bindings.mqtt) + bool(bindings.coap) + 4 * bool(bindings.mdns) + 2 * bool(bindings.serial)
 

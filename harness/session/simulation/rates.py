@@ -1,4 +1,4 @@
-"""The state of many simulated devices in one line."""
+"""Reports the state of many simulated devices in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.simulate.device import SimulatedDevice
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over all devices; ``started`` have been ready on all their transports once."""
+    """Sums over all devices; ``started`` counts those that have been ready on all their transports."""
 
     started: int = 0
     connected: int = 0
@@ -24,7 +24,7 @@ class Totals:
 
     @classmethod
     def of(cls, devices: Sequence[SimulatedDevice], started: int) -> Self:
-        """The sums as they are now."""
+        """The present sums."""
         fronts = [device.mqtt for device in devices if device.mqtt is not None]
         return cls(
             started,
@@ -37,9 +37,9 @@ class Totals:
 
 
 class Rates:
-    """Says every ``every`` seconds how many devices are up, and what they did per second since the last line.
+    """Reports every ``every`` seconds how many devices are up, and their rates since the last line.
 
-    ``started`` has to be told of every device that is up.
+    Call ``started`` for every device that is up.
     """
 
     def __init__(self, devices: Sequence[SimulatedDevice], every: float, say: Callable[[str], None]) -> None:
@@ -54,7 +54,7 @@ class Rates:
         self._started += 1
 
     async def run(self) -> None:
-        """Goes on until it is cancelled."""
+        """Report until cancelled."""
         loop = asyncio.get_running_loop()
         begin = last = loop.time()
         before = Totals()
@@ -81,7 +81,7 @@ class Rates:
         return f"{elapsed:7.0f} s  " + "  ".join(parts) + self._complaint()
 
     def _complaint(self) -> str:
-        """What most of those say that are not connected although something went wrong."""
+        """The most frequent problem of the devices that are not connected."""
         problems = Counter(
             device.mqtt.problem
             for device in self._devices
@@ -90,4 +90,4 @@ class Rates:
         if not problems:
             return ""
         problem, count = problems.most_common(1)[0]
-        return f"  ({count} say: {problem})"
+        return f"  ({count} devices: {problem})"

@@ -1,4 +1,4 @@
-"""Block-wise transfers of a CoAP server (RFC 7959): bodies cut into blocks, and put together from them."""
+"""Block-wise transfers of a CoAP server (RFC 7959): cutting bodies into blocks and joining them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGEST_BLOCK = 1 << (MAX_REGULAR_BLOCK_SIZE_EXP + 4)  # bytes
 
 
 class Failure(Exception):
-    """A request that is answered with an error; the text becomes its diagnostic payload."""
+    """A request that is answered with an error; the text becomes the diagnostic payload."""
 
     def __init__(self, code: Code, text: str, *, size1: int | None = None) -> None:
         super().__init__(text)
@@ -24,14 +24,14 @@ class Failure(Exception):
 
 
 def check_block_fields(request: Message) -> None:
-    """Raises a 4.00 for the reserved size exponent 7 (RFC 7959, 2.2)."""
+    """Raises 4.00 for the reserved size exponent 7 (RFC 7959, 2.2)."""
     for block in (request.opt.block1, request.opt.block2):
         if block is not None and block.size_exponent == 7:
             raise Failure(Code.BAD_REQUEST, "block size exponent 7 is reserved")
 
 
 def cut(body: bytes, request: Message, response: Message, deviations: CoapDeviations) -> None:
-    """Puts the block that ``request`` asks for into ``response``, or all of it where one block is enough."""
+    """Puts the requested block into ``response``, or the whole body if one block is enough."""
     wanted = request.opt.block2
     if wanted is None:
         if len(body) <= LARGEST_BLOCK:
@@ -64,16 +64,16 @@ class _Upload:
 
 
 class Uploads:
-    """Request bodies that come in blocks (Block1), put together before anything is done with them."""
+    """Request bodies in blocks (Block1), joined before they are processed."""
 
     def __init__(self, deviations: Callable[[], CoapDeviations]) -> None:
         self._deviations = deviations
         self._unfinished: dict[Hashable, _Upload] = {}
 
     def take(self, request: Message) -> bytes | None:
-        """The whole body once its last block is there; None while more is to come.
+        """The whole body after its last block; None before that.
 
-        Raises a 4.08 when a block is missing, a 4.13 when the body grows too large.
+        Raises 4.08 if a block is missing, 4.13 if the body gets too large.
         """
         limit = self._deviations().maximum_body
         block = request.opt.block1
@@ -95,7 +95,7 @@ class Uploads:
         return None
 
     def _before(self, key: Hashable, request: Message) -> bytes:
-        """The bytes of the blocks before this one. Whatever goes wrong, the upload is over."""
+        """The bytes of the previous blocks. After any error the upload is over."""
         upload = self._drop(key)
         block = request.opt.block1
         if block.block_number == 0:
@@ -119,7 +119,7 @@ class Uploads:
         return upload
 
     def clear(self) -> None:
-        """Forgets all that is unfinished."""
+        """Discards all unfinished uploads."""
         for key in list(self._unfinished):
             self._drop(key)
 

@@ -1,4 +1,4 @@
-"""Reading CoAP datagrams as strictly as RFC 7252 asks: what aiocoap's decoder lets pass is found here."""
+"""Reading CoAP datagrams as strictly as RFC 7252 requires; aiocoap's decoder is more lenient."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class RawMessage:
 
 @dataclass(frozen=True, slots=True)
 class FormatError:
-    """A message that breaks the format; its header tells how it is rejected (RFC 7252, 4.2 and 4.3)."""
+    """A message that breaks the format; its header decides how it is rejected (RFC 7252, 4.2 and 4.3)."""
 
     type: Type
     message_id: int
 
 
 class _BrokenOptions(Exception):
-    """The options cannot be read; its argument are those before the broken one."""
+    """The options cannot be read; the argument holds those before the broken one."""
 
 
 def read(datagram: bytes, *, strict: bool = True) -> RawMessage | FormatError | None:
-    """Takes a datagram apart; None for what is to be ignored without a word (RFC 7252, 3).
+    """Decodes a datagram; None if it must be silently ignored (RFC 7252, 3).
 
-    With ``strict`` False, what can be made sense of is let through, as careless devices do.
+    With ``strict`` False, readable parts of malformed datagrams are accepted, as careless devices do.
     """
     if len(datagram) < 4 or (strict and datagram[0] >> 6 != 1):
         return None
@@ -127,13 +127,13 @@ _UNDERSTOOD = {
 class Request(Message):  # type: ignore[misc]
     """A request with only the options that this server understands."""
 
-    refused: int | None = None  # a critical option that it does not
+    refused: int | None = None  # a critical option that it does not understand
 
 
 def to_request(raw: RawMessage, remote: EndpointAddress, deviations: CoapDeviations) -> Request:
-    """The message as aiocoap knows it, with unrecognised options sorted out (RFC 7252, 5.4.1).
+    """The message as an aiocoap message, without unrecognised options (RFC 7252, 5.4.1).
 
-    An option of illegal length, and one too many of a kind that is not repeatable, counts as unrecognised
+    An option of illegal length, and a surplus one of a kind that is not repeatable, counts as unrecognised
     (5.4.3, 5.4.5).
     """
     request = Request(code=raw.code, payload=raw.payload)
@@ -176,7 +176,7 @@ def _is_text(value: bytes) -> bool:
 
 
 def is_rejected_with_reset(raw: RawMessage | FormatError) -> bool:
-    """Whether a message that is not processed gets a Reset: only a confirmable one does."""
+    """Whether a message that is not processed gets a Reset: only if it is confirmable."""
     return raw.type is CON
 
 

@@ -1,7 +1,7 @@
-"""The CoAP endpoint of a simulated device: aiocoap's message layer, with what it lacks put right.
+"""The CoAP endpoint of a simulated device: aiocoap's message layer, with corrections.
 
-aiocoap gives the message format, de-duplication, retransmission and NSTART. What it does otherwise than
-RFC 7252 asks of a server, and why each method here is overridden, stands in docs/simulator-notes.md.
+aiocoap provides the message format, de-duplication, retransmission and NSTART. docs/simulator-notes.md
+explains where it differs from what RFC 7252 requires of a server, and why each method is overridden here.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ DatagramFilter = Callable[[bytes], Sequence[bytes]]
 Address = tuple[str, int]
 
 _log = logging.getLogger(__name__)
-_log.addHandler(logging.NullHandler())  # a rude peer is no news for the screen
+_log.addHandler(logging.NullHandler())  # errors of clients are not shown
 
-# RFC 7252, 4.8.2: how long a Message ID of a non-confirmable message is remembered.
+# RFC 7252, 4.8.2: lifetime of a Message ID of a non-confirmable message.
 _NON_LIFETIME = TransportTuning().MAX_TRANSMIT_SPAN + TransportTuning.MAX_LATENCY
 
 
@@ -62,7 +62,7 @@ class Peer(EndpointAddress):  # type: ignore[misc]
 
     @property
     def hostinfo_local(self) -> str:
-        """Not known to a server that never sends requests."""
+        """Unknown: a server never sends requests."""
         return ""
 
     @property
@@ -72,38 +72,38 @@ class Peer(EndpointAddress):  # type: ignore[misc]
 
     @property
     def uri_base_local(self) -> str:
-        """Not known to a server that never sends requests."""
+        """Unknown: a server never sends requests."""
         return "coap://"
 
     @property
     def blockwise_key(self) -> Address:
-        """Blocks belong together when they come from one address and port."""
+        """Blocks from one address and port belong together."""
         return self.address
 
 
 class Server(Protocol):
-    """What stands above the message layer."""
+    """The layer above the message layer."""
 
     deviations: CoapDeviations
 
     def process_request(self, request: Request) -> None:
-        """A new request came; its answer goes to :meth:`Messages.respond`."""
+        """A new request arrived; its answer goes to :meth:`Messages.respond`."""
 
     def was_reset(self, remote: Peer, message_id: int) -> None:
-        """The peer rejected a message of ours."""
+        """The client rejected a message."""
 
     def may_send(self, remote: Peer) -> None:
-        """No confirmable message to this peer is outstanding any more."""
+        """No confirmable message to this client is outstanding any more."""
 
     def was_lost(self, remote: Peer) -> None:
-        """The peer never acknowledged a confirmable message."""
+        """The client never acknowledged a confirmable message."""
 
     def newer(self, message: Message) -> Message | None:
-        """A message to send instead of repeating ``message``, which is outdated; None to repeat it."""
+        """A message to send instead of repeating ``message``, if that is outdated; None to repeat it."""
 
 
 class _Upward:
-    """Stands where aiocoap has its token manager: passes on to the server above."""
+    """Takes the place of aiocoap's token manager: passes everything on to the server."""
 
     client_credentials = CredentialsMap()
 
@@ -116,7 +116,7 @@ class _Upward:
         self._server.process_request(request)
 
     def process_response(self, response: Message) -> bool:
-        return False  # a server asks nothing, so it expects no answers
+        return False  # a server sends no requests, so it expects no responses
 
     def dispatch_error(self, error: Exception, remote: Peer) -> None:
         self._server.was_lost(remote)
@@ -131,14 +131,14 @@ class Messages(MessageManager):  # type: ignore[misc]
         self._random = random
         start = server.deviations.message_id_start
         self.message_id = random.randrange(0x10000) if start is None else start
-        # Confirmable requests that have neither answer nor empty ACK yet, by peer and Message ID.
+        # Confirmable requests that have neither a response nor an empty ACK yet, by client and Message ID.
         self._unanswered: dict[tuple[Peer, int], asyncio.TimerHandle] = {}
         self._forgetting: dict[tuple[Peer, int], asyncio.TimerHandle] = {}
 
     # What comes in
 
     def receive(self, datagram: bytes, address: Address) -> None:
-        """Takes one datagram from the network."""
+        """Processes one datagram from the network."""
         deviations = self._server.deviations
         remote = Peer(address)
         raw = read(datagram, strict=deviations.strict_parsing)
@@ -171,7 +171,7 @@ class Messages(MessageManager):  # type: ignore[misc]
             self._send_via_transport(_empty(RST, raw.message_id, remote))
 
     def _deduplicate_message(self, message: Request) -> bool:
-        # Own, because aiocoap's timers outlive a shutdown, and for the deviations.
+        # Overridden because aiocoap's timers outlive a shutdown, and for deviations.
         key = (message.remote, message.mid)
         deviations = self._server.deviations
         if deviations.duplicates is Duplicates.EXECUTE:
@@ -194,14 +194,14 @@ class Messages(MessageManager):  # type: ignore[misc]
         del self._forgetting[key], self._recent_messages[key]
 
     def _store_response_for_duplicates(self, message: Message) -> None:
-        # A message of ours with a Message ID that the peer happens to use too is no answer to its request.
+        # A message with a Message ID that the client is_event to use as well is not an answer to its request.
         if message.mtype is ACK:
             super()._store_response_for_duplicates(message)
 
     # Answers
 
     def _process_request(self, request: Request) -> None:
-        # Own, because aiocoap finds the request of an answer by its token: two requests with one token,
+        # Overridden because aiocoap finds the request of an answer by its token: two requests with one token,
         # such as the empty one, would share an ACK.
         if request.mtype is CON and self._server.deviations.early_acknowledgement:
             key = (request.remote, request.mid)
@@ -214,7 +214,7 @@ class Messages(MessageManager):  # type: ignore[misc]
         self._send_empty_ack(*key, "the answer takes longer")
 
     def respond(self, request: Request, response: Message) -> None:
-        """Sends the answer: in the acknowledgement if that is still open, otherwise as its own message."""
+        """Sends the response: in the acknowledgement if that is due, otherwise as a separate message."""
         response.remote = request.remote
         response.token = request.token
         timer = self._unanswered.pop((request.remote, request.mid), None)
@@ -233,7 +233,7 @@ class Messages(MessageManager):  # type: ignore[misc]
             self.send(response, CON if request.mtype is CON else NON)
 
     def send(self, message: Message, kind: int) -> None:
-        """Sends a separate response or a notification; a confirmable one when the peer is free for it."""
+        """Sends a separate response or a notification; a confirmable one waits until the client is free."""
         message.mtype, message.mid = kind, self._next_message_id()
         if kind is CON and self.is_busy(message.remote):
             self._backlogs[message.remote].append((message, _nothing))
@@ -241,18 +241,18 @@ class Messages(MessageManager):  # type: ignore[misc]
             self._send_initially(message, _nothing)
 
     def is_busy(self, remote: Peer) -> bool:
-        """Whether a confirmable message to the peer is outstanding (NSTART is 1; RFC 7252, 4.7)."""
+        """Whether a confirmable message to the client is outstanding (NSTART is 1; RFC 7252, 4.7)."""
         return remote in self._backlogs and self._server.deviations.one_outstanding
 
     @property
     def answers_from_other_port(self) -> bool:
-        """Whether responses leave through a socket of their own."""
+        """Whether responses are sent from another socket."""
         return self._server.deviations.answers_from_other_port
 
     # Retransmission
 
     def _add_exchange(self, message: Message, messageerror_monitor: Callable[[], None]) -> None:
-        # Own for the device's own randomness only.
+        # Overridden only to use the device's own random numbers.
         tuning = message.transport_tuning
         timeout = tuning.ACK_TIMEOUT * self._random.uniform(1.0, tuning.ACK_RANDOM_FACTOR)
         self._backlogs.setdefault(message.remote, [])
@@ -261,7 +261,7 @@ class Messages(MessageManager):  # type: ignore[misc]
 
     def _schedule_retransmit(self, message: Message, timeout: float, retransmission_counter: int) -> Any:
         if retransmission_counter:
-            timeout *= self._server.deviations.retransmission_factor / 2  # aiocoap has doubled it
+            timeout *= self._server.deviations.retransmission_factor / 2  # aiocoap has doubled it already
         return super()._schedule_retransmit(message, timeout, retransmission_counter)
 
     def _retransmit(self, message: Message, timeout: float, retransmission_counter: int) -> None:
@@ -273,7 +273,7 @@ class Messages(MessageManager):  # type: ignore[misc]
         if newer is None:
             super()._retransmit(message, timeout, retransmission_counter)
             return
-        # RFC 7641, 4.5.2: the newer state goes on where the retransmissions of the old one were.
+        # RFC 7641, 4.5.2: the newer state continues the retransmissions of the old one.
         monitor, _ = self._active_exchanges.pop((message.remote, message.mid))
         newer.mtype, newer.mid = CON, self._next_message_id()
         timer = self._schedule_retransmit(newer, timeout * 2, retransmission_counter + 1)
@@ -281,7 +281,7 @@ class Messages(MessageManager):  # type: ignore[misc]
         self._send_via_transport(newer)
 
     def stop_timers(self) -> None:
-        """Ends everything that would still be sent."""
+        """Cancels everything that is still to be sent."""
         exchanges = (timer for _, timer in self._active_exchanges.values())
         for timer in (*exchanges, *self._unanswered.values(), *self._forgetting.values()):
             timer.cancel()
@@ -302,7 +302,7 @@ class CoapEndpoint(asyncio.DatagramProtocol):
 
     @property
     def address(self) -> Address:
-        """Where it listens."""
+        """Its own address and port."""
         assert self._transport is not None
         host, port = self._transport.get_extra_info("sockname")
         return host, port
@@ -312,12 +312,12 @@ class CoapEndpoint(asyncio.DatagramProtocol):
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        """Takes a datagram from the network."""
+        """Processes a datagram from the network."""
         for datagram in passed_through(self._incoming, data):
             self._messages.receive(datagram, addr[:2])
 
     def send(self, message: Message) -> None:
-        """Puts a message on the wire; called by aiocoap."""
+        """Sends a message; called by aiocoap."""
         if self._transport is None or self._transport.is_closing():
             return
         elsewhere = message.code.is_response() and self._messages.answers_from_other_port
@@ -337,14 +337,14 @@ class CoapEndpoint(asyncio.DatagramProtocol):
         self._closed.set()
 
     async def close(self) -> None:
-        """Sends nothing more; returns when the port is free."""
+        """Sends nothing more; returns once the port is free."""
         if self._transport is not None:
             self._transport.abort()
             await self._closed.wait()
 
 
 def passed_through(filters: Iterable[DatagramFilter], data: bytes) -> list[bytes]:
-    """What is left of ``data`` after all filters, each of which may change, drop or multiply it."""
+    """The result of all filters on ``data``; each may change, drop or multiply it."""
     datagrams = [data]
     for each in filters:
         datagrams = [result for datagram in datagrams for result in each(datagram)]

@@ -1,4 +1,4 @@
-"""Links as the list of resources has them (RFC 6690)."""
+"""Links in the list of resources (RFC 6690)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LinkEntry:
     def matches(self, name: str, wanted: str, *, prefixes: bool = True) -> bool:
         """Whether the query filter ``name=wanted`` selects it; a final ``*`` stands for any text (4.1).
 
-        With ``prefixes`` False the ``*`` is a letter like others.
+        With ``prefixes`` False the ``*`` has no special meaning.
         """
         if name == "href":
             values = [self.target]

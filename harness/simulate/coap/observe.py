@@ -17,29 +17,29 @@ from harness.simulate.coap.endpoint import (
     Peer,
 )
 
-_REMEMBERED_MESSAGES = 16  # notifications of an observation that a late Reset still ends
+_REMEMBERED_MESSAGES = 16  # notifications of an observation that a late Reset can still end
 
 
 class Observable(Protocol):
-    """A resource that can be observed."""
+    """An observable resource."""
 
-    happens: bool  # each notification counts; otherwise only the newest state does
+    is_event: bool  # each notification counts; otherwise only the newest state does
 
     def represent(self, request: Request, body: bytes | None = None) -> Message:
-        """A 2.05 with the present state (or ``body``) in the form that ``request`` asked for."""
+        """A 2.05 with the current state (or ``body``) in the format of ``request``."""
 
 
 class _Observation:
-    """One entry of the list of observers."""
+    """One entry in the list of observers."""
 
     def __init__(self, request: Request, resource: Observable, number: int, now: float) -> None:
         self.request = request
         self.resource = resource
         self.registered = now
-        self.confirmed = now  # when the last confirmable notification went out
+        self.confirmed = now  # when the last confirmable notification was sent
         self.first_number: int | None = number
-        # Bodies to be told; None stands for "as it is then", and one of those is enough.
-        self.pending: deque[bytes | None] = deque(maxlen=32 if resource.happens else 1)
+        # Bodies to send; None means the state at that time, and one of those is enough.
+        self.pending: deque[bytes | None] = deque(maxlen=32 if resource.is_event else 1)
         self.sent: deque[Message] = deque(maxlen=_REMEMBERED_MESSAGES)
         self.outstanding: Message | None = None
 
@@ -50,10 +50,10 @@ class _Observation:
 
 
 class Observers:
-    """Who observes what, and what each has still to be told.
+    """The list of observers, and the notifications that each has still to get.
 
-    One confirmable notification to a client is outstanding at a time; states that it misses meanwhile are
-    skipped, happenings are not.
+    Each client has at most one unacknowledged confirmable notification; states are skipped meanwhile, events
+    are not.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Observers:
         self._number = random.getrandbits(24) if start is None else start
 
     def register(self, request: Request, resource: Observable) -> int | None:
-        """Adds an observer; returns the value of the Observe option, or None when there is no room."""
+        """Adds an observer; returns the value of the Observe option, or None if the list is full."""
         if self._deviations().replace_registration:
             self.cancel(request)
         deviations = self._deviations()
@@ -94,7 +94,7 @@ class Observers:
         return number
 
     def cancel(self, request: Request) -> None:
-        """Ends the observation that has the request's token and comes from the same client."""
+        """Ends the client's observation with the token of this request."""
         self._remove(
             lambda entry: entry.remote == request.remote and entry.request.token == request.token,
         )
@@ -104,7 +104,7 @@ class Observers:
         self._remove(lambda entry: entry.remote == remote and entry.resource is resource)
 
     def was_reset(self, remote: Peer, message_id: int) -> None:
-        """The client rejected a notification: it does not want them (RFC 7641, 3.6)."""
+        """The client rejected a notification, which ends its observation (RFC 7641, 3.6)."""
         if self._deviations().obey_reset:
             self._remove(
                 lambda entry: entry.remote == remote and any(m.mid == message_id for m in entry.sent)
@@ -118,17 +118,17 @@ class Observers:
         if self._deviations().drop_silent_observers:
             self._remove(lambda entry: entry.remote == remote)
 
-    def tell(self, resource: Observable, body: bytes | None = None) -> None:
-        """News for everybody who observes the resource: its new state, or what happened."""
+    def notify(self, resource: Observable, body: bytes | None = None) -> None:
+        """Notifies all observers of the resource of its new state, or of an event."""
         entries = [entry for entry in self._entries if entry.resource is resource]
         for entry in entries:
             entry.pending.append(body)
         if entries and self._deviations().notify:
-            # Not at once: when several changes follow from one cause, the settled state is the news.
-            self._loop.call_soon(self._tell_all, [entry.remote for entry in entries])
+            # Deferred: if one cause leads to several changes, the final state is notified.
+            self._loop.call_soon(self._notify_all, [entry.remote for entry in entries])
 
     def may_send(self, remote: Peer) -> None:
-        """Sends the client what it has still to be told, as far as it may be sent now."""
+        """Sends the client its pending notifications, as far as they may be sent now."""
         while entry := self._next_entry(remote):
             confirmable = self._is_confirmable(entry)
             if confirmable and self._messages.is_busy(remote):
@@ -142,19 +142,19 @@ class Observers:
         if not self._deviations().supersede:
             return None
         for entry in self._entries:
-            if entry.outstanding is message and entry.pending and not entry.resource.happens:
+            if entry.outstanding is message and entry.pending and not entry.resource.is_event:
                 entry.outstanding = newer = self._notification(entry)
                 return newer
         return None
 
     def clear(self) -> None:
-        """Forgets everybody."""
+        """Removes all observers."""
         self._remove(lambda entry: True)
         for timer in self._quiet.values():
             timer.cancel()
         self._quiet.clear()
 
-    def _tell_all(self, remotes: list[Peer]) -> None:
+    def _notify_all(self, remotes: list[Peer]) -> None:
         for remote in dict.fromkeys(remotes):
             self.may_send(remote)
 
@@ -186,7 +186,7 @@ class Observers:
         else:
             spacing = self._deviations().non_confirmable_spacing
             self._quiet[entry.remote] = self._loop.call_later(spacing, self._end_quiet, entry.remote)
-        # The others of this client have their turn first.
+        # The client's other observations go first next time.
         self._entries.remove(entry)
         self._entries.append(entry)
 
@@ -215,7 +215,7 @@ class Observers:
         self.may_send(remote)
 
     def _start_day(self, entry: _Observation) -> None:
-        """Among non-confirmable notifications there is a confirmable one a day at least (RFC 7641, 4.5)."""
+        """At least one notification a day is confirmable (RFC 7641, 4.5)."""
         every = self._deviations().confirmable_every
         if self._confirmable or every is None:
             return
@@ -228,7 +228,7 @@ class Observers:
             timer.cancel()
 
     def _day_is_over(self, entry: _Observation) -> None:
-        if not entry.pending and not entry.resource.happens:
+        if not entry.pending and not entry.resource.is_event:
             entry.pending.append(None)
         self.may_send(entry.remote)
 

@@ -48,10 +48,10 @@ _REFUSALS = {
 
 
 class Resource:
-    """Something that requests are sent to. Methods that it lacks are answered with 4.05."""
+    """A target of requests. Methods that it lacks are answered with 4.05."""
 
     observable = False
-    happens = False
+    is_event = False
     takes = 0.0  # seconds to answer
 
     def __init__(self, path: str, content_format: int) -> None:
@@ -60,7 +60,7 @@ class Resource:
 
     @property
     def methods(self) -> frozenset[Code]:
-        """The methods that it has."""
+        """The methods that it supports."""
         return frozenset({Code.GET})
 
     @property
@@ -69,7 +69,7 @@ class Resource:
         return tuple(self.path[1:].split("/")) if self.path != "/" else ()
 
     def read(self) -> bytes:
-        """The present representation, in its format."""
+        """The current representation, in its format."""
         raise NotImplementedError
 
     def put(self, body: bytes) -> None:
@@ -77,7 +77,7 @@ class Resource:
         raise NotImplementedError
 
     def post(self, body: bytes) -> bytes | None:
-        """Processes the body; returns the output, if there is any. Raises Failure."""
+        """Processes the body; returns the output, if any. Raises Failure."""
         raise NotImplementedError
 
     def etag(self, body: bytes) -> bytes:
@@ -85,7 +85,7 @@ class Resource:
         return hashlib.sha256(self.path.encode() + b"\0" + body).digest()[:8]
 
     def represent(self, request: Request, body: bytes | None = None) -> Message:
-        """A 2.05 with the representation, or with ``body`` as that; not yet cut into blocks."""
+        """A 2.05 with the representation, or with ``body``; not yet cut into blocks."""
         body = self.read() if body is None else body
         message = Message(code=Code.CONTENT, payload=body, content_format=self.content_format)
         message.opt.etag = self.etag(body)
@@ -103,7 +103,7 @@ class Resource:
 
 
 class PropertyResource(Resource):
-    """One property; or several, as members of one JSON object."""
+    """One property, or several as members of one JSON object."""
 
     def __init__(self, core: Core, path: str, bindings: Mapping[str, CoapProperty]) -> None:
         first = next(iter(bindings.values()))
@@ -116,7 +116,7 @@ class PropertyResource(Resource):
 
     @property
     def methods(self) -> frozenset[Code]:
-        """GET unless nothing can be read, PUT if something can be written."""
+        """GET unless all are write-only, PUT if one is writable."""
         found = {Code.PUT} if any(map(self._is_writable, self.names)) else set()
         if not all(self.core.profile.properties[name].write_only for name in self.names):
             found.add(Code.GET)
@@ -132,7 +132,7 @@ class PropertyResource(Resource):
         return encode_content(self._format, members or next(iter(values.values())))
 
     def put(self, body: bytes) -> None:
-        """Commands the property; all members that are there, or none of them."""
+        """Writes the property; of several members all or none."""
         commands = list(self._commands(body))
         for name, _ in commands:
             if not self._is_writable(name):
@@ -191,10 +191,10 @@ class ActionResource(Resource):
 
 
 class EventResource(Resource):
-    """An event: its representation is the data of the last time that it happened; null before the first."""
+    """An event: its representation is the data of its last occurrence; null before the first."""
 
     observable = True
-    happens = True
+    is_event = True
 
     def __init__(self, binding: CoapEvent) -> None:
         super().__init__(binding.path, binding.format.number)
@@ -203,26 +203,26 @@ class EventResource(Resource):
         self._count = 0
 
     def encoded(self, data: Value) -> bytes:
-        """The payload that tells of one happening."""
+        """The payload for one occurrence."""
         return encode_content(self._format, data)
 
     def happened(self, data: Value) -> bytes:
-        """Takes note of a happening; returns its payload."""
+        """Records an occurrence; returns its payload."""
         self._last = self.encoded(data)
         self._count += 1
         return self._last
 
     def read(self) -> bytes:
-        """The data of the last happening."""
+        """The data of the last occurrence."""
         return self._last
 
     def etag(self, body: bytes) -> bytes:
-        """Differs for each happening, with the same data too."""
+        """Differs for each occurrence, even with the same data."""
         return super().etag(body + self._count.to_bytes(8, "big"))
 
 
 class FixedResource(Resource):
-    """Content that does not change, such as a log or an info page."""
+    """Constant content, such as a log or an info page."""
 
     def __init__(self, binding: CoapResource) -> None:
         super().__init__(binding.path, binding.format.number)
@@ -245,21 +245,21 @@ class FixedResource(Resource):
 
 
 class LinksResource(Resource):
-    """``/.well-known/core``: what there is (RFC 6690, 4)."""
+    """``/.well-known/core``: the list of resources (RFC 6690, 4)."""
 
     def __init__(self, resources: list[Resource]) -> None:
         super().__init__("/.well-known/core", LINK_FORMAT)
         self._resources = resources
-        self.extra: list[LinkEntry] = []  # links that lead nowhere, for a fault
+        self.extra: list[LinkEntry] = []  # links to resources that do not exist, for a fault
         self.filters = True
         self.prefixes = True
         self.separator = ","
         self.alter: Callable[[LinkEntry], LinkEntry | None] = lambda link: link
 
     def represent(self, request: Request, body: bytes | None = None) -> Message:
-        """The links that the query selects; a query that is no filter selects all."""
-        bent = [self.alter(resource.link()) for resource in self._resources]
-        links = [link for link in bent if link is not None] + self.extra
+        """The links that the query selects; a query that is not a filter selects all."""
+        altered = [self.alter(resource.link()) for resource in self._resources]
+        links = [link for link in altered if link is not None] + self.extra
         for query in request.opt.uri_query if self.filters else ():
             name, equals, wanted = query.partition("=")
             if equals:
@@ -268,7 +268,7 @@ class LinksResource(Resource):
 
 
 def resources_of(profile: Profile, core: Core) -> list[Resource]:
-    """All resources that the profile binds, in its order, the list of links last."""
+    """All resources of the profile, in its order; the list of links comes last."""
     binding = profile.bindings.coap or CoapBinding()
     by_path: dict[str, dict[str, CoapProperty]] = {}
     for name, each in binding.properties.items():
@@ -290,7 +290,7 @@ def _decoded(body: bytes, content_format: ContentFormat, schema: DataSchema | No
 
 
 def _filled(binding: CoapResource) -> bytes:
-    """Content of about the declared size, the same after each start: entries such as a device logs."""
+    """Content of about the declared size, such as log entries; the same after each start."""
     dice = random.Random(binding.path)
     entries: list[Value] = []
     body = encode_content(binding.format, entries)

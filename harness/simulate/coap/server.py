@@ -52,7 +52,7 @@ class SimulatedCoapServer:
 
     def __init__(self, profile: Profile, core: Core, *, host: str, random: Random) -> None:
         self.deviations = CoapDeviations()
-        # Each turns one datagram into those that really travel; for faults on the wire.
+        # Filters for faults: each turns one datagram into those that are really sent or received.
         self.outgoing: list[DatagramFilter] = []
         self.incoming: list[DatagramFilter] = []
         self.resources = _resources_of(profile, core)
@@ -82,7 +82,7 @@ class SimulatedCoapServer:
 
     @property
     def address(self) -> Address:
-        """Address and port; the declared port where it was free, otherwise the one in use instead."""
+        """Address and port; the declared port if it was free, otherwise the port used instead."""
         return (self._host, self._port)
 
     async def start(self) -> None:
@@ -101,7 +101,7 @@ class SimulatedCoapServer:
     async def _open(self) -> CoapEndpoint:
         loop = asyncio.get_running_loop()
         endpoint = CoapEndpoint(self._messages, self.incoming, self.outgoing)
-        # The declared port may be taken, or not be ours to open; then the one that it had before, or any.
+        # The declared port may be taken or not permitted; then the previous one, or any.
         for port in (self._binding.port, self._port):
             try:
                 await loop.create_datagram_endpoint(lambda: endpoint, local_addr=(self._host, port))
@@ -112,11 +112,11 @@ class SimulatedCoapServer:
         return endpoint
 
     async def stop(self) -> None:
-        """Stops serving. CoAP has no goodbye: clients find out."""
+        """Stops serving. CoAP has no goodbye."""
         await self.kill()
 
     async def kill(self) -> None:
-        """Is gone at once."""
+        """Stops immediately."""
         if self._endpoint is None:
             return
         endpoint, self._endpoint = self._endpoint, None
@@ -128,23 +128,23 @@ class SimulatedCoapServer:
         await endpoint.close()
         await asyncio.gather(*self._answering, return_exceptions=True)
 
-    # News from the device
+    # Changes and events of the device
 
     def _changed(self, change: Change) -> None:
         if self._endpoint is None or not change.changed:
             return
         for resource in self.resources:
             if isinstance(resource, PropertyResource) and change.name in resource.names:
-                self._observers.tell(resource)
+                self._observers.notify(resource)
 
-    def _happened(self, happening: DeviceEvent) -> None:
-        resource = self._events.get(happening.name)
+    def _happened(self, event: DeviceEvent) -> None:
+        resource = self._events.get(event.name)
         if resource is not None:
-            body = resource.happened(happening.data)
+            body = resource.happened(event.data)
             if self._endpoint is not None:
-                self._observers.tell(resource, body)
+                self._observers.notify(resource, body)
 
-    # News from the message layer
+    # Reports from the message layer
 
     def was_reset(self, remote: Peer, message_id: int) -> None:
         """A client rejected a message."""
@@ -155,7 +155,7 @@ class SimulatedCoapServer:
         self._observers.may_send(remote)
 
     def was_lost(self, remote: Peer) -> None:
-        """A client acknowledged nothing."""
+        """A client did not acknowledge."""
         self._observers.was_lost(remote)
 
     def newer(self, message: Message) -> Message | None:
@@ -163,7 +163,7 @@ class SimulatedCoapServer:
         return self._observers.newer(message)
 
     def process_request(self, request: Request) -> None:
-        """Answers a request: at once, or from a task where the answer takes time."""
+        """Answers a request: at once, or from a task if the answer takes time."""
         work = self._prepare(request)
         if isinstance(work, Message):
             self._messages.respond(request, work)
@@ -195,7 +195,7 @@ class SimulatedCoapServer:
 
     def _error(self, failure: Failure) -> Message:
         code = failure.code if self.deviations.errors_as is None else Code(self.deviations.errors_as)
-        # RFC 7252, 5.5.2: a diagnostic payload is text for people, without a Content-Format.
+        # RFC 7252, 5.5.2: a diagnostic payload is readable text without a Content-Format.
         response = Message(code=code, payload=str(failure).encode())
         response.opt.size1 = failure.size1
         return response
@@ -205,7 +205,7 @@ class SimulatedCoapServer:
             raise Failure(Code.BAD_OPTION, f"option {request.refused} is not understood")
         proxying = request.opt.proxy_uri is not None or request.opt.proxy_scheme is not None
         if proxying and self.deviations.refuse_proxying:
-            raise Failure(Code.PROXYING_NOT_SUPPORTED, "this is no proxy")
+            raise Failure(Code.PROXYING_NOT_SUPPORTED, "this is not a proxy")
         path = tuple(request.opt.uri_path)
         for resource in self.resources:
             if resource.segments == path:
@@ -274,7 +274,7 @@ class SimulatedCoapServer:
             response.opt.etag = None
 
     def _observe(self, resource: Resource, request: Request) -> int | None:
-        """The value of Observe in the answer; None where nothing is observed (RFC 7641, 4.1)."""
+        """The value of Observe in the response; None if nothing is observed (RFC 7641, 4.1)."""
         observe = request.opt.observe
         if observe == _DEREGISTER and self.deviations.obey_deregistration:
             self._observers.cancel(request)
@@ -321,7 +321,7 @@ class SimulatedCoapServer:
 
 
 def _flipped(resource: Resource) -> bytes | None:
-    """The payload that flips a switch; None where the resource is none."""
+    """The payload that toggles a switch; None if the resource is not a switch."""
     if isinstance(resource, PropertyResource) and Code.PUT in resource.methods:
         return {b"true": b"false", b"false": b"true"}.get(resource.read())
     return None

@@ -18,14 +18,11 @@ The function runs once, on the built device, before it is started for the first 
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.errors import HarnessError
+from harness.registry import FAULTS, Registry, UnknownNameError
 
 if TYPE_CHECKING:
     from harness.model.profile import Profile
@@ -35,18 +32,17 @@ ApplyFault = Callable[["SimulatedDevice"], None]
 Applies = Callable[["Profile"], bool]
 
 
-class UnknownFaultError(HarnessError, LookupError):
-    """There is no fault of that name; the text names the nearest ones."""
+class UnknownFaultError(UnknownNameError):
+    """No fault has that name; the text suggests similar ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A way to break a profile.
 
-    ``breaks`` are requirement ids of which at least one applicable one fails under the fault; ``seen_as``
-    is its id among the faults known from devices in the field, or None; ``title`` is one line for people.
-    A fault that breaks nothing by name is *stress*: what fails under it depends on when it strikes. It shows
-    what becomes of others: of the devices beside it, of the broker, of a hub.
+    ``breaks`` are requirement ids; at least one that applies fails under the fault. ``seen_as`` is its id
+    among faults known from the field, or None; ``title`` is a one-line description. A fault with empty
+    ``breaks`` is *stress*: what fails depends on when it strikes. It tests the neighbours.
     """
 
     name: str
@@ -58,11 +54,13 @@ class Fault:
 
     @property
     def is_stress(self) -> bool:
-        """Whether no check is sure to fail under it."""
+        """Whether no check is certain to fail under it."""
         return not self.breaks
 
 
-_registry: dict[str, Fault] = {}
+_registry: Registry[Fault] = Registry(
+    "fault", packages=[__name__], group=FAULTS, listed_by="harness simulate --list-faults"
+)
 
 
 def fault(
@@ -73,31 +71,28 @@ def fault(
     seen_as: str | None = None,
     applies: Applies = lambda profile: True,
 ) -> Callable[[ApplyFault], ApplyFault]:
-    """Registers the decorated function as a fault. Raises ValueError when the name is taken."""
+    """Registers the decorated function as a fault. Raises ExtensionError when the name is taken."""
 
     def register(apply: ApplyFault) -> ApplyFault:
-        if name in _registry:
-            raise ValueError(f"there are two faults named {name}")
-        _registry[name] = Fault(name, title, tuple(breaks), seen_as, applies, apply)
+        found = Fault(name, title, tuple(breaks), seen_as, applies, apply)
+        _registry.add(name, found, f"{apply.__module__}.{apply.__qualname__}")
         return apply
 
     return register
 
 
 def all_faults() -> tuple[Fault, ...]:
-    """Every fault there is, by name."""
-    for module in pkgutil.walk_packages(__path__, f"{__name__}."):
-        importlib.import_module(module.name)
-    return tuple(_registry[name] for name in sorted(_registry))
+    """All faults, sorted by name."""
+    registered = _registry.all()
+    return tuple(registered[name] for name in sorted(registered))
 
 
 def fault_named(name: str) -> Fault:
-    """The fault of that name. Raises :class:`UnknownFaultError`."""
-    names = [known.name for known in all_faults()]
-    if name in _registry:
-        return _registry[name]
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
-    raise UnknownFaultError(f"there is no fault {name!r}; did you mean {' or '.join(near)}?")
+    """The fault with that name. Raises :class:`UnknownFaultError`."""
+    try:
+        return _registry.named(name)
+    except UnknownNameError as unknown:
+        raise UnknownFaultError(str(unknown)) from None
 
 
 def faults_for(profile: Profile) -> tuple[Fault, ...]:

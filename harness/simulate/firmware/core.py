@@ -1,4 +1,4 @@
-"""The state of a simulated device: what it is, whatever transport asks."""
+"""The state of a simulated device, independent of transports."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ RESET_PREFIX = "reset_"
 
 
 class Core:
-    """All properties of one device, and the only door to change them.
+    """All properties of one device, and the only interface to change them.
 
     Commands, controls and rules work between :meth:`power_on` and :meth:`power_off`, on the running loop.
     """
@@ -59,11 +59,11 @@ class Core:
         self.deviations = CoreDeviations()
         self.meter: EnergyMeter | None = meter_of(profile)
         self.powered = False
-        self._after_reset: dict[str, Value] | None = None  # what a factory reset leaves
-        self._cut = False  # the power was away since the device is there
+        self._after_reset: dict[str, Value] | None = None  # the state after a pending factory reset
+        self._cut = False  # the power was cut at least once
         self._rules = RuleEngine(profile, happen=self._happened, wake=self._woken)
         self._rules.ignored = lambda rule: self.deviations.ignores(rule)
-        # What the surroundings and the memory hold while there is no power.
+        # The values kept while there is no power.
         self._kept: dict[str, Value] = {
             name: canonical(schema, default_value(schema)) for name, schema in profile.properties.items()
         }
@@ -72,7 +72,7 @@ class Core:
         self._change_listeners: list[Callable[[Change], None]] = []
         self._event_listeners: list[Callable[[DeviceEvent], None]] = []
         self._hidden: dict[str, Value] = {}  # reported in place of the clamped value
-        self._events: list[DeviceEvent] = []  # of the rules, not yet told
+        self._events: list[DeviceEvent] = []  # caused by rules, not yet sent
         self._meter_timer: asyncio.TimerHandle | None = None
 
     def deviate(self, **deviations: Any) -> None:
@@ -80,17 +80,17 @@ class Core:
         self.deviations = replace(self.deviations, **deviations)
 
     def on_change(self, listener: Callable[[Change], None]) -> None:
-        """Calls ``listener`` with every change of a property, and every confirmation."""
+        """Call ``listener`` with every change of a property, and every confirmation."""
         self._change_listeners.append(listener)
 
     def on_event(self, listener: Callable[[DeviceEvent], None]) -> None:
-        """Calls ``listener`` with every event."""
+        """Call ``listener`` with every event."""
         self._event_listeners.append(listener)
 
     # Power
 
     def power_on(self) -> None:
-        """The device gets power: properties are as ``power_up`` says, rules are in force."""
+        """Switch the power on: properties follow ``power_up``, rules are active."""
         if self.powered:
             return
         if self._cut:
@@ -107,7 +107,7 @@ class Core:
         self._run_meter()
 
     def power_off(self) -> None:
-        """The device loses power: timers stop, nothing changes any more."""
+        """Switch the power off: timers stop, and nothing changes any more."""
         if not self.powered:
             return
         if self.meter is not None:
@@ -125,9 +125,9 @@ class Core:
         self.powered = False
 
     def factory_reset(self) -> None:
-        """Everything that was set or counted is forgotten; what sensors see stays as it is.
+        """Reset all settings and counters; measurements stay.
 
-        The device starts with that when it gets power the next time, and goes on as it was until then.
+        This takes effect at the next power-on.
         """
         present = self._rules.actual if self.powered else self._kept
         new = {
@@ -139,7 +139,7 @@ class Core:
         else:
             self._kept = self.deviations.forgets(self._kept, new)
 
-    # Doors
+    # Interface
 
     def read(self, name: str) -> Value:
         """The value that the device reports for a property. Raises KeyError."""
@@ -148,11 +148,11 @@ class Core:
         return self.deviations.distort(name, self._rules.actual[name])
 
     def truth(self, name: str) -> Value:
-        """What the property really is, whatever the device reports. Raises KeyError."""
+        """The true value of a property, whatever the device reports. Raises KeyError."""
         return self._rules.actual[name]
 
     def command(self, name: str, value: Value) -> Accepted | Refused:
-        """A command from the network to make property ``name`` be ``value``."""
+        """Execute a command from the network to set property ``name`` to ``value``."""
         refusal = self._refusal(name, value)
         if refusal is not None:
             self.deviations.refuses(name, value)
@@ -174,7 +174,7 @@ class Core:
         return Accepted(self.read(name))
 
     def invoke(self, action: str, input: Value = None) -> Accepted | Refused:
-        """Invokes an action from the network."""
+        """Invoke an action from the network."""
         declared = self.profile.actions.get(action)
         if not self.powered:
             return Refused(Reason.RULE, _NO_POWER)
@@ -191,7 +191,7 @@ class Core:
         return Accepted(default_value(declared.output) if declared.output is not None else None)
 
     def set_locally(self, name: str, value: Value) -> Accepted | Refused:
-        """A person at the device, or at its console, makes property ``name`` be ``value``."""
+        """Set property ``name`` to ``value`` at the device, or on its console."""
         refusal = self._refusal(name, value)
         if refusal is not None:
             return refusal
@@ -207,7 +207,7 @@ class Core:
         return Accepted(self.read(name))
 
     def operate(self, control: str) -> None:
-        """A person operates a control at the device. Raises KeyError.
+        """Operate a control of the device. Raises KeyError.
 
         A control whose ``unless`` is true, such as a key of a locked panel, does nothing.
         """
@@ -225,15 +225,15 @@ class Core:
             DeviceEvent(effect.event, self._event_data(effect)) for effect in declared.effects if effect.event
         ]
         for event in events:
-            self._tell_event(event)
+            self._send_event(event)
         self._settle(
             before, Origin.LOCAL, [Occurrence(Kind.EVENT, event.name, event.data) for event in events]
         )
 
     def sense(self, name: str, value: Value) -> None:
-        """The surroundings change: the sensor behind the read-only property ``name`` sees ``value``.
+        """Let the sensor of the read-only property ``name`` measure ``value``.
 
-        A value that the sensor cannot express becomes the nearest that it can. Raises KeyError for an
+        A value that the sensor cannot represent becomes the nearest one that it can. Raises KeyError for an
         unknown property, ValueError for a writable one or a value of another type.
         """
         schema = self.profile.properties[name]
@@ -242,7 +242,7 @@ class Core:
         seen = canonical(schema, nearest_legal(schema, value)) if has_type(schema, value) else value
         problems = schema.violations(seen)
         if problems:
-            raise ValueError(f"{name} cannot sense this: {problems[0]}")
+            raise ValueError(f"{name} cannot measure this: {problems[0]}")
         if not self.powered:
             self._kept[name] = seen
             return
@@ -253,7 +253,7 @@ class Core:
         self._rules.wanted[name] = seen
         self._settle(before, Origin.SENSOR)
 
-    # What follows
+    # Effects
 
     def _refusal(self, name: str, value: Value) -> Refused | None:
         if not self.powered:
@@ -274,7 +274,7 @@ class Core:
         return None if clamps and schema.accepts(nearest_legal(schema, value)) else refusal
 
     def _perform(self, action: str) -> str | None:
-        """Carries out what the name of an action promises; returns the counter that it reset."""
+        """Carry out an action that resets a counter by its name; returns that counter."""
         name = action.removeprefix(RESET_PREFIX)
         schema = self.profile.properties.get(name)
         if name == action or schema is None or not schema.counter:
@@ -288,7 +288,7 @@ class Core:
     def _move(self, name: str, effect: Effect) -> None:
         schema = self.profile.properties[name]
         if not self.powered and schema.writable:
-            return  # a button without power does nothing; a door still opens
+            return  # without power a button does nothing, but a door still opens
         present = self._rules.actual[name] if self.powered else self._kept[name]
         value = _toggled(schema, present) if effect.toggle else effect.value
         (self._rules.wanted if self.powered else self._kept)[name] = canonical(schema, value)
@@ -307,7 +307,7 @@ class Core:
         *,
         confirm: str | None = None,
     ) -> None:
-        """Lets rules and meter act on what changed, then tells the listeners what came of it."""
+        """Let rules and meter act on the changes, then report the result to the listeners."""
         self._advance_meter()
         self._rules.settle(occurrences)
         self._run_meter()
@@ -322,18 +322,18 @@ class Core:
             self.deviations.report(change, origin, self.tell)
         events, self._events = self._events, []
         for event in events:
-            self._tell_event(event)
+            self._send_event(event)
 
     def _reported(self) -> dict[str, Value]:
         return {name: self.read(name) for name in self.profile.properties}
 
     def tell(self, change: Change) -> None:
-        """Tells the listeners, as long as there is power."""
+        """Report a change to the listeners, unless there is no power."""
         if self.powered:
             for listener in self._change_listeners:
                 listener(change)
 
-    def _tell_event(self, event: DeviceEvent) -> None:
+    def _send_event(self, event: DeviceEvent) -> None:
         for _ in range(self.deviations.event_copies):
             for listener in self._event_listeners:
                 listener(event)
@@ -354,7 +354,7 @@ class Core:
     # The meter
 
     def _advance_meter(self) -> None:
-        """Brings the counter up to the present, at the power of the time since the last call."""
+        """Update the counter, at the power drawn since the last call."""
         meter = self.meter
         if meter is not None and self.powered:
             meter.advance(asyncio.get_running_loop().time())
@@ -362,7 +362,7 @@ class Core:
             self._rules.wanted[meter.name] = canonical(schema, nearest_legal(schema, meter.reading))
 
     def _run_meter(self) -> None:
-        """Counts on at the present power, and wakes when the register moves."""
+        """Continue counting at the present power; wake up when the register changes."""
         meter = self.meter
         if meter is None:
             return

@@ -1,4 +1,4 @@
-"""What the core of a simulated device does well unless a fault bends it."""
+"""The ways in which a fault can change the core of a simulated device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.simulate.firmware.outcomes import (
 )
 
 LOST = object()
-"""What :attr:`CoreDeviations.executes` returns for a command that gets lost inside the device."""
+"""What :attr:`CoreDeviations.executes` returns for a command that is lost inside the device."""
 
 Reporting = Callable[[Change, Origin, Callable[[Change], None]], None]
 Memory = dict[str, Value]
@@ -23,12 +23,11 @@ Memory = dict[str, Value]
 class CoreDeviations:
     """Each default conforms.
 
-    ``ignores`` tells which rules the device does not keep. ``distort`` turns the true value of a property
-    into the one it reports. ``executes`` turns a legal command for a property into what is done, or
-    :data:`LOST`; ``refuses`` is told what is refused. ``report`` passes a change on, given its origin: at
-    once, later, never or twice. ``boots`` turns what the device remembers from before a loss of power into
-    what it starts with; ``forgets`` what it holds, and what it held when it was new, into what is left after
-    a factory reset.
+    ``ignores`` selects rules that the device does not keep. ``distort`` maps the true value of a property to
+    the reported one. ``executes`` maps a legally commanded value to the one that is set, or to
+    :data:`LOST`; ``refuses`` is called with each refused command. ``report`` forwards a change, given its
+    origin: at once, later, never or twice. ``boots`` maps the values before a power loss to those after it;
+    ``forgets`` maps the present values and the factory values to those after a factory reset.
     """
 
     checks_range: bool = True
@@ -36,7 +35,7 @@ class CoreDeviations:
     hides_clamping: bool = False  # keeps the limit, but reports what was commanded
     guards_read_only: bool = True
     performs_actions: bool = True
-    event_copies: int = 1  # so often each event is told
+    event_copies: int = 1  # how often each event is sent
     hears_controls: Callable[[], bool] = lambda: True
     ignores: Callable[[Rule], bool] = lambda rule: False
     distort: Callable[[str, Value], Value] = lambda name, value: value

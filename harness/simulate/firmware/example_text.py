@@ -1,4 +1,4 @@
-"""A text that a regular expression accepts: what a simulated board prints where the profile has a pattern."""
+"""Finds a text that a regular expression accepts, which a simulated board prints for a pattern."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OF_CATEGORY: dict[Any, str] = {
 
 
 def example_of(expression: str) -> str | None:
-    """A short text in which the expression is found; None where none was thought of."""
+    """A short text that the expression accepts; None if none was found."""
     text = _sequence(parser.parse(expression))
     return text if re.search(expression, text) else None
 
@@ -49,7 +49,7 @@ def _one(operation: Any, argument: Any) -> str:
             return _sequence(repeated) * int(least)
         case sre.ATOMIC_GROUP:
             return _sequence(argument)
-    return ""  # anchors and look-arounds take no room
+    return ""  # anchors and look-arounds match no characters
 
 
 def _member(members: Any) -> str:

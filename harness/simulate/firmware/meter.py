@@ -1,4 +1,4 @@
-"""An energy counter: integrates power over the loop's time, and never runs backwards."""
+"""An energy counter, which integrates power over the time of the loop and never decreases."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from harness.simulate.firmware.values import step_of
 
 # Joules in one unit of the counter, by UCUM code.
 _JOULES = {"J": 1.0, "kJ": 1e3, "W.h": 3.6e3, "kW.h": 3.6e6}
-# A meter writes its register at most this often, however small its unit.
+# Shortest time between two updates of the register, however small its unit.
 _SHORTEST_UPDATE = 1.0
 
 
 class EnergyMeter:
-    """Counts the energy behind one power property in the steps of the counter's schema."""
+    """Counts the energy of one power property in steps of the counter's schema."""
 
     def __init__(self, name: str, schema: Property, source: str) -> None:
         self.name = name
@@ -30,30 +30,30 @@ class EnergyMeter:
 
     @property
     def reading(self) -> Value:
-        """What the register shows, in the counter's unit."""
+        """The value of the register, in the unit of the counter."""
         return float(self._register)
 
     def set(self, value: Value) -> None:
-        """The register is put to ``value``."""
+        """Set the register to ``value``."""
         steps = (Decimal(repr(value)) / self._step).to_integral_value(ROUND_FLOOR)
         self._register, self._fraction = steps * self._step, 0.0
 
     def advance(self, now: float) -> None:
-        """Counts the energy since the last call, at the power given then."""
+        """Count the energy since the last call, at the power set then."""
         if self._since is not None:
             self._fraction += self._watts * (now - self._since) / (self._joules * float(self._step))
-            # A hair more, so that a timer set for a full step really finds it full.
+            # Slightly more, so that a timer set for a full step finds it complete.
             whole = int(self._fraction + 1e-9)
             self._register += whole * self._step
             self._fraction = max(0.0, self._fraction - whole)
         self._since = now
 
     def load(self, watts: float) -> None:
-        """From now on the power is ``watts``; energy fed back does not turn the counter."""
+        """Set the power to ``watts`` from now on; energy fed back is not counted."""
         self._watts = max(0.0, float(watts))
 
     def pause(self) -> None:
-        """The device has no power: time passes uncounted."""
+        """Stop counting while the device has no power."""
         self._since = None
 
     def next_update(self) -> float | None:
@@ -65,7 +65,7 @@ class EnergyMeter:
 
 
 def meter_of(profile: Profile) -> EnergyMeter | None:
-    """The profile's energy meter: its first counter that says which power it integrates; None without one."""
+    """The energy meter of a profile: its first counter with ``integral_of``; None if it has none."""
     for name, schema in profile.properties.items():
         if schema.integral_of is not None and schema.unit in _JOULES:
             return EnergyMeter(name, schema, schema.integral_of)

@@ -1,4 +1,4 @@
-"""What the core of a simulated device answers, and what it tells the transports."""
+"""Answers of the core of a simulated device to commands, and its reports to the transports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Nothing happened; ``text`` says why, for people."""
+    """Nothing happened; ``text`` is the reason, for readers."""
 
     reason: Reason
     text: str
@@ -39,14 +39,14 @@ class Origin(StrEnum):
     COMMAND = "command"  # from the network
     LOCAL = "local"  # a person at the device
     SENSOR = "sensor"  # the surroundings
-    DEVICE = "device"  # the device itself: a rule's timer, its meter
+    DEVICE = "device"  # the device itself: a timer of a rule, the meter
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """News about a property, after all rules had their say.
+    """A new value of a property, after all rules have acted.
 
-    ``changed`` is False where an accepted command left the value as it was: a device confirms it too.
+    ``changed`` is False if an accepted command did not change the value: the device confirms it as well.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class DeviceEvent:
-    """An event of the device took place."""
+    """An event of the device."""
 
     name: str
     data: Value = None

@@ -1,7 +1,7 @@
-"""Values to payloads and back, as the firmware of a simulated device does it.
+"""Encodes values as payloads and decodes them, for the firmware of a simulated device.
 
-The harness judges payloads with a codec of its own, on purpose: one codec for both would agree with itself.
-Decoding is strict. A payload that is not exactly what the profile describes is a :class:`PayloadError`.
+The harness judges payloads with its own codec on purpose: a shared one would always agree with itself.
+Decoding is strict: a payload that does not fit the profile exactly raises :class:`PayloadError`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from harness.model.schema import DataSchema, DataType, same_value
 
 
 class PayloadError(ValueError):
-    """The payload holds no value of the kind that is expected; the text says why."""
+    """The payload holds no value of the expected kind; the text is the reason."""
 
 
 class MemberMissing(PayloadError):
-    """The payload is an object, but lacks the member in question."""
+    """The payload is an object without the wanted member."""
 
 
 # JSON
@@ -150,6 +150,6 @@ def _decode_cbor(payload: bytes) -> Value:
     try:
         json.dumps(value)
     except (TypeError, ValueError, RecursionError):
-        # Byte strings, dates and the like are good CBOR, but no property has such a value.
+        # Byte strings, dates and the like are valid CBOR, but not values of properties.
         raise PayloadError("the CBOR item is no JSON value") from None
     return value

@@ -1,10 +1,10 @@
-"""Keeps the behaviour rules of a profile: the part of the firmware that decides what follows what.
+"""The rule engine of the firmware: keeps the behaviour rules of a profile.
 
-Every property has two values here. The *wanted* one is what was commanded, set by a rule, or seen by its
-sensor; the *actual* one is what is left of that after holds and invariants. A hold comes before an
-invariant, which waits for its end. When a hold ends, the actual value becomes the wanted one. When the
-``while`` of an invariant ends, a measured quantity goes back to what its sensor sees; a setting or a
-status stays as the invariant left it.
+Every property has two values. The *wanted* value was commanded, set by a rule, or measured; the *actual*
+value results from it after holds and invariants. A hold has priority over an invariant, which waits until
+the hold ends. When a hold ends, the actual value becomes the wanted one. When the ``while`` of an invariant
+ends, a measured quantity returns to the value of its sensor; a setting or a status keeps the value that
+the invariant set.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ ROUNDS = 50
 
 
 class RuleConflict(RuntimeError):
-    """Rules of the profile drive each other in circles; the text names them."""
+    """Rules of the profile trigger each other without end; the text names them."""
 
 
 class Kind(StrEnum):
-    """What can happen, as opposed to properties, which last."""
+    """The kinds of occurrences."""
 
     EVENT = "event"
     ACTION = "action"
@@ -43,26 +43,26 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """An event took place or an action was invoked; ``data`` is the event's data or the action's input."""
+    """An event or an invoked action; ``data`` is the data of the event or the input of the action."""
 
     kind: Kind
     name: str
     data: Value = None
 
     def matches(self, condition: Condition) -> bool:
-        """Whether it is what the condition waits for."""
+        """Whether it satisfies the condition."""
         name = condition.event if self.kind is Kind.EVENT else condition.action
         return name == self.name and (condition.data is None or same_value(condition.data, self.data))
 
 
 @dataclass(slots=True)
 class _Response:
-    """Where a ``when … then`` rule stands."""
+    """The progress of a ``when … then`` rule."""
 
     rule: Rule
     lasting: bool = False  # the property conditions of ``when`` are all true
     due: asyncio.TimerHandle | None = None  # runs while ``for`` has not passed
-    hold_begins: bool = False  # it fired, and holds as soon as ``then`` is true
+    hold_begins: bool = False  # it fired; the hold starts as soon as ``then`` is true
     hold_ends: asyncio.TimerHandle | None = None  # runs while it holds
 
     @property
@@ -84,11 +84,11 @@ class _State:
 
 
 class RuleEngine:
-    """The rules of one profile at work.
+    """Runs the rules of one profile.
 
-    ``happen`` is told of the events and actions that rules make. ``wake`` is called when a timer of a rule
-    ends, with what is to be done then; after doing it, the rules must settle. Timers run on the loop that
-    runs when :meth:`start` is called.
+    ``happen`` is called with events and actions that rules cause. ``wake`` is called with a function when a
+    timer of a rule ends; it must call that function and then :meth:`settle`. Timers run on the loop that runs
+    when :meth:`start` is called.
     """
 
     def __init__(
@@ -112,32 +112,32 @@ class RuleEngine:
 
     @property
     def wanted(self) -> dict[str, Value]:
-        """What every property would be without holds and invariants; settle after changing it."""
+        """The value of each property without holds and invariants; call :meth:`settle` after a change."""
         return self._state.wanted
 
     @property
     def actual(self) -> dict[str, Value]:
-        """What every property is. Not to be changed from outside."""
+        """The actual value of each property. Read only."""
         return self._state.actual
 
     def start(self, wanted: dict[str, Value]) -> None:
-        """Begins with these values; rules whose ``when`` is true already begin to count."""
+        """Start with these values; timers of rules whose ``when`` is already true start as well."""
         self.stop()
         self._loop = asyncio.get_running_loop()
         self._state = _State(dict(wanted), dict(wanted))
         self.settle()
 
     def stop(self) -> None:
-        """Ends all timers; values stay as they are."""
+        """Stop all timers; values do not change."""
         for response in self._responses:
             response.cancel()
         self._queue.clear()
         self._loop = None
 
     def settle(self, occurrences: Iterable[Occurrence] = ()) -> None:
-        """Lets the rules act on changed wanted values and on what happened, until nothing moves any more.
+        """Let the rules act on changed wanted values and on occurrences, until nothing changes any more.
 
-        Raises :class:`RuleConflict` when that never comes to an end.
+        Raises :class:`RuleConflict` if the rules trigger each other without end.
         """
         self._queue.extend(occurrences)
         acted: list[str] = []
@@ -147,7 +147,7 @@ class RuleEngine:
             if not fired and not self._queue:
                 return
             acted += fired
-        raise RuleConflict(f"the rules {', '.join(sorted(set(acted)))} set each other off without end")
+        raise RuleConflict(f"the rules {', '.join(sorted(set(acted)))} trigger each other without end")
 
     def objection(self, name: str, value: Value) -> Rule | None:
         """The rule that forbids commanding property ``name`` to be ``value`` now, or None."""
@@ -165,7 +165,7 @@ class RuleEngine:
     def _rules(self, kind: RuleKind) -> list[Rule]:
         return [rule for rule in self.profile.behaviour.rules if rule.kind is kind and not self.ignored(rule)]
 
-    # What holds and invariants leave of the wanted values
+    # Holds and invariants
 
     def _consequences(self, state: _State) -> _State:
         wanted, actual = dict(state.wanted), dict(state.wanted)
@@ -188,7 +188,7 @@ class RuleEngine:
     def _force(
         self, rule: Rule, holding: list[Rule], wanted: dict[str, Value], actual: dict[str, Value]
     ) -> bool:
-        """Makes ``then`` of an invariant true, as far as no hold is in the way; whether anything moved."""
+        """Make ``then`` of an invariant true where no hold prevents it; returns whether anything changed."""
         moved = False
         for condition in rule.then:
             if condition.holds(actual):
@@ -220,7 +220,7 @@ class RuleEngine:
     # Responses
 
     def _fire(self, occurrence: Occurrence | None) -> list[str]:
-        """Lets every response rule act that is due now; returns their ids."""
+        """Run all response rules that are due; returns their ids."""
         fired = []
         for response in self._responses:
             if self.ignored(response.rule):
@@ -290,7 +290,7 @@ class RuleEngine:
 
     def _later(self, delay: float, act: Callable[[], None]) -> asyncio.TimerHandle:
         if self._loop is None:
-            raise RuntimeError("the rules are not at work: start them first")
+            raise RuntimeError("the rules are not running: start them first")
         return self._loop.call_later(delay, self._wake, act)
 
 

@@ -1,4 +1,4 @@
-"""Legal values of a data schema: defaults, the nearest legal one, one that makes a condition true."""
+"""Legal values of a data schema: defaults, nearest values, values that satisfy a condition."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def has_type(schema: DataSchema, value: Value) -> bool:
 
 
 def canonical(schema: DataSchema, value: Value) -> Value:
-    """The value as the device keeps it: integers as ``int``, however they were written."""
+    """The value as the device stores it: integers as ``int``, however they were written."""
     if schema.type is DataType.INTEGER and isinstance(value, float):
         return int(value)
-    # There is no negative zero in a device's decimal arithmetic.
+    # The decimal arithmetic of a device has no negative zero.
     return 0.0 if isinstance(value, float) and value == 0 else value
 
 
 def is_measured(schema: Property) -> bool:
-    """Whether a sensor stands behind the property: a quantity that is read, not a setting or a status."""
+    """Whether the property is a measured quantity, not a setting or a status."""
     return schema.read_only and schema.type in _NUMERIC and not schema.counter
 
 
@@ -70,7 +70,7 @@ def nearest_legal(schema: DataSchema, value: Value) -> Value:
 
 
 def another(schema: DataSchema, present: Value) -> Value:
-    """A legal value that is not ``present``; ``present`` itself where none comes to mind."""
+    """A legal value that is not ``present``; ``present`` itself if none is found."""
     text = "x" * (schema.min_length or 1)
     candidates = (
         *(schema.enum or ()),
@@ -139,7 +139,7 @@ def _around(condition: Condition, schema: DataSchema, state: Mapping[str, Value]
 
 
 def _decimal(value: float | Decimal) -> Decimal:
-    # By the shortest text, because 0.1 in binary is not a tenth.
+    # By the shortest text, because binary floats cannot hold 0.1 exactly.
     return value if isinstance(value, Decimal) else Decimal(repr(value))
 
 

@@ -1,4 +1,4 @@
-"""Answering multicast DNS queries: what, to whom, and when (RFC 6762, 5 to 7)."""
+"""Answering multicast DNS queries: records, destination and timing (RFC 6762, 5 to 7)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from harness.simulate.mdns.sockets import (
 
 _PROBE_SPACING = 0.25  # between two multicasts of a record that defends a name (RFC 6762, 6)
 _MORE_KNOWN_ANSWERS = (0.4, 0.5)  # wait after a truncated query (7.2)
-_IMMEDIATELY = 0.001  # records due within the same millisecond travel together
+_IMMEDIATELY = 0.001  # records due within the same millisecond share a packet
 
 
 class Outbox:
@@ -45,7 +45,7 @@ class Outbox:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, records: Iterable[Record], delay: float, *, spacing: float | None = None) -> None:
-        """Sends the records after ``delay`` seconds, or as soon after it as they may be repeated."""
+        """Sends the records after ``delay`` seconds, or later if they may not be repeated yet."""
         now = self._loop.time()
         spacing = self._deviations().repeat_spacing if spacing is None else spacing
         for record in records:
@@ -55,7 +55,7 @@ class Outbox:
         self._schedule()
 
     def send(self, records: list[Record], additionals: Iterable[Record] = ()) -> None:
-        """Multicasts at once."""
+        """Multicasts immediately."""
         extra = [record for record in additionals if self._may_repeat(record)]
         for packet in responses(records, extra, largest=self._deviations().largest_packet):
             self._link.send(packet)
@@ -70,7 +70,7 @@ class Outbox:
         return None if sent is None else self._loop.time() - sent
 
     def clear(self) -> None:
-        """Forgets all that waits, and what was sent."""
+        """Discards all pending answers, and forgets what was sent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -99,7 +99,7 @@ class Outbox:
 
 @dataclass
 class _Truncated:
-    """A query whose known answers go on in further packets."""
+    """A query whose known answers continue in further packets."""
 
     questions: list[Question]
     known: dict[Record, int]
@@ -108,7 +108,7 @@ class _Truncated:
 
 
 class Answerer:
-    """Answers the queries about one device's records."""
+    """Answers queries for one device's records."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class Answerer:
         self._truncated: dict[Address, _Truncated] = {}
 
     def take(self, packet: Packet, received: Received) -> None:
-        """Takes a query."""
+        """Processes a query."""
         deviations = self._deviations()
         if deviations.answers_for is not None and self._loop.time() - self._started > deviations.answers_for:
             return
@@ -142,7 +142,7 @@ class Answerer:
             self._answer(packet.questions, _known(packet), received)
 
     def clear(self) -> None:
-        """Forgets all queries."""
+        """Discards all pending queries."""
         for waiting in self._truncated.values():
             waiting.timer.cancel()
         self._truncated.clear()
@@ -179,21 +179,21 @@ class Answerer:
             self._outbox.add(multicast, self._delay(multicast))
 
     def _by_unicast(self, question: Question, record: Record, received: Received) -> bool:
-        """Whether to answer the asker alone (RFC 6762, 5.4 and 5.5)."""
+        """Whether to answer by unicast (RFC 6762, 5.4 and 5.5)."""
         if not received.multicast:
             return True
         age = self._outbox.age(record)
         return question.unicast and age is not None and age < record.ttl / 4
 
     def _is_known(self, record: Record, known: dict[Record, int]) -> bool:
-        """Whether the asker has the record, for at least half its time to live (RFC 6762, 7.1)."""
+        """Whether the querier has the record, for at least half its time to live (RFC 6762, 7.1)."""
         deviations = self._deviations()
         if not deviations.obeys_known_answers or record not in known:
             return False
         return known[record] * 2 >= record.ttl or not deviations.renews_half_expired
 
     def _delay(self, records: Collection[Record]) -> float:
-        """Other hosts may answer for shared records too, so these wait (RFC 6762, 6)."""
+        """Shared records are delayed, since other hosts may answer as well (RFC 6762, 6)."""
         deviations = self._deviations()
         if all(record.unique for record in records):
             return deviations.unique_delay
@@ -204,7 +204,7 @@ class Answerer:
             self._link.send(packet, destination)
 
     def _answer_legacy(self, packet: Packet, source: Address) -> None:
-        """A plain DNS client gets a plain DNS answer (RFC 6762, 6.7)."""
+        """Answers a plain DNS client with plain DNS (RFC 6762, 6.7)."""
         known = _known(packet)
         questions = packet.questions[: self._deviations().question_limit]
         found = dict.fromkeys(
@@ -221,7 +221,7 @@ class Answerer:
             self._link.send(answer, source)
 
     def _defend(self, packet: Packet, received: Received) -> None:
-        """Answers a probe for a name of ours without delay (RFC 6762, 6 and 8.1)."""
+        """Answers a probe for one of the device's names without delay (RFC 6762, 6 and 8.1)."""
         deviations = self._deviations()
         records = self._records()
         if deviations.defends:

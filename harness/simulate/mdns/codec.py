@@ -1,4 +1,4 @@
-"""Multicast DNS packets of a simulated device (RFC 6762, 18): read and written with dnspython's parts."""
+"""Multicast DNS packets of a simulated device (RFC 6762, 18), decoded and encoded with dnspython."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ class Question:
 
     name: Name
     type: int
-    unicast: bool = False  # a unicast answer is welcome
+    unicast: bool = False  # the querier accepts a unicast answer
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A resource record of class IN. Equal when name, type and rdata are, as for known answers."""
+    """A resource record of class IN. Equal if name, type and rdata are, as for known answers."""
 
     name: Name
     rdata: Rdata
     ttl: int = field(compare=False)
     unique: bool = field(default=True, compare=False)  # no other host has a record of this name and type
-    flush: bool = field(default=False, compare=False)  # as it stands in the packet
+    flush: bool = field(default=False, compare=False)  # the cache-flush bit in the packet
 
     @property
     def type(self) -> int:
@@ -58,7 +58,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A message, read."""
+    """A decoded message."""
 
     id: int
     flags: int
@@ -69,7 +69,7 @@ class Packet:
 
     @property
     def is_response(self) -> bool:
-        """Otherwise it is a query."""
+        """Whether it is a response; otherwise it is a query."""
         return bool(self.flags & RESPONSE)
 
     @property
@@ -78,10 +78,10 @@ class Packet:
         return bool(self.flags & TRUNCATED)
 
 
-# On a loopback link many devices of one process get the same packet; it is read once.
+# On a loopback link many devices of one process get the same packet; it is decoded once.
 @lru_cache(maxsize=32)
 def read(data: bytes) -> Packet | None:
-    """Reads a packet; None for what is broken or to be ignored (RFC 6762, 18.3 and 18.11)."""
+    """Decodes a packet; None if it is malformed or must be ignored (RFC 6762, 18.3 and 18.11)."""
     try:
         return _read(dns.wire.Parser(data))
     except (dns.exception.DNSException, ValueError):
@@ -140,7 +140,7 @@ class _Writer:
         self.counts[0] += 1
 
     def record(self, section: int, record: Record) -> None:
-        """Adds a record, or raises and leaves the packet as it was; a lone record may be too large."""
+        """Adds a record, or raises and leaves the packet unchanged; a single record may be too large."""
         start, known = self._file.tell(), dict(self._known)
         record.name.to_wire(self._file, self._known)
         rdclass = IN | (_TOP_BIT if record.flush else 0)
@@ -166,7 +166,7 @@ class _Writer:
 
 
 def query(questions: Iterable[Question], authorities: Iterable[Record]) -> bytes:
-    """A query with proposed records (RFC 6762, 8.2), all of which belong into one packet."""
+    """A query with proposed records (RFC 6762, 8.2), all in one packet."""
     writer = _Writer(0, 0, _LARGEST_ANYWHERE)
     for question in questions:
         writer.question(question)
@@ -183,7 +183,7 @@ def responses(
     questions: Iterable[Question] = (),
     largest: int = LARGEST_PAYLOAD,
 ) -> list[bytes]:
-    """Response packets: as many as the answers need; additional records as far as there is room."""
+    """Response packets: as many as the answers need; additional records only if there is room."""
     packets = []
     writer = _Writer(id, RESPONSE | AUTHORITATIVE, largest)
     for question in questions:
@@ -204,10 +204,10 @@ def responses(
 
 
 def labels(*parts: str | bytes) -> Name:
-    """A fully qualified name of whole labels in UTF-8 (RFC 6762, 16); dots in a part do not split it."""
+    """A fully qualified name of UTF-8 labels (RFC 6762, 16); dots in a part do not split it."""
     return Name([*(part.encode() if isinstance(part, str) else part for part in parts), b""])
 
 
 def clipped(text: str, size: int = 63) -> str:
-    """The text cut to what fits into one label, never inside a character."""
+    """The text truncated to one label, never inside a character."""
     return text.encode()[:size].decode(errors="ignore")

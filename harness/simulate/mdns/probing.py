@@ -1,4 +1,4 @@
-"""Claiming names on the link: probing, giving way, announcing, and noticing conflicts (RFC 6762, 8 and 9)."""
+"""Claiming names: probing, giving way, announcing, and detecting conflicts (RFC 6762, 8 and 9)."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from harness.simulate.mdns.sockets import MdnsLink
 
 _FIRST_PROBE_WITHIN = 0.25
 _DEFER = 1.0  # after losing against a simultaneous probe (8.2)
-_FREQUENT = (15, 10.0)  # so many conflicts in so many seconds are too many (8.1)
+_FREQUENT = (15, 10.0)  # this many conflicts in this many seconds are too many (8.1)
 
 
 class Claimer:
-    """Brings a record set onto the link, under other names where its own are taken.
+    """Announces a record set, under other names if its own are taken.
 
-    ``rename`` makes a record set without the lost names; ``records`` is the present one.
+    ``rename`` makes a record set without the lost names; ``records`` is the current one.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Claimer:
         random: Random,
     ) -> None:
         self.records = records
-        self.established = False  # the names are ours: queries are answered
+        self.established = False  # the names are claimed: queries are answered
         self._link = link
         self._outbox = outbox
         self._deviations = deviations
@@ -52,7 +52,7 @@ class Claimer:
         self._loop = asyncio.get_running_loop()
         self._announced: asyncio.Future[None] = self._loop.create_future()
         self._conflicts: deque[float] = deque(maxlen=_FREQUENT[0])
-        self._patient = False  # too many conflicts: pauses before every further attempt
+        self._patient = False  # too many conflicts: waits before every further attempt
         self._known_to_link: RecordSet | None = None  # what was announced last
         self._lost: set[Name] = set()
         self._deferred = False
@@ -60,7 +60,7 @@ class Claimer:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begins to probe, from the start if it did so before."""
+        """Starts probing, from the beginning if it was probing before."""
         self.stop()
         self.established = False
         self._disturbed.clear()
@@ -68,11 +68,11 @@ class Claimer:
         self._task.add_done_callback(self._ended)
 
     async def wait_announced(self) -> None:
-        """Returns with the first announcement; raises what prevents it."""
+        """Returns after the first announcement; raises an error that prevents it."""
         await self._announced
 
     def stop(self) -> None:
-        """Stops all that goes on by itself."""
+        """Cancels probing and announcing."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -87,7 +87,7 @@ class Claimer:
     # Probing
 
     async def _probe(self) -> bool:
-        """Three probes without contradiction make the names ours."""
+        """Sends three probes; returns whether none was contradicted."""
         deviations = self._deviations()
         if self._patient:
             await asyncio.sleep(deviations.conflict_pause)
@@ -109,7 +109,7 @@ class Claimer:
         return True
 
     async def _recover(self) -> None:
-        """After a lost probe: other names, or patience."""
+        """After a lost probe: takes other names, or waits."""
         lost, deferred = self._lost, self._deferred
         self._lost, self._deferred = set(), False
         self._disturbed.clear()
@@ -122,7 +122,7 @@ class Claimer:
         before = self._known_to_link
         self.records = self._rename(self.records, lost)
         if before is not None:
-            # A shared record that is not true any more is taken back (8.4).
+            # A shared record that is no longer true is withdrawn (8.4).
             gone = [record.with_ttl(0) for record in before.pointers if record not in self.records.pointers]
             if gone:
                 self._outbox.send(gone)
@@ -163,14 +163,14 @@ class Claimer:
             self._announced.set_exception(failure)
 
     def goodbye(self) -> None:
-        """Takes back all that was announced (10.1)."""
+        """Withdraws everything that was announced (10.1)."""
         if self._known_to_link is not None and self.established:
             self._outbox.send([record.with_ttl(0) for record in self._known_to_link.announced])
 
-    # What others say
+    # Packets of other hosts
 
     def take_response(self, packet: Packet) -> None:
-        """Looks for other hosts' records of our names."""
+        """Looks for other hosts' records of the device's names."""
         for theirs in (*packet.answers, *packet.authorities, *packet.additionals):
             ours = self.records.claims.get(theirs.name)
             if ours is None or theirs.ttl == 0:
@@ -190,7 +190,7 @@ class Claimer:
                 return
 
     def _rescue(self, theirs: Record) -> None:
-        """A record of ours that others hold for short is told anew (6.6)."""
+        """Announces a record of the device again if others hold it with too short a TTL (6.6)."""
         for record in self.records.by_name.get(theirs.name, ()):
             if self.established and record == theirs and theirs.ttl * 2 < record.ttl:
                 self._outbox.add([record], 0)
@@ -207,7 +207,7 @@ class Claimer:
             self.start()
 
     def take_probe(self, packet: Packet) -> None:
-        """Somebody else probes for a name at the same time: the greater records win (8.2, 8.2.1)."""
+        """Another host probes for a name at the same time: the greater records win (8.2, 8.2.1)."""
         if self.established:
             return
         names = {question.name for question in packet.questions} & self.records.claims.keys()

@@ -50,7 +50,7 @@ def next_host(host: str) -> str:
 
 
 class RecordSet:
-    """All records of one device under its present names; immutable, made anew when a name changes."""
+    """All records of one device under its current names; immutable, replaced if a name changes."""
 
     def __init__(
         self,
@@ -83,27 +83,27 @@ class RecordSet:
         self._labels = {name.labels[0].lower() for name in self.by_name}
 
     def keep(self, earlier: RecordSet) -> None:
-        """Goes on answering for names that an earlier set had (a fault)."""
+        """Continues to answer for the names of an earlier set (a fault)."""
         for name, records in earlier.by_name.items():
             self.by_name.setdefault(name, records)
         self._labels |= earlier._labels
 
     @property
     def unique(self) -> list[Record]:
-        """The records of names that no other host may have."""
+        """The records of names that no other host may use."""
         return [record for records in self.claims.values() for record in records]
 
     @property
     def announced(self) -> list[Record]:
-        """What an announcement and a goodbye carry."""
+        """The records of an announcement or a goodbye."""
         return [*self.pointers, *self.unique]
 
     def concerns(self, data: bytes) -> bool:
-        """Whether a packet may be about this device, by one look at its bytes.
+        """A quick test whether a packet may be about this device.
 
-        Most packets on a busy link are about others, and reading each would be dear. A label stands in full
-        in every packet with the name, whatever is compressed: in queries that of a name with records, in
-        responses that of a name that is this device's own.
+        Most packets on a busy link are about others, and decoding each would be expensive. A label is written
+        in full in every packet with the name, despite compression: in queries that of a name with records, in
+        responses that of one of the device's own names.
         """
         is_response = data[2:3] >= b"\x80"
         lowered = data.lower()
@@ -141,7 +141,7 @@ class RecordSet:
             strings = list(self._deviations.txt)
             if not strings:
                 return GenericRdata(IN, RdataType.TXT, b"")
-        # RFC 6763, 6.1: an empty TXT record is one string of no bytes.
+        # RFC 6763, 6.1: an empty TXT record is one empty string.
         return _data(TxtData, RdataType.TXT, strings or [b""])
 
     def _unique(self, name: Name, rdata: Rdata, ttl: int) -> Record:
@@ -153,7 +153,7 @@ class RecordSet:
         return Record(name, rdata, deviations.other_ttl, unique=False, flush=deviations.cache_flush_on_shared)
 
     def answers(self, question: Question) -> list[Record]:
-        """The records that answer a question; an NSEC where the name is ours and the type is missing."""
+        """The records that answer a question; an NSEC if the name is the device's and the type is missing."""
         records = self.by_name.get(question.name, [])
         if not self._deviations.ignores_case:
             records = [record for record in records if record.name.labels == question.name.labels]
@@ -164,7 +164,7 @@ class RecordSet:
         return found
 
     def nsec(self, name: Name) -> Record:
-        """Which types a name of ours has, and so which it lacks (RFC 6762, 6.1)."""
+        """The types that a name of the device has, and thus those that it lacks (RFC 6762, 6.1)."""
         bitmap = bytearray(max(record.type for record in self.claims[name]) // 8 + 1)
         for record in self.claims[name]:
             bitmap[record.type // 8] |= 0x80 >> record.type % 8
@@ -173,7 +173,7 @@ class RecordSet:
         )
 
     def additionals(self, answers: Collection[Record]) -> list[Record]:
-        """What the asker will want to know next (RFC 6762, 6.2; RFC 6763, 12)."""
+        """The records that the querier needs next (RFC 6762, 6.2; RFC 6763, 12)."""
         if not self._deviations.additional_records:
             return []
         found: dict[Record, None] = {}
@@ -206,5 +206,5 @@ def _data(kind: Any, number: int, *fields: Any) -> Rdata:
 
 
 def for_legacy(record: Record) -> Record:
-    """The record as plain DNS clients get it: short-lived, without cache-flush bit (RFC 6762, 6.7)."""
+    """The record for plain DNS clients: short-lived, without cache-flush bit (RFC 6762, 6.7)."""
     return replace(record, ttl=min(record.ttl, 10), flush=False)

@@ -1,4 +1,4 @@
-"""The simulated device as a multicast DNS responder that offers services (RFC 6762, RFC 6763)."""
+"""The simulated device as a multicast DNS responder with services (RFC 6762, RFC 6763)."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ __all__ = ["MdnsDeviations", "SimulatedMdnsResponder"]
 class SimulatedMdnsResponder:
     """Announces one device on the link of ``host``, an IPv4 address that should be its own.
 
-    ``port_of`` tells the port that a service is really served on.
+    ``port_of`` returns the port that really serves a service.
     """
 
     def __init__(
         self, profile: Profile, *, host: str, port_of: Callable[[MdnsService], int], random: Random
     ) -> None:
         self.deviations = MdnsDeviations()
-        # Each turns one packet into those that really travel; for faults on the wire.
+        # Filters for faults: each turns one packet into those that are really sent or received.
         self.outgoing: list[PacketFilter] = []
         self.incoming: list[PacketFilter] = []
-        # The addresses that it hears, as if nobody else were on the link; None: everybody.
+        # The addresses whose packets it receives, as if they were alone on the link; None: all.
         self.neighbours: Collection[str] | None = None
         self._binding = profile.bindings.mdns or MdnsBinding(host=profile.profile)
         self._host = host
@@ -54,7 +54,7 @@ class SimulatedMdnsResponder:
         self._outbox: Outbox
         self._claimer: Claimer
         self._answerer: Answerer
-        # Kept over restarts: a device that had to take another name comes back with it (RFC 6762, 9).
+        # Kept over restarts: a device that had to take another name keeps it (RFC 6762, 9).
         self._host_label = self._binding.host
         self._instances = tuple(service.instance for service in self._binding.services)
 
@@ -64,16 +64,16 @@ class SimulatedMdnsResponder:
 
     @property
     def host_name(self) -> str:
-        """The host name that it has now, such as ``plug-2.local.``; conflicts change it."""
+        """Its current host name, such as ``plug-2.local.``; conflicts change it."""
         return f"{self._host_label}.local."
 
     @property
     def instances(self) -> tuple[str, ...]:
-        """The instance names of its services now, in the order of the profile."""
+        """The current instance names of its services, in the order of the profile."""
         return self._instances
 
     async def start(self) -> None:
-        """Claims its names; returns when it has announced them for the first time."""
+        """Claims its names; returns after the first announcement."""
         self._link = MdnsLink(self._host, self._arrived, self.incoming, self.outgoing)
         self._link.hears_itself = self.deviations.conflicts_with_itself
         self._link.neighbours = self.neighbours
@@ -88,13 +88,13 @@ class SimulatedMdnsResponder:
         await self._claimer.wait_announced()
 
     async def stop(self) -> None:
-        """Says goodbye, if the profile promises that, and leaves the link."""
+        """Says goodbye, if the profile declares that, and leaves the link."""
         if self._link is not None and self._binding.goodbye and self.deviations.goodbye:
             self._claimer.goodbye()
         await self.kill()
 
     async def kill(self) -> None:
-        """Is gone without a word."""
+        """Stops immediately, without a goodbye."""
         if self._link is None:
             return
         self._claimer.stop()

@@ -22,7 +22,7 @@ PacketFilter = Callable[[bytes], Sequence[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A datagram, who sent it, and whether it came by multicast."""
+    """A datagram, its sender, and whether it was multicast."""
 
     data: bytes
     source: Address
@@ -48,7 +48,7 @@ class _Socket(asyncio.DatagramProtocol):
 class MdnsLink:
     """Listens to the group and to ``host``; sends from ``host``, port 5353 (RFC 6762, 6 and 11).
 
-    Every packet passes the filters on its way. What the responder itself sent is not received.
+    Every packet passes the filters. The responder's own packets are not received.
     """
 
     def __init__(
@@ -56,17 +56,17 @@ class MdnsLink:
     ) -> None:
         self.host = host
         self.hears_itself = False
-        self.neighbours: Collection[str] | None = None  # addresses that it hears; None: everybody
+        self.neighbours: Collection[str] | None = None  # addresses whose packets it receives; None: all
         self._receive = receive
         self._incoming, self._outgoing = incoming, outgoing
-        # Own packets that the group has still to bring back. Not told by their source alone: other programs
+        # Own packets that multicast will loop back. The source alone does not identify them: other programs
         # may share the address.
         self._echoes: deque[bytes] = deque(maxlen=64)
         self._sender: asyncio.DatagramTransport | None = None
         self._sockets: list[tuple[asyncio.DatagramTransport, _Socket]] = []
 
     async def open(self) -> None:
-        """Joins the group. Raises OSError where the address is not there or the port is not shared."""
+        """Joins the group. Raises OSError if the address does not exist or the port is not shared."""
         try:
             listening = _listening_socket(self.host)
             if self.neighbours is not None:
@@ -98,7 +98,7 @@ class MdnsLink:
             self._receive(Received(datagram, received.source, received.multicast))
 
     def send(self, data: bytes, destination: Address = (GROUP, PORT)) -> None:
-        """Sends a packet, to the group unless told otherwise."""
+        """Sends a packet, by default to the group."""
         if self._sender is None or self._sender.is_closing():
             return
         datagrams: list[bytes] = [data]
@@ -110,7 +110,7 @@ class MdnsLink:
             self._sender.sendto(datagram, destination)
 
     async def close(self) -> None:
-        """Leaves the group; returns when the sockets are closed."""
+        """Leaves the group; returns once the sockets are closed."""
         sockets, self._sockets, self._sender = self._sockets, [], None
         for transport, protocol in sockets:
             transport.abort()
@@ -136,7 +136,7 @@ def _listening_socket(host: str) -> socket.socket:
     try:
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
         if sys.platform == "linux":
-            # Otherwise packets of groups that other programs joined on other interfaces come in too.
+            # Otherwise packets of groups that other programs joined on other interfaces arrive as well.
             sock.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
     except OSError:
         sock.close()

@@ -41,29 +41,29 @@ from harness.simulate.mqtt.deviations import (
 from harness.simulate.mqtt.heartbeat import Heartbeat
 from harness.simulate.mqtt.interceptor import (
     announcing_keep_alive,
-    bent_wire,
+    filtered_tap,
 )
 from harness.simulate.mqtt.reports import (
-    Report,
-    Reports,
+    OutgoingMessage,
+    ReportComposer,
 )
 from harness.simulate.mqtt.traffic import Traffic
 
 ANSWER_WAIT = 4.0
-"""Seconds that the broker has for its CONNACK, and its SUBACK, before the device gives the attempt up."""
+"""Seconds to wait for CONNACK and for SUBACK before the attempt is abandoned."""
 
 FAREWELL_WAIT = 1.0
-"""Seconds that the broker has for acknowledging the last words."""
+"""Seconds to wait for the acknowledgement of the offline message."""
 
 REFUSED = 0x80
 """SUBACK codes from here on are refusals."""
 
 
 class SimulatedMqttClient:
-    """Keeps one device on its broker: connects, reports, obeys, and comes back when the broker was away.
+    """Connects one device to its broker: reports, carries out commands, and reconnects after outages.
 
     ``login`` is the (user name, password) presented to the broker where the profile says that the device
-    logs in. :attr:`problem` tells, for people, why the last attempt to be connected failed.
+    logs in. :attr:`problem` is the readable reason why the last connection attempt failed.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class SimulatedMqttClient:
         if profile.bindings.mqtt is None:
             raise ValueError(f"the profile {profile.profile} has no MQTT binding")
         self.deviations = MqttDeviations()
-        # For faults on the wire: each turns one whole packet into those that really travel.
+        # Faults on the wire: each turns one whole packet into those really sent.
         self.outgoing: list[PacketFilter] = []
         self.incoming: list[PacketFilter] = []
         self.problem: str | None = None
@@ -89,19 +89,21 @@ class SimulatedMqttClient:
         self._profile = profile
         self._core = core
         self._random = random
-        self._reports = Reports(self._binding, core)
+        self._reports = ReportComposer(self._binding, core)
         self._commands = CommandReader(profile, self._binding)
         self._heartbeat = Heartbeat(random, self._repeat_states)
         self._client: PahoClient | None = None
         self._wire: Tap | None = None
-        self._announcing: list[PacketFilter] = []  # rewrites the keep-alive of a client that does not keep it
+        self._announcing: list[
+            PacketFilter
+        ] = []  # rewrites the keep-alive in CONNECT for a client that does not keep it
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()  # subscribed and reported on the present connection
         self._closed = asyncio.Event()  # the present connection has ended
         self._news = asyncio.Event()  # there is something to report
         self._sessions = 0  # since power-on
         self._dead = 0.0  # seconds that a crash lasts
-        self._own: list[tuple[str, bytes]] = []  # its own reports, that come back to it
+        self._own: list[tuple[str, bytes]] = []  # its own reports that the broker delivers back
         self._recent = RecentMessages()
         core.on_change(self._note)
         core.on_event(self._note)
@@ -125,14 +127,14 @@ class SimulatedMqttClient:
         await self._ready_or_over(self._task)
 
     async def stop(self) -> None:
-        """Says that it goes, disconnects in order."""
+        """Publishes the offline message and disconnects."""
         await self._end_task()
         if self._client is not None and self._client.connected:
             await self._leave(self._client)
         await self.kill()
 
     async def clear(self) -> None:
-        """Takes back the states that the broker keeps of it; that it is there is not one of them."""
+        """Clears its retained states, but not its availability."""
         if self._client is None or not self.ready:
             return
         kept = [report for report in self._reports.all_states() if report.retain]
@@ -142,7 +144,7 @@ class SimulatedMqttClient:
                 await asyncio.gather(*sent)
 
     async def kill(self) -> None:
-        """Loses its power: the connection is gone without a word."""
+        """Loses its power: the connection ends without DISCONNECT."""
         await self._end_task()
         self._heartbeat.stop()
         if self._client is not None:
@@ -169,11 +171,11 @@ class SimulatedMqttClient:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    # Being there, again and again
+    # Connecting and reconnecting
 
     async def _live(self) -> None:
         failures = attempts = 0  # attempts that failed since the last session
-        held = True  # the last session was long enough for telling all
+        held = True  # the last session was long enough to report everything
         while True:
             if self._binding.sleep is not None and held:
                 await self._sleep(self._binding.sleep.wakes_every)
@@ -202,7 +204,7 @@ class SimulatedMqttClient:
         return longest * self._random.uniform(0.5, 1.0) if self.deviations.jitters else longest
 
     async def _session(self) -> float | None:
-        """One connection from beginning to end: the seconds that it was ready, None if it ended by itself."""
+        """Runs one connection: returns the seconds it was ready, None if the device ended it to sleep."""
         loop = asyncio.get_running_loop()
         self._closed.clear()
         client = self._client = self._client or self._make_client()
@@ -265,7 +267,7 @@ class SimulatedMqttClient:
         host, port = await self._next_hop()
         connected = await client.connect(host, port, timeout=ANSWER_WAIT)
         if connected.session_present and self._binding.clean_session:
-            raise ConnectError("the broker claims to know a session that the device did not ask for")
+            raise ConnectError("the broker resumed a session that the device did not ask for")
         if not connected.session_present:
             self._recent.clear()
         self._sessions += 1
@@ -289,11 +291,11 @@ class SimulatedMqttClient:
             codes = await client.subscribe(*filters)
         refused = [text for (text, _), code in zip(filters, codes, strict=False) if code >= REFUSED]
         if refused and deviations.minds_refused_subscription:
-            # Without its commands it would only look alive. The will tells the others.
+            # Without its commands it would only seem to work. The will reports it offline.
             raise MqttError(f"the broker refused the subscription to {', '.join(refused)}")
 
     def _introduce(self, client: PahoClient) -> None:
-        """Tells that it is there, and how things stand."""
+        """Publishes its availability and states."""
         deviations, availability, again = self.deviations, self._binding.availability, self._sessions > 1
         if availability is not None and deviations.birth and (not again or deviations.birth_again):
             retain = availability.retain if deviations.birth_retain is None else deviations.birth_retain
@@ -303,7 +305,7 @@ class SimulatedMqttClient:
                 self._publish(client, report)
 
     async def _leave(self, client: PahoClient) -> None:
-        """The orderly end: says that it goes, then DISCONNECT, which makes the broker forget the will."""
+        """Orderly disconnect: offline message, then DISCONNECT (the broker discards the will)."""
         self._ready.clear()
         self._heartbeat.stop()
         availability = self._binding.availability
@@ -329,12 +331,12 @@ class SimulatedMqttClient:
                 self._core.command(name, default_value(schema))
 
     async def _next_hop(self) -> tuple[str, int]:
-        """Where to connect: the broker, or the wire before it where a fault wants one."""
+        """Where to connect: the broker, or the faulty wire before it if a fault needs one."""
         outgoing = [*self._announcing, *self.outgoing]
         if not outgoing and not self.incoming:
             return self.broker
         if self._wire is None:
-            wire = bent_wire(self.broker, outgoing, self.incoming)
+            wire = filtered_tap(self.broker, outgoing, self.incoming)
             await wire.start()
             self._wire = wire
         return self._wire.address
@@ -394,7 +396,7 @@ class SimulatedMqttClient:
             for report in self._reports.all_states():
                 self._publish(self._client, report)
 
-    def _publish(self, client: PahoClient, report: Report) -> None:
+    def _publish(self, client: PahoClient, report: OutgoingMessage) -> None:
         retain = self.deviations.event_retain if report.is_event else self.deviations.state_retain
         if self.deviations.obeys_own_state:
             self._own.append((report.topic, report.payload))

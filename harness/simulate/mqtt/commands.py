@@ -40,15 +40,15 @@ class Invocation:
 
 
 class RecentMessages:
-    """Knows by which messages a redelivered one is to be recognised: the last 64 of a session."""
+    """Recognises redelivered messages among the last 64 of a session."""
 
     def __init__(self) -> None:
         self._known: deque[tuple[str, bytes, int]] = deque(maxlen=64)
 
     def has(self, message: Message) -> bool:
-        """Whether the broker delivers again what came before; from now on it has come."""
+        """Whether this is a redelivery; remembers the message."""
         if message.qos != 1:
-            return False  # QoS 0 comes once; of QoS 2 the client library lets each through once
+            return False  # QoS 0 is never redelivered; the client library handles QoS 2
         key = (message.topic, message.payload, message.mid)
         if message.dup and key in self._known:
             return True
@@ -116,7 +116,7 @@ class CommandReader:
         return not known or set(decode_json(payload)) <= known
 
     def read_state(self, topic: str, payload: bytes) -> list[Write | Invocation]:
-        """A message on a state topic, taken for a command: what a faulty device does."""
+        """A message on a state topic, read as a command: what a faulty device does."""
         found: list[Write | Invocation] = []
         for name, bound in self._binding.properties.items():
             if bound.state == topic:

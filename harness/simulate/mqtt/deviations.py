@@ -1,4 +1,4 @@
-"""What the MQTT side of a simulated device does well unless a fault bends it."""
+"""How the MQTT side of a simulated device can deviate."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 PacketFilter = Callable[[bytes], Sequence[bytes]]
-"""Turns one whole MQTT packet into those that really travel."""
+"""Turns one whole MQTT packet into those really sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class MqttDeviations:
-    """Each default conforms. Where ``None`` stands, the profile decides."""
+    """Each default conforms. ``None``: the profile decides."""
 
     # CONNECT
     client_id: str | None = None
@@ -19,9 +19,9 @@ class MqttDeviations:
     will_retain: bool | None = None
     will_qos: int | None = None
     keep_alive: int | None = None  # seconds announced in CONNECT, and kept
-    ping_slowness: float = 1.0  # pings so many times later than what CONNECT announced asks for
+    ping_slowness: float = 1.0  # factor by which pings come later than the announced keep-alive requires
     pings: bool = True
-    notices_half_open: bool = True  # a PINGRESP that does not come ends the connection
+    notices_half_open: bool = True  # a missing PINGRESP ends the connection
 
     # After CONNACK
     waits_for_suback: bool = True
@@ -39,7 +39,7 @@ class MqttDeviations:
     qos: int | None = None  # of every publication
     state_retain: bool | None = None
     event_retain: bool | None = None
-    repeats: int = 1  # so often each state is published
+    repeats: int = 1  # how often each state is published
     heartbeat: float | None = None  # seconds between two reports of all states
     confirms: bool = True  # commands that changed nothing, and refused ones, are answered with the state
     acknowledges: bool = True
@@ -47,14 +47,14 @@ class MqttDeviations:
     obeys_retained: bool | None = None
     obeys_own_state: bool = False  # a message on a state topic is taken as a command
     replaces_missing: bool = False  # members that a command leaves out go back to their defaults
-    strict_members: bool = False  # a member that it does not know spoils the whole command
+    strict_members: bool = False  # an unknown member invalidates the whole command
     checks_size: bool = True
-    crash: float = 0.0  # seconds of death after a payload that it cannot read; 0: it just ignores it
+    crash: float = 0.0  # seconds offline after an unreadable payload; 0: it is ignored
     large_crash: float = 0.0  # … after one larger than the profile says
 
     # Losing and leaving
     keeps_settings: bool = True  # otherwise the settings fall back to their defaults with each loss
-    reconnects: int | None = None  # so many attempts after a loss, then never again; None: for ever
+    reconnects: int | None = None  # number of attempts after a disconnect; None: unlimited
     backs_off: bool = True
     jitters: bool = True
     minds_short_sessions: bool = True  # a session that ends at once counts as a failure

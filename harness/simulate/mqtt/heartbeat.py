@@ -1,4 +1,4 @@
-"""Reports that a simulated device makes because it is time to, not because anything changed."""
+"""Periodic reports of a simulated device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last piece of wire between a simulated device and its broker, where a fault may bend packets."""
+"""The wire between a simulated device and its broker, where faults change packets."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from harness.simulate.mqtt.deviations import PacketFilter
 from harness.trace.events import Direction
 
 
-def bent_wire(
+def filtered_tap(
     broker: tuple[str, int], outgoing: Sequence[PacketFilter], incoming: Sequence[PacketFilter]
 ) -> Tap:
-    """A tap that records nothing and passes packets through filters, each way its own. Not started yet."""
+    """A tap that records nothing and filters packets in each direction. Not started yet."""
     tap = Tap(BrokerAddress(*broker))
     for direction, filters in ((Direction.FROM_DUT, outgoing), (Direction.TO_DUT, incoming)):
         if filters:
@@ -32,7 +32,7 @@ def _chained(filters: Sequence[PacketFilter]) -> PacketFilter:
 
 
 def announcing_keep_alive(seconds: int) -> PacketFilter:
-    """A filter that lets every CONNECT announce this keep-alive, whatever the client does."""
+    """A filter that makes every CONNECT announce this keep-alive."""
 
     def rewrite(packet: bytes) -> list[bytes]:
         if packet[0] >> 4 != 1:

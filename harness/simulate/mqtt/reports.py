@@ -24,7 +24,7 @@ from harness.simulate.firmware.payloads import (
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class OutgoingMessage:
     """One message to be published."""
 
     topic: str
@@ -34,7 +34,7 @@ class Report:
     is_event: bool = False
 
 
-class Reports:
+class ReportComposer:
     """Composes the reports of one device, and collects those of changes that belong together.
 
     Properties that are members of one topic travel in one message. So changes with one cause, which follow
@@ -48,7 +48,7 @@ class Reports:
         for name, bound in binding.properties.items():
             if not core.profile.properties[name].write_only:
                 self._topics.setdefault(bound.state, {})[name] = bound
-        self._ready: list[Report] = []
+        self._ready: list[OutgoingMessage] = []
         self._fresh: dict[str, dict[str, Value]] = {}  # by topic: values not in a message yet
 
     @property
@@ -56,12 +56,12 @@ class Reports:
         """Whether there is something to take."""
         return bool(self._ready or self._fresh)
 
-    def all_states(self) -> Iterator[Report]:
+    def all_states(self) -> Iterator[OutgoingMessage]:
         """Every state topic with its present values."""
         for topic in self._topics:
             yield self._state(topic, {})
 
-    def state_of(self, name: str) -> Report | None:
+    def state_of(self, name: str) -> OutgoingMessage | None:
         """The topic of one property with its present values; None where it is not reported."""
         bound = self._binding.properties.get(name)
         return self._state(bound.state, {}) if bound is not None and bound.state in self._topics else None
@@ -78,7 +78,7 @@ class Reports:
             self._compose()  # a second change of one property gets a message of its own
         self._fresh.setdefault(bound.state, {})[news.name] = news.value
 
-    def take(self) -> list[Report]:
+    def take(self) -> list[OutgoingMessage]:
         """What was noted since the last time, oldest first."""
         self._compose()
         taken, self._ready = self._ready, []
@@ -93,14 +93,14 @@ class Reports:
             payload = encode_json({bound.member: to_word(event.data, bound.values)})
         else:
             payload = encode_mqtt(event.data, bound.values)
-        self._ready.append(Report(bound.topic, payload, bound.qos, bound.retain, is_event=True))
+        self._ready.append(OutgoingMessage(bound.topic, payload, bound.qos, bound.retain, is_event=True))
 
     def _compose(self) -> None:
         for topic, fresh in self._fresh.items():
             self._ready.append(self._state(topic, fresh))
         self._fresh.clear()
 
-    def _state(self, topic: str, fresh: dict[str, Value]) -> Report:
+    def _state(self, topic: str, fresh: dict[str, Value]) -> OutgoingMessage:
         bound = self._topics[topic]
         values = {name: fresh[name] if name in fresh else self._core.read(name) for name in bound}
         first, binding = next(iter(bound.items()))
@@ -111,4 +111,4 @@ class Reports:
                 {each.member or name: (values[name], each.values) for name, each in bound.items()}
             )
         qos = max(each.qos for each in bound.values())
-        return Report(topic, payload, qos, any(each.retain for each in bound.values()))
+        return OutgoingMessage(topic, payload, qos, any(each.retain for each in bound.values()))

@@ -1,4 +1,4 @@
-"""What has crossed the MQTT side of a simulated device, counted for those who load a broker with many."""
+"""Message counts of a simulated device, for load tests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ class Traffic:
 
     sent: int = 0  # messages published
     received: int = 0  # messages that the broker delivered
-    lost: int = 0  # connections that ended without its doing
-    returned: int = 0  # times that it was ready again after such an end
-    away: bool = False  # it has not returned yet
+    lost: int = 0  # connections that the device did not end itself
+    returned: int = 0  # times that it was ready again afterwards
+    away: bool = False  # it has not reconnected yet
 
     def note_lost(self) -> None:
-        """The connection has ended without its doing."""
+        """The connection ended, not by the device."""
         self.lost += 1
         self.away = True
 

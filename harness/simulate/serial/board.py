@@ -1,4 +1,4 @@
-"""What can be done to a simulated board over its serial line, whatever protocol that speaks."""
+"""What a simulated board does on commands over its serial line, in any protocol."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from harness.simulate.firmware.core import (
     Refused,
 )
 
-FREE_MEMORY = 183_296  # bytes, once everything is up
+FREE_MEMORY = 183_296  # bytes after the start
 LAST_TIME = 2**32 - 1  # seconds since 1970, as the clock counts them
-BUSY_MEMORY = 640  # bytes that each answer needs for a moment: the figure is never quite the same
+BUSY_MEMORY = 640  # bytes in use for an answer, so that the figure varies
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """The board does not do it; ``text`` says why."""
+class CommandRefused:
+    """The board refuses a command; ``text`` says why."""
 
     text: str
 
@@ -32,17 +32,17 @@ class Refusal:
 class BoardDeviations:
     """Each default conforms.
 
-    ``truth`` is what the console says about a property, ``memory`` turns the figure of free memory into the
-    one that is told, ``obeys`` says which commands are really carried out.
+    ``truth`` maps name and value of a property to what the console reports, ``memory`` maps the free memory
+    to the reported figure, ``obeys`` says whether a command is really carried out.
     """
 
     truth: Callable[[str, Value], Value] = lambda name, value: value
     memory: Callable[[int], int] = lambda free: free
-    firmware: str | None = None  # another version than the profile's
+    firmware: str | None = None  # instead of the profile's
     forgets_credentials: bool = True
-    clears_broker: bool = True  # a factory reset takes back what the broker keeps of the device
-    clock_at_start: float | None = None  # a time of its own, before the network tells it; None: it knows none
-    sets_clock: bool = True  # from the network, whenever it is there
+    clears_broker: bool = True  # a factory reset clears the retained messages of the device
+    clock_at_start: float | None = None  # time before the network provides it; None: unknown
+    sets_clock: bool = True  # from the network, at each connection
     obeys: Callable[[SerialCommand], bool] = lambda command: True
 
 
@@ -50,31 +50,31 @@ class Machine(Protocol):
     """The device around the board."""
 
     async def clear_broker(self) -> None:
-        """Take back what the broker keeps of it."""
+        """Clear its retained messages."""
 
     async def reboot(self) -> None:
-        """Go down in order and come up again."""
+        """Shut down in order and start again."""
 
     async def network_off(self) -> None:
-        """Leave the network without a word."""
+        """Leave the network without DISCONNECT."""
 
     async def network_on(self) -> None:
-        """Come back to it."""
+        """Join the network again."""
 
 
-class Board:
-    """Carries commands out at the core and the device. ``later`` runs what outlives the answer."""
+class SimulatedBoard:
+    """Carries out commands at the core and the device. ``later`` runs what takes longer than the answer."""
 
     def __init__(self, profile: Profile, core: Core, machine: Machine) -> None:
         self.deviations = BoardDeviations()
-        self.provisioned = True  # knows how to join its network
-        self.networked = True  # is told to be on it
+        self.provisioned = True  # has the credentials of its network
+        self.networked = True  # should be on its network
         self._profile = profile
         self._core = core
         self._machine = machine
         self._asked = 0
-        self._clock_offset: float | None = None  # None: it knows no time
-        self._network_clock: float | None = None  # ahead of the loop's
+        self._clock_offset: float | None = None  # None: time unknown
+        self._network_clock: float | None = None  # offset to the loop's clock
         self._doing: asyncio.Task[None] | None = None
 
     def deviate(self, **deviations: Any) -> None:
@@ -82,25 +82,27 @@ class Board:
         self.deviations = replace(self.deviations, **deviations)
 
     def powered_up(self) -> None:
-        """It has no battery for its clock; the network tells the time."""
+        """Reset the clock: it has no battery and gets the time from the network."""
         start = self.deviations.clock_at_start
         self._clock_offset = None if start is None else start - asyncio.get_running_loop().time()
 
     def joined(self) -> None:
-        """The network is there, and with it the time."""
+        """Set the clock from the network."""
         if self.deviations.sets_clock:
             self._clock_offset = self._network_offset()
 
     def _network_offset(self) -> float:
-        """The time of its network: one look at the wall clock, from there the loop's clock goes on."""
+        """The network's time: the wall clock is read once, and continues with the loop's clock."""
         if self._network_clock is None:
             self._network_clock = time.time() - asyncio.get_running_loop().time()
         return self._network_clock
 
-    def do(self, command: SerialCommand, name: str | None = None, value: Value = None) -> Value | Refusal:
-        """Carry out a command; what takes longer than the answer goes on behind it."""
+    def do(
+        self, command: SerialCommand, name: str | None = None, value: Value = None
+    ) -> Value | CommandRefused:
+        """Carry out a command, and return its answer; long tasks continue afterwards."""
         if not self.deviations.obeys(command):
-            return None  # says that it does
+            return None  # confirmed, but not carried out
         match command:
             case SerialCommand.READ_STATE:
                 return self._truth(name or "")
@@ -133,42 +135,42 @@ class Board:
                 return self._clock_set(value)
         return None
 
-    def _clock_set(self, value: Value) -> Refusal | None:
+    def _clock_set(self, value: Value) -> CommandRefused | None:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not 0 <= value <= LAST_TIME:
-            return Refusal("that is no time")
+            return CommandRefused("not a time")
         self._clock_offset = value - asyncio.get_running_loop().time()
         return None
 
     async def settle(self) -> None:
-        """Give up what is under way: somebody else switches the device now."""
+        """Cancel the running task: the device is switched from outside."""
         doing, self._doing = self._doing, None
         if doing is not None and doing is not asyncio.current_task():
             doing.cancel()
             await asyncio.gather(doing, return_exceptions=True)
 
     def later(self, act: Callable[[], Awaitable[None]]) -> None:
-        """Do something that ends what is under way, such as crashing."""
+        """Run a task that cancels the running one, such as a crash."""
         self._later(act)
 
     def _truth(self, name: str) -> Value:
         return self.deviations.truth(name, self._core.truth(name))
 
-    def _written(self, name: str, value: Value) -> Value | Refusal:
+    def _written(self, name: str, value: Value) -> Value | CommandRefused:
         answer = self._core.set_locally(name, value)
-        return Refusal(answer.text) if isinstance(answer, Refused) else self._truth(name)
+        return CommandRefused(answer.text) if isinstance(answer, Refused) else self._truth(name)
 
-    def _pressed(self, control: str) -> Value | Refusal:
+    def _pressed(self, control: str) -> Value | CommandRefused:
         if control not in self._profile.controls:
-            return Refusal(f"there is no control {control}")
+            return CommandRefused(f"there is no control {control}")
         self._core.operate(control)
         return None
 
-    def _sensed(self, name: str, value: Value) -> Value | Refusal:
+    def _sensed(self, name: str, value: Value) -> Value | CommandRefused:
         try:
             self._core.sense(name, value)
         except ValueError as problem:
-            return Refusal(str(problem))
+            return CommandRefused(str(problem))
         return self._truth(name)
 
     def _memory(self) -> int:
@@ -177,7 +179,7 @@ class Board:
 
     @property
     def _can_be_joined(self) -> bool:
-        """Whether it is joined to its network by a command; one on a cable just is on it."""
+        """Whether a command provisions it; a board on a network cable needs none."""
         binding = self._profile.bindings.serial
         return binding is None or binding.knows(SerialCommand.PROVISION)
 
@@ -204,7 +206,7 @@ class Board:
     def _later(
         self, act: Callable[[], Awaitable[None]], before: Callable[[], Awaitable[None]] | None = None
     ) -> None:
-        """Give up what is under way and do something else; ``before`` that, while it still goes on."""
+        """Run ``before``, then cancel the running task, then run ``act``."""
         doing, self._doing = self._doing, None
 
         async def one_after_the_other() -> None:

@@ -1,4 +1,4 @@
-"""What simulated boards print when they start and when they crash, in the manner of their chips."""
+"""What simulated boards print when they start and crash, as their chips do."""
 
 from __future__ import annotations
 
@@ -71,20 +71,20 @@ _CRASHES = {
 
 
 def boot_lines(binding: SerialBinding) -> list[str]:
-    """What the board prints while it starts."""
+    """The lines that the board prints while it starts."""
     known = [line for family in binding.chips for line in _BOOTS.get(family, ())]
     return known + [text for pattern in binding.patterns.boot if (text := example_of(pattern))]
 
 
 def ready_lines(binding: SerialBinding) -> list[str]:
-    """What it prints once it takes commands."""
+    """The lines that it prints when it accepts commands."""
     return [text for pattern in binding.patterns.ready if (text := example_of(pattern))]
 
 
 def crash_lines(binding: SerialBinding, kind: CrashKind) -> list[str]:
-    """What it prints when it crashes: as its profile says, in the manner of its chip, or of an ESP32.
+    """The lines that it prints when it crashes: as in the profile, or as its chip does, or as an ESP32.
 
-    A chip of which no words for that kind are known says that it crashed in its own way.
+    If no lines for that kind of crash are known for the chip, those of another kind are printed.
     """
     for pattern in binding.patterns.crash.get(kind, ()):
         if (text := example_of(pattern)) is not None:

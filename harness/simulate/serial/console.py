@@ -1,4 +1,4 @@
-"""The serial line of a simulated board, on a pseudo-terminal: what it prints, and what it understands."""
+"""The serial line of a simulated board, on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.simulate.firmware.core import (
     Core,
     DeviceEvent,
 )
-from harness.simulate.serial.board import Board
+from harness.simulate.serial.board import SimulatedBoard
 from harness.simulate.serial.boot_log import (
     boot_lines,
     crash_lines,
@@ -30,9 +30,9 @@ Bytes = Callable[[bytes], Iterable[bytes]]
 class ConsoleDeviations:
     """Each default conforms.
 
-    ``incoming`` turns what comes over the line into what the firmware gets of it. ``wire`` turns bytes into
-    those that really travel, piece by piece; ``ending`` is what ends its lines. ``message`` turns the
-    answer, frame or message that is sent into another one.
+    ``incoming`` maps received bytes to those that the firmware gets. ``wire`` maps bytes to the pieces that
+    are sent. ``ending`` ends its lines. ``message`` maps an answer, frame or message to the one that is
+    sent.
     """
 
     mute: bool = False
@@ -44,14 +44,14 @@ class ConsoleDeviations:
 
 
 class Console:
-    """One board's serial line. It is there with the board's USB cable, whether the board has power or not."""
+    """One board's serial line. It exists while the cable is plugged in, with or without power."""
 
-    def __init__(self, profile: Profile, core: Core, board: Board) -> None:
+    def __init__(self, profile: Profile, core: Core, board: SimulatedBoard) -> None:
         assert profile.bindings.serial is not None
         self.deviations = ConsoleDeviations()
         self.binding: SerialBinding = profile.bindings.serial
-        self.listens = False  # the firmware runs and reads its line
-        self.on_power: list[Callable[[bool], None]] = []  # for faults that go on by themselves
+        self.listens = False  # the firmware is running and reads its line
+        self.on_power: list[Callable[[bool], None]] = []  # for faults with a timer of their own
         self.on_ready: list[Callable[[], None]] = []
         self._core = core
         self._terminal: PseudoTerminal | None = None
@@ -71,7 +71,7 @@ class Console:
 
     @property
     def terminal(self) -> PseudoTerminal:
-        """The pseudo-terminal itself, for faults that pull its cable."""
+        """The pseudo-terminal, for faults that pull its cable."""
         assert self._terminal is not None, "open() first"
         return self._terminal
 
@@ -82,12 +82,12 @@ class Console:
         self._terminal.open()
 
     def plug_in_again(self) -> None:
-        """After its cable was pulled; nothing where the port has gone for good meanwhile."""
+        """Plug a pulled cable in again, unless the port was closed meanwhile."""
         if self._terminal is not None:
             self._terminal.open()
 
     def close(self) -> None:
-        """The port is gone for good."""
+        """Remove the port for good."""
         if self._terminal is not None:
             self._terminal.close()
             self._terminal = None
@@ -98,43 +98,43 @@ class Console:
         self.listens = True
         for line in boot_lines(self.binding):
             self.print(line)
-        for told in self.on_power:
-            told(True)
+        for call in self.on_power:
+            call(True)
 
     def ready(self) -> None:
-        """Everything is up."""
+        """The start is complete."""
         for line in ready_lines(self.binding):
             self.print(line)
-        for told in self.on_ready:
-            told()
+        for call in self.on_ready:
+            call()
 
     def powered_down(self) -> None:
-        """The firmware runs no more."""
+        """The firmware stops."""
         self.listens = False
-        for told in self.on_power:
-            told(False)
+        for call in self.on_power:
+            call(False)
 
     def crash(self, kind: CrashKind) -> None:
-        """Print what the chip prints when the firmware crashes."""
+        """Print the lines of a crash."""
         for line in crash_lines(self.binding, kind):
             self.print(line)
 
     def print(self, line: str) -> None:
-        """A line of text, where the protocol leaves room for one."""
+        """Print a line of text, if the protocol allows text."""
         if self._language.prints_text:
             self.send(line.encode() + self.deviations.ending)
 
     def log(self, what: str) -> None:
-        """A line of the log."""
+        """Print a line of the log."""
         if self.deviations.logs and self.listens:
             self.print(f"[{asyncio.get_running_loop().time():.3f}] {what}")
 
     def send_message(self, raw: bytes) -> None:
-        """An answer, a frame or a message."""
+        """Send an answer, a frame or a message."""
         self.send(self.deviations.message(raw))
 
     def send(self, data: bytes) -> None:
-        """Bytes."""
+        """Send bytes."""
         if self.deviations.mute or self._terminal is None:
             return
         for piece in self.deviations.wire(data):
@@ -154,7 +154,7 @@ class Console:
         self.log(f"event {event.name}")
 
 
-def _language(profile: Profile, core: Core, board: Board, console: Console) -> Language:
+def _language(profile: Profile, core: Core, board: SimulatedBoard, console: Console) -> Language:
     """The protocol that the profile declares."""
     from harness.simulate.serial.frames import FrameLanguage
     from harness.simulate.serial.modbus import ModbusLanguage

@@ -1,4 +1,4 @@
-"""A simulated board that speaks binary frames."""
+"""A simulated board with a protocol of binary frames."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from harness.simulate.firmware.core import (
     Core,
 )
 from harness.simulate.serial.board import (
-    Board,
-    Refusal,
+    CommandRefused,
+    SimulatedBoard,
 )
 from harness.wire.serial.frames import (
     Frame,
@@ -43,7 +43,7 @@ class FrameLanguage:
     prints_text = True
 
     def __init__(
-        self, frames: FrameProtocol, profile: Profile, core: Core, board: Board, console: Console
+        self, frames: FrameProtocol, profile: Profile, core: Core, board: SimulatedBoard, console: Console
     ) -> None:
         self._frames = frames
         self._profile = profile
@@ -55,32 +55,32 @@ class FrameLanguage:
         self._sequence = 0
 
     def received(self, data: bytes) -> None:
-        """Frames, perhaps with noise between them."""
+        """Frames, possibly with noise between them."""
         for item in self._finder.feed(data):
             if isinstance(item, Frame):
                 self._sequence = item.sequence or 0
                 self._carry_out(item)
 
     def changed(self, change: Change) -> None:
-        """It reports by itself."""
+        """Report a change without being asked."""
         bound = self._frames.properties.get(change.name)
         if self._frames.reports is not None and bound is not None and change.changed:
             self._send(self._frames.reports, bound, self._written(change.name, bound, change.value))
 
     def restarted(self) -> None:
-        """Half a frame is none."""
+        """Drop an incomplete frame."""
         self._finder = FrameFinder(self._codec)
 
     def _carry_out(self, frame: Frame) -> None:
         for command, declared in self._frames.commands.items():
             if declared.send.command != frame.command:
                 continue
-            # A question that names no property is about all of them.
+            # A read command without a property asks for all of them.
             cases = list(self._cases(command, declared.send, frame.payload))
             for name, value in cases:
-                told = self._board.do(command, name, value)
-                if declared.answer is not None and not isinstance(told, Refusal):
-                    self._answer(declared.answer, name, told)
+                answer = self._board.do(command, name, value)
+                if declared.answer is not None and not isinstance(answer, CommandRefused):
+                    self._answer(declared.answer, name, answer)
             if cases:
                 return
 
@@ -129,7 +129,7 @@ class FrameLanguage:
     def _written(self, name: str, bound: FrameProperty, value: Value) -> bytes:
         if bound.bytes is None:
             return str(value).encode()
-        # A value that a fault let through may not fit: what is too much is lost, as in a microcontroller.
+        # A value that a fault let through may not fit: it is truncated, as in a microcontroller.
         number = _number(bound, value) % (1 << 8 * bound.bytes)
         return number.to_bytes(bound.bytes, bound.order.literal)
 

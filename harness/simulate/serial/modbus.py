@@ -34,8 +34,8 @@ from harness.model.profile import Profile
 from harness.model.schema import DataType, same_value
 from harness.simulate.firmware.core import Change
 from harness.simulate.serial.board import (
-    Board,
-    Refusal,
+    CommandRefused,
+    SimulatedBoard,
 )
 
 if TYPE_CHECKING:
@@ -51,20 +51,22 @@ _WORDS = {3: ReadHoldingRegistersResponse, 4: ReadInputRegistersResponse}
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """A declared register: how it is read and written, where it can be."""
+    """A declared register, with functions to read and write it, if possible."""
 
     register: ModbusRegister
     read: Callable[[], Value] | None
-    write: Callable[[int], Value | Refusal] | None
+    write: Callable[[int], Value | CommandRefused] | None
     name: str | None = None
 
 
 class ModbusLanguage:
     """Implements :class:`harness.simulate.serial.protocol.Language`."""
 
-    prints_text = False  # the line belongs to the protocol
+    prints_text = False  # the line carries messages only
 
-    def __init__(self, modbus: ModbusProtocol, profile: Profile, board: Board, console: Console) -> None:
+    def __init__(
+        self, modbus: ModbusProtocol, profile: Profile, board: SimulatedBoard, console: Console
+    ) -> None:
         self._modbus = modbus
         self._profile = profile
         self._board = board
@@ -80,10 +82,10 @@ class ModbusLanguage:
             self._console.send_message(message_raw(response))
 
     def changed(self, change: Change) -> None:
-        """A server tells nothing by itself."""
+        """A server sends nothing by itself."""
 
     def restarted(self) -> None:
-        """Half a request is none."""
+        """Drop an incomplete request."""
         self._finder.clear()
 
     def _declared(self) -> list[_Cell]:
@@ -93,7 +95,7 @@ class ModbusLanguage:
             def read(name: str = name) -> Value:
                 return board.do(SerialCommand.READ_STATE, name)
 
-            def write(number: int, name: str = name, bound: ModbusRegister = bound) -> Value | Refusal:
+            def write(number: int, name: str = name, bound: ModbusRegister = bound) -> Value | CommandRefused:
                 return board.do(SerialCommand.WRITE_PROPERTY, name, self._value(name, bound, number))
 
             cells.append(_Cell(bound, read, write if bound.table.writable else None, name))
@@ -101,7 +103,7 @@ class ModbusLanguage:
 
                 def sense(
                     number: int, name: str = name, at: ModbusRegister = bound.inject
-                ) -> Value | Refusal:
+                ) -> Value | CommandRefused:
                     return board.do(SerialCommand.INJECT_SENSOR, name, self._value(name, at, number))
 
                 cells.append(_Cell(bound.inject, read, sense, name))
@@ -114,13 +116,13 @@ class ModbusLanguage:
             return _Cell(register, lambda: self._board.do(command), None)
         controls = {code: name for name, code in self._modbus.controls.items()}
 
-        def write(number: int) -> Value | Refusal:
+        def write(number: int) -> Value | CommandRefused:
             if command is SerialCommand.PRESS_BUTTON:
                 known = controls.get(number)
-                return Refusal("no such control") if known is None else self._board.do(command, known)
+                return CommandRefused("no such control") if known is None else self._board.do(command, known)
             if command is SerialCommand.SET_CLOCK:
                 return self._board.do(command, None, number)
-            return self._board.do(command) if number == expected else Refusal("not the value it wants")
+            return self._board.do(command) if number == expected else CommandRefused("not the required value")
 
         return _Cell(register, None, write)
 
@@ -156,8 +158,8 @@ class ModbusLanguage:
             if here and cell.write is not None and len(values) == register.words:
                 ordered = values[::-1] if register.order is ByteOrder.LITTLE else values
                 raw = b"".join(value.to_bytes(2, "big") for value in ordered)
-                told = cell.write(int.from_bytes(raw, "big", signed=register.signed))
-                if isinstance(told, Refusal):
+                answer = cell.write(int.from_bytes(raw, "big", signed=register.signed))
+                if isinstance(answer, CommandRefused):
                     return ExceptionResponse(request.function_code, ILLEGAL_VALUE)
                 return self._written(request)
         return ExceptionResponse(request.function_code, ILLEGAL_ADDRESS)

@@ -1,4 +1,4 @@
-"""The interface of a protocol that a simulated board speaks on its serial line."""
+"""The interface of a serial protocol of a simulated board."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from harness.simulate.firmware.core import Change
 
 
 class Language(Protocol):
-    """One kind of serial protocol, as the board speaks it."""
+    """One kind of serial protocol, on the board's side."""
 
     def received(self, data: bytes) -> None:
-        """Something came over the line."""
+        """Bytes were received."""
 
     def changed(self, change: Change) -> None:
         """A property changed."""
 
     def restarted(self) -> None:
-        """Whatever was half received is forgotten."""
+        """The firmware restarted: drop incomplete input."""
 
     @property
     def prints_text(self) -> bool:
-        """Whether lines of text may stand on the line."""
+        """Whether the protocol allows lines of text."""

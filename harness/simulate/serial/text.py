@@ -1,4 +1,4 @@
-"""A simulated board whose console understands lines of text."""
+"""A simulated board with a text console."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from harness.model.profile import Profile
 from harness.model.schema import DataType, same_value
 from harness.simulate.firmware.core import Change
 from harness.simulate.serial.board import (
-    Board,
-    Refusal,
+    CommandRefused,
+    SimulatedBoard,
 )
 
 if TYPE_CHECKING:
     from harness.simulate.serial.console import Console
 
 _PLACE = re.compile(r"\{(\w+)\}")
-LONGEST_LINE = 512  # bytes of a line that is typed; the rest is thrown away
+LONGEST_LINE = 512  # bytes of an input line; the rest is discarded
 
 
 class TextLanguage:
@@ -31,7 +31,7 @@ class TextLanguage:
 
     prints_text = True
 
-    def __init__(self, text: TextConsole, profile: Profile, board: Board, console: Console) -> None:
+    def __init__(self, text: TextConsole, profile: Profile, board: SimulatedBoard, console: Console) -> None:
         self._text = text
         self._profile = profile
         self._board = board
@@ -45,7 +45,7 @@ class TextLanguage:
         self._controls = {label: name for name, label in text.controls.items()}
 
     def received(self, data: bytes) -> None:
-        """Characters are typed."""
+        """Characters were typed."""
         self._typed += data
         while (match := self._ends.search(self._typed)) is not None:
             line, end = bytes(self._typed[: match.start()]), bytes(match[0])
@@ -55,10 +55,10 @@ class TextLanguage:
         del self._typed[LONGEST_LINE:]
 
     def changed(self, change: Change) -> None:
-        """The log tells it."""
+        """Nothing: the log shows changes."""
 
     def restarted(self) -> None:
-        """The input is empty."""
+        """Drop incomplete input."""
         self._typed.clear()
 
     def _entered(self, line: str) -> None:
@@ -94,13 +94,13 @@ class TextLanguage:
                 value = self._parsed(name, given["value"])
             except (ValueError, RecursionError):  # brackets may be nested without end
                 return self._refused(f"bad value {given['value']}")
-        told = self._board.do(command, name, value)
-        if isinstance(told, Refusal):
-            return self._refused(told.text)
+        result = self._board.do(command, name, value)
+        if isinstance(result, CommandRefused):
+            return self._refused(result.text)
         answer = self._text.commands[command].answer
         if answer is None:
             return None
-        filling = given | {"value": self._shown(name, told), "any": "", "reason": ""}
+        filling = given | {"value": self._shown(name, result), "any": "", "reason": ""}
         return _PLACE.sub(lambda match: filling.get(match[1], ""), answer)
 
     def _refused(self, reason: str) -> str:
@@ -128,7 +128,7 @@ class TextLanguage:
 
 
 def _expression(template: str) -> re.Pattern[str]:
-    """What a typed line has to be; the arguments are its groups."""
+    """The regular expression of a command; its arguments are groups."""
     parts, used = [], set[str]()
     for index, part in enumerate(_PLACE.split(template.strip())):
         if index % 2 == 0:

@@ -1,4 +1,4 @@
-"""Reading and making CoAP messages (RFC 7252 3), with Observe (RFC 7641) and Block (RFC 7959)."""
+"""Reading and writing CoAP messages (RFC 7252 3), with Observe (RFC 7641) and Block (RFC 7959)."""
 
 from __future__ import annotations
 

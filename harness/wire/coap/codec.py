@@ -1,7 +1,7 @@
-"""Reading and making CoAP messages (RFC 7252 3), with Observe (RFC 7641) and Block (RFC 7959).
+"""Reading and writing CoAP messages (RFC 7252 3), with Observe (RFC 7641) and Block (RFC 7959).
 
-:func:`decode` never raises: whatever the datagram, it returns a message with every violation of the
-encoding rules among its ``problems``. A message with problems may hold less than the datagram meant to say.
+:func:`decode` never raises: for any datagram it returns a message with every violation of the encoding
+rules among its ``problems``. A message with problems may be incomplete.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def code_text(code: int) -> str:
 
 
 def code_name(code: int) -> str:
-    """A code for people: "GET", "2.05 Content", or only "2.31" where it has no name here."""
+    """A readable form of a code: "GET", "2.05 Content", or only "2.31" if it has no name here."""
     try:
         name = Code(code).name
     except ValueError:
@@ -138,7 +138,7 @@ class Message:
 
     @property
     def is_response(self) -> bool:
-        """Class 2 to 5; of these, class 3 has no codes yet."""
+        """Class 2 to 5; class 3 has no codes yet."""
         return 2 <= self.code >> 5 <= 5
 
     @property
@@ -166,12 +166,12 @@ class Message:
 
     @property
     def uri_path(self) -> str:
-        """The path of the request, "/" when there is none; what a URI cannot hold is percent-encoded."""
+        """The path of the request, "/" if there is none; percent-encoded where a URI requires it."""
         return "/" + "/".join(quote(segment, safe=_SEGMENT) for segment in self.values(OptionNumber.URI_PATH))
 
     @property
     def uri_query(self) -> str:
-        """The query of the request without its "?", arguments joined by "&"."""
+        """The query of the request without the "?", arguments joined by "&"."""
         return "&".join(quote(part, safe=_QUERY) for part in self.values(OptionNumber.URI_QUERY))
 
     @property
@@ -186,21 +186,21 @@ class Message:
 
     @property
     def block2(self) -> Block | None:
-        """The Block2 option: which part of the response this is, or is asked for."""
+        """The Block2 option: the part of the response that this message contains or requests."""
         return self.block(OptionNumber.BLOCK2)
 
     @property
     def block1(self) -> Block | None:
-        """The Block1 option: which part of the request this is, or is acknowledged."""
+        """The Block1 option: the part of the request that this message contains or acknowledges."""
         return self.block(OptionNumber.BLOCK1)
 
 
 _SEGMENT = "!$&'()*+,;=:@"  # RFC 3986 pchar, besides letters, digits and "-._~"
-_QUERY = "!$'()*+,;=:@/?"  # without "&", which parts the arguments
+_QUERY = "!$'()*+,;=:@/?"  # without "&", which separates the arguments
 
 
 def decode(raw: bytes) -> Message:
-    """Read one datagram. Never raises; what a short datagram lacks is read as zeros."""
+    """Decode one datagram. Never raises; missing header bytes of a short datagram are read as zeros."""
     problems: list[Problem] = []
     if len(raw) < 4:
         problems.append(Problem("RFC 7252 3", f"{len(raw)} bytes are less than the header of four"))
@@ -215,7 +215,7 @@ def decode(raw: bytes) -> Message:
     else:
         token, rest = raw[4 : 4 + token_length], raw[4 + token_length :]
         if len(token) < token_length:
-            text = f"the token is {len(token)} bytes long where its length says {token_length}"
+            text = f"the token has {len(token)} bytes, but its length field says {token_length}"
             problems.append(Problem("RFC 7252 3", text))
         options, payload = _read_options(rest, problems)
     problems += option_problems(options)
@@ -237,7 +237,7 @@ def _code_problems(type: Type, code: int) -> Iterator[Problem]:
 
 
 class _BadOption(Exception):
-    """The options cannot be read any further; its argument is the problem."""
+    """The options cannot be read any further; ``problem`` says why."""
 
     def __init__(self, text: str, clause: str = "RFC 7252 3.1") -> None:
         super().__init__(text)
@@ -245,7 +245,7 @@ class _BadOption(Exception):
 
 
 def _read_options(data: bytes, problems: list[Problem]) -> tuple[tuple[Option, ...], bytes]:
-    """Read options up to the payload marker; return them and the payload."""
+    """Read options up to the payload marker; return the options and the payload."""
     options: list[Option] = []
     number = at = 0
     try:
@@ -259,7 +259,7 @@ def _read_options(data: bytes, problems: list[Problem]) -> tuple[tuple[Option, .
             length, at_value = _extended(data, at_length, head & 0x0F, "length")
             number, at = number + delta, at_value + length
             if at > len(data):
-                raise _BadOption(f"{option_name(number)} ends {at - len(data)} bytes behind the datagram")
+                raise _BadOption(f"{option_name(number)} ends {at - len(data)} bytes after the datagram")
             options.append(Option(number, data[at_value:at]))
     except _BadOption as bad:
         problems.append(bad.problem)
@@ -267,7 +267,7 @@ def _read_options(data: bytes, problems: list[Problem]) -> tuple[tuple[Option, .
 
 
 def _extended(data: bytes, at: int, nibble: int, what: str) -> tuple[int, int]:
-    """Read what follows a nibble of 13 or 14; return the value and where reading goes on."""
+    """Read the extension of a nibble of 13 or 14; return the value and the next position."""
     if nibble < 13:
         return nibble, at
     if nibble == 15:
@@ -279,9 +279,9 @@ def _extended(data: bytes, at: int, nibble: int, what: str) -> tuple[int, int]:
 
 
 def encode(message: Message) -> bytes:
-    """Write a message as it is, by the rules or not, options sorted by number.
+    """Encode a message as it is, valid or not, with options sorted by number.
 
-    Raises ValueError for what no datagram can hold: a token of more than 15 bytes, numbers out of range.
+    Raises ValueError if no datagram can hold it: a token of more than 15 bytes, numbers out of range.
     """
     if len(message.token) > 15:
         raise ValueError(f"a token of {len(message.token)} bytes does not fit the token length")
@@ -325,7 +325,7 @@ def request(
     block1: Block | None = None,
     extra: Iterable[Option] = (),
 ) -> Message:
-    """A request for ``path``, which may carry a "?query"; percent-encoding in it is resolved (6.4)."""
+    """A request for ``path``, which may include a "?query"; percent-encoding is resolved (6.4)."""
     path, _, query = path.partition("?")
     path = path.removeprefix("/")
     segments = path.split("/") if path else []
@@ -345,12 +345,12 @@ def request(
 
 
 def empty(type: Type, mid: int) -> Message:
-    """An empty message: an acknowledgement, a reset, or as CON a ping."""
+    """An empty message: an acknowledgement, a reset, or (CON) a ping."""
     return Message(1, type, Code.EMPTY, mid)
 
 
 def is_newer(first: int, second: int, elapsed: float) -> bool:
-    """Tell whether the notification ``second`` is newer than ``first`` (RFC 7641 3.4).
+    """Whether the notification ``second`` is newer than ``first`` (RFC 7641 3.4).
 
     ``first`` and ``second`` are Observe values, ``elapsed`` the seconds between their arrivals.
     """

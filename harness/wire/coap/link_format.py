@@ -1,4 +1,4 @@
-"""CoRE Link Format, the answer of /.well-known/core (RFC 6690 2)."""
+"""CoRE Link Format, the content of /.well-known/core (RFC 6690 2)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 
 class LinkFormatError(ValueError):
-    """Text that is not in CoRE Link Format; the message tells where and why."""
+    """Text that is not in CoRE Link Format; the message says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One link: its target as written, and its attributes in order, repeated ones included.
+    """One link: its target as written, and its attributes in order, including repeated ones.
 
-    The value of an attribute is without its quotes, None where there is no "=".
+    The value of an attribute is unquoted; None if there is no "=".
     """
 
     target: str
@@ -25,7 +25,7 @@ class Link:
         return next((value for found, value in self.attributes if found == name), None)
 
     def has(self, name: str) -> bool:
-        """Tell whether the attribute is there, with a value or without."""
+        """Whether the attribute is present, with or without a value."""
         return any(found == name for found, _ in self.attributes)
 
 
@@ -37,7 +37,7 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
 def parse_link_format(text: str) -> tuple[Link, ...]:
-    """Read a document of links; an empty one has none.
+    """Parse a document of links; an empty document has none.
 
     Strict: no white space between the parts, no line breaks, targets are URI references. Raises
     LinkFormatError.
@@ -50,7 +50,7 @@ def parse_link_format(text: str) -> tuple[Link, ...]:
         if at == len(text):
             break
         if text[at] != ",":
-            raise _error(text, at, "',' or ';' or the end")
+            raise _error(text, at, "',', ';' or the end")
         at += 1
     return tuple(links)
 
@@ -76,7 +76,7 @@ def _read_value(text: str, at: int) -> tuple[str | None, int]:
     if text.startswith('"', at + 1):
         quoted = _QUOTED.match(text, at + 1)
         if not quoted:
-            raise _error(text, at + 1, "a quoted string that is closed and has no control characters")
+            raise _error(text, at + 1, "a closed quoted string without control characters")
         return _ESCAPE.sub(r"\1", quoted[1]), quoted.end()
     token = _TOKEN.match(text, at + 1)
     if not token:

@@ -12,7 +12,7 @@ from harness.wire.problem import Problem
 
 
 class OptionNumber(IntEnum):
-    """The registered option numbers that devices of this kind use."""
+    """The registered option numbers that IoT devices use."""
 
     IF_MATCH = 1
     URI_HOST = 3
@@ -42,7 +42,7 @@ class OptionNumber(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option of a message, its value as it came."""
+    """One option of a message, with its raw value."""
 
     number: int
     value: bytes
@@ -68,17 +68,17 @@ class Block:
 
     @classmethod
     def from_value(cls, value: int) -> Block:
-        """Take an option's value apart."""
+        """Decode an option's value."""
         return cls(value >> 4, bool(value & 8), value & 7)
 
 
 def encode_uint(value: int) -> bytes:
-    """An unsigned integer in as few bytes as possible; 0 takes none (RFC 7252 3.2)."""
+    """An unsigned integer in as few bytes as possible; none for 0 (RFC 7252 3.2)."""
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 
 def is_critical(number: int) -> bool:
-    """Tell whether a message with this option must be rejected by who does not know it (5.4.1)."""
+    """Whether a server that does not know this option must reject the message (5.4.1)."""
     return bool(number & 1)
 
 
@@ -136,7 +136,7 @@ def option_name(number: int) -> str:
 
 
 def option_text(option: Option) -> str:
-    """The value for people, by the format of the option: a number, text or hexadecimal digits."""
+    """A readable form of the value: a number, text or hexadecimal digits, by the option's format."""
     definition = _definition(option.number)
     if definition and definition.format is _Format.UINT:
         return str(int.from_bytes(option.value, "big"))
@@ -146,9 +146,9 @@ def option_text(option: Option) -> str:
 
 
 def option_problems(options: Sequence[Option]) -> Iterator[Problem]:
-    """What is wrong with the values of the options that have a definition, and with their number.
+    """Problems of the values of known options, and of option numbers and their repetition.
 
-    An unsigned integer with leading zeros is none: to leave them out is only a SHOULD.
+    Leading zeros of an unsigned integer are not a problem: omitting them is only a SHOULD.
     """
     for option in options:
         definition = _definition(option.number)
@@ -159,7 +159,7 @@ def option_problems(options: Sequence[Option]) -> Iterator[Problem]:
     for number, count in Counter(option.number for option in options).items():
         definition = _definition(number)
         if count > 1 and definition and not definition.repeatable:
-            yield Problem("RFC 7252 5.4.5", f"{option_name(number)} comes {count} times")
+            yield Problem("RFC 7252 5.4.5", f"{option_name(number)} occurs {count} times")
 
 
 def _definition(number: int) -> _Definition | None:
@@ -170,7 +170,7 @@ def _value_problems(option: Option, definition: _Definition) -> Iterator[Problem
     name, size = option_name(option.number), len(option.value)
     if not definition.least <= size <= definition.most:
         allowed = f"{definition.least} to {definition.most}"
-        yield Problem("RFC 7252 5.4.3", f"{name} is {size} bytes long where {allowed} are allowed")
+        yield Problem("RFC 7252 5.4.3", f"{name} has {size} bytes, but {allowed} are allowed")
     if definition.format is _Format.STRING:
         try:
             option.value.decode("utf-8")

@@ -1,4 +1,4 @@
-"""Reading and making Multicast DNS messages (RFC 6762 18, RFC 1035 4, RFC 6763 6)."""
+"""Reading and writing Multicast DNS messages (RFC 6762 18, RFC 1035 4, RFC 6763 6)."""
 
 from __future__ import annotations
 

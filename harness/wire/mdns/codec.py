@@ -1,7 +1,7 @@
-"""Reading and making Multicast DNS messages (RFC 6762 18, RFC 1035 4, RFC 6763 6).
+"""Reading and writing Multicast DNS messages (RFC 6762 18, RFC 1035 4, RFC 6763 6).
 
-:func:`decode` never raises: whatever the datagram, it returns a message with all that could be read and
-every violation of the encoding rules among its ``problems``.
+:func:`decode` never raises: for any datagram it returns a message with everything readable and every
+violation of the encoding rules among its ``problems``.
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ CLASS_IN = 1
 """The Internet class."""
 
 _TOP_BIT = 0x8000  # of the class: unicast-response in a question, cache-flush in a record
-_MOST_MESSAGE = 9000 - 20 - 8  # RFC 6762 17 counts the IP and UDP headers; the IPv4 one is the smaller
+_MOST_MESSAGE = 9000 - 20 - 8  # RFC 6762 17 includes the IP and UDP headers; the IPv4 header is smaller
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question. ``unicast_response`` is its QU bit; ``type`` 255 asks for any."""
+    """A question. ``unicast_response`` is its QU bit; ``type`` 255 means any."""
 
     name: str
     type: int
@@ -82,9 +82,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A resource record. ``rdata`` has every name uncompressed, so that records of two messages compare.
+    """A resource record. ``rdata`` has all names uncompressed, so that records of two messages compare.
 
-    ``ttl`` is in seconds. Of a pseudo-record OPT the class is kept whole.
+    ``ttl`` is in seconds. The class of a pseudo-record OPT is kept as it is.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Record:
     data: Data
 
     def same_data(self, other: Record) -> bool:
-        """Tell whether both are the same record, whatever the TTL and the cache-flush bit."""
+        """Whether both are the same record, ignoring the TTL and the cache-flush bit."""
         if not same_name(self.name, other.name) or (self.type, self.rrclass) != (other.type, other.rrclass):
             return False
         match self.data, other.data:
@@ -111,7 +111,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A query or, with ``response`` set, a response; the flags by their names in RFC 6762 18."""
+    """A query or, if ``response`` is set, a response; flags are named as in RFC 6762 18."""
 
     questions: tuple[Question, ...] = ()
     answers: tuple[Record, ...] = ()
@@ -149,7 +149,7 @@ _FLAGS = {
 
 
 class _Broken(Exception):
-    """The message cannot be read any further; ``problem`` tells why."""
+    """The message cannot be read any further; ``problem`` says why."""
 
     def __init__(self, clause: str, text: str) -> None:
         super().__init__(text)
@@ -157,7 +157,7 @@ class _Broken(Exception):
 
 
 def decode(raw: bytes) -> Message:
-    """Read one datagram. Never raises; what comes after the first unreadable record is left out."""
+    """Decode one datagram. Never raises; everything after the first unreadable record is left out."""
     problems: list[Problem] = []
     if len(raw) > _MOST_MESSAGE:
         problems.append(Problem("RFC 6762 17", f"{len(raw)} bytes are more than one packet may carry"))
@@ -177,7 +177,7 @@ def decode(raw: bytes) -> Message:
                 found, at = _read_record(raw, at, problems)
                 section.append(found)
         if at < len(raw):
-            problems.append(Problem("RFC 1035 4.1", f"{len(raw) - at} bytes behind the last record"))
+            problems.append(Problem("RFC 1035 4.1", f"{len(raw) - at} bytes after the last record"))
     except (_Broken, UnreadableName) as broken:
         problems.append(broken.problem)
     answers, authorities, additionals = (tuple(section) for section in sections)
@@ -195,10 +195,10 @@ def decode(raw: bytes) -> Message:
 
 
 def _header_problems(flags: int, *, has_questions: bool) -> Iterator[Problem]:
-    """What Multicast DNS does not allow in the flags.
+    """Violations of the rules for the flags in Multicast DNS.
 
-    A response with TC is left alone when it repeats a question: that is how a legacy unicast response looks,
-    where TC has its old meaning (RFC 6762 18.5).
+    A response with TC and a question is no violation: it is a legacy unicast response, where TC has its old
+    meaning (RFC 6762 18.5).
     """
     response, authoritative = bool(flags & _FLAGS["response"]), bool(flags & _FLAGS["authoritative"])
     if flags >> 11 & 15:
@@ -247,9 +247,7 @@ def _read_record(raw: bytes, at: int, problems: list[Problem]) -> tuple[Record, 
     (type, rrclass, ttl, size), at = _read_numbers(raw, at, (2, 2, 4, 2), f"the record {name}")
     end = at + size
     if end > len(raw):
-        raise _Broken(
-            "RFC 1035 4.1.3", f"the data of {name} {type_name(type)} run over the end of the message"
-        )
+        raise _Broken("RFC 1035 4.1.3", f"the data of {name} {type_name(type)} exceed the message")
     try:
         data, rdata = decode_data(raw, at, end, type, problems)
     except BadData as bad:
@@ -260,10 +258,10 @@ def _read_record(raw: bytes, at: int, problems: list[Problem]) -> tuple[Record, 
 
 
 def record(name: str, data: Data, *, ttl: int, cache_flush: bool = False) -> Record:
-    """A record of class IN with these data, the same as reading it from the wire would give.
+    """A record of class IN with these data, equal to one that was decoded.
 
-    Names and addresses may be written in any form. Raises ValueError when the data break the rules of
-    their type or do not fit the wire.
+    Names and addresses may be written in any form. Raises ValueError if the data break the rules of their
+    type or cannot be encoded.
     """
     type, rdata = encode_data(data)
     try:
@@ -274,7 +272,7 @@ def record(name: str, data: Data, *, ttl: int, cache_flush: bool = False) -> Rec
 
 
 def encode(message: Message) -> bytes:
-    """Write a message as it is, by the rules or not, without compression. Raises DomainNameError."""
+    """Encode a message as it is, valid or not, without compression. Raises DomainNameError."""
     flags = message.opcode << 11 | message.rcode
     for name, bit in _FLAGS.items():
         flags |= bit if getattr(message, name) else 0
@@ -314,6 +312,6 @@ def encode_response(
     questions: Iterable[Question] = (),
     id: int = 0,
 ) -> bytes:
-    """A response; only a legacy unicast one repeats ``questions`` and the ``id`` of its query."""
+    """A response; only a legacy unicast response repeats ``questions`` and the ``id`` of its query."""
     sections = (tuple(questions), tuple(answers), (), tuple(additionals))
     return encode(Message(*sections, id=id, response=True, authoritative=True))

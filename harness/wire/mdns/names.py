@@ -1,7 +1,7 @@
 """Domain names: on the wire, and as text with a trailing dot.
 
-In text a dot or another special character inside a label is escaped by a backslash, and a byte outside
-printable ASCII by a backslash and three decimal digits (RFC 1035 5.1): "My\\032Plug._http._tcp.local.".
+In text, a backslash escapes a dot or another special character in a label; a backslash and three decimal
+digits stand for a byte outside printable ASCII (RFC 1035 5.1): "My\\032Plug._http._tcp.local.".
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from functools import lru_cache
 from harness.wire.problem import Problem
 
 MOST_LABEL = 63
-"""The most bytes in a label."""
+"""The largest number of bytes in a label."""
 
 MOST_NAME = 256
-"""The most bytes of a name in Multicast DNS: 255 and the zero byte at the end (RFC 6762 Appendix C)."""
+"""The largest number of bytes in a name: 255 and the final zero byte (RFC 6762 Appendix C)."""
 
 _SPECIAL = b'"().;\\@$'
 _PIECE = re.compile(rb"\\(\d{3})|\\(\D)|([^\\])", re.DOTALL)
 
 
 class DomainNameError(ValueError):
-    """Text that is no domain name, or a name that does not fit the wire."""
+    """Text that is not a domain name, or a name that cannot be encoded."""
 
 
 class UnreadableName(Exception):
-    """A name on the wire cannot be read; ``problem`` tells why."""
+    """A name on the wire cannot be read; ``problem`` says why."""
 
     def __init__(self, clause: str, text: str) -> None:
         super().__init__(text)
@@ -39,7 +39,7 @@ def join_name(*labels: bytes | str) -> str:
 
 
 def split_name(name: str) -> tuple[bytes, ...]:
-    """The labels of a name, unescaped; characters outside ASCII count as UTF-8. Raises DomainNameError."""
+    """The labels of a name, unescaped; non-ASCII characters count as UTF-8. Raises DomainNameError."""
     text = name.encode("utf-8", "surrogatepass")
     labels, label, at = [], bytearray(), 0
     if text in (b"", b"."):
@@ -73,37 +73,37 @@ def _key(name: str) -> tuple[bytes, ...] | str:
 
 
 def same_name(a: str, b: str) -> bool:
-    """Compare two names as DNS does: letters A to Z without regard to case, all else byte by byte."""
+    """Compare two names as DNS does: ignoring the case of A to Z, otherwise byte by byte."""
     return _key(a) == _key(b)
 
 
 def encode_name(name: str) -> bytes:
-    """The name on the wire, not compressed. Raises DomainNameError."""
+    """The encoded name, without compression. Raises DomainNameError."""
     labels = split_name(name)
     for label in labels:
         if len(label) > MOST_LABEL:
-            raise DomainNameError(f"a label of {name!r} takes {len(label)} bytes, more than {MOST_LABEL}")
+            raise DomainNameError(f"a label of {name!r} has {len(label)} bytes, more than {MOST_LABEL}")
     encoded = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
     if len(encoded) > MOST_NAME:
-        raise DomainNameError(f"{name!r} takes {len(encoded)} bytes, more than {MOST_NAME}")
+        raise DomainNameError(f"{name!r} has {len(encoded)} bytes, more than {MOST_NAME}")
     return encoded
 
 
 def read_name(raw: bytes, at: int, end: int) -> tuple[tuple[bytes, ...], int, bool]:
-    """Read the name that begins ``at`` and has its own bytes before ``end``.
+    """Read the name that begins at ``at`` and whose own bytes end before ``end``.
 
-    Returns the labels, where reading goes on, and whether the name was compressed. Raises UnreadableName.
+    Returns the labels, the next position, and whether the name was compressed. Raises UnreadableName.
     """
     labels: list[bytes] = []
     after: int | None = None
     earliest, size = at, 1
     while True:
         if at >= end:
-            raise UnreadableName("RFC 1035 4.1.4", "a name runs over the end of its record or message")
+            raise UnreadableName("RFC 1035 4.1.4", "a name exceeds its record or message")
         count = raw[at]
         if count >= 0xC0:
             if at + 2 > end:
-                raise UnreadableName("RFC 1035 4.1.4", "a compression pointer is cut off")
+                raise UnreadableName("RFC 1035 4.1.4", "a compression pointer is truncated")
             target = (count & 0x3F) << 8 | raw[at + 1]
             after = at + 2 if after is None else after
             if not 12 <= target < earliest:
@@ -117,15 +117,15 @@ def read_name(raw: bytes, at: int, end: int) -> tuple[tuple[bytes, ...], int, bo
         if count == 0:
             return tuple(labels), at if after is None else after, after is not None
         if at + count > end:
-            raise UnreadableName("RFC 1035 3.1", "a label runs over the end of its record or message")
+            raise UnreadableName("RFC 1035 3.1", "a label exceeds its record or message")
         labels.append(raw[at : at + count])
         at, size = at + count, size + count + 1
         if size > MOST_NAME:
-            raise UnreadableName("RFC 6762 C", f"a name takes more than {MOST_NAME} bytes")
+            raise UnreadableName("RFC 6762 C", f"a name has more than {MOST_NAME} bytes")
 
 
 def name_problems(labels: tuple[bytes, ...]) -> list[Problem]:
-    """What is wrong with labels that came over the wire: they have to be UTF-8 (RFC 6762 16)."""
+    """Problems of decoded labels: they must be UTF-8 (RFC 6762 16)."""
     problems = []
     for label in labels:
         try:

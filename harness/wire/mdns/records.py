@@ -1,4 +1,4 @@
-"""The data of resource records: PTR, SRV, TXT, A, AAAA, NSEC; all else stays bytes."""
+"""The data of resource records: PTR, SRV, TXT, A, AAAA, NSEC; other types stay bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.wire.problem import Problem
 
 
 class RecordType(IntEnum):
-    """The record types of Multicast DNS and DNS-SD, and those in queries only."""
+    """The record types of Multicast DNS and DNS-SD, including those that only queries use."""
 
     A = 1
     NS = 2
@@ -35,14 +35,14 @@ class RecordType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ptr:
-    """PTR: another name."""
+    """PTR: a pointer to another name."""
 
     target: str
 
 
 @dataclass(frozen=True, slots=True)
 class Srv:
-    """SRV (RFC 2782). ``compressed`` tells how the target was written; it does not count in comparisons."""
+    """SRV (RFC 2782). ``compressed``: whether the target was compressed; ignored in comparisons."""
 
     priority: int
     weight: int
@@ -53,7 +53,7 @@ class Srv:
 
 @dataclass(frozen=True, slots=True)
 class Txt:
-    """TXT: character strings as they came, for :func:`txt_pairs`."""
+    """TXT: raw character strings, for :func:`txt_pairs`."""
 
     strings: tuple[bytes, ...]
 
@@ -75,14 +75,14 @@ class Nsec:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Data of another type, or data that breaks the rules of its type: see the record's ``rdata``."""
+    """Data of another type, or invalid data of a known type: see the record's ``rdata``."""
 
 
 Data = Ptr | Srv | Txt | Address | Nsec | Unknown
 
 
 class BadData(Exception):
-    """The data of a record break the rules of its type; ``problem`` tells how."""
+    """The data of a record break the rules of its type; ``problem`` says how."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.text)
@@ -90,7 +90,7 @@ class BadData(Exception):
 
 
 def type_name(type: int) -> str:
-    """The name of a record type, "TYPE64" where it has none here."""
+    """The name of a record type; "TYPE64" if it has none here."""
     try:
         return RecordType(type).name
     except ValueError:
@@ -100,8 +100,8 @@ def type_name(type: int) -> str:
 def txt_pairs(strings: Iterable[bytes]) -> tuple[tuple[str, bytes | None], ...]:
     """The keys and values of a TXT record (RFC 6763 6.4), in order.
 
-    The value is None where there is no "=". Strings without a key are left out; repeated keys are kept,
-    though only the first of them counts.
+    The value is None if there is no "=". Strings without a key are left out; repeated keys are kept, although
+    only the first of them counts.
     """
     pairs: list[tuple[str, bytes | None]] = []
     for text in strings:
@@ -112,7 +112,7 @@ def txt_pairs(strings: Iterable[bytes]) -> tuple[tuple[str, bytes | None], ...]:
 
 
 def encode_data(data: Data) -> tuple[RecordType, bytes]:
-    """The type and the uncompressed rdata of ``data``. Raises ValueError for what does not fit."""
+    """The type and the uncompressed rdata of ``data``. Raises ValueError if they cannot be encoded."""
     match data:
         case Ptr(target):
             return RecordType.PTR, encode_name(target)
@@ -123,14 +123,14 @@ def encode_data(data: Data) -> tuple[RecordType, bytes]:
             return RecordType.SRV, b"".join(n.to_bytes(2, "big") for n in numbers) + encode_name(target)
         case Txt(strings):
             if any(len(text) > 255 for text in strings):
-                raise ValueError("a string of a TXT record takes more than 255 bytes")
+                raise ValueError("a string of a TXT record has more than 255 bytes")
             return RecordType.TXT, b"".join(bytes([len(text)]) + text for text in strings)
         case Address(text):
             family = socket.AF_INET6 if ":" in text else socket.AF_INET
             try:
                 return (RecordType.AAAA if ":" in text else RecordType.A), socket.inet_pton(family, text)
             except OSError:
-                raise ValueError(f"{text!r} is no IP address") from None
+                raise ValueError(f"{text!r} is not an IP address") from None
         case Nsec(next_name, types):
             return RecordType.NSEC, encode_name(next_name) + _encode_bitmaps(types)
         case Unknown():
@@ -138,9 +138,9 @@ def encode_data(data: Data) -> tuple[RecordType, bytes]:
 
 
 def decode_data(raw: bytes, at: int, end: int, type: int, problems: list[Problem]) -> tuple[Data, bytes]:
-    """Read the data of a record from the whole message ``raw``.
+    """Decode the data of a record in the message ``raw``.
 
-    Returns them and their rdata with all names uncompressed. Raises BadData.
+    Returns the data and their rdata with all names uncompressed. Raises BadData.
     """
     try:
         data: Data
@@ -171,7 +171,7 @@ def _named(labels: tuple[bytes, ...], problems: list[Problem]) -> str:
 
 def _require_end(after: int, end: int, type: int) -> None:
     if after != end:
-        text = f"{end - after} bytes behind the end of the {type_name(type)} data"
+        text = f"{end - after} bytes after the end of the {type_name(type)} data"
         raise BadData(Problem("RFC 1035 4.1.3", text))
 
 
@@ -185,12 +185,12 @@ def _decode_address(rdata: bytes, type: int) -> Data:
 
 def _decode_strings(rdata: bytes) -> tuple[bytes, ...]:
     if not rdata:
-        raise BadData(Problem("RFC 6763 6.1", "a TXT record without any string"))
+        raise BadData(Problem("RFC 6763 6.1", "a TXT record without a string"))
     strings, at = [], 0
     while at < len(rdata):
         end = at + 1 + rdata[at]
         if end > len(rdata):
-            text = f"a string of {rdata[at]} bytes runs over the end of the TXT data"
+            text = f"a string of {rdata[at]} bytes exceeds the TXT data"
             raise BadData(Problem("RFC 1035 3.3.14", text))
         strings.append(rdata[at + 1 : end])
         at = end

@@ -1,4 +1,4 @@
-"""Making the MQTT packets that the harness sends by itself, past any client library."""
+"""Encodes the MQTT packets that the harness sends itself, without a client library."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.wire.mqtt.fields import (
 
 
 def encode_packet(type: PacketType, flags: int, body: bytes) -> bytes:
-    """Put the fixed header before ``body``. Nothing is checked: ill-formed packets are made with this."""
+    """Prepend the fixed header to ``body``. Nothing is checked, so malformed packets are possible."""
     return bytes([type << 4 | flags]) + variable_integer(len(body)) + body
 
 

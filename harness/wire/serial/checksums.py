@@ -22,11 +22,11 @@ WIDTHS = {
     ChecksumKind.CRC_16_XMODEM: 2,
     ChecksumKind.CRC_32: 4,
 }
-"""Bytes of each."""
+"""Size of each checksum in bytes."""
 
 
 def checksum(how: FrameChecksum, covered: bytes) -> bytes:
-    """The checksum of the covered bytes, as it stands in a frame."""
+    """The checksum of the covered bytes, encoded as in a frame."""
     return value_of(how.kind, covered).to_bytes(WIDTHS[how.kind], how.order.literal)
 
 
@@ -64,7 +64,7 @@ def _forward(data: bytes, *, polynomial: int, width: int, start: int) -> int:
 
 
 def _reflected(data: bytes, *, polynomial: int, start: int) -> int:
-    """A cyclic redundancy check, lowest bit first; so is the polynomial."""
+    """A cyclic redundancy check, lowest bit first; the polynomial is reversed, too."""
     register = start
     for byte in data:
         register ^= byte

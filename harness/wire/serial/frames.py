@@ -1,4 +1,4 @@
-"""Binary frames on a serial line, as a profile describes them: encoding, and finding them in a stream."""
+"""Binary frames as a profile describes them: encoding, and finding them in a stream."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.wire.serial.checksums import (
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame. ``raw`` is filled in when it was read, and is not compared."""
+    """One frame. ``raw``: its bytes, if it was decoded."""
 
     command: int
     payload: bytes = b""
@@ -31,7 +31,7 @@ class Frame:
 
 
 class FrameCodec:
-    """Frames of one protocol. ``maximum`` limits the payload that is believed, so that a stream goes on."""
+    """Encodes and decodes the frames of one protocol; larger payloads than its ``maximum`` are no frames."""
 
     def __init__(self, protocol: FrameProtocol) -> None:
         self.header = bytes.fromhex(protocol.header)
@@ -47,7 +47,7 @@ class FrameCodec:
         self._order = protocol.length.order.literal
         has_length = FrameField.LENGTH in protocol.order
         until = protocol.order.index(FrameField.LENGTH) + 1 if has_length else len(protocol.order)
-        # Everything up to and with the length has a fixed size.
+        # The fields up to and including the length have a fixed size.
         self.head = sum(self._sizes[field] for field in protocol.order[:until])
         self._fixed = sum(self._sizes.get(field, 0) for field in protocol.order)
         self._counted = sum(
@@ -71,7 +71,7 @@ class FrameCodec:
         return b"".join(parts[field] for field in protocol.order)
 
     def size(self, data: bytes) -> int | None:
-        """Bytes of the frame that ``data`` begins with; None while that cannot be told, 0 for none."""
+        """Size in bytes of the frame at the start of ``data``; None if not yet known, 0 if it is no frame."""
         known = data[: len(self.header)]
         if not self.header.startswith(known):
             return 0
@@ -85,7 +85,7 @@ class FrameCodec:
         return self._fixed + payload if 0 <= payload <= self._most else 0
 
     def decode(self, raw: bytes) -> Frame | None:
-        """The frame that is exactly ``raw``; None where it is none, or its checksum is wrong."""
+        """The frame in ``raw``; None if it is no frame or its checksum is wrong."""
         if self.size(raw) != len(raw):
             return None
         payload, offset = len(raw) - self._fixed, 0
@@ -115,19 +115,19 @@ class FrameCodec:
 
 
 class FrameFinder:
-    """Finds frames in a stream; what lies between them comes out as bytes.
+    """Finds frames in a stream; the bytes between them are returned as they are.
 
-    A frame whose checksum is wrong is given up from its first byte on, so that a good one that begins inside
-    it is found.
+    After a wrong checksum, the search continues at the second byte, so that a good frame that begins inside
+    the damaged one is found.
     """
 
     def __init__(self, codec: FrameCodec) -> None:
         self._codec = codec
         self._buffer = bytearray()
-        self.damaged = 0  # what looked like a frame and had a wrong checksum
+        self.damaged = 0  # frames with a wrong checksum, or cut short
 
     def feed(self, data: bytes) -> Iterator[Frame | bytes]:
-        """The frames that these bytes complete, and the bytes that belong to none, in order."""
+        """The frames that these bytes complete, and the bytes between them, in order."""
         self._buffer += data
         skipped = bytearray()
         while self._buffer:
@@ -153,11 +153,11 @@ class FrameFinder:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a frame has begun and is not complete."""
+        """Whether a frame is incomplete."""
         return bool(self._buffer)
 
     def give_up(self) -> Iterator[Frame | bytes]:
-        """A frame does not go on: it was none, or was cut short. What lies behind its first byte is read."""
+        """Give up an incomplete frame: its first byte is skipped, and the rest is read again."""
         rest = bytes(self._buffer)
         self._buffer.clear()
         if rest:
@@ -166,7 +166,7 @@ class FrameFinder:
             yield from self.feed(rest[1:])
 
     def _start(self) -> int:
-        """Where the next header begins, or may begin at the end of what has come."""
+        """Where the next header begins, or may begin at the end of the buffer."""
         header = self._codec.header
         found = self._buffer.find(header)
         if found >= 0:

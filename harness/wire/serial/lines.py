@@ -1,4 +1,4 @@
-"""Lines of text in what comes over a serial line, whatever else is between them."""
+"""Splitting a serial stream into lines of text, and judging whether it is text at all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 LONGEST = 4096
-"""Bytes after which a line is ended, so that binary data without line ends takes no memory."""
+"""Bytes after which a line is ended, so that binary data without line ends is not collected for ever."""
 
 _ENDING = re.compile(rb"\r\n|\r|\n")
 _CONTROL_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[()][0-9A-B]|[=>78cDEHM])")
@@ -14,9 +14,9 @@ _UNREADABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class LineSplitter:
-    """Cuts a stream into lines, which end with CR, LF, or both.
+    """Splits a stream into lines, which end with CR, LF, or CR LF.
 
-    A CR ends its line at once; an LF right behind it belongs to it, and makes no empty line.
+    A CR ends its line at once; an LF right after it belongs to it.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class LineSplitter:
         if data:
             self._after_return = False
         while start < len(data):
-            # Text and its ending come in one go, as a rule.
+            # Usually text and line end come together.
             match = _ENDING.search(data, start)
             end = match.start() if match else len(data)
             room = LONGEST - len(self._line)
@@ -50,7 +50,7 @@ class LineSplitter:
 
     @property
     def rest(self) -> str:
-        """The text of the line that is not complete."""
+        """The text of the incomplete line."""
         return readable_text(bytes(self._line))
 
     def _taken(self) -> str:
@@ -60,7 +60,7 @@ class LineSplitter:
 
 
 def readable_text(raw: bytes) -> str:
-    """The text for people and patterns: colours and cursor movements are gone, what is no text is escaped."""
+    """Text for people and patterns: without colours and cursor movements, with other bytes escaped."""
     text = raw.decode("utf-8", "backslashreplace")
     if text.isprintable():
         return text
@@ -69,11 +69,11 @@ def readable_text(raw: bytes) -> str:
 
 
 class Quality:
-    """How much of the stream is no text, of late. Bytes at a wrong baud rate hardly ever are."""
+    """How much of the recent stream is not text. At a wrong baud rate, most of it is not."""
 
-    WINDOW = 2048  # bytes that count in full
-    ENOUGH = 48  # bytes from which on something can be said
-    MOST = 0.25  # share of bytes that are no text; colours and a few glitches stay far below
+    WINDOW = 2048  # bytes of recent data
+    ENOUGH = 48  # bytes needed for a result
+    MOST = 0.25  # share of bytes that are not text; colours and a few glitches stay far below
 
     def __init__(self) -> None:
         self._seen = self._bad = 0.0
@@ -88,12 +88,12 @@ class Quality:
 
     @property
     def share(self) -> float:
-        """The share of bytes that are no text."""
+        """The share of bytes that are not text."""
         return self._bad / self._seen if self._seen else 0.0
 
     @property
     def is_bad(self) -> bool:
-        """Whether this cannot be text."""
+        """Whether the stream cannot be text."""
         return self._seen >= self.ENOUGH and self.share > self.MOST
 
 

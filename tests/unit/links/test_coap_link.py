@@ -229,7 +229,7 @@ def test_dead_port_ends_the_request_at_once_with_a_note() -> None:
         async with link_to(recorder, ("127.0.0.1", port)) as (link, endpoint):
             assert await endpoint.request(get(link, "/prompt")) is None
             [note] = [event.body for event in recorder.events if isinstance(event.body, Note)]
-            assert f"127.0.0.1:{port}" in note.text and "nothing listens" in note.text
+            assert f"127.0.0.1:{port}" in note.text and "port is closed" in note.text
 
     run(main)
 
@@ -247,7 +247,7 @@ def test_first_datagram_after_a_dead_port_is_not_swallowed() -> None:
                 endpoint.send(b"arrives")
                 assert device.recv(100) == b"arrives"
             notes = [event.body for event in recorder.events if isinstance(event.body, Note)]
-            assert notes and all("nothing listens" in note.text for note in notes)
+            assert notes and all("port is closed" in note.text for note in notes)
         async with link_to(recorder, ("127.0.0.1", port)) as (link, endpoint):
             assert await endpoint.request(get(link, "/prompt")) is None
             async with aiocoap_server(site()[0], port):

@@ -19,11 +19,11 @@ from harness.links.actuators import (
     ActuatorError,
     Task,
 )
-from harness.links.actuators.command import CommandHelper
+from harness.links.actuators.command import CommandActuator
 from harness.links.actuators.manual import Operator
 from harness.links.actuators.registry import (
-    Kind,
-    helper_of,
+    ActuatorKind,
+    actuator_named,
     parse,
 )
 from harness.links.actuators.relay import (
@@ -92,7 +92,7 @@ def test_devices_share_a_board_at_one_port() -> None:
     with board() as (name, end):
 
         async def main() -> None:
-            one, other = (helper_of(parse(f"relay:{name}#{channel}")) for channel in (1, 2))
+            one, other = (actuator_named(parse(f"relay:{name}#{channel}")) for channel in (1, 2))
             await asyncio.gather(one.perform(OFF), other.perform(OFF))
             await one.close()
             await other.perform(ON)  # the port is there as long as somebody needs it
@@ -130,7 +130,7 @@ def test_a_key_is_pressed_and_let_go() -> None:
 
 def test_a_key_without_a_relay_is_told() -> None:
     relay = RelayBoard(RelayLine("unused"), channels_of("start=3"))
-    with pytest.raises(ActuatorError, match="no relay is there to operate button of plug"):
+    with pytest.raises(ActuatorError, match="no relay to press button on plug"):
         run(relay.perform(PRESS))
     assert ActuatorCommand.POWER_OFF not in relay.can
 
@@ -160,26 +160,26 @@ def test_a_command_gets_what_is_to_be_done(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     program = f"import sys; open({str(kept)!r}, 'a').write(repr(sys.argv[1:])); print('as you wish')"
     template = f'{sys.executable} -c "{program}" {{action}} {{name}} {{value}}'
-    helper = CommandHelper(template)
+    helper = CommandActuator(template)
     done = run(helper.perform(Task(ActuatorCommand.SENSE, "plug", "temperature", '"a b; rm"')))
     assert kept.read_text() == repr(["set", "temperature", '"a b; rm"'])
     assert done.endswith("as you wish")
 
 
 def test_a_command_that_fails_is_told_with_its_words() -> None:
-    helper = CommandHelper('sh -c "echo no such hub; exit 3" {action}')
+    helper = CommandActuator('sh -c "echo no such hub; exit 3" {action}')
     with pytest.raises(ActuatorError, match="status 3: no such hub"):
         run(helper.perform(OFF))
 
 
 def test_a_command_that_is_not_there_is_told() -> None:
     with pytest.raises(ActuatorError, match="no-such-program off: cannot be started"):
-        run(CommandHelper("no-such-program {action}").perform(OFF))
+        run(CommandActuator("no-such-program {action}").perform(OFF))
 
 
 def test_a_command_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    helper = CommandHelper(f'sh -c "sleep 1000 & echo $! > {pid}; wait" {{action}}', limit=0.5)
+    helper = CommandActuator(f'sh -c "sleep 1000 & echo $! > {pid}; wait" {{action}}', limit=0.5)
     with pytest.raises(ActuatorError, match="did not end within"):
         run(helper.perform(OFF))
     with pytest.raises(ProcessLookupError):
@@ -231,8 +231,7 @@ def test_a_person_is_asked_in_words_and_a_program_by_a_word() -> None:
     terminal = _Terminal("")
     assert _ask(terminal, OFF) == ["by hand: switch the power of plug off"]
     assert terminal.asked == [
-        "harness asks 1 off: switch the power of plug off, then press Enter "
-        "(no and Enter if it cannot be done)"
+        'harness asks 1 off: switch the power of plug off, then press Enter. Type "no" if you cannot.'
     ]
 
 
@@ -243,7 +242,7 @@ def test_several_devices_are_asked_for_one_after_the_other() -> None:
 
 
 def test_no_is_no() -> None:
-    with pytest.raises(ActuatorError, match="did not operate button of plug: no, it is stuck"):
+    with pytest.raises(ActuatorError, match="did not press button on plug: no, it is stuck"):
         _ask(_Terminal("no, it is stuck"), PRESS)
 
 
@@ -273,15 +272,15 @@ def test_an_enter_too_many_does_not_answer_what_is_asked_later() -> None:
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("operator", Kind.OPERATOR),
-        ("console", Kind.CONSOLE),
-        ("command:uhubctl -p 2 -a {action}", Kind.COMMAND),
-        ("relay:/dev/ttyUSB1#1", Kind.RELAY),
-        ("relay:socket://192.0.2.9:4000#start=1,stop=!2", Kind.RELAY),
-        ("line:/dev/ttyACM0#relay {action} 0", Kind.LINE),
+        ("operator", ActuatorKind.OPERATOR),
+        ("console", ActuatorKind.CONSOLE),
+        ("command:uhubctl -p 2 -a {action}", ActuatorKind.COMMAND),
+        ("relay:/dev/ttyUSB1#1", ActuatorKind.RELAY),
+        ("relay:socket://192.0.2.9:4000#start=1,stop=!2", ActuatorKind.RELAY),
+        ("line:/dev/ttyACM0#relay {action} 0", ActuatorKind.LINE),
     ],
 )
-def test_a_helper_is_named_as_people_name_it(text: str, kind: Kind) -> None:
+def test_a_helper_is_named_as_people_name_it(text: str, kind: ActuatorKind) -> None:
     name = parse(text)
     assert name.kind is kind
     assert str(name) == text
@@ -290,14 +289,14 @@ def test_a_helper_is_named_as_people_name_it(text: str, kind: Kind) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("uhubctl -p 2", "names no helper"),
+        ("uhubctl -p 2", "there is no actuator"),
         ("command:", "the command is empty"),
         ("command:uhubctl {port}", "has {port}; known are"),
-        ("command:echo 'unclosed", "cannot be read"),
+        ("command:echo 'unclosed", "is malformed"),
         ("relay:/dev/ttyUSB1", "lacks a port or what comes after #"),
         ("relay:/dev/ttyUSB1#0", "is no relay"),
         ("relay:/dev/ttyUSB1#a=1,a=2", "a has a relay already"),
-        ("operator:me", "takes nothing after it"),
+        ("operator:me", "nothing may follow operator"),
     ],
 )
 def test_what_names_no_helper_is_told(text: str, told: str) -> None:
@@ -307,6 +306,6 @@ def test_what_names_no_helper_is_told(text: str, told: str) -> None:
 
 
 def test_a_command_that_cannot_tell_keys_apart_has_no_hands() -> None:
-    helper = helper_of(parse("command:uhubctl -p 2 -a {action}"))
+    helper = actuator_named(parse("command:uhubctl -p 2 -a {action}"))
     assert ActuatorCommand.POWER_OFF in helper.can
     assert ActuatorCommand.PRESS not in helper.can

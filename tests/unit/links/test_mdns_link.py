@@ -220,7 +220,7 @@ def test_links_of_one_process_have_addresses_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("interface", "text"), [("eth0", "no IPv4 address"), ("192.0.2.99", "has the address 192.0.2.99")]
+    ("interface", "text"), [("eth0", "not an IPv4 address"), ("192.0.2.99", "has the address 192.0.2.99")]
 )
 def test_wrong_interface_is_told_as_such(interface: str, text: str) -> None:
     async def main(recorder: Recorder) -> None:
@@ -235,7 +235,7 @@ def test_taken_port_is_told_as_such() -> None:
         address = fresh_address()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as selfish:
             selfish.bind((address, 5353))
-            with pytest.raises(LinkError, match="5353 is taken"):
+            with pytest.raises(LinkError, match="another program uses UDP port 5353"):
                 await MdnsLink(recorder, address).start()
 
     run(main)

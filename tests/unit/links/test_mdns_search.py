@@ -130,7 +130,7 @@ def test_search_does_not_take_a_goodbye_for_an_answer() -> None:
     search = Search(names.host)
     heard(search, [mdns.record(names.host, Address("192.0.2.7"), ttl=0)])
     assert search.result() is None
-    assert search.explain() == "no service was seen at all"
+    assert search.explain() == "no service was seen"
 
 
 @given(st.text(max_size=80))

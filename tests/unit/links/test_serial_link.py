@@ -186,7 +186,7 @@ def test_noise_that_is_no_text_is_told_once_as_a_wrong_baud_rate() -> None:
             assert "115200 bits/s" in reply.problem
             notes = [event.body.text for event in recorder.events if isinstance(event.body, Note)]
             assert len(notes) == 1
-            assert "is no text" in notes[0]
+            assert "are not text" in notes[0]
 
     run(main(), virtual=True)
 
@@ -202,7 +202,7 @@ def test_a_port_that_vanishes_is_waited_for() -> None:
             assert reply.problem is not None
             assert "vanished" in reply.problem
             assert not link.present
-            with pytest.raises(SerialError, match="is away"):
+            with pytest.raises(SerialError, match="is gone"):
                 await link.command(READ, "level")
             await asyncio.sleep(3)
             board.terminal.open()

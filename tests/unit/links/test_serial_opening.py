@@ -84,7 +84,7 @@ def test_a_server_that_does_not_run_is_told() -> None:
         port = taken.getsockname()[1]
         text = refusal(f"socket://127.0.0.1:{port}")
     assert "Connection refused" in text
-    assert "look whether its server runs" in text
+    assert "check that its server is running" in text
 
 
 def test_a_kind_of_url_that_there_is_not_is_told() -> None:
@@ -146,7 +146,7 @@ def test_a_socket_is_a_port_too_and_comes_back_when_its_server_does() -> None:
             assert (await link.command(READ, "level")).value == 11
             server.stop()
             assert await changed_to(recorder, PortChange.VANISHED)
-            with pytest.raises(SerialError, match="is away"):
+            with pytest.raises(SerialError, match="is gone"):
                 await link.command(READ, "level")
             await server.start()
             assert await changed_to(recorder, PortChange.RETURNED)

@@ -273,7 +273,7 @@ def test_held_packets_of_the_device_have_one_line_each(kind: Kind) -> None:
             lines = [line for line in bench.lines if line[2] is PacketType.PUBLISH]
             assert [fate for _, fate, _ in lines] == [Fate.DROPPED, Fate.DROPPED, Fate.FORWARDED]
             notes = [event.body.text for event in bench.recorder.events if isinstance(event.body, Note)]
-            assert notes == ["tap: passed on 2 packets of the device that were held"]
+            assert notes == ["tap: forwarded 2 held packets of the device"]
 
     run(main())
 

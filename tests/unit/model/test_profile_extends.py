@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from profile_files import LAMP, load_over_lamp, problems_of, write
 
-from harness.model.loading.profiles import load_profile
+from harness.model.loading.profiles import load_profile, profile_from_json, profile_to_json
 from harness.model.problems import ProfileError
+from harness.model.profile import FORMAT
 
 
 def test_mappings_merge_lists_are_replaced_and_null_removes(tmp_path: Path) -> None:
@@ -50,6 +52,31 @@ def test_a_mistake_is_reported_in_the_file_that_it_stands_in(tmp_path: Path) -> 
         ("lamp.yaml", 7, "properties.level.default"),
         ("lamp.yaml", 22, "bindings.mqtt.properties.power.command"),
     }
+
+
+@pytest.mark.parametrize("is_parent", [False, True])
+def test_a_newer_format_is_refused_by_one_message(tmp_path: Path, is_parent: bool) -> None:
+    newer = f"format: {FORMAT + 1}\nsomething_new: [1]\n{LAMP}"
+    path = write(tmp_path, newer, "lamp.yaml")
+    if is_parent:
+        path = write(tmp_path, "extends: lamp.yaml\nformat: 1\nproperties: { level: { minimum: 60 } }\n")
+    (problem,) = problems_of(path)
+    assert (problem.file.name, problem.line, problem.key) == ("lamp.yaml", 1, "format")
+    assert str(problem).endswith(
+        "this version of the harness does not know this format; update the harness; found 2; allowed: 1 to 1"
+    )
+    lamp = json.loads(profile_to_json(load_profile(write(tmp_path, LAMP, "today.yaml"))))
+    assert lamp["format"] == FORMAT
+    with pytest.raises(ProfileError) as refused:
+        profile_from_json(json.dumps(lamp | {"format": FORMAT + 1, "something_new": 1}))
+    assert len(refused.value.problems) == 1
+
+
+def test_the_first_format_need_not_be_named(tmp_path: Path) -> None:
+    with_number = load_profile(write(tmp_path, f"format: 1\n{LAMP}"))
+    assert with_number == load_profile(write(tmp_path, LAMP))
+    (problem,) = problems_of(write(tmp_path, f"format: 0\n{LAMP}"))
+    assert problem.key == "format"
 
 
 def test_circles_are_told_as_a_whole(tmp_path: Path) -> None:

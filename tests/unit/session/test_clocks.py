@@ -43,8 +43,9 @@ def go_back_to_its_own(foreign: ForeignClock) -> None:
 class Tampering(Check):
     """Gives a library its own clock back in the middle of a run."""
 
-    requirement = check_named("DEV-01").requirement
-    needs = frozenset()
+    declaration = check_named("DEV-01").declaration
+    requirement = declaration.requirement
+    needs = declaration.needs
 
     def __init__(self, foreign: ForeignClock) -> None:
         self._foreign = foreign

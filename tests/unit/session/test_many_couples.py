@@ -71,7 +71,7 @@ def test_a_couple_that_cannot_be_observed_does_not_keep_the_others_from_it(tmp_p
 def test_a_couple_that_comes_to_no_end_is_given_up() -> None:
     couples = [couple(PLUG, REMOTE), couple(PLUG, PLUG, twins=True)]
     found, _ = observed(couples, deadline=0.0)
-    assert all(found[each].outcome.ended == "it came to no end within 0 s" for each in couples)
+    assert all(found[each].outcome.ended == "not finished within 0 s" for each in couples)
 
 
 def test_the_two_directions_of_a_couple_have_the_verdicts_of_their_needs_and_share_the_others() -> None:

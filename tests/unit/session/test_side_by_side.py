@@ -20,7 +20,7 @@ from harness.model.loading.units import (
 from harness.model.profile import Profile
 from harness.model.verdict import Outcome, Subject, Verdict
 from harness.session.result import RunResult
-from harness.session.run import lane
+from harness.session.run import execution
 from harness.session.run.plan import (
     PlannedCheck,
     plan,
@@ -115,8 +115,9 @@ def test_one_that_hangs_and_one_that_floods_cost_the_others_nothing() -> None:
 class Endless(Check):
     """Waits for what never comes."""
 
-    requirement = check_named("DEV-01").requirement
-    needs = frozenset()
+    declaration = check_named("DEV-01").declaration
+    requirement = declaration.requirement
+    needs = declaration.needs
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         await bench.wait_for(lambda _: False, within=1e9, what="the end of the world")
@@ -161,7 +162,7 @@ def test_a_device_that_crashes_again_and_again_is_judged_before_its_time_is_over
 
 
 def test_a_lane_whose_trace_is_full_says_so_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane, "EVENT_LIMIT", 1500)
+    monkeypatch.setattr(execution, "EVENT_LIMIT", 1500)
     flooding, healthy = specs = lanes(PLUG, "floods", None)
     work = {flooding.name: endless(3), healthy.name: planned_for([healthy], ["MQTT-DEV-00*"])["1"]}
     results = run(specs, work)
@@ -176,8 +177,8 @@ def test_a_board_that_floods_its_serial_line_comes_to_an_end_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A chatty log is allowed more events than the network is, and the end says where they came from."""
-    monkeypatch.setattr(lane, "EVENT_LIMIT", 1500)
-    monkeypatch.setattr(lane, "LINE_LIMIT", 8000)
+    monkeypatch.setattr(execution, "EVENT_LIMIT", 1500)
+    monkeypatch.setattr(execution, "LINE_LIMIT", 8000)
     flooding, healthy = (
         replace(spec, target=replace(spec.target, serial="pty"))
         for spec in lanes(CONDITIONER, "console-floods", None)

@@ -167,7 +167,7 @@ def test_devices_that_cannot_connect_say_why() -> None:
         return said
 
     said = run(main(), virtual=True)
-    assert any("0/2 started" in line and "2 say" in line and "not authorized" in line for line in said)
+    assert any("0/2 started" in line and "2 devices" in line and "not authorized" in line for line in said)
 
 
 def test_only_some_transports() -> None:

@@ -218,7 +218,7 @@ def test_a_sensor_sees_only_what_it_can_express() -> None:
         assert core.read("power") == 4000
         with pytest.raises(ValueError, match="target is not a sensor"):
             core.sense("target", 20)
-        with pytest.raises(ValueError, match="power cannot sense"):
+        with pytest.raises(ValueError, match="power cannot measure"):
             core.sense("power", "much")
         with pytest.raises(KeyError):
             core.sense("nothing", 1)

@@ -11,6 +11,7 @@ from timeless import timeless
 
 from harness.model.loading.profiles import load_profile
 from harness.model.profile import Profile
+from harness.registry import ExtensionError
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.faults import UnknownFaultError, all_faults, fault, fault_named, faults_for
 from harness.simulate.firmware.core import (
@@ -267,7 +268,7 @@ def test_an_unknown_fault_names_the_nearest() -> None:
 
 
 def test_a_name_is_given_once() -> None:
-    with pytest.raises(ValueError, match="two faults named no-feedback"):
+    with pytest.raises(ExtensionError, match="two faults have the name no-feedback"):
         fault(name="no-feedback", title="again", breaks=())(lambda device: None)
 
 

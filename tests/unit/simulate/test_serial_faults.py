@@ -114,7 +114,7 @@ def test_a_cable_that_is_pulled_again_and_again(profiles: Path) -> None:
             try:
                 answered += (await link.command(Command.READ_STATE, "energy")).problem is None
             except SerialError as problem:
-                assert "is away" in str(problem)
+                assert "is gone" in str(problem)
             await asyncio.sleep(0.5)
         assert answered > 30
         assert changes(recorder).count("vanished") >= 4

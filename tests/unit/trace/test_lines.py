@@ -10,11 +10,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.trace.events import Body, Direction, Event, MdnsPacket, Note, RunStarted, SerialData, Wait
+from harness.trace.events import (
+    FORMAT,
+    Body,
+    Direction,
+    Event,
+    MdnsPacket,
+    Note,
+    RunStarted,
+    SerialData,
+    Wait,
+)
 from harness.trace.lines import TraceError, from_line, read, to_line
 
 bodies = st.one_of([st.from_type(cls) for cls in get_args(Body)]).filter(
-    lambda body: not isinstance(body, Wait) or math.isfinite(body.seconds)
+    lambda body: (
+        (not isinstance(body, Wait) or math.isfinite(body.seconds))
+        and getattr(body, "format", FORMAT) <= FORMAT
+    )
 )
 devices = st.none() | st.text()
 events = st.builds(Event, st.integers(1, 10**6), st.floats(0, 10**6), bodies, devices)
@@ -61,6 +74,30 @@ def test_fields_with_a_default_may_be_missing() -> None:
     read_back = from_line(json.dumps(record)).body
     assert isinstance(read_back, RunStarted)
     assert (read_back.faults, read_back.host, read_back.needs_met) == ((), None, ("tap",))
+
+
+STARTED = RunStarted("{}", "p", "simulated", 1, "0.1", "now", ("tap",))
+
+
+def test_a_trace_without_a_format_number_is_read_as_the_first_format() -> None:
+    record = json.loads(to_line(Event(1, 0.0, STARTED)))
+    assert record.pop("format") == FORMAT
+    read_back = from_line(json.dumps(record)).body
+    assert isinstance(read_back, RunStarted) and read_back.format == 1
+
+
+@pytest.mark.parametrize("kind", ["RunStarted", "TogetherStarted", "SomethingNew"])
+def test_a_trace_of_a_newer_format_is_refused_by_one_message(tmp_path: Path, kind: str) -> None:
+    record = json.loads(to_line(Event(1, 0.0, STARTED))) | {"format": FORMAT + 1, "kind": kind}
+    del record["profile"]  # whatever the newer format has changed
+    path = tmp_path / "trace.jsonl"
+    path.write_text(json.dumps(record) + "\nno event at all\n")
+    with pytest.raises(TraceError) as refused:
+        list(read(path))
+    assert str(refused.value) == (
+        f"{path}: this trace has format {FORMAT + 1}, and this version of the harness reads formats up to "
+        f"{FORMAT}; update the harness"
+    )
 
 
 def note(number: int, text: str = "x") -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from harness.links.serial.frames import FrameTalk
+from harness.links.serial.frames import FrameSerialProtocol
 from harness.model.bindings.serial import (
     ARGUMENTS,
     ByteOrder,
@@ -296,7 +296,7 @@ def test_no_frame_that_comes_upsets_the_one_who_asked(data: st.DataObject) -> No
     frames_, codec = binding.frames, FrameCodec(binding.frames)
     command = data.draw(st.sampled_from([each for each in SerialCommand if binding.knows(each, "relay")]))
     name = "relay" if "property" in ARGUMENTS.get(command, ()) else None
-    talk = FrameTalk(frames_, binding.line, profile)
+    talk = FrameSerialProtocol(frames_, binding.line, profile)
     exchange = talk.exchange(command, name, True if name else None)
     answer = frames_.commands[command].answer
     tags = st.sampled_from([b"", *(bytes.fromhex(bound.tag) for bound in frames_.properties.values())])

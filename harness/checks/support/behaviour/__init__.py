@@ -1,1 +1,1 @@
-"""Helpers for checks of behaviour, over whichever transport."""
+"""Helpers for checks of behaviour, on any transport."""

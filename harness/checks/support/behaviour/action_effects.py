@@ -1,4 +1,4 @@
-"""What an action changes, and what a reset sets back."""
+"""The effects of actions, including counter resets."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from harness.checks.support.behaviour.planner import started_by_action
 from harness.model.profile import Profile
 from harness.model.rule import Condition
 
-RESET = "reset_"  # an action of this name and a counter's sets the counter to zero, by custom
+RESET = "reset_"  # an action of this name and a counter's sets the counter to zero, by convention
 
 
 def results_of(profile: Profile, action: str, state: State | None = None) -> list[Condition]:
-    """What an action makes true or makes happen: by the rules, or by the custom of its name.
+    """The conditions that an action makes true, by the rules or, for counter resets, by its name.
 
-    With a ``state`` only those of the rules that apply in it: what is switched over goes on or off.
+    With a ``state``, only the rules that apply in that state count: a toggle switches on or off.
     """
     found = [
         condition
@@ -30,12 +30,12 @@ def results_of(profile: Profile, action: str, state: State | None = None) -> lis
 
 
 def resets(profile: Profile, action: str, name: str) -> bool:
-    """Whether an action may set a property back."""
+    """Whether an action may reset a property."""
     return any(condition.property_ == name for condition in results_of(profile, action))
 
 
 def has_something_to_change(profile: Profile, action: str, state: State) -> bool:
-    """Whether an action that is invoked in a state can be seen to have an effect."""
+    """Whether an action has a visible effect when it is invoked in a state."""
     results = results_of(profile, action, state)
     return bool(results) and not any(condition.holds(state) for condition in lasting(results))
 

@@ -1,4 +1,4 @@
-"""Bringing the device into the state that a stimulus needs, and back again."""
+"""Brings the device into the state that a stimulus needs, and back afterwards."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ from harness.model.schema import same_value
 
 
 class StateArranger:
-    """Moves one device from state to state. ``state`` is what it last told of itself."""
+    """Moves one device from state to state. ``state`` holds its last reported values."""
 
     def __init__(self, bench: Bench, transport: Transport | None = None) -> None:
         self.state: State = {}
         self._bench = bench
         self._profile = bench.profile
         self._planner = Planner(bench.profile, hands=bench.offers(BenchFeature.LOCAL))
-        self._transport = transport  # over which commands are sent where it carries them
-        self._sensed: dict[str, Value] = {}  # what the sensors saw before they were stimulated
-        self._found: State = {}  # the state at first
+        self._transport = transport  # preferred for commands
+        self._sensed: dict[str, Value] = {}  # sensor values before stimulation
+        self._found: State = {}  # the initial state
 
     async def look(self, names: Iterable[str] | None = None) -> State:
-        """Ask the device for its state, or take its last report where it cannot be asked."""
+        """Read the state of the device; use its last report where it cannot be read."""
         wanted = self._profile.properties.keys() if names is None else set(names)
         for name in [name for name in self._profile.properties if name in wanted]:
             for transport in open_readers(self._bench, name):
@@ -53,18 +53,18 @@ class StateArranger:
                     self.state[name] = await self._bench.read(name, transport=transport.value)
                     break
                 except StimulusError:
-                    continue  # told by another transport, or by none
+                    continue  # try the next transport
             else:
-                await self._ask_board(name)
+                await self._read_from_board(name)
         if not self._found:
             self._found = dict(self.state)
         return self.state
 
-    async def _ask_board(self, name: str) -> None:
-        """Take the word of the board itself, where no network that is watched tells a property."""
+    async def _read_from_board(self, name: str) -> None:
+        """Read a property on the serial line, where no watched network reports it."""
         binding = self._profile.bindings.serial
         if not self._bench.offers(BenchFeature.SERIAL) or binding is None or not binding.can_read(name):
-            self.state.pop(name, None)  # nobody knows what became of it
+            self.state.pop(name, None)  # its value is unknown now
             return
         answer = await self._bench.serial.command(SerialCommand.READ_STATE, name)
         if answer.problem is None:
@@ -75,9 +75,9 @@ class StateArranger:
     async def bring_about(
         self, goal: Callable[[State], bool], names: Iterable[str], what: str, tries: int = 3
     ) -> None:
-        """Bring the device into a state that ``goal`` accepts. Raises CannotStimulateError.
+        """Bring the device into a state that ``goal`` accepts. Raises StimulusError.
 
-        ``names`` are the properties that the goal is about, ``what`` says for people what it is.
+        ``names`` are the properties of the goal; ``what`` describes the goal in messages.
         """
         concerned = frozenset(names)
         for _ in range(tries):
@@ -90,31 +90,31 @@ class StateArranger:
                 await self.perform(move, related(self._profile, concerned))
             await self.look()
         if not goal(self.state):
-            raise StimulusError(f"the bench cannot bring about that {what}")
+            raise StimulusError(f"this bench cannot reach the state needed: {what}")
 
     def cannot(self, what: str, possible: Callable[[Planner], object]) -> StimulusError:
-        """Why there is no way to bring something about; ``possible`` asks a planner for one."""
-        reason = f"the bench cannot bring about that {what}"
+        """The error for a state that cannot be reached; ``possible`` asks a planner with manual control."""
+        reason = f"this bench cannot reach the state needed: {what}"
         if not self._bench.offers(BenchFeature.LOCAL) and possible(Planner(self._profile, hands=True)):
-            return BenchLimitationError(f"{reason}: nothing here can operate the DUT by hand")
+            return BenchLimitationError(f"{reason}: nothing here can operate the controls of the device")
         return StimulusError(reason)
 
     async def make_room_for(self, name: str, value: Value) -> None:
-        """Bring about a state in which a command of ``value`` is legal and lasts.
+        """Reach a state in which a command of ``value`` is legal and lasts.
 
-        Raises CannotStimulateError, naming the rule that is in the way.
+        Raises StimulusError, naming the rule that prevents it.
         """
-        hindering = obstacles(self._profile, self.state, name, value)
-        if not hindering:
+        obstructing = obstacles(self._profile, self.state, name, value)
+        if not obstructing:
             return
         concerned: set[str] = set()
-        for rule in hindering:
+        for rule in obstructing:
             for condition in (*rule.when, *rule.while_):
                 concerned |= condition.names
         await self.bring_about(
             lambda state: not obstacles(self._profile, state, name, value),
             concerned - {name},
-            f"{name} may be {value}: the rule {hindering[0].id} is in the way",
+            f"{name} = {value} must be allowed, but the rule {obstructing[0].id} prevents it",
         )
 
     async def prepare_trigger(
@@ -123,7 +123,7 @@ class StateArranger:
         rule: Rule,
         names: Iterable[str],
     ) -> Move | None:
-        """Make all moves but the last one, which sets the rule off and is returned; None: there is none."""
+        """Make all moves but the last, which triggers the rule and is returned; None if there is no plan."""
         concerned = frozenset(names)
         moves = self._planner.plan_trigger(self.state, worth, rule, concerned)
         if not moves:
@@ -145,10 +145,10 @@ class StateArranger:
     async def perform(
         self, move: Move, concerned: Collection[str] = (), *, without: Rule | None = None
     ) -> None:
-        """Make a move, and wait until the device reports what it does to the properties of ``concerned``.
+        """Make a move, and wait until the device reports its effects on the properties in ``concerned``.
 
-        What the move itself sets is always waited for, what only the rule ``without`` does is not.
-        Raises CannotStimulateError.
+        The value that the move itself sets is always awaited; effects of the rule ``without`` are not.
+        Raises StimulusError.
         """
         since = self._bench.mark()
         expected = self._planner.after(move, self.state, without)
@@ -160,7 +160,7 @@ class StateArranger:
         self.state = expected
 
     async def act(self, move: Move) -> None:
-        """Make a move, and wait for nothing."""
+        """Make a move without waiting."""
         bench = self._bench
         match move.kind:
             case MoveKind.WRITE if not open_writers(bench, move.name) and self._is_set_at_board(move.name):
@@ -176,18 +176,18 @@ class StateArranger:
                 self.remember(move.name)
                 await bench.local.sense(move.name, move.value)
             case MoveKind.WAIT:
-                pass  # the waiting is for what the rule does
+                pass  # perform() waits for the effect of the rule
 
     def _is_set_at_board(self, name: str) -> bool:
         binding = self._profile.bindings.serial
         return self._bench.offers(BenchFeature.SERIAL) and binding is not None and binding.can_write(name)
 
     def remember(self, name: str) -> None:
-        """Note what a sensor sees, before it is made to see something else."""
+        """Remember the value of a sensor before it is stimulated."""
         self._sensed.setdefault(name, self.state.get(name))
 
     async def restore(self) -> None:
-        """Put things back as they were found, as far as the device lets us."""
+        """Restore the initial state, as far as the device allows."""
         await self.look()
         for name, value in reversed(list(self._sensed.items())):
             if value is not None:
@@ -196,14 +196,14 @@ class StateArranger:
         await self.look()
         changed = [name for name in self._found if not same_value(self.state.get(name), self._found[name])]
         while changed:
-            # What rules would not mind comes first: a limit of one mode must not bend what is put back.
+            # Values that no rule affects come first: a limit of one mode must not alter what is restored.
             name = next((name for name in changed if self._is_harmless(name)), changed[0])
             changed.remove(name)
             with contextlib.suppress(StimulusError):
                 await self._put_back(name, self._found[name])
 
     def _is_harmless(self, name: str) -> bool:
-        """Whether no rule acts when a property is put back now."""
+        """Whether no rule acts when a property is restored now."""
         outlook = {**self.state, name: self._found[name]}
         return same_state(settled(self._profile, outlook), outlook)
 
@@ -228,7 +228,7 @@ class StateArranger:
         schema = self._profile.properties[name]
         limit, imposed_by = self._limit(name, value, move)
         readers = open_readers(self._bench, name)
-        # Where the commands go, their effect should be seen, too.
+        # Prefer the transport of the commands.
         for transport in sorted(readers, key=lambda reader: reader is not self._transport):
             seen = await self._bench.wait_for_report(
                 name,
@@ -245,7 +245,7 @@ class StateArranger:
             return
 
     def _limit(self, name: str, value: Value, move: Move) -> tuple[float, str | None]:
-        """How long the device has to report a consequence of a move, and which key says so if not at once."""
+        """The deadline in seconds for reporting an effect of a move, and the rule that imposes it, if any."""
         behaviour = self._profile.behaviour
         promised = max(self._profile.settle(name), behaviour.report_local)
         if name == move.name:
@@ -270,13 +270,13 @@ class StateArranger:
 
 
 def imposed_by_rule(rule: Rule) -> str:
-    """How waits name a rule of the profile."""
+    """The name of a rule in recorded waits."""
     return f"profile: behaviour.rules, {rule.id}"
 
 
 @asynccontextmanager
 async def precondition(bench: Bench, transport: Transport | None = None) -> AsyncIterator[StateArranger]:
-    """An arranger that has looked around, and that puts things back at the end."""
+    """An arranger that has read the state, and restores it at the end."""
     arranger = StateArranger(bench, transport)
     await arranger.look()
     try:

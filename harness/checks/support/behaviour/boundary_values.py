@@ -1,4 +1,4 @@
-"""Values of data schemas that are worth trying: limits and what lies beside them, inside and outside."""
+"""Values of data schemas to try: limits and their neighbours, inside and outside the range."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.model.schema import DataSchema, DataType, same_value
 NUMERIC = (DataType.INTEGER, DataType.NUMBER)
 
 FAR = (-1_000_000_000, 1_000_000_000, 2**31, 2**32, 2**63, 10**30)
-"""Far outside most ranges, and just beyond what the usual integers of a firmware hold."""
+"""Far outside most ranges, and just beyond the integer types of firmware."""
 
 
 def limits(schema: DataSchema) -> list[Value]:
@@ -60,14 +60,14 @@ def outside(schema: DataSchema) -> list[Value]:
 
 
 def of_other_types(schema: DataSchema) -> list[Value]:
-    """JSON values of other types than the schema's, such as a careless controller sends."""
+    """JSON values of other types than the schema's, as careless controllers send them."""
     candidates: list[Value] = [None, True, 1, "1", "maybe", [1], {"value": 1}, [[[[[[[[]]]]]]]]]
     typed = DataSchema(type=schema.type)
     return [value for value in candidates if not typed.accepts(value)]
 
 
 def resting(schema: DataSchema) -> list[Value]:
-    """Legal values to put a property to before a trial; of numbers, those away from the limits first."""
+    """Legal values for a property before a trial; for numbers, those far from the limits first."""
     if schema.type not in NUMERIC or schema.enum or schema.const is not None:
         return limits(schema)
     over_range = grid(schema, 9)
@@ -107,7 +107,7 @@ def plain(schema: DataSchema, exact: Decimal) -> Value:
 
 
 def simplicity(value: Value) -> tuple[Any, ...]:
-    """A key that sorts values by how simple they are for people, simplest first."""
+    """A sort key: values that are simple for readers come first."""
     text = json.dumps(value, ensure_ascii=True)
     if isinstance(value, bool) or value is None:
         return (0, len(text), 0.0, text)
@@ -117,7 +117,7 @@ def simplicity(value: Value) -> tuple[Any, ...]:
 
 
 def is_one_of(value: Value, values: Iterable[Value]) -> bool:
-    """Whether the value is among them, as JSON counts values as the same."""
+    """Whether the value is in ``values``, by JSON equality."""
     return any(same_value(value, other) for other in values)
 
 
@@ -130,7 +130,7 @@ def _numbers(schema: DataSchema) -> list[Value]:
 
 
 def _ends(schema: DataSchema) -> tuple[Decimal, Decimal]:
-    """The least and the greatest legal number; where there is no limit, one that any device should take."""
+    """The smallest and largest legal number; without a limit, one that any device should accept."""
     low = _decimal(schema.minimum if schema.minimum is not None else -1000)
     high = _decimal(schema.maximum if schema.maximum is not None else max(Decimal(1000), low + 1000))
     step = step_of(schema)
@@ -172,5 +172,5 @@ def _distinct(candidates: Iterable[Value]) -> list[Value]:
 
 
 def _decimal(value: float | Decimal) -> Decimal:
-    # By the shortest text, because 0.1 in binary is not a tenth.
+    # By the shortest text, because binary floats cannot hold 0.1 exactly.
     return value if isinstance(value, Decimal) else Decimal(repr(value))

@@ -1,4 +1,4 @@
-"""Commands to a property, as they reached the device, and what it told afterwards: read from the trace."""
+"""Commands to a property as they reached the device, and the reports that followed, from the trace."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ PREVIEW = 40  # characters of a payload that a message shows
 
 @dataclass(frozen=True)
 class Command:
-    """One command that was on its way to the device.
+    """One command that was sent to the device.
 
-    ``value`` is what the payload says, ``problem`` why it says nothing; ``answer`` is the response over
-    CoAP; ``reports`` are what the device told of the property, over the same transport, until line
-    ``end`` of the trace: there the next command follows, or something else is done to the device.
+    ``value`` is the decoded payload, or ``problem`` says why it has none; ``answer`` is the CoAP response;
+    ``reports`` are the reports of the property over the same transport up to line ``end`` of the trace,
+    where the next command or another act follows.
     """
 
     sent: Decoded[mqtt.Publish, object] | Decoded[coap.Message, object]
@@ -44,17 +44,17 @@ class Command:
 
     @property
     def time(self) -> float:
-        """When it was passed on to the device."""
+        """When it was forwarded to the device, in seconds since the start of the run."""
         return self.sent.time
 
     @property
     def refused(self) -> bool:
-        """Whether the device said that it does not execute it (CoAP only)."""
+        """Whether the device answered with an error (CoAP only)."""
         return self.answer is not None and self.answer.value.code >= 0x80
 
     @property
     def text(self) -> str:
-        """The payload for people."""
+        """The payload as readable text, shortened."""
         shown = self.payload.decode("utf-8", "backslashreplace")
         return shown if len(shown) <= PREVIEW else f"{shown[:PREVIEW]}… ({len(self.payload)} bytes)"
 
@@ -71,16 +71,16 @@ def commands(case: Case, name: str, transport: Transport) -> list[Command]:
         if command.transport is not transport:
             continue
         line = command.sent.line
-        # The next command changes the state, whichever way it came; so may whatever else is done.
+        # The next command changes the state, on any transport; so may other acts.
         following = [later.sent.line for later in everywhere[index + 1 : index + 2]]
         end = min([*following, *(other for other in ends if other > line)])
-        told = tuple(report for report in reports if line < report.event.line < end)
-        found.append(replace(command, reports=told, end=end))
+        reported = tuple(report for report in reports if line < report.event.line < end)
+        found.append(replace(command, reports=reported, end=end))
     return found
 
 
 def _lines_of_other_acts(case: Case, name: str) -> list[int]:
-    """Where in the window something was done that is no command to the property."""
+    """Lines of the window with acts other than commands to the property."""
     return [
         event.line
         for event in case.window
@@ -91,17 +91,17 @@ def _lines_of_other_acts(case: Case, name: str) -> list[int]:
 
 
 def command_topic(bound: MqttProperty) -> str:
-    """Where commands for a property go; a device without such a topic is tried where most have theirs."""
+    """The command topic of a property; without a declared one, the usual ``<state>/set``."""
     return bound.command or f"{bound.state}/set"
 
 
 def point_of(case: Case) -> Point:
-    """Where the packets of the device are seen in this run."""
+    """Where this run records the packets of the device."""
     return Point.TAP if case.offers(BenchFeature.TAP) else Point.CLIENT
 
 
 def published(case: Case, topic: str) -> list[Decoded[mqtt.Publish, object]]:
-    """What was passed on to the device on a topic, without what is delivered again."""
+    """Messages forwarded to the device on a topic, without redeliveries."""
     return [
         Decoded(seen.event, seen.body, seen.value)
         for seen in case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, point=point_of(case))
@@ -171,11 +171,11 @@ def _command(
 
 
 async def send_payload(bench: Bench, name: str, payload: bytes, what: str, transport: Transport) -> None:
-    """Command a property by a payload as it is; ``what`` tells the reader of the trace what it is.
+    """Send a raw payload as a command for a property; ``what`` describes it in the trace.
 
     Over CoAP it returns after the response.
     """
-    bench.stimulus(Act.RAW, f"command for {name}: {what}", transport=transport.value)
+    bench.stimulus(Act.RAW, f"raw payload for {name}: {what}", transport=transport.value)
     mqtt_binding, coap_binding = bench.profile.bindings.mqtt, bench.profile.bindings.coap
     if transport is Transport.MQTT and mqtt_binding is not None:
         bound = mqtt_binding.properties[name]
@@ -185,9 +185,9 @@ async def send_payload(bench: Bench, name: str, payload: bytes, what: str, trans
 
 
 async def passed_on(bench: Bench, name: str, payload: bytes, since: int) -> None:
-    """Wait until the broker has passed a command on to the device, where the tap shows that.
+    """Wait until the broker has forwarded a command to the device, where the tap shows that.
 
-    From then on the device has its time; a broker may keep a message back for a moment, or for many.
+    The settle time of the device starts there: a broker may delay messages.
     """
     binding = bench.profile.bindings.mqtt
     if binding is None or not bench.offers(BenchFeature.TAP):
@@ -202,12 +202,12 @@ async def passed_on(bench: Bench, name: str, payload: bytes, since: int) -> None
         return isinstance(packet, mqtt.Publish) and (packet.topic, packet.payload) == (topic, payload)
 
     await bench.wait_for(
-        arrived, within=DELIVERY, since=since, what=f"the broker to pass a command for {name} on"
+        arrived, within=DELIVERY, since=since, what=f"the broker to forward a command for {name}"
     )
 
 
 async def put(bench: Bench, bound: CoapProperty, payload: bytes) -> coap.Message | None:
-    """A CON PUT of a payload as it is."""
+    """Send a CON PUT with a raw payload."""
     endpoint = await bench.coap.endpoint()
     try:
         return await endpoint.request(
@@ -225,14 +225,14 @@ async def put(bench: Bench, bound: CoapProperty, payload: bytes) -> coap.Message
 
 
 async def command_and_wait(bench: Bench, name: str, value: Value, transport: Transport) -> bool:
-    """Command a legal value and wait for its report; whether that came within the settle time."""
+    """Command a legal value and wait for its report. True if it came within the settle time."""
     since = bench.mark()
     await bench.write(name, value, transport=transport.value)
-    return await told(bench, name, value, transport, since)
+    return await is_reported(bench, name, value, transport, since)
 
 
-async def told(bench: Bench, name: str, value: Value, transport: Transport, since: int) -> bool:
-    """Whether the device reports ``value`` within the settle time; where it is not observed, it is read."""
+async def is_reported(bench: Bench, name: str, value: Value, transport: Transport, since: int) -> bool:
+    """Whether the device reports ``value`` within the settle time; it is read where it is not observed."""
     schema = bench.profile.properties[name]
     return bool(
         await bench.wait_for_report(
@@ -246,13 +246,13 @@ async def told(bench: Bench, name: str, value: Value, transport: Transport, sinc
 
 
 def require_reader(bench: Bench, name: str) -> None:
-    """Raise CannotStimulateError where a property is written but never told."""
+    """Raise StimulusError if a property is write-only."""
     if bench.profile.properties[name].write_only:
-        raise StimulusError(f"{name} is write-only: what becomes of a command cannot be seen")
+        raise StimulusError(f"{name} is write-only: the effect of a command is not visible")
 
 
 def had_time(case: Case, since: float, seconds: float) -> bool:
-    """Whether the window was watched for so long after ``since``; times in traces are rounded."""
+    """Whether the window lasts at least ``seconds`` after ``since``; times in traces are rounded."""
     return case.window[-1].time - since >= seconds - ROUNDING
 
 
@@ -275,7 +275,7 @@ def confirmed_at(case: Case, name: str, command: Command) -> int:
 
 
 def described(report: Report) -> str:
-    """A report for people."""
+    """A report as readable text."""
     if report.problem is not None:
         return f"a payload that {report.problem}"
     try:

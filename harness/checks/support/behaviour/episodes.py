@@ -1,7 +1,7 @@
-"""What followed from what: the run between one deliberate act of the harness and the next.
+"""Episodes: the parts of a run between one deliberate act of the harness and the next.
 
-The device's rules are judged in such episodes. Within one, whatever changes is the doing of that act and of
-the device, so that it does not matter in which order the device tells its properties.
+The rules of the device are judged in episodes. Within one, every change comes from that act or from the
+device, so the order in which the device reports its properties does not matter.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ACTS = (Act.WRITE, Act.INVOKE, Act.LOCAL)
 
 @dataclass(frozen=True)
 class ReportedChange:
-    """One report of a property, and the state as told up to it."""
+    """One report of a property, and the reported state including it."""
 
     report: Report
     state: State
@@ -39,67 +39,67 @@ class ReportedChange:
 
 @dataclass(frozen=True)
 class Episode:
-    """An act, the state that was told before it, what was told until the next act, and the time of that.
+    """An act, the reported state before it, the reports until the next act, and the time of that act.
 
-    ``candidate`` is the state before with what the act itself sets.
+    ``candidate`` is the state before, updated with what the act itself sets.
     """
 
     act: Event
     before: State
     candidate: State
-    told: tuple[ReportedChange, ...]
+    changes: tuple[ReportedChange, ...]
     events: tuple[Report, ...]
     end: float
 
     def start_of(self, conditions: Sequence[Condition]) -> Report | Event | None:
-        """What shows that the conditions became true in the episode; None where they did not."""
-        happenings = [condition for condition in conditions if condition.is_happening]
-        if happenings:
-            shown = [self.happening(condition) for condition in happenings]
+        """What shows that the conditions became true in the episode; None if they did not."""
+        occurrences = [condition for condition in conditions if condition.is_happening]
+        if occurrences:
+            shown = [self.occurrence(condition) for condition in occurrences]
             return shown[0] if all(shown) and all_hold(conditions, self.before) else None
         if all_hold(conditions, self.before):
             return None
-        for told in self.told:
-            if all_hold(conditions, told.state):
-                return told.report
-        # A rule may act before all is told; then it is enough that the device took the act.
+        for change in self.changes:
+            if all_hold(conditions, change.state):
+                return change.report
+        # A rule may act before everything is reported; then a confirmation of the act is enough.
         return self._confirmation() if all_hold(conditions, self.candidate) else None
 
     def end_of(self, conditions: Sequence[Condition], start: float) -> float | None:
-        """When, after ``start``, the told state no longer had the conditions true."""
-        for told in self.told:
-            if told.report.time > start and not all_hold(conditions, told.state):
-                return told.report.time
+        """When, after ``start``, the reported state no longer met the conditions; None if never."""
+        for change in self.changes:
+            if change.report.time > start and not all_hold(conditions, change.state):
+                return change.report.time
         return None
 
     def state_at(self, shown: Report | Event) -> State:
-        """The state when something was told, or after the act itself."""
-        for told in self.told:
-            if told.report is shown:
-                return told.state
+        """The state at a report, or after the act itself."""
+        for change in self.changes:
+            if change.report is shown:
+                return change.state
         return self.candidate
 
     def shown(
         self, condition: Condition, until: float, begun: State, start: Report | Event
     ) -> Report | Event | None:
-        """What shows that a condition came true, or stayed so, in the episode up to ``until``.
+        """The report or event that shows that a condition became or stayed true up to the time ``until``.
 
-        ``begun`` is the state when what leads to it began, told by ``start``. A condition that was true
-        before and not then has to come true again; for others it does not matter what was told first.
+        ``begun`` is the state when the cause began, shown by ``start``. A condition that was true before and
+        false then must become true again; for others the order of reports does not matter.
         """
         if condition.is_happening:
-            found = self.happening(condition)
+            found = self.occurrence(condition)
             return found if found is not None and found.time <= until else None
         has_ended = condition.holds(self.before) and not condition.holds(begun)
         line = line_of(start) if has_ended else self.act.line
-        for told in self.told:
-            in_time = told.report.event.line > line and told.report.time <= until
-            if in_time and condition.holds(told.state):
-                return told.report
-        return self.act if not self.told and condition.holds(self.before) else None
+        for change in self.changes:
+            in_time = change.report.event.line > line and change.report.time <= until
+            if in_time and condition.holds(change.state):
+                return change.report
+        return self.act if not self.changes and condition.holds(self.before) else None
 
-    def happening(self, condition: Condition) -> Report | Event | None:
-        """What shows that an event was told or an action invoked."""
+    def occurrence(self, condition: Condition) -> Report | Event | None:
+        """The report of an event, or the act that invoked an action; None if there is none."""
         if condition.action is not None:
             body = self.act.body
             invoked = isinstance(body, Stimulus) and body.act is Act.INVOKE and body.name == condition.action
@@ -111,25 +111,25 @@ class Episode:
         return None
 
     def _confirmation(self) -> Report | None:
-        """The report of what the act set."""
+        """The report that confirms what the act set."""
         for name, value in self.candidate.items():
             if same_value(value, self.before.get(name)):
                 continue
-            for told in self.told:
-                if told.report.name == name and same_value(told.report.value, value):
-                    return told.report
+            for change in self.changes:
+                if change.report.name == name and same_value(change.report.value, value):
+                    return change.report
         return None
 
 
 def line_of(shown: Report | Event) -> int:
-    """Where in the trace it stands."""
+    """Its line in the trace."""
     return shown.event.line if isinstance(shown, Report) else shown.line
 
 
 def episodes(case: Case, rule: Rule) -> list[Episode]:
-    """The episodes of the window, with what was told of the properties and events of a rule."""
+    """The episodes of the window, with the reports of the properties and events of a rule."""
     names, events = names_of(rule)
-    transport = teller_of(case, names, events)
+    transport = common_transport(case, names, events)
     reports = [r for r in case.all_reports if transport is None or r.transport == transport]
     acts = [
         event
@@ -150,7 +150,7 @@ def episodes(case: Case, rule: Rule) -> list[Episode]:
                 act,
                 before,
                 _candidate(case.profile, before, act.body),
-                tuple(told_of(before, [r for r in during if r.name in names])),
+                tuple(changes_from(before, [r for r in during if r.name in names])),
                 tuple(r for r in during if r.name in events),
                 following.time if following else case.window[-1].time,
             )
@@ -158,8 +158,8 @@ def episodes(case: Case, rule: Rule) -> list[Episode]:
     return found
 
 
-def told_of(state: State, reports: Iterable[Report]) -> list[ReportedChange]:
-    """The states that follow from reports, one after the other."""
+def changes_from(state: State, reports: Iterable[Report]) -> list[ReportedChange]:
+    """The sequence of states that result from reports."""
     found = []
     for report in reports:
         if report.problem is None:
@@ -169,18 +169,18 @@ def told_of(state: State, reports: Iterable[Report]) -> list[ReportedChange]:
 
 
 def names_of(rule: Rule) -> tuple[frozenset[str], frozenset[str]]:
-    """The properties and the events that a rule is about."""
+    """The properties and the events that a rule names."""
     conditions = (*rule.when, *rule.while_, *rule.then, *rule.refuse)
     names = frozenset(name for condition in conditions for name in condition.names)
     return names, frozenset(condition.event for condition in conditions if condition.event)
 
 
-def teller_of(case: Case, names: Iterable[str], events: Iterable[str]) -> Transport | None:
-    """A transport that tells all of them, so that nothing is mixed up; None where there is none."""
+def common_transport(case: Case, names: Iterable[str], events: Iterable[str]) -> Transport | None:
+    """A transport that reports all of them, to keep one order of events; None if there is none."""
     wanted = [*names, *events]
     for transport in Transport:
-        tells_all = all(transport in reporting_transports(case.profile, name) for name in wanted)
-        if was_offered(case, transport) and tells_all:
+        reports_all = all(transport in reporting_transports(case.profile, name) for name in wanted)
+        if was_offered(case, transport) and reports_all:
             return transport
     return None
 

@@ -1,7 +1,7 @@
-"""What the profile's rules make of a state: used to plan stimuli, never to judge.
+"""Predicts how the profile's rules change a state. Used to plan stimuli, never to judge.
 
-The forecast is rough: it knows no time but "at once" and "after a while", and nothing of what sensors will
-see. Whoever acts on it waits for what the device really reports.
+The prediction is rough: it knows only "at once" and "later", and no future sensor values. Callers wait for
+what the device really reports.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from harness.model.schema import DataType, same_value
 State = dict[str, Value]
 
 SOON = 60.0
-"""Seconds: a rule that acts within this time is likely to act while a check is still at work."""
+"""Seconds: a rule that acts within this time is likely to act while a check is running."""
 
 _ROUNDS = 20
 
 
 def all_hold(conditions: Iterable[Condition], state: State) -> bool:
-    """Whether every condition on a property is true in the state; unknown counts as false."""
+    """Whether all conditions on properties are true in the state; unknown counts as false."""
     return all(condition.holds(state) for condition in lasting(conditions))
 
 
 def lasting(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
-    """The conditions on properties; events and actions happen, and are left out."""
+    """The conditions on properties, without events and actions."""
     return tuple(condition for condition in conditions if not condition.is_happening)
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A rule in the form in which it is tried on many states: conditions on properties only."""
+    """A rule reduced to its conditions on properties, for fast evaluation on many states."""
 
     rule: Rule
     causes: tuple[Condition, ...]  # of ``when`` or ``while``
     results: tuple[Condition, ...]
-    concerned: frozenset[str]  # the properties that commands may not, or need not, change
+    concerned: frozenset[str]  # the properties that the rule sets or protects
     needs_happening: bool
 
-    # Loops, not all(): these two are asked about every rule of every state that a plan looks at.
+    # Loops instead of all(): these two run for every rule and every state of a plan.
     def applies(self, state: State) -> bool:
         for condition in self.causes:  # noqa: SIM110
             if not condition.holds(state):
@@ -83,7 +83,7 @@ class Forecast:
         self._near: dict[tuple[str, float], list[Value]] = {}
 
     def settled(self, state: State, without: Rule | None = None) -> State:
-        """What the rules that act at once make of a state, as if the rule ``without`` did not exist."""
+        """The state after all rules without delay have acted, ignoring the rule ``without``."""
         state = dict(state)
         for _ in range(_ROUNDS):
             moved = False
@@ -96,7 +96,7 @@ class Forecast:
         return state
 
     def enforce(self, rule: Rule, state: State) -> bool:
-        """Change ``state`` so that what the rule demands is true; tell whether anything moved."""
+        """Change ``state`` so that the rule is met; return whether anything changed."""
         moved = False
         for condition in lasting(rule.then):
             if condition.holds(state) is False:
@@ -107,7 +107,7 @@ class Forecast:
         return moved
 
     def obstacles(self, state: State, name: str, value: Value) -> list[Rule]:
-        """The rules because of which a command of ``value`` would be refused, or would not last."""
+        """The rules that would refuse or undo a command of ``value``."""
         outlook = {**state, name: value}
         refusing = [
             rule.rule
@@ -124,7 +124,7 @@ class Forecast:
         ]
 
     def pending(self, state: State) -> list[Rule]:
-        """Rules with a ``for`` whose time runs in a state, and that will change something in the end."""
+        """Rules with a ``for`` whose time is running, and that will change the state."""
         return [
             rule.rule
             for rule in self._acting
@@ -147,7 +147,7 @@ class Forecast:
         return found
 
     def _value_making(self, condition: Condition, state: State) -> Value:
-        """A legal value with which the condition is true; the present one if there is none."""
+        """A legal value that makes the condition true; the present one if there is none."""
         name = condition.property_ or ""
         for value in self.values_near(condition, state):
             if condition.holds({**state, name: value}):
@@ -176,7 +176,7 @@ def values_near(profile: Profile, condition: Condition, state: State) -> list[Va
 
 
 def related(profile: Profile, names: Iterable[str]) -> frozenset[str]:
-    """The properties by which those of ``names`` can be moved, directly or through rules."""
+    """The properties that influence those in ``names``, directly or through rules."""
     found = set(names)
     while True:
         grown = set(found)
@@ -191,5 +191,5 @@ def related(profile: Profile, names: Iterable[str]) -> frozenset[str]:
 
 
 def same_state(first: State, second: State) -> bool:
-    """Whether two states agree in every property."""
+    """Whether two states are equal in every property."""
     return first.keys() == second.keys() and all(same_value(first[name], second[name]) for name in first)

@@ -1,9 +1,8 @@
 """Values drawn by hypothesis, and the search for the simplest one that fails.
 
-Driving a device is asynchronous, hypothesis is not. So a search never measures: its predicate looks a value
-up among those measured already, and where it is not among them the search is broken off, the value is
-measured on the device, and the same search starts again. Equal seeds draw equal values, so each attempt
-retraces the one before and gets one measurement further.
+Driving a device is asynchronous, hypothesis is not. So a search only looks up results that were measured
+before. If a value has no result yet, the search is aborted, the value is tried on the device, and the same
+search starts again. The same seed draws the same values, so each attempt gets one value further.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ DRAWN = 6  # values drawn for one property, besides its limits
 SHRINKING = 20  # further measurements to find a simpler value that fails
 
 Measure = Callable[[Value], Awaitable[bool]]
-"""Tries a value on the device; True when the device did wrong."""
+"""Tries a value on the device. True if the device did something wrong."""
 
 
 class _NeedsMeasurement(BaseException):
-    """Breaks a search off. No Exception, since hypothesis takes those for results."""
+    """Aborts a search. Not an Exception, because hypothesis treats those as results."""
 
     def __init__(self, value: Value) -> None:
         self.value = value
@@ -44,9 +43,9 @@ class _NeedsMeasurement(BaseException):
 async def search(
     first: Sequence[Value], strategy: Callable[[], SearchStrategy[Value]], measure: Measure, seed: int
 ) -> None:
-    """Measure the values of ``first``, then drawn ones, until one fails; then look for a simpler one.
+    """Try the values of ``first``, then random ones, until one fails; then search for a simpler one.
 
-    What was found stands in the trace: every measurement drives the device.
+    The results are in the trace: every trial drives the device.
     """
     measured: dict[str, bool] = {}
     for value in [*first, *drawn(strategy(), seed)]:
@@ -59,14 +58,14 @@ async def search(
 
 
 def prepare() -> None:
-    """Load hypothesis now. That takes a second of processor time, in which no device is listened to."""
+    """Import hypothesis now: it takes a second in which no device is served."""
     from hypothesis import strategies
 
     drawn(strategies.booleans(), seed=1, count=1)
 
 
 def drawn(strategy: SearchStrategy[Value], seed: int, count: int = DRAWN) -> list[Value]:
-    """The first values that a search with that seed comes to."""
+    """The first values that a search with this seed draws."""
     found: list[Value] = []
 
     def note(value: Value) -> bool:
@@ -121,7 +120,7 @@ def _run(
 
 @contextmanager
 def _random_state_kept() -> Iterator[None]:
-    """Hypothesis seeds the random module; whoever else uses it is not to notice."""
+    """Restore the state of the random module, which hypothesis seeds."""
     state = random.getstate()
     try:
         yield
@@ -131,11 +130,11 @@ def _random_state_kept() -> Iterator[None]:
 
 @contextmanager
 def _only_the_seed_counts() -> Iterator[None]:
-    """Hypothesis also draws constants that it finds in the loaded modules: those differ between processes."""
+    """Turn off constants from loaded modules, which differ between processes."""
     from hypothesis.internal.conjecture import providers
 
     own = getattr(providers, "_get_local_constants", None)
-    if own is None:  # a version that does not
+    if own is None:  # this version has no such constants
         yield
         return
     nothing = type(own())()
@@ -149,7 +148,7 @@ def _only_the_seed_counts() -> Iterator[None]:
 
 
 def legal_values(schema: DataSchema) -> SearchStrategy[Value]:
-    """Everything that the schema accepts."""
+    """A strategy for all values that the schema accepts."""
     import hypothesis.strategies as st
 
     if schema.const is not None or schema.enum or schema.type in (DataType.BOOLEAN, DataType.NULL):
@@ -169,7 +168,7 @@ def legal_values(schema: DataSchema) -> SearchStrategy[Value]:
 
 
 def illegal_values(schema: DataSchema, known: Sequence[Value]) -> SearchStrategy[Value]:
-    """Values of the right type that the schema does not accept; ``known`` are some of them."""
+    """A strategy for values of the right type that the schema rejects; ``known`` are examples."""
     import hypothesis.strategies as st
 
     found = st.sampled_from(list(known))

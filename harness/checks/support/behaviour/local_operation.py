@@ -1,4 +1,4 @@
-"""Operating controls and sensors at the device, and what they should change."""
+"""Operates controls and sensors of the device, and predicts their effects."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from harness.trace.events import Act, Stimulus
 
 
 async def unlock(arranger: StateArranger, profile: Profile, name: str) -> None:
-    """Bring about that operating a control does what it says, and that it lasts.
+    """Reach a state in which operating a control has its declared, lasting effect.
 
-    Raises CannotStimulateError.
+    Raises StimulusError.
     """
     control = profile.controls[name]
 
@@ -53,7 +53,7 @@ async def unlock(arranger: StateArranger, profile: Profile, name: str) -> None:
     names = {effect.property_ for effect in control.effects if effect.property_ is not None}
     for condition in control.unless:
         names |= condition.names
-    await arranger.bring_about(works, names, f"operating {name} has its effect")
+    await arranger.bring_about(works, names, f"{name} must have an effect")
 
 
 def _result(profile: Profile, effect: Effect, state: State) -> Value:
@@ -62,45 +62,45 @@ def _result(profile: Profile, effect: Effect, state: State) -> Value:
 
 
 def moved_by(control: Control) -> list[Effect]:
-    """Its effects on properties."""
+    """The effects of a control on properties."""
     return [effect for effect in control.effects if effect.property_ is not None]
 
 
 def readers_of_control(profile: Profile, control: str) -> list[Transport]:
-    """The transports that tell something of what a control moves."""
+    """The transports that report a property that a control changes."""
     moved = [effect.property_ or "" for effect in moved_by(profile.controls[control])]
     return [t for t in Transport if any(t in reporting_transports(profile, name) for name in moved)]
 
 
 def operated(case: Case, control: str) -> Decoded[Stimulus, Stimulus] | None:
-    """When a control was operated first in the window; None if it was not."""
+    """The first operation of a control in the window; None if there was none."""
     return next((act for act in case.stimuli(Act.LOCAL) if act.value.name == control), None)
 
 
-def told_in_time(
+def reported_in_time(
     case: Case, name: str, expected: Value, transport: Transport, cause: Decoded[Stimulus, Stimulus]
 ) -> Report | Outcome:
-    """The report of the expected value, or why it is missing or late."""
+    """The report of the expected value, or a failure if it is missing or late."""
     limit, schema = case.profile.behaviour.report_local, case.profile.properties[name]
     after = [r for r in case.reports(name, transport) if r.event.line > cause.line]
-    told = next((r for r in after if r.problem is None and schema.agrees(r.value, expected)), None)
+    seen = next((r for r in after if r.problem is None and schema.agrees(r.value, expected)), None)
     text = f"{name} = {json_text(expected)}"
-    if told is None:
-        instead = f"; it told {described(after[0])}" if after else ""
+    if seen is None:
+        instead = f"; the device reported {described(after[0])}" if after else ""
         return failed(
             f"{text} was not reported over {transport} within {limit:g} s{instead}", cause, after[:1]
         )
-    late = told.time - case.completed_at(cause)  # done by hand, it may have happened at the end only
-    # What is read tells nothing of when it could have been read.
-    if late > limit and not told.asked:
+    late = seen.time - case.completed_at(cause)  # an operator may have acted only at the end
+    # A read does not show since when the value was available.
+    if late > limit and not seen.asked:
         return failed(
-            f"{text} was reported over {transport} after {late:.3g} s, not {limit:g} s", cause, told
+            f"{text} was reported over {transport} after {late:.3g} s; allowed are {limit:g} s", cause, seen
         )
-    return told
+    return seen
 
 
 async def free_sensor(arranger: StateArranger, profile: Profile, name: str) -> None:
-    """Bring about that no rule minds what the sensor sees, over its whole range if that can be."""
+    """Reach a state in which no rule reacts to the sensor, over its whole range if possible."""
     names = {name}
     for rule in profile.behaviour.rules:
         conditions = (*rule.when, *rule.while_)
@@ -111,21 +111,21 @@ async def free_sensor(arranger: StateArranger, profile: Profile, name: str) -> N
         await arranger.bring_about(
             lambda state: all(_is_quiet(profile, {**state, name: end}) for end in ends),
             names,
-            "no rule minds",
+            f"no rule may react to {name}",
         )
         return
     await arranger.bring_about(
-        lambda state: len(points(profile, name, state)) > 1, names, f"{name} follows its sensor"
+        lambda state: len(points(profile, name, state)) > 1, names, f"{name} must follow its sensor"
     )
 
 
 def is_measured(schema: Property) -> bool:
-    """Whether it is what a sensor of numbers sees."""
+    """Whether the property is a numeric measurement."""
     return schema.read_only and schema.type in NUMERIC and not schema.enum and not schema.counter
 
 
 def points(profile: Profile, name: str, state: State) -> list[Value]:
-    """Values that the sensor can be shown without any rule acting on them, from the whole range."""
+    """Sensor values from the whole range to which no rule reacts."""
     schema = profile.properties[name]
     quiet = [
         value

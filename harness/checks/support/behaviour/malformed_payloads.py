@@ -1,4 +1,4 @@
-"""Payloads of commands that make no sense, in the form that a property's binding asks for."""
+"""Malformed command payloads, in the form of a property's binding."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from harness.model.bindings.coap import ContentFormat
 from harness.model.profile import Profile
 from harness.model.schema import DataSchema
 
-LONG = 400  # characters of a text that fits into any command buffer
+LONG = 400  # characters; should fit into any command buffer
 DEEP = 200  # brackets
 
 
 def encoded(profile: Profile, name: str, value: Value, transport: Transport) -> bytes:
-    """The payload of a command for a value, legal or not."""
+    """The payload of a command for a value, which may be illegal."""
     mqtt, coap = profile.bindings.mqtt, profile.bindings.coap
     if transport is Transport.MQTT and mqtt is not None:
         bound = mqtt.properties[name]
@@ -33,7 +33,7 @@ def encoded(profile: Profile, name: str, value: Value, transport: Transport) -> 
 
 
 def outside_texts(profile: Profile, name: str, transport: Transport) -> list[bytes]:
-    """Texts of numbers that are none, or larger than any: only where numbers travel as text."""
+    """NaN and overflowing numbers, where numbers are sent as text."""
     schema = profile.properties[name]
     if schema.type not in NUMERIC or schema.enum or _carries_words_or_bytes(profile, name, transport):
         return []
@@ -43,7 +43,7 @@ def outside_texts(profile: Profile, name: str, transport: Transport) -> list[byt
 
 
 def malformed(profile: Profile, name: str, transport: Transport) -> list[tuple[bytes, str]]:
-    """Payloads without a legal value, each with a word for people on what it is."""
+    """Payloads without a legal value, each with a short description."""
     schema = profile.properties[name]
     legal = limits(schema)[-1]
     good = encoded(profile, name, legal, transport)
@@ -54,24 +54,24 @@ def malformed(profile: Profile, name: str, transport: Transport) -> list[tuple[b
         (b"", "empty"),
         (b"\x00", "a zero byte"),
         (b"\xff\xfe\xfd", "not UTF-8"),
-        (b'{"value":', "broken off"),
+        (b'{"value":', "truncated JSON"),
         (b"[" * DEEP, "deep nesting"),
         (b"x" * LONG, "a long text"),
-        (good + b"x", "a legal value with a letter behind it"),
+        (good + b"x", "a legal value followed by a letter"),
         (good + b" " + good, "two values"),
     ]
     member = _member(profile, name, transport)
     if member is not None:
         text = encode_json(legal)
         twice = b'{"%s":%s,"%s":%s}' % (member.encode(), text, member.encode(), text)
-        found += [(twice, "a member twice"), (good[:-1], "an object that does not end")]
+        found += [(twice, "a duplicate member"), (good[:-1], "an unfinished object")]
     return [
         (payload, what) for payload, what in found if not _is_legal(schema, profile, name, transport, payload)
     ]
 
 
 def _is_legal(schema: DataSchema, profile: Profile, name: str, transport: Transport, payload: bytes) -> bool:
-    """Whether a payload is a legal command after all, or one that is not about the property."""
+    """Whether a payload is a legal command after all."""
     mqtt, coap = profile.bindings.mqtt, profile.bindings.coap
     value: Value | Undecoded
     if transport is Transport.MQTT and mqtt is not None:

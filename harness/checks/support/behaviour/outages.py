@@ -26,13 +26,11 @@ from harness.model.verdict import Outcome
 from harness.trace.events import Act
 
 Expected = Callable[[str, Value], Value]
-
-
-"""What a property should be afterwards, by its name and what it was before."""
+"""Maps the name of a property and its value before to the expected value after."""
 
 
 def settings(profile: Profile) -> list[str]:
-    """The properties that can be commanded and are told."""
+    """The properties that can be commanded and are reported."""
     return [
         name
         for name, schema in profile.properties.items()
@@ -43,10 +41,10 @@ def settings(profile: Profile) -> list[str]:
     ]
 
 
-async def set_unusual(bench: Bench, arranger: StateArranger, *, leave_defaults: bool = False) -> None:
-    """Put every setting to another value than it has, as far as rules let that be.
+async def vary_settings(bench: Bench, arranger: StateArranger, *, leave_defaults: bool = False) -> None:
+    """Change every setting, as far as rules allow.
 
-    With ``leave_defaults``, one that is away from its default already stays, and none is put to it.
+    With ``leave_defaults``, settings that differ from their default stay, and none is set to its default.
     """
     for name in settings(bench.profile):
         schema = bench.profile.properties[name]
@@ -59,17 +57,17 @@ async def set_unusual(bench: Bench, arranger: StateArranger, *, leave_defaults: 
                 await command_and_wait(bench, name, value, transport)
                 break
             else:
-                await arranger.act(Move(MoveKind.WRITE, name, value))  # at the board, if anywhere
+                await arranger.act(Move(MoveKind.WRITE, name, value))  # over the serial line, if at all
         except StimulusError as reason:
-            bench.note(f"{name} stays as it is: {reason}")
+            bench.note(f"{name} is not changed: {reason}")
             continue
         await arranger.look()
 
 
 async def lose_connection(bench: Bench) -> None:
-    """Cut the device's MQTT connection, and wait until it is gone. Raises CannotStimulateError."""
+    """Cut the device's MQTT connection, and wait until it is gone. Raises StimulusError."""
     if not bench.tap.connected:
-        raise StimulusError("the device has no MQTT connection to be cut")
+        raise StimulusError("the device has no MQTT connection to cut")
     since = bench.mark()
     bench.tap.drop()
     await bench.wait_for(
@@ -77,8 +75,8 @@ async def lose_connection(bench: Bench) -> None:
     )
 
 
-async def hear_again(bench: Bench, since: int) -> None:
-    """Wait until the device is back and has told its settings. Raises CannotStimulateError."""
+async def await_settings(bench: Bench, since: int) -> None:
+    """Wait until the device is back and has reported its settings. Raises StimulusError."""
     if not await bench.ready():
         raise StimulusError("the device did not come back")
     for name in settings(bench.profile):
@@ -96,35 +94,35 @@ async def hear_again(bench: Bench, since: int) -> None:
 
 
 def compare(case: Case, before: int, after: int, expected: Expected, loss: str) -> Outcome:
-    """Whether each setting that is told after a line is what it should be, by what it was before a line."""
+    """Compare the settings reported after line ``after`` with those before line ``before``."""
     evidence: list[Evidence] = []
     outlook: State = {}
     for name in settings(case.profile):
         known = case.last_report(name, before)
         if known is not None:
             outlook[name] = expected(name, known.value)
-    # What we command afterwards, to leave things as they were found, is not the device's doing.
+    # Later commands of the harness, which restore the state, do not count.
     acts = case.stimuli(Act.WRITE, Act.INVOKE, Act.LOCAL)
     end = next((act.line for act in acts if act.line > after), case.window[-1].line)
     for name, value in outlook.items():
-        told = next((r for r in case.reports(name) if after < r.event.line < end and r.problem is None), None)
+        seen = next((r for r in case.reports(name) if after < r.event.line < end and r.problem is None), None)
         known = case.last_report(name, before)
-        if told is None or known is None or obstacles(case.profile, outlook, name, value):
-            continue  # not told, or a rule has its say
-        if not case.profile.properties[name].agrees(told.value, value):
+        if seen is None or known is None or obstacles(case.profile, outlook, name, value):
+            continue  # not reported, or a rule decides
+        if not case.profile.properties[name].agrees(seen.value, value):
             return failed(
-                f"{name} was {json_text(known.value)} before {loss}; {described(told)} was told afterwards, "
-                f"not {json_text(value)}",
+                f"{name} was {json_text(known.value)} before {loss}; afterwards the device reported "
+                f"{described(seen)}, expected {json_text(value)}",
                 known,
-                told,
+                seen,
             )
-        evidence += [known, told]
+        evidence += [known, seen]
     if not evidence:
-        return inconclusive(f"the device told no setting after {loss}")
-    return passed(f"{len(evidence) // 2} settings are as they should be after {loss}", evidence)
+        return inconclusive(f"the device reported no setting after {loss}")
+    return passed(f"{len(evidence) // 2} settings have the expected values after {loss}", evidence)
 
 
 async def cut_power(bench: Bench) -> None:
-    """Take the power away and give it again; the return is not awaited."""
+    """Cut the power and restore it, without waiting for the device."""
     await bench.power.kill()
     await bench.power.start()

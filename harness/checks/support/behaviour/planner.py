@@ -1,4 +1,4 @@
-"""How to bring a device into a state: the cheapest sequence of commands, controls and stimulated sensors."""
+"""Plans the cheapest sequence of commands, controls and sensor stimuli that leads to a state."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from harness.model.profile import Effect, Profile
 from harness.model.rule import Rule
 from harness.model.schema import DataType, same_value
 
-MOST_STATES = 500  # looked at for one plan
-WAITING = 3.0  # what it costs to wait for a rule, however long: time is cheaper than a wrong state
+MOST_STATES = 500  # examined for one plan
+WAITING = 3.0  # cost of waiting for a rule, however long: time is cheaper than a wrong state
 
 
 class MoveKind(StrEnum):
-    """What can be done to a device."""
+    """The kinds of moves."""
 
     WRITE = "write"
     INVOKE = "invoke"
     OPERATE = "operate"
     SENSE = "sense"
-    WAIT = "wait"  # until a rule has done what it does after a time
+    WAIT = "wait"  # until a delayed rule has acted
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class _Node:
 
 
 class Planner:
-    """Plans for one profile. ``hands`` tells whether controls and sensors can be operated."""
+    """Plans for one profile. ``hands``: whether controls and sensors can be operated."""
 
     def __init__(self, profile: Profile, *, hands: bool) -> None:
         self._profile = profile
@@ -75,12 +75,12 @@ class Planner:
         ]
 
     def plan(self, state: State, goal: Callable[[State], bool], names: frozenset[str]) -> list[Move] | None:
-        """The cheapest moves that lead from ``state`` to one that ``goal`` accepts; None if there are none.
+        """The cheapest moves from ``state`` to one that ``goal`` accepts; None if there are none.
 
-        ``names`` are the properties that the goal is about.
+        ``names`` are the properties of the goal.
         """
         for node in self._reachable(state, related(self._profile, names)):
-            if goal(node.state) and not self._restless(node.state):
+            if goal(node.state) and not self._will_change_soon(node.state):
                 return list(node.moves)
         return None
 
@@ -91,17 +91,17 @@ class Planner:
         rule: Rule,
         names: frozenset[str],
     ) -> list[Move] | None:
-        """The cheapest moves of which the last one sets a rule off.
+        """The cheapest moves of which the last one triggers a rule.
 
-        ``worth`` is told a state, a move, and what comes of it as if the rule did not exist; it returns what
-        is to be added to the cost, or None where the move does not set the rule off.
+        ``worth`` gets a state, a move, and the resulting state without the rule. It returns an extra cost, or
+        None if the move does not trigger the rule.
         """
         best: tuple[float, list[Move]] | None = None
         concerned = related(self._profile, names)
         for node in self._reachable(state, concerned):
             if best is not None and node.cost >= best[0]:
                 break
-            if self._restless(node.state):
+            if self._will_change_soon(node.state):
                 continue
             for move, cost in self._triggers(node.state, concerned, rule):
                 if move.kind is MoveKind.WAIT:
@@ -118,7 +118,7 @@ class Planner:
         rule: Rule,
         names: frozenset[str],
     ) -> Move | None:
-        """The cheapest move that ``worth`` accepts, as in :meth:`plan_trigger`, from this very state."""
+        """The cheapest move that ``worth`` accepts, as in :meth:`plan_trigger`, from the given state."""
         found: list[tuple[float, int, Move]] = []
         for move, cost in self._triggers(state, related(self._profile, names), rule):
             added = worth(state, move, self.after(move, state, without=rule))
@@ -127,7 +127,7 @@ class Planner:
         return min(found)[2] if found else None
 
     def after(self, move: Move, state: State, without: Rule | None = None) -> State:
-        """The state that a move leads to, as if the rule ``without`` did not exist."""
+        """The state that a move leads to, ignoring the rule ``without``."""
         changed = dict(state)
         match move.kind:
             case MoveKind.WRITE | MoveKind.SENSE:
@@ -147,7 +147,7 @@ class Planner:
         return self._forecast.settled(changed, without)
 
     def _reachable(self, state: State, names: frozenset[str]) -> Iterator[_Node]:
-        """States in the order of the cost of getting there, the given one first."""
+        """Reachable states by increasing cost, the given one first."""
         order = count()
         queue = [_Node(0.0, next(order), dict(state), ())]
         seen: set[str] = set()
@@ -163,11 +163,11 @@ class Planner:
                 heapq.heappush(queue, _Node(node.cost + cost, next(order), state, (*node.moves, move)))
 
     def _moves(self, state: State, names: frozenset[str]) -> Iterator[tuple[Move, float]]:
-        """What can be done in a state, with what it costs: the natural way is the cheap one."""
+        """The possible moves in a state with their costs; natural moves are cheap."""
         waiting = self._forecast.pending(state)
         for rule in waiting:
             yield Move(MoveKind.WAIT, rule.id), WAITING
-        if self._restless(state):
+        if self._will_change_soon(state):
             return
         for name in sorted(names):
             schema = self._profile.properties[name]
@@ -176,7 +176,7 @@ class Planner:
                     if not self._forecast.obstacles(state, name, value):
                         yield Move(MoveKind.WRITE, name, value), 1.0
             elif self._hands:
-                # A status that no sensor sees is moved by other means, wherever there are such.
+                # A status that is not measured is preferably changed by other means.
                 cost = 2.0 if schema.type in (DataType.INTEGER, DataType.NUMBER) else 12.0
                 for value in self._interesting(name, state):
                     yield Move(MoveKind.SENSE, name, value), cost
@@ -187,10 +187,10 @@ class Planner:
                 yield Move(MoveKind.INVOKE, name, legal_input(self._profile, name)), 3.0
 
     def _triggers(self, state: State, names: frozenset[str], rule: Rule) -> Iterator[tuple[Move, float]]:
-        """What can be done in a state, controls that do nothing but tell an event of the rule among it."""
+        """The possible moves in a state, including controls that only send an event of the rule."""
         yield from self._moves(state, names)
         events = {condition.event for condition in rule.when if condition.event is not None}
-        if not self._hands or not events or self._restless(state):
+        if not self._hands or not events or self._will_change_soon(state):
             return
         for name, control in self._profile.controls.items():
             locked = control.unless and all_hold(control.unless, state)
@@ -207,7 +207,7 @@ class Planner:
                 yield Move(MoveKind.OPERATE, name), 3.0
 
     def _interesting(self, name: str, state: State) -> list[Value]:
-        """Values of a property that make a difference to the rules, without the present one."""
+        """Values of a property that matter to rules, without the present one."""
         schema, ends = self._profile.properties[name], self._ends[name]
         found = list(ends)
         if not schema.enum and schema.type is not DataType.BOOLEAN:
@@ -221,25 +221,25 @@ class Planner:
                 distinct.append(value)
         return distinct
 
-    def _restless(self, state: State) -> bool:
-        """Whether a rule is about to change the state before anything can be done with it."""
+    def _will_change_soon(self, state: State) -> bool:
+        """Whether a delayed rule will soon change the state."""
         return any(rule.for_ <= SOON for rule in self._forecast.pending(state))
 
 
 def legal_input(profile: Profile, action: str) -> Value:
-    """Something legal to give to an action; None where it takes nothing."""
+    """A legal input for an action; None if it takes none."""
     schema = profile.actions[action].input
     found = limits(schema) if schema is not None else []
     return found[len(found) // 2] if found else None
 
 
 def started_by_action(rule: Rule, action: str) -> bool:
-    """Whether a rule says what follows from an action."""
+    """Whether an action triggers a rule."""
     return any(condition.action == action for condition in rule.when)
 
 
 def effect_value(schema: Property, effect: Effect, state: State) -> Value:
-    """What a control makes of a property: the value that it sets, or the other one of a switch."""
+    """The value that a control sets: a fixed one, or the next one when it toggles."""
     if not effect.toggle:
         return effect.value
     present = state.get(effect.property_ or "")

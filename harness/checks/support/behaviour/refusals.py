@@ -15,15 +15,15 @@ from harness.model.verdict import Outcome
 from harness.wire import coap
 
 
-def became_of(case: Case, name: str, sent: Sequence[Command], at: int) -> Outcome | None:
-    """What is wrong about how a bad command was taken; None if it was refused as it should be.
+def refusal_failure(case: Case, name: str, sent: Sequence[Command], at: int) -> Outcome | None:
+    """What the device did wrong with an illegal command; None if it refused the command correctly.
 
-    ``sent`` are all commands for the property over that transport, ``at`` says which one.
+    ``sent`` are all commands for the property over that transport, ``at`` is the index of this one.
     """
     command = sent[at]
     before = case.last_report(name, command.sent.line, command.transport)
     if before is None:
-        return inconclusive(f"the state of {name} before the command is not known", command.sent)
+        return inconclusive(f"the state of {name} before the command is unknown", command.sent)
     allowed = [before.value, *clamped(case, name, command)]
     if command.transport is Transport.COAP and (wrong := _answered_wrongly(case.profile, command)):
         return wrong
@@ -56,12 +56,12 @@ def _answered_wrongly(profile: Profile, command: Command) -> Outcome | None:
     group, code = command.answer.value.code >> 5, coap.code_text(command.answer.value.code)
     if group == 4 or (group == 2 and _may_clamp(profile, command)):
         return None
-    meaning = "says that it was executed" if group == 2 else "is not a refusal of the client's mistake"
+    meaning = "means that it was executed" if group == 2 else "is not a client error (4.xx)"
     return failed(f"the command {command.text} was answered {code}, which {meaning}", command.sent)
 
 
 def _was_processed(case: Case, name: str, sent: Sequence[Command], at: int) -> bool:
-    """Whether the device must have dealt with a command: answered it, or a later one, or had its time."""
+    """Whether the device must have processed a command: it answered it or a later one, or had enough time."""
     if sent[at].answer is not None:
         return True
     for later in sent[at + 1 :]:
@@ -71,7 +71,7 @@ def _was_processed(case: Case, name: str, sent: Sequence[Command], at: int) -> b
 
 
 def _undecided(command: Command) -> Outcome:
-    return inconclusive(f"nothing shows that the device has dealt with {command.text}", command.sent)
+    return inconclusive(f"nothing shows that the device has processed {command.text}", command.sent)
 
 
 def _is_legal(case: Case, name: str, command: Command) -> bool:
@@ -84,7 +84,7 @@ def _may_clamp(profile: Profile, command: Command) -> bool:
 
 
 def clamped(case: Case, name: str, command: Command) -> list[Value]:
-    """Where the profile lets the device limit a value: the legal ones nearest to it."""
+    """The nearest legal values, if the profile lets the device limit a value; otherwise none."""
     schema = case.profile.properties[name]
     if not _may_clamp(case.profile, command) or isinstance(command.value, bool) or schema.type not in NUMERIC:
         return []

@@ -1,4 +1,4 @@
-"""Making a rule of the profile show itself."""
+"""Triggers a rule of the profile and waits for its effect."""
 
 from __future__ import annotations
 
@@ -36,31 +36,31 @@ from harness.model.requirement import BenchFeature
 from harness.model.rule import Condition, Rule, RuleKind
 from harness.model.schema import same_value
 
-SLACK = 1.05  # a missing effect is waited for a little longer than allowed, so that it is missing for certain
+SLACK = 1.05  # wait slightly longer than allowed, so that a missing effect is certain
 
 INVISIBLE = 9.0
-"""What it costs to set a rule off in a state in which what must follow is so already."""
+"""Extra cost of triggering a rule in a state in which its effect is already true."""
 
 
 async def stimulate_rule(bench: Bench, rule: Rule) -> None:
-    """Bring about what a rule is about, and watch for what it demands.
+    """Trigger a rule, and wait for its effect.
 
-    Raises CannotStimulateError where the bench cannot bring that about.
+    Raises StimulusError if the bench cannot do that.
     """
     if bench.offers(BenchFeature.COAP):
         await bench.watch()
     async with precondition(bench) as arranger:
         if rule.kind is RuleKind.REFUSAL:
-            await _tempt(bench, arranger, rule)
+            await _send_refused(bench, arranger, rule)
         else:
-            await _set_off(bench, arranger, rule)
+            await _trigger(bench, arranger, rule)
 
 
-async def _set_off(bench: Bench, arranger: StateArranger, rule: Rule) -> None:
+async def _trigger(bench: Bench, arranger: StateArranger, rule: Rule) -> None:
     names, _ = names_of(rule)
 
     def worth(state: State, move: Move, after: State) -> float | None:
-        if not _sets_off(bench.profile, rule, state, move, after):
+        if not _triggers(bench.profile, rule, state, move, after):
             return None
         visible = not lasting(rule.then) or not all_hold(rule.then, after)
         return 0.0 if visible else INVISIBLE
@@ -77,11 +77,11 @@ async def _set_off(bench: Bench, arranger: StateArranger, rule: Rule) -> None:
         await _await(bench, rule, condition, state, since)
     if rule.holds:
         await arranger.look()
-        await _tempt_hold(bench, arranger, rule)
+        await _try_to_end_hold(bench, arranger, rule)
 
 
-def _sets_off(profile: Profile, rule: Rule, state: State, move: Move, after: State) -> bool:
-    """Whether a move makes the condition of a rule true."""
+def _triggers(profile: Profile, rule: Rule, state: State, move: Move, after: State) -> bool:
+    """Whether a move triggers a rule."""
     conditions = rule.when or rule.while_
     for condition in conditions:
         if condition.action is not None:
@@ -97,11 +97,11 @@ def _sets_off(profile: Profile, rule: Rule, state: State, move: Move, after: Sta
 
 
 async def _await(bench: Bench, rule: Rule, condition: Condition, state: State, since: int) -> None:
-    """Wait until a condition of ``then`` is reported, for as long as the rule and the reporting may take."""
+    """Wait until a condition of ``then`` is reported, up to the deadline of the rule plus reporting time."""
     profile = bench.profile
     name = condition.property_ or condition.event
     if name is None:
-        return  # what an action does inside the device shows in other conditions
+        return  # an action inside the device shows in other conditions
     latency = max([profile.behaviour.report_local, profile.behaviour.settle, profile.settle(name)])
 
     def shows(value: Value) -> bool:
@@ -120,15 +120,15 @@ async def _await(bench: Bench, rule: Rule, condition: Condition, state: State, s
         )
 
 
-async def _tempt_hold(bench: Bench, arranger: StateArranger, rule: Rule) -> None:
-    """Do what would end the state that has to last, and watch that it lasts nevertheless."""
+async def _try_to_end_hold(bench: Bench, arranger: StateArranger, rule: Rule) -> None:
+    """Try to end the state that must last, and watch whether it lasts."""
 
     def worth(state: State, move: Move, after: State) -> float | None:
         return None if all_hold(rule.then, after) else 0.0
 
-    tempting = arranger.next_move(worth, rule, names_of(rule)[0])
-    if tempting is not None:
-        await arranger.act(tempting)
+    ending = arranger.next_move(worth, rule, names_of(rule)[0])
+    if ending is not None:
+        await arranger.act(ending)
     await bench.watch_silence(
         rule.holds,
         imposed_by=imposed_by_rule(rule),
@@ -136,19 +136,21 @@ async def _tempt_hold(bench: Bench, arranger: StateArranger, rule: Rule) -> None
     )
 
 
-async def _tempt(bench: Bench, arranger: StateArranger, rule: Rule) -> None:
-    """Command what is to be refused, over each transport."""
+async def _send_refused(bench: Bench, arranger: StateArranger, rule: Rule) -> None:
+    """Send the command that must be refused over each transport."""
     profile = bench.profile
     names, _ = names_of(rule)
     wanted = " and ".join(map(str, rule.while_))
     await arranger.bring_about(
-        lambda state: temptation(profile, rule, state) is not None, names, f"{wanted}, and that it matters"
+        lambda state: refusable_command(profile, rule, state) is not None,
+        names,
+        f"{wanted}, with a command left to refuse",
     )
-    found = temptation(profile, rule, arranger.state)
+    found = refusable_command(profile, rule, arranger.state)
     if found is None:
-        raise StimulusError(f"while {wanted}, there is nothing to be refused")
+        raise StimulusError(f"while {wanted}, there is no command to refuse")
     name, value = found
-    # CoAP first: its answer ends the matter, while over MQTT a legal command follows and changes the state.
+    # CoAP first: its answer is enough, while over MQTT a legal command follows and changes the state.
     for transport in sorted(open_writers(bench, name)):
         if transport is Transport.COAP:
             await bench.read(name, transport=transport.value)
@@ -157,11 +159,11 @@ async def _tempt(bench: Bench, arranger: StateArranger, rule: Rule) -> None:
             await bench.read(name, transport=transport.value)
         elif not await _fenced(bench, arranger, name, transport):
             settle = profile.settle(name)
-            await bench.watch_silence(settle, imposed_by=SETTLE, what=f"{name} to stay as it is")
+            await bench.watch_silence(settle, imposed_by=SETTLE, what=f"{name} to stay unchanged")
 
 
 async def _fenced(bench: Bench, arranger: StateArranger, name: str, transport: Transport) -> bool:
-    """Whether a legal command after the one that has to be refused shows that that was dealt with."""
+    """Whether a legal command after the refused one shows that both were processed."""
     before = arranger.state.get(name)
     for value in resting(bench.profile.properties[name]):
         if not same_value(value, before) and not obstacles(bench.profile, arranger.state, name, value):
@@ -169,8 +171,8 @@ async def _fenced(bench: Bench, arranger: StateArranger, name: str, transport: T
     return False
 
 
-def temptation(profile: Profile, rule: Rule, state: State) -> tuple[str, Value] | None:
-    """A property and a value that only the rules refuse in a state, this one among them."""
+def refusable_command(profile: Profile, rule: Rule, state: State) -> tuple[str, Value] | None:
+    """A property and a value that only rules refuse in a state, this rule among them."""
     if not all_hold(rule.while_, state) or all_hold(rule.refuse, state):
         return None
     for condition in rule.refuse:

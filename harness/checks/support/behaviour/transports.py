@@ -1,4 +1,4 @@
-"""Over which transports the affordances of a profile are reached, and the subjects that follow from that."""
+"""Which transports carry the affordances of a profile, and the subjects of checks that follow."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bindings_of(profile: Profile) -> dict[Transport, MqttBinding | CoapBinding]:
 
 
 def reporting_transports(profile: Profile, name: str) -> tuple[Transport, ...]:
-    """The transports that tell a property or an event."""
+    """The transports that report a property or an event."""
     return tuple(
         transport
         for transport, binding in bindings_of(profile).items()
@@ -37,7 +37,7 @@ def reporting_transports(profile: Profile, name: str) -> tuple[Transport, ...]:
 
 
 def command_transports(profile: Profile, name: str) -> tuple[Transport, ...]:
-    """The transports that take commands for a property, or invoke an action."""
+    """The transports that carry commands for a property, or invoke an action."""
     if name in profile.actions:
         return tuple(
             transport for transport, binding in bindings_of(profile).items() if name in binding.actions
@@ -78,7 +78,7 @@ def name_of(subject: Subject) -> str:
 
 
 def open_readers(bench: Bench, name: str) -> tuple[Transport, ...]:
-    """The transports over which this bench hears of a property or event."""
+    """The transports over which this bench receives a property or event."""
     return tuple(
         transport
         for transport in reporting_transports(bench.profile, name)

@@ -10,9 +10,9 @@ from harness.model.schema import same_value
 
 
 async def other_value(bench: Bench, arranger: StateArranger, name: str, *not_these: Value) -> Value:
-    """A legal value that differs from the present one, for which room has been made.
+    """A legal value that differs from the present one; the device is brought into a state that allows it.
 
-    Raises CannotStimulateError when there is none.
+    Raises StimulusError if there is none.
     """
     problem = f"{name} has no second legal value"
     for value in resting(bench.profile.properties[name]):

@@ -28,13 +28,13 @@ Get: TypeAlias = tuple[str, dict[str, Any]]
 """A path (with a query) to GET, and further fields of the request."""
 
 ANSWER = 10.0
-"""Seconds in which a device on the same link has answered, after two lost datagrams still."""
+"""Seconds in which a device on the same link answers, even after two lost datagrams."""
 
 REPEATS = (2.0, 4.0, 6.0)
-"""Seconds after which a crafted datagram is sent again that calls for an answer: it may have been lost."""
+"""Timeouts in seconds for a crafted datagram that requires an answer; each repeats it, as it may be lost."""
 
 LOST_ONCE = 3.0
-"""ACK_TIMEOUT times ACK_RANDOM_FACTOR (RFC 7252, 4.8): after this a lost CON message has come again."""
+"""ACK_TIMEOUT times ACK_RANDOM_FACTOR (RFC 7252, 4.8): a lost CON message is repeated by then."""
 
 
 async def ask(
@@ -51,8 +51,8 @@ async def ask(
 ) -> coap.Message | None:
     """Send a request and wait for its response; ``fields`` are those of :func:`coap.request`.
 
-    ``what`` says for the reader of the trace what is special about it. A NON request is sent again, as a new
-    message, when nothing comes: it may have been lost.
+    ``what`` describes the request in the trace. A NON request without a response is sent again as a new
+    message, as it may be lost.
     """
     token = bench.coap.next_token() if token is None else token
     tries = 3 if type is coap.Type.NON else 1
@@ -67,9 +67,9 @@ async def ask(
 
 
 async def provoke(bench: Bench, endpoint: CoapEndpoint, raw: bytes, what: str) -> Event | None:
-    """Send a crafted datagram that calls for an answer to its Message ID, and wait for that.
+    """Send a crafted datagram that requires an answer to its Message ID, and wait for the answer.
 
-    It is repeated as RFC 7252 4.2 says, so that a lost datagram is not taken for silence.
+    It is repeated as in RFC 7252 4.2, so that a lost datagram is not taken for silence.
     """
     mid = coap.decode(raw).mid
     since = bench.mark()
@@ -87,16 +87,16 @@ async def provoke(bench: Bench, endpoint: CoapEndpoint, raw: bytes, what: str) -
 
 
 async def provoke_each(bench: Bench, endpoint: CoapEndpoint, crafted: Iterable[tuple[str, bytes]]) -> None:
-    """Provoke with one datagram after the other, each with what it is; the first silence ends it."""
+    """Send datagrams one after the other, each with its description; stops at the first without an answer."""
     for what, raw in crafted:
         if await provoke(bench, endpoint, raw, what) is None:
             return
 
 
 async def fence(bench: Bench, endpoint: CoapEndpoint) -> bool:
-    """An ordinary request, whose answer shows that all before it on this endpoint has been dealt with.
+    """Send an ordinary request; its answer shows that all earlier messages of this endpoint were handled.
 
-    Tells whether it was answered.
+    Returns whether it was answered.
     """
     return await ask(bench, endpoint, coap.Code.GET, plain_path(bench.profile)) is not None
 
@@ -104,7 +104,7 @@ async def fence(bench: Bench, endpoint: CoapEndpoint) -> bool:
 async def put(
     bench: Bench, endpoint: CoapEndpoint, setting: Setting, value: Value, **fields: Any
 ) -> coap.Message | None:
-    """Write a legal value by PUT; the trace says so."""
+    """Write a legal value by PUT, recorded as a stimulus."""
     bench.stimulus(Act.WRITE, setting.name, value, transport="coap", legal=True)
     return await ask(
         bench,
@@ -118,16 +118,16 @@ async def put(
 
 
 async def present_and_other(bench: Bench, setting: Setting) -> tuple[Value, Value]:
-    """The present value of a setting, and another that is legal. Raises CannotStimulateError."""
+    """The current value of a setting, and another legal value. Raises StimulusError."""
     present = await bench.read(setting.name, transport="coap")
     other = other_value(setting.schema, present)
     if other is None:
-        raise StimulusError(f"{setting.name} is {present!r}, and no other value is known to be legal")
+        raise StimulusError(f"{setting.name} is {present!r}, and no other legal value is known")
     return present, other
 
 
 def arrives(endpoint: CoapEndpoint, wanted: Callable[[coap.Message], bool]) -> Callable[[Event], bool]:
-    """Whether an event is a datagram of the device to ``endpoint`` that ``wanted`` accepts."""
+    """A predicate: whether an event is a datagram from the device to ``endpoint`` that ``wanted`` accepts."""
 
     def accepted(event: Event) -> bool:
         body = event.body
@@ -142,7 +142,7 @@ def arrives(endpoint: CoapEndpoint, wanted: Callable[[coap.Message], bool]) -> C
 
 
 async def get_all(bench: Bench, requests: Sequence[Get]) -> None:
-    """GET many paths. Those that the profile calls slow go side by side, and only once in a run."""
+    """GET many paths. Slow resources are read in parallel, and only once in a run."""
     slow = {resource.path for resource in binding_of(bench.profile).resources if resource.takes}
     known = {each.asked.uri_path for each in exchanges_in(bench.trace) if each.response}
     quick = [request for request in requests if request[0] not in slow]
@@ -169,7 +169,7 @@ async def get_all(bench: Bench, requests: Sequence[Get]) -> None:
 
 @dataclass(frozen=True)
 class Observation:
-    """An observation of ours: who observes what under which token."""
+    """An observation by the harness."""
 
     endpoint: CoapEndpoint
     path: str
@@ -177,7 +177,7 @@ class Observation:
     response: coap.Message | None
 
     def notified(self, wanted: Callable[[coap.Message], bool] = lambda _: True) -> Callable[[Event], bool]:
-        """Whether an event is a notification of this observation that ``wanted`` accepts."""
+        """A predicate: whether an event is a notification of this observation that ``wanted`` accepts."""
         return arrives(
             self.endpoint,
             lambda message: (
@@ -197,7 +197,7 @@ async def observe(
     token: bytes | None = None,
     **fields: Any,
 ) -> Observation:
-    """Register for a resource, by default from an endpoint of its own."""
+    """Register for a resource, by default from a new endpoint."""
     endpoint = endpoint or await bench.coap.endpoint()
     token = bench.coap.next_token() if token is None else token
     response = await ask(bench, endpoint, coap.Code.GET, path, token=token, observe=0, **fields)
@@ -206,7 +206,7 @@ async def observe(
 
 @asynccontextmanager
 async def observing(bench: Bench, path: str, **fields: Any) -> AsyncIterator[Observation]:
-    """Observe a resource, and deregister at the end: a device has few slots for observers."""
+    """Observe a resource, and deregister at the end, since a device has few places for observers."""
     observation = await observe(bench, path, **fields)
     try:
         yield observation
@@ -216,7 +216,7 @@ async def observing(bench: Bench, path: str, **fields: Any) -> AsyncIterator[Obs
 
 
 async def cancel(bench: Bench, observation: Observation, token: bytes | None = None) -> None:
-    """Deregister (RFC 7641, 3.6); with ``token`` under another one."""
+    """Deregister (RFC 7641, 3.6); ``token`` replaces the token of the registration."""
     await ask(
         bench,
         observation.endpoint,
@@ -229,13 +229,13 @@ async def cancel(bench: Bench, observation: Observation, token: bytes | None = N
 
 @dataclass(frozen=True)
 class Lever:
-    """An observed property that is moved to and fro between two values."""
+    """An observed property that the harness switches between two values."""
 
     setting: Setting
-    values: tuple[Value, Value]  # the value that it had, and another
+    values: tuple[Value, Value]  # the original value, and another
 
     async def move(self, bench: Bench, to: int) -> int:
-        """Make the property have value 0 or 1; returns the mark from before."""
+        """Set the property to value 0 or 1; returns the mark from before."""
         since, value, name = bench.mark(), self.values[to], self.setting.name
         if self.setting.schema.read_only:
             await bench.local.sense(name, value)
@@ -243,7 +243,9 @@ class Lever:
             await bench.write(name, value, transport="coap")
         return since
 
-    async def told(self, bench: Bench, observation: Observation, to: int, since: int) -> Event | None:
+    async def wait_notified(
+        self, bench: Bench, observation: Observation, to: int, since: int
+    ) -> Event | None:
         """Wait until an observer is notified of value 0 or 1."""
         spaced = not binding_of(bench.profile).confirmable_notifications
         return await bench.wait_for(
@@ -254,28 +256,28 @@ class Lever:
             since=since,
         )
 
-    async def show(self, bench: Bench, to: int, *observers: Observation) -> None:
-        """Move it, and wait until each observer is told."""
+    async def change(self, bench: Bench, to: int, *observers: Observation) -> None:
+        """Set the property, and wait until each observer is notified."""
         since = await self.move(bench, to)
         for observer in observers:
-            await self.told(bench, observer, to, since)
+            await self.wait_notified(bench, observer, to, since)
 
     def shows(self, message: coap.Message, which: int) -> bool:
-        """Whether a message tells value 0 or 1."""
-        return self.setting.schema.agrees(self.setting.told(message), self.values[which])
+        """Whether a message contains value 0 or 1."""
+        return self.setting.schema.agrees(self.setting.decode(message), self.values[which])
 
 
 def deadline(bench: Bench, setting: Setting) -> float:
-    """Seconds for a notification: what the profile allows, and one lost datagram."""
+    """Seconds for a notification: the time that the profile allows, and one lost datagram."""
     behaviour = bench.profile.behaviour
     promised = behaviour.report_local if setting.schema.read_only else bench.profile.settle(setting.name)
     return promised + LOST_ONCE
 
 
 async def find_levers(bench: Bench, count: int = 1) -> list[Lever]:
-    """``count`` observed properties of different resources that can be moved on this bench.
+    """``count`` observed properties of different resources that can be changed on this bench.
 
-    Raises CannotStimulateError when there are fewer.
+    Raises StimulusError if there are fewer.
     """
     found: dict[str, Lever] = {}
     for setting in levers(bench.profile):
@@ -289,7 +291,7 @@ async def find_levers(bench: Bench, count: int = 1) -> list[Lever]:
             found[setting.path] = Lever(setting, (present, other))
     if len(found) < count:
         raise StimulusError(
-            f"{count} observed propert{'y' if count == 1 else 'ies'} would have to be changed from here, "
-            f"{len(found)} can be"
+            f"{count} observed propert{'y' if count == 1 else 'ies'} must be changed, but only "
+            f"{len(found)} can be changed from here"
         )
     return list(found.values())

@@ -1,4 +1,4 @@
-"""Datagrams that break the rules, and how the answers to them are judged."""
+"""Malformed datagrams, and how the answers to them are judged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNREADABLE_OPTIONS = {
     "option cut off in its extended delta": b"\xe0\x01",
     "option longer than the rest": b"\x68\x61\x62",
 }
-"""What follows the last Uri-Path of a GET, and why it cannot be read."""
+"""Bytes after the last Uri-Path of a GET, by what is wrong with them."""
 
 
 def crafted_get(bench: Bench, type: coap.Type = coap.Type.CON, token: bytes | None = None) -> bytes:
@@ -37,55 +37,55 @@ def with_version(raw: bytes, version: int) -> bytes:
 
 
 def judge_silence(all_sent: Sequence[Exchange], case: Case) -> Outcome:
-    """All but the last exchange must stay unanswered, and the last one, which is ordinary, be answered."""
+    """All exchanges but the last must stay unanswered; the last, an ordinary one, must be answered."""
     *crafted, ordinary = all_sent
     stray = unrelated(case, [ordinary], ordinary.local)
     if stray:
         cause = first(crafted, lambda found: stray[0] in found.replies) or crafted[-1]
         answer = f"{stray[0].value.type.name} {coap.code_text(stray[0].value.code)}"
-        return failed(f"answered by {answer}: {cause.what}", cause.sent[0], stray[0])
+        return failed(f"answered with {answer}: {cause.what}", cause.sent[0], stray[0])
     if ordinary.response is None:
-        return inconclusive("an ordinary request afterwards was not answered either", *ordinary.evidence)
+        return inconclusive("the ordinary request afterwards was not answered either", *ordinary.evidence)
     names = "; ".join(found.what for found in crafted)
     return passed(f"no answer to: {names}", [found.sent[0] for found in crafted], ordinary.evidence)
 
 
 def judge_format_errors(case: Case) -> Outcome:
-    """Crafted CON messages were reset, crafted NON ones reset or ignored, and the device still answers."""
+    """Crafted CON messages must be reset, crafted NON messages reset or ignored; the device still answers."""
     crafted = crafted_wrong(case)
     for found in crafted:
         if found.asked.type is coap.Type.NON and any(not is_reset(reply.value) for reply in found.replies):
-            return failed(f"{found.what} was answered by {found.outcome()}", *found.evidence)
+            return failed(f"{found.what} was answered with {found.outcome()}", *found.evidence)
     ordinary = exchanges(case)[-1]
     if ordinary.response is None:
         return failed(
-            "an ordinary request afterwards was not answered", crafted[-1].sent[0], *ordinary.evidence
+            "the ordinary request afterwards was not answered", crafted[-1].sent[0], *ordinary.evidence
         )
     return judge_resets(found for found in crafted if found.asked.type is coap.Type.CON)
 
 
 def judge_resets(crafted: Iterable[Exchange]) -> Outcome:
-    """Each was answered by an empty RST, and by nothing else."""
+    """Each message must be answered by an empty RST and nothing else."""
     resets = []
     for found in crafted:
         if not found.replies:
-            return failed(f"no answer, not even to {len(found.sent)} copies: {found.what}", found.sent)
+            return failed(f"no answer after {len(found.sent)} copies: {found.what}", found.sent)
         wrong = first(found.replies, lambda reply: not is_reset(reply.value))
         if wrong is not None and wrong.value.type is coap.Type.RST:
-            return failed(f"the RST to {found.what} is no Empty message", found.sent[0], wrong)
+            return failed(f"the RST to {found.what} is not an Empty message", found.sent[0], wrong)
         if wrong is not None:
-            return failed(f"{found.what} was answered by {found.outcome()}, not by RST", *found.evidence)
+            return failed(f"{found.what} was answered with {found.outcome()}, not with RST", *found.evidence)
         resets.append(found)
     if not resets:
-        return inconclusive("nothing was sent")
+        return inconclusive("no message was sent")
     return passed(
-        f"answered by an empty RST: {'; '.join(found.what for found in resets)}",
+        f"answered with an empty RST: {'; '.join(found.what for found in resets)}",
         [seen for found in resets for seen in (found.sent[0], found.replies[0])],
     )
 
 
 def judge_unchanged(case: Case, crafted: Sequence[Exchange]) -> Outcome | None:
-    """Failed where a property that was read before and after the crafted datagrams is not the same."""
+    """Failed if a property changed that was read before and after the crafted datagrams; otherwise None."""
     for name in dict.fromkeys(report.name for report in case.reports(transport="coap")):
         read = [report for report in case.reports(name, "coap") if report.asked]
         if len(read) > 1 and not case.profile.properties[name].agrees(read[-1].value, read[0].value):
@@ -95,7 +95,7 @@ def judge_unchanged(case: Case, crafted: Sequence[Exchange]) -> Outcome | None:
 
 
 def crafted_wrong(case: Case) -> list[Exchange]:
-    """The exchanges whose message was made to be rejected."""
+    """The exchanges whose message must be rejected."""
     return [found for found in exchanges(case) if found.asked.problems or not found.asked.is_request]
 
 

@@ -1,4 +1,4 @@
-"""Requests and what came back, found in a trace: what the judges of CoAP checks begin with."""
+"""Requests and their answers, found in a trace: the input of the CoAP judges."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Datagram: TypeAlias = Decoded[coap.Message, CoapDatagram]
 
 @dataclass(eq=False)
 class Exchange:
-    """One message of ours, repeated or not, and every datagram of the device that refers to it.
+    """One message of ours, with its repetitions, and every datagram of the device that refers to it.
 
     A datagram refers to it by its Message ID (ACK, RST) or by its token (responses, notifications), and only
-    if it came to the same endpoint of ours. ``what`` is what the stimulus called it, otherwise the request.
+    if it came to the same endpoint. ``what`` is the name from the stimulus, otherwise the request.
     """
 
     what: str
@@ -40,7 +40,7 @@ class Exchange:
 
     @property
     def local(self) -> str:
-        """The endpoint of ours that it was sent from."""
+        """The endpoint that sent it."""
         return self.sent[0].body.local
 
     @property
@@ -55,7 +55,7 @@ class Exchange:
 
     @property
     def notifications(self) -> list[Datagram]:
-        """What followed the first response under the same token, without retransmissions."""
+        """The later responses with the same token, without retransmissions."""
         first, found, known = self.response, [], set[int]()
         for seen in self.replies:
             if seen is first:
@@ -75,7 +75,7 @@ class Exchange:
         return self.response is not None and self.response.value.code in codes
 
     def outcome(self) -> str:
-        """What came back, for people."""
+        """A short description of the answer, for messages."""
         if not self.replies:
             return "nothing"
         reply = self.response or self.replies[0]
@@ -85,14 +85,14 @@ class Exchange:
 
 
 def exchanges(case: Case) -> list[Exchange]:
-    """The exchanges of the check's window, in the order in which they began."""
+    """The exchanges in the check's window, in order."""
     return exchanges_in(case.window)
 
 
 def exchanges_in(events: Sequence[Event]) -> list[Exchange]:
-    """The exchanges of a part of a trace, in the order in which they began.
+    """The exchanges in a part of a trace, in order.
 
-    The acknowledgements and resets that our endpoints send are no exchanges, unless a stimulus made them.
+    Acknowledgements and resets of our endpoints are not exchanges, unless a stimulus sent them.
     """
     found: list[Exchange] = []
     by_datagram: dict[tuple[str, bytes], Exchange] = {}
@@ -130,13 +130,13 @@ def exchanges_in(events: Sequence[Event]) -> list[Exchange]:
     return found
 
 
-def whole(case: Case) -> Case:
-    """The same case with everything that the run has seen so far for its window."""
+def whole_run(case: Case) -> Case:
+    """The same case with the whole run so far as its window."""
     return replace(case, window=case.trace)
 
 
 def windows_of(trace: Sequence[Event], checks: Collection[str]) -> list[Sequence[Event]]:
-    """The windows of these checks in a trace, as far as they are over."""
+    """The finished windows of these checks in a trace."""
     found: list[Sequence[Event]] = []
     begin: int | None = None
     for at, event in enumerate(trace):
@@ -150,14 +150,14 @@ def windows_of(trace: Sequence[Event], checks: Collection[str]) -> list[Sequence
 
 
 def from_device(case: Case, local: str | None = None) -> Iterator[Datagram]:
-    """Every datagram of the device in the window, or those to one endpoint of ours."""
+    """The device's datagrams in the window, or only those to one endpoint."""
     for seen in case.coap():
         if local is None or seen.body.local == local:
             yield seen
 
 
 def unrelated(case: Case, wanted: Collection[Exchange], local: str) -> list[Datagram]:
-    """Datagrams of the device to ``local`` that belong to none of the ``wanted`` exchanges."""
+    """The device's datagrams to ``local`` that belong to none of the ``wanted`` exchanges."""
     lines = {reply.line for exchange in wanted for reply in exchange.replies}
     return [seen for seen in from_device(case, local) if seen.line not in lines]
 

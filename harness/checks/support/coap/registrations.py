@@ -1,4 +1,4 @@
-"""Registrations of observers and changes of state, found in a trace; and many observers at once."""
+"""Registrations and changes of state, found in a trace; registering many observers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from harness.wire import coap
 
 
 def registrations(case: Case) -> list[Exchange]:
-    """The registrations of the check's window."""
+    """The registrations in the check's window."""
     return [each for each in exchanges(case) if each.asked.code == coap.Code.GET and each.asked.observe == 0]
 
 
@@ -40,13 +40,13 @@ def admitted(registration: Exchange) -> bool:
 
 
 def moves(case: Case, name: str | None = None) -> list[Decoded[Stimulus, Stimulus]]:
-    """The changes that the harness brought about in the window."""
+    """The changes of state that the harness made in the window."""
     acts = case.stimuli(Act.WRITE, Act.LOCAL)
     return [act for act in acts if name is None or act.value.name == name]
 
 
 def after(datagrams: Iterable[Datagram], line: int) -> list[Datagram]:
-    """Those that came later than a line of the trace."""
+    """The datagrams after a line of the trace."""
     return [seen for seen in datagrams if seen.line > line]
 
 

@@ -1,4 +1,4 @@
-"""What a profile offers to the CoAP checks: paths to read, settings to write, resources with a property."""
+"""What the CoAP checks need from a profile: readable paths, writable settings, resources of each kind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LARGEST_BLOCK = 1024
 
 @dataclass(frozen=True)
 class Setting:
-    """A property with a CoAP resource, and how values travel there."""
+    """A property with a CoAP resource, and the encoding of its values."""
 
     name: str
     bound: CoapProperty
@@ -46,7 +46,7 @@ class Setting:
         """The payload that commands ``value``."""
         return encode_coap(value, self.bound.format, self.bound.member)
 
-    def told(self, message: coap.Message) -> Value | Undecoded:
+    def decode(self, message: coap.Message) -> Value | Undecoded:
         """The value in a representation."""
         return decode_coap(
             message.payload, message.content_format, self.bound.member, self.format, self.schema
@@ -54,7 +54,7 @@ class Setting:
 
 
 def binding_of(profile: Profile) -> CoapBinding:
-    """The CoAP binding; there, because every check here asks for ``COAP.SERVER`` or more."""
+    """The CoAP binding; always present, because these checks apply only to devices with one."""
     return profile.bindings.coap or CoapBinding()
 
 
@@ -65,7 +65,7 @@ def bound_properties(profile: Profile) -> list[Setting]:
 
 
 def settings(profile: Profile) -> list[Setting]:
-    """Properties that can be written, read back and given another value; first those that no rule names."""
+    """Settings that can be written, read back and changed; those that no rule mentions come first."""
     ruled = names_in_rules(profile)
     usable = [
         setting
@@ -78,7 +78,7 @@ def settings(profile: Profile) -> list[Setting]:
 
 
 def free_settings(profile: Profile) -> list[Setting]:
-    """Settings that no rule of the profile meddles with; where there are none, the first setting."""
+    """Settings that no rule of the profile mentions; if there are none, the first setting."""
     ruled = names_in_rules(profile)
     usable = settings(profile)
     return [setting for setting in usable if setting.name not in ruled] or usable[:1]
@@ -90,7 +90,7 @@ def named(profile: Profile, name: str | None) -> Setting:
 
 
 def steady_settings(profile: Profile) -> list[Setting]:
-    """Settings that no behaviour rule changes by itself; where there are none, the first setting."""
+    """Settings that no behaviour rule changes; if there are none, the first setting."""
     changed = {
         name for rule in profile.behaviour.rules for condition in rule.then for name in condition.names
     }
@@ -98,7 +98,7 @@ def steady_settings(profile: Profile) -> list[Setting]:
 
 
 def levers(profile: Profile) -> list[Setting]:
-    """Observed properties that can be moved from outside, by PUT or (after those) by a stimulated sensor."""
+    """Observed properties that can be changed from outside: writable ones first, then sensors."""
     ruled = names_in_rules(profile)
     observed = [setting for setting in bound_properties(profile) if setting.bound.observe]
     movable = [
@@ -112,7 +112,7 @@ def levers(profile: Profile) -> list[Setting]:
 
 
 def names_in_rules(profile: Profile) -> frozenset[str]:
-    """The properties that the behaviour rules speak of, whose values may change by themselves."""
+    """The properties that behaviour rules mention, and meters: their values may change without a command."""
 
     def conditions() -> Iterator[Condition]:
         for rule in profile.behaviour.rules:
@@ -124,7 +124,7 @@ def names_in_rules(profile: Profile) -> frozenset[str]:
 
 
 def readable_paths(profile: Profile, *, slow: bool = True) -> list[str]:
-    """Every path of the profile that has GET; with ``slow`` False, without those that take their time."""
+    """Every path of the profile that has GET; with ``slow`` False, without resources that take time."""
     binding = binding_of(profile)
     hidden = {bound.path for name, bound in binding.properties.items() if profile.properties[name].write_only}
     paths = [bound.path for bound in binding.properties.values() if bound.path not in hidden]
@@ -134,7 +134,7 @@ def readable_paths(profile: Profile, *, slow: bool = True) -> list[str]:
 
 
 def plain_path(profile: Profile) -> str:
-    """A resource that is read at once and in one block; the list of links where there is no other."""
+    """A resource that is read at once and in one block; otherwise the list of links."""
     large = {resource.path for resource in binding_of(profile).resources if resource.size > LARGEST_BLOCK}
     paths = [path for path in readable_paths(profile, slow=False) if path not in large]
     return paths[0] if paths else LINKS
@@ -153,7 +153,7 @@ def all_paths(profile: Profile) -> set[str]:
 
 
 def formats(profile: Profile) -> dict[str, ContentFormat]:
-    """The declared format of each path that can be read."""
+    """The declared format of each readable path."""
     binding = binding_of(profile)
     found = {bound.path: bound.format for bound in binding.properties.values()}
     found |= {bound.path: bound.format for bound in binding.events.values()}
@@ -162,18 +162,18 @@ def formats(profile: Profile) -> dict[str, ContentFormat]:
 
 
 def slow_resource(profile: Profile) -> CoapResource | None:
-    """The resource whose answer comes separately."""
+    """A resource that is answered by a separate response."""
     return next((resource for resource in binding_of(profile).resources if resource.takes > 0), None)
 
 
 def large_resource(profile: Profile) -> CoapResource | None:
-    """A resource that takes more than one block of the largest size."""
+    """A resource that needs more than one block of the largest size."""
     large = (resource for resource in binding_of(profile).resources if resource.size > LARGEST_BLOCK)
     return min(large, key=lambda resource: resource.takes, default=None)
 
 
 def default_of(schema: Property) -> Value:
-    """The declared default, or some legal value."""
+    """The declared default, or some other legal value."""
     if schema.default is not None:
         return schema.default
     if schema.enum:
@@ -186,7 +186,7 @@ def default_of(schema: Property) -> Value:
 
 
 def other_value(schema: Property, present: Value) -> Value | None:
-    """A legal value that a report cannot mistake for ``present``, and near it; None where there is none."""
+    """A legal value near ``present`` that a report cannot confuse with it; None if there is none."""
     if schema.type is DataType.BOOLEAN:
         return (not present) if isinstance(present, bool) else None
     if schema.enum:

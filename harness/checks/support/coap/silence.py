@@ -1,4 +1,4 @@
-"""Clients that acknowledge nothing, and what a device sends them (RFC 7252, 4.2; RFC 7641, 4.5)."""
+"""Clients that acknowledge nothing, and what the device sends them (RFC 7252, 4.2; RFC 7641, 4.5)."""
 
 from __future__ import annotations
 
@@ -26,35 +26,38 @@ from harness.wire import coap
 
 ACK_TIMEOUT, ACK_RANDOM_FACTOR, MAX_RETRANSMIT = 2.0, 1.5, 4  # RFC 7252, 4.8
 MAX_TRANSMIT_WAIT = 93.0  # seconds until a sender with these parameters has given up (4.8.2)
-TIMEOUTS = 2 ** (MAX_RETRANSMIT + 1) - 1  # first pauses that all pauses together last
-MARGIN = 1.0  # seconds for timers of a device and for the way of a datagram
+TIMEOUTS = 2 ** (MAX_RETRANSMIT + 1) - 1  # the sum of all timeouts, as a multiple of the first
+MARGIN = 1.0  # seconds for the device's timers and the transmission
 RETRANSMISSION = "RFC 7252 4.2, 4.8: ACK_TIMEOUT until the first retransmission"
 
 
 async def fall_silent(bench: Bench, lever: Lever) -> list[Observation]:
-    """Fill the list of observers with clients that acknowledge nothing, and wait until all is over.
+    """Fill the list of observers with clients that acknowledge nothing, and wait until the device gives up.
 
-    Of three and more clients, two give an answer when the notification comes again: one an ACK, one an RST.
-    Returns those that a device may still have on its list if it does not conform.
+    With three or more clients, two answer the first retransmission: one with an ACK, one with an RST.
+    Returns the clients that a non-conforming device may still have on its list.
     """
     path, count = lever.setting.path, binding_of(bench.profile).observers
     clients = [await observe(bench, path) for _ in range(count)]
     for client in clients:
         client.endpoint.acknowledges = False
     since = await lever.move(bench, 1)
-    told = [(client.endpoint, await lever.told(bench, client, 1, since)) for client in clients]
-    await leave_unanswered(bench, [(endpoint, event) for endpoint, event in told if event is not None])
+    reported = [(client.endpoint, await lever.wait_notified(bench, client, 1, since)) for client in clients]
+    await ignore_until_given_up(
+        bench, [(endpoint, event) for endpoint, event in reported if event is not None]
+    )
     if count < 3:
         return clients
     acknowledging = clients.pop(-2)
-    await leave(bench, [acknowledging])
+    await deregister(bench, [acknowledging])
     return clients
 
 
-async def leave_unanswered(bench: Bench, firsts: Sequence[tuple[CoapEndpoint, Event]]) -> None:
-    """Wait until the device must have given up to repeat these CON messages, each to one endpoint of ours.
+async def ignore_until_given_up(bench: Bench, firsts: Sequence[tuple[CoapEndpoint, Event]]) -> None:
+    """Wait until the device must have stopped repeating these CON messages, each sent to one endpoint.
 
-    Of three and more, the last but one is acknowledged and the last rejected, each when it comes again.
+    With three or more messages, the last but one is acknowledged and the last is rejected, each when it is
+    repeated.
     """
     answering = firsts[-2:] if len(firsts) >= 3 else []
     end = bench.now
@@ -64,7 +67,7 @@ async def leave_unanswered(bench: Bench, firsts: Sequence[tuple[CoapEndpoint, Ev
             arrives(endpoint, lambda other, mid=message.mid: other.mid == mid),  # type: ignore[misc]
             within=max(0.0, event.time + ACK_TIMEOUT * ACK_RANDOM_FACTOR + MARGIN - bench.now),
             imposed_by=RETRANSMISSION,
-            what="a confirmable message to come again",
+            what="a confirmable message to be repeated",
             since=event.line,
         )
         if (endpoint, event) in answering and again is not None:
@@ -80,30 +83,30 @@ async def leave_unanswered(bench: Bench, firsts: Sequence[tuple[CoapEndpoint, Ev
         )
 
 
-async def leave(bench: Bench, clients: Iterable[Observation]) -> None:
-    """Deregister."""
+async def deregister(bench: Bench, clients: Iterable[Observation]) -> None:
+    """Deregister all clients."""
     for client in clients:
         client.endpoint.acknowledges = True
         await cancel(bench, client)
 
 
-async def leave_in_silence(bench: Bench, clients: Iterable[Observation]) -> None:
-    """Deregister those that acknowledge nothing, in case that they are still on the list.
+async def deregister_in_silence(bench: Bench, clients: Iterable[Observation]) -> None:
+    """Deregister clients that acknowledge nothing, in case they are still registered.
 
-    They go on acknowledging nothing, for the judge knows them by that.
+    They still send no acknowledgements, because the judge recognises them by that.
     """
     for client in clients:
         await cancel(bench, client)
 
 
 def message_of(event: Event) -> coap.Message:
-    """The message in an event that is a datagram."""
+    """The message in a datagram event."""
     assert isinstance(event.body, CoapDatagram)
     return coap.decode(event.body.raw)
 
 
 def answers_of_ours(case: Case, local: str) -> list[Datagram]:
-    """The empty ACKs and RSTs that an endpoint of ours has sent."""
+    """The empty ACKs and RSTs that one of our endpoints sent."""
     return [
         seen
         for seen in case.coap(Direction.TO_DUT)
@@ -114,7 +117,7 @@ def answers_of_ours(case: Case, local: str) -> list[Datagram]:
 
 
 def silent_observers(case: Case) -> list[Exchange]:
-    """The registrations whose client was notified in CON messages and answered none of them."""
+    """The registrations whose clients were notified in CON messages and never answered."""
     return [
         each
         for each in registrations(case)
@@ -125,7 +128,7 @@ def silent_observers(case: Case) -> list[Exchange]:
 
 @dataclass(eq=False)
 class Series:
-    """One CON message of the device, each time that it came, and what we answered."""
+    """One CON message of the device: its transmissions, and our answers."""
 
     transmissions: list[Datagram] = field(default_factory=list)
     answers: list[Datagram] = field(default_factory=list)
@@ -142,7 +145,7 @@ class Series:
         return [seen for seen in self.transmissions if self.answers and seen.line > self.answers[0].line]
 
     def observed_to(self, end: float) -> bool:
-        """Whether by ``end`` the device must have given up, or without our answer would have repeated it."""
+        """Whether by ``end`` the device must have given up or, without our answer, repeated the message."""
         first, gaps = self.transmissions[0].time, self.gaps
         if self.answers:
             return len(gaps) > 0 and end > self.answers[0].time + 2 * gaps[-1] + MARGIN
@@ -150,7 +153,7 @@ class Series:
 
 
 def series_in(events: Sequence[Event]) -> list[Series]:
-    """The confirmable messages of the device in a part of a trace."""
+    """The confirmable messages that the device sent in a part of a trace."""
     found: dict[tuple[str, int], Series] = {}
     for event in events:
         body = event.body

@@ -1,4 +1,4 @@
-"""Block-wise transfers (RFC 7959): reading a body block by block, and what a trace shows of it."""
+"""Block-wise transfers (RFC 7959): reading a body block by block, and finding transfers in a trace."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from harness.checks.support.coap.exchanges import (
 )
 from harness.wire import coap
 
-MOST_BLOCKS = 4096  # of one body, whatever the device says
+MOST_BLOCKS = 4096  # limit for one body
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """One body, read in one or more exchanges. ``problem`` says why it is not whole, if so."""
+    """One body, read in one or more exchanges. ``problem`` says why it is incomplete, if it is."""
 
     exchanges: tuple[Exchange, ...]
     body: bytes
@@ -46,9 +46,9 @@ async def read_all(
     blocks: int = MOST_BLOCKS,
     what: str | None = None,
 ) -> None:
-    """GET a body, and block after block of it where it comes in blocks.
+    """GET a body, block by block if it comes in blocks.
 
-    ``szx`` asks for a block size from the start (early negotiation); ``blocks`` is how many to read at most.
+    ``szx`` requests a block size from the start (early negotiation); ``blocks`` limits the number of blocks.
     """
     number: int = 0
     while number < blocks:
@@ -57,13 +57,13 @@ async def read_all(
         block = response.block2 if response else None
         if block is None or not block.more or block.num != number:
             return
-        # Whatever larger size the device may answer with: going on with that is what a client would do.
+        # Continue with the size that the device chose, as a client would.
         szx = block.szx
         number += 1
 
 
 def transfers(found: Sequence[Exchange]) -> list[Transfer]:
-    """The bodies that were read by these exchanges, in their order."""
+    """The bodies that these exchanges read, in order."""
     parts: list[list[Exchange]] = []
     for each in found:
         if each.asked.code != coap.Code.GET:
@@ -80,13 +80,13 @@ def _joined(part: Sequence[Exchange]) -> Transfer:
     more = False
     for number, each in enumerate(part):
         if not each.answered(coap.Code.CONTENT) or each.response is None:
-            return Transfer(tuple(part), body, f"{each.what} was answered by {each.outcome()}")
+            return Transfer(tuple(part), body, f"{each.what} was answered with {each.outcome()}")
         answer = each.response.value
         block = answer.block2
         if block is None and number:
             return Transfer(tuple(part), body, f"block {number} came without a Block2 option")
         if block is not None and block.num != number:
-            return Transfer(tuple(part), body, f"block {number} was asked for, block {block.num} came")
+            return Transfer(tuple(part), body, f"block {number} was requested, but block {block.num} came")
         body += answer.payload
         more = block is not None and block.more
-    return Transfer(tuple(part), body, "its last block was not read" if more else None)
+    return Transfer(tuple(part), body, "the last block was not read" if more else None)

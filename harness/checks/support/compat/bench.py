@@ -1,4 +1,4 @@
-"""What a stimulus can do to devices that are together: a bench for each, and what they share."""
+"""The bench of a group: a bench for each device, and what they share."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from harness.trace.events import Event
 
 
 class GroupBench(Protocol):
-    """All that a stimulus of several devices has at hand; everything that it does is in the one trace."""
+    """Everything that a stimulus of several devices can use; it is all recorded in one trace."""
 
     home: DeviceGroup
 
     def bench(self, role: str) -> Bench:
-        """The bench of one device; its ``trace`` holds the events of all."""
+        """The bench of one device; its ``trace`` holds the events of all devices."""
 
     def offers(self, need: BenchFeature, *roles: str) -> bool:
-        """Whether the benches of all these roles (by default of all) have the door of that need."""
+        """Whether the benches of all these roles (by default of all) offer that feature."""
 
     async def ready(self, *roles: str) -> bool:
         """Wait until these devices (by default all) are on all their transports."""
 
     async def restart_broker(self, *, wipe: bool) -> None:
-        """Restart the broker that all share (``BenchFeature.RESTART`` of every bench that speaks MQTT)."""
+        """Restart the shared broker (``BenchFeature.RESTART`` of every bench that uses MQTT)."""
 
     @property
     def trace(self) -> Sequence[Event]:
@@ -51,4 +51,4 @@ class GroupBench(Protocol):
         what: str = "",
         since: int | None = None,
     ) -> Event | None:
-        """Wait for the event, of whichever device, that decides. None when ``within`` seconds passed."""
+        """Wait for the event, of any device, that decides. None when ``within`` seconds have passed."""

@@ -1,22 +1,23 @@
-"""The catalogue of checks of several devices together; writing a class is all that it takes to add one.
+"""The GroupCheck base class and the registry of all checks of several devices.
 
-They are kept apart from the checks of one device, because they are planned for a home, not for a profile.
+They are kept apart from the checks of one device, because they are planned for a group of devices, not for a
+profile. To add one, write a class in ``harness/checks/compat/``; nothing else is needed.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 from harness.checks.case import Case
+from harness.checks.declaration import Declaration, Declared, Phase
 from harness.checks.observations import Readings
 from harness.checks.support.compat.bench import GroupBench
 from harness.checks.support.compat.device_group import DeviceGroup
 from harness.model.requirement import Area, Basis, Level, Requirement
 from harness.model.verdict import Outcome, Subject
+from harness.registry import CHECKS, Registry
 from harness.trace.events import CheckEnded, CheckStarted, Event
 
 
@@ -35,11 +36,11 @@ class GroupCase:
     readings: dict[str, Readings]
 
     def of(self, role: str) -> Case:
-        """The same case, with the eyes of one device: its events alone."""
+        """The same case for one device: its events alone."""
         return self._cases[role]
 
     def window_of(self, check: str, subject: Subject) -> GroupCase | None:
-        """The same case with the window of another check, which was carried out; None where it was not."""
+        """The same case with the window of another check; None if that check was not carried out."""
         begin = None
         for event in self.trace:
             body = event.body
@@ -67,41 +68,40 @@ class GroupCase:
         )
 
 
-class GroupCheck:
-    """The test of one requirement on devices that are together.
+class GroupCheck(Declared):
+    """The test of one requirement on several devices that are together.
 
     As with a check of one device, ``stimulate`` drives and ``judge`` decides from the trace alone.
     """
 
-    requirement: Requirement
-    needs_all = True  # every device has to be there when it begins, and is given its power anew if it is not
-
     def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
-        """What to run the check on, one by one; none where the home has nothing that it is about."""
+        """What to run the check on, one by one; empty if it is about nothing in this group."""
         return (Subject(),)
 
     def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
-        """Why the benches of this run cannot carry it out, for people; None where they can."""
+        """Why the benches of this run cannot carry it out, for people; None if they can."""
         return None
 
     async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
-        """Drive the devices. Raise CannotStimulateError when that cannot be done."""
+        """Drive the devices. Raise StimulusError when that is not possible."""
 
     def judge(self, case: GroupCase) -> Outcome:
-        """Decide from the trace. Pure: no I/O, no clock, the same answer for the same case."""
+        """Decide from the trace. Pure: no I/O, no clock, the same outcome for the same case."""
         raise NotImplementedError
 
     def max_extension(self, home: DeviceGroup, subject: Subject) -> float:
-        """How many seconds the stimulus may take by what profiles and scene say."""
+        """The seconds that the stimulus may take according to profiles and scene."""
         return 0.0
 
     @property
     def passive(self) -> bool:
-        """Whether it only watches."""
+        """Whether the check only watches."""
         return type(self).stimulate is GroupCheck.stimulate
 
 
-_registered: dict[str, GroupCheck] = {}
+_registry: Registry[GroupCheck] = Registry(
+    "check of several devices", packages=["harness.checks.compat"], group=CHECKS, listed_by="harness checks"
+)
 
 
 def group_requirement(
@@ -115,16 +115,18 @@ def group_requirement(
     expect: str,
     usual_cause: str,
     basis: Basis = Basis.DERIVED,
+    phase: Phase | None = None,
+    needs_all: bool = True,
 ) -> Callable[[type[GroupCheck]], type[GroupCheck]]:
-    """Declare what a check of several devices tests, and put it into their catalogue."""
+    """Declare what a check of several devices tests, and add it to their catalogue."""
 
     def register(cls: type[GroupCheck]) -> type[GroupCheck]:
-        cls.requirement = Requirement(
+        declared = Requirement(
             id, Area.COMPAT, standard, clause, level, basis, purpose, stimulus, expect, "", usual_cause
         )
-        if id in _registered and type(_registered[id]).__qualname__ != cls.__qualname__:
-            raise ValueError(f"two checks have the id {id}")
-        _registered[id] = cls()
+        usual = Phase.WATCH if cls.stimulate is GroupCheck.stimulate else Phase.ORDINARY
+        cls.declare(Declaration(requirement=declared, phase=phase or usual, needs_all=needs_all))
+        _registry.add(id, cls(), cls.__qualname__)
         return cls
 
     return register
@@ -133,7 +135,5 @@ def group_requirement(
 @cache
 def group_checks() -> tuple[GroupCheck, ...]:
     """Every check of several devices, by id."""
-    package = importlib.import_module("harness.checks.compat")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
-    return tuple(_registered[name] for name in sorted(_registered))
+    registered = _registry.all()
+    return tuple(registered[name] for name in sorted(registered))

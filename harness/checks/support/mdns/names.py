@@ -1,7 +1,7 @@
-"""What the device is called on the link: conflicts change names, whatever the profile says.
+"""The names that the device has on the link; conflicts can change the names of the profile.
 
-Checks that are not about names ask under those that the device really has, so that one wrong name does
-not make everything fail.
+Checks that are not about names use the names that the device really has, so that one wrong name does
+not make every check fail.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from harness.wire.mdns.codec import (
 
 @dataclass(frozen=True, slots=True)
 class ServiceName:
-    """A declared service under its present name. Names are written as in the trace, escaped."""
+    """A declared service under its current name. Names are escaped, as in the trace."""
 
     declared: MdnsService
     type: str
@@ -40,28 +40,28 @@ class ServiceName:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names of the device; ``services`` in the order of the profile."""
+    """The current names of the device; ``services`` in the order of the profile."""
 
     host: str
     services: tuple[ServiceName, ...]
 
     @property
     def unique(self) -> tuple[str, ...]:
-        """The names that no other host may have."""
+        """The names that no other host may use."""
         return (self.host, *(service.name for service in self.services))
 
 
 @dataclass
-class _Link:
-    """What responses of the device add up to."""
+class _ObservedNames:
+    """What the device's responses say about its names, all in all."""
 
-    pointers: dict[str, list[str]] = field(default_factory=dict)  # instances of a type, last told last
-    pointed: dict[str, set[str]] = field(default_factory=dict)  # the same with those that are gone
+    pointers: dict[str, list[str]] = field(default_factory=dict)  # instances of a type, latest last
+    pointed: dict[str, set[str]] = field(default_factory=dict)  # all instances ever, withdrawn ones included
     hosts_of: dict[str, str] = field(default_factory=dict)  # targets of SRV records
-    owners: list[str] = field(default_factory=list)  # … and their owners, last told last
-    hosts: list[str] = field(default_factory=list)  # owners of addresses, last told last
+    owners: list[str] = field(default_factory=list)  # owners of SRV records, latest last
+    hosts: list[str] = field(default_factory=list)  # owners of address records, latest last
 
-    def hear(self, packets: Iterable[Packet]) -> None:
+    def add(self, packets: Iterable[Packet]) -> None:
         for packet in packets:
             for record in packet.value.records:
                 match record.data:
@@ -76,14 +76,14 @@ class _Link:
                         _move_to_end(self.hosts, record.name, alive=record.ttl > 0)
 
     def instances(self, type: str) -> list[str]:
-        """The instances of a type. Those that only a PTR record knows count if there are no others."""
+        """The instances of a type. Instances without SRV record count only if there are no others."""
         pointed = self.pointers.get(type.lower(), [])
         served = [name for name in pointed if name.lower() in self.hosts_of]
         owners = [name for name in self.owners if name.lower().endswith("." + type.lower())]
         return served or owners or pointed
 
     def types_of(self, declared: Names) -> list[str]:
-        """The types of the declared services, or what the device has in their place."""
+        """The types of the declared services, or the type that the device uses instead."""
         known = [service.type.lower() for service in declared.services]
         others = [
             type for type, names in self.pointers.items() if type not in known and _lead_to(type, names)
@@ -94,20 +94,20 @@ class _Link:
         ]
 
     def every_instance(self, type: str) -> set[str]:
-        """All instances of a type that were ever told."""
+        """All instances of a type that were ever announced."""
         owners = {name for name in self.owners if name.lower().endswith("." + type.lower())}
         return owners | self.pointed.get(type.lower(), set())
 
 
 def binding_of(profile: Profile) -> MdnsBinding:
-    """The mDNS binding of a profile whose checks need it."""
+    """The mDNS binding; always present, because these checks apply only to devices with one."""
     binding = profile.bindings.mdns
     assert binding is not None, "planned without mDNS"
     return binding
 
 
 def declared_names(profile: Profile) -> Names:
-    """The names that the profile gives the device."""
+    """The names that the profile declares."""
     binding = binding_of(profile)
     services = tuple(
         ServiceName(service, join_name(*kind, "local"), join_name(service.instance, *kind, "local"))
@@ -120,12 +120,12 @@ def declared_names(profile: Profile) -> Names:
 def names_of(case: Case) -> Names:
     """The names that the device had at the end of the window.
 
-    Those of the profile, as long as the device tells them and we did not dispute them; otherwise those
-    that it told last.
+    Those of the profile, as long as the device sends them and the harness did not dispute them; otherwise
+    those that it sent last.
     """
     declared = declared_names(case.profile)
-    link = _Link()
-    link.hear(responses(case))
+    link = _ObservedNames()
+    link.add(responses(case))
     disputed = disputed_names(case)
     services: list[ServiceName] = []
     for service, type in zip(declared.services, link.types_of(declared), strict=True):
@@ -137,10 +137,10 @@ def names_of(case: Case) -> Names:
 
 
 def own_names(case: Case) -> set[str]:
-    """All names in small letters that the device had for itself in the window, early and late ones."""
+    """All unique names, in lower case, that the device used in the window."""
     declared = declared_names(case.profile)
-    link = _Link()
-    link.hear(responses(case))
+    link = _ObservedNames()
+    link.add(responses(case))
     names = {declared.host, *link.hosts_of.values()}
     for service, type in zip(declared.services, link.types_of(declared), strict=True):
         names |= {service.name, *link.every_instance(type)}
@@ -148,7 +148,7 @@ def own_names(case: Case) -> set[str]:
 
 
 def disputed_names(case: Case) -> list[str]:
-    """The names for which we told records of our own in the window."""
+    """The names for which the harness sent its own records in the window."""
     return [
         record.name
         for seen in case.mdns(Direction.TO_DUT)
@@ -158,19 +158,19 @@ def disputed_names(case: Case) -> list[str]:
 
 
 def is_among(name: str, names: Iterable[str]) -> bool:
-    """Whether the name is one of these, whatever the case of its letters."""
+    """Whether the name is one of these, ignoring case."""
     return any(same_name(name, other) for other in names)
 
 
-def _choose(declared: str, told: list[str], disputed: list[str], taken: list[str]) -> str:
-    free = [name for name in told if not is_among(name, taken)]
+def _choose(declared: str, reported: list[str], disputed: list[str], taken: list[str]) -> str:
+    free = [name for name in reported if not is_among(name, taken)]
     if not free or (is_among(declared, free) and not is_among(declared, disputed)):
         return declared
     return free[-1]
 
 
 def _lead_to(type: str, names: list[str]) -> bool:
-    """Whether these are instances of that type, not of its base type or types themselves."""
+    """Whether these are instances of that type, not types or instances of a base type."""
     return bool(names) and all(name.lower().endswith("." + type) for name in names)
 
 

@@ -1,4 +1,4 @@
-"""Asking the device over multicast DNS, so that a conforming one has every reason to answer."""
+"""Queries that a conforming device must answer, repeated in case a packet is lost."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from harness.checks.support.mdns.records_seen import (
     SERVICE_TYPES,
     advertised,
     is_multicast_response,
+    sent_records,
     target_of,
-    told,
 )
 from harness.trace.events import Act, Event, MdnsPacket, Stimulus
 from harness.wire.mdns.codec import (
@@ -26,22 +26,22 @@ from harness.wire.mdns.codec import (
     encode_query,
 )
 
-ANSWER = 1.0  # seconds for an answer: 120 ms by which it may be delayed, and a slow network
+ANSWER = 1.0  # seconds for an answer: up to 120 ms of delay, and a slow network
 SPACING = 1.0  # between two multicasts of a record (RFC 6762, 6)
-ATTEMPTS = 3  # multicast packets do get lost, which is why queriers repeat theirs (RFC 6762, 5.2)
+ATTEMPTS = 3  # multicast packets may get lost, so queriers repeat them (RFC 6762, 5.2)
 
 REPEATED = 1.0  # between the first two announcements (RFC 6762, 8.3)
-REPEATED_LATE = 0.5  # by which the second one may be late
-_EARLY = 0.25  # … or seem early, where the first one was held up on its way
+REPEATED_LATE = 0.5  # tolerance for a late second announcement
+_EARLY = 0.25  # tolerance for an early one, if the first was delayed
 
 _TICK = 0.001  # seconds; shorter waits are not worth it
-_SLACK = 0.05  # the device's clock and ours do not agree to the millisecond
+_SLACK = 0.05  # difference between the device's clock and ours
 
 
-async def present(bench: Bench) -> Names:
-    """Wait until the device has announced itself twice since it was last started; its names then.
+async def settled_names(bench: Bench) -> Names:
+    """Wait until the device has announced itself twice since its last start; returns its names.
 
-    An announcement that comes while we ask would look like an answer.
+    An announcement during a query would look like an answer.
     """
     announced = await _first_announcement(bench)
     if announced:
@@ -50,8 +50,8 @@ async def present(bench: Bench) -> Names:
     return names_of(seen_by(bench))
 
 
-async def announced(bench: Bench) -> Names:
-    """Wait until the device has announced itself since it was last started; its names then."""
+async def announced_names(bench: Bench) -> Names:
+    """Wait until the device has announced itself since its last start; returns its names."""
     await _first_announcement(bench)
     return names_of(seen_by(bench))
 
@@ -84,17 +84,17 @@ async def _announcement(bench: Bench, since: int, *, not_before: float, at_lates
 async def ask(
     bench: Bench, *questions: Question, foreign: Sequence[Question] = (), multicast: bool = False
 ) -> bool:
-    """Ask, all questions in one packet, until the device has answered each; tells whether it did.
+    """Ask all questions in one packet until the device has answered each; returns whether it did.
 
-    The first time a unicast answer is asked for, which no earlier multicast can forbid; with ``multicast``
-    never. Gives up after :data:`ATTEMPTS`. ``foreign`` questions go along behind the first one, and
-    are for others to answer. The device should be :func:`present`.
+    The first attempt asks for a unicast answer, which no earlier multicast can suppress; with ``multicast``
+    none does. Gives up after :data:`ATTEMPTS`. ``foreign`` questions follow the first question and are for
+    other hosts to answer. The device should have announced itself before.
     """
     begin = bench.mark()
     for attempt in range(ATTEMPTS):
         unicast = attempt == 0 and not multicast
         if not unicast:
-            await spaced(bench, questions)
+            await wait_for_spacing(bench, questions)
         asked = [*questions[:1], *foreign, *questions[1:]]
         bench.mdns.send(encode_query([replace(question, unicast_response=unicast) for question in asked]))
         if await answer_to(bench, questions, since=begin):
@@ -103,7 +103,7 @@ async def ask(
 
 
 async def answer_to(bench: Bench, questions: Sequence[Question], *, since: int) -> Event | None:
-    """Wait until each question is answered after the mark ``since``, if need be by a negative answer."""
+    """Wait until each question is answered after the mark ``since``; a negative answer counts."""
 
     def answered(event: Event) -> bool:
         return isinstance(event.body, MdnsPacket) and all(
@@ -115,50 +115,52 @@ async def answer_to(bench: Bench, questions: Sequence[Question], *, since: int) 
 
 
 def has_answer(bench: Bench, question: Question, since: int) -> bool:
-    """Whether the device told such a record after the mark, or that there is none."""
+    """Whether the device sent such a record after the mark, or denied that it exists."""
     case = seen_by(bench, since)
-    return bool(told(case, question.name, question.type) or told(case, question.name, RecordType.NSEC))
+    return bool(
+        sent_records(case, question.name, question.type) or sent_records(case, question.name, RecordType.NSEC)
+    )
 
 
-async def spaced(bench: Bench, questions: Sequence[Question]) -> None:
-    """Wait until the device may multicast again what answers the questions.
+async def wait_for_spacing(bench: Bench, questions: Sequence[Question]) -> None:
+    """Wait until the device may multicast the answers to these questions again.
 
-    It has to stay silent when the same record went out less than a second ago (RFC 6762, 6).
+    It must not repeat a record that it multicast less than a second ago (RFC 6762, 6).
     """
-    for _ in range(ATTEMPTS):  # not for ever: a device that breaks that rule may never be silent
+    for _ in range(ATTEMPTS):  # limited, since a device that breaks this rule may never be silent
         remaining = _last_multicast(bench, questions) + SPACING + _SLACK - bench.now
         if remaining < _TICK:
             return
         await bench.watch_silence(
-            remaining, imposed_by="RFC 6762 6", what="the device may not yet multicast the same records again"
+            remaining, imposed_by="RFC 6762 6", what="the device may multicast the same records again"
         )
 
 
 def _last_multicast(bench: Bench, questions: Sequence[Question]) -> float:
-    """When the device last told everybody what answers one of the questions."""
+    """When the device last multicast an answer to one of the questions."""
     run = seen_by(bench)
     return max(
         (
             found.time
             for question in questions
             for type in (question.type, RecordType.NSEC)
-            for found in told(run, question.name, type)
+            for found in sent_records(run, question.name, type)
             if not found.unicast
         ),
         default=-SPACING,
     )
 
 
-async def restarted(bench: Bench) -> int:
-    """Stop the device in order and start it; returns at once, with the mark of the start.
+async def restart(bench: Bench) -> int:
+    """Shut the device down and start it; returns the mark of the start without waiting for the device.
 
     Its goodbyes are in the trace.
     """
-    await announced(bench)
+    await announced_names(bench)
     begin = bench.mark()
     await bench.power.stop()
     await bench.wait_for(
-        lambda _: bool(told(seen_by(bench, begin), gone=True)),
+        lambda _: bool(sent_records(seen_by(bench, begin), gone=True)),
         within=ANSWER if bench.profile.bindings.mdns and bench.profile.bindings.mdns.goodbye else 0,
         what="the device's goodbye",
         since=begin,
@@ -168,15 +170,15 @@ async def restarted(bench: Bench) -> int:
     return start
 
 
-async def ready_again(bench: Bench) -> None:
-    """After a start: wait until the device is on all its transports. Raises CannotStimulateError."""
-    await announced(bench)
+async def wait_ready_again(bench: Bench) -> None:
+    """After a start: wait until the device is ready on all transports. Raises StimulusError."""
+    await announced_names(bench)
     if not await bench.ready():
         raise StimulusError("the device did not come back after it was started")
 
 
 def known_answer_query(question: Question, answers: Sequence[Record], *, ttl: int) -> bytes:
-    """A query with answers that the asker already has, for ``ttl`` more seconds (RFC 6762, 7.1)."""
+    """A query with answers that the querier already has, for ``ttl`` more seconds (RFC 6762, 7.1)."""
     # The cache-flush bit is never set in known answers (RFC 6762, 10.2).
     return encode_query(
         [question], known_answers=[replace(record, ttl=ttl, cache_flush=False) for record in answers]
@@ -188,14 +190,14 @@ def _is_act(event: Event, act: Act) -> bool:
 
 
 async def resolve(bench: Bench) -> None:
-    """See to it that the run has seen the services of the device: what was told before is not asked again."""
-    names = await present(bench)
+    """Make sure that the run has seen the device's services; records seen before are not queried again."""
+    names = await settled_names(bench)
     for type in dict.fromkeys(service.type for service in names.services):
-        if not told(seen_by(bench), type, RecordType.PTR) and not await ask(
+        if not sent_records(seen_by(bench), type, RecordType.PTR) and not await ask(
             bench, Question(type, RecordType.PTR)
         ):
-            await ask(bench, Question(SERVICE_TYPES, RecordType.PTR))  # perhaps it has another type
+            await ask(bench, Question(SERVICE_TYPES, RecordType.PTR))  # it may have another type
     for found in advertised(seen_by(bench)):
         for kind in (RecordType.SRV, RecordType.TXT):
-            if not told(seen_by(bench), target_of(found), kind):
+            if not sent_records(seen_by(bench), target_of(found), kind):
                 await ask(bench, Question(target_of(found), kind))

@@ -1,4 +1,4 @@
-"""What the device told and what it was asked, read from the mDNS packets of a trace."""
+"""The records that the device sent and the queries that it got, found in the mDNS packets of a trace."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Packet = Decoded[mdns.Message, MdnsPacket]
 SERVICE_TYPES = "_services._dns-sd._udp.local."
 ADDRESSES = (RecordType.A, RecordType.AAAA)
 UNIQUE_TYPES = (*ADDRESSES, RecordType.SRV, RecordType.TXT)
-"""Types of the records that a device has for itself alone, under its host name and instance names."""
+"""Types of the unique records that a device has under its host name and instance names."""
 
-_ANNOUNCING = 16.0  # seconds after the start: four announcements, more than responders in use send
+_ANNOUNCING = 16.0  # seconds after the start: four announcements, more than common responders send
 
 
 class Section(StrEnum):
-    """Where in a message a record stands."""
+    """The section of a message that holds a record."""
 
     ANSWER = "answer"
     AUTHORITY = "authority"
@@ -33,7 +33,7 @@ class Section(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordSeen:
-    """A record that the device told, and the packet that it stood in."""
+    """A record that the device sent, and its packet."""
 
     packet: Packet
     record: mdns.Record
@@ -41,7 +41,7 @@ class RecordSeen:
 
     @property
     def time(self) -> float:
-        """When it was told, in seconds since the start of the run."""
+        """When it was sent, in seconds since the start of the run."""
         return self.packet.time
 
     @property
@@ -51,22 +51,22 @@ class RecordSeen:
 
     @property
     def unicast(self) -> bool:
-        """Whether it was told to us alone."""
+        """Whether it was sent by unicast to the harness."""
         return self.packet.body.unicast
 
 
 def responses(case: Case) -> list[Packet]:
-    """The responses of the device, to the group and to us alone."""
+    """The responses of the device, multicast and unicast."""
     return [seen for seen in case.mdns() if seen.value.response]
 
 
 def multicasts(case: Case) -> list[Packet]:
-    """The responses of the device that went to everybody."""
+    """The multicast responses of the device."""
     return [seen for seen in responses(case) if not seen.body.unicast]
 
 
 def is_multicast_response(event: Event) -> bool:
-    """Whether an event is a response of the device to everybody; looks at as little as it must."""
+    """Whether an event is a multicast response of the device; decodes as little as possible."""
     body = event.body
     return (
         isinstance(body, MdnsPacket)
@@ -78,10 +78,10 @@ def is_multicast_response(event: Event) -> bool:
 
 
 def may_be_announcement(run: Case, packet: Packet) -> bool:
-    """Whether a response may have come without being asked for.
+    """Whether a response may be unsolicited.
 
-    For some seconds after its start a device may announce all that it has up to eight times, at intervals
-    that double (RFC 6762, 8.3); then shared and unique records stand in the answer section together.
+    For some seconds after its start a device may announce its records up to eight times, at intervals that
+    double (RFC 6762, 8.3); the answer section then holds shared and unique records together.
     """
     if packet.body.unicast:
         return False
@@ -103,7 +103,7 @@ def records_of(packet: Packet) -> list[RecordSeen]:
     return [RecordSeen(packet, record, section) for section, records in sections for record in records]
 
 
-def told(
+def sent_records(
     case: Case,
     name: str | None = None,
     type: int = RecordType.ANY,
@@ -112,9 +112,9 @@ def told(
     before: int | None = None,
     gone: bool = False,
 ) -> list[RecordSeen]:
-    """The records of that name and type that the device told in the window, between two lines of the trace.
+    """The records of that name and type that the device sent in the window, between two lines of the trace.
 
-    Goodbyes (TTL 0) are left out, or with ``gone`` are all that is returned.
+    Goodbyes (TTL 0) are left out; with ``gone`` only goodbyes are returned.
     """
     return [
         found
@@ -128,7 +128,7 @@ def told(
 
 
 def queries(case: Case, name: str, type: int, *, exactly: bool = False) -> list[Packet]:
-    """Our queries of the window with that question; ``exactly``: also in the case of its letters."""
+    """Our queries in the window with that question; ``exactly``: with the same upper and lower case."""
     return [
         seen
         for seen in case.mdns(Direction.TO_DUT)
@@ -139,7 +139,7 @@ def queries(case: Case, name: str, type: int, *, exactly: bool = False) -> list[
 
 
 def foreign_queries(case: Case, name: str) -> list[Packet]:
-    """Queries of others on the link for that name in the window; answers may be theirs."""
+    """Queries of other hosts for that name in the window; an answer may be for them."""
     return [
         seen
         for seen in case.mdns(Direction.OTHER)
@@ -149,7 +149,7 @@ def foreign_queries(case: Case, name: str) -> list[Packet]:
 
 
 def distinct(found: list[RecordSeen]) -> list[RecordSeen]:
-    """The first of each record, whatever its TTL."""
+    """The first of each record, ignoring the TTL."""
     kept: list[RecordSeen] = []
     for item in found:
         if not any(item.record.same_data(other.record) for other in kept):
@@ -158,13 +158,13 @@ def distinct(found: list[RecordSeen]) -> list[RecordSeen]:
 
 
 def target_of(found: RecordSeen) -> str:
-    """The name that a PTR record leads to; empty where it cannot be read."""
+    """The name that a PTR record points to; empty if it cannot be read."""
     return found.record.data.target if isinstance(found.record.data, mdns.Ptr) else ""
 
 
 def advertised(case: Case) -> list[RecordSeen]:
-    """The PTR records of the window that lead from a service type to an instance, each once."""
-    pointers = [found for found in told(case, type=RecordType.PTR) if target_of(found)]
+    """The PTR records of the window that point from a service type to an instance, without duplicates."""
+    pointers = [found for found in sent_records(case, type=RecordType.PTR) if target_of(found)]
     return [
         found
         for found in distinct(pointers)
@@ -175,5 +175,5 @@ def advertised(case: Case) -> list[RecordSeen]:
 
 
 def readable(name: str) -> str:
-    """A name for people: without escapes and without the dot at its end."""
+    """A name for messages: without escapes and without the final dot."""
     return ".".join(label.decode("utf-8", "replace") for label in mdns.split_name(name))

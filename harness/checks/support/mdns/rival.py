@@ -1,4 +1,4 @@
-"""Another host that claims the names of the device: us."""
+"""The harness as another host that claims the names of the device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.checks.support.mdns.records_seen import (
     RecordSeen,
     multicasts,
     records_of,
-    told,
+    sent_records,
 )
 from harness.trace.events import Direction, Event, MdnsPacket
 from harness.wire import mdns
@@ -30,29 +30,29 @@ from harness.wire.mdns.codec import (
     record,
 )
 
-_HOST = "harness-rival.local."  # where our own services of the same name would be
-_DISCARD = 9  # a port at which nobody listens
-_DOCUMENTATION = "203.0.113.9"  # nobody's address (RFC 5737)
+_HOST = "harness-rival.local."  # the target of our own services of the same name
+_DISCARD = 9  # a port without a listener
+_DOCUMENTATION = "203.0.113.9"  # an address that no host has (RFC 5737)
 _TTL = 120
 _HOSTED = (RecordType.A, RecordType.AAAA, RecordType.SRV)
-_CROSSING = 0.5  # seconds after which no packet can still be one from before our denial
+_CROSSING = 0.5  # seconds after which no packet can date from before our denial
 
-PROBING = 0.25 + 3 * 0.25  # seconds from the first thought to the announcement (RFC 6762, 8.1)
+PROBING = 0.25 + 3 * 0.25  # longest time in seconds until the announcement (RFC 6762, 8.1)
 
 
 @dataclass(frozen=True)
 class Rival:
-    """A host with the names of the device and records of its own.
+    """A host with the names of the device and its own records.
 
-    ``address`` is what it says to have: greater than the device's in the order of RFC 6762, 8.2.1, or not,
-    as a check needs it.
+    ``address`` is the address that it claims: greater than the device's in the order of RFC 6762, 8.2.1, or
+    lesser, as the check requires.
     """
 
     names: Names
     address: str
 
     def records(self, ttl: int = _TTL) -> list[mdns.Record]:
-        """Unique records that contradict those of the device."""
+        """Unique records that conflict with those of the device."""
         server = mdns.Srv(0, 0, _DISCARD, _HOST)
         return [
             record(self.names.host, mdns.Address(self.address), ttl=ttl, cache_flush=True),
@@ -60,31 +60,31 @@ class Rival:
         ]
 
     def assertion(self) -> bytes:
-        """The response that tells everybody that the names are ours."""
+        """The response that claims the names."""
         return encode_response(self.records())
 
     def goodbye(self) -> bytes:
-        """The response that takes everything back."""
+        """The response that withdraws all records."""
         return encode_response(self.records(ttl=0))
 
     def probe(self, *, unicast: bool) -> bytes:
-        """The query of a host that is about to take the names."""
+        """The probe of a host that is about to claim the names."""
         questions = [Question(name, RecordType.ANY, unicast) for name in self.names.unique]
         return encode_query(questions, authorities=self.records())
 
 
 def rival_of(bench: Bench, names: Names) -> Rival:
-    """A rival with our own address, so that what we say is true for us."""
+    """A rival with the harness's own address, so that its records are true."""
     own = {
         found.record.data.text
-        for found in told(seen_by(bench), type=RecordType.A)
+        for found in sent_records(seen_by(bench), type=RecordType.A)
         if isinstance(found.record.data, mdns.Address)
     }
     return Rival(names, _DOCUMENTATION if bench.mdns.address in own else bench.mdns.address)
 
 
 def probes(case: Case, name: str, *, after: int = 0, before: int | None = None) -> list[Packet]:
-    """The queries of the device in the window by which it probes for a name (RFC 6762, 8.1)."""
+    """The device's queries in the window that probe for a name (RFC 6762, 8.1)."""
     return [
         seen
         for seen in case.mdns()
@@ -96,12 +96,12 @@ def probes(case: Case, name: str, *, after: int = 0, before: int | None = None) 
 
 
 def claims(case: Case, name: str, *, after: int = 0) -> list[RecordSeen]:
-    """The records that the device tells as the owner of a name."""
-    return [found for found in told(case, name, after=after) if found.record.type in UNIQUE_TYPES]
+    """The unique records that the device sent under a name."""
+    return [found for found in sent_records(case, name, after=after) if found.record.type in UNIQUE_TYPES]
 
 
 def assertions(case: Case) -> list[Packet]:
-    """Our own responses of the window, goodbyes left out."""
+    """Our own responses in the window, without goodbyes."""
     return [
         seen
         for seen in case.mdns(Direction.TO_DUT)
@@ -110,7 +110,7 @@ def assertions(case: Case) -> list[Packet]:
 
 
 def new_names(case: Case, old: Collection[str], *, after: int = 0) -> list[RecordSeen]:
-    """Addresses and servers that the device announces under names other than those."""
+    """Addresses and servers that the device announced under other names."""
     return [
         found
         for packet in multicasts(case)
@@ -121,9 +121,9 @@ def new_names(case: Case, old: Collection[str], *, after: int = 0) -> list[Recor
 
 
 async def dispute(bench: Bench, rival: Rival, *, since: int, within: float, imposed_by: str) -> None:
-    """Assert the names whenever the device probes for them, until it announces others, or insists on them.
+    """Claim the names whenever the device probes for them, until it announces others or keeps them.
 
-    Ends with our goodbye, so that nobody keeps our records.
+    Ends with our goodbye, so that no cache keeps our records.
     """
     deadline = bench.now + within
     denied: float | None = None
@@ -132,12 +132,12 @@ async def dispute(bench: Bench, rival: Rival, *, since: int, within: float, impo
             partial(_decides, names=rival.names, denied=denied),
             within=deadline - bench.now,
             imposed_by=imposed_by,
-            what="the device to probe for its names, or to announce others",
+            what="the device to probe for its names or to announce others",
             since=since,
         )
         if event is None or not _probes(event, rival.names):
             break
-        bench.mdns.send(rival.assertion(), "the names are taken, says another host")
+        bench.mdns.send(rival.assertion(), "another host claims the names")
         since = event.line
         denied = event.time if denied is None else denied
     bench.mdns.send(rival.goodbye(), "the other host says goodbye")
@@ -149,10 +149,10 @@ def _decides(event: Event, names: Names, denied: float | None) -> bool:
     message = _message(event)
     if message is None or not message.response:
         return False
-    told = [found for found in message.answers if found.ttl and found.type in UNIQUE_TYPES]
-    if any(found.type in _HOSTED and not is_among(found.name, names.unique) for found in told):
+    reported = [found for found in message.answers if found.ttl and found.type in UNIQUE_TYPES]
+    if any(found.type in _HOSTED and not is_among(found.name, names.unique) for found in reported):
         return True
-    return bool(told) and denied is not None and event.time > denied + _CROSSING
+    return bool(reported) and denied is not None and event.time > denied + _CROSSING
 
 
 def _message(event: Event) -> mdns.Message | None:

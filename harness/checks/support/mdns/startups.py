@@ -1,4 +1,4 @@
-"""What the device does on the link each time it is started, before anybody asks it anything."""
+"""What the device multicasts after each start, before anyone queries it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from harness.trace.events import Act, Stimulus
 
 
 @dataclass(frozen=True)
-class Boot:
-    """The time from one start of the device to its end, or to the end of the trace."""
+class Startup:
+    """The time from a start of the device to its end, or to the end of the trace."""
 
     start: Decoded[Stimulus, Stimulus]
-    case: Case  # its window is that time
+    case: Case  # its window is this time
     end: float  # seconds since the start of the run
-    ended_by: Decoded[Stimulus, Stimulus] | None  # the stop, or what else ended it
+    ended_by: Decoded[Stimulus, Stimulus] | None  # the stop, kill or start that ended it
 
     def first_claims(self) -> dict[str, RecordSeen]:
-        """For each unique name of the device, in small letters, the first record that it told everybody."""
+        """For each unique name of the device, in lower case, the first record that it multicast."""
         claims: dict[str, RecordSeen] = {}
         own = own_names(self.case)
         for packet in multicasts(self.case):
@@ -37,11 +37,11 @@ class Boot:
         return claims
 
     def announcement(self) -> Packet | None:
-        """The packet with which it announced itself first."""
+        """The packet of its first announcement."""
         return min((claim.packet for claim in self.first_claims().values()), key=_line, default=None)
 
 
-def boots(case: Case) -> list[Boot]:
+def startups(case: Case) -> list[Startup]:
     """Each start of the device in the window."""
     acts = case.stimuli(Act.START, Act.STOP, Act.KILL)
     found = []
@@ -52,7 +52,7 @@ def boots(case: Case) -> list[Boot]:
         begin = act.line - case.window[0].line
         window = case.window[begin : following.line - case.window[0].line if following else None]
         end = following.time if following else case.window[-1].time
-        found.append(Boot(act, Case(case.profile, case.subject, case.trace, window), end, following))
+        found.append(Startup(act, Case(case.profile, case.subject, case.trace, window), end, following))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Commands over MQTT: which one to give so that its effect can be seen, and how to see it."""
+"""Commands over MQTT: choosing one whose effect is observable, and observing it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from harness.model.verdict import Subject
 from harness.trace.events import Act, Event, MqttPacket, Stimulus
 from harness.wire import mqtt
 
-SPREAD = 7  # a range of numbers is cut into so many parts, and the cuts are commanded
-GRACE = 2.0  # seconds beyond twice the settle time: how fast an effect comes is not asked here
+SPREAD = 7  # a number range is divided into this many parts; the boundaries are commanded
+GRACE = 2.0  # seconds beyond twice the settle time; speed is not judged here
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class MqttSetting:
     """A property that is commanded and reported over MQTT."""
 
     name: str
@@ -40,12 +40,12 @@ class Setting:
 
     @property
     def qos(self) -> int:
-        """QoS of injected commands: one that needs no more than one answer."""
+        """QoS of injected commands: at most 1, which needs one answer."""
         return min(1, self.bound.command_qos)
 
     @property
     def values(self) -> list[Value]:
-        """Legal values to command, at least two of them, zero and empty ones last."""
+        """Legal values to command, zero and empty ones last."""
         found = [value for value in _candidates(self.schema) if self.schema.accepts(value)]
         if self.bound.values is not None:
             mapped = list(self.bound.values.values())
@@ -62,7 +62,7 @@ class Setting:
         return None if isinstance(value, Undecoded) else value
 
     def others(self, present: Value, count: int) -> list[Value]:
-        """``count`` values to command one after the other, each another one than that before it."""
+        """``count`` values to command in sequence, each different from the one before."""
         chosen: list[Value] = []
         for _ in range(count):
             before = chosen[-1] if chosen else present
@@ -82,12 +82,11 @@ def setting_of(
     *,
     json: bool = False,
     qos: int = 0,
-    wanted: Callable[[Setting], bool] = lambda _: True,
-) -> Setting | None:
-    """The property whose commands disturb least: one in no rule, with many values; None without any.
+    wanted: Callable[[MqttSetting], bool] = lambda _: True,
+) -> MqttSetting | None:
+    """The property whose commands disturb least: in no rule, with many values. None if there is none.
 
-    ``json``: only one whose commands are JSON; ``qos``: only one that is subscribed with so much at least;
-    ``wanted``: only one that it accepts.
+    ``json``: its commands must be JSON; ``qos``: its least command QoS; ``wanted``: an additional condition.
     """
     found = [
         setting
@@ -102,33 +101,33 @@ def setting_of(
     )
 
 
-def setting_named(profile: Profile, name: str | None) -> Setting:
-    """The setting of that name, which is there because a command for it is in the trace."""
+def setting_named(profile: Profile, name: str | None) -> MqttSetting:
+    """The setting of that name; a command for it in the trace shows that it exists."""
     return next(setting for setting in settings(profile) if setting.name == name)
 
 
 def commanded(profile: Profile, *, json: bool = False, qos: int = 0) -> Iterable[Subject]:
-    """The device as a whole, if there is a setting by which commands can be tried."""
+    """The device as a whole, if it has a setting to try commands on."""
     return (Subject(),) if setting_of(profile, json=json, qos=qos) else ()
 
 
-def the_setting(bench: Bench, *, json: bool = False, qos: int = 0) -> Setting:
-    """The setting of :func:`setting_of`. Raises CannotStimulateError."""
+def the_setting(bench: Bench, *, json: bool = False, qos: int = 0) -> MqttSetting:
+    """The setting of :func:`setting_of`. Raises StimulusError."""
     setting = setting_of(bench.profile, json=json, qos=qos)
     if setting is None:
         raise StimulusError("no property is both commanded and reported over MQTT")
     return setting
 
 
-def patience(profile: Profile, setting: Setting) -> float:
-    """Seconds after which no effect of a command is awaited any more."""
+def effect_timeout(profile: Profile, setting: MqttSetting) -> float:
+    """Seconds to wait for the effect of a command."""
     return 2 * profile.settle(setting.name) + GRACE
 
 
-async def present_value(bench: Bench, setting: Setting) -> Value:
-    """What the device reported last; one that has told nothing of it yet is commanded first.
+async def present_value(bench: Bench, setting: MqttSetting) -> Value:
+    """The last reported value; if there is none yet, a command is sent first.
 
-    Raises CannotStimulateError when it does not tell then, either.
+    Raises StimulusError if the device still reports nothing.
     """
     try:
         return await bench.read(setting.name, transport=Transport.MQTT)
@@ -137,42 +136,47 @@ async def present_value(bench: Bench, setting: Setting) -> Value:
     await bench.write(setting.name, value, transport=Transport.MQTT)
     await bench.wait_for_report(
         setting.name,
-        lambda told: setting.schema.agrees(told, value),
+        lambda reported: setting.schema.agrees(reported, value),
         transport=Transport.MQTT,
-        within=patience(bench.profile, setting),
+        within=effect_timeout(bench.profile, setting),
         since=since,
     )
     return await bench.read(setting.name, transport=Transport.MQTT)
 
 
-async def obeyed(bench: Bench, setting: Setting, value: Value, *, since: int) -> Event | None:
-    """Wait for the report that a command has taken effect, much longer than the profile allows for it."""
+async def wait_for_effect(bench: Bench, setting: MqttSetting, value: Value, *, since: int) -> Event | None:
+    """Wait for the report of a command's effect, much longer than the profile allows."""
     return await bench.wait_for_report(
         setting.name,
-        lambda told: same_value(told, value),
+        lambda reported: same_value(reported, value),
         transport=Transport.MQTT,
-        within=patience(bench.profile, setting),
+        within=effect_timeout(bench.profile, setting),
         since=since,
     )
 
 
-async def command(bench: Bench, setting: Setting, value: Value, *, qos: int | None = None) -> Event | None:
-    """Command through the broker, and wait for the effect. As a fence: all before it has been processed."""
+async def command(
+    bench: Bench, setting: MqttSetting, value: Value, *, qos: int | None = None
+) -> Event | None:
+    """Send a command through the broker and wait for its effect.
+
+    Everything sent before it has been processed then: it serves as a fence.
+    """
     since = bench.mark()
     bench.stimulus(Act.WRITE, setting.name, value, transport=Transport.MQTT, legal=True)
     quality = setting.bound.command_qos if qos is None else qos
     await bench.mqtt.publish(setting.topic, setting.payload(value), qos=quality)
-    return await obeyed(bench, setting, value, since=since)
+    return await wait_for_effect(bench, setting, value, since=since)
 
 
-def settings(profile: Profile) -> Iterable[Setting]:
+def settings(profile: Profile) -> Iterable[MqttSetting]:
     """Every property that is commanded and reported over MQTT, and has more than one value."""
     binding = profile.bindings.mqtt
     for name, bound in binding.properties.items() if binding else ():
         schema = profile.properties[name]
         if bound.command is None or not schema.writable or schema.write_only:
             continue
-        setting = Setting(name, schema, bound, bound.command)
+        setting = MqttSetting(name, schema, bound, bound.command)
         if len(setting.values) > 1:
             yield setting
 
@@ -214,9 +218,9 @@ def written(write: Decoded[Stimulus, Stimulus]) -> Value:
 
 
 def effect_of_packet(
-    case: Case, setting: Setting, packet: Decoded[mqtt.Publish, MqttPacket]
+    case: Case, setting: MqttSetting, packet: Decoded[mqtt.Publish, MqttPacket]
 ) -> Report | None:
-    """The report that an injected command has taken effect; None when there is none."""
+    """The report of an injected command's effect; None if there is none."""
     value = setting.value_of(packet.value.payload)
     return first(
         case.reports(setting.name, Transport.MQTT),
@@ -225,15 +229,15 @@ def effect_of_packet(
 
 
 def effect_of(case: Case, write: Decoded[Stimulus, Stimulus]) -> Report | None:
-    """The report that a command has taken effect; None when there is none."""
+    """The report of a command's effect; None if there is none."""
     return first(
         case.reports(write.value.name, Transport.MQTT),
         lambda report: report.event.line > write.line and same_value(report.value, written(write)),
     )
 
 
-def last_report(case: Case, setting: Setting, line: int) -> Report | None:
-    """What the device had reported of a setting before a line of the trace, at any time of the run."""
+def last_report(case: Case, setting: MqttSetting, line: int) -> Report | None:
+    """The last report of a setting before a trace line, from the whole run."""
     earlier = [
         report
         for report in replace(case, window=case.trace[:line]).reports(setting.name, Transport.MQTT)

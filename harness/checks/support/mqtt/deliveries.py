@@ -24,7 +24,7 @@ def answers(case: Case, kind: mqtt.PacketType) -> list[Decoded[mqtt.Ack, MqttPac
 def answer_to(
     case: Case, message: Decoded[mqtt.Publish, MqttPacket], kind: mqtt.PacketType
 ) -> Decoded[mqtt.Ack, MqttPacket] | None:
-    """The first acknowledgement of that kind that came after a message, on its connection, with its id."""
+    """The first acknowledgement of that kind after a message, on its connection, with its identifier."""
     return first(
         answers(case, kind),
         lambda seen: (

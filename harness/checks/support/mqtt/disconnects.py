@@ -1,4 +1,4 @@
-"""Losing the connection on purpose, and having the device back: stimuli that several checks share."""
+"""Forced disconnects and reconnections: stimuli that several checks share."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from harness.trace.events import (
 from harness.wire import mqtt
 
 RECONNECT = "profile: bindings.mqtt.reconnect"
-HELD = 1.25  # times the first pause that a session has to last, so that the next one is no second attempt
+HELD = 1.25  # times the first pause; a session of this length counts as established
 
 
 async def force_disconnect(bench: Bench) -> bool:
-    """Cut the connection of a settled session, and wait for the device. Returns whether it came back."""
+    """Cut the connection of a settled session and wait. Returns whether the device reconnected."""
     await connected(bench)
     await settled(bench)
     bench.tap.drop()
@@ -33,7 +33,7 @@ async def force_disconnect(bench: Bench) -> bool:
 
 
 async def ensure_loss(bench: Bench) -> None:
-    """See to it that the trace has a forced loss after which the device came back."""
+    """Make sure that the trace contains a forced disconnect and a reconnection."""
     cut = (event.line for event in bench.trace if is_act(event, Act.DROP_LINK))
     first = next(cut, None)
     if first is None or not any(is_accepted(event) for event in bench.trace[first:]):
@@ -46,7 +46,7 @@ def is_act(event: Event, act: Act) -> bool:
 
 
 async def ensure_restart(bench: Bench) -> None:
-    """See to it that the broker was restarted with all forgotten, and that the device came back."""
+    """Make sure that the broker was restarted without its data, and that the device reconnected."""
     restarts = (event.line for event in bench.trace if is_act(event, Act.RESTART_BROKER))
     first = next(restarts, None)
     if first is None or not any(is_accepted(event) for event in bench.trace[first:]):
@@ -57,17 +57,17 @@ async def ensure_restart(bench: Bench) -> None:
 
 
 async def connected(bench: Bench) -> None:
-    """See to it that the device is connected: a sleeping one is woken by operating it.
+    """Make sure that the device is connected; a sleeping device is woken by operating it.
 
-    One that stays away has its power cycled: what an earlier check brought it to is not for this one to
-    judge. Raises CannotStimulateError when it cannot be woken.
+    A device that does not connect is power-cycled: the effects of earlier checks are not judged here. Raises
+    StimulusError if it cannot be woken.
     """
     if binding_of(bench.profile).sleep is not None and not await _woken(bench):
         await _power_cycled(bench)
 
 
 async def _woken(bench: Bench) -> bool:
-    """Operate a sleeping device, if it is not connected anyway. Returns whether it connected."""
+    """Operate a sleeping device unless it is connected. Returns whether it is connected."""
     if bench.tap.connected:
         return True
     since = bench.mark()
@@ -76,9 +76,9 @@ async def _woken(bench: Bench) -> bool:
 
 
 async def _power_cycled(bench: Bench) -> None:
-    """Cut the power of a device that does not connect when it is operated, and have it connect."""
+    """Power-cycle a device that does not connect when it is operated."""
     if bench.offers(BenchFeature.POWER):
-        bench.note("the device does not connect when it is operated: its power is cycled")
+        bench.note("the device does not connect when operated; power-cycling it")
         since = bench.mark()
         await bench.power.kill()
         await bench.power.start()
@@ -88,7 +88,7 @@ async def _power_cycled(bench: Bench) -> None:
 
 
 async def _connects(bench: Bench, since: int) -> bool:
-    """Wait until a device that was woken or started has connected."""
+    """Wait until a woken or started device has connected."""
     behaviour = bench.profile.behaviour
     accepted = await bench.wait_for(
         is_accepted,
@@ -101,15 +101,15 @@ async def _connects(bench: Bench, since: int) -> bool:
 
 
 async def wake(bench: Bench) -> None:
-    """Operate the device so that a sleeping one has something to tell."""
-    control = telling_control(bench)
+    """Operate a sleeping device so that it has something to report."""
+    control = reporting_control(bench)
     if control is None:
-        raise StimulusError("the device sleeps, and nothing here can wake it")
+        raise StimulusError("the device sleeps, and no operable control wakes it")
     await bench.local.operate(control)
 
 
-def telling_control(bench: Bench) -> str | None:
-    """A control whose operation is told over MQTT as an event; None when there is none to hand."""
+def reporting_control(bench: Bench) -> str | None:
+    """A control whose operation is reported over MQTT as an event; None if none can be operated."""
     events = binding_of(bench.profile).events
     if not bench.offers(BenchFeature.LOCAL):
         return None
@@ -120,18 +120,18 @@ def telling_control(bench: Bench) -> str | None:
 
 
 async def wait_reconnected(bench: Bench) -> bool:
-    """Wait until the device is back after a loss. A sleeping one comes back when it is operated."""
+    """Wait until the device has reconnected. A sleeping device is woken by operating it."""
     if binding_of(bench.profile).sleep is None:
         return await bench.ready()
     return await _woken(bench)
 
 
 async def settled(bench: Bench) -> None:
-    """Wait until the present session counts as one that held.
+    """Wait until the present session counts as established.
 
-    A device may take one that ended sooner for a failed attempt, and make a longer pause after it.
+    A device may treat a shorter session as a failed attempt, and pause longer after it.
     """
-    bench.note("the session has to hold for a while first")
+    bench.note("waiting until the session counts as established")
     now = bench.trace[-1].time
     began = max((event.time for event in bench.trace if is_accepted(event)), default=now)
     remaining = HELD * binding_of(bench.profile).reconnect.first - (now - began)
@@ -159,13 +159,13 @@ def is_closed_by_device(event: Event) -> bool:
 
 
 def is_accepted(event: Event) -> bool:
-    """Whether a CONNACK lets the device in."""
+    """Whether an event is a CONNACK that accepts the device."""
     packet = tapped(event, Direction.TO_DUT, mqtt.PacketType.CONNACK)
     return isinstance(packet, mqtt.Connack) and packet.code == 0
 
 
 def publishes(topic: str) -> Callable[[Event], bool]:
-    """Tells whether an event is a PUBLISH of the device to ``topic``."""
+    """A predicate for a PUBLISH of the device to ``topic``."""
 
     def published(event: Event) -> bool:
         packet = tapped(event, Direction.FROM_DUT, mqtt.PacketType.PUBLISH)

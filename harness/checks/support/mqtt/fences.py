@@ -1,4 +1,4 @@
-"""Commands as fences: when one has its effect, whatever was sent before it is behind the device."""
+"""Commands as fences: once one takes effect, everything sent before it has been processed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.checks.support.behaviour.boundary_values import (
     limits,
 )
 from harness.checks.support.mqtt.commands import (
-    Setting,
+    MqttSetting,
     command,
     effect_of,
     present_value,
@@ -32,42 +32,42 @@ _ZEROS: dict[DataType, Value] = {
 }
 
 
-async def obeys_at_last(bench: Bench, setting: Setting) -> bool:
-    """Command the device; once more when it had to come back first. Returns whether it obeyed."""
+async def takes_effect_eventually(bench: Bench, setting: MqttSetting) -> bool:
+    """Send a command; once more if the device had to reconnect first. Returns whether it took effect."""
     for _ in range(2):
-        if await obeys(bench, setting):
+        if await takes_effect(bench, setting):
             return True
         await wait_reconnected(bench)
     return False
 
 
-async def obeys(bench: Bench, setting: Setting) -> bool:
-    """Command something else than there is. Returns whether the device obeyed while that was awaited."""
+async def takes_effect(bench: Bench, setting: MqttSetting) -> bool:
+    """Command a value other than the present one. Returns whether it took effect in time."""
     value = fence_of(bench.profile, setting, await present_value(bench, setting))
     return await command(bench, setting, value) is not None
 
 
-def fence_of(profile: Profile, setting: Setting, present: Value) -> Value:
-    """The value that is commanded where the device has ``present``."""
+def fence_of(profile: Profile, setting: MqttSetting, present: Value) -> Value:
+    """The value to command when the device reports ``present``."""
     others = [value for value in setting.values if not same_value(value, present)]
-    # Not what a device makes of nothing, if there is a choice: the one would pass for the other.
+    # Avoid the value that an empty payload may be read as, if there is a choice.
     telling = [value for value in others if not _is_nothing(profile, setting, value)]
     return (telling or others)[0]
 
 
-def hidden_of(profile: Profile, setting: Setting, present: Value) -> Value:
-    """A value to hide in a message before a fence: neither the present one nor the fence, where it can be."""
+def hidden_of(profile: Profile, setting: MqttSetting, present: Value) -> Value:
+    """A value to hide in a message before a fence: if possible neither the present value nor the fence."""
     known = (present, fence_of(profile, setting, present))
     free = [value for value in setting.values if not any(same_value(value, each) for each in known)]
     return free[0] if free else known[1]
 
 
-def obeys_between(
+def command_with_effect(
     case: Case, begin: int, end: int, *, but: Report | None = None, within: float = inf
 ) -> tuple[Evidence, Evidence] | None:
-    """A command and its effect between two lines, no later than ``within`` seconds.
+    """A command and its effect between two trace lines, at most ``within`` seconds apart.
 
-    Not one for what had been reported before, in ``but``.
+    A command for the value of ``but``, an earlier report, does not count.
     """
     for write in case.stimuli(Act.WRITE):
         effect = effect_of(case, write)
@@ -79,16 +79,16 @@ def obeys_between(
     return None
 
 
-async def leave_nothing(bench: Bench, setting: Setting) -> None:
-    """Command another value where the present one is what a device may take nothing for."""
+async def leave_nothing(bench: Bench, setting: MqttSetting) -> None:
+    """Command another value if an empty payload may be read as the present one."""
     if _is_nothing(bench.profile, setting, await present_value(bench, setting)):
-        await obeys_at_last(bench, setting)
+        await takes_effect_eventually(bench, setting)
 
 
-def nothing_of(profile: Profile, setting: Setting) -> Value:
-    """The legal value that memory full of zeros means: 0, false, no text, the first of a list; None without.
+def nothing_of(profile: Profile, setting: MqttSetting) -> Value:
+    """The legal value of zeroed memory: 0, false, empty text, first of a list. None if there is none.
 
-    Where values out of range become the nearest legal one, zero does, too.
+    If values out of range become the nearest legal one, so does zero.
     """
     schema = setting.schema
     zero = schema.enum[0] if schema.enum else _ZEROS.get(schema.type)
@@ -98,6 +98,6 @@ def nothing_of(profile: Profile, setting: Setting) -> Value:
     return min(limits(schema), key=abs) if clamps and schema.type in NUMERIC else None
 
 
-def _is_nothing(profile: Profile, setting: Setting, value: Value) -> bool:
+def _is_nothing(profile: Profile, setting: MqttSetting, value: Value) -> bool:
     nothing = nothing_of(profile, setting)
     return nothing is not None and same_value(value, nothing)

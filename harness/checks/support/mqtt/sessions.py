@@ -1,4 +1,4 @@
-"""The device's MQTT connections as the tap saw them, for judges to read."""
+"""The device's MQTT connections as recorded at the tap, for judges."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ P = TypeVar("P", bound=mqtt.Packet)
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One connection of the device, from its opening to its end; ``packets`` are of both ways, in order."""
+    """One connection of the device, from its opening to its end; ``packets`` of both directions, in order."""
 
     number: int
     opened: Event
@@ -24,7 +24,7 @@ class Session:
     ended: Decoded[Connection, Connection] | None
 
     def sent(self, kind: type[P]) -> list[Decoded[P, MqttPacket]]:
-        """What the device sent of one kind."""
+        """The packets of one kind that the device sent."""
         return [
             Decoded(seen.event, seen.body, seen.value)
             for seen in self.packets
@@ -32,7 +32,7 @@ class Session:
         ]
 
     def received(self, kind: type[P]) -> list[Decoded[P, MqttPacket]]:
-        """What reached the device of one kind, from the broker or injected."""
+        """The packets of one kind that reached the device, from the broker or injected."""
         return [
             Decoded(seen.event, seen.body, seen.value)
             for seen in self.packets
@@ -74,22 +74,22 @@ def sessions(case: Case) -> list[Session]:
 
 
 def so_far(case: Case) -> Case:
-    """The case with all that was seen from the start of the run to the end of the check's own window.
+    """The case with its window extended back to the start of the run.
 
-    For checks that share a costly stimulus: whichever comes first carries it out, all judge it.
+    For checks that share a costly stimulus: the first carries it out, all judge it.
     """
     return replace(case, window=case.trace[: case.window[-1].line])
 
 
 def connects(case: Case) -> list[Decoded[mqtt.Connect, MqttPacket]]:
-    """Every CONNECT of the device that can be read."""
+    """Every decodable CONNECT of the device."""
     return case.mqtt(mqtt.Connect)
 
 
 def breaches(
     packets: Sequence[Decoded[P, MqttPacket]], *clauses: str
 ) -> list[tuple[Decoded[P, MqttPacket], Problem]]:
-    """Packets that break one of these clauses, such as ``MQTT-2.2.2-1``, each with what is wrong."""
+    """Packets that break one of these clauses, such as ``MQTT-2.2.2-1``, each with its problem."""
     return [
         (seen, problem) for seen in packets for problem in seen.value.problems if problem.clause in clauses
     ]

@@ -1,4 +1,4 @@
-"""The topics of a profile: what is told there, and how."""
+"""The topics of a profile: what is reported there, and how."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.model.profile import Profile
 from harness.trace.events import Connection, ConnectionChange, MqttPacket, Point
 from harness.wire import mqtt
 
-# Our late subscribers end what they ask for with a message of their own below this topic.
+# Late subscribers publish below this topic to mark the end of the retained messages.
 FENCE = "harness/fence/"
 
 
@@ -36,18 +36,18 @@ class Reading:
 
 
 def binding_of(profile: Profile) -> MqttBinding:
-    """The MQTT binding of a profile that has one, as the ICS items of its checks say."""
-    assert profile.bindings.mqtt is not None, "planned without MQTT"
+    """The MQTT binding of a profile; the ICS items of the checks require one."""
+    assert profile.bindings.mqtt is not None, "the check was planned for a profile without MQTT"
     return profile.bindings.mqtt
 
 
 def readings(profile: Profile) -> Iterator[Reading]:
-    """Every topic that the device publishes to; one that several properties share comes once for each."""
+    """Every topic that the device publishes to; a shared topic is listed once per property."""
     binding = binding_of(profile)
-    there = binding.availability
-    if there is not None:
-        texts: dict[str, Value] = {there.online: True, there.offline: False}
-        yield Reading(there.topic, there.qos, there.retain, values=texts)
+    availability = binding.availability
+    if availability is not None:
+        texts: dict[str, Value] = {availability.online: True, availability.offline: False}
+        yield Reading(availability.topic, availability.qos, availability.retain, values=texts)
     for name, bound in binding.properties.items():
         if not profile.properties[name].write_only:
             yield Reading(bound.state, bound.qos, bound.retain, False, bound.member, bound.values)
@@ -56,7 +56,7 @@ def readings(profile: Profile) -> Iterator[Reading]:
 
 
 def commands(profile: Profile) -> dict[str, int]:
-    """Every topic that the device has to be subscribed to, with the QoS that the profile declares."""
+    """Every topic that the device must subscribe to, with the declared QoS."""
     binding = binding_of(profile)
     wanted: dict[str, int] = {}
     for bound in binding.properties.values():
@@ -68,16 +68,16 @@ def commands(profile: Profile) -> dict[str, int]:
 
 
 async def subscribe_late(bench: Bench) -> None:
-    """Let a new client subscribe to all that the device publishes, to see what the broker keeps of it."""
+    """Let a new client subscribe to everything that the device publishes, to see what is retained."""
     binding = binding_of(bench.profile)
     await bench.mqtt.late_subscriber(f"{binding.base}/#")
-    there = binding.availability
-    if there is not None and not there.topic.startswith(f"{binding.base}/"):
-        await bench.mqtt.late_subscriber(there.topic)
+    availability = binding.availability
+    if availability is not None and not availability.topic.startswith(f"{binding.base}/"):
+        await bench.mqtt.late_subscriber(availability.topic)
 
 
 def retained(case: Case) -> dict[str, Decoded[mqtt.Publish, MqttPacket]]:
-    """What the broker had kept, by topic, as the clients of the window saw it that subscribed late."""
+    """The retained messages by topic, as received by the late subscribers of the window."""
     late = {seen.value.connection for seen in late_subscribers(case)}
     return {
         seen.value.topic: seen
@@ -87,7 +87,7 @@ def retained(case: Case) -> dict[str, Decoded[mqtt.Publish, MqttPacket]]:
 
 
 def late_subscribers(case: Case) -> list[Decoded[Connection, Connection]]:
-    """The clients of the window that subscribed late, and got all that the broker had kept."""
+    """The late subscribers of the window that received all retained messages."""
     complete = {
         seen.body.connection
         for seen in case.mqtt(mqtt.Publish, point=Point.CLIENT)

@@ -1,4 +1,4 @@
-"""The board behind the serial line: asking it, and reading in the trace what it answered and printed."""
+"""The board behind the serial line: commands to it, and its answers and output in the trace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.checks.support.behaviour.transports import (
     NEED_OF,
     reporting_transports,
 )
-from harness.checks.support.mqtt.sessions import is_opened
+from harness.checks.support.networks import is_opened, is_probe
 from harness.model.base import Value
 from harness.model.bindings.serial import (
     SerialBinding,
@@ -39,7 +39,6 @@ from harness.trace.events import (
     SerialData,
     Stimulus,
 )
-from harness.wire import mdns
 from harness.wire.serial.lines import Quality
 
 REPORT_LOCAL = "profile: behaviour.report_local"
@@ -47,7 +46,7 @@ ANSWER = "profile: bindings.serial"
 
 
 def binding_of(profile: Profile) -> SerialBinding:
-    """The serial line of a profile that has one."""
+    """The serial binding of a profile that has one."""
     assert profile.bindings.serial is not None, "planned without a serial line"
     return profile.bindings.serial
 
@@ -56,32 +55,32 @@ def binding_of(profile: Profile) -> SerialBinding:
 
 
 async def ask(bench: Bench, command: SerialCommand, name: str | None = None, value: Value = None) -> Value:
-    """Tell the board something, and take what it tells. Raises CannotStimulateError without a good answer."""
+    """Send the board a command, and return its answer. Raises StimulusError without a good answer."""
     answer = await bench.serial.command(command, name, value)
     if answer.problem is not None:
         about = f"{command} {name}" if name else str(command)
-        raise StimulusError(f"the board gave no good answer to {about}: {answer.problem}")
+        raise StimulusError(f"the board did not answer {about} properly: {answer.problem}")
     return answer.value
 
 
 def require_network(bench: Bench) -> None:
-    """Raise BeyondBenchError where nothing is seen of the device but its serial line."""
+    """Raise BenchLimitationError if only the serial line of the device is watched."""
     if not bench.offers(BenchFeature.BROKER) and not bench.offers(BenchFeature.COAP):
         raise BenchLimitationError(
-            "only the serial line of the DUT is watched; use --listen, --mqtt or --coap for its network, too"
+            "only the serial line of the device is watched; add --listen, --mqtt or --coap for its network"
         )
 
 
 def require_transport(bench: Bench, transport: Transport) -> None:
-    """Raise BeyondBenchError where nobody watches what the device tells over a transport."""
+    """Raise BenchLimitationError if a transport is not watched."""
     if not bench.offers(NEED_OF[transport]):
-        raise BenchLimitationError(f"what the DUT tells over {transport} is not watched here")
+        raise BenchLimitationError(f"{transport} is not watched on this bench")
 
 
 async def board_shows(bench: Bench, name: str, wanted: Callable[[Value], bool], *, within: float) -> bool:
-    """Ask the board for a property again and again until it is as wanted, or the time is over.
+    """Read a property from the board until it is as wanted, or ``within`` seconds are over.
 
-    The last time it is asked is not before that.
+    The last reading is after that time.
     """
     deadline, pause = bench.now + within, 0.0
     while True:
@@ -91,47 +90,47 @@ async def board_shows(bench: Bench, name: str, wanted: Callable[[Value], bool], 
         if is_last:
             return False
         pause = min(max(2 * pause, 0.01), max(deadline - bench.now, 0.0), 0.5)
-        await bench.wait_for(lambda _: False, within=pause, what=f"the board to show {name} as it should be")
+        await bench.wait_for(lambda _: False, within=pause, what=f"the board to show the new {name}")
 
 
 async def reboot(bench: Bench, *, within: float | None = None) -> int:
-    """Reboot by the console, and wait until the board is up again; returns the mark before.
+    """Reboot by the console, and wait until the board has started; returns the mark before the command.
 
-    Raises CannotStimulateError when it does not go down, or does not come up.
+    Raises StimulusError if it does not restart.
     """
     since = bench.mark()
     await ask(bench, SerialCommand.REBOOT)
-    await hear_boot(bench, since, within=within)
+    await wait_for_boot(bench, since, within=within)
     return since
 
 
-async def hear_boot(bench: Bench, since: int, *, within: float | None = None) -> None:
-    """Wait until the board has started anew since a mark, and takes commands again.
+async def wait_for_boot(bench: Bench, since: int, *, within: float | None = None) -> None:
+    """Wait until the board has restarted since a mark and accepts commands again.
 
-    It says that it is ready. Where the profile has no pattern for that, a new connection to the broker shows
-    it, or the boot time is waited out. Raises CannotStimulateError when it does not come up.
+    The board prints that it is ready. If the profile has no pattern for that, a new connection to the broker
+    or the end of the boot time counts instead. Raises StimulusError if the board does not come up.
     """
     behaviour, binding = bench.profile.behaviour, binding_of(bench.profile)
     limit = max(behaviour.boot, behaviour.reconnect) if within is None else within
     if binding.patterns.ready:
         if not await bench.serial.line(lambda line: tells_ready(binding, line), within=limit, since=since):
-            raise StimulusError("the board did not say that it is ready")
+            raise StimulusError("the board did not print that it is ready")
         return
     await bench.wait_for(
         is_opened,
         within=behaviour.boot,
         since=since,
         imposed_by="profile: behaviour.boot",
-        what="the board to be up again; nothing on its line tells",
+        what="the board to restart, which its console does not show",
     )
-    telling, deadline = first_telling(bench.profile), bench.now + limit
-    while telling is not None and (await bench.serial.command(*telling)).problem is not None:
+    command, deadline = harmless_command(bench.profile), bench.now + limit
+    while command is not None and (await bench.serial.command(*command)).problem is not None:
         if bench.now >= deadline:
-            raise StimulusError("the board did not answer after its start")
+            raise StimulusError("the board did not answer after its restart")
 
 
-def first_telling(profile: Profile) -> tuple[SerialCommand, str | None] | None:
-    """A command that does no harm, to see whether the board answers; None where it has none."""
+def harmless_command(profile: Profile) -> tuple[SerialCommand, str | None] | None:
+    """A command that changes nothing, to see whether the board answers; None if it has none."""
     binding = binding_of(profile)
     readable = next((name for name in profile.properties if binding.can_read(name)), None)
     if readable is not None:
@@ -141,14 +140,14 @@ def first_telling(profile: Profile) -> tuple[SerialCommand, str | None] | None:
 
 
 async def until_reported(bench: Bench, name: str, value: Value, transport: Transport, since: int) -> bool:
-    """Whether the network reports within its deadline what was done at the board."""
+    """Wait for the report of a change at the board; returns whether it came within its deadline."""
     if transport not in reporting_transports(bench.profile, name):
         return False
     schema = bench.profile.properties[name]
     return bool(
         await bench.wait_for_report(
             name,
-            lambda told: schema.agrees(told, value),
+            lambda reported: schema.agrees(reported, value),
             transport=transport.value,
             within=bench.profile.behaviour.report_local,
             since=since,
@@ -160,9 +159,9 @@ async def until_reported(bench: Bench, name: str, value: Value, transport: Trans
 
 
 def fresh_reports(case: Case, name: str) -> list[Report]:
-    """The reports of a property in the window that the device itself made then.
+    """The reports of a property that the device itself sent in the window.
 
-    At the tap, RETAIN is what the device asks of the broker; at our client, that the broker kept it.
+    At the tap, RETAIN is a request of the device; at our client, it marks a message that was stored.
     """
     return [report for report in case.reports(name) if not report.retained or case.offers(BenchFeature.TAP)]
 
@@ -174,7 +173,7 @@ def value_of(act: Decoded[Stimulus, Stimulus]) -> Value:
 
 @dataclass(frozen=True)
 class ConsoleAnswer:
-    """What the board answered to one command; ``problem`` says why that is no good answer."""
+    """The board's answer to one command; ``problem`` says what is wrong with it, if anything."""
 
     event: Event
     name: str | None
@@ -188,19 +187,19 @@ class ConsoleAnswer:
 
     @property
     def text(self) -> str:
-        """For people."""
+        """The value or the problem, as text."""
         if self.problem is not None:
             return self.problem
         return json_text(self.value) or ""
 
 
 def answers(case: Case, command: SerialCommand, name: str | None = None) -> list[ConsoleAnswer]:
-    """The answers to a command in the window, in order; to one about that property or control, if named."""
-    return [told for told in answers_in(case.window, command) if name is None or told.name == name]
+    """The answers to a command in the window, in order; ``name`` selects a property or control."""
+    return [each for each in answers_in(case.window, command) if name is None or each.name == name]
 
 
 def answers_in(events: Sequence[Event], command: SerialCommand | None = None) -> list[ConsoleAnswer]:
-    """The answers to a command, or to all, in order."""
+    """The answers to one command, or to all commands, in order."""
     found = []
     for event in events:
         body = event.body
@@ -210,15 +209,15 @@ def answers_in(events: Sequence[Event], command: SerialCommand | None = None) ->
     return found
 
 
-def good(told: Sequence[ConsoleAnswer]) -> list[ConsoleAnswer]:
-    """Those that say something."""
-    return [each for each in told if each.problem is None]
+def good(answered: Sequence[ConsoleAnswer]) -> list[ConsoleAnswer]:
+    """The answers without a problem."""
+    return [each for each in answered if each.problem is None]
 
 
 def is_understood(case: Case) -> bool:
-    """Whether what came over the line in the window can be read at all: at another speed, it is noise.
+    """Whether the board's output in the window can be decoded; at the wrong speed it is noise.
 
-    What cannot be read must not be taken for a board that prints nothing wrong.
+    A board whose output is unreadable must not pass for one that prints nothing wrong.
     """
     binding, quality = binding_of(case.profile), Quality()
     has_line = False
@@ -234,70 +233,61 @@ def is_understood(case: Case) -> bool:
     return binding.text is not None and has_line and not quality.is_bad
 
 
-UNREADABLE = "what came over the serial line cannot be read; look at bindings.serial.line, and at the cable"
+UNREADABLE = "the output on the serial line cannot be decoded; check bindings.serial.line and the cable"
 
 
 def printed(events: Sequence[Event]) -> list[Event]:
-    """The lines that the board printed."""
+    """The events that complete a line of the board."""
     return [event for event in events if line_of(event) is not None]
 
 
 def line_of(event: Event) -> str | None:
-    """The line that the board completed with an event; None where it did not."""
+    """The line of text that an event completes; None if it completes none."""
     body = event.body
     if isinstance(body, SerialData) and body.direction is Direction.FROM_DUT:
         return body.line
     return None
 
 
-def shown_start(case: Case, events: Sequence[Event], line: int) -> Event | None:
-    """What shows that the board really started anew after a line: its word, a connection, a probe of names.
+def sign_of_restart(case: Case, events: Sequence[Event], line: int) -> Event | None:
+    """The event that shows a restart after a line: printed text, a connection, or an mDNS probe.
 
-    A board that says that it reboots, and does not, would keep everything.
+    Without one, a board that only confirms the reboot would pass for one that keeps everything.
     """
     binding = binding_of(case.profile)
     return next((event for event in events if event.line > line and is_start(binding, event)), None)
 
 
 def is_start(binding: SerialBinding, event: Event) -> bool:
-    """Whether an event shows that the device started a moment ago."""
+    """Whether an event shows that the device has just started."""
     text = line_of(event)
     if text is not None and (tells_boot(binding, text) or tells_ready(binding, text)):
         return True
-    return is_opened(event) or _is_probe(event)
-
-
-def _is_probe(event: Event) -> bool:
-    """Whether the device asks for its own names, which it does when it starts (RFC 6762, 8.1)."""
-    body = event.body
-    if not isinstance(body, MdnsPacket) or body.direction is not Direction.FROM_DUT:
-        return False
-    message = mdns.decode(body.raw)
-    return not message.response and bool(message.authorities)
+    return is_opened(event) or is_probe(event)
 
 
 def is_from_network(event: Event) -> bool:
-    """Whether an event is something that the device itself did on a network."""
+    """Whether an event is a packet or a connection of the device on a network."""
     body = event.body
     if isinstance(body, Connection):
         return is_opened(event)
     if isinstance(body, MqttPacket) and body.point is not Point.TAP:
-        return False  # it comes from the broker
+        return False  # the broker sent it
     return isinstance(body, MqttPacket | CoapDatagram | MdnsPacket) and body.direction is Direction.FROM_DUT
 
 
 def starts_board(act: Stimulus) -> bool:
-    """Whether a board may start anew after that."""
+    """Whether a board may restart after an act."""
     if act.act is Act.CONSOLE:
         return act.name == SerialCommand.PROVISION
     return act.act in (Act.REBOOT, Act.FACTORY_RESET, Act.START)
 
 
 def boots(case: Case, events: Sequence[Event]) -> list[Event]:
-    """The lines by which the board says that it starts, one for each start.
+    """The lines that show a start of the board, one for each start.
 
-    A loader and the firmware both say so; what comes within the boot time of the first is the same start,
-    unless the board had said that it is ready, or was started again.
+    Boot loader and firmware may both print one: those within the boot time of the first are the same start,
+    unless the board was ready in between or was started again.
     """
     binding, found = binding_of(case.profile), list[Event]()
     is_open, opened = False, 0.0

@@ -1,4 +1,4 @@
-"""The settings of a board, and how they are put to other values: over the network, or over the line alone."""
+"""The settings of a board, and how they are changed: over the network, or over the serial line."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from harness.checks.bench import Bench
 from harness.checks.support.behaviour.arrange import StateArranger
 from harness.checks.support.behaviour.boundary_values import resting
 from harness.checks.support.behaviour.outages import (
-    set_unusual,
     settings,
+    vary_settings,
 )
 from harness.checks.support.behaviour.transports import command_transports
 from harness.checks.support.serial.board import (
@@ -22,18 +22,15 @@ from harness.model.schema import same_value
 
 
 def shown_settings(profile: Profile) -> list[str]:
-    """The properties that somebody sets and the board shows."""
+    """The properties that can be set and that the board shows."""
     binding, on_network = binding_of(profile), settings(profile)
     on_line = _on_line_alone(profile)
     return [name for name in profile.properties if binding.can_read(name) and name in {*on_network, *on_line}]
 
 
 async def change_settings(bench: Bench, arranger: StateArranger) -> None:
-    """Put every setting to another value than it has, rather not to its default: what is lost shows then.
-
-    Raises CannotStimulateError.
-    """
-    await set_unusual(bench, arranger)
+    """Change every setting, where possible not to its default, so that a loss shows. Raises StimulusError."""
+    await vary_settings(bench, arranger)
     for name in _on_line_alone(bench.profile):
         schema = bench.profile.properties[name]
         present = await ask(bench, SerialCommand.READ_STATE, name)
@@ -44,12 +41,11 @@ async def change_settings(bench: Bench, arranger: StateArranger) -> None:
 
 
 async def leave_defaults(bench: Bench, arranger: StateArranger) -> None:
-    """Put every setting that is at its default to another value: what goes back to it shows then.
+    """Change every setting that has its default, so that a reset shows.
 
-    One that is away from it already stays, such as a switch that an earlier check has put to its only other
-    value. Raises CannotStimulateError.
+    Other settings stay as they are. Raises StimulusError.
     """
-    await set_unusual(bench, arranger, leave_defaults=True)
+    await vary_settings(bench, arranger, leave_defaults=True)
     for name in _on_line_alone(bench.profile):
         schema = bench.profile.properties[name]
         if not is_default(schema, await ask(bench, SerialCommand.READ_STATE, name)):
@@ -65,7 +61,7 @@ def is_default(schema: Property, value: Value) -> bool:
 
 
 def _on_line_alone(profile: Profile) -> list[str]:
-    """The settings that no network commands, such as all those of a board without a network."""
+    """The settings that only the console can set, such as all those of a board without a network."""
     binding = binding_of(profile)
     return [
         name

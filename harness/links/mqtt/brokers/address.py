@@ -1,4 +1,4 @@
-"""How a broker is reached: its address, the users it knows, its certificates."""
+"""How to reach a broker: address, users, certificates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.links.errors import LinkError
 
 
 class BrokerError(LinkError):
-    """A broker that cannot be started or reached, or an address that is none; the message is for people."""
+    """A broker cannot be started or reached, or its address is invalid; the message is readable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ _FORM = "expected mqtt://[user:password@]host[:port], or mqtts:// for TLS"
 
 
 def parse_url(text: str) -> BrokerAddress:
-    """Read ``mqtt://user:password@host:port``. Raises BrokerError that says what is wrong with it.
+    """Parse ``mqtt://user:password@host:port``. Raises BrokerError with the reason.
 
     Special characters in user and password are percent-encoded. The default ports are 1883 and 8883.
     """

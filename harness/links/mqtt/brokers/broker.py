@@ -1,7 +1,7 @@
-"""The broker that the device talks to: embedded, a Mosquitto of our own, or somebody else's.
+"""The broker that the device uses: embedded, our own Mosquitto, or an external one.
 
-All are started, stopped and asked for their address in the same way. Brokers of our own keep their port
-from the first start on, so that one can go away and come back under its clients.
+All share one interface. Our own brokers keep their port from the first start on, so that they can restart
+under their clients.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 EMBEDDED = "embedded"
-ACCEPTING = 3  # steps of the loop from accept to the call that tells of a connection
+ACCEPTING = 3  # loop steps from accept to the connection callback
 
 
 class Broker(Protocol):
@@ -71,7 +71,7 @@ class Broker(Protocol):
         ...
 
     async def restart(self, *, wipe: bool) -> None:
-        """Go away, cutting every connection, and come back on the same port.
+        """Stop, cutting every connection, and start again on the same port.
 
         ``wipe`` forgets retained messages and sessions, as after a power cut; otherwise they are kept.
         Raises BrokerError.
@@ -145,7 +145,7 @@ class EmbeddedBroker(LocalBroker):
         )
 
         if self._server is None or self._core is None:
-            writer.transport.abort()  # it came in the very moment in which the broker went
+            writer.transport.abort()  # it arrived while the broker was stopping
             return
         work = self._core.external_connected(Reader(reader, writer), Writer(writer), LISTENER)
         task = asyncio.get_running_loop().create_task(work)
@@ -153,7 +153,7 @@ class EmbeddedBroker(LocalBroker):
         task.add_done_callback(lambda task: self._connections.pop(task, None))
 
     async def _disappear(self) -> None:
-        """Close the listener and cut every connection; return when all that served them has ended."""
+        """Close the listener and cut every connection; return when their tasks have ended."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -172,7 +172,7 @@ class EmbeddedBroker(LocalBroker):
 
 
 async def _accept_no_more(server: asyncio.Server) -> None:
-    """Whoever is being accepted at this moment gets through to the server, to be cut off by it.
+    """Let connections that are being accepted reach the server, so that it can cut them.
 
     asyncio forgets a connection whose server is closed between accept and the first step of its transport:
     the client would be left hanging.
@@ -185,7 +185,7 @@ async def _accept_no_more(server: asyncio.Server) -> None:
 
 
 class ExternalBroker:
-    """A broker that somebody else runs. ``ca``: PEM file to trust instead of the system's."""
+    """An external broker. ``ca``: PEM file to trust instead of the system's."""
 
     def __init__(self, url: str, *, ca: Path | None = None) -> None:
         self._endpoint = parse_url(url)
@@ -222,10 +222,10 @@ class ExternalBroker:
             await writer.wait_closed()
 
     async def stop(self) -> None:
-        """Leave it running: it is not ours."""
+        """Leave it running: it is external."""
 
     async def restart(self, *, wipe: bool) -> None:
-        """Always raises BrokerError: it is not ours."""
+        """Always raises BrokerError: it is external."""
         raise BrokerError(f"broker {self._endpoint.url} is not ours to restart")
 
     async def __aenter__(self) -> Self:

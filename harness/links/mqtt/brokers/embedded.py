@@ -1,4 +1,4 @@
-"""amqtt with what a conformance test cannot live with put right.
+"""amqtt, corrected where a conformance test needs it.
 
 Observed in amqtt 0.12, each a violation that would have ended as a wrong verdict about the device:
 

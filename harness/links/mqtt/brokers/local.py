@@ -1,4 +1,4 @@
-"""What the brokers that we start ourselves have in common: an address that stays theirs."""
+"""The common base of the brokers that we start: a fixed address."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class LocalBroker:
         await self.stop()
 
     def _reserve(self) -> None:
-        """Keep the port to ourselves: Linux lets a listener share it with a socket that does not listen."""
+        """Reserve the port: Linux lets a listener share it with a socket that does not listen."""
         if self._reservation is None:
             self._reservation = self._bound_socket()
             self._port = self._reservation.getsockname()[1]

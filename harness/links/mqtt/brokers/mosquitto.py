@@ -117,7 +117,7 @@ class MosquittoBroker(LocalBroker):
             passwords.write_text("".join(map(_password_line, self._users)), encoding="utf-8")
             lines.append(f"password_file {passwords}")
         if self._tls_files:
-            self._tls_files.server_context()  # complains better than Mosquitto does
+            self._tls_files.server_context()  # has better error messages than Mosquitto
             lines.append(f"certfile {self._tls_files.certificate.resolve()}")
             lines.append(f"keyfile {self._tls_files.key.resolve()}")
         path = directory / "mosquitto.conf"

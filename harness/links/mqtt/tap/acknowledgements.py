@@ -1,4 +1,4 @@
-"""Telling the answers to injected packets from the answers to real ones."""
+"""Distinguishes answers to injected packets from answers to real ones."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _ANSWERS = {
 _Key = tuple[PacketType, int]
 
 
-class Answers:
-    """The account of what one side of a connection was sent, to know what it answers.
+class AnswerTracker:
+    """Records what was sent to one side of a connection, to match its answers.
 
-    An answer that the other side waits for is never taken for one to an injected packet, even where both
-    used the same packet id; so an injected duplicate of a real PUBLISH has its second PUBACK absorbed.
+    An answer that the other side waits for is never attributed to an injected packet, even with the same
+    packet id; so the second PUBACK after an injected duplicate is absorbed.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Answers:
         self._ours: set[_Key] = set()
 
     def expect(self, packet: Packet, *, injected: bool) -> None:
-        """Take note of a packet that was sent to this side."""
+        """Note a packet that was sent to this side."""
         key = _answer_to(packet)
         if key is None:
             return
@@ -48,7 +48,7 @@ class Answers:
             self._due[key] += 1
 
     def absorbs(self, packet: Packet) -> bool:
-        """Whether this packet answers an injected one, so that the other side must not get it."""
+        """Whether this packet answers an injected one and must not be forwarded."""
         if packet.type not in _ANSWERS:
             return False
         key = packet.type, getattr(packet, "packet_id", 0)

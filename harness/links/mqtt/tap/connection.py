@@ -1,4 +1,4 @@
-"""One connection of the DUT through the tap."""
+"""One connection of the device through the tap."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from harness.links.errors import reason_of
 from harness.links.mqtt.brokers.address import BrokerAddress
-from harness.links.mqtt.tap.acknowledgements import Answers
+from harness.links.mqtt.tap.acknowledgements import AnswerTracker
 from harness.links.mqtt.tap.peer import (
     End,
     ForwardingQueue,
@@ -47,20 +47,20 @@ Rewrite = Callable[[bytes], Sequence[bytes]]
 _REASONS = {1: 0x84, 2: 0x85, 3: 0x88, 4: 0x86, 5: 0x87}
 
 
-class Keeper(Protocol):
-    """Where packets stay that are held back."""
+class PacketHolder(Protocol):
+    """Keeps packets that are held back."""
 
     direction: Direction
 
     def wants(self, packet: Packet) -> bool:
-        """Whether this packet is to be kept back."""
+        """Whether to hold this packet back."""
 
     def keep(self, link: TapConnection, raw: bytes) -> None:
-        """Take the packet."""
+        """Keep the packet."""
 
 
-class Controls(Protocol):
-    """What the owner of the links has set; it holds for every link, from the next packet on."""
+class TapControls(Protocol):
+    """Settings of the tap; they apply to every connection from the next packet on."""
 
     broker: BrokerAddress
     broker_tls: ssl.SSLContext | None
@@ -72,25 +72,25 @@ class Controls(Protocol):
     rewrites: dict[Direction, Rewrite]
 
     @property
-    def holds(self) -> Sequence[Keeper]:
+    def holds(self) -> Sequence[PacketHolder]:
         """The holds in force, oldest first."""
 
     def joined(self, link: TapConnection) -> int:
-        """Take a new link in; returns its number."""
+        """Register a new connection; returns its number."""
 
     def left(self, link: TapConnection) -> None:
-        """Both sides of the link are closed."""
+        """Both sides of the connection are closed."""
 
 
 class TapConnection:
-    """A TCP connection of the DUT and the one to the broker that stands for it.
+    """A TCP connection of the device, and the matching one to the broker.
 
-    The trace shows what happens on the DUT's side. A packet of the DUT is recorded once, when it comes, as
-    FORWARDED or DROPPED. A packet to the DUT is recorded as FORWARDED when it goes out to the DUT, and as
-    DROPPED when it is kept back; so one that is held and later released has a line for each.
+    The trace shows the device's side. A packet from the device is recorded once, on arrival, as FORWARDED or
+    DROPPED. A packet to the device is recorded as FORWARDED when it is sent to the device, and as DROPPED
+    when it is held back; one that is held and later released has both lines.
     """
 
-    def __init__(self, controls: Controls) -> None:
+    def __init__(self, controls: TapControls) -> None:
         self._controls = controls
         self.number = 0
         self.level = 4
@@ -99,24 +99,24 @@ class TapConnection:
         self._dut = TapPeer(self, FROM_DUT)
         self._broker = TapPeer(self, TO_DUT)
         self._framers = {FROM_DUT: Framer(), TO_DUT: Framer()}
-        self._lanes = {FROM_DUT: ForwardingQueue(self._to_broker), TO_DUT: ForwardingQueue(self._to_dut)}
-        self._answers = {FROM_DUT: Answers(), TO_DUT: Answers()}
+        self._queues = {FROM_DUT: ForwardingQueue(self._to_broker), TO_DUT: ForwardingQueue(self._to_dut)}
+        self._answers = {FROM_DUT: AnswerTracker(), TO_DUT: AnswerTracker()}
         self._connecting: asyncio.Task[None] | None = None
         self._dut.closed.add_done_callback(self._perhaps_left)
         self._broker.closed.add_done_callback(self._perhaps_left)
 
     @property
     def dut_side(self) -> asyncio.Protocol:
-        """The protocol for the connection that the DUT made."""
+        """The protocol for the connection that the device made."""
         return self._dut
 
     @property
     def live(self) -> bool:
-        """Whether the DUT can still be sent something here."""
+        """Whether packets can still be sent to the device here."""
         return self._dut.writable
 
     def reaches(self, direction: Direction) -> bool:
-        """Whether packets of this direction have somewhere to go."""
+        """Whether packets of this direction can be delivered."""
         return (self._broker if direction is FROM_DUT else self._dut).writable
 
     def made(self, direction: Direction) -> None:
@@ -127,12 +127,12 @@ class TapConnection:
         self._record_change(ConnectionChange.OPENED, FROM_DUT)
         self.cut_on_thaw = bool(self._controls.frozen_directions)
         if self.turned_away is None and self._controls.frozen_directions == {FROM_DUT, TO_DUT}:
-            # A dead network makes no connections; that the DUT's TCP has one is our kernel's doing.
+            # A dead network accepts no connections; our kernel accepted this one.
             self.turned_away = Refusal.SILENT
         if self.turned_away is Refusal.RESET:
             self.end_dut(reset=True)
         if self.turned_away is None:
-            # So nothing is taken from the DUT that could not be passed on.
+            # Read nothing from the device until it can be forwarded.
             self._dut.listen(False)
             self._connecting = asyncio.create_task(self._connect())
             self._connecting.add_done_callback(self._perhaps_left)
@@ -154,13 +154,13 @@ class TapConnection:
             self._dut.listen(True)
 
     def received(self, direction: Direction, data: bytes) -> None:
-        """Bytes came; every packet that they complete goes on before this returns."""
+        """Bytes arrived; every packet that they complete is forwarded before this returns."""
         side = self._dut if direction is FROM_DUT else self._broker
         late = side.finished
         for raw in self._framers[direction].feed(data):
             self._take(direction, raw)
         if late:
-            # What a closed socket does, and what a peer that goes on sending has to notice.
+            # A closed socket answers with RST; a peer that keeps sending must notice it.
             side.reset()
 
     def _take(self, direction: Direction, raw: bytes) -> None:
@@ -171,7 +171,7 @@ class TapConnection:
         if not self.reaches(direction) or direction in controls.frozen_directions:
             self._record(direction, raw, Fate.DROPPED)
             if self.turned_away is not None and direction is FROM_DUT:
-                self._turn_away(packet)
+                self._refuse(packet)
             return
         if packet is not None and self._answers[direction].absorbs(packet):
             self._record(direction, raw, Fate.DROPPED)
@@ -192,23 +192,23 @@ class TapConnection:
                 self._pass(direction, QueuedPacket(piece, decode(piece, self.level), Fate.INJECTED))
 
     def _look_at(self, direction: Direction, raw: bytes) -> Packet | None:
-        """Decode a packet, unless nobody asks what is in it: most PUBLISH packets are of QoS 0."""
+        """Decode a packet unless nothing needs its contents: most PUBLISH packets have QoS 0."""
         if any(hold.direction is direction for hold in self._controls.holds):
             return decode(raw, self.level)
         return None if raw[0] & 0b1111_0110 == PacketType.PUBLISH << 4 else decode(raw, self.level)
 
-    def _pass(self, direction: Direction, parcel: QueuedPacket) -> None:
-        self._lanes[direction].push(parcel, self._controls.delays.get(direction, 0.0))
+    def _pass(self, direction: Direction, queued: QueuedPacket) -> None:
+        self._queues[direction].push(queued, self._controls.delays.get(direction, 0.0))
         if direction is FROM_DUT:
-            self._record(direction, parcel.raw, parcel.fate)
+            self._record(direction, queued.raw, queued.fate)
 
     def release(self, direction: Direction, raw: bytes) -> None:
-        """Pass on a packet that was held; one of the DUT's has its line in the trace already."""
-        parcel = QueuedPacket(raw, decode(raw, self.level), Fate.FORWARDED)
-        self._lanes[direction].push(parcel, self._controls.delays.get(direction, 0.0))
+        """Forward a held packet; a packet of the device is already in the trace."""
+        queued = QueuedPacket(raw, decode(raw, self.level), Fate.FORWARDED)
+        self._queues[direction].push(queued, self._controls.delays.get(direction, 0.0))
 
     def inject(self, direction: Direction, raw: bytes, segments: Sequence[int] = ()) -> None:
-        """Send bytes of our own, cut into segments of these sizes, past all that is under way."""
+        """Send our own bytes, cut into segments of these sizes, ahead of everything queued."""
         target = self._broker if direction is FROM_DUT else self._dut
         if segments:
             target.write_segments(_cut(raw, segments))
@@ -240,8 +240,8 @@ class TapConnection:
             self._answers[FROM_DUT].expect(item.packet, injected=False)
         self._record(TO_DUT, item.raw, fate)
 
-    def _turn_away(self, packet: Packet | None) -> None:
-        """Answer a CONNECT as the refusal says; nothing else is answered."""
+    def _refuse(self, packet: Packet | None) -> None:
+        """Answer a CONNECT as the refusal requires; nothing else is answered."""
         if self.turned_away not in (Refusal.CONNACK, Refusal.KICK) or not self._dut.writable:
             return
         if isinstance(packet, Connect):
@@ -252,7 +252,7 @@ class TapConnection:
         self.end_dut(reset=False)
 
     def ended(self, direction: Direction, *, reset: bool) -> None:
-        """A peer closed its half of its connection, or broke it off."""
+        """A peer closed or reset its connection."""
         framer = self._framers[direction]
         if framer.pending:
             rest = framer.pending
@@ -265,15 +265,15 @@ class TapConnection:
         else:
             self._broker.close()
         if direction not in self._controls.frozen_directions:
-            self._lanes[direction].push(End(reset), self._controls.delays.get(direction, 0.0))
+            self._queues[direction].push(End(reset), self._controls.delays.get(direction, 0.0))
 
     def throttle(self, direction: Direction, *, stop: bool) -> None:
-        """A peer takes nothing at present: leave the other one's bytes where they are."""
+        """A peer accepts no data at present: pause reading from the other one."""
         source = self._broker if direction is FROM_DUT else self._dut
         source.listen(not stop)
 
     def end_dut(self, *, reset: bool) -> None:
-        """End the DUT's connection from here."""
+        """Close the device's connection from our side."""
         if self._dut.finished:
             return
         self._record_change(ConnectionChange.RESET if reset else ConnectionChange.CLOSED, TO_DUT)
@@ -283,33 +283,33 @@ class TapConnection:
             self._dut.finish()
 
     def cut(self, *, reset: bool) -> None:
-        """End the DUT's connection, and break the broker's off, so that it sends the will."""
+        """Close the device's connection, and reset the broker's, so that it publishes the will."""
         self.cut_broker()
         self._lose_undelivered()
         self.end_dut(reset=reset)
 
     def _lose_undelivered(self) -> None:
-        for parcel in self._lanes[TO_DUT].clear():
-            self._record(TO_DUT, parcel.raw, Fate.DROPPED)
+        for queued in self._queues[TO_DUT].clear():
+            self._record(TO_DUT, queued.raw, Fate.DROPPED)
 
     def cut_dut(self) -> None:
-        """Break the DUT's connection off; the broker's stays open and silent (half-open)."""
+        """Reset the device's connection; the broker's stays open and silent (half-open)."""
         self._lose_undelivered()
         self.end_dut(reset=True)
 
     def cut_broker(self) -> None:
-        """Break the connection to the broker off; the DUT's stays open and silent."""
+        """Reset the connection to the broker; the device's stays open and silent."""
         if self._connecting:
             self._connecting.cancel()
-        self._lanes[FROM_DUT].clear()
+        self._queues[FROM_DUT].clear()
         self._broker.reset()
         self._dut.listen(True)
 
     async def close(self) -> None:
-        """Close both sides, whatever the peers do, and return when they are closed."""
+        """Close both sides regardless of the peers; returns when they are closed."""
         if not self._dut.finished:
             self._record_change(ConnectionChange.CLOSED, TO_DUT)
-        for lane in self._lanes.values():
+        for lane in self._queues.values():
             lane.clear()
         if self._connecting:
             self._connecting.cancel()

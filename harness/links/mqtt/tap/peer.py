@@ -38,7 +38,7 @@ class Owner(Protocol):
 
 
 class TapPeer(asyncio.Protocol):
-    """One TCP connection: towards the DUT, or towards the broker. asyncio sets TCP_NODELAY on both."""
+    """One TCP connection: towards the device, or towards the broker. asyncio sets TCP_NODELAY on both."""
 
     def __init__(self, owner: Owner, direction: Direction) -> None:
         self._owner = owner

@@ -1,6 +1,6 @@
-"""The tap: where the DUT connects in place of the broker, and every MQTT packet is seen, both ways.
+"""The tap: where the device connects in place of the broker, and every MQTT packet is seen, both ways.
 
-Each TCP connection of the DUT gets one to the broker. A packet goes on in the callback in which its last
+Each TCP connection of the device gets one to the broker. A packet goes on in the callback in which its last
 byte came, and is recorded. What the tap can do to the traffic besides is a method each; all may be called
 at any time, and hold for present and future connections.
 """
@@ -26,12 +26,12 @@ from harness.wire.mqtt.codec import Packet
 
 __all__ = ["FIRST_PACKET_ID", "HalfOpen", "Hold", "Refusal", "Tap"]
 
-FIRST_PACKET_ID = 0xF000  # brokers count from 1: they do not get here in a test
+FIRST_PACKET_ID = 0xF000  # brokers count from 1 and do not reach this number in a test
 _BOTH = frozenset({FROM_DUT, TO_DUT})
 
 
 class Hold:
-    """Packets kept back. What is released goes on in order; either way the holding is over."""
+    """Held packets. Released packets are forwarded in order; releasing or discarding ends the hold."""
 
     def __init__(self, tap: Tap, wanted: Callable[[Packet], bool], direction: Direction) -> None:
         self.direction = direction
@@ -41,7 +41,7 @@ class Hold:
 
     @property
     def packets(self) -> Sequence[bytes]:
-        """What is kept back at present."""
+        """The packets held at present."""
         return [raw for _, raw in self._kept]
 
     def keep(self, link: TapConnection, raw: bytes) -> None:
@@ -49,47 +49,46 @@ class Hold:
         self._kept.append((link, raw))
 
     def release(self) -> None:
-        """Pass on what was kept back, where its connection still is, and keep nothing back any more."""
+        """Forward the held packets whose connection still exists, and end the hold."""
         self._tap.unhold(self)
         kept, self._kept = self._kept, []
         if kept and self.direction is FROM_DUT and self._tap.recorder:
-            # These have their lines, as DROPPED: the trace shows when the DUT sent them.
-            text = f"tap: passed on {len(kept)} packets of the device that were held"
+            # These are in the trace as DROPPED, at the time the device sent them.
+            text = f"tap: forwarded {len(kept)} held packets of the device"
             self._tap.recorder.record(Note(text))
         for link, raw in kept:
             link.release(self.direction, raw)
 
     def discard(self) -> None:
-        """Throw away what was kept back, and keep nothing back any more."""
+        """Discard the held packets, and end the hold."""
         self._tap.unhold(self)
         self._kept.clear()
 
 
 class HalfOpen:
-    """Connections whose end the broker does not know of: it takes the DUT for connected.
+    """Connections whose end the broker has not noticed: it considers the device connected.
 
-    Their end is kept back; released or thrown away, it becomes what a broker makes of a client that was
-    silent for too long.
+    Releasing or discarding it ends them for the broker as after a keep-alive timeout.
     """
 
     def __init__(self, links: Sequence[TapConnection]) -> None:
         self._links = links
 
     def release(self) -> None:
-        """Break the connections to the broker off, where it has not closed them itself."""
+        """Reset the connections to the broker that are still open."""
         for link in self._links:
             link.cut_broker()
 
     def discard(self) -> None:
-        """The same as :meth:`release`: an end cannot be taken back."""
+        """The same as :meth:`release`: an end cannot be undone."""
         self.release()
 
 
 class Tap:
-    """Listens for the DUT at ``host`` and ``port`` (0: any free one), and passes on to ``broker``.
+    """Listens for the device at ``host`` and ``port`` (0: any free one), and forwards to ``broker``.
 
-    ``recorder`` None: nothing is recorded, for a tap that only makes faults. ``tls`` ends the DUT's TLS
-    here; ``broker_tls`` is for the connections to the broker.
+    ``recorder`` None: nothing is recorded, for a tap that only injects faults. ``tls`` terminates the
+    device's TLS here; ``broker_tls`` is for the connections to the broker.
     """
 
     def __init__(
@@ -127,7 +126,7 @@ class Tap:
         await self.stop()
 
     async def start(self) -> None:
-        """Listen. Raises LinkError when the address cannot be had."""
+        """Listen. Raises LinkError when the address cannot be bound."""
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
@@ -152,45 +151,45 @@ class Tap:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where the DUT connects; the port is known once started."""
+        """Where the device connects; the port is known once started."""
         return self._host, self._port
 
     @property
     def connections(self) -> tuple[int, ...]:
-        """Numbers of the connections on which the DUT can be spoken to, oldest first."""
+        """Numbers of the connections on which packets can be sent to the device, oldest first."""
         return tuple(link.number for link in self._live())
 
     @property
     def frozen(self) -> bool:
-        """Whether bytes are swallowed."""
+        """Whether traffic is discarded."""
         return bool(self.frozen_directions)
 
     def drop(self, connection: int | None = None, *, reset: bool = True) -> None:
-        """Cut one connection of the DUT, or all: by RST, else by FIN.
+        """Cut one connection of the device, or all: with RST, otherwise with FIN.
 
-        The broker sees RST in both cases, and sends the will.
+        The broker sees RST in both cases, and publishes the will.
         """
         for link in list(self._links):
             if connection in (None, link.number):
                 link.cut(reset=reset)
 
     def drop_broker_side(self) -> None:
-        """Cut all connections to the broker; the DUT's stay open and are silent (a half-open connection)."""
+        """Cut all connections to the broker; the device's stay open and silent (half-open)."""
         for link in list(self._links):
             link.cut_broker()
 
     def drop_unnoticed(self) -> HalfOpen:
-        """Cut the DUT's side of all connections; the broker's stay open, and silent, until the release."""
+        """Cut the device's side of all connections; the broker's stay open, and silent, until the release."""
         links = list(self._links)
         for link in links:
             link.cut_dut()
         return HalfOpen(links)
 
     def freeze(self, direction: Direction | None = None) -> None:
-        """Let the link go dead without a word: what comes, by default from both sides, is swallowed.
+        """Freeze the link silently: traffic, by default of both directions, is discarded.
 
-        TCP stays open on both sides: an end of one is not passed on either. New connections are accepted,
-        and dead as well.
+        TCP stays open on both sides; a close is not forwarded either. New connections are accepted, and
+        frozen as well.
         """
         self.frozen_directions |= _BOTH if direction is None else {direction}
         for link in self._links:
@@ -202,19 +201,19 @@ class Tap:
         self._cut_where(lambda link: link.cut_on_thaw)
 
     def refuse(self, how: Refusal, code: int = 5) -> None:
-        """Turn new connections away until :meth:`accept`; ``code`` is the return code of 3.1.1 for CONNACK.
+        """Refuse new connections until :meth:`accept`; ``code`` is the return code of 3.1.1 for CONNACK.
 
         Connections that are open stay; use :meth:`drop` for them.
         """
         self.refusal, self.refusal_code = how, code
 
     def accept(self) -> None:
-        """Take new connections again. Those that were accepted and left in silence are cut."""
+        """Accept new connections again. Those left without an answer are cut."""
         self.refusal = None
         self._cut_where(lambda link: link.turned_away is Refusal.SILENT and not link.cut_on_thaw)
 
     def hold(self, wanted: Callable[[Packet], bool], direction: Direction) -> Hold:
-        """Keep back the packets of this direction that ``wanted`` accepts, until the hold is ended."""
+        """Hold the packets of this direction that ``wanted`` selects, until the hold ends."""
         hold = Hold(self, wanted, direction)
         self.holds.append(hold)
         return hold
@@ -231,7 +230,7 @@ class Tap:
         connection: int | None = None,
         segments: Sequence[int] | None = None,
     ) -> None:
-        """Send bytes of our own to the DUT, or as if from it to the broker, past all that is held or delayed.
+        """Send our own bytes to the device, or as if from it to the broker, ahead of held or delayed packets.
 
         ``connection`` None: the newest. ``segments``: sizes of the pieces to write one by one; what they
         leave over is one more. Answers to what was injected are absorbed; of QoS 2, PUBREL is up to the
@@ -251,9 +250,9 @@ class Tap:
         return self._packet_id
 
     def rewrite(self, function: Rewrite | None, direction: Direction) -> None:
-        """Put the packets that ``function`` makes of each packet in its place; None ends this.
+        """Replace each packet by those that ``function`` returns; None ends this.
 
-        A packet that is not among those made of it counts as DROPPED, and what is new as INJECTED.
+        A packet that is not among them counts as DROPPED, new ones as INJECTED.
         """
         if function is None:
             self.rewrites.pop(direction, None)
@@ -261,11 +260,11 @@ class Tap:
             self.rewrites[direction] = function
 
     def delay(self, seconds: float, direction: Direction) -> None:
-        """Let packets, and the end of a connection, take this long from now on. Their order stays."""
+        """Delay packets and connection ends from now on. Their order is kept."""
         self.delays[direction] = seconds
 
     def joined(self, link: TapConnection) -> int:
-        """Called by a link that the DUT opened."""
+        """Called for a connection that the device opened."""
         self._links.append(link)
         self._count += 1
         return self._count

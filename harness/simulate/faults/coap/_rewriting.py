@@ -1,4 +1,4 @@
-"""What CoAP faults are made of: conditions on profiles, and filters over whole datagrams."""
+"""Helpers for CoAP faults: conditions on profiles, and filters for datagrams."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def has_coap(profile: Profile) -> bool:
 
 
 def has_slow_resource(profile: Profile) -> bool:
-    """A device that answers some requests separately."""
+    """A device with separate responses."""
     binding = profile.bindings.coap
     return binding is not None and any(resource.takes > 0 for resource in binding.resources)
 
 
 def observes(profile: Profile) -> bool:
-    """A device with a setting that can be observed."""
+    """A device with an observable setting."""
     binding = profile.bindings.coap
     return binding is not None and any(
         bound.observe and profile.properties[name].writable for name, bound in binding.properties.items()
@@ -43,7 +43,7 @@ def observes_confirmably(profile: Profile) -> bool:
 
 
 def has_setting(profile: Profile) -> bool:
-    """A device with something that is written over CoAP."""
+    """A device with a writable property over CoAP."""
     binding = profile.bindings.coap
     return binding is not None and any(profile.properties[name].writable for name in binding.properties)
 
@@ -75,12 +75,12 @@ def is_request(datagram: bytes) -> bool:
 
 
 def response_code(datagram: bytes) -> int:
-    """The code of a response; 0 for all else."""
+    """The code of a response; 0 otherwise."""
     return datagram[1] if len(datagram) > 3 and 64 <= datagram[1] < 192 else 0
 
 
 def responses(change: Callable[[coap.Message], coap.Message]) -> DatagramFilter:
-    """A filter that changes every response, notifications among them, before it is sent."""
+    """A filter that changes every response, including notifications, before it is sent."""
     return lambda datagram: (
         [coap.encode(change(coap.decode(datagram)))] if response_code(datagram) else [datagram]
     )
@@ -92,7 +92,7 @@ def without(message: coap.Message, number: int) -> coap.Message:
 
 
 def counts_actions(profile: Profile) -> bool:
-    """A device with an action over CoAP that can be seen to be carried out twice: an event tells of it."""
+    """A device with an action over CoAP whose repetition an event reports."""
     binding = profile.bindings.coap
     if binding is None:
         return False

@@ -39,42 +39,42 @@ WATCHDOG = 60.0  # seconds
     applies=has_coap,
 )
 def ping_ignored(device: SimulatedDevice) -> None:
-    """An empty message is no request, so nobody feels responsible for it."""
+    """An empty message is not a request, so it reaches no handler."""
     front(device).deviate(answer_ping=False)
 
 
 @fault(
     name="coap-lenient-parser",
-    title="makes sense of CoAP messages that are broken",
+    title="accepts malformed CoAP messages",
     breaks=("COAP-CORE-01", "COAP-CORE-02", "COAP-CORE-03", "COAP-CORE-04"),
     seen_as="F-COAP-40",
     applies=has_coap,
 )
 def lenient_parser(device: SimulatedDevice) -> None:
-    """It takes what it can read and does not mind the rest."""
+    """It reads what it can and ignores the rest."""
     front(device).deviate(strict_parsing=False)
 
 
 @fault(
     name="coap-broken-messages-dropped",
-    title="drops broken confirmable messages without a Reset",
+    title="drops malformed confirmable messages without a Reset",
     breaks=("COAP-CORE-02", "COAP-CORE-03", "COAP-CORE-04", "COAP-CORE-06", "COAP-CORE-07"),
     applies=has_coap,
 )
 def broken_messages_dropped(device: SimulatedDevice) -> None:
-    """The sender repeats them to the end."""
+    """The sender repeats them until it gives up."""
     front(device).deviate(reset_format_errors=False)
 
 
 @fault(
     name="coap-reset-keeps-token",
-    title="builds a Reset out of the message that it rejects, token included",
+    title="builds a Reset from the rejected message and keeps its token",
     breaks=("COAP-CORE-06",),
     seen_as="F-COAP-20",
     applies=has_coap,
 )
 def reset_keeps_token(device: SimulatedDevice) -> None:
-    """An Empty message that is not empty."""
+    """The Empty message is not empty."""
     tokens: dict[bytes, bytes] = {}
 
     def remember(datagram: bytes) -> list[bytes]:
@@ -99,7 +99,7 @@ def reset_keeps_token(device: SimulatedDevice) -> None:
     applies=has_coap,
 )
 def acknowledged_request_served(device: SimulatedDevice) -> None:
-    """The dispatcher looks at the code alone."""
+    """The dispatcher checks only the code."""
 
     def by_code(datagram: bytes) -> list[bytes]:
         served = is_request(datagram) and kind_of(datagram) == ACK
@@ -110,13 +110,13 @@ def acknowledged_request_served(device: SimulatedDevice) -> None:
 
 @fault(
     name="coap-token-as-text",
-    title="handles tokens as text, which ends at a zero byte",
+    title="handles tokens as text that ends at a zero byte",
     breaks=("COAP-CORE-09",),
     seen_as="F-COAP-20",
     applies=has_coap,
 )
 def token_as_text(device: SimulatedDevice) -> None:
-    """Clients that count their tokens up from zero find nothing."""
+    """Clients with zero bytes in their tokens get no matching response."""
 
     def cut(datagram: bytes) -> list[bytes]:
         token = token_of(datagram)
@@ -141,13 +141,13 @@ def non_acknowledged(device: SimulatedDevice) -> None:
 
 @fault(
     name="coap-late-answer-piggybacked",
-    title="sends an ACK with the answer after an empty ACK",
+    title="sends the response in an ACK after an empty ACK",
     breaks=("COAP-CORE-11",),
     seen_as="F-COAP-25",
     applies=has_slow_resource,
 )
 def late_answer_piggybacked(device: SimulatedDevice) -> None:
-    """The request is acknowledged for good; a client that forgot its Message ID drops the answer."""
+    """The empty ACK ended the exchange, so a client that forgot the Message ID drops the response."""
     requests: dict[bytes, bytes] = {}  # Message IDs by token
 
     def remember(datagram: bytes) -> list[bytes]:
@@ -167,13 +167,13 @@ def late_answer_piggybacked(device: SimulatedDevice) -> None:
 
 @fault(
     name="coap-duplicates-executed",
-    title="carries a repeated request out again",
+    title="carries out a repeated request again",
     breaks=("COAP-CORE-13", "COAP-CORE-14"),
     seen_as="F-COAP-01",
     applies=counts_actions,
 )
 def duplicates_executed(device: SimulatedDevice) -> None:
-    """One lost ACK, and the bell rings twice."""
+    """After a lost ACK the bell rings twice."""
     front(device).deviate(duplicates=Duplicates.EXECUTE)
 
 
@@ -185,31 +185,31 @@ def duplicates_executed(device: SimulatedDevice) -> None:
     applies=has_slow_resource,
 )
 def duplicates_unanswered(device: SimulatedDevice) -> None:
-    """One lost ACK, and the client reports a failure though all was done."""
+    """After a lost ACK the client reports a failure although the request was carried out."""
     front(device).deviate(duplicates=Duplicates.SILENT)
 
 
 @fault(
     name="coap-answers-from-other-port",
-    title="sends its responses from another port than the requests came to",
+    title="sends its responses from another port than the requests were sent to",
     breaks=("COAP-CORE-16",),
     seen_as="F-COAP-32",
     applies=has_coap,
 )
 def answers_from_other_port(device: SimulatedDevice) -> None:
-    """A second socket, opened by the task that answers. Clients drop what comes from there."""
+    """The task that answers opened a second socket. Clients drop messages from there."""
     front(device).deviate(answers_from_other_port=True)
 
 
 @fault(
     name="coap-retransmits-at-constant-pace",
-    title="repeats unacknowledged messages at a constant pace",
+    title="repeats unacknowledged messages at a constant interval",
     breaks=("COAP-CORE-12",),
     seen_as="F-COAP-31",
     applies=observes_confirmably,
 )
 def retransmits_at_constant_pace(device: SimulatedDevice) -> None:
-    """No doubling: the congestion control of CoAP is gone."""
+    """Without doubling, CoAP has no congestion control."""
     front(device).deviate(retransmission_factor=1.0)
 
 
@@ -227,12 +227,12 @@ def retransmits_too_often(device: SimulatedDevice) -> None:
 
 @fault(
     name="coap-never-retransmits",
-    title="sends confirmable messages once only",
+    title="sends confirmable messages only once",
     breaks=("COAP-CORE-12",),
     applies=observes_confirmably,
 )
 def never_retransmits(device: SimulatedDevice) -> None:
-    """What is lost is lost."""
+    """A lost message is never repeated."""
     front(device).deviate(retransmissions=0)
 
 
@@ -243,7 +243,7 @@ def never_retransmits(device: SimulatedDevice) -> None:
     applies=has_coap,
 )
 def malformed_hangs(device: SimulatedDevice) -> None:
-    """The watchdog wakes it in the end."""
+    """A watchdog restarts it."""
     until = float("-inf")
 
     def hang(datagram: bytes) -> list[bytes]:
@@ -258,12 +258,12 @@ def malformed_hangs(device: SimulatedDevice) -> None:
 
 @fault(
     name="coap-buffer-overrun",
-    title="overwrites its settings with datagrams that are too long",
+    title="overwrites its settings when a datagram is too long",
     breaks=("PROFILE-21",),
     applies=has_setting,
 )
 def buffer_overrun(device: SimulatedDevice) -> None:
-    """What lies behind the buffer is the state, and becomes the same each time."""
+    """The settings lie behind the buffer and always get the same values."""
     left: dict[str, Value] = {}
 
     def overrun(datagram: bytes) -> list[bytes]:

@@ -22,67 +22,67 @@ if TYPE_CHECKING:
 
 @fault(
     name="coap-changes-not-notified",
-    title="accepts observations and never notifies",
+    title="accepts observations but never notifies",
     breaks=("COAP-OBS-01", "COAP-OBS-02"),
     seen_as="F-COAP-10",
     applies=observes,
 )
 def changes_not_notified(device: SimulatedDevice) -> None:
-    """Displays stand still."""
+    """Displays show old values."""
     front(device).deviate(notify=False)
 
 
 @fault(
     name="coap-full-list-of-observers-confirms",
-    title="confirms observations for which it has no room",
+    title="confirms observations although its list of observers is full",
     breaks=("COAP-OBS-02",),
     seen_as="F-COAP-30",
     applies=observes,
 )
 def full_list_of_observers_confirms(device: SimulatedDevice) -> None:
-    """The fifth display stands still."""
+    """The fifth display shows old values."""
     front(device).deviate(admit_when_full=True)
 
 
 @fault(
     name="coap-deregistration-ignored",
-    title="goes on notifying clients that have deregistered",
+    title="notifies clients that have deregistered",
     breaks=("COAP-OBS-03",),
     seen_as="F-COAP-08",
     applies=observes,
 )
 def deregistration_ignored(device: SimulatedDevice) -> None:
-    """They reject what comes, in the end."""
+    """The clients must reject the notifications."""
     front(device).deviate(obey_deregistration=False)
 
 
 @fault(
     name="coap-notifications-without-token",
-    title="notifies without the token of the registration",
+    title="sends notifications without the token of the registration",
     breaks=("COAP-OBS-04",),
     seen_as="F-COAP-20",
     applies=observes,
 )
 def notifications_without_token(device: SimulatedDevice) -> None:
-    """Nobody knows what it is about."""
+    """Clients cannot match them to their observations."""
     front(device).deviate(echo_token=False)
 
 
 @fault(
     name="coap-observe-constant",
-    title="sends the same value of Observe each time",
+    title="sends the same Observe value in all notifications",
     breaks=("COAP-OBS-05",),
     seen_as="F-COAP-05",
     applies=observes,
 )
 def observe_constant(device: SimulatedDevice) -> None:
-    """Clients take every notification for an old one."""
+    """Clients treat every notification as old."""
     front(device).deviate(observe_step=0)
 
 
 @fault(
     name="coap-observe-repeats-first",
-    title="sends the value of Observe of the response again in the first notification",
+    title="repeats the Observe value of the response in the first notification",
     breaks=("COAP-OBS-05",),
     seen_as="F-COAP-04",
     applies=observes,
@@ -100,19 +100,19 @@ def observe_repeats_first(device: SimulatedDevice) -> None:
     applies=observes,
 )
 def observe_in_one_byte(device: SimulatedDevice) -> None:
-    """After 256 changes clients drop all that follow."""
+    """After 256 changes clients drop all later ones."""
     front(device).deviate(observe_bits=8)
 
 
 @fault(
     name="coap-reset-of-notification-ignored",
-    title="goes on notifying clients that reject it",
+    title="notifies clients that reject its notifications",
     breaks=("COAP-OBS-07",),
     seen_as="F-COAP-09",
     applies=observes,
 )
 def reset_of_notification_ignored(device: SimulatedDevice) -> None:
-    """A client that has forgotten its token cannot stop the stream."""
+    """A client that lost its token cannot stop the notifications."""
     front(device).deviate(obey_reset=False)
 
 
@@ -124,19 +124,19 @@ def reset_of_notification_ignored(device: SimulatedDevice) -> None:
     applies=observes_confirmably,
 )
 def silent_observers_kept(device: SimulatedDevice) -> None:
-    """In the end the list is full of clients that are gone."""
+    """The list fills up with clients that have disappeared."""
     front(device).deviate(drop_silent_observers=False)
 
 
 @fault(
     name="coap-registrations-pile-up",
-    title="lists a client again with each registration",
+    title="adds a client to the list again with each registration",
     breaks=("COAP-OBS-10",),
     seen_as="F-COAP-08",
     applies=observes,
 )
 def registrations_pile_up(device: SimulatedDevice) -> None:
-    """Everything is told twice."""
+    """Every change is notified twice."""
     front(device).deviate(replace_registration=False)
 
 
@@ -147,18 +147,18 @@ def registrations_pile_up(device: SimulatedDevice) -> None:
     applies=observes,
 )
 def plain_get_ends_observation(device: SimulatedDevice) -> None:
-    """As a draft of the standard had it."""
+    """An early draft of the standard required this."""
     front(device).deviate(plain_get_cancels=True)
 
 
 @fault(
     name="coap-notifications-without-format",
-    title="leaves the Content-Format out of notifications",
+    title="omits the Content-Format in notifications",
     breaks=("COAP-OBS-14",),
     applies=observes,
 )
 def notifications_without_format(device: SimulatedDevice) -> None:
-    """They are built elsewhere than responses."""
+    """Other code than that of the responses builds them."""
 
     def strip(datagram: bytes) -> list[bytes]:
         message = coap.decode(datagram)
@@ -171,7 +171,7 @@ def notifications_without_format(device: SimulatedDevice) -> None:
 
 @fault(
     name="coap-notifications-all-at-once",
-    title="sends a client all notifications without waiting for its ACK",
+    title="sends a client several notifications without waiting for its ACK",
     breaks=("COAP-OBS-16",),
     seen_as="F-COAP-31",
     applies=observes_confirmably,
@@ -183,23 +183,23 @@ def notifications_all_at_once(device: SimulatedDevice) -> None:
 
 @fault(
     name="coap-one-observer-only",
-    title="takes one observer for each resource",
+    title="accepts only one observer for each resource",
     breaks=("PROFILE-23",),
     applies=observes,
 )
 def one_observer_only(device: SimulatedDevice) -> None:
-    """One field in place of a list."""
+    """It has a single field instead of a list."""
     front(device).deviate(observers=1)
 
 
 @fault(
     name="coap-notifications-of-other-type",
-    title="notifies with the other type of message than declared",
+    title="sends notifications of the other type than declared",
     breaks=("PROFILE-24",),
     applies=observes,
 )
 def notifications_of_other_type(device: SimulatedDevice) -> None:
-    """A build option."""
+    """A build option was changed."""
     binding = device.profile.bindings.coap
     assert binding is not None
     front(device).deviate(confirmable_notifications=not binding.confirmable_notifications)

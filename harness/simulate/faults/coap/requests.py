@@ -24,7 +24,7 @@ INTERNAL_SERVER_ERROR = 0xA0
 
 
 def writes(*formats: str) -> Applies:
-    """A device with a setting over CoAP in one of these formats; none: in any."""
+    """A device with a CoAP setting in one of these formats, or in any if none is given."""
 
     def found(profile: Profile) -> bool:
         bound = (profile.bindings.coap or CoapBinding()).properties
@@ -37,7 +37,7 @@ def writes(*formats: str) -> Applies:
 
 
 def has_json_switch(profile: Profile) -> bool:
-    """A device with a switch over CoAP, in JSON, that no rule meddles with."""
+    """A device with a JSON switch over CoAP that no rule changes."""
     bound = (profile.bindings.coap or CoapBinding()).properties
     ruled = {name for rule in profile.behaviour.rules for condition in rule.then for name in condition.names}
     return any(
@@ -51,29 +51,29 @@ def has_json_switch(profile: Profile) -> bool:
 
 @fault(
     name="coap-elective-options-refused",
-    title="refuses requests with an elective option that it does not know",
+    title="refuses requests with an unknown elective option",
     breaks=("COAP-CORE-20",),
     applies=has_coap,
 )
 def elective_options_refused(device: SimulatedDevice) -> None:
-    """Clients of tomorrow cannot talk to it."""
+    """Newer clients cannot use it."""
     front(device).deviate(ignore_elective_options=False)
 
 
 @fault(
     name="coap-critical-options-ignored",
-    title="carries out requests with a critical option that it does not know",
+    title="carries out requests with an unknown critical option",
     breaks=("COAP-CORE-21", "COAP-CORE-22"),
     applies=has_coap,
 )
 def critical_options_ignored(device: SimulatedDevice) -> None:
-    """It does something else than it was asked."""
+    """It does something else than the client requested."""
     front(device).deviate(refuse_critical_options=False)
 
 
 @fault(
     name="coap-repeated-options-accepted",
-    title="takes the last of several options of which there may be one",
+    title="uses the last of several options where only one is allowed",
     breaks=("COAP-CORE-23",),
     applies=has_coap,
 )
@@ -90,7 +90,7 @@ def repeated_options_accepted(device: SimulatedDevice) -> None:
     applies=has_coap,
 )
 def leading_zeros_misread(device: SimulatedDevice) -> None:
-    """It compares bytes in place of numbers."""
+    """It compares bytes instead of numbers."""
     front(device).deviate(accept_leading_zeros=False)
 
 
@@ -102,25 +102,25 @@ def leading_zeros_misread(device: SimulatedDevice) -> None:
     applies=observes,
 )
 def observe_outgrows_option(device: SimulatedDevice) -> None:
-    """A clock that counts seconds since 1970 serves as the sequence number."""
+    """The sequence number is the number of seconds since 1970."""
     front(device).deviate(observe_start=0x5F000000, observe_bits=None)
 
 
 @fault(
     name="coap-host-name-refused",
-    title="refuses requests that name the host",
+    title="refuses requests with a host name",
     breaks=("COAP-CORE-27",),
     seen_as="F-COAP-18",
     applies=has_coap,
 )
 def host_name_refused(device: SimulatedDevice) -> None:
-    """It works by address, not by name."""
+    """It can be used by address, but not by name."""
     front(device).deviate(understand_uri_host=False)
 
 
 @fault(
     name="coap-proxying-not-refused",
-    title="does not look at Proxy-Uri",
+    title="ignores Proxy-Uri",
     breaks=("COAP-CORE-28",),
     applies=has_coap,
 )
@@ -137,31 +137,31 @@ def proxying_not_refused(device: SimulatedDevice) -> None:
     applies=has_coap,
 )
 def errors_all_alike(device: SimulatedDevice) -> None:
-    """The client cannot tell its own mistakes from the server's."""
+    """The client cannot tell its own mistakes from those of the server."""
     front(device).deviate(errors_as=INTERNAL_SERVER_ERROR)
 
 
 @fault(
     name="coap-get-switches",
-    title="reading a switch flips it",
+    title="toggles a switch when it is read",
     breaks=("COAP-CORE-32",),
     seen_as="F-COAP-29",
     applies=has_json_switch,
 )
 def get_switches(device: SimulatedDevice) -> None:
-    """One handler for all methods."""
+    """One handler serves all methods."""
     front(device).deviate(get_has_side_effect=True)
 
 
 @fault(
     name="coap-put-toggles",
-    title="writing a switch flips it, whatever was written",
+    title="toggles a switch when it is written, whatever the value",
     breaks=("COAP-CORE-33",),
     seen_as="F-COAP-29",
     applies=has_json_switch,
 )
 def put_toggles(device: SimulatedDevice) -> None:
-    """The handler of a push-button."""
+    """The handler was written for a push button."""
     front(device).deviate(put_toggles=True)
 
 
@@ -173,13 +173,13 @@ def put_toggles(device: SimulatedDevice) -> None:
     applies=has_coap,
 )
 def accept_ignored(device: SimulatedDevice) -> None:
-    """CBOR to a client that reads JSON alone."""
+    """Clients that read only JSON get CBOR."""
     front(device).deviate(obey_accept=False)
 
 
 @fault(
     name="coap-content-format-ignored",
-    title="reads every payload in its own format, whatever it is said to be",
+    title="reads every payload in its own format, whatever its Content-Format",
     breaks=("COAP-CORE-37",),
     seen_as="F-COAP-36",
     applies=writes(),
@@ -191,12 +191,12 @@ def content_format_ignored(device: SimulatedDevice) -> None:
 
 @fault(
     name="coap-content-format-missing",
-    title="does not say which format its representations have",
+    title="omits the Content-Format of its representations",
     breaks=("PROFILE-22",),
     applies=has_coap,
 )
 def content_format_missing(device: SimulatedDevice) -> None:
-    """Its own app knows."""
+    """The maker's app does not need it."""
 
     front(device).outgoing.append(
         responses(lambda response: without(response, coap.OptionNumber.CONTENT_FORMAT))
@@ -210,7 +210,7 @@ def content_format_missing(device: SimulatedDevice) -> None:
     applies=has_coap,
 )
 def diagnostics_in_latin_1(device: SimulatedDevice) -> None:
-    """Texts of a system with umlauts and no UTF-8."""
+    """The texts contain umlauts in Latin-1."""
 
     def translate(response: coap.Message) -> coap.Message:
         refused = response.code >= coap.Code.BAD_REQUEST and response.payload

@@ -1,4 +1,4 @@
-"""Faults in what the CoAP server lists (RFC 6690) and in how it tells large things (RFC 7959)."""
+"""Faults in the list of links (RFC 6690) and in block-wise transfers (RFC 7959)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def has_large_resource(profile: Profile) -> bool:
-    """A device with a resource that takes several blocks."""
+    """A device with a resource that needs several blocks."""
     binding = profile.bindings.coap
     return binding is not None and any(resource.size > 1024 for resource in binding.resources)
 
 
 def observes_something(profile: Profile) -> bool:
-    """A device with a resource that can be observed."""
+    """A device with an observable resource."""
     binding = profile.bindings.coap
     return binding is not None and any(bound.observe for bound in binding.properties.values())
 
@@ -43,18 +43,18 @@ def has_types(profile: Profile) -> bool:
     applies=has_coap,
 )
 def links_prettily_printed(device: SimulatedDevice) -> None:
-    """Nicer to read, and no link format any more."""
+    """Easier to read, but not link format any more."""
     front(device).deviate(link_separator=", ")
 
 
 @fault(
     name="coap-link-filter-without-prefixes",
-    title="finds no link by the beginning of an attribute",
+    title="does not support prefixes in link filters",
     breaks=("COAP-LINK-02",),
     applies=has_coap,
 )
 def link_filter_without_prefixes(device: SimulatedDevice) -> None:
-    """The star is a letter like others."""
+    """The star is compared like any other character."""
     front(device).deviate(filter_prefixes=False)
 
 
@@ -78,7 +78,7 @@ def links_out_of_date(device: SimulatedDevice) -> None:
     applies=observes_something,
 )
 def link_obs_with_value(device: SimulatedDevice) -> None:
-    """All attributes are written in one manner."""
+    """All attributes are written with a value."""
 
     def valued(link: LinkEntry) -> LinkEntry:
         return replace(
@@ -97,13 +97,13 @@ def link_obs_with_value(device: SimulatedDevice) -> None:
     applies=has_coap,
 )
 def link_missing(device: SimulatedDevice) -> None:
-    """It was added later than the list was written."""
+    """The list was written before the resource was added."""
     last = front(device).resources[-2].path  # the very last is the list itself
     front(device).deviate(alter_link=lambda link: None if link.target == last else link)
 
 
 def has_unobserved_setting(profile: Profile) -> bool:
-    """A device with a property or an action that the profile declares not to be observed."""
+    """A device with a property or an action that is declared as not observable."""
     binding = profile.bindings.coap
     return binding is not None and bool(
         binding.actions or any(not bound.observe for bound in binding.properties.values())
@@ -111,7 +111,7 @@ def has_unobserved_setting(profile: Profile) -> bool:
 
 
 def has_resources(profile: Profile) -> bool:
-    """A device with resources of which the profile does not say whether they can be observed."""
+    """A device with fixed resources, which the profile declares neither observable nor not."""
     return profile.bindings.coap is not None and bool(profile.bindings.coap.resources)
 
 
@@ -123,7 +123,7 @@ def has_resources(profile: Profile) -> bool:
     applies=has_unobserved_setting,
 )
 def links_claim_observation(device: SimulatedDevice) -> None:
-    """Copied from the first line to all others."""
+    """The attribute was copied to all links."""
     binding = device.profile.bindings.coap
     assert binding is not None
     paths = {bound.path for bound in binding.properties.values()}
@@ -155,48 +155,48 @@ def _claim_observation(device: SimulatedDevice, paths: Collection[str]) -> None:
 
 @fault(
     name="coap-block-size-constant",
-    title="sends blocks of 1024 bytes, whatever size is asked for",
+    title="sends blocks of 1024 bytes, whatever size is requested",
     breaks=("COAP-BLOCK-01",),
     seen_as="F-COAP-33",
     applies=has_large_resource,
 )
 def block_size_constant(device: SimulatedDevice) -> None:
-    """Small clients cannot hold them."""
+    """Clients with little memory cannot hold them."""
     front(device).deviate(obey_block_size=False)
 
 
 @fault(
     name="coap-blocks-without-etag",
-    title="does not tag its blocks",
+    title="sends blocks without an ETag",
     breaks=("COAP-BLOCK-02",),
     applies=has_large_resource,
 )
 def blocks_without_etag(device: SimulatedDevice) -> None:
-    """A client cannot see that they belong together."""
+    """A client cannot check that they belong together."""
     front(device).deviate(block_etag=False)
 
 
 @fault(
     name="coap-body-made-anew-for-each-block",
-    title="makes a large representation anew for each block",
+    title="generates a large representation again for each block",
     breaks=("COAP-BLOCK-02",),
     seen_as="F-COAP-14",
     applies=has_large_resource,
 )
 def body_made_anew_for_each_block(device: SimulatedDevice) -> None:
-    """The blocks do not fit together, and say that they do."""
+    """The blocks do not fit together, but have the same ETag."""
     front(device).deviate(body_changes_between_blocks=True)
 
 
 @fault(
     name="coap-block-fields-unchecked",
-    title="takes the reserved block size for one of 1024 bytes",
+    title="treats the reserved block size as 1024 bytes",
     breaks=("COAP-BLOCK-03",),
     seen_as="F-COAP-48",
     applies=has_large_resource,
 )
 def block_fields_unchecked(device: SimulatedDevice) -> None:
-    """The exponent is limited, not checked."""
+    """The exponent is limited instead of checked."""
     front(device).deviate(check_block_fields=False)
 
 
@@ -208,5 +208,5 @@ def block_fields_unchecked(device: SimulatedDevice) -> None:
     applies=has_large_resource,
 )
 def block_more_bit_obeyed(device: SimulatedDevice) -> None:
-    """One routine for both directions."""
+    """The same code reads the option in requests and in responses."""
     front(device).deviate(ignore_more_in_requests=False)

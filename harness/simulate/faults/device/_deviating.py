@@ -1,4 +1,4 @@
-"""What faults are made of: conditions on profiles, and ways to bend the core that add up."""
+"""Building blocks of faults: conditions on profiles, and combinable changes of the core."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def writable_number(schema: Property) -> bool:
 
 
 def switch(schema: Property) -> bool:
-    """A setting that is on or off."""
+    """A boolean setting."""
     return schema.writable and schema.type == "boolean"
 
 
 def measured(schema: Property) -> bool:
-    """A quantity that a sensor sees."""
+    """A measured quantity."""
     return is_measured(schema)
 
 
@@ -61,7 +61,7 @@ def energy(schema: Property) -> bool:
 
 
 def distort(core: Core, choice: Choice, change: Callable[[Property, Value], Value]) -> None:
-    """Lets the device report something else than the truth for some of its properties."""
+    """Make the device report wrong values for some properties."""
     earlier = core.deviations.distort
 
     def distorted(name: str, value: Value) -> Value:
@@ -72,7 +72,7 @@ def distort(core: Core, choice: Choice, change: Callable[[Property, Value], Valu
 
 
 def execute(core: Core, choice: Choice, change: Callable[[str, Property, Value], Value]) -> None:
-    """Lets the device do something else than it was told, for some of its properties."""
+    """Make the device execute commands wrongly, for some properties."""
     earlier = core.deviations.executes
 
     def executed(name: str, value: Value) -> Value:
@@ -84,13 +84,13 @@ def execute(core: Core, choice: Choice, change: Callable[[str, Property, Value],
 
 @dataclass(eq=False)
 class Mask:
-    """Hides changes of some origins: reports and answers stay as they were, for some seconds or for ever."""
+    """Hides changes of some origins: reports and answers keep the old value, for some seconds or forever."""
 
     core: Core
     origins: tuple[Origin, ...]
     seconds: float | None
     when: Callable[[], bool] = lambda: True
-    _shown: dict[str, Value] = field(default_factory=dict)  # hidden properties, and what is shown of them
+    _shown: dict[str, Value] = field(default_factory=dict)  # hidden properties with the value that is shown
     _last: dict[str, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

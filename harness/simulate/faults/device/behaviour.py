@@ -1,4 +1,4 @@
-"""Faults in what the device does: with commands, and with its rules; on whatever transport it has."""
+"""Faults in the execution of commands and rules, on any transport."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ BURST = 0.15  # seconds in which a device with a queue of one takes a single com
     applies=any_property(writable_number),
 )
 def range_unchecked(device: SimulatedDevice) -> None:
-    """No limit is checked, nor any list of values."""
+    """Neither limits nor enumerations are checked."""
     device.core.deviate(checks_range=False)
 
 
@@ -56,7 +56,7 @@ def range_unchecked(device: SimulatedDevice) -> None:
     applies=any_property(writable_number),
 )
 def clamps_in_secret(device: SimulatedDevice) -> None:
-    """The actuator is safe, the report is not true."""
+    """The actuator is safe, but the report is wrong."""
     device.core.deviate(clamps=True, hides_clamping=True)
 
 
@@ -70,18 +70,18 @@ def clamps_in_secret(device: SimulatedDevice) -> None:
     ),
 )
 def clamps_undeclared(device: SimulatedDevice) -> None:
-    """The nearest limit becomes the state."""
+    """The nearest limit is set."""
     device.core.deviate(clamps=True)
 
 
 @fault(
     name="read-only-written",
-    title="lets the network write what it should only measure",
+    title="lets the network write read-only properties",
     breaks=("DEV-05",),
     applies=any_property(lambda schema: schema.read_only),
 )
 def read_only_written(device: SimulatedDevice) -> None:
-    """Over MQTT it takes a message on its own state topic for a command."""
+    """Over MQTT it treats a message on its own state topic as a command."""
     device.core.deviate(guards_read_only=False)
     if device.mqtt is not None:
         device.mqtt.deviate(obeys_own_state=True)
@@ -95,7 +95,7 @@ def read_only_written(device: SimulatedDevice) -> None:
     applies=any_property(writable),
 )
 def burst_loses_commands(device: SimulatedDevice) -> None:
-    """A queue for one command, and it is full."""
+    """Its queue holds a single command."""
     taken_at = float("-inf")
 
     def take(name: str, schema: Property, value: Value) -> Value:
@@ -111,12 +111,12 @@ def burst_loses_commands(device: SimulatedDevice) -> None:
 
 @fault(
     name="repeated-command-toggles",
-    title="a command for the state that it has already switches it over",
+    title="a command for the present state toggles it",
     breaks=("DEV-06",),
     applies=any_property(switch),
 )
 def repeated_command_toggles(device: SimulatedDevice) -> None:
-    """On, on: off."""
+    """On, then on again, switches off."""
 
     def toggle(name: str, schema: Property, value: Value) -> Value:
         return not value if same_value(value, device.core.truth(name)) else value
@@ -132,7 +132,7 @@ def repeated_command_toggles(device: SimulatedDevice) -> None:
     applies=any_property(writable_number),
 )
 def rounding_drift(device: SimulatedDevice) -> None:
-    """50 percent set, 49 reported; fed back it walks down. Where a byte holds all values, percent do not."""
+    """50 percent set, 49 reported; sent back, it drifts down. 100 levels where a byte holds all values."""
 
     def round_down(name: str, schema: Property, value: Value) -> Value:
         low, high = schema.minimum or 0.0, schema.maximum or 0.0
@@ -147,13 +147,13 @@ def rounding_drift(device: SimulatedDevice) -> None:
     execute(device.core, writable_number, round_down)
 
 
-def _has_telling_actions(profile: Profile) -> bool:
-    """Whether an action shows: it resets a counter by its name, or a rule tells what comes of it."""
+def _has_visible_actions(profile: Profile) -> bool:
+    """Whether an action has a visible effect: it resets a counter by its name, or triggers a rule."""
     started = {
         condition.action
         for rule in profile.behaviour.rules
         for condition in rule.when
-        if any(told.action is None for told in rule.then)
+        if any(then.action is None for then in rule.then)
     }
     resets = {f"{RESET_PREFIX}{name}" for name, schema in profile.properties.items() if schema.counter}
     return not (started | resets).isdisjoint(profile.actions)
@@ -163,10 +163,10 @@ def _has_telling_actions(profile: Profile) -> bool:
     name="action-ignored",
     title="accepts actions and does nothing",
     breaks=("PROFILE-62",),
-    applies=_has_telling_actions,
+    applies=_has_visible_actions,
 )
 def action_ignored(device: SimulatedDevice) -> None:
-    """The answer is friendly, the effect missing."""
+    """The answer is success, but nothing is done."""
     device.core.deviate(performs_actions=False)
 
 
@@ -183,33 +183,33 @@ def _shares_command_topic(profile: Profile) -> bool:
 
 @fault(
     name="malformed-crashes",
-    title="crashes on a command payload that it cannot read",
+    title="crashes on a malformed command payload",
     breaks=("DEV-04", "SEC-10"),
     seen_as="F-MQTT-16",
     applies=_reads_mqtt_commands,
 )
 def malformed_crashes(device: SimulatedDevice) -> None:
-    """It comes back after some seconds."""
+    """It restarts after some seconds."""
     if device.mqtt is not None:
         device.mqtt.deviate(crash=5.0)
 
 
 @fault(
     name="partial-command-resets-rest",
-    title="members that a command object leaves out go back to their defaults",
+    title="resets missing members of a command object to their defaults",
     breaks=("DEV-28",),
     seen_as="F-DEV-32",
     applies=_shares_command_topic,
 )
 def partial_command_resets_rest(device: SimulatedDevice) -> None:
-    """The object replaces the state in place of changing it."""
+    """The object replaces the state instead of updating it."""
     if device.mqtt is not None:
         device.mqtt.deviate(replaces_missing=True)
 
 
 @fault(
     name="unknown-member-refused",
-    title="a member that it does not know spoils the whole command",
+    title="refuses a command object with an unknown member",
     breaks=("DEV-28",),
     seen_as="F-DEV-33",
     applies=lambda profile: (
@@ -218,7 +218,7 @@ def partial_command_resets_rest(device: SimulatedDevice) -> None:
     ),
 )
 def unknown_member_refused(device: SimulatedDevice) -> None:
-    """A newer controller cannot talk to it."""
+    """Newer controllers cannot command it."""
     if device.mqtt is not None:
         device.mqtt.deviate(strict_members=True)
 
@@ -233,32 +233,32 @@ def _ignore(device: SimulatedDevice, kind: RuleKind) -> None:
 
 @fault(
     name="responses-missing",
-    title="does not do by itself what its rules say must follow",
+    title="does not react as its response rules say",
     breaks=("PROFILE-61",),
     applies=any_rule(RuleKind.RESPONSE),
 )
 def responses_missing(device: SimulatedDevice) -> None:
-    """No protection trips, no alarm goes off."""
+    """Protections do not trip, alarms do not sound."""
     _ignore(device, RuleKind.RESPONSE)
 
 
 @fault(
     name="invariants-broken",
-    title="lets states stand together that its rules exclude",
+    title="allows states that its invariant rules exclude",
     breaks=("PROFILE-61",),
     applies=any_rule(RuleKind.INVARIANT),
 )
 def invariants_broken(device: SimulatedDevice) -> None:
-    """What should stop goes on."""
+    """What must stop keeps running."""
     _ignore(device, RuleKind.INVARIANT)
 
 
 @fault(
     name="refusals-missing",
-    title="obeys commands that its rules forbid at the time",
+    title="executes commands that its rules forbid at the time",
     breaks=("PROFILE-61",),
     applies=any_rule(RuleKind.REFUSAL),
 )
 def refusals_missing(device: SimulatedDevice) -> None:
-    """Nothing is locked."""
+    """Locks have no effect."""
     _ignore(device, RuleKind.REFUSAL)

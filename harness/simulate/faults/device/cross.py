@@ -1,4 +1,4 @@
-"""Faults by which the protocols of one device tell different stories."""
+"""Faults that make the protocols of one device disagree."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class _Copy:
-    """The state as one protocol's task knows it: refreshed by the commands that come through it."""
+    """A copy of the state for one protocol, updated only by its own commands."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -45,12 +45,12 @@ def _has_both(profile: Profile) -> bool:
 
 @fault(
     name="coap-shows-copy",
-    title="over CoAP it shows a copy of the state, which only CoAP commands refresh",
+    title="reports over CoAP a copy of the state that only CoAP commands update",
     breaks=("PROFILE-64",),
     applies=_has_both,
 )
 def coap_shows_copy(device: SimulatedDevice) -> None:
-    """Two tasks, two truths."""
+    """Each task has its own state."""
     if device.coap is None:
         return
     copy: Any = _Copy(device.core)
@@ -60,7 +60,7 @@ def coap_shows_copy(device: SimulatedDevice) -> None:
 
 
 def _announces(key: Callable[[Profile], str | None]) -> Callable[[Profile], bool]:
-    """Whether a TXT record of the profile has a value that ``key`` tells."""
+    """Whether a TXT record of the profile has the value that ``key`` returns."""
 
     def announced(profile: Profile) -> bool:
         mdns, wanted = profile.bindings.mdns, key(profile)
@@ -75,15 +75,15 @@ def _client_id(profile: Profile) -> str | None:
     return profile.bindings.mqtt.client_id if profile.bindings.mqtt is not None else None
 
 
-def _told_firmware(profile: Profile) -> str | None:
-    """The firmware version, where an info page tells it, too."""
+def _shown_firmware(profile: Profile) -> str | None:
+    """The firmware version, if an info page shows it as well."""
     mdns = profile.bindings.mdns
     has_page = mdns is not None and any(service.speaks == "http" for service in mdns.services)
     return profile.firmware if has_page else None
 
 
 def _announce_instead(device: SimulatedDevice, value: str | None, other: str) -> None:
-    """Lets the TXT records carry ``other`` where the profile declares ``value``."""
+    """Replace ``value`` by ``other`` in the TXT records."""
     mdns = device.profile.bindings.mdns
     if device.mdns is None or mdns is None:
         return
@@ -99,7 +99,7 @@ def _announce_instead(device: SimulatedDevice, value: str | None, other: str) ->
     applies=_announces(_client_id),
 )
 def announces_another_unit(device: SimulatedDevice) -> None:
-    """Over MQTT it has its own."""
+    """Over MQTT it uses its own identifier."""
     value = _client_id(device.profile) or ""
     _announce_instead(device, value, value.replace(device.profile.unit, "000000"))
 
@@ -109,8 +109,8 @@ def announces_another_unit(device: SimulatedDevice) -> None:
     title="announces the firmware version that it left the factory with",
     breaks=("DNSSD-12",),
     seen_as="F-DNSSD-08",
-    applies=_announces(_told_firmware),
+    applies=_announces(_shown_firmware),
 )
 def announces_old_firmware(device: SimulatedDevice) -> None:
-    """The TXT record was not touched by the update."""
+    """The update did not change the TXT record."""
     _announce_instead(device, device.profile.firmware, "0.9.0")

@@ -1,4 +1,4 @@
-"""Devices that are a burden to others: one that stands still, and one that never stops talking."""
+"""Faults that burden other devices: one that hangs, and one that floods the network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FLOOD = 0.02  # seconds between two reports of all states
 
 
 class _Hang:
-    """Counts what reaches the device on any transport; after that nothing gets in or out, nor by hand."""
+    """Counts packets to the device; after LIVELY of them nothing gets in or out, not even by its controls."""
 
     def __init__(self) -> None:
         self._left = LIVELY
@@ -33,10 +33,10 @@ class _Hang:
 @fault(
     name="hangs",
     breaks=(),
-    title="stands still after a while: its connections stay, and nothing comes from it any more",
+    title="hangs after a while: its connections stay open, but it sends nothing any more",
 )
 def hangs(device: SimulatedDevice) -> None:
-    """The firmware waits for something that will not come, and its network stack lives on."""
+    """The firmware is deadlocked, while its network stack keeps running."""
     hang = _Hang()
     for front in (device.mqtt, device.coap, device.mdns):
         if front is not None:
@@ -57,6 +57,6 @@ def _stays_connected(profile: Profile) -> bool:
     applies=_stays_connected,
 )
 def floods(device: SimulatedDevice) -> None:
-    """A timer in milliseconds was set as if it counted seconds."""
+    """A timer was set in milliseconds instead of seconds."""
     if device.mqtt is not None:
         device.mqtt.deviate(heartbeat=FLOOD)

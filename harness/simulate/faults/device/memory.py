@@ -1,4 +1,4 @@
-"""Faults of counters, and of what the device remembers over a loss of power or of the network."""
+"""Faults of counters, and of memory over losses of power or network."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ COUNTER_LOSS = 25  # steps of the counter
 
 @fault(
     name="counter-decreases",
-    title="the energy counter falls with every command",
+    title="lowers the energy counter with every command",
     breaks=("DEV-13",),
     applies=lambda profile: any_property(energy)(profile) and any_property(writable)(profile),
 )
 def counter_decreases(device: SimulatedDevice) -> None:
-    """Each switching restores an older reading."""
+    """Each command restores an older reading."""
     losses = 0
 
     def lose(name: str, schema: Property, value: Value) -> Value:
@@ -53,13 +53,13 @@ def counter_decreases(device: SimulatedDevice) -> None:
 
 @fault(
     name="counter-lost-at-power-cut",
-    title="counters come back as something else after a loss of power",
+    title="has other counter values after a power loss",
     breaks=("DEV-13",),
     seen_as="F-DEV-09",
     applies=any_property(lambda schema: schema.counter),
 )
 def counter_lost_at_power_cut(device: SimulatedDevice) -> None:
-    """A torn write to its memory is read back."""
+    """It reads back an incomplete write to its memory."""
 
     def tear(memory: Memory) -> Memory:
         counters = {
@@ -75,13 +75,13 @@ def counter_lost_at_power_cut(device: SimulatedDevice) -> None:
 
 @fault(
     name="settings-lost-at-power-cut",
-    title="settings are not what the profile says after a loss of power",
+    title="does not restore its settings after a power loss as declared",
     breaks=("DEV-14", "SERIAL-08"),
     seen_as="F-DEV-20",
     applies=any_property(lambda schema: schema.writable and schema.power_up is PowerUp.PREVIOUS),
 )
 def settings_lost_at_power_cut(device: SimulatedDevice) -> None:
-    """It starts as it came out of the box; a switch that was so already, the other way round."""
+    """It starts with factory defaults; a switch that had its default is inverted."""
 
     def forget(name: str, schema: Property, value: Value) -> Value:
         if schema.read_only:
@@ -99,7 +99,7 @@ def settings_lost_at_power_cut(device: SimulatedDevice) -> None:
 
 @fault(
     name="no-local-control-offline",
-    title="its buttons are dead while there is no broker",
+    title="ignores its buttons while there is no broker",
     breaks=("DEV-15",),
     seen_as="F-DEV-27",
     applies=lambda profile: (
@@ -107,7 +107,7 @@ def settings_lost_at_power_cut(device: SimulatedDevice) -> None:
     ),
 )
 def no_local_control_offline(device: SimulatedDevice) -> None:
-    """The loop that should read the buttons waits for a connection."""
+    """The loop that reads the buttons waits for a connection."""
     mqtt = device.mqtt
     if mqtt is not None:
         device.core.deviate(hears_controls=lambda: mqtt.ready)
@@ -120,6 +120,6 @@ def no_local_control_offline(device: SimulatedDevice) -> None:
     applies=lambda profile: profile.bindings.mqtt is not None and any_property(writable)(profile),
 )
 def settings_lost_at_reconnect(device: SimulatedDevice) -> None:
-    """A watchdog restarts what it should only connect again."""
+    """A watchdog restarts the firmware instead of reconnecting."""
     if device.mqtt is not None:
         device.mqtt.deviate(keeps_settings=False)

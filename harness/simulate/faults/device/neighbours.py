@@ -1,4 +1,4 @@
-"""Faults that show most beside other devices: names that are not one's own, and ears for everybody."""
+"""Faults that affect neighbours: foreign names, and subscriptions to topics of others."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 @fault(
     name="factory-host-name",
-    title="answers to the host name of the board, and does not ask whether another one has it",
+    title="uses the default host name of the board without probing for conflicts",
     breaks=("MDNS-01",),
     applies=announces,
 )
 def factory_host_name(device: SimulatedDevice) -> None:
-    """Whose page opens at device.local is a matter of luck."""
+    """Which device answers at device.local is random."""
     responder(device).deviate(
         host="device", probes=0, gives_way=False, watches_for_conflicts=False, defends=False
     )
@@ -40,12 +40,12 @@ def factory_host_name(device: SimulatedDevice) -> None:
 
 @fault(
     name="obeys-neighbours",
-    title="takes commands on the topics of every unit of its kind",
+    title="executes commands on the topics of every unit of its kind",
     breaks=("PROFILE-07",),
     applies=binding(takes_commands),
 )
 def obeys_neighbours(device: SimulatedDevice) -> None:
-    """A wildcard stands where the identifier of the unit belongs."""
+    """It subscribes with a wildcard instead of its unit identifier."""
     mqtt = device.profile.bindings.mqtt
     assert mqtt is not None, "the fault does not apply to this device"
     own = mqtt.base.split("/")
@@ -57,7 +57,7 @@ def obeys_neighbours(device: SimulatedDevice) -> None:
     def adopted(packet: bytes) -> list[bytes]:
         body = body_of(packet)
         size = int.from_bytes(body[:2], "big")
-        parts = body[2 : 2 + size].split(b"/")  # bytes: what is no UTF-8 is adopted as well
+        parts = body[2 : 2 + size].split(b"/")  # bytes: also for topics that are not UTF-8
         topic = b"/".join([*map(str.encode, own), *parts[len(own) :]])
         return with_body(packet, len(topic).to_bytes(2, "big") + topic + body[2 + size :])
 
@@ -66,12 +66,12 @@ def obeys_neighbours(device: SimulatedDevice) -> None:
 
 @fault(
     name="dies-with-neighbours",
-    title="takes the last will of any device for a command to go down",
+    title="shuts down at the last will of any device",
     breaks=("PROFILE-07",),
     applies=binding(lambda mqtt: takes_commands(mqtt) and mqtt.availability is not None),
 )
 def dies_with_neighbours(device: SimulatedDevice) -> None:
-    """It listens to everybody's availability, and does not look whose it is."""
+    """It subscribes to all availability topics and does not check whose they are."""
     mqtt = device.profile.bindings.mqtt
     assert mqtt is not None and mqtt.availability is not None, "the fault does not apply to this device"
     own = mqtt.availability.topic.encode()

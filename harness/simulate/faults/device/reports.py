@@ -1,4 +1,4 @@
-"""Faults in what the device tells of its state, on whatever transport it has."""
+"""Faults in the reports of the device, on any transport."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
 
 STALE_AFTER = 0.3  # seconds
-OFFSET = 10.0  # watts of a meter that measures nothing
+OFFSET = 10.0  # watts reported without a load
 PROTOCOL_LEVEL = 4  # MQTT 3.1.1
 
 
 @fault(
     name="no-feedback",
-    title="executes commands without a word",
+    title="executes commands without reporting them",
     breaks=("DEV-01",),
     seen_as="F-DEV-03",
     applies=any_property(writable),
 )
 def no_feedback(device: SimulatedDevice) -> None:
-    """What is reported stays what it was before the command."""
+    """It keeps reporting the state from before the command."""
     Mask(device.core, (Origin.COMMAND,), None)
 
 
@@ -73,7 +73,7 @@ def late_report(device: SimulatedDevice) -> None:
     applies=any_property(writable),
 )
 def stale_report(device: SimulatedDevice) -> None:
-    """A poll that began before the command ends after it; switches in user interfaces flip back."""
+    """A poll that began before the command ends after it; user interfaces flip back."""
     core = device.core
     told = {name: core.read(name) for name in core.profile.properties}
     stale: dict[str, Value] = {}
@@ -101,7 +101,7 @@ def stale_report(device: SimulatedDevice) -> None:
 
 @fault(
     name="local-change-unreported",
-    title="what is switched at the device itself is not reported",
+    title="does not report changes made at its controls",
     breaks=("DEV-08", "SERIAL-01", "SERIAL-05"),
     seen_as="F-DEV-26",
     applies=lambda profile: any(
@@ -109,30 +109,30 @@ def stale_report(device: SimulatedDevice) -> None:
     ),
 )
 def local_change_unreported(device: SimulatedDevice) -> None:
-    """The network keeps the old state."""
+    """The network sees the old state."""
     Mask(device.core, (Origin.LOCAL,), None)
 
 
 @fault(
     name="sensor-change-unreported",
-    title="what its sensors see is reported once at power-on and never again",
+    title="reports measurements once at power-on and never again",
     breaks=("DEV-11", "SERIAL-03"),
     applies=any_property(measured),
 )
 def sensor_change_unreported(device: SimulatedDevice) -> None:
-    """The measured quantities stand still."""
+    """Measured values never change."""
     Mask(device.core, (Origin.SENSOR,), None)
 
 
 @fault(
     name="wrong-scale",
-    title="reports measured quantities as a tenth of what they are",
+    title="reports measured quantities as a tenth of their value",
     breaks=("DEV-11",),
     seen_as="F-DEV-04",
     applies=any_property(measured),
 )
 def wrong_scale(device: SimulatedDevice) -> None:
-    """A decimal point in the wrong place; every value by itself looks right."""
+    """A decimal point in the wrong place; each single value looks plausible."""
     distort(
         device.core,
         measured,
@@ -148,7 +148,7 @@ def wrong_scale(device: SimulatedDevice) -> None:
     applies=any_property(writable_number),
 )
 def reports_outside_range(device: SimulatedDevice) -> None:
-    """The description says 100, the register 254, and the least that it knows is beyond that."""
+    """It reports register values (0 to 254) shifted above the declared range."""
 
     def stretched(schema: Property, value: Value) -> Value:
         low, high = schema.minimum or 0, schema.maximum or 0
@@ -165,7 +165,7 @@ def reports_outside_range(device: SimulatedDevice) -> None:
     applies=any_property(lambda schema: number(schema) and (schema.minimum or 0) < 0),
 )
 def negative_wraps(device: SimulatedDevice) -> None:
-    """As many bits as the range needs, read without their sign."""
+    """A signed register is read as unsigned."""
 
     def unsigned(schema: Property, value: Value) -> Value:
         step = float(step_of(schema) or 1)
@@ -196,13 +196,13 @@ def spelling_changes(device: SimulatedDevice) -> None:
 
 @fault(
     name="power-when-off",
-    title="reports some power though nothing runs",
+    title="reports power although nothing runs",
     breaks=("PROFILE-61",),
     seen_as="F-DEV-25",
     applies=any_property(lambda schema: measured(schema) and schema.unit == "W"),
 )
 def power_when_off(device: SimulatedDevice) -> None:
-    """The offset of its meter is not taken off."""
+    """The offset of its meter is not subtracted."""
 
     def offset(schema: Property, value: Value) -> Value:
         rests = isinstance(value, int | float) and value < OFFSET
@@ -213,24 +213,24 @@ def power_when_off(device: SimulatedDevice) -> None:
 
 @fault(
     name="event-lost",
-    title="does not tell its events",
+    title="does not send its events",
     breaks=("DEV-26", "PROFILE-65"),
     applies=lambda profile: bool(profile.events),
 )
 def event_lost(device: SimulatedDevice) -> None:
-    """A key is pressed and nothing happens."""
+    """A key is pressed, and no message follows."""
     device.core.deviate(event_copies=0)
 
 
 @fault(
     name="event-doubled",
-    title="tells each event twice",
+    title="sends each event twice",
     breaks=("DEV-26",),
     seen_as="F-DEV-19",
     applies=lambda profile: bool(profile.events),
 )
 def event_doubled(device: SimulatedDevice) -> None:
-    """A contact that bounces."""
+    """A bouncing contact."""
     device.core.deviate(event_copies=2)
 
 
@@ -250,7 +250,7 @@ def _has_fractions(profile: Profile) -> bool:
     applies=_has_fractions,
 )
 def decimal_comma(device: SimulatedDevice) -> None:
-    """What looks right to its makers is no JSON."""
+    """The payload is not JSON."""
 
     def localised(raw: bytes) -> list[bytes]:
         packet = mqtt.decode(raw, PROTOCOL_LEVEL)

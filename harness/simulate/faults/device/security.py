@@ -1,4 +1,4 @@
-"""Faults of security: doors left open, secrets told, parsers that believe what comes in."""
+"""Faults of security: open ports, leaked secrets, parsers that do not check their input."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from harness.wire.mqtt.encode import encode_publish
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
 
-TELNET = (23, 2323)  # the second where the first is not ours to open
+TELNET = (23, 2323)  # the second where the first needs privileges
 LONGEST_TOKEN = 8  # RFC 7252, 3
 PROTOCOL_LEVEL = 4  # MQTT 3.1.1
 
 
 class _Console:
-    """A login prompt for those who built the device."""
+    """A login prompt for developers."""
 
     def __init__(self, host: str) -> None:
         self._host = host
@@ -50,17 +50,17 @@ class _Console:
 
 @fault(
     name="telnet-left-open",
-    title="has a console open that its makers used",
+    title="leaves a developer console open",
     breaks=("SEC-01",),
     seen_as="F-SEC-03",
     applies=lambda profile: profile.bindings.coap is not None or profile.bindings.mdns is not None,
 )
 def telnet_left_open(device: SimulatedDevice) -> None:
-    """Nobody took it out of the image."""
+    """It was not removed from the firmware image."""
     device.further.append(_Console(device.host))
 
 
-def _tells_objects(profile: Profile) -> bool:
+def _publishes_objects(profile: Profile) -> bool:
     mqtt_binding = profile.bindings.mqtt
     return (
         bool(profile.security.secrets)
@@ -71,24 +71,24 @@ def _tells_objects(profile: Profile) -> bool:
 
 @fault(
     name="configuration-in-telemetry",
-    title="publishes its configuration, password included, along with its state",
+    title="publishes its configuration, including the password, with its state",
     breaks=("SEC-07",),
     seen_as="F-SEC-10",
-    applies=_tells_objects,
+    applies=_publishes_objects,
 )
 def configuration_in_telemetry(device: SimulatedDevice) -> None:
-    """One routine turns everything that is stored into JSON."""
+    """One routine encodes everything in memory as JSON."""
     secret = device.profile.security.secrets[0]
 
     def leaking(raw: bytes) -> list[bytes]:
         packet = mqtt.decode(raw, PROTOCOL_LEVEL)
         if not isinstance(packet, mqtt.Publish) or not packet.payload.startswith(b"{"):
             return [raw]
-        told = {**json.loads(packet.payload), "wifi": {"ssid": "home", "psk": secret}}
+        published = {**json.loads(packet.payload), "wifi": {"ssid": "home", "psk": secret}}
         return [
             encode_publish(
                 packet.topic,
-                json.dumps(told).encode(),
+                json.dumps(published).encode(),
                 packet.qos,
                 packet_id=packet.packet_id,
                 dup=packet.dup,
@@ -101,7 +101,7 @@ def configuration_in_telemetry(device: SimulatedDevice) -> None:
 
 
 class _Crash:
-    """Kills one front when something poisonous comes in; power-on heals it."""
+    """Stops one transport on a poisonous packet, until the next power-on."""
 
     def __init__(
         self, kill: Callable[[], Coroutine[Any, Any, None]], poisonous: Callable[[bytes], bool]
@@ -124,30 +124,30 @@ def _has_overlong_token(raw: bytes) -> bool:
 
 @fault(
     name="coap-token-overflow",
-    title="copies CoAP tokens of any length into eight bytes, and dies of it",
+    title="crashes on CoAP tokens longer than eight bytes",
     breaks=("SEC-10",),
     seen_as="F-SEC-06",
     applies=lambda profile: profile.bindings.coap is not None,
 )
 def coap_token_overflow(device: SimulatedDevice) -> None:
-    """Lengths 9 to 15 are reserved, but who looks."""
+    """It copies tokens of the reserved lengths 9 to 15 into eight bytes."""
     if device.coap is not None:
         device.coap.incoming.append(_Crash(device.coap.kill, _has_overlong_token))
 
 
 def _points_to_itself(raw: bytes) -> bool:
-    """A compression pointer in the first name that leads back to where it stands."""
+    """Whether a compression pointer in the first name points to itself."""
     return raw[12:14] == b"\xc0\x0c"
 
 
 @fault(
     name="mdns-name-loop",
-    title="follows the pointers of a compressed name for ever",
+    title="follows compression pointers in names forever",
     breaks=("SEC-10",),
     seen_as="F-SEC-06",
     applies=lambda profile: profile.bindings.mdns is not None,
 )
 def mdns_name_loop(device: SimulatedDevice) -> None:
-    """One packet, and its responder hangs."""
+    """One packet hangs its responder."""
     if device.mdns is not None:
         device.mdns.incoming.append(_Crash(device.mdns.kill, _points_to_itself))

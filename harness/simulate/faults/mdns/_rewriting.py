@@ -1,4 +1,4 @@
-"""What mDNS faults are made of: the responder of a device, and changes of the packets that it sends."""
+"""Helpers for mDNS faults: the responder of a device, and changes of its packets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
     from harness.simulate.mdns.responder import SimulatedMdnsResponder
 
-OPCODE, RCODE = 0x7800, 0x000F  # of the flags (RFC 6762, 18.3 and 18.11)
+OPCODE, RCODE = 0x7800, 0x000F  # masks in the flags (RFC 6762, 18.3 and 18.11)
 
 
 def announces(profile: Profile) -> bool:
-    """A device with an mDNS side."""
+    """A device with an mDNS binding."""
     return profile.bindings.mdns is not None
 
 
@@ -27,13 +27,13 @@ def offers_services(profile: Profile) -> bool:
 
 
 def responder(device: SimulatedDevice) -> SimulatedMdnsResponder:
-    """The mDNS side of a device that has one."""
+    """The mDNS responder of a device that has one."""
     assert device.mdns is not None, "the fault does not apply to this device"
     return device.mdns
 
 
 def flags_of(packet: bytes) -> int:
-    """The second field of the header (RFC 6762, 18.2 to 18.11)."""
+    """The flags of a packet (RFC 6762, 18.2 to 18.11)."""
     return int.from_bytes(packet[2:4], "big")
 
 
@@ -43,18 +43,18 @@ def with_flags(packet: bytes, flags: int) -> bytes:
 
 
 def only_responses(change: Callable[[bytes], bytes]) -> PacketFilter:
-    """A filter that changes responses and passes queries on."""
+    """A filter that changes responses and passes queries unchanged."""
     return lambda packet: [change(packet) if flags_of(packet) & RESPONSE else packet]
 
 
 def offers_subtypes(profile: Profile) -> bool:
-    """A device that is found by subtypes of its service, too."""
+    """A device with a subtype of its service."""
     mdns = profile.bindings.mdns
     return mdns is not None and any(service.subtypes for service in mdns.services)
 
 
 def named_with_dot(profile: Profile) -> bool:
-    """A device with a dot in the name of a service."""
+    """A device with a dot in the instance name of a service."""
     mdns = profile.bindings.mdns
     return mdns is not None and any("." in service.instance for service in mdns.services)
 
@@ -66,18 +66,18 @@ def declared_txt(profile: Profile) -> tuple[bytes, ...]:
 
 
 def named_beyond_ascii(profile: Profile) -> bool:
-    """A device with a service whose name has letters outside ASCII."""
+    """A device with a service whose name has non-ASCII letters."""
     mdns = profile.bindings.mdns
     return mdns is not None and not all(service.instance.isascii() for service in mdns.services)
 
 
 def points_to_itself(packet: bytes) -> bool:
-    """Whether a packet holds a compression pointer to the very place where it stands."""
+    """Whether a packet contains a compression pointer to itself."""
     places = range(12, min(len(packet) - 1, 0x3FFF))
     return any(int.from_bytes(packet[at : at + 2], "big") == 0xC000 | at for at in places)
 
 
 def says_goodbye(profile: Profile) -> bool:
-    """A device with a service that promises a goodbye."""
+    """A device with a service and a declared goodbye."""
     mdns = profile.bindings.mdns
     return offers_services(profile) and mdns is not None and mdns.goodbye

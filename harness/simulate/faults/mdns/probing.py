@@ -1,4 +1,4 @@
-"""Faults in how the device takes, defends and gives up its names on the link."""
+"""Faults in how the device claims, defends and gives up its names."""
 
 from __future__ import annotations
 
@@ -17,68 +17,68 @@ if TYPE_CHECKING:
 
 @fault(
     name="mdns-probing-skipped",
-    title="announces its names without having asked whether they are free",
+    title="announces its names without probing for them",
     breaks=("MDNS-01",),
     applies=announces,
 )
 def mdns_probing_skipped(device: SimulatedDevice) -> None:
-    """Two devices out of the box answer to one name."""
+    """Two new devices answer to one name."""
     responder(device).deviate(probes=0)
 
 
 @fault(
     name="mdns-probing-hasty",
-    title="leaves others no time to object to its names",
+    title="probes so fast that other hosts cannot object",
     breaks=("MDNS-01",),
     applies=announces,
 )
 def mdns_probing_hasty(device: SimulatedDevice) -> None:
-    """Boot time was cut where nobody would notice."""
+    """The start-up time was shortened."""
     responder(device).deviate(probe_interval=0.02)
 
 
 @fault(
     name="mdns-probes-empty",
-    title="probes without saying which records it is going to have",
+    title="probes without the records that it is about to announce",
     breaks=("MDNS-02",),
     applies=announces,
 )
 def mdns_probes_empty(device: SimulatedDevice) -> None:
-    """Plain queries, which decide no tie."""
+    """Plain queries cannot resolve a tie."""
     responder(device).deviate(probe_authorities=False)
 
 
 @fault(
     name="mdns-denial-ignored",
-    title="announces its names although another host said that they are taken",
+    title="announces its names although its probe was denied",
     breaks=("MDNS-03",),
     applies=announces,
 )
 def mdns_denial_ignored(device: SimulatedDevice) -> None:
-    """It asks, and does not listen."""
+    """It probes, but ignores the answers."""
     responder(device).deviate(gives_way=False)
 
 
 @fault(
     name="mdns-tie-inverted",
-    title="gives way in a tie when it should not, and the other way round",
+    title="gives way in a tie when it should not, and vice versa",
     breaks=("MDNS-04",),
     seen_as="F-MDNS-15",
     applies=announces,
 )
 def mdns_tie_inverted(device: SimulatedDevice) -> None:
-    """Lesser than, greater than."""
+    """The comparison is inverted."""
     responder(device).deviate(tie_break_inverted=True)
 
 
 @fault(
     name="mdns-announced-once",
-    title="announces itself a single time",
+    title="announces itself only once",
     breaks=("MDNS-06",),
     applies=announces,
 )
 def mdns_announced_once(device: SimulatedDevice) -> None:
-    """Who misses that packet misses the device."""
+    """If that packet is lost, nobody sees the device."""
     responder(device).deviate(announcements=1)
 
 
@@ -96,7 +96,7 @@ def mdns_defence_slow(device: SimulatedDevice) -> None:
 
 @fault(
     name="mdns-defence-missing",
-    title="lets any new host take its names",
+    title="lets other hosts take its names",
     breaks=("MDNS-13",),
     seen_as="F-MDNS-22",
     applies=announces,
@@ -108,7 +108,7 @@ def mdns_defence_missing(device: SimulatedDevice) -> None:
 
 @fault(
     name="mdns-goodbye-missing",
-    title="leaves without a goodbye",
+    title="shuts down without a goodbye",
     breaks=("MDNS-14",),
     seen_as="F-MDNS-02",
     applies=says_goodbye,
@@ -120,7 +120,7 @@ def mdns_goodbye_missing(device: SimulatedDevice) -> None:
 
 @fault(
     name="mdns-later-conflict-ignored",
-    title="does not mind when another host tells other records of its names",
+    title="ignores other hosts that use its names with other records",
     breaks=("MDNS-11",),
     applies=announces,
 )
@@ -131,22 +131,22 @@ def mdns_later_conflict_ignored(device: SimulatedDevice) -> None:
 
 @fault(
     name="mdns-same-records-disputed",
-    title="takes records that are the same as its own for a conflict",
+    title="treats records identical to its own as a conflict",
     breaks=("MDNS-11",),
     seen_as="F-MDNS-13",
     applies=announces,
 )
 def mdns_same_records_disputed(device: SimulatedDevice) -> None:
-    """A sleep proxy that answers for it makes it -2, -3, -4."""
+    """A sleep proxy that answers for it makes it rename itself to -2, -3, -4."""
     responder(device).deviate(conflicts_with_equals=True)
 
 
 @fault(
     name="mdns-old-names-kept",
-    title="answers to its old names after it had to take others",
+    title="answers to its old names after a conflict",
     breaks=("PROFILE-41",),
     applies=announces,
 )
 def mdns_old_names_kept(device: SimulatedDevice) -> None:
-    """The table of names only ever grows."""
+    """Names are added to its table but never removed."""
     responder(device).deviate(keeps_old_names=True)

@@ -1,4 +1,4 @@
-"""Faults of the multicast DNS responder: how it answers."""
+"""Faults in how the mDNS responder answers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @fault(
     name="mdns-not-authoritative",
-    title="answers without the AA bit, as a caching DNS server does",
+    title="answers without the AA bit, like a caching DNS server",
     breaks=("MDNS-26",),
     applies=announces,
 )
@@ -50,7 +50,7 @@ def mdns_not_authoritative(device: SimulatedDevice) -> None:
     applies=announces,
 )
 def mdns_question_repeated(device: SimulatedDevice) -> None:
-    """As every answer of unicast DNS does."""
+    """Every unicast DNS answer does."""
 
     def repeat(data: bytes) -> bytes:
         packet = read(data)
@@ -70,19 +70,19 @@ def mdns_question_repeated(device: SimulatedDevice) -> None:
     applies=announces,
 )
 def mdns_first_question_only(device: SimulatedDevice) -> None:
-    """A querier that asks for all it needs at once gets a part of it."""
+    """A querier with several questions gets only a part of the answers."""
     responder(device).deviate(question_limit=1)
 
 
 @fault(
     name="mdns-no-negative-answers",
-    title="is silent when asked for a type that its name does not have",
+    title="does not answer a query for a type that its name does not have",
     breaks=("MDNS-16",),
     seen_as="F-MDNS-06",
     applies=announces,
 )
 def mdns_no_negative_answers(device: SimulatedDevice) -> None:
-    """Who asks for its IPv6 address waits."""
+    """Queriers for its IPv6 address must wait for a timeout."""
     responder(device).deviate(negative_answers=False)
 
 
@@ -100,13 +100,13 @@ def mdns_no_address_yet(device: SimulatedDevice) -> None:
 
 @fault(
     name="mdns-stale-address",
-    title="announces the address that it gave itself before DHCP",
+    title="announces its link-local address from before DHCP",
     breaks=("MDNS-17",),
     seen_as="F-MDNS-05",
     applies=announces,
 )
 def mdns_stale_address(device: SimulatedDevice) -> None:
-    """Link-local, and never corrected."""
+    """The record is never updated."""
     responder(device).deviate(address="169.254.17.4")
 
 
@@ -117,102 +117,102 @@ def mdns_stale_address(device: SimulatedDevice) -> None:
     applies=announces,
 )
 def mdns_case_sensitive(device: SimulatedDevice) -> None:
-    """Who types the name in capitals does not find it."""
+    """Names in other case are not found."""
     responder(device).deviate(ignores_case=False)
 
 
 @fault(
     name="mdns-known-answers-ignored",
-    title="tells everybody what he says he knows",
+    title="sends answers that the querier already has",
     breaks=("MDNS-20",),
     seen_as="F-MDNS-16",
     applies=offers_services,
 )
 def mdns_known_answers_ignored(device: SimulatedDevice) -> None:
-    """The answer section of queries is not read."""
+    """The answer section of queries is ignored."""
     responder(device).deviate(obeys_known_answers=False)
 
 
 @fault(
     name="mdns-expiring-answers-honoured",
-    title="is silent even when what the asker knows is about to expire",
+    title="does not refresh known answers that are about to expire",
     breaks=("MDNS-20",),
     seen_as="F-MDNS-17",
     applies=offers_services,
 )
 def mdns_expiring_answers_honoured(device: SimulatedDevice) -> None:
-    """It vanishes from caches, and nobody knows why."""
+    """It disappears from caches."""
     responder(device).deviate(renews_half_expired=False)
 
 
 @fault(
     name="mdns-shared-not-delayed",
-    title="answers browsers at once, together with all others",
+    title="answers browsers without a delay",
     breaks=("MDNS-18",),
     seen_as="F-MDNS-23",
     applies=offers_services,
 )
 def mdns_shared_not_delayed(device: SimulatedDevice) -> None:
-    """A hundred devices, one millisecond."""
+    """A hundred devices answer in the same millisecond."""
     responder(device).deviate(shared_delay=(0.0, 0.0))
 
 
 @fault(
     name="mdns-unique-delayed",
-    title="lets those wait who ask for what only it can tell",
+    title="delays answers that only it can give",
     breaks=("MDNS-18",),
     seen_as="F-MDNS-23",
     applies=offers_services,
 )
 def mdns_unique_delayed(device: SimulatedDevice) -> None:
-    """One delay for everything."""
+    """All answers have the same delay."""
     responder(device).deviate(unique_delay=0.25)
 
 
 @fault(
     name="mdns-repeats-within-second",
-    title="multicasts the same records for every query, however quickly they come",
+    title="multicasts the same records for every query, however quickly queries come",
     breaks=("MDNS-23",),
     seen_as="F-MDNS-11",
     applies=announces,
 )
 def mdns_repeats_within_second(device: SimulatedDevice) -> None:
-    """Nobody looks when it was told last."""
+    """It does not check when a record was last sent."""
     responder(device).deviate(repeat_spacing=0.0)
 
 
 @fault(
     name="mdns-never-by-unicast",
-    title="multicasts what was asked for by unicast",
+    title="multicasts answers that were requested by unicast",
     breaks=("MDNS-24",),
     applies=announces,
 )
 def mdns_never_by_unicast(device: SimulatedDevice) -> None:
-    """The QU bit is masked away."""
+    """The unicast-response bit is masked out."""
     responder(device).deviate(unicast_when_asked=False)
 
 
 @fault(
     name="mdns-legacy-as-multicast",
-    title="answers plain DNS clients as if they knew multicast DNS",
+    title="answers plain DNS clients as if they supported multicast DNS",
     breaks=("MDNS-25",),
     seen_as="F-MDNS-09",
     applies=announces,
 )
 def mdns_legacy_as_multicast(device: SimulatedDevice) -> None:
-    """They wait for an answer that never comes to their port."""
+    """They get no answer at their port."""
     responder(device).deviate(legacy_answers=False)
 
 
 @fault(
     name="mdns-flush-on-shared",
-    title="sets the cache-flush bit on records that others share",
+    title="sets the cache-flush bit on shared records",
     breaks=("MDNS-08",),
     seen_as="F-MDNS-08",
     applies=offers_services,
 )
 def mdns_flush_on_shared(device: SimulatedDevice) -> None:
-    """Each device of its kind throws all others out of everybody's cache."""
+    """Each device removes all others of its kind from every cache."""
     responder(device).deviate(cache_flush_on_shared=True)
 
 
@@ -223,18 +223,18 @@ def mdns_flush_on_shared(device: SimulatedDevice) -> None:
     applies=announces,
 )
 def mdns_flush_missing(device: SimulatedDevice) -> None:
-    """Old addresses stay in caches beside the new one."""
+    """Caches keep old addresses beside the new one."""
     responder(device).deviate(cache_flush_on_unique=False)
 
 
 @fault(
     name="mdns-short-lived",
-    title="gives its address a lifetime of ten seconds",
+    title="announces its address with a lifetime of ten seconds",
     breaks=("MDNS-31",),
     applies=announces,
 )
 def mdns_short_lived(device: SimulatedDevice) -> None:
-    """Everybody asks for it again and again."""
+    """It is queried again and again."""
     responder(device).deviate(host_ttl=10)
 
 
@@ -246,19 +246,19 @@ def mdns_short_lived(device: SimulatedDevice) -> None:
     applies=offers_services,
 )
 def mdns_byte_order_mark(device: SimulatedDevice) -> None:
-    """As the text file had it in which the name is kept."""
+    """The name is kept in a text file that starts with one."""
     responder(device).deviate(label_bytes=lambda label: label.encode("utf-8-sig"))
 
 
 @fault(
     name="mdns-name-in-latin-1",
-    title="writes its name in the character set of a web form",
+    title="writes its name in Latin-1",
     breaks=("MDNS-30",),
     seen_as="F-MDNS-25",
     applies=named_beyond_ascii,
 )
 def mdns_name_in_latin_1(device: SimulatedDevice) -> None:
-    """Every umlaut is a byte that is no UTF-8."""
+    """Every umlaut becomes a byte that is not UTF-8."""
     responder(device).deviate(label_bytes=lambda label: label.encode("latin-1", "replace"))
 
 
@@ -269,19 +269,19 @@ def mdns_name_in_latin_1(device: SimulatedDevice) -> None:
     applies=offers_services,
 )
 def mdns_one_large_packet(device: SimulatedDevice) -> None:
-    """With a TXT record that holds half of its configuration."""
+    """Its TXT record holds half of its configuration."""
     texts = tuple(f"s{number}=".encode() + 200 * b"-" for number in range(8))
     responder(device).deviate(largest_packet=9000, txt=(*declared_txt(device.profile), *texts))
 
 
 @fault(
     name="mdns-header-unread",
-    title="takes every packet for a query, whatever its opcode",
+    title="treats every packet as a query, whatever its opcode",
     breaks=("MDNS-27",),
     applies=announces,
 )
 def mdns_header_unread(device: SimulatedDevice) -> None:
-    """Only the QR bit is looked at."""
+    """Only the QR bit is checked."""
     responder(device).incoming.append(
         lambda packet: [with_flags(packet, flags_of(packet) & ~(OPCODE | RCODE))]
     )
@@ -294,7 +294,7 @@ def mdns_header_unread(device: SimulatedDevice) -> None:
     applies=announces,
 )
 def mdns_parser_hangs(device: SimulatedDevice) -> None:
-    """The task of the responder spins for ever; everything else goes on."""
+    """The responder loops for ever; the rest of the device works."""
     front = responder(device)
     hangs = False
 
@@ -305,7 +305,7 @@ def mdns_parser_hangs(device: SimulatedDevice) -> None:
 
     def restart(packet: bytes) -> list[bytes]:
         nonlocal hangs
-        if not flags_of(packet) & RESPONSE:  # it probes: it has just been started
+        if not flags_of(packet) & RESPONSE:  # a probe: it has just been started
             hangs = False
         return [] if hangs else [packet]
 
@@ -315,10 +315,10 @@ def mdns_parser_hangs(device: SimulatedDevice) -> None:
 
 @fault(
     name="mdns-compression-unknown",
-    title="drops queries in which a name is compressed",
+    title="drops queries with compressed names",
     breaks=("MDNS-32",),
     applies=announces,
 )
 def mdns_compression_unknown(device: SimulatedDevice) -> None:
-    """Its parser knows labels only."""
+    """Its parser knows only labels."""
     responder(device).incoming.append(lambda packet: [] if b"\xc0" in packet[12:] else [packet])

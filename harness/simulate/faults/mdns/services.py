@@ -1,4 +1,4 @@
-"""Faults in what the device says about its services (RFC 6763)."""
+"""Faults in how the device advertises its services (RFC 6763)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @fault(
     name="dnssd-txt-stale",
-    title="tells another firmware version in its TXT record than it runs",
+    title="has another firmware version in its TXT record than it runs",
     breaks=("PROFILE-40",),
     seen_as="F-DNSSD-08",
     applies=lambda profile: offers_services(profile) and any(declared_txt(profile)),
 )
 def dnssd_txt_stale(device: SimulatedDevice) -> None:
-    """Nobody changed the record with the update."""
+    """The update did not change the record."""
     first, *rest = declared_txt(device.profile)
     key = first.partition(b"=")[0]
     responder(device).deviate(txt=(*rest, key + b"=0.9.0"))
@@ -33,67 +33,67 @@ def dnssd_txt_stale(device: SimulatedDevice) -> None:
 
 @fault(
     name="dnssd-pointer-to-old-name",
-    title="points to a name under which there is no service",
+    title="points to a name that has no service",
     breaks=("DNSSD-01",),
     seen_as="F-DNSSD-09",
     applies=offers_services,
 )
 def dnssd_pointer_to_old_name(device: SimulatedDevice) -> None:
-    """It was renamed in one of three places."""
+    """The name was changed in one of three places."""
     responder(device).deviate(pointer_name="ESP_0042")
 
 
 @fault(
     name="dnssd-wrong-port",
-    title="advertises a port at which nothing listens",
+    title="advertises a port without a listener",
     breaks=("DNSSD-07",),
     seen_as="F-DNSSD-04",
     applies=offers_services,
 )
 def dnssd_wrong_port(device: SimulatedDevice) -> None:
-    """The service was moved, its record was not."""
+    """The service was moved, but its record was not."""
     responder(device).deviate(srv_port_offset=1)
 
 
 @fault(
     name="dnssd-enumerates-instances",
-    title="lists instance names where service types are asked for",
+    title="lists instance names in the enumeration of service types",
     breaks=("DNSSD-09",),
     seen_as="F-DNSSD-05",
     applies=offers_services,
 )
 def dnssd_enumerates_instances(device: SimulatedDevice) -> None:
-    """The meta-query is taken for browsing."""
+    """The meta-query is treated as browsing."""
     responder(device).deviate(enumerates_instances=True)
 
 
 @fault(
     name="dnssd-not-enumerated",
-    title="does not answer the query for service types",
+    title="does not answer the enumeration of service types",
     breaks=("DNSSD-09",),
     seen_as="F-DNSSD-05",
     applies=offers_services,
 )
 def dnssd_not_enumerated(device: SimulatedDevice) -> None:
-    """Only who knows its type finds it."""
+    """Only clients that know its type find it."""
     responder(device).deviate(enumerates=False)
 
 
 @fault(
     name="dnssd-subtypes-missing",
-    title="is not found under the subtypes that it declares",
+    title="is not found under its declared subtypes",
     breaks=("DNSSD-10",),
     seen_as="F-DNSSD-10",
     applies=offers_subtypes,
 )
 def dnssd_subtypes_missing(device: SimulatedDevice) -> None:
-    """They are in the data sheet only."""
+    """They are only in the data sheet."""
     responder(device).deviate(subtypes=False)
 
 
 @fault(
     name="dnssd-no-additional-records",
-    title="answers each question with the one record that was asked for",
+    title="answers each question with the requested record only",
     breaks=("DNSSD-11",),
     applies=offers_services,
 )
@@ -104,12 +104,12 @@ def dnssd_no_additional_records(device: SimulatedDevice) -> None:
 
 @fault(
     name="dnssd-txt-empty",
-    title="sends a TXT record without any bytes in place of an empty string",
+    title="sends an empty TXT record instead of one empty string",
     breaks=("DNSSD-02",),
     applies=offers_services,
 )
 def dnssd_txt_empty(device: SimulatedDevice) -> None:
-    """Nothing to say is still one string of no bytes."""
+    """A record without keys still needs one empty string."""
     responder(device).deviate(txt=())
 
 
@@ -126,7 +126,7 @@ def dnssd_txt_without_key(device: SimulatedDevice) -> None:
 
 @fault(
     name="dnssd-txt-long-keys",
-    title="spells out its TXT keys",
+    title="has long TXT keys",
     breaks=("DNSSD-03", "PROFILE-40"),
     applies=offers_services,
 )
@@ -142,7 +142,7 @@ def dnssd_txt_long_keys(device: SimulatedDevice) -> None:
     applies=offers_services,
 )
 def dnssd_port_in_txt(device: SimulatedDevice) -> None:
-    """Which of both counts, when they differ one day?"""
+    """The two may differ one day."""
     front, profile = responder(device), device.profile
     assert profile.bindings.mdns is not None
     port = profile.bindings.mdns.services[0].port
@@ -157,7 +157,7 @@ def dnssd_port_in_txt(device: SimulatedDevice) -> None:
     applies=offers_services,
 )
 def dnssd_illegal_type(device: SimulatedDevice) -> None:
-    """A name of its own making."""
+    """The maker invented the type."""
     mdns = device.profile.bindings.mdns
     assert mdns is not None
     protocol = mdns.services[0].type.rpartition(".")[2]
@@ -166,13 +166,13 @@ def dnssd_illegal_type(device: SimulatedDevice) -> None:
 
 @fault(
     name="dnssd-dot-splits-name",
-    title="takes a dot in its name for the end of a label",
+    title="splits its name at dots",
     breaks=("DNSSD-06", "PROFILE-40"),
     seen_as="F-DNSSD-06",
     applies=named_with_dot,
 )
 def dnssd_dot_splits_name(device: SimulatedDevice) -> None:
-    """Names are put together as text and split at every dot."""
+    """Names are assembled as text and split at every dot."""
     responder(device).deviate(splits_dots=True)
 
 

@@ -1,4 +1,4 @@
-"""What MQTT faults are made of: filters over whole packets, and conditions on profiles."""
+"""Building blocks of MQTT faults: packet filters and conditions on profiles."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def takes_plain_commands(mqtt: MqttBinding) -> bool:
 
 
 def publishes(*qualities: int) -> Callable[[Profile], bool]:
-    """A device that tells something with one of these QoS."""
+    """A device that publishes something with one of these QoS."""
 
     def told(mqtt: MqttBinding) -> bool:
         states = {bound.qos for bound in mqtt.properties.values()}

@@ -1,4 +1,4 @@
-"""Faults in how the device takes what is sent to it: acknowledgements, repetitions, malformed packets."""
+"""Faults in handling incoming messages: acknowledgements, duplicates, malformed packets."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _receives(*qualities: int) -> Callable[[MqttBinding], bool]:
 
 @fault(
     name="acknowledges-nothing",
-    title="obeys messages of QoS 1 without acknowledging them",
+    title="carries out QoS 1 commands without acknowledging them",
     breaks=("MQTT-DEV-044", "MQTT-DEV-047", "PROFILE-03"),
     applies=binding(_receives(1, 2)),
 )
@@ -90,7 +90,7 @@ def acknowledges_qos_0(device: SimulatedDevice) -> None:
 
 @fault(
     name="unreadable-not-acknowledged",
-    title="does not acknowledge what it cannot read",
+    title="does not acknowledge unreadable messages",
     breaks=("MQTT-DEV-047",),
     applies=binding(_receives(1, 2)),
 )
@@ -124,7 +124,7 @@ def pubrel_not_answered(device: SimulatedDevice) -> None:
 
 @fault(
     name="qos-2-executed-at-publish",
-    title="executes a message of QoS 2 each time that it comes",
+    title="executes a QoS 2 message each time it is delivered",
     breaks=("MQTT-DEV-046",),
     seen_as="F-MQTT-23",
     applies=binding(_receives(2)),
@@ -166,7 +166,7 @@ def acknowledgements_overflow(device: SimulatedDevice) -> None:
 
 @fault(
     name="executes-duplicates",
-    title="carries out a command again when it is delivered again",
+    title="carries out a redelivered command again",
     breaks=("PROFILE-04",),
     applies=binding(_receives(1, 2)),
 )
@@ -177,7 +177,7 @@ def executes_duplicates(device: SimulatedDevice) -> None:
 
 @fault(
     name="lenient-decoder",
-    title="makes the best of malformed packets",
+    title="accepts malformed packets",
     breaks=("MQTT-DEV-012", "MQTT-DEV-013", "MQTT-DEV-014"),
     seen_as="F-MQTT-41",
     applies=speaks_mqtt,
@@ -200,7 +200,7 @@ def lenient_decoder(device: SimulatedDevice) -> None:
 
 @fault(
     name="one-packet-per-segment",
-    title="takes one packet out of each TCP segment",
+    title="reads only one packet from each TCP segment",
     breaks=("MQTT-DEV-015",),
     seen_as="F-MQTT-18",
     applies=binding(takes_commands),
@@ -227,7 +227,7 @@ def one_packet_per_segment(device: SimulatedDevice) -> None:
     applies=binding(lambda mqtt: takes_commands(mqtt) and mqtt.maximum_payload >= BUFFER),
 )
 def small_buffer(device: SimulatedDevice) -> None:
-    """The client library's default was never changed; nobody is told."""
+    """The client library's default was never changed; there is no error."""
     front(device).incoming.append(lambda packet: [packet] if len(packet) <= BUFFER else [])
 
 
@@ -245,7 +245,7 @@ def large_message_crashes(device: SimulatedDevice) -> None:
 
 @fault(
     name="cuts-off-payload",
-    title="obeys what fits into its buffer of a longer payload",
+    title="carries out a truncated payload that is longer than its buffer",
     breaks=("PROFILE-08",),
     seen_as="F-MQTT-15",
     # A JSON object that is cut off is no JSON any more, and nothing comes of it.
@@ -286,7 +286,7 @@ def _has_a_legal_zero(profile: Profile) -> bool:
 
 @fault(
     name="empty-payload-is-zero",
-    title="takes an empty payload for the number 0",
+    title="reads an empty payload as the number 0",
     breaks=("PROFILE-08",),
     applies=_has_a_legal_zero,
 )

@@ -1,4 +1,4 @@
-"""Faults in what a device lets others know of its being there, and in what it leaves at the broker."""
+"""Faults in availability and in retained messages."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def _leaves_in_order(profile: Profile) -> bool:
 
 @fault(
     name="stop-untold",
-    title="is stopped in order without saying that it goes offline",
+    title="does not report itself offline on an orderly stop",
     breaks=("DEV-19",),
     applies=lambda profile: _leaves_in_order(profile) and binding(lambda mqtt: mqtt.availability)(profile),
 )
 def stop_untold(device: SimulatedDevice) -> None:
-    """The will is trusted to do it, which DISCONNECT takes back."""
+    """It relies on the will, which DISCONNECT discards."""
     front(device).deviate(says_offline=False)
 
 
@@ -78,7 +78,7 @@ def talks_after_disconnect(device: SimulatedDevice) -> None:
 
 @fault(
     name="obeys-retained-commands",
-    title="obeys commands that the broker kept",
+    title="carries out retained commands",
     breaks=("DEV-20",),
     seen_as="F-MQTT-27",
     applies=lambda profile: (
@@ -87,7 +87,7 @@ def talks_after_disconnect(device: SimulatedDevice) -> None:
     ),
 )
 def obeys_retained_commands(device: SimulatedDevice) -> None:
-    """The retain flag is not looked at: ghosts switch the load after each loss of the network."""
+    """The retain flag is ignored: old commands switch the load after each network outage."""
     front(device).deviate(obeys_retained=True)
 
 
@@ -99,19 +99,19 @@ def obeys_retained_commands(device: SimulatedDevice) -> None:
     applies=binding(_retains_states),
 )
 def states_not_retained(device: SimulatedDevice) -> None:
-    """Whoever comes later knows nothing until something changes."""
+    """Later subscribers know nothing until something changes."""
     front(device).deviate(state_retain=False)
 
 
 @fault(
     name="changes-not-retained",
-    title="publishes with the retain flag when it connects, and never afterwards",
+    title="publishes with the retain flag only when it connects",
     breaks=("PROFILE-02",),
     seen_as="F-MQTT-28",
     applies=binding(lambda mqtt: takes_commands(mqtt) and _retains_states(mqtt)),
 )
 def changes_not_retained(device: SimulatedDevice) -> None:
-    """Two calls of the same function, one with the flag, one without: newcomers see an old state."""
+    """Two calls of the same function, one with the flag, one without: new subscribers see an old state."""
     told: set[bytes] = set()
 
     def begin(connect: bytes) -> list[bytes]:
@@ -130,19 +130,19 @@ def changes_not_retained(device: SimulatedDevice) -> None:
 
 @fault(
     name="events-retained",
-    title="retains what happens, too",
+    title="retains events as well",
     breaks=("PROFILE-02", "DEV-26"),
     seen_as="F-HOMIE-06",
     applies=_tells_by_hand,
 )
 def events_retained(device: SimulatedDevice) -> None:
-    """One publish function for everything: yesterday's key press is told to every newcomer."""
+    """One publish function for everything: every new subscriber gets yesterday's key press."""
     front(device).deviate(event_retain=True)
 
 
 @fault(
     name="client-id-changes",
-    title="has another client identifier on each connection",
+    title="uses a new client identifier on each connection",
     breaks=("DEV-18", "PROFILE-01"),
     applies=binding(lambda mqtt: mqtt.availability and mqtt.client_id),
 )

@@ -28,7 +28,7 @@ WILL_RETAIN, USER_NAME, CLEAN_SESSION = 0x20, 0x80, 0x02  # connect flags (MQTT 
 
 @fault(
     name="old-protocol-name",
-    title="connects with the protocol of before MQTT 3.1.1",
+    title="connects with the protocol before MQTT 3.1.1",
     breaks=("MQTT-DEV-003",),
     seen_as="F-MQTT-42",
     applies=speaks_mqtt,
@@ -46,13 +46,13 @@ def old_protocol_name(device: SimulatedDevice) -> None:
 
 @fault(
     name="speaks-before-connect",
-    title="publishes before it has introduced itself to the broker",
+    title="publishes before CONNECT",
     breaks=("MQTT-DEV-001",),
     seen_as="F-MQTT-38",
     applies=speaks_mqtt,
 )
 def speaks_before_connect(device: SimulatedDevice) -> None:
-    """A task that reports does not ask whether the client has sent its CONNECT."""
+    """A reporting task does not check whether the client has sent its CONNECT."""
     binding = device.profile.bindings.mqtt
     assert binding is not None
     early = encode_publish(f"{binding.base}/hello", b"1")
@@ -61,7 +61,7 @@ def speaks_before_connect(device: SimulatedDevice) -> None:
 
 @fault(
     name="will-flags-left-over",
-    title="has no last will, but the flags of one",
+    title="sets last-will flags without a will",
     breaks=("MQTT-DEV-005", "DEV-17"),
     seen_as="F-MQTT-39",
     applies=binding(lambda mqtt: mqtt.availability),
@@ -108,7 +108,7 @@ def client_id_with_nul(device: SimulatedDevice) -> None:
 
 @fault(
     name="nameless-keeps-session",
-    title="wants a session to be kept for it, and has no client identifier",
+    title="asks for a persistent session without a client identifier",
     breaks=("MQTT-DEV-010",),
     seen_as="F-MQTT-42",
     applies=binding(lambda mqtt: not mqtt.client_id),
@@ -128,7 +128,7 @@ def nameless_keeps_session(device: SimulatedDevice) -> None:
     applies=binding(lambda mqtt: mqtt.availability),
 )
 def will_missing(device: SimulatedDevice) -> None:
-    """Whoever watches it never learns that it is gone."""
+    """Others never learn that it is offline."""
     front(device).deviate(will=False)
 
 
@@ -163,5 +163,5 @@ def client_id_shared(device: SimulatedDevice) -> None:
     applies=binding(lambda mqtt: mqtt.availability and mqtt.availability.retain),
 )
 def will_not_retained(device: SimulatedDevice) -> None:
-    """Who comes after the loss sees the device online."""
+    """Later subscribers see the device online."""
     front(device).deviate(will_retain=False)

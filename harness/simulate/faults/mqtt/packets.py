@@ -44,13 +44,13 @@ def subscribe_flags_zero(device: SimulatedDevice) -> None:
 
 @fault(
     name="topic-in-latin-1",
-    title="publishes below a name with an umlaut that is not UTF-8",
+    title="publishes to a topic with an umlaut that is not UTF-8",
     breaks=("MQTT-DEV-011",),
     seen_as="F-MQTT-29",
     applies=speaks_mqtt,
 )
 def topic_in_latin_1(device: SimulatedDevice) -> None:
-    """The name that the user gave it is taken over byte by byte."""
+    """The user-defined name is copied byte by byte."""
     _rename(front(device), "K\u00fcche".encode("latin-1"))
 
 
@@ -85,7 +85,7 @@ def wildcard_inside_level(device: SimulatedDevice) -> None:
 
 @fault(
     name="dup-on-first",
-    title="marks messages as repeated that it sends for the first time",
+    title="sets DUP on the first transmission",
     breaks=("MQTT-DEV-042",),
     seen_as="F-MQTT-21",
     applies=publishes(1, 2),
@@ -102,13 +102,13 @@ def dup_on_first(device: SimulatedDevice) -> None:
 
 @fault(
     name="wildcard-in-topic",
-    title="publishes below a name with # and + in it",
+    title="publishes to a topic with # and + in it",
     breaks=("MQTT-DEV-043",),
     seen_as="F-MQTT-29",
     applies=speaks_mqtt,
 )
 def wildcard_in_topic(device: SimulatedDevice) -> None:
-    """The name that the user gave it is not escaped."""
+    """The user-defined name is not escaped."""
     _rename(front(device), b"Lamp #1+")
 
 
@@ -120,7 +120,7 @@ def wildcard_in_topic(device: SimulatedDevice) -> None:
     applies=speaks_mqtt,
 )
 def empty_topic(device: SimulatedDevice) -> None:
-    """The buffer that the topic was to be built in could not be had."""
+    """The buffer for the topic could not be allocated."""
 
     def emptied(packet: bytes) -> list[bytes]:
         return with_body(packet, b"\0\0" + body_of(packet)[2 + len(topic_of(packet)) :])
@@ -130,7 +130,7 @@ def empty_topic(device: SimulatedDevice) -> None:
 
 @fault(
     name="identifier-with-qos-0",
-    title="writes a packet identifier also with QoS 0",
+    title="writes a packet identifier with QoS 0 as well",
     breaks=("MQTT-DEV-041", "DEV-10"),
     applies=publishes(0),
 )
@@ -172,13 +172,13 @@ def one_packet_identifier(device: SimulatedDevice) -> None:
 
 @fault(
     name="redelivery-without-dup",
-    title="sends again what was not acknowledged as if it were new",
+    title="resends unacknowledged messages as if they were new",
     breaks=("MQTT-DEV-036",),
     seen_as="F-MQTT-20",
     applies=lambda profile: keeps_session(profile) and publishes(1, 2)(profile),
 )
 def redelivery_without_dup(device: SimulatedDevice) -> None:
-    """Receivers cannot tell a repetition from a second event."""
+    """Receivers cannot distinguish a repetition from a second event."""
     front(device).outgoing.append(
         only(PacketType.PUBLISH, lambda packet: [bytes([packet[0] & ~DUP]) + packet[1:]])
     )
@@ -186,7 +186,7 @@ def redelivery_without_dup(device: SimulatedDevice) -> None:
 
 @fault(
     name="outbox-lost",
-    title="forgets what was not acknowledged when the connection is lost",
+    title="drops unacknowledged messages when the connection is lost",
     breaks=("MQTT-DEV-036",),
     seen_as="F-MQTT-37",
     applies=lambda profile: keeps_session(profile) and publishes(1, 2)(profile),

@@ -1,4 +1,4 @@
-"""Faults in being there: keep-alive, coming back after a loss, and leaving."""
+"""Faults in keep-alive, reconnection and disconnection."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def shows_untold_states(profile: Profile) -> bool:
 
 @fault(
     name="pings-late",
-    title="pings later than its keep-alive asks for",
+    title="pings later than its keep-alive requires",
     breaks=("MQTT-DEV-018",),
     seen_as="F-MQTT-11",
     applies=has_to_ping,
@@ -74,18 +74,18 @@ def half_open_not_noticed(device: SimulatedDevice) -> None:
 
 @fault(
     name="subscribes-once",
-    title="does not subscribe again after a loss",
+    title="does not subscribe again after a disconnect",
     breaks=("MQTT-DEV-030", "MQTT-DEV-031"),
     applies=binding(takes_commands),
 )
 def subscribes_once(device: SimulatedDevice) -> None:
-    """It reports on and on, and is deaf."""
+    """It keeps reporting, but receives no commands."""
     front(device).deviate(subscribes_again=False)
 
 
 @fault(
     name="states-told-once",
-    title="publishes its states only at the first connection",
+    title="publishes its states only on the first connection",
     breaks=("DEV-16", "PROFILE-05"),
     seen_as="F-MQTT-25",
     applies=shows_untold_states,
@@ -103,49 +103,49 @@ def states_told_once(device: SimulatedDevice) -> None:
     applies=binding(lambda mqtt: mqtt.availability and mqtt.availability.retain),
 )
 def birth_not_retained(device: SimulatedDevice) -> None:
-    """Late subscribers see it offline although it lives."""
+    """Late subscribers see it offline although it works."""
     front(device).deviate(birth_retain=False)
 
 
 @fault(
     name="birth-told-once",
-    title="says that it is online only at its first connection",
+    title="publishes its online message only on the first connection",
     breaks=("DEV-18", "PROFILE-05"),
     seen_as="F-HOMIE-02",
     applies=binding(lambda mqtt: mqtt.availability),
 )
 def birth_told_once(device: SimulatedDevice) -> None:
-    """After a loss the will stays the last word."""
+    """After a disconnect the will stays the last message."""
     front(device).deviate(birth_again=False)
 
 
 @fault(
     name="never-reconnects",
-    title="does not come back after it has lost the broker",
+    title="does not reconnect after it has lost the broker",
     breaks=("PROFILE-06",),
     seen_as="F-MQTT-10",
     applies=stays_connected,
 )
 def never_reconnects(device: SimulatedDevice) -> None:
-    """Only switching it off and on helps."""
+    """Only a power cycle helps."""
     front(device).deviate(reconnects=0)
 
 
 @fault(
     name="backoff-missing",
-    title="tries to come back at a constant rate for ever",
+    title="tries to reconnect at a constant rate forever",
     breaks=("MQTT-DEV-022", "MQTT-DEV-023"),
     seen_as="F-MQTT-10",
     applies=speaks_mqtt,
 )
 def backoff_missing(device: SimulatedDevice) -> None:
-    """All devices of a house knock at the broker every second, and keep it from coming up."""
+    """All devices of a house try every second, and keep the broker from starting."""
     front(device).deviate(backs_off=False)
 
 
 @fault(
     name="short-sessions-forgotten",
-    title="hammers a broker that ends each of its sessions at once",
+    title="floods a broker that ends each of its sessions at once",
     breaks=("MQTT-DEV-023",),
     seen_as="F-MQTT-10",
     applies=speaks_mqtt,
@@ -157,7 +157,7 @@ def short_sessions_forgotten(device: SimulatedDevice) -> None:
 
 @fault(
     name="gives-up-reconnecting",
-    title="gives up for ever after two attempts that failed",
+    title="gives up forever after two failed attempts",
     breaks=("MQTT-DEV-022", "MQTT-DEV-023"),
     seen_as="F-MQTT-10",
     applies=speaks_mqtt,

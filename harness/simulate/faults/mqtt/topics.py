@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     applies=binding(takes_commands),
 )
 def subscribes_to_everything(device: SimulatedDevice) -> None:
-    """It reads what is none of its business, and wakes with every message in the house."""
+    """It reads every message in the house, and wakes up for each."""
     front(device).deviate(filters=("#",))
 
 
@@ -65,7 +65,7 @@ def shared_log_topic(device: SimulatedDevice) -> None:
     applies=publishes(1, 2),
 )
 def publishes_with_qos_0(device: SimulatedDevice) -> None:
-    """The client library knows nothing else."""
+    """The client library supports nothing else."""
     front(device).deviate(qos=0)
 
 

@@ -1,4 +1,4 @@
-"""Faults of the board behind the network: two controllers that disagree, memory, clock, and starts."""
+"""Faults of the main board: controllers that disagree, memory, clock, and starts."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from harness.simulate.firmware.values import (
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
 
-LEAKED = 4096  # bytes, each time that the memory is asked for
+LEAKED = 4096  # bytes lost at each reading of the memory
 BUILD_TIME = 1_700_000_000.0  # seconds since 1970
 
 
 def tells(command: SerialCommand) -> Callable[[Profile], bool]:
-    """A profile whose board can be told that."""
+    """Profiles whose board has that command."""
     return lambda profile: profile.bindings.serial is not None and command in profile.bindings.serial.commands
 
 
 def has_both_sides(profile: Profile) -> bool:
-    """A profile whose settings are seen on the network and on the board."""
+    """Profiles with settings that both the network and the board show."""
     return tells(SerialCommand.READ_STATE)(profile) and any_property(writable)(profile)
 
 
 def tells_ready_and_boots(profile: Profile) -> bool:
-    """A profile whose board says that it starts, and that it is ready."""
+    """Profiles whose board prints that it starts and that it is ready."""
     serial = profile.bindings.serial
     return serial is not None and bool(serial.patterns.boot) and bool(serial.patterns.ready)
 
@@ -58,7 +58,7 @@ def tells_ready_and_boots(profile: Profile) -> bool:
     applies=has_both_sides,
 )
 def command_stops_at_module(device: SimulatedDevice) -> None:
-    """The board goes on as it was; what is done at the board itself, it knows."""
+    """The board keeps its state; changes at the board itself take effect."""
     shown: dict[str, Value] = {}
     core = device.core
     last = {name: core.read(name) for name in core.profile.properties}
@@ -78,12 +78,12 @@ def command_stops_at_module(device: SimulatedDevice) -> None:
 
 @fault(
     name="refused-at-module-only",
-    title="the network module refuses, and the main board has obeyed already",
+    title="the network module refuses a command that the main board has already carried out",
     breaks=("SERIAL-06",),
     applies=has_both_sides,
 )
 def refused_at_module_only(device: SimulatedDevice) -> None:
-    """The frame is passed on before anybody looks at the value."""
+    """The frame is passed on before the value is checked."""
     shown: dict[str, Value] = {}
     device.core.on_change(lambda change: shown.pop(change.name, None) and None)
 
@@ -101,12 +101,12 @@ def refused_at_module_only(device: SimulatedDevice) -> None:
 
 @fault(
     name="write-torn-by-power-cut",
-    title="a setting that was changed shortly before a loss of power is half old and half new",
+    title="a setting that was changed shortly before a power cut is half old and half new",
     breaks=("SERIAL-07",),
     applies=lambda profile: has_both_sides(profile) and any_property(_has_third)(profile),
 )
 def write_torn_by_power_cut(device: SimulatedDevice) -> None:
-    """The record is written in place, and nothing says that it is whole."""
+    """The record is overwritten in place and has no checksum."""
     core = device.core
     last = {name: core.read(name) for name in core.profile.properties}
     former: dict[str, Value] = {}
@@ -137,7 +137,7 @@ def _has_third(schema: object) -> bool:
 
 
 def _third(profile: Profile, name: str, old: Value, new: Value) -> Value:
-    """A legal value that is neither; the new one where there is none, or it is no setting."""
+    """A legal third value; the new one if there is none, or if the property is not a setting."""
     schema = profile.properties[name]
     if not _has_third(schema):
         return new
@@ -149,12 +149,12 @@ def _third(profile: Profile, name: str, old: Value, new: Value) -> Value:
 
 @fault(
     name="boots-slowly",
-    title="is on the network long after the declared boot time",
+    title="joins the network long after the declared boot time",
     breaks=("SERIAL-09",),
     applies=tells(SerialCommand.REBOOT),
 )
 def boots_slowly(device: SimulatedDevice) -> None:
-    """It waits for a time server before it opens anything."""
+    """It waits for a time server before it connects."""
     device.before_joining.append(partial(asyncio.sleep, 1.5 * device.profile.behaviour.boot))
 
 
@@ -165,7 +165,7 @@ def boots_slowly(device: SimulatedDevice) -> None:
     applies=tells(SerialCommand.FIRMWARE_VERSION),
 )
 def crashes_when_asked(device: SimulatedDevice) -> None:
-    """A text without an end is copied into a buffer that is too short for it."""
+    """A text without a terminator is copied into a buffer that is too short."""
 
     def obeys(command: SerialCommand) -> bool:
         if command is SerialCommand.FIRMWARE_VERSION:
@@ -183,7 +183,7 @@ def crashes_when_asked(device: SimulatedDevice) -> None:
     applies=tells_ready_and_boots,
 )
 def starts_twice(device: SimulatedDevice) -> None:
-    """The watchdog of the boot loader is never fed by the firmware, and bites once."""
+    """The firmware does not reset the watchdog of the boot loader, which fires once."""
     console = device.console
     bites, is_bitten = False, False
 
@@ -205,46 +205,46 @@ def starts_twice(device: SimulatedDevice) -> None:
 
 @fault(
     name="offline-changes-untold",
-    title="what changes at the board while the network is gone is never told",
+    title="does not report changes at the board that were made while the network was gone",
     breaks=("SERIAL-25",),
     applies=tells(SerialCommand.NETWORK_OFF),
 )
 def offline_changes_untold(device: SimulatedDevice) -> None:
-    """Reports that cannot be sent are thrown away, and the copy in the network module stays."""
+    """Reports that cannot be sent are discarded, and the copy in the network module stays."""
     Mask(device.core, (Origin.LOCAL,), None, when=lambda: not device.board.networked)
 
 
 @fault(
     name="keys-wait-for-network",
-    title="its keys are dead while its network is gone",
+    title="ignores its keys while its network is gone",
     breaks=("SERIAL-24",),
     applies=tells(SerialCommand.NETWORK_OFF),
 )
 def keys_wait_for_network(device: SimulatedDevice) -> None:
-    """The main loop stands in the call that connects."""
+    """The main loop is blocked in the call that connects."""
     earlier = device.core.deviations.hears_controls
     device.core.deviate(hears_controls=lambda: device.board.networked and earlier())
 
 
 @fault(
     name="board-version-differs",
-    title="the main board runs another firmware than the network module says",
+    title="the main board runs another firmware than the network module reports",
     breaks=("SERIAL-26",),
     applies=tells(SerialCommand.FIRMWARE_VERSION),
 )
 def board_version_differs(device: SimulatedDevice) -> None:
-    """The update reached one of the two."""
+    """The update reached only one of the two."""
     device.board.deviate(firmware="0.9.0")
 
 
 @fault(
     name="memory-leaks",
-    title="has less free memory with everything it does",
+    title="loses free memory with every command",
     breaks=("SERIAL-27",),
     applies=tells(SerialCommand.MEMORY),
 )
 def memory_leaks(device: SimulatedDevice) -> None:
-    """A buffer for each round is never given back."""
+    """A buffer is allocated each time and never freed."""
     rounds = 0
 
     def leak(free: int) -> int:
@@ -257,12 +257,12 @@ def memory_leaks(device: SimulatedDevice) -> None:
 
 @fault(
     name="clock-of-the-build",
-    title="its clock starts at the time at which the firmware was built, and nobody sets it",
+    title="starts its clock at the build time of the firmware and never sets it",
     breaks=("SERIAL-28",),
     applies=lambda profile: (
         tells(SerialCommand.READ_CLOCK)(profile) and tells(SerialCommand.SET_CLOCK)(profile)
     ),
 )
 def clock_of_the_build(device: SimulatedDevice) -> None:
-    """Better than 1970, somebody thought."""
+    """Meant to be better than 1970."""
     device.board.deviate(clock_at_start=BUILD_TIME, sets_clock=False)

@@ -1,4 +1,4 @@
-"""Faults of the console: what it prints, what it lets come in, and what ends it."""
+"""Faults of the console: its output, its input, and what stops it."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from harness.wire.serial.frames import FrameCodec
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
 
-BUFFER = 128  # bytes for a line that is typed
+BUFFER = 128  # bytes of the input buffer
 
 
 def has_text(profile: Profile) -> bool:
-    """A profile with a console that is typed into."""
+    """Profiles with a text console."""
     return profile.bindings.serial is not None and profile.bindings.serial.text is not None
 
 
 def has_line(profile: Profile) -> bool:
-    """A profile with a serial line."""
+    """Profiles with a serial line."""
     return profile.bindings.serial is not None
 
 
 def prints(profile: Profile) -> bool:
-    """A profile whose serial line has room for text."""
+    """Profiles whose serial line carries text."""
     return profile.bindings.serial is not None and profile.bindings.serial.modbus is None
 
 
 @fault(
     name="never-says-ready",
-    title="does not say on its console that it is ready",
+    title="does not print on its console that it is ready",
     breaks=("SERIAL-10",),
     applies=lambda profile: (
         profile.bindings.serial is not None and bool(profile.bindings.serial.patterns.ready)
     ),
 )
 def never_says_ready(device: SimulatedDevice) -> None:
-    """A test bench waits for ever."""
+    """A test bench would wait for it."""
     console = device.console
     if console is None:
         return
@@ -60,7 +60,7 @@ def never_says_ready(device: SimulatedDevice) -> None:
     applies=lambda profile: prints(profile) and bool(profile.security.secrets),
 )
 def prints_passphrase(device: SimulatedDevice) -> None:
-    """The log level of the developers; a factory reset does not change it."""
+    """The log level of development; a factory reset does not change it."""
     console, secrets = device.console, device.profile.security.secrets
     if console is not None:
         console.on_power.append(
@@ -75,7 +75,7 @@ def prints_passphrase(device: SimulatedDevice) -> None:
     applies=has_text,
 )
 def log_in_answers(device: SimulatedDevice) -> None:
-    """Two tasks write to one port, and neither waits for the other."""
+    """Two tasks write to one port without a lock."""
     console = device.console
     if console is None:
         return
@@ -89,7 +89,7 @@ def log_in_answers(device: SimulatedDevice) -> None:
 
 @fault(
     name="console-believes-checksums",
-    title="obeys frames whatever their checksum says",
+    title="accepts frames with wrong checksums",
     breaks=("SERIAL-29",),
     applies=lambda profile: (
         profile.bindings.serial is not None
@@ -98,7 +98,7 @@ def log_in_answers(device: SimulatedDevice) -> None:
     ),
 )
 def console_believes_checksums(device: SimulatedDevice) -> None:
-    """The sum is computed, printed when it is wrong, and that is all."""
+    """A wrong checksum is only logged."""
     console = device.console
     if console is None or console.binding.frames is None:
         return
@@ -115,13 +115,13 @@ def console_believes_checksums(device: SimulatedDevice) -> None:
 
 
 def _mended(codec: FrameCodec, raw: bytes) -> bytes:
-    """A frame with the last byte that makes it a good one, where there is one."""
+    """The frame with its last byte corrected, if that makes it valid."""
     candidates = (raw[:-1] + bytes([last]) for last in range(256))
     return next((each for each in candidates if codec.decode(each) is not None), raw)
 
 
 def _crashing(device: SimulatedDevice, wrong: Callable[[bytes], bool], kind: CrashKind) -> None:
-    """Lets the firmware crash when something comes in that it cannot stand."""
+    """Make the firmware crash at input for which ``wrong`` is true."""
     console = device.console
     if console is None:
         return
@@ -137,12 +137,12 @@ def _crashing(device: SimulatedDevice, wrong: Callable[[bytes], bool], kind: Cra
 
 @fault(
     name="console-formats-input",
-    title="takes what is typed for a format, and crashes at %n",
+    title="uses its input as a format, and crashes at %n",
     breaks=("SERIAL-15",),
     applies=has_text,
 )
 def console_formats_input(device: SimulatedDevice) -> None:
-    """printf(line) in place of printf("%s", line)."""
+    """printf(line) instead of printf("%s", line)."""
     _crashing(device, lambda data: b"%n" in data, CrashKind.PANIC)
 
 
@@ -153,7 +153,7 @@ def console_formats_input(device: SimulatedDevice) -> None:
     applies=has_text,
 )
 def console_overflows(device: SimulatedDevice) -> None:
-    """What comes after the end of the buffer is written behind it."""
+    """Input is written past the end of the buffer."""
     length = 0
 
     def too_long(data: bytes) -> bool:
@@ -169,12 +169,12 @@ def console_overflows(device: SimulatedDevice) -> None:
 
 @fault(
     name="noise-stops-console",
-    title="reads nothing any more after a zero byte",
+    title="stops reading its console after a zero byte",
     breaks=("SERIAL-16",),
     applies=has_text,
 )
 def noise_stops_console(device: SimulatedDevice) -> None:
-    """A break on the line is an error that nobody clears."""
+    """A break on the line is an error flag that is never cleared."""
     console = device.console
     if console is None:
         return

@@ -1,4 +1,4 @@
-"""Serial lines that are a trouble to whoever reads them: noise, floods, cables that are pulled."""
+"""Faults of the serial line: noise, floods, loose cables, wrong speed."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
 FLOOD_PAUSE = 0.05  # seconds between two bursts of a flood
 FLOOD_LINES = 50  # of each burst
-PLUGGED = 5.0  # seconds that a bad cable holds
-UNPLUGGED = 1.0  # seconds until the system has found the port again
+PLUGGED = 5.0  # seconds until a loose cable fails
+UNPLUGGED = 1.0  # seconds until the port is back
 CRASH_PAUSE = 30.0  # seconds from a start to the next crash
-NOISE = 12  # bytes at most, before each piece that is sent
+NOISE = 12  # bytes at most before each piece
 
 
 def has_line(profile: Profile) -> bool:
-    """A profile with a serial line."""
+    """Profiles with a serial line."""
     return profile.bindings.serial is not None
 
 
 def has_line_and_network(profile: Profile) -> bool:
-    """… and a network: a mute board without one might as well not be there."""
+    """… and a network: without one, a mute board looks like none."""
     bindings = profile.bindings
     return has_line(profile) and (bindings.mqtt is not None or bindings.coap is not None)
 
 
 def has_text(profile: Profile) -> bool:
-    """A profile whose serial line has room for lines of text."""
+    """Profiles whose serial line carries text."""
     return profile.bindings.serial is not None and profile.bindings.serial.modbus is None
 
 
 def has_checksum(profile: Profile) -> bool:
-    """A profile whose frames or messages have a checksum."""
+    """Profiles whose frames or messages have a checksum."""
     serial = profile.bindings.serial
     frames = serial.frames if serial is not None else None
     return serial is not None and (
@@ -48,7 +48,7 @@ def has_checksum(profile: Profile) -> bool:
 
 
 def _while_powered(console: Console, act: Callable[[], None], pause: float) -> None:
-    """Calls ``act`` again and again as long as the firmware runs."""
+    """Call ``act`` every ``pause`` seconds while the firmware is running."""
     timer: asyncio.TimerHandle | None = None
 
     def due() -> None:
@@ -69,11 +69,11 @@ def _while_powered(console: Console, act: Callable[[], None], pause: float) -> N
 
 @fault(name="console-noise", breaks=(), title="has noise on its serial line", applies=has_line)
 def console_noise(device: SimulatedDevice) -> None:
-    """The ground is not connected. Line ends are not made up, and nothing that was sent is lost."""
+    """The ground is not connected. The noise holds no line ends, and no sent byte is lost."""
     console = device.console
     if console is None:
         return
-    # Neither line ends, nor what frames of the shipped kinds begin with.
+    # Neither line ends nor the first bytes of the shipped frames.
     noise = bytes(set(range(256)) - {0x0A, 0x0D, 0x55, 0xAA, 0x01})
 
     def noisy(data: bytes) -> Iterable[bytes]:
@@ -84,7 +84,7 @@ def console_noise(device: SimulatedDevice) -> None:
 
 
 def _line_end(device: SimulatedDevice) -> bytes:
-    """Behind the noise, on a text console: half a line of noise would become part of what is said."""
+    """Ends the noise on a text console, so that it does not become part of a line."""
     serial = device.profile.bindings.serial
     return b"\r\n" if serial is not None and serial.text is not None else b""
 
@@ -100,7 +100,7 @@ def console_half_lines(device: SimulatedDevice) -> None:
     name="console-line-feeds", breaks=(), title="ends the lines of its console with LF CR", applies=has_text
 )
 def console_line_feeds(device: SimulatedDevice) -> None:
-    """Whoever wrote it remembered that there are two characters."""
+    """The two characters in the wrong order."""
     if device.console is not None:
         device.console.deviate(ending=b"\n\r")
 
@@ -112,7 +112,7 @@ def console_line_feeds(device: SimulatedDevice) -> None:
     applies=has_text,
 )
 def console_floods(device: SimulatedDevice) -> None:
-    """A trace of the scheduler was left on."""
+    """The trace of the scheduler was left on."""
     console = device.console
     if console is None:
         return
@@ -146,7 +146,7 @@ def cable_vanishes(device: SimulatedDevice) -> None:
 @fault(
     name="console-mute",
     breaks=("SERIAL-14",),
-    title="says nothing on its serial line",
+    title="sends nothing on its serial line",
     applies=has_line_and_network,
 )
 def console_mute(device: SimulatedDevice) -> None:
@@ -174,13 +174,13 @@ def console_wrong_checksum(device: SimulatedDevice) -> None:
     applies=has_line,
 )
 def console_wrong_baud(device: SimulatedDevice) -> None:
-    """The crystal is another one than the firmware was built for: everything is three quarters as fast."""
+    """The crystal differs from the one in the firmware's configuration: three quarters of the speed."""
     if device.console is not None:
         device.console.deviate(wire=lambda data: [misread(data, 0.75)])
 
 
 def misread(data: bytes, speed: float) -> bytes:
-    """What a UART reads of bytes that are sent ``speed`` times as fast as it expects."""
+    """The bytes that a UART reads when they are sent ``speed`` times as fast as it expects."""
     line = [bit for byte in data for bit in (0, *(byte >> n & 1 for n in range(8)), 1)] + [1] * 20
     read, at = [], 0.0
     while at < len(line) - 10:
@@ -194,10 +194,10 @@ def misread(data: bytes, speed: float) -> bytes:
 
 
 @fault(
-    name="crashes", breaks=(), title="crashes half a minute after each start, and says so", applies=has_text
+    name="crashes", breaks=(), title="crashes half a minute after each start, and prints it", applies=has_text
 )
 def crashes(device: SimulatedDevice) -> None:
-    """A task runs out of its stack once the last connection has been opened."""
+    """A task runs out of stack when the last connection is opened."""
     console = device.console
     if console is not None:
         _while_powered(console, lambda: device.crash(CrashKind.PANIC), CRASH_PAUSE)

@@ -1,4 +1,4 @@
-"""Faults of the factory reset: what stays behind, and what does not come back."""
+"""Faults of the factory reset: what is not erased, and what is erased by mistake."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def can_be_reset(profile: Profile) -> bool:
-    """A profile whose board is reset over its serial line."""
+    """Profiles whose board can be reset over its serial line."""
     serial = profile.bindings.serial
     return serial is not None and SerialCommand.FACTORY_RESET in serial.commands
 
 
 def keeps_settings(profile: Profile) -> bool:
-    """… and tells settings there that a start alone does not put back to their defaults."""
+    """… and that reports settings there which a restart alone does not reset."""
     serial = profile.bindings.serial
     return can_be_reset(profile) and any(
         schema.writable
@@ -33,47 +33,47 @@ def keeps_settings(profile: Profile) -> bool:
 
 
 def can_be_joined(profile: Profile) -> bool:
-    """… and joined to its network there."""
+    """… and provisioned there."""
     serial = profile.bindings.serial
     return can_be_reset(profile) and serial is not None and SerialCommand.PROVISION in serial.commands
 
 
 @fault(
     name="reset-keeps-settings",
-    title="a factory reset leaves the settings of the user as they were",
+    title="keeps the settings of the user over a factory reset",
     breaks=("SERIAL-18",),
     applies=keeps_settings,
 )
 def reset_keeps_settings(device: SimulatedDevice) -> None:
-    """They lie in a second partition, which was added later."""
+    """They are in a second partition, which was added later."""
     device.core.deviate(forgets=lambda memory, new: memory)
 
 
 @fault(
     name="reset-keeps-credentials",
-    title="a factory reset leaves the credentials, and the device goes back to the old network",
+    title="keeps the credentials over a factory reset, and reconnects to the old network",
     breaks=("SERIAL-19", "SERIAL-20"),
     applies=can_be_joined,
 )
 def reset_keeps_credentials(device: SimulatedDevice) -> None:
-    """They are the driver's, not the application's."""
+    """They are stored by the driver, not by the application."""
     device.board.deviate(forgets_credentials=False)
 
 
 @fault(
     name="reset-leaves-retained",
-    title="a factory reset leaves its retained messages at the broker",
+    title="leaves its retained messages at the broker on a factory reset",
     breaks=("SERIAL-21",),
     applies=lambda profile: can_be_joined(profile) and profile.bindings.mqtt is not None,
 )
 def reset_leaves_retained(device: SimulatedDevice) -> None:
-    """Nobody thought of the broker."""
+    """The reset does not clear the broker."""
     device.board.deviate(clears_broker=False)
 
 
 @fault(
     name="reset-makes-a-brick",
-    title="cannot be joined to a network any more after a factory reset",
+    title="cannot be provisioned again after a factory reset",
     breaks=("SERIAL-23",),
     applies=can_be_joined,
 )
