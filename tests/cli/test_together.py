@@ -108,7 +108,7 @@ def test_a_scene_is_told_and_played(tmp_path: Path) -> None:
     broken = harness("scene", SCENES / "coming-home.yaml", *cast, *climate, "--fault", "light=no-feedback")
     assert broken.returncode == 1
     assert "step unlock: it is not so that light.OnOff.OnOff is true" in broken.stdout
-    assert "The devices do not get on" in broken.stdout
+    assert "The devices do not work together" in broken.stdout
 
 
 def test_a_scene_that_is_interrupted_is_reported_as_far_as_it_came(tmp_path: Path) -> None:

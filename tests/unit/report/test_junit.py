@@ -90,7 +90,7 @@ def test_a_failure_tells_all_that_a_developer_needs(run: RunResult) -> None:
         "trace.jsonl, lines 7, 8",
     ):
         assert part in text
-    assert "not a standard" in text
+    assert "does not violate a standard" in text
 
 
 def test_a_warning_is_said_although_the_case_passes(run: RunResult) -> None:

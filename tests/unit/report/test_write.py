@@ -81,7 +81,7 @@ def test_the_recorder_and_the_report_agree_where_a_trace_lies(run: RunResult, tm
 
 def test_a_folder_that_cannot_be_made_is_said_plainly(run: RunResult, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ReportError, match=r"cannot be written to .*file.*--report"):
+    with pytest.raises(ReportError, match=r"cannot write the report to .*file.*--report"):
         write_report(tmp_path / "file" / "out", [run])
 
 
