@@ -43,7 +43,7 @@ def refusal_conflicts(candidate: Candidate, parts: Sequence[RoutePart]) -> Itera
         yield Conflict(
             FindingKind.REFUSAL,
             Severity.NOTE,
-            f"{candidate.offerer.name} refuses commands that make {what}, while {while_}",
+            f"{candidate.offerer.name} refuses commands after which {what}, while {while_}",
             ("behaviour", "rules", index),
             candidate.need,
             f"{candidate.needer.name} has to handle refused commands",

@@ -274,7 +274,7 @@ REFUSAL = {
         ([RULE], [{**RULE, "for": 5}], "after 5 s instead of 0 s"),
         ([{**RULE, "holds": 5}], [RULE], "for 0 s instead of 5 s"),
         ([RULE], [{**RULE, "then": [{"event": "tripped"}]}], "other conditions"),
-        ([], [REFUSAL], "refuses commands that make output true; they were accepted"),
+        ([], [REFUSAL], "refuses commands after which output is true; they were accepted"),
         ([RULE], [{**RULE, "within": 0.5}], ""),
         ([], [RULE], ""),
         ([REFUSAL], [REFUSAL], ""),

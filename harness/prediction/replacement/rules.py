@@ -31,7 +31,7 @@ def rule_losses(old: Device, new: Device) -> Iterator[Conflict]:
     for name, (index, rule) in after.items():
         if name not in before and rule.kind is RuleKind.REFUSAL:
             refused = " or ".join(map(str, rule.refuse))
-            what = f"the new rule {name} refuses commands that make {refused}; they were accepted before"
+            what = f"the new rule {name} refuses commands after which {refused}; they were accepted before"
             yield _conflict(what, ("behaviour", "rules"), ("behaviour", "rules", index))
 
 
