@@ -63,7 +63,7 @@ def test_simulated_boards_tell_the_names_of_their_ports() -> None:
     [
         ((PLUG, "--serial"), "name the port, such as /dev/ttyUSB0"),
         ((PLUG, "--simulate", "--serial", "/dev/ttyUSB0"), "a simulated device has a console of its own"),
-        ((ROOT / "profiles" / "remote-control.yaml", "--simulate", "--serial"), "has no bindings.serial"),
+        ((ROOT / "profiles" / "remote-control.yaml", "--simulate", "--serial"), "lacks bindings.serial"),
         ((PLUG, "--serial", "/dev/ttyNOWHERE"), "there is no serial port /dev/ttyNOWHERE"),
         ((PLUG, "--serial", "/dev/null"), "/dev/null is no serial port"),
     ],

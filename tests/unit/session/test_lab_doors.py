@@ -145,7 +145,7 @@ def test_what_a_relay_cannot_do_is_not_applicable() -> None:
     judgements, _ = check("DEV-11[power]")
     (judged,) = judgements
     assert judged.result.outcome.verdict is Verdict.NOT_APPLICABLE
-    assert "nothing here can make power of smart-plug see" in judged.result.outcome.message
+    assert "nothing here can set the sensor power of smart-plug" in judged.result.outcome.message
 
 
 def test_a_switch_stops_no_device_in_order() -> None:

@@ -149,7 +149,7 @@ def test_the_harness_cannot_type_what_the_console_has_no_word_for(
     profiles: Path, kind: str, name: str, value: object
 ) -> None:
     async def act(desk: Desk) -> None:
-        with pytest.raises(Exception, match="has no text on the console"):
+        with pytest.raises(Exception, match="no console text for"):
             await desk.link.command(Command.WRITE_PROPERTY, name, value)
 
     on_desk(profiles / f"{kind}.yaml", act)

@@ -148,7 +148,7 @@ def test_a_line_that_is_no_event_is_named(tmp_path: Path, line: str) -> None:
 def test_a_missing_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "trace.jsonl"
     path.write_text(note(1) + note(3))
-    with pytest.raises(TraceError, match=r"trace\.jsonl:2: says that it is line 3"):
+    with pytest.raises(TraceError, match=r"trace\.jsonl:2: this is line 3"):
         list(read(path))
 
 

@@ -91,7 +91,7 @@ SUMMARIES: list[tuple[Body, str]] = [
     (
         mqtt_body(b"\x30\x05\0"),
         "PUBLISH that cannot be decoded: 0x300500 "
-        "[against the rules: the body needs 5 bytes where 1 are left in the packet (2.2.3)]",
+        "[violation: the body needs 5 bytes where 1 are left in the packet (2.2.3)]",
     ),
     (coap_body(GET), "CON GET /sensors/temp [token 4a]"),
     (
@@ -113,7 +113,7 @@ SUMMARIES: list[tuple[Body, str]] = [
     (coap_body(coap.empty(Type.RST, 7)), "RST mid 7"),
     (
         coap_body(b"\x40\1\0\1\xff"),
-        "CON GET / [against the rules: a payload marker without payload (RFC 7252 3)]",
+        "CON GET / [violation: a payload marker without payload (RFC 7252 3)]",
     ),
     (
         mdns_body(mdns.encode_response([PTR, SRV], additionals=[A])),
@@ -133,7 +133,7 @@ SUMMARIES: list[tuple[Body, str]] = [
     ),
     (
         Connection(Point.TAP, 2, ConnectionChange.RESET, Direction.FROM_DUT),
-        "connection 2 at the tap reset by the DUT",
+        "connection 2 at the tap reset by the device",
     ),
     (Wait(0.75, "RFC 6762 8.1", "probing"), "wait 0.75 s (RFC 6762 8.1): probing"),
     (Wait(2, "profile", ""), "wait 2 s (profile)"),

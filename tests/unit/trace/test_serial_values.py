@@ -55,14 +55,14 @@ def test_words_stand_for_values(value: bool) -> None:
 
 @pytest.mark.parametrize("text", ["yes", "", "1"])
 def test_other_words_are_none(text: str) -> None:
-    with pytest.raises(UnfitError, match="none of on, off"):
+    with pytest.raises(UnfitError, match="not one of on, off"):
         from_text(schema("boolean"), text, ON_OFF)
 
 
 def test_what_is_no_number_is_told() -> None:
-    with pytest.raises(UnfitError, match="no value of type integer"):
+    with pytest.raises(UnfitError, match="not a value of type integer"):
         from_text(schema("integer"), "many", None)
-    with pytest.raises(UnfitError, match="no number"):
+    with pytest.raises(UnfitError, match="not a number"):
         to_number(WireNumber(), schema("string"), "many")
     with pytest.raises(UnfitError, match="neither 0 nor 1"):
         from_number(WireNumber(), schema("boolean"), 2)
@@ -105,7 +105,7 @@ def test_enumerations_have_their_numbers() -> None:
     how = WireNumber(values=MODES)
     assert [to_number(how, schema("string"), mode) for mode in MODES.values()] == list(MODES)
     assert from_number(how, schema("string"), 4) == "heat"
-    with pytest.raises(UnfitError, match="none of 0, 1, 4"):
+    with pytest.raises(UnfitError, match="not one of 0, 1, 4"):
         from_number(how, schema("string"), 3)
     with pytest.raises(UnfitError, match="no number on the wire"):
         to_number(how, schema("string"), "dry")
