@@ -1,6 +1,6 @@
 """Generated pages of the documentation site: what the code and the files at the root already say.
 
-mkdocs calls :func:`on_files` (``hooks`` in ``mkdocs.yml``). Run by itself, ``python tools/site_pages.py DIR`` writes the
+mkdocs calls :func:`on_files` (``hooks`` in ``mkdocs.yml``). ``python tools/site_pages.py DIR`` writes the
 same pages as Markdown files into a folder.
 """
 
@@ -117,9 +117,7 @@ def faults() -> Iterator[str]:
 def profile_reference() -> Iterator[str]:
     """The keys of a profile, from the JSON Schema that ships with the package."""
     schema = json.loads((ROOT / "harness" / "model" / "profile.schema.json").read_text())
-    definitions = {
-        name: body for name, body in schema["$defs"].items() if not name.endswith(".partial")
-    }
+    definitions = {name: body for name, body in schema["$defs"].items() if not name.endswith(".partial")}
     yield "# Profile reference\n\nEvery key of a profile, from the JSON Schema (`harness profile schema`).\n"
     for name in ["Profile", *(each for each in definitions if each != "Profile")]:
         body = definitions[name]
@@ -135,7 +133,9 @@ def profile_reference() -> Iterator[str]:
 
 def key_row(key: str, member: dict[str, Any], required: bool) -> str:
     """One key of a mapping as a row of its table."""
-    default = "**required**" if required else f"`{json.dumps(member['default'])}`" if "default" in member else ""
+    default = (
+        "**required**" if required else f"`{json.dumps(member['default'])}`" if "default" in member else ""
+    )
     meaning = cell(member.get("description", ""))
     return f"| `{key}` | {type_of(member)} | {default} | {meaning} |"
 
