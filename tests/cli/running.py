@@ -1,4 +1,4 @@
-"""The real command line, in a process of its own."""
+"""The real command line, in a process of its own: a new one, or a fork of one that has it loaded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+
+from tests.cli.forking import ForkServer
 
 ROOT = Path(__file__).parent.parent.parent
 PLUG = ROOT / "profiles" / "smart-plug.yaml"
@@ -20,17 +23,30 @@ def command(*arguments: str | Path) -> list[str]:
 def harness(
     *arguments: str | Path, cwd: Path | None = None, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end. No traceback may ever be shown to people."""
-    done = subprocess.run(
-        command(*arguments),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        cwd=cwd,
-        env={**environment(), **(environ or {})},
-    )
+    """Run a command to its end. No traceback may ever be shown to people.
+
+    With ``environ``, what it says has to be there when Python starts: such a command gets a new process.
+    """
+    if environ is None and hasattr(os, "fork"):
+        given = list(map(str, arguments))
+        done = _server().run(given, cwd=cwd, environment=environment(), limit=LIMIT)
+    else:
+        done = subprocess.run(
+            command(*arguments),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            cwd=cwd,
+            env={**environment(), **(environ or {})},
+        )
     assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
     return done
+
+
+@cache
+def _server() -> ForkServer:
+    """One for each process of pytest."""
+    return ForkServer(environment())
 
 
 def start(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Popen[str]:

@@ -17,15 +17,24 @@ pytestmark = [pytest.mark.peer, needs("mosquitto")]
 
 # Waits for the keep-alive and for growing pauses, and what has nothing to do with a broker.
 LONG = "MQTT-DEV-018 and not MQTT-DEV-019 and not DEV-17 and not MQTT-DEV-023 and not MDNS and not DNSSD"
+# They take two to seven seconds each, and run at night: the broker has little to do with them.
+SLOW = f"{LONG} and not MQTT-DEV-012 and not MQTT-DEV-013 and not MQTT-DEV-014 and not MQTT-DEV-015" + (
+    " and not MQTT-DEV-022 and not DEV-20 and not PROFILE-61"
+)
 BRIEFLY = ("--select", "MQTT-DEV-00*", "--select", "DEV-01*")
 
 
-def test_mosquitto_of_our_own_leads_to_the_same_verdicts_as_the_embedded_broker(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "without", [SLOW, pytest.param(LONG, marks=pytest.mark.nightly)], ids=["quick checks", "all checks"]
+)
+def test_mosquitto_of_our_own_leads_to_the_same_verdicts_as_the_embedded_broker(
+    tmp_path: Path, without: str
+) -> None:
     async def main() -> tuple[Verdicts, Verdicts]:
         simulated = (PLUG, "--simulate")
-        embedded = await check(*simulated, "--virtual-time", report=tmp_path / "embedded", without=LONG)
+        embedded = await check(*simulated, "--virtual-time", report=tmp_path / "embedded", without=without)
         mosquitto = await check(
-            *simulated, "--broker", "mosquitto", report=tmp_path / "mosquitto", without=LONG
+            *simulated, "--broker", "mosquitto", report=tmp_path / "mosquitto", without=without
         )
         return embedded, mosquitto
 
@@ -65,7 +74,9 @@ def test_a_wrong_password_ends_in_one_clear_message(tmp_path: Path) -> None:
     assert "letmein" not in verdicts.printed
 
 
-@pytest.mark.parametrize("login", [False, True], ids=["open", "with login"])
+@pytest.mark.parametrize(
+    "login", [pytest.param(False, marks=pytest.mark.nightly), True], ids=["open", "with login"]
+)
 @needs("mosquitto_passwd")
 def test_a_device_on_a_broker_out_of_our_control(tmp_path: Path, login: bool) -> None:
     """Only what can be seen and done as one more client of that broker is checked."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite
 from pathlib import Path as FilePath
 from typing import Any
@@ -98,7 +99,16 @@ def read_tree(file: FilePath, kind: str = "profile") -> tuple[Node, list[Profile
     ``kind`` says what the file ought to be.
     Raises :class:`ProfileError` where there is no tree: no such file, not UTF-8, not YAML, not a mapping.
     """
-    text = _read_text(file)
+    tree, problems = _parsed(file, _read_text(file), kind)
+    return tree, list(problems)
+
+
+@lru_cache(maxsize=128)
+def _parsed(file: FilePath, text: str, kind: str) -> tuple[Node, tuple[Problem, ...]]:
+    """What :func:`read_tree` returns. Parsing takes most of the time to load a profile, so it is remembered.
+
+    Nobody changes a node of the tree; whoever wants another one makes a copy.
+    """
     yaml = YAML(typ="safe", pure=True)
     try:
         document: YamlNode | None = yaml.compose(text)
@@ -111,7 +121,7 @@ def read_tree(file: FilePath, kind: str = "profile") -> tuple[Node, list[Profile
     if not isinstance(tree.content, dict):
         found = "a list" if isinstance(tree.content, list) else "a single value"
         raise _failure(file, tree.place.line, f"a {kind} is a mapping, this is {found}", allowed="key: value")
-    return tree, reader.problems
+    return tree, tuple(reader.problems)
 
 
 def _failure(file: FilePath, line: int, message: str, **more: str) -> ProfileError:

@@ -98,9 +98,14 @@ async def bench(*faults: str, is_wired: bool = True) -> AsyncIterator[tuple[Targ
         await relays.close()
 
 
-def check(*select: str, faults: Sequence[str] = (), is_wired: bool = True) -> tuple[list[Judgement], Lane]:
+def check(
+    *select: str, faults: Sequence[str] = (), is_wired: bool = True, reconnect: float | None = None
+) -> tuple[list[Judgement], Lane]:
     async def drive() -> tuple[list[Judgement], Lane]:
         profile = load_profile(PLUG)
+        if reconnect is not None:
+            behaviour = profile.behaviour.model_copy(update={"reconnect": reconnect})
+            profile = profile.model_copy(update={"behaviour": behaviour})
         async with bench(*faults, is_wired=is_wired) as (target, _):
             met = needs_met(profile, target)
             assert {BenchFeature.POWER, BenchFeature.LOCAL} <= met
@@ -131,7 +136,7 @@ def test_checks_that_cut_the_power_find_the_fault_of_a_real_device() -> None:
 
 
 def test_a_switch_that_switches_nothing_lets_no_check_pass() -> None:
-    judgements, _ = check("DEV-14", "DEV-01[relay]", is_wired=False)
+    judgements, _ = check("DEV-14", "DEV-01[relay]", is_wired=False, reconnect=3)
     found = {item.requirement.id: item.result.outcome.verdict for item in judgements}
     assert found == {"DEV-01": Verdict.PASS, "DEV-14": Verdict.INCONCLUSIVE}
 

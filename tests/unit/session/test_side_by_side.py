@@ -89,7 +89,9 @@ def together(specs: Sequence[LaneSpec], select: Sequence[str] = SELECT) -> dict[
     return {name: verdicts(result) for name, result in results.items()}
 
 
-@pytest.mark.parametrize("path", [PLUG, CONDITIONER], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [PLUG, pytest.param(CONDITIONER, marks=pytest.mark.nightly)], ids=lambda path: path.stem
+)
 def test_devices_with_opposite_faults_are_judged_as_if_each_were_alone(path: Path) -> None:
     specs = lanes(path, "range-unchecked", None, "executes-duplicates", "obeys-retained-commands")
     side_by_side = together(specs)
