@@ -104,7 +104,7 @@ def read_tree(file: FilePath, kind: str = "profile") -> tuple[Node, list[Profile
 
 
 @lru_cache(maxsize=128)
-def _parsed(file: FilePath, text: str, kind: str) -> tuple[Node, tuple[Problem, ...]]:
+def _parsed(file: FilePath, text: str, kind: str) -> tuple[Node, tuple[ProfileProblem, ...]]:
     """What :func:`read_tree` returns. Parsing takes most of the time to load a profile, so it is remembered.
 
     Nobody changes a node of the tree; whoever wants another one makes a copy.
