@@ -16,7 +16,7 @@ from tests.cli.running import command, environment
 from tests.peers.namespaces import Namespace
 
 ANSWER_LIMIT = 20.0  # seconds for a program to say what it is waited for
-CHECK_LIMIT = 400.0  # seconds for a whole run of checks
+CHECK_LIMIT = 1800.0  # seconds for a whole run of checks
 END_LIMIT = 10.0
 
 
