@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from fixtures.peers.independent.faults import FAULTS
+from fixtures.peers.independent.faults import FAULTS, FIRST, SECOND, TLS
 from harness.checks.catalogue import all_checks
 from tests.peers.namespaces import OURS, THEIRS, Link
 from tests.peers.programs import Program, Verdicts, check
@@ -30,9 +30,14 @@ from tests.peers.programs import Program, Verdicts, check
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "fixtures" / "peers" / "independent"
 DEVICE, POWER = FOLDER / "device.py", FOLDER / "power.py"
-FIRST, SECOND = "independent-device", "independent-device-v5"
 CONSOLE = f"{THEIRS}:7000"
-OPTIONS = {FIRST: (), SECOND: ("--mqtt5", "--persistent", "--login", "fan:breeze-42", "--non")}
+# Faults that no check of the harness finds yet: docs/independent-device.md says why.
+KNOWN_MISSED: tuple[str, ...] = ()
+OPTIONS = {
+    FIRST: (),
+    SECOND: ("--mqtt5", "--persistent", "--login", "fan:breeze-42", "--non"),
+    TLS: (),
+}
 AREAS = {
     "MQTT": ("mqtt",),
     "HOMIE": ("mqtt", "behaviour"),
@@ -100,7 +105,7 @@ class Found:
     @property
     def row(self) -> str:
         """Its line in the table."""
-        known = {check.requirement.id for check in all_checks()}
+        known = expected_of(self.fault)
         expected = ", ".join(each if each in known else f"({each})" for each in self.expected)
         hits = [each for each in self.failed if each in self.expected]
         others = [each for each in self.failed if each not in self.expected]
@@ -114,10 +119,15 @@ def entries() -> dict[str, dict[str, Any]]:
     return {entry["id"]: entry for entry in listed}
 
 
-def selection(fault: str, expected: tuple[str, ...]) -> list[str]:
-    """The area that the fault belongs to, and what it should break elsewhere."""
+def expected_of(fault: str) -> tuple[str, ...]:
+    """The requirements of faults.yaml that there is a check for."""
     known = {check.requirement.id for check in all_checks()}
-    wanted = [*AREAS[fault.split("-")[1]], *(each for each in expected if each in known)]
+    return tuple(each for each in entries()[fault]["detected_by"] if each in known)
+
+
+def selection(fault: str) -> list[str]:
+    """The area that the fault belongs to, and what it should break elsewhere."""
+    wanted = [*AREAS[fault.split("-")[1]], *expected_of(fault)]
     return [part for each in wanted for part in ("--select", each)]
 
 
@@ -130,9 +140,7 @@ async def tried(fault: str, out: Path, turn: asyncio.Semaphore) -> Found:
         try:
             report = out / fault
             report.mkdir(parents=True, exist_ok=True)
-            verdicts = await checked(
-                link, report, *selection(fault, expected), variant=variant, faults=(fault,)
-            )
+            verdicts = await checked(link, report, *selection(fault), variant=variant, faults=(fault,))
         except (AssertionError, TimeoutError) as problem:
             print(f"{fault}: {str(problem)[:300]}", flush=True)
             verdicts = None
