@@ -6,9 +6,12 @@ import ast
 import asyncio
 import getpass
 import shutil
+import socket
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import aiocoap
 import pytest
 
 from fixtures.peers.independent.faults import FAULTS, FIRST, SECOND, TLS
@@ -19,6 +22,10 @@ from tests.peers.external_mosquitto import make_certificates
 from tests.peers.independent import DEVICE, FOLDER, KNOWN_MISSED, checked, entries, expected_of, profile_of
 from tests.peers.namespaces import Link, needs_namespaces
 from tests.peers.programs import Program, Verdicts, check, own_address
+
+Ask = Callable[..., Awaitable[aiocoap.Message]]
+
+GROUP = "224.0.1.187"  # all CoAP nodes
 
 # Of each area some that need no long wait.
 SHORT = (
@@ -130,3 +137,83 @@ def test_a_fault_is_found(link: Link, tmp_path: Path, fault: str) -> None:
     verdicts = asyncio.run(checked(link, tmp_path, *selecting(expected), variant=variant, faults=(fault,)))
     failed = {name.split("[")[0] for name, verdict in verdicts.not_passed.items() if verdict == "fail"}
     assert failed & set(expected), verdicts.told
+
+
+def test_it_has_the_coap_features_that_no_check_needs() -> None:
+    """aiocoap's client meets conditional requests, FETCH, iPATCH, DELETE, Block1 and No-Response."""
+    asyncio.run(asked_by_aiocoap())
+
+
+async def asked_by_aiocoap() -> None:
+    host = own_address()
+    async with Program([sys.executable, DEVICE, "--address", host]) as program:
+        await program.says("ready")
+        client = await aiocoap.Context.create_client_context()
+
+        async def ask(
+            code: aiocoap.Code, path: str, payload: bytes = b"", **options: object
+        ) -> aiocoap.Message:
+            request = aiocoap.Message(code=code, uri=f"coap://{host}{path}", payload=payload, **options)
+            return await client.request(request, handle_blockwise=False).response
+
+        try:
+            await conditional(ask)
+            await partial(ask)
+            await block_by_block(ask)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(ask(aiocoap.PUT, "/level", b"50", no_response=26), 1)
+            assert (await ask(aiocoap.GET, "/level")).payload == b"50"
+        finally:
+            await client.shutdown()
+
+
+async def conditional(ask: Ask) -> None:
+    tag = (await ask(aiocoap.GET, "/label")).opt.etags[0]
+    assert (await ask(aiocoap.GET, "/label", etags=[tag])).code is aiocoap.VALID
+    assert (await ask(aiocoap.PUT, "/label", b"x", if_none_match=True)).code is aiocoap.PRECONDITION_FAILED
+    assert (await ask(aiocoap.PUT, "/label", b"x", if_match=[b"other"])).code is aiocoap.PRECONDITION_FAILED
+    assert (await ask(aiocoap.PUT, "/label", b"x", if_match=[tag])).code is aiocoap.CHANGED
+    assert (await ask(aiocoap.DELETE, "/label")).code is aiocoap.DELETED
+    assert (await ask(aiocoap.GET, "/label")).payload == b""
+
+
+async def partial(ask: Ask) -> None:
+    patch = await ask(aiocoap.iPATCH, "/config", b'{"mode": "eco"}', content_format=52)
+    assert patch.code is aiocoap.CHANGED
+    assert (await ask(aiocoap.FETCH, "/config", b'["mode"]', content_format=50)).payload == b'{"mode": "eco"}'
+    wrong = await ask(aiocoap.FETCH, "/config", b'["mode"]', content_format=0)
+    assert wrong.code is aiocoap.UNSUPPORTED_CONTENT_FORMAT
+
+
+async def block_by_block(ask: Ask) -> None:
+    first = await ask(aiocoap.PUT, "/label", b"sixteen bytes...", block1=(0, True, 0))
+    assert first.code is aiocoap.CONTINUE
+    assert (await ask(aiocoap.PUT, "/label", b"late", block1=(2, False, 0))).code is (
+        aiocoap.REQUEST_ENTITY_INCOMPLETE
+    )
+    assert (await ask(aiocoap.PUT, "/label", b" and more", block1=(1, False, 0))).code is aiocoap.BAD_REQUEST
+    again = await ask(aiocoap.PUT, "/label", b"sixteen bytes...", block1=(0, True, 0))
+    assert again.code is aiocoap.CONTINUE
+    assert (await ask(aiocoap.PUT, "/label", b"more", block1=(1, False, 0))).code is aiocoap.CHANGED
+    assert (await ask(aiocoap.GET, "/label")).payload == b"sixteen bytes...more"
+
+
+def test_it_answers_a_multicast_request_without_errors() -> None:
+    asyncio.run(asked_by_multicast())
+
+
+async def asked_by_multicast() -> None:
+    host = own_address()
+    async with Program([sys.executable, DEVICE, "--address", host]) as program:
+        await program.says("ready")
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        client.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(host))
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        with client:
+            client.bind((host, 0))
+            for mid, path in ((1, b"nothing"), (2, b"level")):
+                request = bytes([0x51, 1, 0, mid, mid, 0xB0 + len(path)]) + path
+                await loop.sock_sendto(client, request, (GROUP, 5683))
+            answer, who = await asyncio.wait_for(loop.sock_recvfrom(client, 1500), 8)
+        assert (answer[1], answer[4], who) == (aiocoap.CONTENT, 2, (host, 5683))
