@@ -91,7 +91,7 @@ def test_faults_fail_the_checks_that_they_break_and_no_others(link: Link, tmp_pa
 @pytest.mark.skipif(
     shutil.which("mosquitto") is None, reason="mosquitto is not installed (Debian: mosquitto)"
 )
-@pytest.mark.parametrize("option", ["--ca", "--websocket"])
+@pytest.mark.parametrize("option", ["--ca", pytest.param("--websocket", marks=pytest.mark.nightly)])
 def test_it_speaks_mqtt_over_tls_and_in_a_websocket(tmp_path: Path, option: str) -> None:
     verdicts = asyncio.run(checked_over_tls(tmp_path, websocket=option == "--websocket"))
     assert not verdicts.not_passed, verdicts.told
