@@ -65,7 +65,7 @@ HEAD = "| fault | what the device does | expected | failed |\n| --- | --- | --- 
 
 def profile_of(variant: str) -> Path:
     """The profile of a variant of the device."""
-    return ROOT / "fixtures" / "profiles" / f"{variant}.yaml"
+    return ROOT / "fixtures" / "profiles" / "independent" / f"{variant}.yaml"
 
 
 async def checked(
