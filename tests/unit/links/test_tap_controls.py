@@ -20,6 +20,7 @@ from tap_rig import (
 )
 
 from harness.links.mqtt.paho_client import PahoClient
+from harness.links.mqtt.tap.peer import TapPeer
 from harness.trace.events import (
     Direction,
     Fate,
@@ -349,5 +350,48 @@ def test_packets_under_way_to_a_device_that_is_gone_are_dropped() -> None:
             await bench.watcher.silence()
             device.finish()
             await bench.sees_packet(TO, encode_publish("order", b"1"), Fate.DROPPED)
+
+    run(main())
+
+
+def test_bytes_that_arrive_in_spite_of_the_pause_are_kept() -> None:
+    """Before Python 3.11.4 asyncio ignores pause_reading() in connection_made() (CPython PR 17425)."""
+
+    class Keeping:
+        def __init__(self) -> None:
+            self.seen: list[bytes | str] = []
+            self.side = TapPeer(self, FROM)
+
+        def made(self, direction: Direction) -> None:
+            self.side.listen(False)
+
+        def received(self, direction: Direction, data: bytes) -> None:
+            self.seen.append(data)
+
+        def ended(self, direction: Direction, *, reset: bool) -> None:
+            self.seen.append("reset" if reset else "end")
+
+        def throttle(self, direction: Direction, *, stop: bool) -> None:
+            raise AssertionError("nothing is written")
+
+    class LeakyTransport(asyncio.Transport):
+        def pause_reading(self) -> None:
+            """Ignored."""
+
+        def resume_reading(self) -> None:
+            """Nothing was paused."""
+
+        def can_write_eof(self) -> bool:
+            return True
+
+    async def main() -> None:
+        owner = Keeping()
+        owner.side.connection_made(LeakyTransport())
+        owner.side.data_received(b"\x10\x00")
+        owner.side.data_received(b"\xc0\x00")
+        owner.side.eof_received()
+        assert owner.seen == []
+        owner.side.listen(True)
+        assert owner.seen == [b"\x10\x00", b"\xc0\x00", "end"]
 
     run(main())

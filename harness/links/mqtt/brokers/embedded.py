@@ -110,7 +110,8 @@ class Writer(StreamWriterAdapter):  # type: ignore[misc]
     async def close(self) -> None:
         """Close; what is in the buffer still goes out if the peer takes it."""
         self.is_closed = True
-        self._writer.close()
+        if not self._writer.is_closing():  # closed twice, a TLS transport of Python 3.11.2 cannot be aborted
+            self._writer.close()
 
     def abort(self) -> None:
         """End the connection at once."""

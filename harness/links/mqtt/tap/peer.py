@@ -1,4 +1,4 @@
-"""The two halves of a tapped connection, and the way of the packets from one to the other."""
+"""The two halves of a tapped connection, and the queues between them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def opposite(direction: Direction) -> Direction:
 
 
 class Owner(Protocol):
-    """Who is told what a side hears; ``direction`` is the way that the bytes of that side go."""
+    """Gets what a side receives; ``direction`` is the direction of that side's bytes."""
 
     def made(self, direction: Direction) -> None:
         """The connection is there."""
@@ -48,7 +48,10 @@ class TapPeer(asyncio.Protocol):
         self._segments: deque[bytes] = deque()
         self._segmenting = False
         self._peer_ended = False
-        self._quiet = False  # the end of this connection is our own doing, or was told already
+        self._quiet = False  # we ended this connection ourselves, or its end was reported already
+        self._listening = True
+        self._early: deque[bytes] = deque()  # arrived while not listening
+        self._early_end = False  # … and then FIN
         self.finished = False  # we sent FIN or RST
         self.closed: asyncio.Future[None] = self._loop.create_future()
 
@@ -69,12 +72,18 @@ class TapPeer(asyncio.Protocol):
         self._owner.made(self._direction)
 
     def data_received(self, data: bytes) -> None:
-        """Called by the loop."""
-        self._owner.received(self._direction, data)
+        """Called by the loop, before Python 3.11.4 also after pause_reading() in connection_made()."""
+        if self._listening:
+            self._owner.received(self._direction, data)
+        else:
+            self._early.append(data)
 
     def eof_received(self) -> bool:
         """Called by the loop. TLS cannot stay half open."""
-        self._tell_end(reset=False)
+        if self._listening:
+            self._report_end(reset=False)
+        else:
+            self._early_end = True
         return self._transport is not None and self._transport.can_write_eof()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -82,9 +91,10 @@ class TapPeer(asyncio.Protocol):
         if not self.closed.done():
             self.closed.set_result(None)
         self._segments.clear()
-        self._tell_end(reset=error is not None)
+        self._early.clear()
+        self._report_end(reset=error is not None)
 
-    def _tell_end(self, *, reset: bool) -> None:
+    def _report_end(self, *, reset: bool) -> None:
         if not self._peer_ended:
             self._peer_ended = True
             if not self._quiet:
@@ -99,12 +109,22 @@ class TapPeer(asyncio.Protocol):
         self._owner.throttle(self._direction, stop=False)
 
     def listen(self, wanted: bool) -> None:
-        """Take bytes from the peer, or leave them in the kernel."""
+        """Read bytes from the peer, or leave them in the kernel as far as asyncio does."""
         if self._transport:
+            self._listening = wanted
             if wanted:
                 self._transport.resume_reading()
+                self._deliver_early()
             else:
                 self._transport.pause_reading()
+
+    def _deliver_early(self) -> None:
+        """Deliver what arrived while nobody listened; the owner may stop listening again meanwhile."""
+        while self._listening and self._early:
+            self._owner.received(self._direction, self._early.popleft())
+        if self._listening and self._early_end:
+            self._early_end = False
+            self._report_end(reset=False)
 
     def write(self, data: bytes) -> None:
         """Send. What is sent after segments waits for them."""
@@ -143,13 +163,17 @@ class TapPeer(asyncio.Protocol):
             self._transport.write_eof()
         else:
             self._quiet = True
-            self._transport.close()
+            self._close_transport()
 
     def close(self) -> None:
-        """Send FIN, after all that is written, and hear nothing more."""
+        """Send FIN, after all that is written, and report nothing more."""
         self._flush_segments()
         self.finished = self._quiet = True
-        if self._transport:
+        self._close_transport()
+
+    def _close_transport(self) -> None:
+        """Close once: before Python 3.11.4 a TLS transport that is closed twice cannot be aborted."""
+        if self._transport and not self._transport.is_closing():
             self._transport.close()
 
     def reset(self) -> None:
