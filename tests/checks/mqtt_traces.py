@@ -45,14 +45,16 @@ DISCONNECT = encode_packet(PacketType.DISCONNECT, 0, b"")
 FENCE = "harness/fence/1"
 
 
-def connect(client_id: str = BASE, *, will: bool = True) -> bytes:
+def connect(client_id: str = BASE, *, will: bool = True, keep_alive: int = 15) -> bytes:
     """The plug's CONNECT, with its will unless that is left out."""
     texts = [client_id.encode()]
     if will:
         texts += [AVAILABILITY.encode(), b"offline"]
     flags = 0x02 | (0x04 | 1 << 3 | 0x20 if will else 0)
     tail = b"".join(struct.pack("!H", len(text)) + text for text in texts)
-    return encode_packet(PacketType.CONNECT, 0, b"\0\4MQTT\4" + bytes([flags]) + b"\0\x0f" + tail)
+    return encode_packet(
+        PacketType.CONNECT, 0, b"\0\4MQTT\4" + bytes([flags]) + struct.pack("!H", keep_alive) + tail
+    )
 
 
 @dataclass
@@ -89,10 +91,18 @@ class Run:
     def client(self, direction: Direction, raw: bytes, number: int = 1) -> None:
         self.add(MqttPacket(Point.CLIENT, direction, number, raw))
 
-    def session(self, number: int, client_id: str = BASE, *, will: bool = True, birth: bool = True) -> None:
+    def session(
+        self,
+        number: int,
+        client_id: str = BASE,
+        *,
+        will: bool = True,
+        birth: bool = True,
+        keep_alive: int = 15,
+    ) -> None:
         """The device connects, and says that it is online."""
         self.change(number, ConnectionChange.OPENED, FROM)
-        self.tap(FROM, connect(client_id, will=will), number)
+        self.tap(FROM, connect(client_id, will=will, keep_alive=keep_alive), number)
         self.tap(TO, encode_connack(0), number)
         if birth:
             online = encode_publish(AVAILABILITY, b"online", 1, packet_id=1, retain=True)

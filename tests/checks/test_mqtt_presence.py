@@ -8,7 +8,7 @@ import pytest
 
 from harness.model.verdict import Verdict
 from harness.trace.events import Act, ConnectionChange, Direction, Fate
-from harness.wire.mqtt.codec import encode_publish
+from harness.wire.mqtt.codec import PacketType, encode_packet, encode_publish
 from tests.checks.driving import ROOT, check_simulated
 from tests.checks.mqtt_traces import AVAILABILITY, BASE, DISCONNECT, FROM, PLUG, TO, Run
 
@@ -204,3 +204,85 @@ def test_what_somebody_else_has_left_on_an_events_topic_is_not_the_devices_fault
     run = kept([b"ON"], [b"ON"], b"ON")
     run.late_subscriber(3, {f"{BASE}/event/button": b'"press"'})
     assert run.judged().verdict is Verdict.INCONCLUSIVE
+
+
+# Keep-alive
+
+PING = encode_packet(PacketType.PINGREQ, 0, b"")
+
+
+def frozen_link(check: str, *packets: tuple[float, bytes], thawed: float = 60.0, keep_alive: int = 15) -> Run:
+    """The link of a device is frozen at 1 s; these packets of it come at these times."""
+    run = Run(check)
+    run.session(1, keep_alive=keep_alive)
+    run.now = 1.0
+    run.begin()
+    run.act(Act.WITHHOLD, "everything")
+    for time, raw in packets:
+        run.now = time
+        run.tap(FROM, raw, fate=Fate.DROPPED)
+    run.now = thawed
+    run.act(Act.RELEASE, "everything")
+    return run
+
+
+def every(seconds: int, until: int) -> list[tuple[float, bytes]]:
+    report = encode_publish(f"{BASE}/relay/state", b"ON", 1, packet_id=7)
+    return [(float(time), report) for time in range(seconds, until, seconds)]
+
+
+def test_reports_more_often_than_the_keep_alive_are_as_good_as_pings() -> None:
+    """Such a device keeps the clause all the time, and never has a reason to ping."""
+    assert frozen_link("MQTT-DEV-018", *every(5, 21), thawed=21.0).judged().verdict is Verdict.PASS
+    assert frozen_link("MQTT-DEV-019", *every(5, 21), thawed=21.0).judged().verdict is Verdict.NOT_APPLICABLE
+
+
+def test_reports_that_stop_do_not_keep_a_connection_alive() -> None:
+    assert frozen_link("MQTT-DEV-018", *every(5, 21), thawed=40.0).judged().verdict is Verdict.FAIL
+
+
+def test_reports_for_less_than_a_keep_alive_show_nothing() -> None:
+    assert frozen_link("MQTT-DEV-018", *every(5, 11), thawed=12.0).judged().verdict is Verdict.INCONCLUSIVE
+    assert frozen_link("MQTT-DEV-019", *every(5, 11), thawed=12.0).judged().verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_device_may_ping_far_more_often_than_it_must() -> None:
+    run = frozen_link("MQTT-DEV-018", (4.0, PING), thawed=12.0)
+    assert run.judged().verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(("announced", "verdict"), [(15, Verdict.FAIL), (600, Verdict.INCONCLUSIVE)])
+def test_a_loss_shows_by_the_keep_alive_that_was_announced(announced: int, verdict: Verdict) -> None:
+    """The broker goes by CONNECT; that it differs from the profile is for PROFILE-01 to say."""
+    assert frozen_link("DEV-17", keep_alive=announced).judged().verdict is verdict
+
+
+def test_a_device_that_reports_all_the_time_is_found_conforming(tmp_path: Path) -> None:
+    path = tmp_path / "clamp.yaml"
+    path.write_text(CLAMP, encoding="utf-8")
+    result = check_simulated(path, select=["MQTT-DEV-018", "MQTT-DEV-019", "DEV-17"])
+    found = {each.result.id: each.result.outcome.verdict for each in result.judgements}
+    assert found == {
+        "MQTT-DEV-018": Verdict.PASS,
+        "MQTT-DEV-019": Verdict.NOT_APPLICABLE,
+        "DEV-17": Verdict.PASS,
+    }
+
+
+CLAMP = """
+profile: clamp
+title: Meter that reports more often than its keep-alive
+category: sensor
+unit: "7"
+properties:
+  power: { type: number, unit: W, readOnly: true, minimum: 0, maximum: 9000, tolerance: 1, default: 120 }
+bindings:
+  mqtt:
+    base: clamp-{unit}
+    client_id: clamp-{unit}
+    keep_alive: 40
+    availability: { topic: "clamp-{unit}/availability" }
+    properties:
+      power: { state: "clamp-{unit}/power", qos: 1 }
+behaviour: { heartbeat: 5 }
+"""

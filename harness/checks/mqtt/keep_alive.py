@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
+from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, not_applicable, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.support.mqtt.commands import setting_of
 from harness.checks.support.mqtt.disconnects import (
@@ -26,7 +26,7 @@ from harness.checks.support.mqtt.topics import binding_of
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
-from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point
+from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point, Stimulus
 from harness.trace.trace import backwards
 from harness.wire import mqtt
 
@@ -59,7 +59,7 @@ async def ensure_silence(bench: Bench) -> None:
     if binding.availability is not None:
         await bench.wait_for(
             lambda event: is_will(event, bench.profile),
-            within=noticed_within(bench.profile),
+            within=noticed_within(binding.keep_alive),
             since=frozen,
             imposed_by="MQTT 3.1.1 [MQTT-3.1.2-24]",
             what="the will",
@@ -142,9 +142,8 @@ def _is_ping(event: Event) -> bool:
     return tapped(event, Direction.FROM_DUT, mqtt.PacketType.PINGREQ) is not None
 
 
-def noticed_within(profile: Profile) -> float:
+def noticed_within(keep_alive: float) -> float:
     """Seconds in which a loss is noticed: one and a half keep-alives plus the broker's own delay."""
-    keep_alive = binding_of(profile).keep_alive
     return 1.5 * keep_alive + max(5.0, 0.5 * keep_alive)
 
 
@@ -197,9 +196,9 @@ class PingsInTime(Check):
         seen_so_far = so_far(case)
         longest: tuple[float, list[Evidence]] = (0.0, [])
         for session in sessions(seen_so_far):
-            if session.connect is None or not session.connect.value.keep_alive:
+            limit = session.keep_alive
+            if session.connect is None or not limit:
                 continue
-            limit = session.connect.value.keep_alive
             for before, after in _gaps(session, seen_so_far.window[-1]):
                 gap = after.time - before.time
                 if gap > limit + TOLERANCE:
@@ -207,9 +206,44 @@ class PingsInTime(Check):
                     return failed(found, session.connect, before, after)
                 if gap > longest[0] and isinstance(after, Decoded):
                     longest = gap, [session.connect, before, after]
+        busy = _unprompted(seen_so_far)
+        if busy is not None:
+            found = (
+                f"the device reports by itself; the longest gap between two packets was {longest[0]:.1f} s"
+            )
+            return passed(found, longest[1], busy)
         if longest[0] < binding_of(case.profile).keep_alive / 2:
             return inconclusive("the device was never idle for long", longest[1])
-        return passed(f"the longest gap between two of its packets was {longest[0]:.1f} s", longest[1])
+        return passed(f"the longest gap between two packets was {longest[0]:.1f} s", longest[1], busy or [])
+
+
+def _frozen_link(run: Case) -> tuple[Decoded[Stimulus, Stimulus], Session] | None:
+    """The freeze of the link, and the connection that the device had then."""
+    frozen = first(run.stimuli(Act.WITHHOLD), lambda act: act.value.name == EVERYTHING)
+    if frozen is None:
+        return None
+    session = first(reversed(sessions(run)), lambda session: session.opened.line < frozen.line)
+    return (frozen, session) if session else None
+
+
+def _unprompted(run: Case) -> list[Decoded[mqtt.Packet, MqttPacket]] | None:
+    """What the device sent by itself on the frozen link, if that kept up the keep-alive.
+
+    Either a ping, or packets over more than a keep-alive, in which nothing but meaningless messages was sent
+    to the device.
+    """
+    found = _frozen_link(run)
+    if found is None or not found[1].keep_alive:
+        return None
+    frozen, session = found
+    thawed = first(run.stimuli(Act.RELEASE), lambda act: act.value.name == EVERYTHING)
+    end = thawed.line if thawed else run.window[-1].line
+    sent = [seen for seen in session.sent(mqtt.Packet) if frozen.line < seen.line < end]
+    pings = [seen for seen in sent if isinstance(seen.value, mqtt.Pingreq)]
+    if pings:
+        return pings[:1]
+    lasted = sent[-1].time - frozen.time if sent else 0.0
+    return sent if lasted > session.keep_alive else None
 
 
 def _gaps(
@@ -250,14 +284,16 @@ class NoticesDeadLink(Check):
 
     def judge(self, case: Case) -> Outcome:
         seen_so_far = so_far(case)
-        bound = 2 * binding_of(case.profile).keep_alive
-        frozen = first(seen_so_far.stimuli(Act.WITHHOLD), lambda act: act.value.name == EVERYTHING)
-        if frozen is None:
+        found = _frozen_link(seen_so_far)
+        if found is None:
             return inconclusive("the link was not frozen")
+        frozen, quiet = found
+        bound = 2 * quiet.keep_alive
         thawed = first(seen_so_far.stimuli(Act.RELEASE), lambda act: act.value.name == EVERYTHING)
-        quiet = first(reversed(sessions(seen_so_far)), lambda session: session.opened.line < frozen.line)
-        ping = _unanswered(quiet) if quiet else None
-        if quiet is None or ping is None or thawed is None:
+        ping = _unanswered(quiet)
+        if ping is None and thawed is not None and _unprompted(seen_so_far) is not None:
+            return not_applicable("the device reports more often than its keep-alive, so it need not ping")
+        if ping is None or thawed is None:
             return inconclusive("the device did not ping on the frozen link", frozen)
         if quiet.ended is None or quiet.ended.line > thawed.line:
             waited = thawed.time - ping.time
@@ -329,13 +365,20 @@ class LossShows(Check):
             for seen in seen_so_far.mqtt(mqtt.Publish, point=Point.CLIENT)
             if frozen.line < seen.line < thawed.line and is_will(seen.event, case.profile)
         ]
-        limit = noticed_within(case.profile)
-        if not reached:
+        lost = first(reversed(sessions(seen_so_far)), lambda session: session.opened.line < frozen.line)
+        if not reached or lost is None:
             return inconclusive("the device sent nothing before the link was frozen", frozen)
+        if not lost.keep_alive:
+            return inconclusive("the device announces no keep-alive: the broker waits forever", reached[-1])
+        limit = noticed_within(lost.keep_alive)
         if not reported:
             waited = thawed.time - reached[-1].time
             if waited < limit:
-                return inconclusive(f"the link was frozen for only {waited:.0f} s", frozen, thawed)
+                return inconclusive(
+                    f"the link was frozen for only {waited:.0f} s; the keep-alive is {lost.keep_alive} s",
+                    frozen,
+                    thawed,
+                )
             return failed(f"no will {waited:.0f} s after the device was lost", reached[-1], frozen, thawed)
         took = reported[0].time - reached[-1].time
         if took > limit:

@@ -51,6 +51,14 @@ class Session:
         """The CONNACK that accepted it."""
         return next((seen for seen in self.received(mqtt.Connack) if seen.value.code == 0), None)
 
+    @property
+    def keep_alive(self) -> int:
+        """Seconds of keep-alive in force, from CONNACK (5.0: 3.2.2.3.14) or CONNECT; 0 without."""
+        given = self.accepted.value.property(mqtt.PropertyId.SERVER_KEEP_ALIVE) if self.accepted else None
+        if isinstance(given, int):
+            return given
+        return self.connect.value.keep_alive if self.connect else 0
+
 
 def sessions(case: Case) -> list[Session]:
     """The connections that were opened in the window, in order."""

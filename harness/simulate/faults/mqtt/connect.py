@@ -135,7 +135,7 @@ def will_missing(device: SimulatedDevice) -> None:
 @fault(
     name="keep-alive-default",
     title="announces a keep-alive so long that its loss is noticed late",
-    breaks=("PROFILE-01", "DEV-17"),
+    breaks=("PROFILE-01",),
     seen_as="F-MQTT-07",
     applies=binding(lambda mqtt: 0 < mqtt.keep_alive < LONG_KEEP_ALIVE),
 )

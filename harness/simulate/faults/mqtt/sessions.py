@@ -65,7 +65,7 @@ def pings_missing(device: SimulatedDevice) -> None:
     title="does not notice that its pings are not answered",
     breaks=("MQTT-DEV-019",),
     seen_as="F-MQTT-13",
-    applies=stays_connected,
+    applies=has_to_ping,
 )
 def half_open_not_noticed(device: SimulatedDevice) -> None:
     """It believes for hours that it is online."""
