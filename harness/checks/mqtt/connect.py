@@ -244,15 +244,15 @@ class ConnectAsDeclared(Check):
         binding = binding_of(case.profile)
         seen = connects(case)
         for connect in seen:
-            if difference := _difference(connect.value, binding):
-                return failed(f"CONNECT: {difference}", connect)
+            if differences := _differences(connect.value, binding):
+                return failed(f"CONNECT: {'; '.join(differences)}", connect)
         if not seen:
             return inconclusive("the device sent no CONNECT that can be read", connecting_packets(case))
         return passed(f"{len(seen)} CONNECT packets are as declared", seen)
 
 
-def _difference(connect: mqtt.Connect, binding: MqttBinding) -> str | None:
-    """The first field that differs from the profile, as text."""
+def _differences(connect: mqtt.Connect, binding: MqttBinding) -> list[str]:
+    """Every field that differs from the profile, as text."""
     availability = binding.availability
     declared: list[tuple[str, object, object]] = [
         ("client identifier", connect.client_id, binding.client_id),
@@ -268,10 +268,11 @@ def _difference(connect: mqtt.Connect, binding: MqttBinding) -> str | None:
             ("will QoS", connect.will.qos, availability.qos),
             ("will retain", connect.will.retain, availability.retain),
         ]
-    for what, found, wanted in declared:
-        if found != wanted:
-            return f"{what} is {_word(found)}, the profile declares {_word(wanted)}"
-    return None
+    return [
+        f"{what} is {_word(found)}, the profile declares {_word(wanted)}"
+        for what, found, wanted in declared
+        if found != wanted
+    ]
 
 
 def _word(value: object) -> str:

@@ -28,10 +28,13 @@ from harness.checks.support.mqtt.disconnects import (
     wait_reconnected,
 )
 from harness.checks.support.mqtt.fences import (
+    NO_BASELINE,
+    baseline,
     command_with_effect,
     hidden_of,
     leave_nothing,
     nothing_of,
+    show_baseline,
     takes_effect_eventually,
 )
 from harness.checks.support.mqtt.sessions import (
@@ -76,6 +79,8 @@ class ByteStream(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         setting = the_setting(bench)
+        if not await show_baseline(bench, setting):
+            return
         three = setting.others(await present_value(bench, setting), 3)
         await self._send(bench, setting, three, "three commands in one segment")
         one = setting.others(three[-1], 1)
@@ -121,6 +126,8 @@ class ByteStream(Check):
         assert setting is not None
         shown: list[Evidence] = []
         groups = case.stimuli(Act.RAW)
+        if not groups or baseline(case, setting.name, groups[0].line) is None:
+            return inconclusive(NO_BASELINE, case.stimuli(Act.WRITE))
         for index, group in enumerate(groups):
             end = groups[index + 1].line if index + 1 < len(groups) else case.window[-1].line
             sent = [
@@ -208,6 +215,8 @@ class RemainingLength(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         setting, level = the_setting(bench, json=True), binding_of(bench.profile).level
         lengths = _lengths(bench.profile)
+        if not await show_baseline(bench, setting):
+            return
         values = setting.others(await present_value(bench, setting), len(lengths))
         for length, value in zip(lengths, values, strict=True):
             identifier, since = bench.tap.next_packet_id() if setting.qos else None, bench.mark()
@@ -223,6 +232,8 @@ class RemainingLength(Check):
             if problem.text.startswith("remaining length"):
                 return failed(f"{seen.value.type.name}: {problem.text}", seen)
         sent = case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, fate=Fate.INJECTED)
+        if not sent or baseline(case, setting.name, sent[0].line) is None:
+            return inconclusive(NO_BASELINE, case.stimuli(Act.WRITE))
         shown: list[Evidence] = []
         for packet in sent:
             effect = effect_of_packet(case, setting, packet)
@@ -280,12 +291,16 @@ class SizesOutOfTheOrdinary(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         setting, level = the_setting(bench), binding_of(bench.profile).level
         limit = binding_of(bench.profile).maximum_payload
+        if not await show_baseline(bench, setting):
+            return
         await leave_nothing(bench, setting)
         hidden = hidden_of(bench.profile, setting, await present_value(bench, setting))
         cut_off = setting.payload(hidden).ljust(limit) + b"x" * 64
         what = f"{len(cut_off)} bytes that begin with a command"
         await self._send(bench, setting, setting.packet(cut_off, level), what)
         for each in _given_nothing(bench.profile):
+            if not await show_baseline(bench, each):
+                return
             await leave_nothing(bench, each)  # an empty payload would change nothing there
             await self._send(bench, each, each.packet(b"", level), "an empty payload")
         far = f"{binding_of(bench.profile).base}/{'x' * 60_000}"
@@ -309,8 +324,10 @@ class SizesOutOfTheOrdinary(Check):
                 return inconclusive(f"no command was sent after {act.value.name}", act)
             setting = setting_named(case.profile, writes[0].value.name)
             before = last_report(case, setting, act.line)
-            obeyed_between = command_with_effect(case, act.line, end, but=before)
-            if obeyed_between is None:
+            effect = command_with_effect(case, act.line, end, name=setting.name, but=before)
+            if effect is None and baseline(case, setting.name, act.line) is None:
+                return inconclusive(NO_BASELINE, act, writes)
+            if effect is None:
                 return failed(f"after {act.value.name} commands have no effect any more", act)
             for report in case.reports(setting.name, Transport.MQTT):
                 line = report.event.line
@@ -319,7 +336,7 @@ class SizesOutOfTheOrdinary(Check):
                 fresh = act.line < line < end and not report.repeated
                 if fresh and not any(same_value(report.value, value) for value in known):
                     return failed(f"{act.value.name} changed {setting.name}", act, report)
-            shown += [act, *obeyed_between]
+            shown += [act, *effect]
         if len(acts) < 2 + len(_given_nothing(case.profile)):
             return inconclusive("the messages were not sent", acts)
         return passed(f"{len(acts)} messages of unusual size changed nothing", shown)

@@ -19,6 +19,7 @@ from harness.checks.support.mqtt.commands import (
     wait_for_effect,
 )
 from harness.checks.support.mqtt.deliveries import answer_to, answers, deliveries
+from harness.checks.support.mqtt.fences import NO_BASELINE, baseline, show_baseline
 from harness.checks.support.mqtt.sessions import (
     so_far,
     tapped,
@@ -113,6 +114,8 @@ class AcknowledgesWhatItDoesNotUnderstand(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         setting = the_setting(bench, qos=1)
+        if not await show_baseline(bench, setting):
+            return
         (value,) = setting.others(await present_value(bench, setting), 1)
         await bench.mqtt.publish(setting.topic, BROKEN_JSON, qos=1)
         await command(bench, setting, value, qos=1)
@@ -124,6 +127,10 @@ class AcknowledgesWhatItDoesNotUnderstand(Check):
         answer = answer_to(case, broken, mqtt.PacketType.PUBACK)
         if answer is None:
             return failed("an unreadable message was not acknowledged", broken)
+        setting = setting_of(case.profile, qos=1)
+        assert setting is not None
+        if baseline(case, setting.name, broken.line) is None:
+            return inconclusive(NO_BASELINE, case.stimuli(Act.WRITE))
         effect = effect_of(case, case.stimuli(Act.WRITE)[-1])
         if effect is None:
             return failed("after an unreadable message a command had no effect", broken, answer)

@@ -12,9 +12,10 @@ from harness.checks.support.mqtt.topics import readings
 from harness.model.profile import Profile
 from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
-from harness.trace.events import MqttPacket
+from harness.trace.events import Direction, Fate, MqttPacket
 from harness.wire import mqtt
 
+ANSWERS = (mqtt.PacketType.PUBACK, mqtt.PacketType.PUBREC)
 TEXTUAL = (mqtt.Connect, mqtt.Publish, mqtt.Subscribe, mqtt.Unsubscribe)
 
 
@@ -125,8 +126,13 @@ class DuplicateFlag(Check):
     def judge(self, case: Case) -> Outcome:
         sent: list[Decoded[mqtt.Packet, MqttPacket]] = []
         last: dict[int | None, tuple[str, bytes]] = {}  # the message last sent with each packet identifier
-        for seen in case.mqtt(mqtt.Packet):
+        unanswered: dict[int | None, tuple[str, bytes]] = {}  # … of them those that were not acknowledged
+        for seen in case.mqtt(mqtt.Packet, direction=None):
             packet = seen.value
+            if seen.body.direction is Direction.TO_DUT:
+                if packet.type in ANSWERS and seen.body.fate is not Fate.DROPPED:
+                    unanswered.pop(getattr(packet, "packet_id", None), None)
+                continue
             if isinstance(packet, mqtt.Connect) and packet.clean_session:
                 last.clear()
             if not isinstance(packet, mqtt.Publish):
@@ -134,9 +140,13 @@ class DuplicateFlag(Check):
             message = packet.topic, packet.payload
             if packet.dup and packet.qos == 0:
                 return failed(f"DUP is set with QoS 0 on {packet.topic}", seen)
-            if packet.dup and last.get(packet.packet_id) != message:
+            # Some clients resend in a new session what the last one left unacknowledged.
+            is_known = last.get(packet.packet_id) == message or message in unanswered.values()
+            if packet.dup and not is_known:
                 return failed(f"DUP is set on the first transmission on {packet.topic}", seen)
             last[packet.packet_id] = message
+            if packet.qos:
+                unanswered[packet.packet_id] = message
             sent.append(seen)
         if not sent:
             return inconclusive("the device published nothing")

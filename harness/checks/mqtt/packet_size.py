@@ -25,7 +25,10 @@ from harness.checks.support.mqtt.disconnects import (
     wait_reconnected,
 )
 from harness.checks.support.mqtt.fences import (
+    NO_BASELINE,
+    baseline,
     command_with_effect,
+    show_baseline,
     takes_effect,
     takes_effect_eventually,
 )
@@ -77,6 +80,8 @@ class SurvivesLargeMessages(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         setting = the_setting(bench)
+        if not await show_baseline(bench, setting):
+            return
         small, large = _too_large(bench.profile)
         await bench.mqtt.publish(setting.topic, small, qos=setting.qos)
         if not await takes_effect_eventually(bench, setting):
@@ -111,6 +116,8 @@ class SurvivesLargeMessages(Check):
         setting = setting_of(case.profile)
         assert setting is not None
         within = effect_timeout(case.profile, setting) + ROUNDING
+        if steps[0] is None or baseline(case, setting.name, steps[0]) is None:
+            return inconclusive(NO_BASELINE, case.stimuli(Act.WRITE))
         shown: list[Evidence] = []
         for index, (payload, when) in enumerate(stages):
             begin = steps[index]

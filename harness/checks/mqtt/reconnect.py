@@ -15,12 +15,12 @@ from harness.checks.support.mqtt.commands import (
     setting_of,
 )
 from harness.checks.support.mqtt.disconnects import (
-    ensure_loss,
     ensure_restart,
     force_disconnect,
     is_accepted,
     is_act,
 )
+from harness.checks.support.mqtt.fences import NO_BASELINE, baseline
 from harness.checks.support.mqtt.sessions import (
     Session,
     sessions,
@@ -38,7 +38,7 @@ from harness.checks.support.mqtt.topics import (
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
-from harness.trace.events import Act, Direction, Event
+from harness.trace.events import Act, Direction, Event, MqttPacket, Point
 from harness.wire import mqtt
 
 
@@ -66,7 +66,11 @@ def subscribed_again(case: Case, session: Session) -> Outcome:
             return failed(f"{topic} was not subscribed again", session.opened, session.accepted, asked)
     shown: list[Evidence] = [session.accepted, *asked]
     for write in case.stimuli(Act.WRITE):
+        if write.line < session.opened.line:
+            continue
         effect = effect_of(case, write)
+        if effect is None and baseline(case, write.value.name or "", session.opened.line) is None:
+            return inconclusive(NO_BASELINE, session.accepted, asked, write)
         if effect is None:
             return failed("a command after the reconnection took no effect", session.accepted, asked, write)
         shown += [write, effect]
@@ -89,22 +93,29 @@ def subscribed_again(case: Case, session: Session) -> Outcome:
     "disconnect it still reports, but receives no commands.",
 )
 class SubscribesAgain(Check):
-    """Looks at the session after the last disconnect; the broker has dropped all subscriptions by then."""
+    """Looks at the first session after a disconnect of its own; the broker has dropped all subscriptions."""
 
     def subjects(self, profile: Profile) -> Iterable[Subject]:
         return (Subject(),) if binding_of(profile).clean_session else ()
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
-        await ensure_loss(bench)
+        await try_command(bench)
+        await force_disconnect(bench)
         await try_command(bench)
 
     def judge(self, case: Case) -> Outcome:
-        session = present_session(case)
-        if session is None:
+        cut = first(case.stimuli(Act.DROP_LINK))
+        after = [each for each in sessions(case) if cut and each.opened.line > cut.line and each.accepted]
+        if cut is None or not after:
             return inconclusive(
-                "the device did not reconnect after the connection was cut", case.stimuli(Act.DROP_LINK)
+                "the device did not reconnect after the connection was cut", [cut] if cut else []
             )
-        return subscribed_again(case, session)
+        boots = [
+            act for act in case.stimuli(Act.START, Act.KILL) if cut.line < act.line < after[0].opened.line
+        ]
+        if boots:
+            return inconclusive("the harness restarted the device before it reconnected", cut, boots)
+        return subscribed_again(case, after[0])
 
 
 @requirement(
@@ -148,18 +159,28 @@ def kept_topics(profile: Profile) -> set[str]:
     return {each.topic for each in readings(profile) if each.retain and not each.is_event}
 
 
-async def wait_for_retained_topics(bench: Bench, *, since: int) -> None:
-    """Wait until the device has published every retained topic."""
+async def wait_for_retained_topics(bench: Bench, *, since: int, relayed: bool = False) -> None:
+    """Wait until the device has published every retained topic; ``relayed``: and our own client has it."""
     missing = kept_topics(bench.profile)
 
     def complete(event: Event) -> bool:
         packet = tapped(event, Direction.FROM_DUT, mqtt.PacketType.PUBLISH)
+        if relayed:
+            packet = _relayed(event)
         if isinstance(packet, mqtt.Publish):
             missing.discard(packet.topic)
         return not missing
 
     within = bench.profile.behaviour.reconnect
     await bench.wait_for(complete, within=within, since=since, what="all states to be published again")
+
+
+def _relayed(event: Event) -> mqtt.Packet | None:
+    """The packet in an event, if our own client received it from the broker."""
+    body = event.body
+    if not isinstance(body, MqttPacket) or body.point is not Point.CLIENT:
+        return None
+    return mqtt.decode(body.raw, body.level) if body.direction is Direction.FROM_DUT else None
 
 
 @requirement(
@@ -185,7 +206,8 @@ class RestoresRetainedTopics(Check):
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         await ensure_restart(bench)
         restarted = next(event.line for event in bench.trace if is_act(event, Act.RESTART_BROKER))
-        await wait_for_retained_topics(bench, since=restarted)
+        back = next((event.line for event in bench.trace[restarted:] if is_accepted(event)), restarted)
+        await wait_for_retained_topics(bench, since=back, relayed=True)
         await subscribe_late(bench)
 
     def judge(self, case: Case) -> Outcome:
@@ -197,6 +219,16 @@ class RestoresRetainedTopics(Check):
         if not late_subscribers(case):
             return inconclusive("no new client subscribed after the restart", restarts)
         missing = sorted(wanted - found.keys())
+        back = next(event for event in seen[restarts[0].line :] if is_accepted(event))
+        waited = late_subscribers(case)[0].time - back.time
+        published = {seen.value.topic for seen in so_far(case).mqtt(mqtt.Publish) if seen.line > back.line}
+        if missing and missing[0] not in published and waited < case.profile.behaviour.reconnect:
+            return inconclusive(
+                f"{missing[0]} was looked for {waited:.1f} s after the reconnection; the device has "
+                f"{case.profile.behaviour.reconnect:g} s",
+                restarts,
+                back,
+            )
         if missing:
             return failed(f"after the restart nothing is retained on {missing[0]}", restarts, found.values())
         return passed(f"all {len(wanted)} retained topics are restored", restarts, *found.values())

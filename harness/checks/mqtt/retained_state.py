@@ -32,7 +32,7 @@ from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
-from harness.trace.events import Direction, Event, MqttPacket, Point
+from harness.trace.events import Direction, Event, Fate, MqttPacket, Point
 from harness.wire import mqtt
 
 RELAY = 2.0  # seconds for the broker to deliver a message to us
@@ -127,8 +127,9 @@ class KeptAsDeclared(Check):
         late = late_subscribers(case)
         if not late:
             return inconclusive("no new client received everything that the broker retains")
+        arrived = [seen for seen in published if seen.body.fate is not Fate.DROPPED]
         for topic in sorted(kept - found.keys()):
-            reported = [seen for seen in published if seen.value.topic == topic]
+            reported = [seen for seen in arrived if seen.value.topic == topic]
             if not reported and binding_of(case.profile).sleep is not None:
                 return inconclusive(f"the device did not publish {topic} while it was awake", late)
             return failed(f"a late subscriber receives nothing on {topic}", reported[-1:], late)
@@ -168,7 +169,11 @@ def _current(case: Case, topic: str) -> list[Message]:
     if not case.offers(BenchFeature.TAP):
         later = [seen for seen in relayed if seen.line > late[0].line]
         return [known, *later] if known else later
-    reported = [seen for seen in run.mqtt(mqtt.Publish) if seen.value.topic == topic]
+    reported = [
+        seen
+        for seen in run.mqtt(mqtt.Publish)
+        if seen.value.topic == topic and seen.body.fate is not Fate.DROPPED
+    ]
     if known is None:
         return reported
     same = [

@@ -25,13 +25,13 @@ HA_DISCOVERY = re.compile(r"homeassistant/(?:\w+/(?:[\w-]+/){1,2}config|status)"
     "PROFILE-07",
     area=Area.MQTT,
     standard="profile",
-    clause="bindings.mqtt.base",
+    clause="bindings.mqtt: base, shared_topics",
     level=Level.MUST,
     basis=Basis.PROFILE,
     purpose="ensure that the device publishes and subscribes only below its own base topic",
     stimulus="Every PUBLISH and SUBSCRIBE of the run counts, and the topic of each will",
-    expect="All topics and filters lie below the base; only the availability topic may lie elsewhere, and "
-    "what Home Assistant's discovery needs, where the profile declares that",
+    expect="All topics and filters lie below the base, except topics that the profile declares: those of its "
+    "bindings, `shared_topics`, and Home Assistant's discovery",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
     usual_cause="A subscription to # left over from development, which exposes everybody's messages to the "
@@ -67,11 +67,15 @@ class BelowItsBase(Check):
 def _is_own(profile: Profile, topic: str) -> bool:
     """Whether a topic, or all that a filter covers, belongs to the device."""
     binding = binding_of(profile)
-    availability = binding.availability.topic if binding.availability else None
     if "HA.DISCOVERY" in profile.ics and HA_DISCOVERY.fullmatch(topic):
         return True
+    declared = {reading.topic for reading in readings(profile)} | commands(profile).keys()
+    if topic in declared or topic in binding.shared_topics:
+        return True
+    if any(mqtt.topic_matches(shared, topic) for shared in binding.shared_topics):
+        return True
     # The base itself counts as below it: base/# covers it.
-    return topic == availability or topic == binding.base or topic.startswith(f"{binding.base}/")
+    return topic == binding.base or topic.startswith(f"{binding.base}/")
 
 
 @requirement(

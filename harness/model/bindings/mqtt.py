@@ -8,6 +8,7 @@ from pydantic import Field
 
 from harness.model.base import ProfilePart, Quality, Seconds, Value
 
+TopicFilter = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$", description="MQTT topic filter")]
 Topic = Annotated[str, Field(min_length=1, pattern=r"^[^+#\x00]+$", description="MQTT topic name")]
 
 
@@ -86,6 +87,9 @@ class MqttBinding(ProfilePart):
     )
     maximum_payload: int = Field(
         1024, gt=0, description="largest command payload in bytes that is understood"
+    )
+    shared_topics: tuple[TopicFilter, ...] = Field(
+        (), description="topic filters outside the base that the device uses as well, such as a convention's"
     )
     sleep: Sleep | None = Field(None, description="only for a device that sleeps between reports")
     properties: dict[str, MqttProperty] = Field({}, description="topics of properties, by their names")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Evidence
+from harness.checks.case import Case, Evidence, first
 from harness.checks.observations import Report
 from harness.checks.support.behaviour.boundary_values import (
     NUMERIC,
@@ -23,6 +23,8 @@ from harness.model.base import Value
 from harness.model.profile import InvalidValuePolicy, Profile
 from harness.model.schema import DataType, same_value
 from harness.trace.events import Act
+
+NO_BASELINE = "the device did not react to an ordinary command before the unusual ones"
 
 _ZEROS: dict[DataType, Value] = {
     DataType.BOOLEAN: False,
@@ -62,14 +64,37 @@ def hidden_of(profile: Profile, setting: MqttSetting, present: Value) -> Value:
     return free[0] if free else known[1]
 
 
+async def show_baseline(bench: Bench, setting: MqttSetting) -> bool:
+    """Send an ordinary command before anything unusual. Returns whether it took effect.
+
+    Without that, a later command without effect says nothing about what came before it.
+    """
+    return await takes_effect_eventually(bench, setting)
+
+
+def baseline(case: Case, name: str, line: int) -> tuple[Evidence, Evidence] | None:
+    """The last command for a setting before a trace line, with its effect; None if it had none by then."""
+    write = first(reversed(case.stimuli(Act.WRITE)), lambda act: act.line < line and act.value.name == name)
+    effect = effect_of(case, write) if write else None
+    return (write, effect) if write and effect and effect.event.line < line else None
+
+
 def command_with_effect(
-    case: Case, begin: int, end: int, *, but: Report | None = None, within: float = inf
+    case: Case,
+    begin: int,
+    end: int,
+    *,
+    name: str | None = None,
+    but: Report | None = None,
+    within: float = inf,
 ) -> tuple[Evidence, Evidence] | None:
     """A command and its effect between two trace lines, at most ``within`` seconds apart.
 
-    A command for the value of ``but``, an earlier report, does not count.
+    ``name``: for this setting only. A command for the value of ``but``, an earlier report, does not count.
     """
     for write in case.stimuli(Act.WRITE):
+        if name not in (None, write.value.name):
+            continue
         effect = effect_of(case, write)
         known = but is not None and same_value(but.value, written(write))
         if effect is None or known or not begin < write.line < effect.event.line < end:
