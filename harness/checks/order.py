@@ -45,6 +45,7 @@ ORDER: tuple[str, ...] = (
     "MQTT-DEV-012",
     "MQTT-DEV-017",
     "PROFILE-07",
+    "PROFILE-09",
     "MQTT-DEV-050",
     "MQTT-DEV-040",
     "MQTT-DEV-036",

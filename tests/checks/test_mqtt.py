@@ -313,6 +313,10 @@ def test_growth_is_told_from_chance(pauses: tuple[float, ...], verdict: str) -> 
     assert turned_away(*pauses).judged().verdict == verdict
 
 
+def test_a_storm_is_one_whatever_its_pauses_are_to_each_other() -> None:
+    assert turned_away(0.01, 0.05, 0.02, 0.3).judged().verdict is Verdict.FAIL
+
+
 def test_who_gives_up_is_found() -> None:
     assert turned_away(1.0, 2.0, 4.0, back=False).judged().verdict is Verdict.FAIL
 

@@ -362,3 +362,50 @@ bindings:
       power: { state: "clamp-{unit}/power", qos: 1 }
 behaviour: { heartbeat: 5 }
 """
+
+
+# Staying connected
+
+
+def leaving(*times: float, act: Act | None = None, until: float = 60.0) -> Run:
+    """A device that leaves its broker at these times, and is back a second later."""
+    run = Run("PROFILE-09")
+    run.session(1)
+    for number, time in enumerate(times, 1):
+        if act is not None:
+            run.now = time - 1.0
+            run.act(act, "something")
+        run.now = time
+        run.tap(FROM, OFFLINE, number)
+        run.tap(FROM, DISCONNECT, number)
+        run.change(number, CLOSED, FROM)
+        run.now = time + 1.0
+        run.session(number + 1)
+    run.now = until
+    return run
+
+
+def test_a_device_that_leaves_again_and_again_unasked_is_found() -> None:
+    outcome = leaving(6.0, 13.0, 20.0).judged()
+    assert outcome.verdict is Verdict.FAIL
+    assert "3 times" in outcome.message
+
+
+def test_a_device_that_leaves_when_it_is_disturbed_is_not() -> None:
+    assert leaving(6.0, 13.0, 20.0, act=Act.RAW).judged().verdict is Verdict.PASS
+
+
+def test_once_may_be_the_network() -> None:
+    assert leaving(6.0).judged().verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_short_time_shows_nothing_about_staying() -> None:
+    assert leaving(until=14.0).judged().verdict is Verdict.INCONCLUSIVE
+    assert leaving(until=16.0).judged().verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(("faults", "verdict"), [((), "pass"), (("leaves-each-cycle",), "warn")])
+def test_staying_is_observed_on_a_simulated_device(faults: tuple[str, ...], verdict: str) -> None:
+    result = check_simulated(ROOT / "profiles" / "smart-plug.yaml", faults=faults, select=["PROFILE-09"])
+    (judgement,) = result.judgements
+    assert judgement.result.outcome.verdict == verdict

@@ -87,7 +87,7 @@ class ComesBackInTime(Check):
 
 
 AT_ONCE = 0.5  # seconds within which an attempt counts as immediate
-ROUNDS = (2, 4)  # refused connections; the second round only if the first shows no growth
+ROUNDS = (2, 4, 8)  # refused connections; each further round only if the one before shows no growth
 GROWTH = 2.0  # a later pause must be longer than the first by this factor …
 FULL_GROWN = 0.5  # share of the declared maximum from which no further growth is required
 BEYOND_FIRST = 1.5  # … or longer than the declared first pause by this one
@@ -105,6 +105,8 @@ class RefusalSeries:
 
     def grows(self, profile: Profile) -> bool:
         """Whether the pauses grow, allowing for jitter, or have reached the maximum."""
+        if max(self.pauses, default=0.0) < AT_ONCE:
+            return False  # a storm, whatever the pauses are compared with each other
         declared = binding_of(profile).reconnect
         if max(self.pauses[1:], default=0.0) >= FULL_GROWN * declared.maximum:
             return True

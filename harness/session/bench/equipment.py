@@ -167,6 +167,8 @@ class Equipment:
                 advice = f"its MQTT client: {self.device.mqtt.problem}"
         elif self._serial is not None and (why := self._serial.complaint or self._serial.absence):
             advice = why
+        elif self._tap is not None and self._tap.complaint:
+            advice = self._tap.complaint
         elif target.listen:
             host, port = target.listen
             advice = (

@@ -227,8 +227,18 @@ class SimulatedMqttClient:
         if self._binding.sleep is not None and await self._stay_awake(self._binding.sleep.awake):
             await self._leave(client)
             return None
-        await self._closed.wait()
+        if await self._stays(self.deviations.cycle):
+            await self._leave(client)
         return max(loop.time() - began, 1e-9)
+
+    async def _stays(self, seconds: float) -> bool:
+        """Stays connected for that long, 0: for good. Returns whether the connection still stands then."""
+        try:
+            async with asyncio.timeout(seconds or None):
+                await self._closed.wait()
+        except TimeoutError:
+            return True
+        return False
 
     def _make_client(self) -> PahoClient:
         deviations, binding = self.deviations, self._binding
@@ -285,7 +295,7 @@ class SimulatedMqttClient:
         if deviations.filters is not None:
             filters = [(text, 1) for text in deviations.filters]
         wanted = deviations.subscribes and (self._sessions == 1 or deviations.subscribes_again)
-        if not filters or not wanted:
+        if not filters or not wanted or (deviations.trusts_session and connected.session_present):
             return
         async with asyncio.timeout(ANSWER_WAIT):
             codes = await client.subscribe(*filters)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 PacketFilter = Callable[[bytes], Sequence[bytes]]
 """Turns one whole MQTT packet into those really sent."""
@@ -28,6 +29,7 @@ class MqttDeviations:
     subscribes: bool = True
     subscribes_again: bool = True  # … also on connections after the first
     minds_refused_subscription: bool = True
+    trusts_session: bool = False  # does not subscribe where CONNACK says that the session was kept
     filters: tuple[str, ...] | None = None  # subscribed in place of the command topics
     birth: bool = True
     birth_again: bool = True
@@ -54,9 +56,18 @@ class MqttDeviations:
 
     # Losing and leaving
     keeps_settings: bool = True  # otherwise the settings fall back to their defaults with each loss
+    cycle: float = 0.0  # seconds after which it leaves its broker, to come back at once; 0: it stays
     reconnects: int | None = None  # number of attempts after a disconnect; None: unlimited
     backs_off: bool = True
     jitters: bool = True
     minds_short_sessions: bool = True  # a session that ends at once counts as a failure
     says_offline: bool = True
     disconnects: bool = True  # DISCONNECT ends an orderly stop
+
+
+HABITS: dict[str, dict[str, Any]] = {
+    "kept-session": {"trusts_session": True},
+    "message-every-5-s": {"heartbeat": 5.0},
+    "chatty": {"heartbeat": 1.0},
+}
+"""Habits of devices that conform all the same, as arguments of ``SimulatedMqttClient.deviate``."""

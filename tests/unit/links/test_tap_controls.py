@@ -19,8 +19,10 @@ from tap_rig import (
     scripted,
 )
 
+from harness.links.mqtt.brokers.address import BrokerAddress
 from harness.links.mqtt.paho_client import PahoClient
 from harness.links.mqtt.tap.peer import TapPeer
+from harness.links.mqtt.tap.tap import Tap
 from harness.trace.events import (
     Direction,
     Fate,
@@ -395,3 +397,34 @@ def test_bytes_that_arrive_in_spite_of_the_pause_are_kept() -> None:
         assert owner.seen == [b"\x10\x00", b"\xc0\x00", "end"]
 
     run(main())
+
+
+@both
+def test_tls_at_the_plain_port_is_named(kind: Kind) -> None:
+    async def main() -> None:
+        async with rig(kind) as bench:
+            device = await bench.device()
+            device.send(bytes.fromhex("160301020001"))
+            await device.ended()
+            assert "TLS ClientHello" in str(bench.tap.complaint)
+            assert not bench.packets
+
+    run(main())
+
+
+def test_two_devices_of_one_client_identifier_are_named() -> None:
+    class OneOf:
+        def __init__(self, host: str, client_id: str) -> None:
+            self.host, self.client_id, self.live = host, client_id, True
+
+    def complaint(*devices: tuple[str, str]) -> str | None:
+        tap = Tap(BrokerAddress("127.0.0.1", 1))
+        for device in devices:
+            link = OneOf(*device)
+            tap.joined(link)  # type: ignore[arg-type]
+            tap.introduced(link)  # type: ignore[arg-type]
+        return tap.complaint
+
+    assert complaint(("10.0.0.1", "lamp"), ("10.0.0.1", "lamp")) is None
+    assert complaint(("10.0.0.1", "lamp"), ("10.0.0.2", "plug")) is None
+    assert "10.0.0.2" in str(complaint(("10.0.0.1", "lamp"), ("10.0.0.2", "lamp")))

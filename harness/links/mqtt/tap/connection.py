@@ -39,6 +39,11 @@ from harness.wire.mqtt.codec import (
 )
 
 CONNECT_LIMIT = 10.0  # seconds for the broker to take a connection
+CLIENT_HELLO = b"\x16\x03"  # a TLS handshake record (RFC 8446, 5.1); no MQTT connection begins so
+TLS_ON_PLAIN_PORT = (
+    "it speaks TLS to the plain MQTT port of the harness (a TLS ClientHello arrived): "
+    "set it to MQTT without TLS"
+)
 FROM_DUT, TO_DUT = Direction.FROM_DUT, Direction.TO_DUT
 
 Rewrite = Callable[[bytes], Sequence[bytes]]
@@ -81,6 +86,12 @@ class TapControls(Protocol):
     def left(self, link: TapConnection) -> None:
         """Both sides of the connection are closed."""
 
+    def introduced(self, link: TapConnection) -> None:
+        """The device has sent its CONNECT."""
+
+    def complain(self, text: str) -> None:
+        """Something is wrong with how the device is set up."""
+
 
 class TapConnection:
     """A TCP connection of the device, and the matching one to the broker.
@@ -102,6 +113,8 @@ class TapConnection:
         self._queues = {FROM_DUT: ForwardingQueue(self._to_broker), TO_DUT: ForwardingQueue(self._to_dut)}
         self._answers = {FROM_DUT: AnswerTracker(), TO_DUT: AnswerTracker()}
         self._connecting: asyncio.Task[None] | None = None
+        self._begun = False  # the device has sent something
+        self.client_id: str | None = None
         self._dut.closed.add_done_callback(self._perhaps_left)
         self._broker.closed.add_done_callback(self._perhaps_left)
 
@@ -114,6 +127,11 @@ class TapConnection:
     def live(self) -> bool:
         """Whether packets can still be sent to the device here."""
         return self._dut.writable
+
+    @property
+    def host(self) -> str | None:
+        """The address of the device."""
+        return self._dut.host
 
     def reaches(self, direction: Direction) -> bool:
         """Whether packets of this direction can be delivered."""
@@ -157,6 +175,13 @@ class TapConnection:
         """Bytes arrived; every packet that they complete is forwarded before this returns."""
         side = self._dut if direction is FROM_DUT else self._broker
         late = side.finished
+        if direction is FROM_DUT and not self._begun:
+            self._begun = True
+            if data.startswith(CLIENT_HELLO):
+                self._controls.complain(TLS_ON_PLAIN_PORT)
+                self.end_dut(reset=True)
+                self.cut_broker()
+                return
         for raw in self._framers[direction].feed(data):
             self._take(direction, raw)
         if late:
@@ -168,6 +193,8 @@ class TapConnection:
         packet = self._look_at(direction, raw)
         if isinstance(packet, Connect) and direction is FROM_DUT:
             self.level = packet.level if packet.level == MQTT_5 else 4
+            self.client_id = packet.client_id
+            self._controls.introduced(self)
         if not self.reaches(direction) or direction in controls.frozen_directions:
             self._record(direction, raw, Fate.DROPPED)
             if self.turned_away is not None and direction is FROM_DUT:

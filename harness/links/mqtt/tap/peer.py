@@ -61,6 +61,12 @@ class TapPeer(asyncio.Protocol):
         return self._transport is not None
 
     @property
+    def host(self) -> str | None:
+        """The address of the peer; None before it is connected."""
+        peer = self._transport.get_extra_info("peername") if self._transport else None
+        return str(peer[0]) if peer else None
+
+    @property
     def writable(self) -> bool:
         """Whether bytes can still be sent to the peer."""
         return self._transport is not None and not self.finished and not self._transport.is_closing()

@@ -117,6 +117,7 @@ class Tap:
         self._links: list[TapConnection] = []
         self._count = 0
         self._packet_id = FIRST_PACKET_ID - 1
+        self.complaint: str | None = None  # what seems wrong with how the device is set up, for messages
 
     async def __aenter__(self) -> Tap:
         await self.start()
@@ -268,6 +269,22 @@ class Tap:
         self._links.append(link)
         self._count += 1
         return self._count
+
+    def introduced(self, link: TapConnection) -> None:
+        """Called when a device sends CONNECT: two of one name throw each other out (MQTT-3.1.4-2)."""
+        for other in self._live():
+            is_same = other is not link and bool(link.client_id) and other.client_id == link.client_id
+            if is_same and other.host != link.host:
+                self.complain(
+                    f"two devices use the client identifier {link.client_id!r}, at {other.host} and "
+                    f"{link.host}: give each its own"
+                )
+
+    def complain(self, text: str) -> None:
+        """Keep a complaint about the device for messages, and note it in the trace, once."""
+        if text != self.complaint and self.recorder:
+            self.recorder.record(Note(f"tap: {text}"))
+        self.complaint = text
 
     def left(self, link: TapConnection) -> None:
         """Called by a link whose sides are closed."""

@@ -165,3 +165,14 @@ def short_sessions_forgotten(device: SimulatedDevice) -> None:
 def gives_up_reconnecting(device: SimulatedDevice) -> None:
     """An outage of some seconds is enough."""
     front(device).deviate(reconnects=2)
+
+
+@fault(
+    name="leaves-each-cycle",
+    title="leaves its broker every few seconds, and comes back",
+    breaks=("PROFILE-09",),
+    applies=stays_connected,
+)
+def leaves_each_cycle(device: SimulatedDevice) -> None:
+    """The client is closed after each cycle of a slow task: the availability flickers."""
+    front(device).deviate(cycle=6.0)
