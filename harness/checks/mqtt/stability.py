@@ -46,6 +46,7 @@ class _Watch:
     accepted: int | None = None  # number of the accepted connection
     since: float = 0.0  # it is undisturbed since then
     stimulated: float = float("-inf")  # time of the last stimulus
+    in_check: bool = False
     disturbed: bool = False  # the present check did more than ordinary use
     judged: int | None = None  # the connection whose departure was counted already
 
@@ -53,11 +54,11 @@ class _Watch:
         """Take in the next event."""
         body = event.body
         if isinstance(body, CheckStarted | CheckEnded):
-            self.disturbed = False
+            self.in_check, self.disturbed = isinstance(body, CheckStarted), False
         elif isinstance(body, Stimulus):
             self._measure(event)
             self.since = self.stimulated = event.time
-            self.disturbed |= body.act not in ORDINARY
+            self.disturbed |= self.in_check and body.act not in ORDINARY
         elif isinstance(body, Connection) and body.point is Point.TAP:
             self._changed(event, body)
         elif isinstance(body, MqttPacket) and body.point is Point.TAP:
@@ -109,8 +110,8 @@ class _Watch:
     purpose="ensure that the device stays connected and available while nobody disturbs it",
     stimulus="None: a disconnect, or an offline message, counts if no stimulus came in the "
     f"{GRACE:g} s before it and the check of that time used the device in ordinary ways only",
-    expect="The device does not leave its broker or report itself offline again and again without a reason; a "
-    "device that sleeps declares it",
+    expect="The device does not leave its broker or report itself offline again and again without a reason; "
+    "a sleeping device declares that it sleeps",
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
     usual_cause="The client is closed after each cycle of a slow task, or the task blocks it for longer than "

@@ -415,7 +415,8 @@ def test_tls_at_the_plain_port_is_named(kind: Kind) -> None:
 def test_two_devices_of_one_client_identifier_are_named() -> None:
     class OneOf:
         def __init__(self, host: str, client_id: str) -> None:
-            self.host, self.client_id, self.live = host, client_id, True
+            self.host, self.client_id = host, client_id
+            self.live, self.turned_away = True, None
 
     def complaint(*devices: tuple[str, str]) -> str | None:
         tap = Tap(BrokerAddress("127.0.0.1", 1))
