@@ -404,7 +404,7 @@ def test_a_short_time_shows_nothing_about_staying() -> None:
     assert leaving(until=16.0).judged().verdict is Verdict.PASS
 
 
-@pytest.mark.parametrize(("faults", "verdict"), [((), "pass"), (("leaves-each-cycle",), "warn")])
+@pytest.mark.parametrize(("faults", "verdict"), [((), "pass"), (("leaves-each-cycle",), "fail")])
 def test_staying_is_observed_on_a_simulated_device(faults: tuple[str, ...], verdict: str) -> None:
     result = check_simulated(ROOT / "profiles" / "smart-plug.yaml", faults=faults, select=["PROFILE-09"])
     (judgement,) = result.judgements

@@ -7,6 +7,7 @@ from mqtt_bench import Bench, on_bench, profile_with
 
 from harness.links.mqtt.brokers.address import User
 from harness.simulate.firmware.core import DeviceEvent
+from harness.simulate.mqtt.deviations import HABITS, MqttDeviations
 from harness.trace.events import Direction, MqttPacket, Refusal
 from harness.wire.mqtt.codec import (
     Connect,
@@ -575,6 +576,27 @@ def test_a_session_that_the_broker_kept_goes_on() -> None:
         assert ("dev/relay", "OFF") in bench.published(mark)
 
     on_bench(test, profile_with({"clean_session": False}))
+
+
+@pytest.mark.parametrize("trusts", [True, False])
+def test_a_device_that_trusts_its_session_does_not_subscribe_again_and_still_hears(trusts: bool) -> None:
+    async def test(bench: Bench) -> None:
+        mark = bench.mark
+        bench.tap.drop()
+        await bench.packet(PacketType.CONNECT, mark)
+        await bench.ready()
+        sent = [packet.type for packet in bench.packets(since=mark)]
+        assert (PacketType.SUBSCRIBE in sent) is not trusts
+        mark = await bench.send("dev/relay/set", b"ON")
+        assert ("dev/relay", "ON") in bench.published(mark)
+
+    habit = HABITS["kept-session"] if trusts else {}
+    on_bench(test, profile_with({"clean_session": False}), before=lambda bench: bench.front.deviate(**habit))
+
+
+def test_every_habit_is_one_that_the_device_has() -> None:
+    for habit in HABITS.values():
+        MqttDeviations(**habit)
 
 
 # The heartbeat
