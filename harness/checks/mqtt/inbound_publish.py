@@ -29,7 +29,7 @@ from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import same_value
 from harness.model.verdict import Outcome, Subject
-from harness.trace.events import Act, Direction, Event, Fate, MqttPacket
+from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point
 from harness.wire import mqtt
 
 LOAD = 20  # commands in flight at once; the usual default limit of brokers
@@ -129,7 +129,10 @@ class AcknowledgesWhatItDoesNotUnderstand(Check):
             return failed("an unreadable message was not acknowledged", broken)
         setting = setting_of(case.profile, qos=1)
         assert setting is not None
-        if baseline(case, setting.name, broken.line) is None:
+        # Where it was published: the command behind it may be under way before it is delivered.
+        ours = case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, point=Point.CLIENT)
+        sent = first(ours, lambda seen: seen.value.payload == BROKEN_JSON)
+        if sent is None or baseline(case, setting.name, sent.line) is None:
             return inconclusive(NO_BASELINE, case.stimuli(Act.WRITE))
         effect = effect_of(case, case.stimuli(Act.WRITE)[-1])
         if effect is None:
