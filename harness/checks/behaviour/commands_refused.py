@@ -50,7 +50,7 @@ from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.profile import InvalidValuePolicy, Profile
 from harness.model.requirement import Area, Level
-from harness.model.schema import same_value
+from harness.model.schema import is_number, same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Connection, ConnectionChange
 
@@ -118,7 +118,9 @@ class BadCommands:
         if not self.fenced:
             return False
         fence = self._other_than(*spared, before)
-        return not await self._put(fence) or await self._reported_other_than(since, before, fence, *limited)
+        if not await self._put(fence):
+            return True
+        return await self._strayed(since, before, fence, *limited)
 
     async def send_all(self, payloads: Sequence[tuple[bytes, str]]) -> None:
         """Send all bad commands once for each value of the property."""
@@ -143,20 +145,31 @@ class BadCommands:
         return await command_and_wait(self._bench, self._name, value, self._transport)
 
     def _other_than(self, *spared: Value) -> Value:
-        for value in self._trusted:
-            if not any(same_value(value, other) for other in spared):
-                return value
+        *others, before = spared
+        found = [value for value in self._trusted if not any(same_value(value, each) for each in spared)]
+        # A value that the bad command might set must not look like a step to the one that is chosen.
+        found.sort(key=lambda value: any(_is_between(each, before, value) for each in others))
+        if found:
+            return found[0]
         raise StimulusError(f"{self._name} has too few legal values to show a refusal")
 
-    async def _reported_other_than(self, since: int, *expected: Value) -> bool:
+    async def _strayed(self, since: int, before: Value, fence: Value, *limited: Value) -> bool:
+        """Whether anything else was reported than the state, the fence's value, or a step between them."""
+
+        def is_wrong(value: Value) -> bool:
+            if _is_between(value, before, fence):
+                return False  # on the way
+            return not any(self._schema.agrees(value, other) for other in (before, fence, *limited))
+
         event = await self._bench.wait_for_report(
-            self._name,
-            lambda value: not any(self._schema.agrees(value, other) for other in expected),
-            transport=self._transport.value,
-            within=0,
-            since=since,
+            self._name, is_wrong, transport=self._transport.value, within=0, since=since
         )
         return event is not None
+
+
+def _is_between(value: Value, start: Value, end: Value) -> bool:
+    numbers = all(is_number(each) for each in (value, start, end))
+    return numbers and bool(min(start, end) <= value <= max(start, end))
 
 
 def judge_bad_commands(case: Case, subject: Subject) -> Outcome:

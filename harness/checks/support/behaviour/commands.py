@@ -13,6 +13,7 @@ from harness.model.base import Value
 from harness.model.bindings.coap import CoapProperty
 from harness.model.bindings.mqtt import MqttProperty
 from harness.model.requirement import BenchFeature
+from harness.model.schema import is_number
 from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point, Stimulus
 from harness.wire import (
     coap,
@@ -260,9 +261,32 @@ def mismatch(case: Case, name: str, expected: Sequence[Value], reports: Sequence
     """The first report that is unreadable or agrees with none of the expected values."""
     schema = case.profile.properties[name]
     for report in reports:
+        if report.problem is None and schema.self_changing:
+            continue
         if report.problem is not None or not any(schema.agrees(report.value, value) for value in expected):
             return report
     return None
+
+
+def on_the_way(case: Case, report: Report, start: Value, target: Value) -> bool:
+    """Whether a report of a number lies between two values: lamps fade, shutters move, step by step."""
+    numbers = (start, target, report.value)
+    if report.problem is not None or not all(is_number(value) for value in numbers):
+        return False
+    slack = case.profile.properties[report.name].tolerance
+    return bool(min(start, target) - slack <= report.value <= max(start, target) + slack)
+
+
+def settled_at(case: Case, name: str, command: Command) -> float:
+    """When the settle time of a command is over, in seconds since the start of the run."""
+    accepted = command.answer.time if command.answer is not None else command.time
+    return accepted + case.profile.settle(name)
+
+
+def ended_at(case: Case, command: Command) -> float:
+    """When the judging of a command ends: at the next act, or at the end of the window."""
+    last = case.window[-1]
+    return case.trace[command.end - 1].time if command.end <= last.line else last.time
 
 
 def confirmed_at(case: Case, name: str, command: Command) -> int:

@@ -8,7 +8,14 @@ from harness.checks.case import Case, failed, inconclusive
 from harness.checks.observations import Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.boundary_values import NUMERIC, step_of
-from harness.checks.support.behaviour.commands import Command, confirmed_at, described, had_time, mismatch
+from harness.checks.support.behaviour.commands import (
+    Command,
+    confirmed_at,
+    described,
+    had_time,
+    mismatch,
+    on_the_way,
+)
 from harness.model.base import Value
 from harness.model.profile import InvalidValuePolicy, Profile
 from harness.model.verdict import Outcome
@@ -31,8 +38,12 @@ def refusal_failure(case: Case, name: str, sent: Sequence[Command], at: int) -> 
     stray = mismatch(case, name, allowed, command.reports)
     if stray is None and following is not None and _is_legal(case, name, following):
         index = confirmed_at(case, name, following)
-        stray = mismatch(case, name, [*allowed, following.value], following.reports[:index])
-        if stray is None and index == len(following.reports):
+        until = [
+            r for r in following.reports[:index] if not on_the_way(case, r, before.value, following.value)
+        ]
+        stray = mismatch(case, name, [*allowed, following.value], until)
+        had = case.profile.properties[name].agrees(before.value, following.value)
+        if stray is None and index == len(following.reports) and not had:
             return failed(
                 f"after the command {command.text} the device did not execute the legal command "
                 f"{following.text} within {case.profile.settle(name):g} s",
