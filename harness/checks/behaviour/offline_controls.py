@@ -8,7 +8,7 @@ from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.arrange import precondition
-from harness.checks.support.behaviour.commands import described
+from harness.checks.support.behaviour.commands import SETTLE, described
 from harness.checks.support.behaviour.explanations import is_left_alone
 from harness.checks.support.behaviour.forecast import related
 from harness.checks.support.behaviour.local_operation import moved_by, unlock
@@ -50,6 +50,9 @@ class ControlsOffline(Check):
         async with precondition(bench) as arranger:
             await unlock(arranger, bench.profile, name)
             await _outage(bench, None)
+            # Messages that are on their way when the connection is cut would be lost unseen.
+            settle = bench.profile.behaviour.settle
+            await bench.watch_silence(settle, imposed_by=SETTLE, what="the device to finish its reports")
             await _outage(bench, name)
 
     def judge(self, case: Case) -> Outcome:

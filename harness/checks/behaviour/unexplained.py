@@ -47,7 +47,7 @@ KEPT = 10.0
 """Seconds for which settings are watched: devices that fall back do so with their next poll."""
 
 CHANGES = 4  # of a sensor
-JUST_BEFORE = 0.2  # seconds: an old value that precedes the new one by less was caused by the change
+PROMPT = 0.2  # seconds: what comes that soon, each time, is an effect and no coincidence
 
 
 @requirement(
@@ -251,7 +251,8 @@ def _changes(case: Case, other: str, trials: list[Command]) -> Iterator[tuple[Ev
         for report in case.reports(other, command.transport):
             if not command.sent.line < report.event.line < command.end or report.problem is not None:
                 continue
-            falls_back = earlier is not None and schema.agrees(report.value, earlier.value)
+            at_once = report.time - command.time <= PROMPT
+            falls_back = earlier is not None and schema.agrees(report.value, earlier.value) and not at_once
             on_its_way = own is not None and report.time - own.time <= case.profile.settle(other)
             arrives = own is not None and schema.agrees(report.value, json.loads(own.value.value or "null"))
             if schema.agrees(report.value, before.value) or falls_back or (on_its_way and arrives):
@@ -354,7 +355,7 @@ def _sensor_changes(case: Case, name: str) -> Iterator[tuple[Evidence, Report | 
             r
             for r in after
             if r.event.line < new.event.line
-            and new.time - r.time <= JUST_BEFORE
+            and new.time - r.time <= PROMPT
             and r.problem is None
             and _same(before.value, r.value)
         ]

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.simulate.faults import habit
-from harness.simulate.faults.device._deviating import any_property, writable_number
+from harness.simulate.faults.device._deviating import any_property, execute, writable_number
 from harness.simulate.firmware.core import Change, Origin
 from harness.simulate.firmware.values import canonical, nearest_legal
 
@@ -42,10 +43,16 @@ class _Fade:
         self._distort = self._core.deviations.distort
 
     def install(self) -> None:
+        execute(self._core, writable_number, self._begin)
         self._core.deviate(
             report=self._on_change,
             distort=lambda name, value: self._shown.get(name, self._distort(name, value)),
         )
+
+    def _begin(self, name: str, schema: Property, value: Value) -> Value:
+        """A new command ends a move; the next one starts from the value on the way."""
+        self._shown.pop(name, None)
+        return value
 
     def _on_change(self, change: Change, origin: Origin, tell: Callable[[Change], None]) -> None:
         start, self._last[change.name] = self._last[change.name], change.value
@@ -67,6 +74,7 @@ class _Fade:
             return
         if step > STEPS:
             self._shown.pop(name, None)
+            self._last[name] = change.value
             tell(change)
             return
         value = start + (change.value - start) * step / (STEPS + 1)
