@@ -273,7 +273,7 @@ def test_a_counter_that_falls_fails() -> None:
 
 
 def test_a_counter_that_was_reset_may_fall() -> None:
-    assert counted(1.5, 1.7, 0.0, reset_after=1).verdict is PASS
+    assert counted(1.5, 1.7, 0.0, 0.2, reset_after=1).verdict is PASS
 
 
 @pytest.mark.parametrize(("messages", "verdict"), [(3, PASS), (2, FAIL), (4, FAIL)])

@@ -110,7 +110,7 @@ class BadCommands:
         limited = spared if bench.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP else ()
         if transport is Transport.COAP:
             try:
-                after = await bench.read(name, transport=transport.value)
+                after = await self._read_settled(before, *limited)
             except StimulusError:
                 return True  # its reports are unreadable now: the trace shows since when
             self._arranger.state[name] = after
@@ -121,6 +121,22 @@ class BadCommands:
         if not await self._put(fence):
             return True
         return await self._strayed(since, before, fence, *limited)
+
+    async def _read_settled(self, before: Value, *limited: Value) -> Value:
+        """The state after a bad command; one that is limited may take the settle time to get there."""
+        bench, name, transport = self._bench, self._name, self._transport.value
+        ends = (before, *limited)
+        after = await bench.read(name, transport=transport)
+        if not limited or any(same_value(after, value) for value in ends) or not _is_between(after, *ends):
+            return after
+        await bench.wait_for_report(
+            name,
+            lambda value: any(self._schema.agrees(value, each) for each in limited),
+            transport=transport,
+            within=bench.profile.settle(name),
+            since=bench.mark(),
+        )
+        return await bench.read(name, transport=transport)
 
     async def send_all(self, payloads: Sequence[tuple[bytes, str]]) -> None:
         """Send all bad commands once for each value of the property."""
@@ -157,7 +173,7 @@ class BadCommands:
         """Whether anything else was reported than the state, the fence's value, or a step between them."""
 
         def is_wrong(value: Value) -> bool:
-            if _is_between(value, before, fence):
+            if _is_between(value, before, fence, *limited):
                 return False  # on the way
             return not any(self._schema.agrees(value, other) for other in (before, fence, *limited))
 
@@ -167,9 +183,8 @@ class BadCommands:
         return event is not None
 
 
-def _is_between(value: Value, start: Value, end: Value) -> bool:
-    numbers = all(is_number(each) for each in (value, start, end))
-    return numbers and bool(min(start, end) <= value <= max(start, end))
+def _is_between(value: Value, *ends: Value) -> bool:
+    return all(is_number(each) for each in (value, *ends)) and bool(min(ends) <= value <= max(ends))
 
 
 def judge_bad_commands(case: Case, subject: Subject) -> Outcome:

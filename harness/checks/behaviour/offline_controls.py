@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.arrange import precondition
-from harness.checks.support.behaviour.commands import SETTLE, described
-from harness.checks.support.behaviour.explanations import is_left_alone
+from harness.checks.support.behaviour.commands import ROUNDING, SETTLE, described
+from harness.checks.support.behaviour.explanations import KEPT, is_left_alone
 from harness.checks.support.behaviour.forecast import related
 from harness.checks.support.behaviour.local_operation import moved_by, unlock
 from harness.checks.support.behaviour.outages import await_settings, lose_connection, settings
@@ -18,7 +20,7 @@ from harness.checks.support.mqtt.sessions import is_opened
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
-from harness.trace.events import Act, Refusal
+from harness.trace.events import Act, Event, Refusal, Stimulus
 
 
 @requirement(
@@ -53,6 +55,7 @@ class ControlsOffline(Check):
             # Messages that are on their way when the connection is cut would be lost unseen.
             settle = bench.profile.behaviour.settle
             await bench.watch_silence(settle, imposed_by=SETTLE, what="the device to finish its reports")
+            await _wait_since_last_command(bench)
             await _outage(bench, name)
 
     def judge(self, case: Case) -> Outcome:
@@ -74,6 +77,11 @@ class ControlsOffline(Check):
                 continue
             before, after = pairs[1]
             if changed[1]:
+                quiet = operated.time - _last_command(case.trace[: operated.line])
+                if quiet < KEPT - ROUNDING:
+                    return inconclusive(
+                        f"{other} changed {quiet:.3g} s after the last command", before, after
+                    )
                 return failed(
                     f"{name} was operated without a broker: {other} was {json_text(before.value)}, and is "
                     f"reported as {described(after)}, which is not declared",
@@ -85,6 +93,20 @@ class ControlsOffline(Check):
         if len(evidence) == 1:
             return inconclusive("no setting was reported both before and after the outages", operated)
         return passed(f"{name} changed no undeclared setting while the broker was away", evidence)
+
+
+def _last_command(trace: Sequence[Event]) -> float:
+    """When the harness last commanded anything, in seconds since the start of the run."""
+    times = (e.time for e in reversed(trace) if isinstance(e.body, Stimulus) and e.body.act is Act.WRITE)
+    return next(times, -KEPT)
+
+
+async def _wait_since_last_command(bench: Bench) -> None:
+    """Wait until a setting that falls back after a command has had the time to do so."""
+    remaining = _last_command(bench.trace) + KEPT - bench.now
+    if remaining > 0:
+        what = "settings to fall back, if they do"
+        await bench.watch_silence(remaining, imposed_by="PROFILE-69: the time for a poll", what=what)
 
 
 async def _outage(bench: Bench, control: str | None) -> None:

@@ -22,6 +22,7 @@ from harness.checks.support.behaviour.commands import (
     settled_at,
 )
 from harness.checks.support.behaviour.explanations import (
+    KEPT,
     independent_settings,
     is_left_alone,
     rule_explains,
@@ -42,9 +43,6 @@ from harness.model.requirement import Area, Basis, BenchFeature, Level
 from harness.model.schema import DataType
 from harness.model.verdict import Outcome, Subject, Verdict
 from harness.trace.events import Act, Stimulus
-
-KEPT = 10.0
-"""Seconds for which settings are watched: devices that fall back do so with their next poll."""
 
 CHANGES = 4  # of a sensor
 PROMPT = 0.2  # seconds: what comes that soon, each time, is an effect and no coincidence

@@ -268,13 +268,12 @@ def mismatch(case: Case, name: str, expected: Sequence[Value], reports: Sequence
     return None
 
 
-def on_the_way(case: Case, report: Report, start: Value, target: Value) -> bool:
-    """Whether a report of a number lies between two values: lamps fade, shutters move, step by step."""
-    numbers = (start, target, report.value)
-    if report.problem is not None or not all(is_number(value) for value in numbers):
+def on_the_way(case: Case, report: Report, *ends: Value) -> bool:
+    """Whether a report of a number lies between some values: lamps fade, shutters move, step by step."""
+    if report.problem is not None or not all(is_number(value) for value in (report.value, *ends)):
         return False
     slack = case.profile.properties[report.name].tolerance
-    return bool(min(start, target) - slack <= report.value <= max(start, target) + slack)
+    return bool(min(ends) - slack <= report.value <= max(ends) + slack)
 
 
 def settled_at(case: Case, name: str, command: Command) -> float:

@@ -9,6 +9,9 @@ from harness.checks.support.behaviour.outages import settings
 from harness.model.profile import Profile
 from harness.model.rule import Rule
 
+KEPT = 10.0
+"""Seconds for which settings are watched: devices that fall back do so with their next poll."""
+
 
 def is_left_alone(profile: Profile, name: str) -> bool:
     """Whether a property may change only by commands, controls and rules."""

@@ -35,12 +35,11 @@ def refusal_failure(case: Case, name: str, sent: Sequence[Command], at: int) -> 
     if command.transport is Transport.COAP and (wrong := _answered_wrongly(case.profile, command)):
         return wrong
     following = sent[at + 1] if at + 1 < len(sent) else None
-    stray = mismatch(case, name, allowed, command.reports)
+    moved = [r for r in command.reports if len(allowed) == 1 or not on_the_way(case, r, *allowed)]
+    stray = mismatch(case, name, allowed, moved)
     if stray is None and following is not None and _is_legal(case, name, following):
         index = confirmed_at(case, name, following)
-        until = [
-            r for r in following.reports[:index] if not on_the_way(case, r, before.value, following.value)
-        ]
+        until = [r for r in following.reports[:index] if not on_the_way(case, r, *allowed, following.value)]
         stray = mismatch(case, name, [*allowed, following.value], until)
         had = case.profile.properties[name].agrees(before.value, following.value)
         if stray is None and index == len(following.reports) and not had:
