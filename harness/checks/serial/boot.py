@@ -7,7 +7,7 @@ from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclu
 from harness.checks.catalogue import Check, requirement
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.arrange import precondition
-from harness.checks.support.behaviour.commands import had_time
+from harness.checks.support.behaviour.commands import had_time, on_the_way
 from harness.checks.support.behaviour.outages import (
     await_settings,
     compare,
@@ -121,6 +121,12 @@ class PowerCutDuringWrite(Check):
             if not before or after is None:
                 continue
             allowed = _allowed(case, name, before[-1].value, value_of(write))
+            # A lamp that fades may stop at any step that it has reported.
+            allowed += [
+                report.value
+                for report in case.reports(name)
+                if write.line < report.event.line < cut.line and on_the_way(case, report, *allowed[:2])
+            ]
             outcome = self._third_value(case, name, allowed, start.line, after)
             if outcome is not None:
                 return outcome

@@ -12,6 +12,7 @@ from harness.model.profile import Profile
 from harness.simulate.faults import habit
 from harness.simulate.faults.device._deviating import any_property, execute, writable_number
 from harness.simulate.firmware.core import Change, Origin
+from harness.simulate.firmware.deviations import Memory
 from harness.simulate.firmware.values import canonical, nearest_legal
 
 if TYPE_CHECKING:
@@ -44,10 +45,18 @@ class _Fade:
 
     def install(self) -> None:
         execute(self._core, writable_number, self._begin)
+        boots = self._core.deviations.boots
+        self._core.deviate(boots=lambda memory: self._forget(boots(memory)))
         self._core.deviate(
             report=self._on_change,
             distort=lambda name, value: self._shown.get(name, self._distort(name, value)),
         )
+
+    def _forget(self, memory: Memory) -> Memory:
+        """A power cut ends all moves, at the commanded value."""
+        self._shown.clear()
+        self._last.update(memory)
+        return memory
 
     def _begin(self, name: str, schema: Property, value: Value) -> Value:
         """A new command ends a move; the next one starts from the value on the way."""
