@@ -206,7 +206,7 @@ def _is_legal(profile: Profile, topic: str, payload: bytes) -> bool:
     assert binding is not None
     for name, bound in binding.properties.items():
         if bound.command == topic:
-            value = decode_mqtt(payload, bound.command_member, bound.values)
+            value = decode_mqtt(payload, bound.command_member, bound.words)
             if not isinstance(value, Undecoded) and profile.properties[name].accepts(value):
                 return True
     return False

@@ -140,7 +140,7 @@ def _over_mqtt(case: Case, name: str) -> list[Command]:
     bound = binding.properties[name]
     found = []
     for seen in published(case, command_topic(bound)):
-        value = decode_mqtt(seen.value.payload, bound.command_member, bound.values)
+        value = decode_mqtt(seen.value.payload, bound.command_member, bound.words)
         if isinstance(value, Undecoded) and value.absent:
             continue  # a command for another property on the same topic
         found.append(_command(seen, Transport.MQTT, seen.value.payload, value))
