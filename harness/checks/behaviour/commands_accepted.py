@@ -40,6 +40,7 @@ from harness.checks.support.behaviour.transports import (
     transport_of,
     writable_subjects,
 )
+from harness.checks.support.mqtt.sessions import is_loss
 from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level
@@ -224,8 +225,13 @@ class LegalCommands(Check):
             async def try_value(value: Value) -> bool:
                 return await try_legal(bench, arranger, name, value, transport)
 
+            begun = bench.mark()
             await search(
-                limits(schema), lambda: legal_values(schema), try_value, bench.random.getrandbits(32)
+                limits(schema),
+                lambda: legal_values(schema),
+                try_value,
+                bench.random.getrandbits(32),
+                may_simplify=lambda: not any(is_loss(event) for event in bench.trace[begun:]),
             )
             await bench.watch_silence(
                 bench.profile.settle(name), imposed_by=SETTLE, what=f"{name} to stay as commanded"

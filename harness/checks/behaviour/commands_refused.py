@@ -46,6 +46,7 @@ from harness.checks.support.behaviour.transports import (
     transport_of,
     writable_subjects,
 )
+from harness.checks.support.mqtt.sessions import is_loss
 from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.profile import InvalidValuePolicy, Profile
@@ -72,6 +73,7 @@ class BadCommands:
         self._name = name
         self._transport = transport
         self._schema = bench.profile.properties[name]
+        self.crashed = False  # the device went away after a bad command
         self._trusted: list[Value] = []  # legal values that the device was seen to execute
 
     @property
@@ -106,12 +108,15 @@ class BadCommands:
             before = self._other_than(*spared)
             await self._put(before)
         since = bench.mark()
-        await send_payload(bench, name, payload, what, transport)
+        if not await send_payload(bench, name, payload, what, transport):
+            self.crashed = True  # a request that is not answered is given 93 s: no further ones
+            return True
         limited = spared if bench.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP else ()
         if transport is Transport.COAP:
             try:
                 after = await self._read_settled(before, *limited)
             except StimulusError:
+                self.crashed = True
                 return True  # its reports are unreadable now: the trace shows since when
             self._arranger.state[name] = after
             return not any(same_value(after, value) for value in (before, *limited))
@@ -119,6 +124,7 @@ class BadCommands:
             return False
         fence = self._other_than(*spared, before)
         if not await self._put(fence):
+            self.crashed = any(is_loss(event) for event in bench.trace[since:])
             return True
         return await self._strayed(since, before, fence, *limited)
 
@@ -275,7 +281,13 @@ class OutsideValues(Check):
                 for text in outside_texts(bench.profile, name, transport):
                     await trials.send(text, text.decode())
                 seed = bench.random.getrandbits(32)
-                await search(known, lambda: illegal_values(schema, known).filter(is_wrong), try_value, seed)
+                await search(
+                    known,
+                    lambda: illegal_values(schema, known).filter(is_wrong),
+                    try_value,
+                    seed,
+                    may_simplify=lambda: not trials.crashed,
+                )
             else:
                 payloads = [
                     (encoded(bench.profile, name, each, transport), json_text(each)) for each in known

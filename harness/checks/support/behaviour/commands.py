@@ -171,10 +171,10 @@ def _command(
     return Command(seen, transport, payload, value, None)
 
 
-async def send_payload(bench: Bench, name: str, payload: bytes, what: str, transport: Transport) -> None:
+async def send_payload(bench: Bench, name: str, payload: bytes, what: str, transport: Transport) -> bool:
     """Send a raw payload as a command for a property; ``what`` describes it in the trace.
 
-    Over CoAP it returns after the response.
+    Over CoAP it returns after the response. False: there was none.
     """
     bench.stimulus(Act.RAW, f"raw payload for {name}: {what}", transport=transport.value)
     mqtt_binding, coap_binding = bench.profile.bindings.mqtt, bench.profile.bindings.coap
@@ -182,7 +182,8 @@ async def send_payload(bench: Bench, name: str, payload: bytes, what: str, trans
         bound = mqtt_binding.properties[name]
         await bench.mqtt.publish(command_topic(bound), payload, qos=bound.command_qos)
     elif coap_binding is not None:
-        await put(bench, coap_binding.properties[name], payload)
+        return await put(bench, coap_binding.properties[name], payload) is not None
+    return True
 
 
 async def passed_on(bench: Bench, name: str, payload: bytes, since: int) -> None:

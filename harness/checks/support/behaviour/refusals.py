@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.checks.case import Case, failed, inconclusive
-from harness.checks.observations import Transport
+from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
-from harness.checks.support.behaviour.boundary_values import NUMERIC, step_of
+from harness.checks.support.behaviour.boundary_values import NUMERIC, resting, step_of
 from harness.checks.support.behaviour.commands import (
     Command,
     confirmed_at,
@@ -15,6 +15,7 @@ from harness.checks.support.behaviour.commands import (
     had_time,
     mismatch,
     on_the_way,
+    settled_at,
 )
 from harness.model.base import Value
 from harness.model.profile import InvalidValuePolicy, Profile
@@ -49,6 +50,10 @@ def refusal_failure(case: Case, name: str, sent: Sequence[Command], at: int) -> 
                 command.sent,
                 following.sent,
             )
+    if stray is not None and _falls_back(case, name, sent, at, stray):
+        return inconclusive(
+            f"{name} fell back to {described(stray)} after an earlier command (see PROFILE-66)", stray
+        )
     if stray is not None:
         return failed(
             f"{name} was {json_text(before.value)}; after the command {command.text} the device reported "
@@ -58,6 +63,17 @@ def refusal_failure(case: Case, name: str, sent: Sequence[Command], at: int) -> 
             stray,
         )
     return None if _was_processed(case, name, sent, at) else _undecided(command)
+
+
+def _falls_back(case: Case, name: str, sent: Sequence[Command], at: int, stray: Report) -> bool:
+    """Whether a setting left the state of an earlier legal command, late, for the one before that command."""
+    schema = case.profile.properties[name]
+    legal = [command for command in sent[:at] if _is_legal(case, name, command)]
+    if not legal or stray.problem is not None or len(resting(schema)) <= 2:
+        return False  # of two values, any wrong one is the earlier one
+    before = case.last_report(name, legal[-1].sent.line, legal[-1].transport)
+    late = stray.time > settled_at(case, name, legal[-1])
+    return before is not None and late and schema.agrees(stray.value, before.value)
 
 
 def _answered_wrongly(profile: Profile, command: Command) -> Outcome | None:
