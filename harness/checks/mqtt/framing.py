@@ -327,11 +327,16 @@ class SizesOutOfTheOrdinary(Check):
 
 
 def _is_step(case: Case, setting: MqttSetting, report: Report, known: list[Value]) -> bool:
-    """Whether a report is one of the known values, or a step between them that is not the hidden value."""
+    """Whether a report is one of the known values, or a step between them.
+
+    The hidden value and that of an empty payload are no steps: they are what a faulty device would set.
+    """
     if any(same_value(report.value, value) for value in known):
         return True
-    hidden = hidden_of(case.profile, setting, known[-1]) if known else None
-    return bool(known) and on_the_way(case, report, *known) and not same_value(report.value, hidden)
+    if not known or not on_the_way(case, report, *known):
+        return False
+    suspicious = (hidden_of(case.profile, setting, known[-1]), nothing_of(case.profile, setting))
+    return not any(same_value(report.value, value) for value in suspicious)
 
 
 def _given_nothing(profile: Profile) -> list[MqttSetting]:
