@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.profile import Profile
+from harness.model.schema import same_value
 from harness.simulate.faults import habit
 from harness.simulate.faults.device._deviating import any_property, execute, writable_number
 from harness.simulate.firmware.core import Change, Origin
@@ -70,6 +71,7 @@ class _Fade:
         schema = self._core.profile.properties[change.name]
         moves = origin is Origin.COMMAND and change.changed and writable_number(schema) and not schema.enum
         if moves and change.name not in _ruled(self._core.profile):
+            self._last[change.name] = start
             self._move(change, start, 1, self._turns[change.name], tell)
         else:
             self._report(change, origin, tell)
@@ -87,8 +89,12 @@ class _Fade:
             tell(change)
             return
         value = start + (change.value - start) * step / (STEPS + 1)
-        self._shown[name] = self._last[name] = canonical(schema, nearest_legal(schema, value))
-        tell(Change(name, self._shown[name]))
+        self._shown[name] = canonical(schema, nearest_legal(schema, value))
+        if not same_value(self._shown[name], self._last[name]) and not same_value(
+            self._shown[name], change.value
+        ):
+            tell(Change(name, self._shown[name]))
+        self._last[name] = self._shown[name]
         pause = FADE * self._core.profile.settle(name) / STEPS
         asyncio.get_running_loop().call_later(pause, self._move, change, start, step + 1, turn, tell)
 
