@@ -181,3 +181,16 @@ def test_texts_with_a_pattern_have_legal_values() -> None:
     schema = DataSchema(type="string", pattern="^[A-F]{3}-\\d$")
     found = limits(schema)
     assert len(found) > 1 and all(schema.accepts(value) for value in found)
+
+
+@pytest.mark.parametrize(("qos", "verdict"), [(1, PASS), (0, Verdict.NOT_APPLICABLE)])
+def test_an_action_without_a_declared_effect_does_not_stay_undecided(
+    tmp_path: Path, qos: int, verdict: Verdict
+) -> None:
+    text = (LAMP % ("", "")).replace("controls:", "actions: { chime: {} }\ncontrols:")
+    command = (
+        f"    actions: {{ chime: {{ command: reading-lamp/chime, command_qos: {qos} }} }}\n    events:\n"
+    )
+    path = tmp_path / "reading-lamp.yaml"
+    path.write_text(text.replace("    events:\n", command))
+    assert verdicts(check_simulated(path, select=["PROFILE-62"])) == {"PROFILE-62[chime]": verdict}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from harness.model.affordance import Property
@@ -15,6 +15,7 @@ from harness.simulate.faults.device._deviating import any_property, execute, wri
 from harness.simulate.firmware.core import Change, Origin
 from harness.simulate.firmware.deviations import Memory
 from harness.simulate.firmware.values import canonical, nearest_legal
+from harness.wire.mqtt.codec import PacketType
 
 if TYPE_CHECKING:
     from harness.simulate.device import SimulatedDevice
@@ -150,3 +151,31 @@ def measures(device: SimulatedDevice) -> None:
 
 
 NOISE = 2.0  # seconds between two reports of a sensor that is never still
+
+
+def _never_waits_for_pubcomp(profile: Profile) -> bool:
+    binding = profile.bindings.mqtt
+    if binding is None or binding.sleep is not None:
+        return False
+    levels = {bound.qos for bound in binding.properties.values()}
+    return 2 not in levels | {bound.qos for bound in binding.events.values()}
+
+
+@habit(
+    name="habit-closes-on-stray-pubcomp",
+    title="closes its MQTT connection on a PUBCOMP that it does not wait for",
+    applies=_never_waits_for_pubcomp,
+)
+def closes_on_stray_pubcomp(device: SimulatedDevice) -> None:
+    """A client may take that for a protocol violation (MQTT 3.1.1, 4.8); it connects again."""
+    client = device.mqtt
+    if client is None:
+        return
+
+    def received(packet: bytes) -> Sequence[bytes]:
+        if packet[0] >> 4 != PacketType.PUBCOMP:
+            return [packet]
+        client.close_connection("a stray PUBCOMP came")
+        return []
+
+    client.incoming.append(received)
