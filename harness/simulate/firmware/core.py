@@ -32,6 +32,7 @@ from harness.simulate.firmware.rules import (
     Occurrence,
     RuleEngine,
 )
+from harness.simulate.firmware.self_changing import SelfChanges
 from harness.simulate.firmware.values import (
     another,
     canonical,
@@ -44,9 +45,6 @@ from harness.simulate.firmware.values import (
 __all__ = ["Accepted", "Change", "Core", "CoreDeviations", "DeviceEvent", "Origin", "Reason", "Refused"]
 
 _NO_POWER = "the device has no power"
-
-CHANGE_EVERY = 7.0
-"""Seconds between the changes of a property that changes by itself."""
 
 RESET_PREFIX = "reset_"
 """An action of this name and a counter's sets that counter to zero."""
@@ -78,8 +76,8 @@ class Core:
         self._hidden: dict[str, Value] = {}  # reported in place of the clamped value
         self._events: list[DeviceEvent] = []  # caused by rules, not yet sent
         self._meter_timer: asyncio.TimerHandle | None = None
-        self.self_changing = {name for name, each in profile.properties.items() if each.self_changing}
-        self._change_timer: asyncio.TimerHandle | None = None
+        changing = [name for name, each in profile.properties.items() if each.self_changing]
+        self._self_changes = SelfChanges(changing, self._change_to_another)
 
     def deviate(self, **deviations: Any) -> None:
         """Deviate from the standard or the profile in the given ways."""
@@ -111,7 +109,7 @@ class Core:
         self._events.clear()
         self._advance_meter()
         self._run_meter()
-        self._change_later()
+        self._self_changes.start()
 
     def power_off(self) -> None:
         """Switch the power off: timers stop, and nothing changes any more."""
@@ -127,9 +125,7 @@ class Core:
         if self._meter_timer is not None:
             self._meter_timer.cancel()
             self._meter_timer = None
-        if self._change_timer is not None:
-            self._change_timer.cancel()
-            self._change_timer = None
+        self._self_changes.stop()
         self._hidden.clear()
         self._cut = True
         self.powered = False
@@ -377,15 +373,8 @@ class Core:
             self._rules.wanted[name] = canonical(self.profile.properties[name], value)
             self._settle(before, Origin.DEVICE)
 
-    def _change_later(self) -> None:
-        if self.self_changing:
-            loop = asyncio.get_running_loop()
-            self._change_timer = loop.call_later(CHANGE_EVERY, self._change_all)
-
-    def _change_all(self) -> None:
-        for name in sorted(self.self_changing):
-            self.change_by_itself(name, another(self.profile.properties[name], self._rules.actual[name]))
-        self._change_later()
+    def _change_to_another(self, name: str) -> None:
+        self.change_by_itself(name, another(self.profile.properties[name], self._rules.actual[name]))
 
     # The meter
 
