@@ -155,7 +155,7 @@ def mqtt_reports(binding: MqttBinding, event: Event, body: MqttPacket) -> Iterat
     packet = mqtt.decode(body.raw, body.level)
     if not isinstance(packet, mqtt.Publish):
         return
-    topics = [(name, bound.state, bound.member, bound.values) for name, bound in binding.properties.items()]
+    topics = [(name, bound.state, bound.member, bound.words) for name, bound in binding.properties.items()]
     topics += [(name, bound.topic, bound.member, bound.values) for name, bound in binding.events.items()]
     for name, topic, member, values in topics:
         if topic != packet.topic:

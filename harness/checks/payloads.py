@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.model.base import Value
+from harness.model.bindings.mqtt import PLAIN_TEXT
 from harness.model.schema import DataSchema, DataType, same_value
 
 
@@ -91,6 +92,8 @@ def decode_coap(
 
 def encode_mqtt(value: Value, member: str | None, values: Mapping[str, Value] | None) -> bytes:
     """The payload that commands ``value``. Values outside the map are sent as their JSON text."""
+    if values is PLAIN_TEXT and member is None and isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
     if values is not None:
         text = next((text for text, mapped in values.items() if same_value(mapped, value)), None)
         if text is not None:

@@ -35,6 +35,11 @@ class Property(DataSchema):
         None, description="from command to report, where it differs from behaviour.settle"
     )
 
+    also_changes: tuple[str, ...] = Field(
+        (), description="other properties that a command to this one changes as well"
+    )
+    self_changing: bool = Field(False, description="its value changes without a command, such as a countdown")
+
     @property
     def writable(self) -> bool:
         """Whether the network may write it."""

@@ -17,7 +17,7 @@ from functools import cached_property
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from harness.model.base import ProfilePart, Seconds, Value
-from harness.model.schema import same_value
+from harness.model.schema import is_number, same_value
 
 
 def _one_of(*choices: str) -> list[JsonValue]:
@@ -72,7 +72,11 @@ class Condition(ProfilePart):
         return frozenset(compared | ({self.property_} if self.property_ else set()))
 
     def holds(self, state: dict[str, Value]) -> bool | None:
-        """Whether a property condition is true in ``state``; None if ``state`` lacks a value."""
+        """Whether a property condition is true in ``state``; None if that is unknown.
+
+        It is unknown if ``state`` lacks a value, or holds something else than a number where numbers are
+        compared.
+        """
         if not self.names <= state.keys():
             return None
         value = state[self.property_ or ""]
@@ -80,6 +84,12 @@ class Condition(ProfilePart):
             return False
         if self.one_of is not None and not any(same_value(value, member) for member in self.one_of):
             return False
+        if self.above is None and self.below is None:
+            return True
+        # A device may report anything, such as a text in place of a number.
+        limits = [_bound(bound, state) for bound in (self.above, self.below) if bound is not None]
+        if not all(is_number(each) for each in (value, *limits)):
+            return None
         if self.above is not None and not value > _bound(self.above, state):
             return False
         return not (self.below is not None and not value < _bound(self.below, state))
@@ -101,8 +111,8 @@ class Condition(ProfilePart):
         return f"{name} " + " and ".join(parts)
 
 
-def _bound(bound: float | str, state: dict[str, Value]) -> float:
-    return float(state[bound]) if isinstance(bound, str) else bound
+def _bound(bound: float | str, state: dict[str, Value]) -> Value:
+    return state[bound] if isinstance(bound, str) else bound
 
 
 def _bound_text(bound: float | str) -> str:

@@ -128,14 +128,15 @@ def _is_integer(value: Value) -> bool:
     )
 
 
-def _is_number(value: Value) -> bool:
+def is_number(value: Value) -> bool:
+    """Whether a value is a finite JSON number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
 
 
 _TYPE_TESTS: dict[DataType, Callable[[Value], bool]] = {
     DataType.BOOLEAN: lambda value: isinstance(value, bool),
     DataType.INTEGER: _is_integer,
-    DataType.NUMBER: _is_number,
+    DataType.NUMBER: is_number,
     DataType.STRING: lambda value: isinstance(value, str),
     DataType.OBJECT: lambda value: isinstance(value, dict),
     DataType.ARRAY: lambda value: isinstance(value, list),

@@ -106,8 +106,13 @@ def test_the_old_value_before_the_new_one_is_no_failure() -> None:
     assert obeying().set_led(70).at(0.1).led(38).at(0.2).led(70).at(0.7).judged().verdict is PASS
 
 
-def test_a_stale_value_shows_between_the_next_commands_too() -> None:
-    scene = obeying().set_led(70).led(70).set_led(80).at(0.1).led(38).led(80).at(0.7)
+def test_steps_on_the_way_to_the_next_value_are_not_a_relapse() -> None:
+    scene = obeying().set_led(70).led(70).set_led(20).at(0.1).led(50).at(0.2).led(20).at(0.9)
+    assert scene.judged().verdict is PASS
+
+
+def test_a_device_that_does_not_arrive_fails() -> None:
+    scene = obeying().set_led(20).at(0.1).led(20).at(0.2).led(28).at(0.9)
     assert scene.judged().verdict is FAIL
 
 
@@ -268,7 +273,7 @@ def test_a_counter_that_falls_fails() -> None:
 
 
 def test_a_counter_that_was_reset_may_fall() -> None:
-    assert counted(1.5, 1.7, 0.0, reset_after=1).verdict is PASS
+    assert counted(1.5, 1.7, 0.0, 0.2, reset_after=1).verdict is PASS
 
 
 @pytest.mark.parametrize(("messages", "verdict"), [(3, PASS), (2, FAIL), (4, FAIL)])

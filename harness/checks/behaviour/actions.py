@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, Decoded, Evidence, failed, inconclusive, passed
+from harness.checks.case import Case, Decoded, Evidence, failed, inconclusive, not_applicable, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.observations import Report, Transport
 from harness.checks.support.behaviour.action_effects import has_something_to_change, names_around, results_of
@@ -203,7 +203,9 @@ def _acknowledged(case: Case, action: str, sent: Decoded[Any, Any]) -> Outcome:
         if ack.line > sent.line and ack.value.packet_id == sent.value.packet_id
     ]
     if sent.value.qos == 0 or not case.offers(BenchFeature.TAP):
-        return inconclusive(f"the profile declares no effect of {action}, and nothing acknowledges it", sent)
+        return not_applicable(
+            f"the profile declares no effect of {action}, and this bench sees no acknowledgement of it"
+        )
     if not acks:
         return failed(f"{action} was not acknowledged", sent)
     return passed(f"{action} was acknowledged; the profile declares no effect", sent, acks[0])

@@ -21,6 +21,7 @@ from harness.checks.support.behaviour.boundary_values import (
     step_of,
 )
 from harness.checks.support.behaviour.commands import (
+    ROUNDING,
     SETTLE,
     command_and_wait,
     commands,
@@ -229,9 +230,13 @@ class LastOfBurst(Check):
             await _burst(
                 bench, transport, {name: (first, last)} | ({second: tuple(others)} if second else {})
             )
-            await _await_all_reports(bench, name, last, transport, since)
+            await is_reported(bench, name, last, transport, since)
             if second:
-                await _await_all_reports(bench, second, others[1], transport, since)
+                await is_reported(bench, second, others[1], transport, since)
+            settle = max(bench.profile.settle(each) for each in (name, second or name))
+            await bench.watch_silence(settle, imposed_by=SETTLE, what="the device to settle after the burst")
+            for each in (name, second) if second else (name,):
+                await bench.read(each, transport=transport.value)
 
     def judge(self, case: Case) -> Outcome:
         name = name_of(case.subject)
@@ -253,6 +258,11 @@ def _judge_burst(case: Case, name: str, transport: Transport) -> Outcome:
         return inconclusive("the commands were forwarded too slowly to be a burst", burst[0].sent)
     begin, end = burst[0].sent.line, sent[BURST].sent.line if len(sent) > BURST else case.window[-1].line
     reports = [r for r in case.reports(name, transport) if begin < r.event.line < end]
+    ended = case.trace[end - 1].time
+    if ended - burst[-1].time < case.profile.settle(name) - ROUNDING:
+        return inconclusive(
+            f"the device was not given {case.profile.settle(name):g} s to settle", burst[-1].sent
+        )
     last = burst[-1].value
     evidence = [burst[0].sent.event, burst[-1].sent.event]
     if not reports:
@@ -303,24 +313,3 @@ async def _burst(bench: Bench, transport: Transport, pairs: dict[str, tuple[Valu
             await bench.write(name, value, transport=transport.value)
         return
     await asyncio.gather(*(bench.write(name, value, transport=transport.value) for name, value in turns))
-
-
-async def _await_all_reports(bench: Bench, name: str, last: Value, transport: Transport, since: int) -> None:
-    """Wait for one report per command, the last value among them; for the settle time at most."""
-    if not await is_reported(bench, name, last, transport, since) or transport is Transport.COAP:
-        return  # a read after the last response gives the state
-    left = BURST
-
-    def counted(_: Value) -> bool:
-        nonlocal left
-        left -= 1
-        return left <= 0
-
-    await bench.wait_for_report(
-        name,
-        counted,
-        transport=transport.value,
-        within=bench.profile.settle(name),
-        since=since,
-        imposed_by=SETTLE,
-    )

@@ -17,15 +17,17 @@ from harness.checks.support.behaviour.boundary_values import (
     simplicity,
 )
 from harness.checks.support.behaviour.commands import (
+    ROUNDING,
     SETTLE,
     Command,
     command_and_wait,
     commands,
-    confirmed_at,
     described,
+    ended_at,
     mismatch,
     requested,
     require_reader,
+    settled_at,
 )
 from harness.checks.support.behaviour.forecast import related
 from harness.checks.support.behaviour.hypothesis_values import (
@@ -38,6 +40,7 @@ from harness.checks.support.behaviour.transports import (
     transport_of,
     writable_subjects,
 )
+from harness.checks.support.mqtt.sessions import is_loss
 from harness.model.base import Value
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, Level
@@ -46,11 +49,8 @@ from harness.model.verdict import Outcome, Subject
 from harness.wire import coap
 
 
-def command_failure(case: Case, name: str, command: Command, following: Command | None) -> Outcome | None:
-    """What the device did wrong with a legal command; None if nothing.
-
-    ``following`` is the next command: after it, its value is legal as well.
-    """
+def command_failure(case: Case, name: str, command: Command) -> Outcome | None:
+    """What the device did wrong with a legal command; None if nothing."""
     text, evidence = f"{name} = {json_text(command.value)}", [command.sent.event]
     if command.transport is Transport.COAP:
         if command.answer is None:
@@ -70,7 +70,7 @@ def command_failure(case: Case, name: str, command: Command, following: Command 
     late = _lateness(case, name, command, first)
     if late is not None:
         return failed(f"{text} was not reported within {settle:g} s, but after {late:.3g} s", evidence, first)
-    return _relapse(case, name, command, first, following)
+    return _relapse(case, name, command, first)
 
 
 def _lateness(case: Case, name: str, command: Command, first: Report) -> float | None:
@@ -87,16 +87,18 @@ def _lateness(case: Case, name: str, command: Command, first: Report) -> float |
     return late if mismatch(case, name, [command.value], old) else None
 
 
-def _relapse(
-    case: Case, name: str, command: Command, first: Report, following: Command | None
-) -> Outcome | None:
-    """A failure if the device reported another state after the commanded one."""
+def _relapse(case: Case, name: str, command: Command, first: Report) -> Outcome | None:
+    """A failure if the device left the commanded state after it had reported it.
+
+    Until the settle time is over, it may be on the way, as lamps that fade are: the last report then counts.
+    """
+    deadline = settled_at(case, name, command) + ROUNDING
     later = [report for report in command.reports if report.event.line > first.event.line]
-    wrong = mismatch(case, name, [command.value], later)
-    succeeds = following is not None and following.sent.line == command.end
-    if wrong is None and succeeds and following is not None and following.problem is None:
-        upto = following.reports[: confirmed_at(case, name, following)]
-        wrong = mismatch(case, name, [command.value, following.value], upto)
+    on_time = [report for report in later if report.time <= deadline]
+    after = later[len(on_time) :]
+    if ended_at(case, command) >= deadline - 2 * ROUNDING:
+        after = [*on_time[-1:], *after]
+    wrong = mismatch(case, name, [command.value], after)
     if wrong is None:
         return None
     return failed(
@@ -117,6 +119,14 @@ def was_read(case: Case, name: str, command: Command) -> bool:
     return any(command.sent.line < request.line < command.end for request in asked)
 
 
+def _had_value(case: Case, name: str, command: Command) -> bool:
+    """Whether the device had the commanded value already, and so did not report it."""
+    if command.reports:
+        return False
+    before = case.last_report(name, command.sent.line, command.transport)
+    return before is not None and case.profile.properties[name].agrees(before.value, command.value)
+
+
 def judge_legal_commands(case: Case, subject: Subject) -> Outcome:
     """Pass if each legal command was executed and reported; a failure names the simplest that was not."""
     name = name_of(subject)
@@ -125,14 +135,15 @@ def judge_legal_commands(case: Case, subject: Subject) -> Outcome:
     schema = case.profile.properties[name]
     failures: list[tuple[Command, Outcome]] = []
     legal: list[Command] = []
-    for index, command in enumerate(sent):
+    for command in sent:
         if command.problem is not None or not schema.accepts(command.value):
             continue
         if not command.reports and not was_read(case, name, command):
             continue  # the state was not read: nothing to judge
+        if not command.refused and _had_value(case, name, command):
+            continue  # a device need not repeat a value that it has
         legal.append(command)
-        following = sent[index + 1] if index + 1 < len(sent) else None
-        outcome = command_failure(case, name, command, following)
+        outcome = command_failure(case, name, command)
         if outcome is not None:
             failures.append((command, outcome))
     if failures:
@@ -214,8 +225,13 @@ class LegalCommands(Check):
             async def try_value(value: Value) -> bool:
                 return await try_legal(bench, arranger, name, value, transport)
 
+            begun = bench.mark()
             await search(
-                limits(schema), lambda: legal_values(schema), try_value, bench.random.getrandbits(32)
+                limits(schema),
+                lambda: legal_values(schema),
+                try_value,
+                bench.random.getrandbits(32),
+                may_simplify=lambda: not any(is_loss(event) for event in bench.trace[begun:]),
             )
             await bench.watch_silence(
                 bench.profile.settle(name), imposed_by=SETTLE, what=f"{name} to stay as commanded"

@@ -46,11 +46,12 @@ from harness.checks.support.behaviour.transports import (
     transport_of,
     writable_subjects,
 )
+from harness.checks.support.mqtt.sessions import is_loss
 from harness.model.affordance import Property
 from harness.model.base import Value
 from harness.model.profile import InvalidValuePolicy, Profile
 from harness.model.requirement import Area, Level
-from harness.model.schema import same_value
+from harness.model.schema import is_number, same_value
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Connection, ConnectionChange
 
@@ -72,6 +73,7 @@ class BadCommands:
         self._name = name
         self._transport = transport
         self._schema = bench.profile.properties[name]
+        self.crashed = False  # the device went away after a bad command
         self._trusted: list[Value] = []  # legal values that the device was seen to execute
 
     @property
@@ -106,19 +108,41 @@ class BadCommands:
             before = self._other_than(*spared)
             await self._put(before)
         since = bench.mark()
-        await send_payload(bench, name, payload, what, transport)
+        if not await send_payload(bench, name, payload, what, transport):
+            self.crashed = True  # a request that is not answered is given 93 s: no further ones
+            return True
         limited = spared if bench.profile.behaviour.invalid_value is InvalidValuePolicy.CLAMP else ()
         if transport is Transport.COAP:
             try:
-                after = await bench.read(name, transport=transport.value)
+                after = await self._read_settled(before, *limited)
             except StimulusError:
+                self.crashed = True
                 return True  # its reports are unreadable now: the trace shows since when
             self._arranger.state[name] = after
             return not any(same_value(after, value) for value in (before, *limited))
         if not self.fenced:
             return False
         fence = self._other_than(*spared, before)
-        return not await self._put(fence) or await self._reported_other_than(since, before, fence, *limited)
+        if not await self._put(fence):
+            self.crashed = any(is_loss(event) for event in bench.trace[since:])
+            return True
+        return await self._strayed(since, before, fence, *limited)
+
+    async def _read_settled(self, before: Value, *limited: Value) -> Value:
+        """The state after a bad command; one that is limited may take the settle time to get there."""
+        bench, name, transport = self._bench, self._name, self._transport.value
+        ends = (before, *limited)
+        after = await bench.read(name, transport=transport)
+        if not limited or any(same_value(after, value) for value in ends) or not _is_between(after, *ends):
+            return after
+        await bench.wait_for_report(
+            name,
+            lambda value: any(self._schema.agrees(value, each) for each in limited),
+            transport=transport,
+            within=bench.profile.settle(name),
+            since=bench.mark(),
+        )
+        return await bench.read(name, transport=transport)
 
     async def send_all(self, payloads: Sequence[tuple[bytes, str]]) -> None:
         """Send all bad commands once for each value of the property."""
@@ -143,20 +167,30 @@ class BadCommands:
         return await command_and_wait(self._bench, self._name, value, self._transport)
 
     def _other_than(self, *spared: Value) -> Value:
-        for value in self._trusted:
-            if not any(same_value(value, other) for other in spared):
-                return value
+        *others, before = spared
+        found = [value for value in self._trusted if not any(same_value(value, each) for each in spared)]
+        # A value that the bad command might set must not look like a step to the one that is chosen.
+        found.sort(key=lambda value: any(_is_between(each, before, value) for each in others))
+        if found:
+            return found[0]
         raise StimulusError(f"{self._name} has too few legal values to show a refusal")
 
-    async def _reported_other_than(self, since: int, *expected: Value) -> bool:
+    async def _strayed(self, since: int, before: Value, fence: Value, *limited: Value) -> bool:
+        """Whether anything else was reported than the state, the fence's value, or a step between them."""
+
+        def is_wrong(value: Value) -> bool:
+            if _is_between(value, before, fence, *limited):
+                return False  # on the way
+            return not any(self._schema.agrees(value, other) for other in (before, fence, *limited))
+
         event = await self._bench.wait_for_report(
-            self._name,
-            lambda value: not any(self._schema.agrees(value, other) for other in expected),
-            transport=self._transport.value,
-            within=0,
-            since=since,
+            self._name, is_wrong, transport=self._transport.value, within=0, since=since
         )
         return event is not None
+
+
+def _is_between(value: Value, *ends: Value) -> bool:
+    return all(is_number(each) for each in (value, *ends)) and bool(min(ends) <= value <= max(ends))
 
 
 def judge_bad_commands(case: Case, subject: Subject) -> Outcome:
@@ -247,7 +281,13 @@ class OutsideValues(Check):
                 for text in outside_texts(bench.profile, name, transport):
                     await trials.send(text, text.decode())
                 seed = bench.random.getrandbits(32)
-                await search(known, lambda: illegal_values(schema, known).filter(is_wrong), try_value, seed)
+                await search(
+                    known,
+                    lambda: illegal_values(schema, known).filter(is_wrong),
+                    try_value,
+                    seed,
+                    may_simplify=lambda: not trials.crashed,
+                )
             else:
                 payloads = [
                     (encoded(bench.profile, name, each, transport), json_text(each)) for each in known

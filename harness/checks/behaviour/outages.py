@@ -13,6 +13,7 @@ from harness.checks.support.behaviour.action_effects import resets
 from harness.checks.support.behaviour.arrange import (
     precondition,
 )
+from harness.checks.support.behaviour.boundary_values import resting
 from harness.checks.support.behaviour.commands import (
     ROUNDING,
     described,
@@ -148,7 +149,8 @@ class CounterNeverFalls(Check):
         name = name_of(subject)
         transport = transport_of(reporting_transports(bench.profile, name), subject)
         async with precondition(bench) as arranger:
-            await bench.read(name, transport=transport.value)
+            if not await bench.read(name, transport=transport.value):
+                await _count_up(bench, name, transport)
             await vary_settings(bench, arranger)
             since = bench.mark()
             await cut_power(bench)
@@ -168,11 +170,29 @@ class CounterNeverFalls(Check):
                 return failed(
                     f"{name} fell from {json_text(former.value)} to {json_text(latter.value)}", former, latter
                 )
+        if earlier and not earlier[-1].value:
+            return inconclusive(f"{name} was 0 before the power cut, so a loss would not show", earlier[-1:])
         if not after or not earlier:
             return inconclusive(f"{name} was not reported both before and after the power cut", reports[-1:])
         return passed(
             f"{name} never fell in {len(reports)} reports, including the power cut", earlier[-1], after[0]
         )
+
+
+async def _count_up(bench: Bench, name: str, transport: Transport) -> None:
+    """Let a counter show more than zero, so that losing it is visible. Raises StimulusError."""
+    if not bench.offers(BenchFeature.LOCAL):
+        raise StimulusError(f"{name} is 0, so a loss would not show: let the device count something first")
+    value = next(value for value in resting(bench.profile.properties[name]) if value)
+    since = bench.mark()
+    await bench.local.sense(name, value)
+    await bench.wait_for_report(
+        name,
+        bool,
+        transport=transport.value,
+        within=bench.profile.behaviour.report_local,
+        since=since,
+    )
 
 
 async def _read_again(bench: Bench, name: str, transport: Transport, since: int) -> None:

@@ -66,7 +66,7 @@ class CommandObjects(Check):
                 await command_and_wait(bench, other, unusual, Transport.MQTT)
                 await arranger.look()
             value = await other_value(bench, arranger, name)
-            command = json.loads(encode_mqtt(value, bound.command_member, bound.values))
+            command = json.loads(encode_mqtt(value, bound.command_member, bound.words))
             payload = json.dumps({**command, UNKNOWN_MEMBER: 1}).encode()
             since = bench.mark()
             await send_payload(bench, name, payload, "with an unknown member", Transport.MQTT)
@@ -84,7 +84,7 @@ class CommandObjects(Check):
         settle = case.profile.settle(name)
         sent = published(case, bound.command or "")
         for at, seen in enumerate(sent):
-            value = decode_mqtt(seen.value.payload, bound.command_member, bound.values)
+            value = decode_mqtt(seen.value.payload, bound.command_member, bound.words)
             if isinstance(value, Undecoded) or not _has_unknown_member(seen.value.payload):
                 continue
             # Changes after the next command do not count.

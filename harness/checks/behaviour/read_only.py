@@ -79,7 +79,7 @@ class ReadOnly(Check):
         bound = mqtt_binding(bench.profile, name)
         if bench.offers(BenchFeature.TAP):  # otherwise our own message looks like a report
             bench.stimulus(Act.RAW, f"{name} on its own state topic", transport="mqtt")
-            await bench.mqtt.publish(bound.state, encode_mqtt(value, bound.member, bound.values), qos=1)
+            await bench.mqtt.publish(bound.state, encode_mqtt(value, bound.member, bound.words), qos=1)
         if not bench.offers(BenchFeature.TAP) or _listening(bench.trace, bound):
             settle = bench.profile.settle(name)
             await bench.watch_silence(settle, imposed_by=SETTLE, what=f"{name} to stay unchanged")

@@ -250,9 +250,14 @@ def _momentary_execution(case: Case, command: Command, name: str, refusing: Rule
                 for report in case.reports(condition.event)
                 if condition.event and (condition.data is None or same_value(report.value, condition.data))
             ]
-            before = [report for report in seen if report.event.line < command.sent.line]
-            after = [report for report in seen if command.sent.line < report.event.line < command.end]
-            if before and after:
+            before = {report.transport for report in seen if report.event.line < command.sent.line}
+            # On another transport, it may be the first event that arrives late.
+            after = [
+                report
+                for report in seen
+                if command.sent.line < report.event.line < command.end and report.transport in before
+            ]
+            if after:
                 return failed(
                     f"{_text(refusing.while_)}, but {name} = {json_text(command.value)} was executed for a "
                     f"moment: {condition} was sent again",

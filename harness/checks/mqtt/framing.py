@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Decoded, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
-from harness.checks.observations import Transport
+from harness.checks.observations import Report, Transport
+from harness.checks.support.behaviour.commands import on_the_way
 from harness.checks.support.mqtt.commands import (
     MqttSetting,
     command,
@@ -334,12 +335,25 @@ class SizesOutOfTheOrdinary(Check):
                 known = [written(write) for write in writes if write.line < line]
                 known += [before.value] if before else []
                 fresh = act.line < line < end and not report.repeated
-                if fresh and not any(same_value(report.value, value) for value in known):
+                if fresh and not _is_step(case, setting, report, known):
                     return failed(f"{act.value.name} changed {setting.name}", act, report)
             shown += [act, *effect]
         if len(acts) < 2 + len(_given_nothing(case.profile)):
             return inconclusive("the messages were not sent", acts)
         return passed(f"{len(acts)} messages of unusual size changed nothing", shown)
+
+
+def _is_step(case: Case, setting: MqttSetting, report: Report, known: list[Value]) -> bool:
+    """Whether a report is one of the known values, or a step between them.
+
+    The hidden value and that of an empty payload are no steps: they are what a faulty device would set.
+    """
+    if any(same_value(report.value, value) for value in known):
+        return True
+    if not known or not on_the_way(case, report, *known):
+        return False
+    suspicious = (hidden_of(case.profile, setting, known[-1]), nothing_of(case.profile, setting))
+    return not any(same_value(report.value, value) for value in suspicious)
 
 
 def _given_nothing(profile: Profile) -> list[MqttSetting]:

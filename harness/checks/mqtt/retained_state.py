@@ -61,7 +61,7 @@ async def change_state(bench: Bench) -> None:
         if body.direction is not Direction.FROM_DUT or not isinstance(packet, mqtt.Publish):
             return False
         # An earlier state may still be in transit.
-        reported = decode_mqtt(packet.payload, bound.member, bound.values)
+        reported = decode_mqtt(packet.payload, bound.member, bound.words)
         return packet.topic == bound.state and same_value(reported, value)
 
     (value,) = setting.others(await present_value(bench, setting), 1)

@@ -49,6 +49,7 @@ from harness.model.bindings.serial_log import (
 )
 from harness.model.profile import Profile
 from harness.model.requirement import Area, Basis, BenchFeature, Level
+from harness.model.schema import is_number
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import Act, Event, Stimulus
 
@@ -121,6 +122,9 @@ class PowerCutDuringWrite(Check):
             if not before or after is None:
                 continue
             allowed = _allowed(case, name, before[-1].value, value_of(write))
+            if _moves_in_steps(case, name):  # a lamp that fades may stop at any of them
+                seen = [after.value, *(report.value for report in case.reports(name) if not report.problem)]
+                allowed += [value for value in seen if _is_between(value, *allowed[:2])]
             outcome = self._third_value(case, name, allowed, start.line, after)
             if outcome is not None:
                 return outcome
@@ -160,6 +164,27 @@ def _write_before(case: Case, name: str, line: int) -> Decoded[Stimulus, Stimulu
         if starts_board(act.value) or act.value.act in (Act.WRITE, Act.LOCAL, Act.KILL):
             return None
     return None
+
+
+def _moves_in_steps(case: Case, name: str) -> bool:
+    """Whether the device reported a value between the old and the new one, before any power was cut."""
+    schema = case.profile.properties[name]
+    for cut in case.stimuli(Act.KILL):
+        write = _write_before(case, name, cut.line)
+        before = case.last_report(name, write.line) if write is not None else None
+        if write is None or before is None:
+            continue
+        ends = (before.value, value_of(write))
+        for report in case.reports(name):
+            on_time = write.line < report.event.line < cut.line and _is_between(report.value, *ends)
+            if on_time and not any(schema.agrees(report.value, end) for end in ends):
+                return True
+    return False
+
+
+def _is_between(value: Value, start: Value, end: Value) -> bool:
+    numbers = all(is_number(each) for each in (value, start, end))
+    return numbers and bool(min(start, end) <= value <= max(start, end))
 
 
 def _allowed(case: Case, name: str, before: Value, commanded: Value) -> list[Value]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -36,6 +38,35 @@ class Sleep(ProfilePart):
     wakes_every: Seconds | None = Field(None, description="wakes to report its properties, pressed or not")
 
 
+class PlainText(Mapping[str, Value]):
+    """Stands in place of a map of payload texts where the payload is the value itself."""
+
+    def __getitem__(self, text: str) -> Value:
+        return text
+
+    def __contains__(self, text: object) -> bool:
+        return isinstance(text, str)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __bool__(self) -> bool:
+        return True
+
+
+PLAIN_TEXT = PlainText()
+
+
+class PayloadFormat(StrEnum):
+    """What a payload without ``values`` is."""
+
+    JSON = "json"
+    TEXT = "text"
+
+
 class MqttProperty(ProfilePart):
     """A property over MQTT. ``values`` maps what stands in the payload to the property's values."""
 
@@ -49,6 +80,14 @@ class MqttProperty(ProfilePart):
     qos: Quality = 0
     command_qos: Quality = 1
     retain: bool = Field(True, description="the broker keeps the state for those who come later")
+    format: PayloadFormat = Field(
+        PayloadFormat.JSON, description="of payloads without `values`: `text` is plain text, for strings only"
+    )
+
+    @property
+    def words(self) -> Mapping[str, Value] | None:
+        """The values by payload text; any text is itself in plain text. None: payloads are JSON."""
+        return PLAIN_TEXT if self.format is PayloadFormat.TEXT else self.values
 
 
 class MqttAction(ProfilePart):

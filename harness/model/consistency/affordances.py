@@ -119,6 +119,15 @@ def _of_property(subject: CheckedProfile, name: str, schema: Property) -> Iterat
         yield Mistake((*path, "counter"), "only numbers count", str(schema.type), "integer or number")
     if schema.power_up is PowerUp.DEFAULT and schema.default is None:
         yield Mistake((*path, "power_up"), "a property that is its default after a loss of power needs one")
+    for index, other in enumerate(schema.also_changes):
+        if mistake := unknown_name(
+            (*path, "also_changes", index), "property", other, subject.names.properties
+        ):
+            yield mistake
+        elif other == name:
+            yield Mistake((*path, "also_changes", index), "a command to a property changes it anyway", other)
+    if schema.also_changes and schema.read_only:
+        yield Mistake((*path, "also_changes"), "a property that is readOnly takes no commands")
     if schema.integral_of is None:
         return
     source = (*path, "integral_of")

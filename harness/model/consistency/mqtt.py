@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.model.bindings.mqtt import MqttBinding
+from harness.model.affordance import Property
+from harness.model.bindings.mqtt import MqttBinding, MqttProperty, PayloadFormat
 from harness.model.consistency.mistake import CheckedProfile, Mistake, shown, unknown_name
 from harness.model.consistency.value_maps import of_map
 from harness.model.problems import Path
+from harness.model.schema import DataType
 
 _HERE: Path = ("bindings", "mqtt")
 
@@ -155,6 +157,8 @@ def _of_payloads(subject: CheckedProfile, mqtt: MqttBinding) -> Iterator[Mistake
             yield Mistake((*path, "command"), "the property is readOnly, so nothing can command it")
         if bound.values is not None:
             yield from of_map(bound.values, schema, (*path, "values"))
+        if bound.format is PayloadFormat.TEXT:
+            yield from _of_plain_text(bound, schema, (*path, "format"))
     for name, told in mqtt.events.items():
         event = subject.profile.events.get(name)
         if event is None or told.values is None:
@@ -164,3 +168,15 @@ def _of_payloads(subject: CheckedProfile, mqtt: MqttBinding) -> Iterator[Mistake
             yield Mistake(path, "the event has no data that could be mapped")
         else:
             yield from of_map(told.values, event.data, path)
+
+
+def _of_plain_text(bound: MqttProperty, schema: Property, path: Path) -> Iterator[Mistake]:
+    if schema.type is not DataType.STRING:
+        yield Mistake(path, f"plain text is for strings; this is of type {schema.type}", "text", "json")
+    for key, value in (
+        ("values", bound.values),
+        ("member", bound.member),
+        ("command_member", bound.command_member),
+    ):
+        if value is not None:
+            yield Mistake(path, f"plain text is the whole value, so `{key}` has no meaning beside it", "text")

@@ -144,7 +144,7 @@ class LabBench(RecordingBench):
         bindings = self.profile.bindings
         if transport == Transport.MQTT and bindings.mqtt:
             bound = bindings.mqtt.properties[name]
-            payload = encode_mqtt(value, bound.command_member, bound.values)
+            payload = encode_mqtt(value, bound.command_member, bound.words)
             # For a device without a command topic, the usual one is tried.
             topic = bound.command or f"{bound.state}/set"
             await self.mqtt.publish(topic, payload, qos=bound.command_qos)

@@ -32,7 +32,9 @@ from harness.simulate.firmware.rules import (
     Occurrence,
     RuleEngine,
 )
+from harness.simulate.firmware.self_changing import SelfChanges
 from harness.simulate.firmware.values import (
+    another,
     canonical,
     default_value,
     has_type,
@@ -74,6 +76,8 @@ class Core:
         self._hidden: dict[str, Value] = {}  # reported in place of the clamped value
         self._events: list[DeviceEvent] = []  # caused by rules, not yet sent
         self._meter_timer: asyncio.TimerHandle | None = None
+        changing = [name for name, each in profile.properties.items() if each.self_changing]
+        self._self_changes = SelfChanges(changing, self._change_to_another)
 
     def deviate(self, **deviations: Any) -> None:
         """Deviate from the standard or the profile in the given ways."""
@@ -105,6 +109,7 @@ class Core:
         self._events.clear()
         self._advance_meter()
         self._run_meter()
+        self._self_changes.start()
 
     def power_off(self) -> None:
         """Switch the power off: timers stop, and nothing changes any more."""
@@ -120,6 +125,7 @@ class Core:
         if self._meter_timer is not None:
             self._meter_timer.cancel()
             self._meter_timer = None
+        self._self_changes.stop()
         self._hidden.clear()
         self._cut = True
         self.powered = False
@@ -170,8 +176,17 @@ class Core:
         if self.deviations.hides_clamping and not same_value(legal, value):
             self._hidden[name] = value
         self._rules.wanted[name] = executed
+        self._rules.wanted.update(self._side_effects(name))
         self._settle(before, Origin.COMMAND, confirm=name)
         return Accepted(self.read(name))
+
+    def _side_effects(self, name: str) -> dict[str, Value]:
+        """What else a command to a property sets: by the profile, properties return to their defaults."""
+        declared = {
+            other: canonical(self.profile.properties[other], default_value(self.profile.properties[other]))
+            for other in self.profile.properties[name].also_changes
+        }
+        return {**declared, **self.deviations.side_effects(name)}
 
     def invoke(self, action: str, input: Value = None) -> Accepted | Refused:
         """Invoke an action from the network."""
@@ -350,6 +365,16 @@ class Core:
         before = self._reported()
         act()
         self._settle(before, Origin.DEVICE)
+
+    def change_by_itself(self, name: str, value: Value) -> None:
+        """Set a property without a command, as a countdown does."""
+        if self.powered:
+            before = self._reported()
+            self._rules.wanted[name] = canonical(self.profile.properties[name], value)
+            self._settle(before, Origin.DEVICE)
+
+    def _change_to_another(self, name: str) -> None:
+        self.change_by_itself(name, another(self.profile.properties[name], self._rules.actual[name]))
 
     # The meter
 

@@ -25,7 +25,8 @@ class CoreDeviations:
 
     ``ignores`` selects rules that the device does not keep. ``distort`` maps the true value of a property to
     the reported one. ``executes`` maps a legally commanded value to the one that is set, or to
-    :data:`LOST`; ``refuses`` is called with each refused command. ``report`` forwards a change, given its
+    :data:`LOST`; ``side_effects`` gives the values of other properties that a command sets as well.
+    ``refuses`` is called with each refused command. ``report`` forwards a change, given its
     origin: at once, later, never or twice. ``boots`` maps the values before a power loss to those after it;
     ``forgets`` maps the present values and the factory values to those after a factory reset.
     """
@@ -40,6 +41,7 @@ class CoreDeviations:
     ignores: Callable[[Rule], bool] = lambda rule: False
     distort: Callable[[str, Value], Value] = lambda name, value: value
     executes: Callable[[str, Value], Value] = lambda name, value: value
+    side_effects: Callable[[str], Memory] = lambda name: {}
     refuses: Callable[[str, Value], None] = lambda name, value: None
     report: Reporting = lambda change, origin, tell: tell(change)
     boots: Callable[[Memory], Memory] = lambda memory: memory

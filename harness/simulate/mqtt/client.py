@@ -475,6 +475,12 @@ class SimulatedMqttClient:
             obeys = self._profile.behaviour.retained_command is RetainedCommandPolicy.APPLY
         return message.retain and not obeys
 
+    def close_connection(self, reason: str) -> None:
+        """Close the connection without DISCONNECT; it connects again as after any loss."""
+        if self._client is not None:
+            self._client.abort()
+            self._lost(reason)
+
     def _crash(self, seconds: float) -> None:
         self._dead = seconds
         if self._client is not None:

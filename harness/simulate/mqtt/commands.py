@@ -92,7 +92,7 @@ class CommandReader:
         bound = self._writes.get(topic, {})
         for name, binding in bound.items():
             try:
-                value = decode_mqtt(payload, binding.values, binding.command_member)
+                value = decode_mqtt(payload, binding.words, binding.command_member)
             except MemberMissing as error:
                 missing = error
                 continue
@@ -121,7 +121,7 @@ class CommandReader:
         for name, bound in self._binding.properties.items():
             if bound.state == topic:
                 with contextlib.suppress(MemberMissing):
-                    found.append(Write(name, decode_mqtt(payload, bound.values, bound.member)))
+                    found.append(Write(name, decode_mqtt(payload, bound.words, bound.member)))
         return found
 
     def _invocation(self, action: str, payload: bytes) -> Invocation:

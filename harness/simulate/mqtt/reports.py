@@ -105,7 +105,7 @@ class ReportComposer:
         values = {name: fresh[name] if name in fresh else self._core.read(name) for name in bound}
         first, binding = next(iter(bound.items()))
         if binding.member is None:
-            payload = encode_mqtt(values[first], binding.values)
+            payload = encode_mqtt(values[first], binding.words)
         else:
             payload = encode_mqtt_members(
                 {each.member or name: (values[name], each.values) for name, each in bound.items()}

@@ -187,7 +187,10 @@ class StateArranger:
         self._sensed.setdefault(name, self.state.get(name))
 
     async def restore(self) -> None:
-        """Restore the initial state, as far as the device allows."""
+        """Restore the initial state, as far as the device allows; wait once if it is gone."""
+        if not await self._bench.ready():
+            self._bench.note("the state was not restored: the device did not come back")
+            return
         await self.look()
         for name, value in reversed(list(self._sensed.items())):
             if value is not None:

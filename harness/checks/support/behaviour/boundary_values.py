@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import cache
 from typing import Any
 
 from harness.model.base import Value
@@ -27,6 +28,8 @@ def limits(schema: DataSchema) -> list[Value]:
             return [False, True]
         case DataType.INTEGER | DataType.NUMBER:
             return _legal(schema, _numbers(schema))
+        case DataType.STRING if schema.pattern is not None:
+            return _legal(schema, _matching(schema.pattern))
         case DataType.STRING:
             shortest = schema.min_length or 0
             longest = schema.max_length if schema.max_length is not None else shortest + 8
@@ -157,6 +160,23 @@ def _numbers_outside(schema: DataSchema) -> list[Value]:
     if schema.multiple_of is not None:
         found.append(float(_middle(schema) + unit / 2))
     return [*found, *FAR]
+
+
+@cache
+def _matching(pattern: str) -> tuple[str, ...]:
+    """Some texts that a regular expression accepts, shortest first; the same ones in every run."""
+    # Only schemas with a pattern need hypothesis here, which takes a second to import.
+    import hypothesis.strategies as st
+    from hypothesis.errors import InvalidArgument
+
+    from harness.checks.support.behaviour.hypothesis_values import drawn
+
+    printable = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
+    try:
+        found = drawn(st.from_regex(pattern, fullmatch=True, alphabet=printable), seed=1, count=8)
+    except InvalidArgument:
+        found = drawn(st.from_regex(pattern, fullmatch=True), seed=1, count=8)
+    return tuple(sorted(set(found), key=lambda text: (len(text), text)))
 
 
 def _legal(schema: DataSchema, candidates: Iterable[Value]) -> list[Value]:

@@ -13,6 +13,7 @@ from harness.model.base import Value
 from harness.model.bindings.coap import CoapProperty
 from harness.model.bindings.mqtt import MqttProperty
 from harness.model.requirement import BenchFeature
+from harness.model.schema import is_number
 from harness.trace.events import Act, Direction, Event, Fate, MqttPacket, Point, Stimulus
 from harness.wire import (
     coap,
@@ -139,7 +140,7 @@ def _over_mqtt(case: Case, name: str) -> list[Command]:
     bound = binding.properties[name]
     found = []
     for seen in published(case, command_topic(bound)):
-        value = decode_mqtt(seen.value.payload, bound.command_member, bound.values)
+        value = decode_mqtt(seen.value.payload, bound.command_member, bound.words)
         if isinstance(value, Undecoded) and value.absent:
             continue  # a command for another property on the same topic
         found.append(_command(seen, Transport.MQTT, seen.value.payload, value))
@@ -170,10 +171,10 @@ def _command(
     return Command(seen, transport, payload, value, None)
 
 
-async def send_payload(bench: Bench, name: str, payload: bytes, what: str, transport: Transport) -> None:
+async def send_payload(bench: Bench, name: str, payload: bytes, what: str, transport: Transport) -> bool:
     """Send a raw payload as a command for a property; ``what`` describes it in the trace.
 
-    Over CoAP it returns after the response.
+    Over CoAP it returns after the response. False: there was none.
     """
     bench.stimulus(Act.RAW, f"raw payload for {name}: {what}", transport=transport.value)
     mqtt_binding, coap_binding = bench.profile.bindings.mqtt, bench.profile.bindings.coap
@@ -181,7 +182,8 @@ async def send_payload(bench: Bench, name: str, payload: bytes, what: str, trans
         bound = mqtt_binding.properties[name]
         await bench.mqtt.publish(command_topic(bound), payload, qos=bound.command_qos)
     elif coap_binding is not None:
-        await put(bench, coap_binding.properties[name], payload)
+        return await put(bench, coap_binding.properties[name], payload) is not None
+    return True
 
 
 async def passed_on(bench: Bench, name: str, payload: bytes, since: int) -> None:
@@ -260,9 +262,31 @@ def mismatch(case: Case, name: str, expected: Sequence[Value], reports: Sequence
     """The first report that is unreadable or agrees with none of the expected values."""
     schema = case.profile.properties[name]
     for report in reports:
+        if report.problem is None and schema.self_changing:
+            continue
         if report.problem is not None or not any(schema.agrees(report.value, value) for value in expected):
             return report
     return None
+
+
+def on_the_way(case: Case, report: Report, *ends: Value) -> bool:
+    """Whether a report of a number lies between some values: lamps fade, shutters move, step by step."""
+    if report.problem is not None or not all(is_number(value) for value in (report.value, *ends)):
+        return False
+    slack = case.profile.properties[report.name].tolerance
+    return bool(min(ends) - slack <= report.value <= max(ends) + slack)
+
+
+def settled_at(case: Case, name: str, command: Command) -> float:
+    """When the settle time of a command is over, in seconds since the start of the run."""
+    accepted = command.answer.time if command.answer is not None else command.time
+    return accepted + case.profile.settle(name)
+
+
+def ended_at(case: Case, command: Command) -> float:
+    """When the judging of a command ends: at the next act, or at the end of the window."""
+    last = case.window[-1]
+    return case.trace[command.end - 1].time if command.end <= last.line else last.time
 
 
 def confirmed_at(case: Case, name: str, command: Command) -> int:

@@ -185,6 +185,9 @@ def related(profile: Profile, names: Iterable[str]) -> frozenset[str]:
             if any(condition.property_ in grown for condition in results):
                 for condition in lasting((*rule.when, *rule.while_)):
                     grown |= condition.names
+        for name, schema in profile.properties.items():
+            if grown & {*schema.also_changes}:
+                grown.add(name)
         if grown == found:
             return frozenset(found)
         found = grown

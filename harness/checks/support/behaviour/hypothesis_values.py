@@ -41,11 +41,17 @@ class _NeedsMeasurement(BaseException):
 
 
 async def search(
-    first: Sequence[Value], strategy: Callable[[], SearchStrategy[Value]], measure: Measure, seed: int
+    first: Sequence[Value],
+    strategy: Callable[[], SearchStrategy[Value]],
+    measure: Measure,
+    seed: int,
+    *,
+    may_simplify: Callable[[], bool] = lambda: True,
 ) -> None:
     """Try the values of ``first``, then random ones, until one fails; then search for a simpler one.
 
-    The results are in the trace: every trial drives the device.
+    The results are in the trace: every trial drives the device. Where ``may_simplify`` says no, such as for a
+    device that crashes and takes its time to come back, the first value that fails is enough.
     """
     measured: dict[str, bool] = {}
     for value in [*first, *drawn(strategy(), seed)]:
@@ -53,6 +59,8 @@ async def search(
         if key not in measured:
             measured[key] = await measure(value)
             if measured[key]:
+                if not may_simplify():
+                    return
                 await _shrink(strategy(), measured, measure, seed)
                 return
 

@@ -23,10 +23,10 @@ def encoded(profile: Profile, name: str, value: Value, transport: Transport) -> 
     mqtt, coap = profile.bindings.mqtt, profile.bindings.coap
     if transport is Transport.MQTT and mqtt is not None:
         bound = mqtt.properties[name]
-        if bound.values is not None and bound.command_member is None and isinstance(value, str):
-            words = [word for word, meaning in bound.values.items() if meaning == value]
+        if bound.words is not None and bound.command_member is None and isinstance(value, str):
+            words = [word for word, meaning in bound.words.items() if meaning == value]
             return (words[0] if words else value).encode()
-        return encode_mqtt(value, bound.command_member, bound.values)
+        return encode_mqtt(value, bound.command_member, bound.words)
     assert coap is not None
     resource = coap.properties[name]
     return encode_coap(value, resource.format, resource.member)
@@ -76,7 +76,7 @@ def _is_legal(schema: DataSchema, profile: Profile, name: str, transport: Transp
     value: Value | Undecoded
     if transport is Transport.MQTT and mqtt is not None:
         bound = mqtt.properties[name]
-        value = decode_mqtt(payload, bound.command_member, bound.values)
+        value = decode_mqtt(payload, bound.command_member, bound.words)
     else:
         assert coap is not None
         resource = coap.properties[name]

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.checks.case import Case, failed, inconclusive
-from harness.checks.observations import Transport
+from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
-from harness.checks.support.behaviour.boundary_values import NUMERIC, step_of
-from harness.checks.support.behaviour.commands import Command, confirmed_at, described, had_time, mismatch
+from harness.checks.support.behaviour.boundary_values import NUMERIC, resting, step_of
+from harness.checks.support.behaviour.commands import (
+    Command,
+    confirmed_at,
+    described,
+    had_time,
+    mismatch,
+    on_the_way,
+    settled_at,
+)
 from harness.model.base import Value
 from harness.model.profile import InvalidValuePolicy, Profile
 from harness.model.verdict import Outcome
@@ -28,17 +36,24 @@ def refusal_failure(case: Case, name: str, sent: Sequence[Command], at: int) -> 
     if command.transport is Transport.COAP and (wrong := _answered_wrongly(case.profile, command)):
         return wrong
     following = sent[at + 1] if at + 1 < len(sent) else None
-    stray = mismatch(case, name, allowed, command.reports)
+    moved = [r for r in command.reports if len(allowed) == 1 or not on_the_way(case, r, *allowed)]
+    stray = mismatch(case, name, allowed, moved)
     if stray is None and following is not None and _is_legal(case, name, following):
         index = confirmed_at(case, name, following)
-        stray = mismatch(case, name, [*allowed, following.value], following.reports[:index])
-        if stray is None and index == len(following.reports):
+        until = [r for r in following.reports[:index] if not on_the_way(case, r, *allowed, following.value)]
+        stray = mismatch(case, name, [*allowed, following.value], until)
+        had = case.profile.properties[name].agrees(before.value, following.value)
+        if stray is None and index == len(following.reports) and not had:
             return failed(
                 f"after the command {command.text} the device did not execute the legal command "
                 f"{following.text} within {case.profile.settle(name):g} s",
                 command.sent,
                 following.sent,
             )
+    if stray is not None and _falls_back(case, name, sent, at, stray):
+        return inconclusive(
+            f"{name} fell back to {described(stray)} after an earlier command (see PROFILE-66)", stray
+        )
     if stray is not None:
         return failed(
             f"{name} was {json_text(before.value)}; after the command {command.text} the device reported "
@@ -48,6 +63,17 @@ def refusal_failure(case: Case, name: str, sent: Sequence[Command], at: int) -> 
             stray,
         )
     return None if _was_processed(case, name, sent, at) else _undecided(command)
+
+
+def _falls_back(case: Case, name: str, sent: Sequence[Command], at: int, stray: Report) -> bool:
+    """Whether a setting left the state of an earlier legal command, late, for the one before that command."""
+    schema = case.profile.properties[name]
+    legal = [command for command in sent[:at] if _is_legal(case, name, command)]
+    if not legal or stray.problem is not None or len(resting(schema)) <= 2:
+        return False  # of two values, any wrong one is the earlier one
+    before = case.last_report(name, legal[-1].sent.line, legal[-1].transport)
+    late = stray.time > settled_at(case, name, legal[-1])
+    return before is not None and late and schema.agrees(stray.value, before.value)
 
 
 def _answered_wrongly(profile: Profile, command: Command) -> Outcome | None:

@@ -36,7 +36,7 @@ class MqttSetting:
     @property
     def is_json(self) -> bool:
         """Whether commands are JSON, which may be padded with white space (RFC 8259, 2)."""
-        return self.bound.values is None or self.bound.command_member is not None
+        return self.bound.words is None or self.bound.command_member is not None
 
     @property
     def qos(self) -> int:
@@ -54,11 +54,11 @@ class MqttSetting:
 
     def payload(self, value: Value) -> bytes:
         """The payload that commands ``value``."""
-        return encode_mqtt(value, self.bound.command_member, self.bound.values)
+        return encode_mqtt(value, self.bound.command_member, self.bound.words)
 
     def value_of(self, payload: bytes) -> Value:
         """The value that a payload of :meth:`payload` commands."""
-        value = decode_mqtt(payload, self.bound.command_member, self.bound.values)
+        value = decode_mqtt(payload, self.bound.command_member, self.bound.words)
         return None if isinstance(value, Undecoded) else value
 
     def others(self, present: Value, count: int) -> list[Value]:

@@ -50,7 +50,7 @@ def readings(profile: Profile) -> Iterator[Reading]:
         yield Reading(availability.topic, availability.qos, availability.retain, values=texts)
     for name, bound in binding.properties.items():
         if not profile.properties[name].write_only:
-            yield Reading(bound.state, bound.qos, bound.retain, False, bound.member, bound.values)
+            yield Reading(bound.state, bound.qos, bound.retain, False, bound.member, bound.words)
     for event in binding.events.values():
         yield Reading(event.topic, event.qos, event.retain, True, event.member, event.values)
 

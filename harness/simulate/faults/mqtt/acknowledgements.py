@@ -303,9 +303,9 @@ def empty_payload_is_zero(device: SimulatedDevice) -> None:
         zero = _zero_of(schema)
         topic = bound.command.encode()
         if bound.command_member is None:
-            zeros[topic] = encode_mqtt(zero, bound.values)
+            zeros[topic] = encode_mqtt(zero, bound.words)
         else:
-            members.setdefault(topic, {})[bound.command_member] = (zero, bound.values)
+            members.setdefault(topic, {})[bound.command_member] = (zero, bound.words)
     zeros |= {topic: encode_mqtt_members(group) for topic, group in members.items()}
 
     def filled(packet: bytes) -> list[bytes]:
