@@ -257,9 +257,10 @@ class SilentObserver(Check):
     clause="4.5.1",
     level=Level.MUST,
     purpose="ensure that the device has only one unacknowledged confirmable notification per client",
-    stimulus="One client observes a resource twice and acknowledges nothing; change the state; acknowledge "
-    "after the first retransmission",
-    expect="No second notification before the ACK; then that of the other observation",
+    stimulus="One client observes a resource twice and acknowledges nothing; change the state twice; "
+    "acknowledge after the first retransmission",
+    expect="No second notification before the ACK, except a newer state in place of the "
+    "retransmission (4.5.2)",
     ics="COAP.OBSERVE_CON",
     needs=(BenchFeature.COAP,),
     usual_cause="Each observation has its own retransmission, and they are not limited per client.",
@@ -279,6 +280,7 @@ class OneOutstanding(Check):
             what=f"a notification of {lever.setting.name}",
             since=since,
         )
+        since = await lever.move(bench, 0)
         if first is not None:
             message = message_of(first)
             # A newer state may replace the one that is repeated (RFC 7641, 4.5.2).
@@ -292,8 +294,7 @@ class OneOutstanding(Check):
             endpoint.acknowledges = True
             endpoint.acknowledge(message_of(again) if again else message)
         for client in clients:
-            await lever.wait_notified(bench, client, 1, since)
-        await lever.change(bench, 0, *clients)
+            await lever.wait_notified(bench, client, 0, since)
         await deregister(bench, clients)
 
     def judge(self, case: Case) -> Outcome:
@@ -321,13 +322,16 @@ class OneOutstanding(Check):
                 before[0],
                 early[0],
             )
-        if not others:
-            return inconclusive("only one of the two observations was notified", before)
+        # A server may keep one observation per client and resource, or replace the state that it repeats.
+        further = [each.transmissions[0] for each in series if each.transmissions[0].line > answered[0].line]
+        further = further or [seen for seen in before if seen.value.mid != before[0].value.mid]
+        if not further:
+            return inconclusive("only one notification came", before)
         return passed(
             "the second notification came only after the ACK to the first",
             before,
             answered[0],
-            others[0].transmissions[0],
+            further[0],
         )
 
 
