@@ -116,9 +116,18 @@ class UdpSocket:
 
 
 def address_text(address: Address) -> str:
-    """Host and port as in a trace: "192.0.2.7:5683", "[2001:db8::7]:5683"."""
-    host, port = address[0], address[1]
+    """Host and port as in a trace: "192.0.2.7:5683", "[2001:db8::7]:5683", "[fe80::7%eth0]:5683"."""
+    host, port, *scope = address
+    if scope and scope[-1] and "%" not in host:
+        host = f"{host}%{_interface_name(scope[-1])}"
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _interface_name(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return str(index)
 
 
 class PortAllocator:

@@ -314,9 +314,10 @@ async def find_levers(bench: Bench, count: int = 1, *, self_notifying: bool = Tr
         if len(found) < count and setting.path not in found and await _notifies_by_itself(bench, setting):
             found[setting.path] = Lever(setting, None)
     if len(found) < count:
+        alone = f" or is notified by itself within {SELF_NOTIFYING_WITHIN:g} s" if self_notifying else ""
         raise StimulusError(
-            f"{count} observed propert{'y' if count == 1 else 'ies'} must change, but only {len(found)} can "
-            f"be changed from here or notified by itself within {SELF_NOTIFYING_WITHIN:g} s"
+            f"{count} observed propert{'y' if count == 1 else 'ies'} must change, but only {len(found)} can be "
+            f"changed from here{alone}"
         )
     return list(found.values())
 
