@@ -316,8 +316,8 @@ async def find_levers(bench: Bench, count: int = 1, *, self_notifying: bool = Tr
     if len(found) < count:
         alone = f" or is notified by itself within {SELF_NOTIFYING_WITHIN:g} s" if self_notifying else ""
         raise StimulusError(
-            f"{count} observed propert{'y' if count == 1 else 'ies'} must change, but only {len(found)} can be "
-            f"changed from here{alone}"
+            f"{count} observed propert{'y' if count == 1 else 'ies'} must change, but only {len(found)} can "
+            f"be changed from here{alone}"
         )
     return list(found.values())
 
