@@ -1,11 +1,12 @@
 """Run after run in virtual time: conforming devices get no bad verdict, a fault always breaks its check.
 
-    python tests/benchmarks/soak.py [--runs N] [--faults N] [--everywhere] [--jobs N] [PROFILE ...]
+    python tests/benchmarks/soak.py [--runs N] [--habits N] [--faults N] [--everywhere] [--jobs N]
+        [PROFILE ...]
 
-``--runs``: whole runs of every shipped profile, each with a seed of its own, all checks. ``--faults``: runs
-under each fault, with the checks that it names; on the first profile to which those apply, or with
-``--everywhere`` on all of them. Nothing is tried again: what is not as it should be is printed with the seed
-that brings it back, and makes the exit status 1.
+``--runs``: whole runs of every shipped profile, each with a seed of its own, all checks. ``--habits``: the
+same with each habit, which is unusual and conforms. ``--faults``: runs under each fault, with the checks that
+it names; on the first profile to which those apply, or with ``--everywhere`` on all of them. Nothing is tried
+again: what is not as it should be is printed with the seed that brings it back, and makes the exit status 1.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from harness.model.ics import ics_of, satisfies
 from harness.model.loading.profiles import load_profile
 from harness.model.profile import Profile
 from harness.model.verdict import Verdict
-from harness.simulate.faults import Fault, all_faults
+from harness.simulate.faults import Fault, all_faults, all_habits
 from tests.checks.driving import FURTHER, SHIPPED, check_simulated
 
 GOOD = (Verdict.PASS, Verdict.NOT_APPLICABLE)
@@ -37,17 +38,19 @@ BROKEN = (Verdict.FAIL, Verdict.WARN)
 
 @dataclass(frozen=True)
 class Job:
-    """One run. Without ``fault`` the device conforms."""
+    """One run. Without ``fault`` the device conforms, with or without a ``habit``."""
 
     path: Path
     seed: int
     fault: str | None = None
+    habit: str | None = None
     select: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """Of the series that it belongs to."""
-        return f"{self.fault} on {self.path.stem}" if self.fault else self.path.stem
+        which = self.fault or self.habit
+        return f"{which} on {self.path.stem}" if which else self.path.stem
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,8 @@ class Outcome:
 def carried_out(job: Job) -> Outcome:
     """Run it, and say what is not as it should be."""
     begin = time.process_time()
-    result = check_simulated(
-        job.path, faults=[job.fault] if job.fault else (), select=job.select, seed=job.seed
-    )
+    names = [name for name in (job.fault, job.habit) if name]
+    result = check_simulated(job.path, faults=names, select=job.select, seed=job.seed)
     wrong = []
     if job.fault is None:
         wrong = [
@@ -90,6 +92,15 @@ def conforming_jobs(paths: list[Path], runs: int) -> Iterator[Job]:
     for seed in range(1, runs + 1):
         for path in paths:
             yield Job(path, seed)
+
+
+def habit_jobs(paths: list[Path], runs: int) -> Iterator[Job]:
+    """Every habit on every profile that can have it, ``runs`` times, all checks."""
+    for seed in range(1, runs + 1):
+        for habit in all_habits():
+            for path in paths:
+                if habit.applies(_profile(path)):
+                    yield Job(path, seed, habit=habit.name)
 
 
 def fault_jobs(paths: list[Path], runs: int, *, everywhere: bool) -> Iterator[Job]:
@@ -136,6 +147,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("profiles", nargs="*", type=Path, help="default: all that are shipped")
     parser.add_argument("--runs", type=int, default=200, help="conforming runs of each profile")
+    parser.add_argument("--habits", type=int, default=0, help="conforming runs with each habit")
     parser.add_argument("--faults", type=int, default=0, help="runs under each fault")
     parser.add_argument(
         "--everywhere", action="store_true", help="each fault on every profile that can have it"
@@ -144,7 +156,7 @@ def main() -> int:
     known = parser.parse_args()
     paths = known.profiles or SHIPPED
     faulty = fault_jobs([*paths, *FURTHER], known.faults, everywhere=known.everywhere)
-    jobs = [*conforming_jobs(paths, known.runs), *faulty]
+    jobs = [*conforming_jobs(paths, known.runs), *habit_jobs(paths, known.habits), *faulty]
     begin = time.monotonic()
     runs: Counter[str] = Counter()
     wrong: Counter[str] = Counter()

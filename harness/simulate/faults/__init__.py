@@ -61,6 +61,9 @@ class Fault:
 _registry: Registry[Fault] = Registry(
     "fault", packages=[__name__], group=FAULTS, listed_by="harness simulate --list-faults"
 )
+_habits: Registry[Fault] = Registry(
+    "habit", packages=[__name__], group=FAULTS, listed_by="harness simulate --list-faults"
+)
 
 
 def fault(
@@ -81,6 +84,28 @@ def fault(
     return register
 
 
+def habit(
+    *, name: str, title: str, applies: Applies = lambda profile: True
+) -> Callable[[ApplyFault], ApplyFault]:
+    """Registers the decorated function as a habit: a way to behave that conforms, and is not the usual one.
+
+    No check may fail on a device with a habit. It is switched on like a fault, by its name.
+    """
+
+    def register(apply: ApplyFault) -> ApplyFault:
+        found = Fault(name, title, (), None, applies, apply)
+        _habits.add(name, found, f"{apply.__module__}.{apply.__qualname__}")
+        return apply
+
+    return register
+
+
+def all_habits() -> tuple[Fault, ...]:
+    """All habits, sorted by name."""
+    registered = _habits.all()
+    return tuple(registered[name] for name in sorted(registered))
+
+
 def all_faults() -> tuple[Fault, ...]:
     """All faults, sorted by name."""
     registered = _registry.all()
@@ -88,7 +113,10 @@ def all_faults() -> tuple[Fault, ...]:
 
 
 def fault_named(name: str) -> Fault:
-    """The fault with that name. Raises :class:`UnknownFaultError`."""
+    """The fault or habit with that name. Raises :class:`UnknownFaultError`."""
+    habits = _habits.all()
+    if name in habits:
+        return habits[name]
     try:
         return _registry.named(name)
     except UnknownNameError as unknown:

@@ -95,7 +95,8 @@ def link_of(case: Case) -> LinkProperties | None:
 def is_simulated(case: Case) -> bool:
     """Whether the device is simulated, so that loopback stands for an Ethernet link."""
     return any(
-        isinstance(event.body, RunStarted) and event.body.dut == "simulated" for event in case.trace[:20]
+        isinstance(event.body, RunStarted) and event.body.dut.startswith("simulated")
+        for event in case.trace[:20]
     )
 
 
