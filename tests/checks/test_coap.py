@@ -366,6 +366,18 @@ def test_a_server_that_was_silent_before_is_not_blamed_on_a_malformed_message() 
     assert talk.judged().verdict is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.parametrize(("alive", "verdict"), [(True, Verdict.FAIL), (False, Verdict.INCONCLUSIVE)])
+def test_malformed_datagrams_are_blamed_only_for_what_they_did(alive: bool, verdict: Verdict) -> None:
+    """The server does not answer any more; whether it did before is what counts."""
+    talk = Conversation("PROFILE-21")
+    asked = talk.get()
+    if alive:
+        talk.answer(asked)
+    talk.sent(coap.Message(0, coap.Type.CON, coap.Code.GET, 77, b"t"), what="a GET of version 0")
+    talk.get()
+    assert talk.judged().verdict is verdict
+
+
 def filtered(*answers: tuple[str, str]) -> Outcome:
     """The verdict on a list of two links, and on filters with the lists that they gave."""
     link_format = coap.Option(coap.OptionNumber.CONTENT_FORMAT, b"\x28")
