@@ -62,7 +62,7 @@ class Retransmission(Check):
         if any(each.answers == [] for each in observed_series(bench.profile, bench.trace)):
             return  # COAP-OBS-08 has just shown it
         if "COAP.OBSERVE_CON" in ics_of(bench.profile):
-            (lever,) = await find_levers(bench, self_notifying=False)
+            (lever,) = await find_levers(bench)
             silent = await fall_silent(bench, lever)
             await lever.move(bench, 0)
             await deregister_in_silence(bench, silent)
@@ -98,13 +98,27 @@ class Retransmission(Check):
 
 def observed_series(profile: Profile, trace: Sequence[Event]) -> list[Series]:
     """The confirmable messages that were watched to their end, in windows of silent clients."""
-    return [
-        each
-        for window in windows_of(trace, SILENT_CHECKS)
-        if not changes_by_itself(window)
-        for each in series_in(window)
-        if each.observed_to(window[-1].time, declared_transmission(profile))
-    ]
+    declared = declared_transmission(profile)
+    found: list[Series] = []
+    for window in windows_of(trace, SILENT_CHECKS):
+        series = series_in(window)
+        if changes_by_itself(window):
+            # What newer states did to the timeouts is not known, so only a regular series says something.
+            series = [each for each in _chained(series) if irregularity(each, declared) is None]
+        found += [each for each in series if each.observed_to(window[-1].time, declared)]
+    return found
+
+
+def _chained(series: Sequence[Series]) -> list[Series]:
+    """One series per client that answered nothing: newer states continue the timeouts (RFC 7641, 4.5.2)."""
+    chains: dict[str, Series] = {}
+    for each in series:
+        chain = chains.setdefault(each.transmissions[0].body.local, Series())
+        chain.transmissions += each.transmissions
+        chain.answers += each.answers
+    for chain in chains.values():
+        chain.transmissions.sort(key=lambda seen: seen.line)
+    return [chain for chain in chains.values() if not chain.answers]
 
 
 def changes_by_itself(window: Sequence[Event]) -> bool:
@@ -115,7 +129,9 @@ def changes_by_itself(window: Sequence[Event]) -> bool:
 def irregularity(series: Series, declared: Transmission | None) -> str | None:
     """What is wrong with the retransmissions of an unanswered message; None if nothing is."""
     gaps = series.gaps
-    if len({seen.body.raw for seen in series.transmissions}) > 1:
+    if len({seen.body.raw for seen in series.transmissions}) > len(
+        {seen.value.mid for seen in series.transmissions}
+    ):
         return "a retransmission differs from the first transmission"
     if not gaps:
         return "an unacknowledged confirmable message was never repeated"

@@ -294,11 +294,10 @@ def deadline(bench: Bench, setting: Setting) -> float:
     return promised + (declared.first_timeout if declared else LOST_ONCE)
 
 
-async def find_levers(bench: Bench, count: int = 1, *, self_notifying: bool = True) -> list[Lever]:
+async def find_levers(bench: Bench, count: int = 1) -> list[Lever]:
     """``count`` observed properties of different resources that change, by the harness or by themselves.
 
-    With ``self_notifying`` False only those that can be changed on this bench. Raises StimulusError if there
-    are fewer.
+    Raises StimulusError if there are fewer.
     """
     found: dict[str, Lever] = {}
     for setting in levers(bench.profile):
@@ -310,14 +309,13 @@ async def find_levers(bench: Bench, count: int = 1, *, self_notifying: bool = Tr
         other = other_value(setting.schema, present)
         if other is not None:
             found[setting.path] = Lever(setting, (present, other))
-    for setting in observed_properties(bench.profile) if self_notifying else ():
+    for setting in observed_properties(bench.profile):
         if len(found) < count and setting.path not in found and await _notifies_by_itself(bench, setting):
             found[setting.path] = Lever(setting, None)
     if len(found) < count:
-        alone = f" or is notified by itself within {SELF_NOTIFYING_WITHIN:g} s" if self_notifying else ""
         raise StimulusError(
             f"{count} observed propert{'y' if count == 1 else 'ies'} must change, but only {len(found)} can "
-            f"be changed from here{alone}"
+            f"be changed from here or are notified by themselves within {SELF_NOTIFYING_WITHIN:g} s"
         )
     return list(found.values())
 
