@@ -235,6 +235,8 @@ class SilentObserver(Check):
                 return failed(
                     "a client that acknowledges nothing is still notified", each.sent[0], registered, later[0]
                 )
+        if not any(each.replies for each in newcomers):
+            return inconclusive("the server did not answer any new registration", registered)
         for number, each in enumerate(newcomers, 1):
             if not admitted(each):
                 message = (
