@@ -63,7 +63,9 @@ _KNOWN = MappingProxyType(
         "COAP.MULTICAST": "answers CoAP requests to a multicast address",
         "COAP.ETAG": "tags its representations",
         "COAP.COND": "understands If-Match and If-None-Match",
-        "COAP.FETCH_PATCH": "understands FETCH, PATCH and iPATCH",
+        "COAP.FETCH": "understands FETCH",
+        "COAP.PATCH": "understands PATCH and iPATCH",
+        "COAP.FETCH_PATCH": "understands FETCH, PATCH and iPATCH (both of the above)",
         "COAP.NO_RESPONSE": "understands the option No-Response",
         "MDNS.RESPONDER": "answers multicast DNS queries",
         "MDNS.GRACEFUL": "says goodbye on the link when it is stopped in order",
@@ -172,7 +174,7 @@ def _of_coap(coap: CoapBinding, profile: Profile) -> Iterator[str]:
     observed = bool(coap.events) or any(bound.observe for bound in coap.properties.values())
     claims = {
         "COAP.SERVER": True,
-        "COAP.LINK": True,
+        "COAP.LINK": coap.links,
         "COAP.NOSEC": "COAP.DTLS" not in profile.ics,
         "COAP.PUT": written,
         "COAP.POST": bool(coap.actions),

@@ -10,6 +10,7 @@ from harness.model.loading.profiles import (
     load_profile,
     profile_to_json,
 )
+from harness.model.profile import Profile
 from harness.model.verdict import Outcome, Subject
 from harness.trace.events import (
     Act,
@@ -31,6 +32,12 @@ SETPOINT = "/fridge/setpoint"
 JSON = coap.Option(coap.OptionNumber.CONTENT_FORMAT, b"\x32")
 
 
+def with_coap(**fields: object) -> Profile:
+    """The profile with other fields in its CoAP binding."""
+    coap_binding = PROFILE.bindings.coap.model_copy(update=fields) if PROFILE.bindings.coap else None
+    return PROFILE.model_copy(update={"bindings": PROFILE.bindings.model_copy(update={"coap": coap_binding})})
+
+
 @dataclass
 class Conversation:
     """One run with the window of one check in it; times are in seconds."""
@@ -40,9 +47,12 @@ class Conversation:
     now: float = 0.0
     events: list[Event] = field(default_factory=list)
     mid: int = 100
+    profile: Profile = PROFILE
 
     def __post_init__(self) -> None:
-        started = RunStarted(profile_to_json(PROFILE), "refrigerator.yaml", "by hand", 1, "0", "", ("coap",))
+        started = RunStarted(
+            profile_to_json(self.profile), "refrigerator.yaml", "by hand", 1, "0", "", ("coap",)
+        )
         self.add(started)
         self.add(CheckStarted(self.check, self.subject.name, self.subject.transport))
 
@@ -96,7 +106,7 @@ class Conversation:
 
     def judged(self) -> Outcome:
         self.add(CheckEnded(self.check, self.subject.name, self.subject.transport))
-        case = Case(PROFILE, self.subject, self.events, self.events[1:])
+        case = Case(self.profile, self.subject, self.events, self.events[1:])
         return check_named(self.check).judge(case)
 
 

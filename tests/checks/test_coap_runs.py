@@ -68,3 +68,46 @@ def test_a_device_that_takes_no_more_observers_is_asked_instead() -> None:
     board = [each.result for each in run.judgements if each.result.check.startswith("SERIAL")]
     assert len(board) > 3
     assert {each.outcome.verdict for each in board} == {Verdict.PASS}
+
+
+def extended(folder: Path, text: str) -> Path:
+    """The refrigerator with other keys."""
+    path = folder / "refrigerator.yaml"
+    path.write_text(f"extends: {profile_named('refrigerator')}\n{text}")
+    return path
+
+
+def test_fetch_and_patch_are_two_features(tmp_path: Path) -> None:
+    run = check_simulated(extended(tmp_path, "ics: [COAP.FETCH]\n"), select=["COAP-CORE-30"])
+    (outcome,) = (each.result.outcome for each in run.judgements)
+    assert outcome.verdict is Verdict.PASS
+    assert "method 0.05" not in outcome.message
+    assert "method 0.06" in outcome.message
+
+
+def test_a_server_need_not_list_its_resources(tmp_path: Path) -> None:
+    path = extended(tmp_path, "bindings: { coap: { links: false } }\n")
+    run = check_simulated(path, select=["COAP-CORE-*", "COAP-LINK-*", "PROFILE-2?"])
+    verdicts = {each.result.check: each.result.outcome.verdict for each in run.judgements}
+    of_links = {check for check in verdicts if check.startswith("COAP-LINK") or check == "PROFILE-20"}
+    assert len(of_links) == 5
+    assert {verdicts.pop(check) for check in of_links} == {Verdict.NOT_APPLICABLE}
+    assert verdicts["COAP-CORE-09"] is Verdict.PASS
+    assert set(verdicts.values()) <= {Verdict.PASS, Verdict.NOT_APPLICABLE}, verdicts
+
+
+@pytest.mark.parametrize(
+    ("ack_timeout", "faults", "verdict"),
+    [
+        (4, [], Verdict.PASS),
+        (4, ["coap-retransmits-too-often"], Verdict.FAIL),
+        (4, ["habit-slow-ack-timeout"], Verdict.PASS),
+        (1.5, ["habit-slow-ack-timeout"], Verdict.FAIL),
+    ],
+)
+def test_declared_transmission_parameters_are_those_of_the_device(
+    tmp_path: Path, ack_timeout: float, faults: list[str], verdict: Verdict
+) -> None:
+    path = extended(tmp_path, f"bindings: {{ coap: {{ transmission: {{ ack_timeout: {ack_timeout} }} }} }}\n")
+    run = check_simulated(path, faults=faults, select=["COAP-CORE-12"])
+    assert {each.result.outcome.verdict for each in run.judgements} == {verdict}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
 from itertools import pairwise
 
 import pytest
@@ -10,12 +11,14 @@ from hypothesis import strategies as st
 
 from harness.checks.support.mdns.names import names_of
 from harness.model.verdict import Verdict
-from harness.trace.events import Act, Direction, MdnsPacket
+from harness.trace.events import Act, Direction, MdnsPacket, Note
 from harness.wire import mdns
 from harness.wire.mdns.codec import (
     Question,
+    Record,
     RecordType,
 )
+from harness.wire.mdns.link_text import link_text
 from tests.checks.mdns_traces import (
     DEVICE,
     GROUP,
@@ -188,11 +191,11 @@ class TestDelays:
 
 
 class TestAnnouncements:
-    def boot(self, trace: Trace) -> None:
+    def boot(self, trace: Trace, *records: Record) -> None:
         trace.act(1, Act.START)
         for time in (1.1, 1.35, 1.6):
             trace.probed(time, HOST, INSTANCE, records=everything()[1:])
-        trace.sent_records(1.85, *everything())
+        trace.sent_records(1.85, *(records or everything()))
 
     def test_twice_passes(self, trace: Trace) -> None:
         self.boot(trace)
@@ -204,6 +207,53 @@ class TestAnnouncements:
         self.boot(trace)
         trace.act(9, Act.LOCAL, "button")
         assert trace.judged("MDNS-06").verdict is Verdict.FAIL
+
+    def test_a_host_may_be_announced_before_its_services(self, trace: Trace) -> None:
+        self.boot(trace, address())
+        trace.sent_records(2.85, address())
+        trace.sent_records(4.1, *everything())
+        trace.sent_records(5.1, *everything())
+        trace.act(9, Act.LOCAL, "button")
+        assert trace.judged("MDNS-06").verdict is Verdict.PASS
+
+    def test_services_that_are_announced_once_fail(self, trace: Trace) -> None:
+        self.boot(trace, address())
+        trace.sent_records(2.85, address())
+        trace.sent_records(4.1, *everything())
+        trace.act(9, Act.LOCAL, "button")
+        outcome = trace.judged("MDNS-06")
+        assert outcome.verdict is Verdict.FAIL
+        assert "only once" in outcome.message
+
+    def test_services_that_are_never_announced_fail(self, trace: Trace) -> None:
+        self.boot(trace, address())
+        trace.sent_records(2.85, address())
+        trace.act(9, Act.LOCAL, "button")
+        outcome = trace.judged("MDNS-06")
+        assert outcome.verdict is Verdict.FAIL
+        assert "PTR" in outcome.message
+
+    def test_services_that_were_asked_for_too_early_prove_nothing(self, trace: Trace) -> None:
+        self.boot(trace, address())
+        trace.sent_records(2.85, address())
+        trace.asked(3.5, BROWSE)
+        trace.act(9, Act.LOCAL, "button")
+        assert trace.judged("MDNS-06").verdict is Verdict.INCONCLUSIVE
+
+    def test_power_on_of_a_device_that_was_on_is_no_start(self, trace: Trace) -> None:
+        trace.act(1, Act.START)
+        trace.asked(2, BROWSE, RESOLVE)
+        trace.sent_records(2.05, *everything())
+        trace.act(9, Act.LOCAL, "button")
+        for check in ("MDNS-01", "MDNS-06"):
+            assert trace.judged(check).verdict is Verdict.INCONCLUSIVE, check
+
+    def test_a_start_after_a_stop_is_one(self, trace: Trace) -> None:
+        trace.act(0.5, Act.STOP)
+        trace.act(1, Act.START)
+        trace.sent_records(1.85, *everything())
+        trace.act(9, Act.LOCAL, "button")
+        assert trace.judged("MDNS-01").verdict is Verdict.FAIL
 
     def test_answers_are_no_announcement(self, trace: Trace) -> None:
         self.boot(trace)
@@ -350,6 +400,35 @@ class TestAddresses:
         trace.asked(10, RESOLVE)
         trace.sent_records(10.01, *(address(text=text) for text in told))
         assert trace.judged("MDNS-17").verdict is expected
+
+    @pytest.mark.parametrize(("text", "expected"), [("192.0.2.55", Verdict.PASS), ("10.8.0.3", Verdict.FAIL)])
+    def test_an_address_must_be_on_the_link_if_that_is_known(
+        self, trace: Trace, text: str, expected: Verdict
+    ) -> None:
+        trace.add(0, Note(link_text(IPv4Network("192.0.2.0/24"), 1500)))
+        trace.asked(10, RESOLVE)
+        trace.sent_records(10.01, address(), address(text=text))
+        assert trace.judged("MDNS-17").verdict is expected
+
+
+class TestSizes:
+    @pytest.mark.parametrize(
+        ("mtu", "count", "expected"),
+        [
+            (None, 7, Verdict.PASS),
+            (None, 9, Verdict.FAIL),
+            (9000, 9, Verdict.PASS),
+            (1280, 8, Verdict.FAIL),
+            (9000, 60, Verdict.FAIL),
+        ],
+    )
+    def test_a_message_may_be_as_large_as_the_link_carries(
+        self, trace: Trace, mtu: int | None, count: int, expected: Verdict
+    ) -> None:
+        if mtu:
+            trace.add(0, Note(link_text(IPv4Network("192.0.2.0/24"), mtu)))
+        trace.sent_records(1, *(text(b"x" * 150, name=f"{number}.local.") for number in range(count)))
+        assert trace.judged("MDNS-34").verdict is expected
 
 
 @given(

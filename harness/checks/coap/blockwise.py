@@ -15,6 +15,7 @@ from harness.checks.support.coap.resources import (
     large_resource,
 )
 from harness.checks.support.coap.transfers import (
+    UNFINISHED,
     Transfer,
     read_all,
     transfers,
@@ -97,8 +98,9 @@ class BlockSize(Check):
             if problem := size_problem(each):
                 return failed(problem, each.evidence)
         whole, small, beginning = found
-        if whole.problem or small.problem:
-            return failed(whole.problem or small.problem or "", (whole if whole.problem else small).evidence)
+        for each in found:
+            if each.problem and not (each is beginning and each.problem == UNFINISHED):
+                return failed(each.problem, each.evidence)
         if len(whole.exchanges) < 2 and not (whole.first and whole.first.block2):
             return inconclusive("the resource came in one piece", whole.evidence)
         for part in (small, beginning):

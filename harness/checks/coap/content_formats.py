@@ -13,6 +13,7 @@ from harness.checks.support.coap.client import (
 from harness.checks.support.coap.crafted import judge_unchanged
 from harness.checks.support.coap.exchanges import exchanges
 from harness.checks.support.coap.resources import (
+    formats,
     free_settings,
     plain_path,
 )
@@ -36,9 +37,10 @@ REFUSALS_OF_PAYLOAD = (coap.Code.BAD_REQUEST, coap.Code.UNPROCESSABLE_ENTITY)
     standard="RFC 7252",
     clause="5.10.4",
     level=Level.MUST,
-    purpose="ensure that the device answers an Accept that it does not support with 4.06",
-    stimulus="GET with Accept 50 (JSON), 60 (CBOR) and 65535",
-    expect="A representation in the accepted format, or 4.06",
+    purpose="ensure that the device refuses an Accept that it cannot serve",
+    stimulus="GET with Accept 50 (JSON), 60 (CBOR), 65535 and the declared format",
+    expect="A representation in the accepted format, or 4.06; or 4.02 each time, from a server that does not "
+    "know the critical option Accept (5.4.1)",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
     usual_cause="Accept is ignored, since each resource has only one format.",
@@ -48,12 +50,17 @@ class UnservableAccept(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint, path = await bench.coap.endpoint(), plain_path(bench.profile)
-        for number in (JSON, CBOR, UNKNOWN_FORMAT):
+        declared = formats(bench.profile).get(path)
+        own = [declared.number] if declared else []
+        for number in dict.fromkeys((JSON, CBOR, UNKNOWN_FORMAT, *own)):
             what = f"GET with Accept {number}"
             await ask(bench, endpoint, coap.Code.GET, path, what=what, accept=number)
 
     def judge(self, case: Case) -> Outcome:
         found = exchanges(case)
+        if found and all(each.answered(coap.Code.BAD_OPTION) for each in found):
+            message = "the server does not know the option Accept, and says so with 4.02"
+            return passed(message, [seen for each in found for seen in each.evidence])
         unlabelled = None
         for each in found:
             accepted = each.asked.uint(coap.OptionNumber.ACCEPT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.checks.bench import Bench, CoapEndpoint, StimulusError
-from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.case import Case, failed, inconclusive, passed, warned
 from harness.checks.catalogue import Check, requirement
 from harness.checks.support.coap.client import (
     ANSWER,
@@ -136,7 +136,8 @@ def executed_more(case: Case, name: str) -> Outcome | None:
     purpose="ensure that after an empty ACK the device sends one separate response, also if the request "
     "is repeated",
     stimulus="GET a slow resource; repeat the same message after its empty ACK",
-    expect="A second empty ACK, then one separate response; no response in an ACK",
+    expect="No response in an ACK after the empty one (MUST); a second empty ACK, and one separate response "
+    "(SHOULD)",
     ics="COAP.SEPARATE",
     needs=(BenchFeature.COAP,),
     usual_cause="The Message ID is kept for the response although the empty ACK used it up; or a "
@@ -182,9 +183,9 @@ class SeparateResponse(Check):
             return failed("no response came after the empty ACK", each.sent, acks)
         first = min(separate.values(), key=lambda seen: seen.line)
         if each.sent[1].line < first.line and len(acks) < 2:
-            return failed("the repeated request was not acknowledged again", each.sent, acks, first)
+            return warned("the repeated request was not acknowledged again", each.sent, acks, first)
         if len(separate) > 1:
-            return failed("the repeated request got a second response", each.sent, list(separate.values()))
+            return warned("the repeated request got a second response", each.sent, list(separate.values()))
         return passed("two empty ACKs, then one separate response", each.sent, acks, first)
 
 

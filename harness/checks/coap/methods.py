@@ -35,7 +35,13 @@ from harness.trace.events import Act
 from harness.wire import coap
 
 UNKNOWN_METHOD = 0x1F  # 0.31
-FURTHER_METHODS = (coap.Code.FETCH, coap.Code.PATCH, coap.Code.IPATCH)  # RFC 8132
+FURTHER_METHODS = {  # RFC 8132, with the ICS items that claim them
+    coap.Code.FETCH: {"COAP.FETCH", "COAP.FETCH_PATCH"},
+    coap.Code.PATCH: {"COAP.PATCH", "COAP.FETCH_PATCH"},
+    coap.Code.IPATCH: {"COAP.PATCH", "COAP.FETCH_PATCH"},
+}
+NO_PATCH_FORMAT = (coap.Code.BAD_REQUEST, coap.Code.UNSUPPORTED_CONTENT_FORMAT)
+"""Answers to a FETCH or PATCH without Content-Format, by a server that knows it (RFC 8132, 2.2 and 3.4)."""
 
 
 @requirement(
@@ -46,7 +52,7 @@ FURTHER_METHODS = (coap.Code.FETCH, coap.Code.PATCH, coap.Code.IPATCH)  # RFC 81
     level=Level.MUST,
     purpose="ensure that unknown or unsupported methods give 4.05",
     stimulus="Codes 0.31 and, unless declared, 0.05 to 0.07; PUT on a read-only property",
-    expect="4.05 each",
+    expect="4.05 each; also 4.00 or 4.15 to FETCH and PATCH, and 4.03 to PUT",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
     usual_cause="The dispatcher knows GET and treats everything else as PUT, or every error becomes 4.04 or "
@@ -57,8 +63,9 @@ class UnknownMethod(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint, path = await bench.coap.endpoint(), plain_path(bench.profile)
-        claimed = "COAP.FETCH_PATCH" in ics_of(bench.profile)
-        for code in (UNKNOWN_METHOD, *(() if claimed else FURTHER_METHODS)):
+        items = ics_of(bench.profile)
+        further = [code for code, claims in FURTHER_METHODS.items() if not claims & items]
+        for code in (UNKNOWN_METHOD, *further):
             await ask(bench, endpoint, code, path, what=f"method {coap.code_text(code)} on {path}")
         for sensor in [each for each in bound_properties(bench.profile) if each.schema.read_only][:1]:
             value = default_of(sensor.schema)
@@ -76,16 +83,23 @@ class UnknownMethod(Check):
     def judge(self, case: Case) -> Outcome:
         found = exchanges(case)
         for each in found:
-            if not each.answered(coap.Code.METHOD_NOT_ALLOWED):
+            if not each.answered(coap.Code.METHOD_NOT_ALLOWED, *_also_legal(each.asked.code)):
                 return failed(
                     f"{each.what} was answered with {each.outcome()}, not with 4.05", *each.evidence
                 )
         if not found:
             return inconclusive("no request was sent")
         return passed(
-            f"4.05 for: {'; '.join(each.what for each in found)}",
+            f"refused: {'; '.join(f'{each.what} ({each.outcome()})' for each in found)}",
             [seen for each in found for seen in each.evidence],
         )
+
+
+def _also_legal(method: int) -> tuple[coap.Code, ...]:
+    """Codes besides 4.05 that refuse a method, in the order of precedence of a server."""
+    if method == coap.Code.PUT:
+        return (coap.Code.FORBIDDEN,)  # the client may not write (RFC 7252, 5.9.2.4)
+    return NO_PATCH_FORMAT if method in FURTHER_METHODS else ()
 
 
 @requirement(

@@ -10,6 +10,7 @@ from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, not_applicable, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.support.coap.client import (
+    PROBE,
     Lever,
     cancel,
     fence,
@@ -144,7 +145,7 @@ class Deregistration(Check):
                 await fence(bench, leaver.endpoint)
 
     def judge(self, case: Case) -> Outcome:
-        ending = next(each for each in exchanges(case) if each.asked.observe == 1)
+        ending = next(each for each in exchanges(case) if each.asked.observe == 1 and each.what != PROBE)
         found = registrations(case)
         leaver = next(each for each in found if each.local == ending.local)
         witness = next(each for each in found if each is not leaver)

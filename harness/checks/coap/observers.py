@@ -75,6 +75,7 @@ class PromisedNotification(Check):
     def judge(self, case: Case) -> Outcome:
         shown: list[Datagram] = []
         refused = 0
+        notified = any(each.notifications for each in registrations(case))
         for registration in registrations(case):
             path = registration.asked.uri_path
             if not registration.answered(coap.Code.CONTENT):
@@ -83,6 +84,8 @@ class PromisedNotification(Check):
                     *registration.evidence,
                 )
             reported = registration.notifications
+            if admitted(registration) and not reported and not moves(case) and not notified:
+                return inconclusive("no change was seen", *registration.evidence)
             if admitted(registration) and not reported:
                 return failed(
                     f"an observation of {path} was confirmed, but a change was not notified",

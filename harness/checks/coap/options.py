@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.checks.bench import Bench
-from harness.checks.case import Case, failed, inconclusive, passed
+from harness.checks.case import Case, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
 from harness.checks.support.coap.client import (
     ask,
@@ -29,6 +29,7 @@ from harness.checks.support.coap.resources import (
     plain_path,
     readable_paths,
 )
+from harness.model.profile import Profile
 from harness.model.requirement import Area, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.wire import coap
@@ -36,6 +37,8 @@ from harness.wire import coap
 ELECTIVE = coap.Option(65000, b"\x01")  # numbers from 65000 on are experimental (RFC 7252, 12.2)
 CRITICAL = coap.Option(65001, b"\x01")
 PLAIN = "plain GET"
+SHORT_ACCEPT = "short form of Accept"
+REFUSALS_OF_TARGET = (coap.Code.BAD_REQUEST, coap.Code.NOT_FOUND)
 LINK_FORMAT = 40
 
 
@@ -240,6 +243,7 @@ class LeadingZeros(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint, (path, number) = await bench.coap.endpoint(), _format_of_one(bench)
+        await ask(bench, endpoint, coap.Code.GET, path, what=SHORT_ACCEPT, accept=number)
         accept = coap.Option(coap.OptionNumber.ACCEPT, number.to_bytes(2, "big"))
         await ask(bench, endpoint, coap.Code.GET, path, what="GET with Accept in two bytes", extra=[accept])
         for observed in [each for each in bound_properties(bench.profile) if each.bound.observe][:1]:
@@ -250,7 +254,13 @@ class LeadingZeros(Check):
             await ask(bench, endpoint, coap.Code.GET, observed.path, token=token, observe=1)
 
     def judge(self, case: Case) -> Outcome:
+        short = first(exchanges(case), lambda each: each.what == SHORT_ACCEPT)
         long_form = [each for each in exchanges(case) if each.what.startswith("GET with")]
+        if short is not None and short.answered(coap.Code.BAD_OPTION):
+            # The server does not know Accept at all, which is critical: 4.02 says nothing about zeros.
+            long_form = [each for each in long_form if each.asked.option(coap.OptionNumber.ACCEPT) is None]
+            if not long_form:
+                return inconclusive("the server knows neither Accept nor Observe", *short.evidence)
         for each in long_form:
             if not each.answered(coap.Code.CONTENT):
                 return failed(
@@ -273,7 +283,8 @@ class LeadingZeros(Check):
     purpose="ensure that the device honours all parts of a URI in a request",
     stimulus="GET a resource plainly, with Uri-Host and Uri-Port, with two Uri-Query options, and with the "
     "last Uri-Path option repeated",
-    expect="The resource for the first three (no 4.02 for host, port or query); 4.04 for the longer path",
+    expect="The resource for the first three, or 4.00 or 4.04 for a host, port or query that is not the "
+    "device's, but no 4.02; 4.04 for the longer path",
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
     usual_cause="The maker's app only uses the address, so that a host name in the request is an "
@@ -284,10 +295,7 @@ class UriOptions(Check):
 
     async def stimulate(self, bench: Bench, subject: Subject) -> None:
         endpoint, path = await bench.coap.endpoint(), _deep_path(bench)
-        binding = bench.profile.bindings.mdns
-        host = coap.Option(
-            coap.OptionNumber.URI_HOST, f"{binding.host}.local".encode() if binding else b"device.example"
-        )
+        host = coap.Option(coap.OptionNumber.URI_HOST, _own_host(bench.profile) or b"device.example")
         port = coap.Option(
             coap.OptionNumber.URI_PORT,
             coap.encode_uint(bench.profile.bindings.coap.port if bench.profile.bindings.coap else 5683),
@@ -312,9 +320,20 @@ class UriOptions(Check):
                         f"{each.asked.uri_path} was served as if it were {plain.asked.uri_path}",
                         *each.evidence,
                     )
-            elif not each.answered(coap.Code.CONTENT):
+            elif not each.answered(coap.Code.CONTENT, *_refusals(case, each.asked)):
                 return failed(f"{what} was answered with {each.outcome()}, not with 2.05", *each.evidence)
         return _passed([plain, *found.values()], "honoured")
+
+
+def _own_host(profile: Profile) -> bytes | None:
+    binding = profile.bindings.mdns
+    return f"{binding.host}.local".encode() if binding else None
+
+
+def _refusals(case: Case, asked: coap.Message) -> tuple[coap.Code, ...]:
+    """Legal refusals of a request; none if it names the device's own host."""
+    host = asked.option(coap.OptionNumber.URI_HOST)
+    return () if host is not None and host == _own_host(case.profile) else REFUSALS_OF_TARGET
 
 
 @requirement(

@@ -9,6 +9,7 @@ from harness.checks.support.coap.client import fence
 from harness.checks.support.coap.crafted import (
     UNREADABLE_OPTIONS,
     crafted_get,
+    dead_before,
     with_version,
 )
 from harness.checks.support.coap.exchanges import (
@@ -48,6 +49,8 @@ class Survival(Check):
         for setting in settings:
             await bench.read(setting.name, transport="coap")
         endpoint = await bench.coap.endpoint()
+        if not await fence(bench, endpoint):
+            return
         for what, raw in malformed(bench):
             endpoint.send(raw, what)
         if not await fence(bench, endpoint):
@@ -59,7 +62,9 @@ class Survival(Check):
         crafted = [seen for seen in case.coap(Direction.TO_DUT) if seen.value.problems]
         ordinary = [each for each in exchanges(case) if each.asked.is_request and not each.asked.problems]
         if not crafted:
-            return inconclusive("no malformed datagram was sent")
+            return inconclusive("no malformed datagram was sent, because the server did not answer before")
+        if silent := dead_before(case, crafted[0].line):
+            return inconclusive("the server did not answer before the malformed datagrams", *silent.evidence)
         afterwards = [each for each in ordinary if each.sent[0].line > crafted[-1].line]
         if not any(each.response for each in afterwards):
             return failed(

@@ -8,6 +8,7 @@ from harness.checks.support.mdns.names import own_names
 from harness.checks.support.mdns.queries import (
     REPEATED,
     REPEATED_LATE,
+    SERVICES_LATER,
 )
 from harness.checks.support.mdns.records_seen import (
     UNIQUE_TYPES,
@@ -38,7 +39,6 @@ from harness.wire.mdns.codec import (
 _PROBES = 3
 _SHORTEST = 0.375  # seconds from the first probe to the announcement: half of the required time
 
-_AT_ONCE = 0.5  # seconds in which the packets of one announcement come
 _AGAIN = (0.75, REPEATED + REPEATED_LATE)  # seconds after which it is repeated, on a slow link
 
 
@@ -64,6 +64,8 @@ class ProbesBeforeUse(Check):
         evidence: list[Evidence] = []
         weak: list[Packet] = []
         for boot in startups(case):
+            if not boot.was_off:
+                continue
             for claim in boot.first_claims().values():
                 name = claim.record.name
                 asked = probes(boot.case, name, before=claim.line)
@@ -161,39 +163,46 @@ class AnnouncesTwice(Check):
     """Passive: the first announcement after each start, and its repetition a second later."""
 
     def max_extension(self, profile: Profile) -> float:
-        """Time for the second announcement, which needs no stimulus."""
-        return _AGAIN[1] + _AT_ONCE
+        """Time for the services and the second announcement, which need no stimulus."""
+        return SERVICES_LATER + _AGAIN[1]
 
     def judge(self, case: Case) -> Outcome:
         evidence: list[Evidence] = []
         for boot in startups(case):
             announcement = boot.announcement()
-            if announcement is None:
+            if announcement is None or not boot.was_off:
                 continue
-            lost = _repeated(boot, announcement)
-            if lost and _undisturbed(boot, announcement) < announcement.time + _AGAIN[1]:
-                continue
-            if missing := _lacks(case.profile, _announced(boot, announcement)):
-                return failed(f"the announcement has no {missing} record", announcement)
-            if lost:
-                return failed(
-                    f"{readable(lost.record.name)} {type_name(lost.record.type)} was announced only once",
-                    announcement,
-                )
-            evidence += [announcement, *_second(boot, announcement)[:1]]
+            undisturbed = _undisturbed(boot, announcement)
+            announced = _announced(boot, announcement)
+            once = [found for found in announced if not _repeated(boot, found, undisturbed)]
+            for found in once:
+                if found.time + _AGAIN[1] <= undisturbed:
+                    return failed(
+                        f"{readable(found.record.name)} {type_name(found.record.type)} was announced only "
+                        "once",
+                        found.packet,
+                    )
+            missing = _lacks(case.profile, announced)
+            if missing and undisturbed >= announcement.time + SERVICES_LATER:
+                return failed(f"no {missing} record was announced within {SERVICES_LATER:g} s", announcement)
+            if not once and not missing:
+                evidence += [*dict.fromkeys(found.packet for found in announced)]
         if not evidence:
             return inconclusive("no start of the device was watched long enough")
         return passed("all records are announced, and again a second later", evidence)
 
 
 def _announced(boot: Startup, announcement: Packet) -> list[RecordSeen]:
-    """The device's own records in the first announcement, which may take several packets."""
-    own = own_names(boot.case)
+    """The first multicast of each of the device's own records, as long as nobody queried it.
+
+    Hosts may be announced first and services later (RFC 6762, 8.3).
+    """
+    own, undisturbed = own_names(boot.case), _undisturbed(boot, announcement)
     return distinct(
         [
             found
             for packet in multicasts(boot.case)
-            if announcement.time <= packet.time < announcement.time + _AT_ONCE
+            if announcement.line <= packet.line and packet.time <= undisturbed
             for found in records_of(packet)
             if found.section is Section.ANSWER
             and found.record.ttl
@@ -202,22 +211,16 @@ def _announced(boot: Startup, announcement: Packet) -> list[RecordSeen]:
     )
 
 
-def _second(boot: Startup, announcement: Packet) -> list[Packet]:
-    """The packets that may repeat the announcement."""
-    earliest, latest = (announcement.time + seconds for seconds in _AGAIN)
-    latest = min(latest, _undisturbed(boot, announcement))
-    return [packet for packet in multicasts(boot.case) if earliest <= packet.time <= latest]
-
-
-def _repeated(boot: Startup, announcement: Packet) -> RecordSeen | None:
-    """A record of the first announcement that is not repeated; None if all are."""
-    again = [found for packet in _second(boot, announcement) for found in records_of(packet)]
-    for found in _announced(boot, announcement):
-        if not any(
-            found.record.same_data(other.record) for other in again if other.section is Section.ANSWER
-        ):
-            return found
-    return None
+def _repeated(boot: Startup, found: RecordSeen, undisturbed: float) -> bool:
+    """Whether a record is announced again, a second after its first announcement."""
+    earliest, latest = (found.time + seconds for seconds in _AGAIN)
+    return any(
+        found.record.same_data(other.record)
+        for packet in multicasts(boot.case)
+        if earliest <= packet.time <= min(latest, undisturbed)
+        for other in records_of(packet)
+        if other.section is Section.ANSWER
+    )
 
 
 def _undisturbed(boot: Startup, announcement: Packet) -> float:

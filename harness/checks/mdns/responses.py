@@ -32,6 +32,7 @@ from harness.checks.support.mdns.records_seen import (
     RecordSeen,
     Section,
     distinct,
+    link_of,
     multicasts,
     queries,
     readable,
@@ -271,8 +272,8 @@ def _judge_denial(denial: RecordSeen, missing: RecordType, exist: set[int], aske
     level=Level.MUST,
     purpose="ensure that the device announces the addresses that are valid on the link, and no others",
     stimulus="Query the address of the host name",
-    expect="They include the source address of the answer; none is unspecified, "
-    "loopback, multicast, or left over from before DHCP",
+    expect="They include the source address of the answer; none is unspecified, loopback, multicast, left "
+    "over from before DHCP, or of another link",
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
     usual_cause="The record is filled once at start-up, before DHCP has an address or for the wrong one of "
@@ -295,11 +296,12 @@ class OwnAddresses(Check):
         spoke = {seen.body.source.rpartition(":")[0] for seen in multicasts(run_so_far(case))}
         own = spoke or {answers[0].packet.body.source.rpartition(":")[0]}
         texts = {}
+        network = _network(case, own)
         for found in answers:
             data = found.record.data
             if not isinstance(data, mdns.Address):
                 return failed("an address record cannot be read", found.packet)
-            if problem := _unfit(data.text, own):
+            if problem := _unfit(data.text, own, network):
                 return failed(f"{readable(host)} is announced with {data.text}, {problem}", found.packet)
             texts[data.text] = found.packet
         if not own & set(texts):
@@ -310,7 +312,15 @@ class OwnAddresses(Check):
         )
 
 
-def _unfit(text: str, own: set[str]) -> str | None:
+def _network(case: Case, own: set[str]) -> ipaddress.IPv4Network | None:
+    """The IPv4 network of the link; None if the trace does not show it."""
+    if all(address.startswith("127.") for address in own):
+        return ipaddress.IPv4Network("127.0.0.0/8")
+    link = link_of(case)
+    return link.network if link else None
+
+
+def _unfit(text: str, own: set[str], network: ipaddress.IPv4Network | None) -> str | None:
     """Why a host on the link cannot have that address; None if it can."""
     address = ipaddress.ip_address(text)
     if text in own:
@@ -323,6 +333,8 @@ def _unfit(text: str, own: set[str]) -> str | None:
         return "which is a multicast address"
     if address.version == 4 and address.is_link_local:
         return "an address from before DHCP, while it sends from another one"
+    if network is not None and address.version == 4 and address not in network:
+        return f"which is not on the link, {network}"
     return None
 
 

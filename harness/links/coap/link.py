@@ -19,7 +19,7 @@ from harness.links.net.udp import (
     PortAllocator,
     UdpSocket,
     address_text,
-    local_address_towards,
+    local_endpoint_towards,
     resolve,
 )
 from harness.trace.events import Act, CoapDatagram, Direction, Event, Note, Stimulus
@@ -153,7 +153,7 @@ class CoapClientEndpoint:
         def opening(own: Address) -> UdpSocket:
             return UdpSocket(family, own, self._arrived, self._rejected)
 
-        self._socket = ports.open(opening) if ports else opening((local_address_towards(remote), 0))
+        self._socket = ports.open(opening) if ports else opening(local_endpoint_towards(remote))
         self._local = address_text(self._socket.address)
 
     @property

@@ -21,6 +21,7 @@ from harness.links.mdns.search import (
     Found,
     Search,
 )
+from harness.links.net.interfaces import interface_of
 from harness.links.net.stream import reason_of
 from harness.links.net.udp import (
     Address,
@@ -29,10 +30,11 @@ from harness.links.net.udp import (
     address_text,
     hear_only,
 )
-from harness.trace.events import Act, Direction, Event, MdnsPacket, Stimulus
+from harness.trace.events import Act, Direction, Event, MdnsPacket, Note, Stimulus
 from harness.trace.recorder import Recorder
 from harness.wire import mdns
 from harness.wire.mdns.codec import RecordType
+from harness.wire.mdns.link_text import link_text
 
 GROUP = ("224.0.0.251", 5353)
 LOOPBACK = "127.0.0.1"
@@ -80,7 +82,7 @@ class MdnsLink:
         self._sockets: list[UdpSocket] = []
         self._own: UdpSocket | None = None
         self._under_way: deque[tuple[Address, bytes]] = deque(maxlen=_UNDER_WAY)
-        self._listeners: list[Callable[[bytes], None]] = []
+        self._listeners: list[Callable[[bytes, str], None]] = []
         for name in (SERVICE_TYPES, *names):
             self.follow(name)
 
@@ -114,6 +116,9 @@ class MdnsLink:
             raise LinkError(self._explain(problem)) from problem
         self._own = own
         self._sockets.append(own)
+        interface = None if self._address.startswith("127.") else interface_of(self._address)
+        if interface:
+            self._recorder.record(Note(link_text(interface.network, interface.mtu)))
 
     async def close(self) -> None:
         """Close all sockets. Sends nothing."""
@@ -156,8 +161,8 @@ class MdnsLink:
         search = Search(name, self._types - {SERVICE_TYPES})
         news = asyncio.Event()
 
-        def heard(raw: bytes) -> None:
-            if search.hear(mdns.decode(raw)):
+        def heard(raw: bytes, source: str) -> None:
+            if search.hear(mdns.decode(raw), source):
                 news.set()
 
         self._listeners.append(heard)
@@ -187,6 +192,7 @@ class MdnsLink:
                 async with asyncio.timeout_at(again):
                     await news.wait()
             except TimeoutError:
+                search.accept_hearsay()
                 asked.clear()
                 pause *= 2
                 again = loop.time() + pause
@@ -219,7 +225,7 @@ class MdnsLink:
         if direction:
             self._recorder.record(MdnsPacket(direction, address_text(source), destination, raw, unicast))
         for listener in self._listeners:
-            listener(raw)
+            listener(raw, source[0])
 
     def _answers_for_dut(self, raw: bytes, source: Address) -> bool:
         """Whether a unicast packet is from the device although it comes from another address.

@@ -65,14 +65,23 @@ class Search:
         self._candidates = [name for name in self._candidates if _fits_the_wire(name)]
         self._instances: dict[str, Service] = {}
         self._addresses: dict[str, str | None] = {}  # None: no IPv4 address, but others
+        self._hearsay: dict[str, str] = {}  # addresses in packets that came from other ones
 
-    def hear(self, message: mdns.Message) -> bool:
-        """Take in a response; returns whether it contained anything new."""
+    def hear(self, message: mdns.Message, source: str | None = None) -> bool:
+        """Take in a response from the IPv4 address ``source``; returns whether it contained anything new.
+
+        Any host may send an address record for any name. An address counts at once only in a packet from
+        there; another one is hearsay (see :meth:`accept_hearsay`).
+        """
         before = (set(self._types), dict(self._instances), dict(self._addresses))
         if message.response:
             for record in message.records:
                 if record.ttl:  # 0 is a goodbye
-                    self._keep(record.name.lower(), record.name, record.data)
+                    key, data = record.name.lower(), record.data
+                    if isinstance(data, mdns.Address) and _is_hearsay(data.text, source):
+                        self._hearsay.setdefault(key, data.text)
+                    else:
+                        self._keep(key, record.name, data)
         return before != (self._types, self._instances, self._addresses)
 
     def _keep(self, key: str, name: str, data: mdns.Data) -> None:
@@ -92,6 +101,15 @@ class Search:
                     self._addresses[key] = text
                 else:
                     self._addresses.setdefault(key, None)
+
+    def accept_hearsay(self) -> None:
+        """Believe addresses that came from elsewhere, for hosts that did not answer themselves.
+
+        Sleep proxies answer for others, and a program on loopback may send from 127.0.0.1.
+        """
+        for key, text in self._hearsay.items():
+            if self._addresses.get(key) is None:
+                self._addresses[key] = text
 
     def questions(self) -> Iterator[Question]:
         """Queries for what is not known yet, the most useful first."""
@@ -148,6 +166,11 @@ _TYPED = re.compile(r".+\.(_[^.]+\._(?:tcp|udp))", re.IGNORECASE)
 def _plain(name: str) -> list[str]:
     """The labels of a name, unescaped."""
     return [label.decode("utf-8", "replace") for label in mdns.split_name(name)] or [""]
+
+
+def _is_hearsay(address: str, source: str | None) -> bool:
+    """Whether an IPv4 address stands in a packet that came from another one."""
+    return source is not None and ":" not in address and address != source
 
 
 def _fits_the_wire(name: str) -> bool:

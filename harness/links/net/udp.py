@@ -116,9 +116,18 @@ class UdpSocket:
 
 
 def address_text(address: Address) -> str:
-    """Host and port as in a trace: "192.0.2.7:5683", "[2001:db8::7]:5683"."""
-    host, port = address[0], address[1]
+    """Host and port as in a trace: "192.0.2.7:5683", "[2001:db8::7]:5683", "[fe80::7%eth0]:5683"."""
+    host, port, *scope = address
+    if scope and scope[-1] and "%" not in host:
+        host = f"{host}%{_interface_name(scope[-1])}"
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _interface_name(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return str(index)
 
 
 class PortAllocator:
@@ -183,6 +192,15 @@ async def resolve(host: str, port: int) -> Address:
 
 def local_address_towards(remote: Address) -> str:
     """Our own IP address on the route to ``remote``. Sends nothing. Raises LinkError if there is no route."""
+    own: str = local_endpoint_towards(remote)[0]
+    return own
+
+
+def local_endpoint_towards(remote: Address) -> Address:
+    """A socket address with our own IP address on the route to ``remote`` and port 0; IPv6 with its scope.
+
+    Sends nothing. Raises LinkError if there is no route.
+    """
     family = socket.AF_INET6 if ":" in remote[0] else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
@@ -192,5 +210,5 @@ def local_address_towards(remote: Address) -> str:
                 f"there is no route to {address_text(remote)} from this machine ({reason_of(problem)}); "
                 "check the address and the network"
             ) from problem
-        own: str = probe.getsockname()[0]
-        return own
+        host, _, *scope = probe.getsockname()
+        return (host, 0, *scope)

@@ -62,12 +62,39 @@ class CoapEvent(ProfilePart):
     format: ContentFormat = Field(ContentFormat.JSON, description="format of its data")
 
 
+class Transmission(ProfilePart):
+    """The transmission parameters of the device for its confirmable messages (RFC 7252, 4.8)."""
+
+    ack_timeout: Seconds = Field(2.0, description="ACK_TIMEOUT")
+    ack_random_factor: float = Field(1.5, ge=1, description="ACK_RANDOM_FACTOR")
+    max_retransmit: int = Field(4, ge=1, le=20, description="MAX_RETRANSMIT")
+
+    @property
+    def timeouts(self) -> int:
+        """The sum of all timeouts, as a multiple of the first one."""
+        return int(2 ** (self.max_retransmit + 1)) - 1
+
+    @property
+    def first_timeout(self) -> float:
+        """The longest time in seconds until the first retransmission."""
+        return self.ack_timeout * self.ack_random_factor
+
+    @property
+    def max_transmit_wait(self) -> float:
+        """The longest time in seconds until the device gives up a message (4.8.2)."""
+        return self.first_timeout * self.timeouts
+
+
 class CoapBinding(ProfilePart):
     """The device as a CoAP server."""
 
     port: int = Field(5683, gt=0, le=65535, description="UDP port")
     observers: int = Field(4, ge=1, description="observations per resource that it can hold")
     confirmable_notifications: bool = Field(True, description="notifications are confirmable messages")
+    links: bool = Field(True, description="lists its resources at /.well-known/core (RFC 6690)")
+    transmission: Transmission | None = Field(
+        None, description="transmission parameters; without them the defaults or what is measured"
+    )
     properties: dict[str, CoapProperty] = Field({}, description="resources of properties, by their names")
     actions: dict[str, CoapAction] = Field({}, description="resources of actions, by their names")
     events: dict[str, CoapEvent] = Field({}, description="resources of events, by their names")

@@ -382,8 +382,8 @@ class Equipment:
             url = urlsplit(self.target.coap)
             if url.scheme != "coap" or not url.hostname:
                 raise UsageError(f"--coap {self.target.coap}: not an address such as coap://192.0.2.7:5683")
-            self.host = url.hostname
-            return url.hostname, url.port or COAP_PORT
+            self.host = url.hostname.replace("%25", "%", 1)  # the zone of a link-local address (RFC 6874)
+            return self.host, url.port or COAP_PORT
         assert self.host is not None and self.profile.bindings.coap is not None
         return self.host, self.profile.bindings.coap.port
 

@@ -46,6 +46,8 @@ def cut(body: bytes, request: Message, response: Message, deviations: CoapDeviat
             number, exponent = 0 if number == 0 else number, MAX_REGULAR_BLOCK_SIZE_EXP
     exponent = min(exponent, MAX_REGULAR_BLOCK_SIZE_EXP)
     size = 1 << (exponent + 4)
+    if size < deviations.smallest_block:
+        raise Failure(Code.BAD_REQUEST, f"blocks of {size} bytes are too small")
     start = number * size
     if start >= len(body) and number > 0 and deviations.check_block_fields:
         raise Failure(Code.BAD_REQUEST, f"there is no block {number} of {size} bytes in {len(body)} bytes")

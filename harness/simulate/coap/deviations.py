@@ -27,7 +27,8 @@ class CoapDeviations:
     answer_ping: bool = True
     duplicates: Duplicates = Duplicates.ANSWER_AGAIN
     early_acknowledgement: bool = True  # an empty ACK precedes a slow response
-    retransmissions: int = 4
+    retransmissions: int | None = None  # None: as in the profile
+    ack_timeout: float | None = None  # seconds; None: as in the profile
     retransmission_factor: float = 2.0
     message_id_start: int | None = None  # None: at random
     answers_from_other_port: bool = False
@@ -71,6 +72,7 @@ class CoapDeviations:
 
     # Blocks (RFC 7959)
     check_block_fields: bool = True  # size exponent 7 and block numbers past the end are refused
+    smallest_block: int = 16  # bytes; smaller blocks are refused
     obey_block_size: bool = True  # otherwise its own, larger size is used
     ignore_more_in_requests: bool = True  # M of Block2 in a request; otherwise it requests the next block
     block_etag: bool = True

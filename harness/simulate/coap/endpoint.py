@@ -21,6 +21,7 @@ from aiocoap.messagemanager import MessageManager
 from aiocoap.numbers.codes import EMPTY
 from aiocoap.numbers.constants import TransportTuning
 
+from harness.model.bindings.coap import Transmission
 from harness.simulate.coap.codec import (
     FormatError,
     RawMessage,
@@ -85,6 +86,7 @@ class Server(Protocol):
     """The layer above the message layer."""
 
     deviations: CoapDeviations
+    transmission: Transmission
 
     def process_request(self, request: Request) -> None:
         """A new request arrived; its answer goes to :meth:`Messages.respond`."""
@@ -252,9 +254,10 @@ class Messages(MessageManager):  # type: ignore[misc]
     # Retransmission
 
     def _add_exchange(self, message: Message, messageerror_monitor: Callable[[], None]) -> None:
-        # Overridden only to use the device's own random numbers.
-        tuning = message.transport_tuning
-        timeout = tuning.ACK_TIMEOUT * self._random.uniform(1.0, tuning.ACK_RANDOM_FACTOR)
+        # Overridden to use the device's own random numbers and transmission parameters.
+        declared, altered = self._server.transmission, self._server.deviations.ack_timeout
+        timeout = declared.ack_timeout if altered is None else altered
+        timeout *= self._random.uniform(1.0, declared.ack_random_factor)
         self._backlogs.setdefault(message.remote, [])
         timer = self._schedule_retransmit(message, timeout, 0)
         self._active_exchanges[message.remote, message.mid] = (messageerror_monitor, timer)
@@ -265,10 +268,11 @@ class Messages(MessageManager):  # type: ignore[misc]
         return super()._schedule_retransmit(message, timeout, retransmission_counter)
 
     def _retransmit(self, message: Message, timeout: float, retransmission_counter: int) -> None:
-        deviations = self._server.deviations
-        message.transport_tuning.MAX_RETRANSMIT = deviations.retransmissions
+        altered = self._server.deviations.retransmissions
+        most = self._server.transmission.max_retransmit if altered is None else altered
+        message.transport_tuning.MAX_RETRANSMIT = most
         newer = None
-        if retransmission_counter < deviations.retransmissions:
+        if retransmission_counter < most:
             newer = self._server.newer(message)
         if newer is None:
             super()._retransmit(message, timeout, retransmission_counter)

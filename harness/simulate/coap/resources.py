@@ -268,7 +268,7 @@ class LinksResource(Resource):
 
 
 def resources_of(profile: Profile, core: Core) -> list[Resource]:
-    """All resources of the profile, in its order; the list of links comes last."""
+    """All resources of the profile, in its order; the list of links, if there is one, comes last."""
     binding = profile.bindings.coap or CoapBinding()
     by_path: dict[str, dict[str, CoapProperty]] = {}
     for name, each in binding.properties.items():
@@ -278,7 +278,8 @@ def resources_of(profile: Profile, core: Core) -> list[Resource]:
         found.append(ActionResource(core, name, action.path, action.format))
     found += [EventResource(event) for event in binding.events.values()]
     found += [FixedResource(extra) for extra in binding.resources]
-    found.append(LinksResource(found))
+    if binding.links:
+        found.append(LinksResource(found))
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiocoap import Code, Message
 
-from harness.model.bindings.coap import CoapBinding
+from harness.model.bindings.coap import CoapBinding, Transmission
 from harness.model.profile import Profile
 from harness.simulate.coap.blockwise import (
     Failure,
@@ -58,6 +58,7 @@ class SimulatedCoapServer:
         self.resources = _resources_of(profile, core)
         self._core = core
         self._binding = profile.bindings.coap or CoapBinding()
+        self.transmission = self._binding.transmission or Transmission()
         self._host = host
         self._random = random
         self._port = self._binding.port

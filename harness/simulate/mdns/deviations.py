@@ -27,6 +27,7 @@ class MdnsDeviations:
     defence_delay: float = 0.0
     announcements: int = 2
     announcement_interval: float = 1.0
+    services_later: float = 0.0  # announces its services this long after its host; still conforming
     announces_every: float | None = None  # unprompted
     goodbye: bool = True
 
@@ -36,6 +37,7 @@ class MdnsDeviations:
     host_ttl: int = 120  # of A, SRV and NSEC
     other_ttl: int = 4500  # of PTR and TXT
     address: str | None = None  # announced instead of its own
+    more_addresses: tuple[str, ...] = ()  # announced besides its own
     host: str | None = None  # host label instead of the declared one
     srv_port_offset: int = 0
     srv_weight: int = 0

@@ -138,18 +138,30 @@ class Claimer:
 
     async def _announce(self) -> None:
         deviations = self._deviations()
-        interval = deviations.announcement_interval
-        for number in range(deviations.announcements):
-            if number:
-                await asyncio.sleep(interval)
-                interval *= 2
-            self._outbox.send(self.records.announced)
-            self._known_to_link = self.records
-            self._set_announced()
+        if deviations.services_later:
+            await asyncio.gather(
+                self._announce_repeatedly(lambda: self.records.claims[self.records.host]),
+                self._announce_repeatedly(lambda: self.records.of_services, after=deviations.services_later),
+            )
+        else:
+            await self._announce_repeatedly(lambda: self.records.announced)
         self._set_announced()
         while deviations.announces_every is not None:
             await asyncio.sleep(deviations.announces_every)
             self._outbox.send(self.records.announced)
+
+    async def _announce_repeatedly(self, records: Callable[[], list[Record]], after: float = 0.0) -> None:
+        deviations = self._deviations()
+        interval = deviations.announcement_interval
+        if after:
+            await asyncio.sleep(after)
+        for number in range(deviations.announcements):
+            if number:
+                await asyncio.sleep(interval)
+                interval *= 2
+            self._outbox.send(records())
+            self._known_to_link = self.records
+            self._set_announced()
 
     def _set_announced(self) -> None:
         if not self._announced.done():

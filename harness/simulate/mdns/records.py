@@ -70,7 +70,11 @@ class RecordSet:
         self.address = self._unique(
             self.host, _data(AddressData, RdataType.A, deviations.address or address), deviations.host_ttl
         )
-        self.claims: dict[Name, list[Record]] = {self.host: [self.address]}
+        more = [
+            self._unique(self.host, _data(AddressData, RdataType.A, text), deviations.host_ttl)
+            for text in deviations.more_addresses
+        ]
+        self.claims: dict[Name, list[Record]] = {self.host: [self.address, *more]}
         self.pointers: list[Record] = []
         self._instances: list[Name] = []
         self._enumeration: list[Record] = []
@@ -97,6 +101,11 @@ class RecordSet:
     def announced(self) -> list[Record]:
         """The records of an announcement or a goodbye."""
         return [*self.pointers, *self.unique]
+
+    @property
+    def of_services(self) -> list[Record]:
+        """The announced records without those of the host."""
+        return [record for record in self.announced if record.name != self.host]
 
     def concerns(self, data: bytes) -> bool:
         """A quick test whether a packet may be about this device.

@@ -208,16 +208,14 @@ def decode(raw: bytes) -> Message:
     version, type, token_length = first >> 6, Type(first >> 4 & 3), first & 0x0F
     if version != 1 and raw:
         problems.append(Problem("RFC 7252 3", f"version is {version}, not 1"))
-    token, payload = b"", b""
-    options: tuple[Option, ...] = ()
     if token_length > 8:
+        # The bytes are kept: a careless peer returns them, and its answer is known by them.
         problems.append(Problem("RFC 7252 3", f"token length {token_length} is reserved"))
-    else:
-        token, rest = raw[4 : 4 + token_length], raw[4 + token_length :]
-        if len(token) < token_length:
-            text = f"the token has {len(token)} bytes, but its length field says {token_length}"
-            problems.append(Problem("RFC 7252 3", text))
-        options, payload = _read_options(rest, problems)
+    token, rest = raw[4 : 4 + token_length], raw[4 + token_length :]
+    if len(token) < token_length <= 8:
+        text = f"the token has {len(token)} bytes, but its length field says {token_length}"
+        problems.append(Problem("RFC 7252 3", text))
+    options, payload = _read_options(rest, problems if token_length <= 8 else [])
     problems += option_problems(options)
     problems += _code_problems(type, code)
     if (code == Code.EMPTY and len(raw) > 4) or (code == Code.EMPTY and token_length):

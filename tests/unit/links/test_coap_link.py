@@ -11,6 +11,8 @@ import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
+from ipaddress import IPv6Address
+from pathlib import Path
 
 import pytest
 from coap_parts import content, datagrams, get, link_to, site
@@ -371,5 +373,44 @@ def test_libcoap_server() -> None:
             assert cancelled and cancelled.observe is None
             endpoint.send(coap.encode(coap.empty(Type.CON, 77)), "ping")
             assert await endpoint.receive(lambda message: message == coap.empty(Type.RST, 77), within=10)
+
+    run(main)
+
+
+def link_local_address() -> str | None:
+    """A link-local address of this machine with its zone; None if it has none."""
+    try:
+        lines = Path("/proc/net/if_inet6").read_text().split("\n")
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("fe80"):
+            raw, *_, name = line.split()
+            return f"{IPv6Address(int(raw, 16))}%{name}"
+    return None
+
+
+@pytest.mark.skipif(link_local_address() is None, reason="this machine has no link-local address")
+def test_a_link_local_address_keeps_its_zone() -> None:
+    async def main(recorder: Recorder) -> None:
+        host, loop = link_local_address() or "", asyncio.get_running_loop()
+        server = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        try:
+            server.bind(socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)[0][4])
+            server.setblocking(False)
+            link = CoapLink(recorder, (host, server.getsockname()[1]), random.Random(1))
+            endpoint = await link.endpoint()
+            asking = asyncio.ensure_future(endpoint.request(get(link, "/prompt"), within=5))
+            raw, client = await loop.sock_recvfrom(server, 2048)
+            asked = coap.decode(raw)
+            answer = Message(1, Type.ACK, Code.CONTENT, asked.mid, asked.token)
+            await loop.sock_sendto(server, coap.encode(answer), client)
+            response = await asking
+            assert response is not None and response.code == Code.CONTENT
+            zone = host.partition("%")[2]
+            assert f"%{zone}]" in endpoint.remote and f"%{zone}]" in endpoint.local
+            await link.close()
+        finally:
+            server.close()
 
     run(main)

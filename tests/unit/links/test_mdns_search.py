@@ -133,6 +133,42 @@ def test_search_does_not_take_a_goodbye_for_an_answer() -> None:
     assert search.explain() == "no service was seen"
 
 
+def test_a_foreign_address_record_does_not_become_the_address_of_the_device() -> None:
+    names = Names()
+    search = Search(names.label)
+    search.hear(mdns.decode(mdns.encode_response(names.records("192.0.2.66"))), "192.0.2.99")
+    assert search.result() is None, "the packet came from elsewhere"
+    search.hear(mdns.decode(mdns.encode_response(names.records("192.0.2.7"))), "192.0.2.7")
+    search.hear(mdns.decode(mdns.encode_response(names.records("192.0.2.66"))), "192.0.2.99")
+    search.accept_hearsay()
+    found = search.result()
+    assert found and found.address == "192.0.2.7"
+
+
+def test_an_address_told_by_another_host_is_believed_when_the_device_is_silent() -> None:
+    names = Names()
+    search = Search(names.label)
+    search.hear(mdns.decode(mdns.encode_response(names.records("192.0.2.7"))), "192.0.2.99")
+    search.accept_hearsay()
+    found = search.result()
+    assert found and found.address == "192.0.2.7"
+
+
+def test_the_link_waits_for_the_device_itself() -> None:
+    async def main(recorder: Recorder) -> None:
+        names = Names()
+        with Neighbour() as device, Neighbour() as other:
+            async with opened(MdnsLink(recorder)) as link:
+                search = asyncio.create_task(link.find(names.host, within=30))
+                await recorder.wait_for(lambda event: event.body.direction is Direction.TO_DUT, within=30)  # type: ignore[union-attr]
+                other.send(mdns.encode_response(names.records("192.0.2.66")[3:]))
+                await asyncio.sleep(0.1)
+                device.send(mdns.encode_response(names.records(device.address)[3:]))
+                assert (await search).address == device.address
+
+    run(main, virtual=True)
+
+
 @given(st.text(max_size=80))
 def test_search_takes_any_name(text: str) -> None:
     questions = list(Search(text).questions())

@@ -14,12 +14,13 @@ from harness.checks.support.coap.resources import (
     Setting,
     binding_of,
     levers,
+    observed_properties,
     other_value,
     plain_path,
 )
 from harness.model.base import Value
 from harness.model.requirement import BenchFeature
-from harness.trace.events import Act, CoapDatagram, Direction, Event
+from harness.trace.events import Act, CoapDatagram, Direction, Event, Note
 from harness.wire import coap
 
 NON_SPACING = "RFC 7641 4.5.1: seconds between non-confirmable notifications"
@@ -33,8 +34,15 @@ ANSWER = 10.0
 REPEATS = (2.0, 4.0, 6.0)
 """Timeouts in seconds for a crafted datagram that requires an answer; each repeats it, as it may be lost."""
 
-LOST_ONCE = 3.0
-"""ACK_TIMEOUT times ACK_RANDOM_FACTOR (RFC 7252, 4.8): a lost CON message is repeated by then."""
+LOST_ONCE = 6.0
+"""Seconds until a lost CON message is repeated if the profile declares no parameters (4 s * 1.5)."""
+
+SELF_NOTIFYING = "changes by itself: its own notifications are used"
+SELF_NOTIFYING_WITHIN = 60.0
+"""Seconds in which a sensor that nobody can stimulate must notify its observers."""
+
+PROBE = "does it notify by itself?"
+"""The label of a registration that only finds that out."""
 
 
 async def ask(
@@ -215,7 +223,9 @@ async def observing(bench: Bench, path: str, **fields: Any) -> AsyncIterator[Obs
             await cancel(bench, observation)
 
 
-async def cancel(bench: Bench, observation: Observation, token: bytes | None = None) -> None:
+async def cancel(
+    bench: Bench, observation: Observation, token: bytes | None = None, what: str | None = None
+) -> None:
     """Deregister (RFC 7641, 3.6); ``token`` replaces the token of the registration."""
     await ask(
         bench,
@@ -223,35 +233,42 @@ async def cancel(bench: Bench, observation: Observation, token: bytes | None = N
         coap.Code.GET,
         observation.path,
         token=observation.token if token is None else token,
+        what=what,
         observe=1,
     )
 
 
 @dataclass(frozen=True)
 class Lever:
-    """An observed property that the harness switches between two values."""
+    """An observed property that the harness switches between two values, or that changes by itself."""
 
     setting: Setting
-    values: tuple[Value, Value]  # the original value, and another
+    values: tuple[Value, Value] | None  # the original value, and another; None: it changes by itself
 
     async def move(self, bench: Bench, to: int) -> int:
-        """Set the property to value 0 or 1; returns the mark from before."""
-        since, value, name = bench.mark(), self.values[to], self.setting.name
+        """Set the property to value 0 or 1, if the harness can; returns the mark from before."""
+        since, name = bench.mark(), self.setting.name
+        if self.values is None:
+            return since
         if self.setting.schema.read_only:
-            await bench.local.sense(name, value)
+            await bench.local.sense(name, self.values[to])
         else:
-            await bench.write(name, value, transport="coap")
+            await bench.write(name, self.values[to], transport="coap")
         return since
+
+    def within(self, bench: Bench) -> float:
+        """Seconds for a notification."""
+        return SELF_NOTIFYING_WITHIN if self.values is None else deadline(bench, self.setting)
 
     async def wait_notified(
         self, bench: Bench, observation: Observation, to: int, since: int
     ) -> Event | None:
-        """Wait until an observer is notified of value 0 or 1."""
+        """Wait until an observer is notified of value 0 or 1, or by the device itself."""
         spaced = not binding_of(bench.profile).confirmable_notifications
         return await bench.wait_for(
             observation.notified(lambda message: self.shows(message, to)),
-            within=deadline(bench, self.setting),
-            imposed_by=NON_SPACING if spaced else None,
+            within=self.within(bench),
+            imposed_by=SELF_NOTIFYING if self.values is None else NON_SPACING if spaced else None,
             what=f"a notification of {self.setting.name}",
             since=since,
         )
@@ -263,19 +280,22 @@ class Lever:
             await self.wait_notified(bench, observer, to, since)
 
     def shows(self, message: coap.Message, which: int) -> bool:
-        """Whether a message contains value 0 or 1."""
-        return self.setting.schema.agrees(self.setting.decode(message), self.values[which])
+        """Whether a message contains value 0 or 1; any value will do if it changes by itself."""
+        return self.values is None or self.setting.schema.agrees(
+            self.setting.decode(message), self.values[which]
+        )
 
 
 def deadline(bench: Bench, setting: Setting) -> float:
     """Seconds for a notification: the time that the profile allows, and one lost datagram."""
     behaviour = bench.profile.behaviour
     promised = behaviour.report_local if setting.schema.read_only else bench.profile.settle(setting.name)
-    return promised + LOST_ONCE
+    declared = binding_of(bench.profile).transmission
+    return promised + (declared.first_timeout if declared else LOST_ONCE)
 
 
 async def find_levers(bench: Bench, count: int = 1) -> list[Lever]:
-    """``count`` observed properties of different resources that can be changed on this bench.
+    """``count`` observed properties of different resources that change, by the harness or by themselves.
 
     Raises StimulusError if there are fewer.
     """
@@ -289,9 +309,36 @@ async def find_levers(bench: Bench, count: int = 1) -> list[Lever]:
         other = other_value(setting.schema, present)
         if other is not None:
             found[setting.path] = Lever(setting, (present, other))
+    for setting in observed_properties(bench.profile):
+        if len(found) < count and setting.path not in found and await _notifies_by_itself(bench, setting):
+            found[setting.path] = Lever(setting, None)
     if len(found) < count:
         raise StimulusError(
-            f"{count} observed propert{'y' if count == 1 else 'ies'} must be changed, but only "
-            f"{len(found)} can be changed from here"
+            f"{count} observed propert{'y' if count == 1 else 'ies'} must change, but only {len(found)} can "
+            f"be changed from here or are notified by themselves within {SELF_NOTIFYING_WITHIN:g} s"
         )
     return list(found.values())
+
+
+async def _notifies_by_itself(bench: Bench, setting: Setting) -> bool:
+    """Whether the device notifies a property without a stimulus; tried once in a run."""
+    yes, no = f"{setting.name} {SELF_NOTIFYING}", f"{setting.name} was not notified by itself"
+    known = [event.body.text for event in bench.trace if isinstance(event.body, Note)]
+    if no in known:
+        return False
+    if yes not in known:
+        since = bench.mark()
+        observation = await observe(bench, setting.path, what=PROBE)
+        event = await bench.wait_for(
+            observation.notified(),
+            within=SELF_NOTIFYING_WITHIN,
+            imposed_by=SELF_NOTIFYING,
+            what=f"a notification of {setting.name} without a stimulus",
+            since=since,
+        )
+        await cancel(bench, observation, what=PROBE)
+        if event is None:
+            bench.note(no)
+            return False
+    bench.note(yes)
+    return True

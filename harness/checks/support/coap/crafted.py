@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, first, inconclusive, passed
@@ -53,9 +54,13 @@ def judge_silence(all_sent: Sequence[Exchange], case: Case) -> Outcome:
 def judge_format_errors(case: Case) -> Outcome:
     """Crafted CON messages must be reset, crafted NON messages reset or ignored; the device still answers."""
     crafted = crafted_wrong(case)
+    if crafted and (silent := dead_before(case, crafted[0].sent[0].line)):
+        return inconclusive("the server did not answer before either", *silent.evidence)
     for found in crafted:
         if found.asked.type is coap.Type.NON and any(not is_reset(reply.value) for reply in found.replies):
             return failed(f"{found.what} was answered with {found.outcome()}", *found.evidence)
+    if not crafted:
+        return inconclusive("no malformed message was sent", *exchanges(case)[-1].evidence)
     ordinary = exchanges(case)[-1]
     if ordinary.response is None:
         return failed(
@@ -92,6 +97,16 @@ def judge_unchanged(case: Case, crafted: Sequence[Exchange]) -> Outcome | None:
             message = f"{name} changed from {read[0].value!r} to {read[-1].value!r}"
             return failed(message, read[0], [found.sent[0] for found in crafted], read[-1])
     return None
+
+
+def dead_before(case: Case, line: int) -> Exchange | None:
+    """The last ordinary request before a line of the trace, if the device did not answer it."""
+    earlier = [
+        each
+        for each in exchanges(replace(case, window=case.trace[: line - 1]))
+        if each.asked.is_request and not each.asked.problems and each.asked.type is coap.Type.CON
+    ]
+    return earlier[-1] if earlier and not earlier[-1].replies else None
 
 
 def crafted_wrong(case: Case) -> list[Exchange]:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Decoded
 from harness.checks.support.coap.client import (
+    PROBE,
     Observation,
     observing,
 )
@@ -27,7 +28,11 @@ from harness.wire import coap
 
 def registrations(case: Case) -> list[Exchange]:
     """The registrations in the check's window."""
-    return [each for each in exchanges(case) if each.asked.code == coap.Code.GET and each.asked.observe == 0]
+    return [
+        each
+        for each in exchanges(case)
+        if each.asked.code == coap.Code.GET and each.asked.observe == 0 and each.what != PROBE
+    ]
 
 
 def admitted(registration: Exchange) -> bool:

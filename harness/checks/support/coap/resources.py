@@ -111,6 +111,15 @@ def levers(profile: Profile) -> list[Setting]:
     return sorted(movable, key=lambda setting: setting.schema.read_only)
 
 
+def observed_properties(profile: Profile) -> list[Setting]:
+    """Observed properties that can be read; those that no rule mentions come first."""
+    ruled = names_in_rules(profile)
+    observed = [
+        each for each in bound_properties(profile) if each.bound.observe and not each.schema.write_only
+    ]
+    return sorted(observed, key=lambda setting: setting.name in ruled)
+
+
 def names_in_rules(profile: Profile) -> frozenset[str]:
     """The properties that behaviour rules mention, and meters: their values may change without a command."""
 

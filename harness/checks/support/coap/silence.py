@@ -21,14 +21,35 @@ from harness.checks.support.coap.exchanges import (
 )
 from harness.checks.support.coap.registrations import registrations
 from harness.checks.support.coap.resources import binding_of
+from harness.model.bindings.coap import Transmission
+from harness.model.profile import Profile
 from harness.trace.events import CoapDatagram, Direction, Event
 from harness.wire import coap
 
-ACK_TIMEOUT, ACK_RANDOM_FACTOR, MAX_RETRANSMIT = 2.0, 1.5, 4  # RFC 7252, 4.8
-MAX_TRANSMIT_WAIT = 93.0  # seconds until a sender with these parameters has given up (4.8.2)
-TIMEOUTS = 2 ** (MAX_RETRANSMIT + 1) - 1  # the sum of all timeouts, as a multiple of the first
+DEFAULTS = Transmission()
+SLOWEST_TIMEOUT = 20.0  # seconds to wait for the first retransmission if no parameters are declared
 MARGIN = 1.0  # seconds for the device's timers and the transmission
 RETRANSMISSION = "RFC 7252 4.2, 4.8: ACK_TIMEOUT until the first retransmission"
+
+
+def declared_transmission(profile: Profile) -> Transmission | None:
+    """The transmission parameters that the profile declares; None if they are to be measured."""
+    return binding_of(profile).transmission
+
+
+def first_timeout(profile: Profile) -> float:
+    """Seconds in which the first retransmission must come."""
+    declared = declared_transmission(profile)
+    return (declared.first_timeout if declared else SLOWEST_TIMEOUT) + MARGIN
+
+
+def given_up_after(declared: Transmission | None, first_gap: float | None) -> float:
+    """Seconds until a message is given up, as declared or by its first timeout (None: never repeated)."""
+    parameters = declared or DEFAULTS
+    if first_gap is None:
+        return parameters.max_transmit_wait
+    measured = parameters.timeouts * first_gap
+    return min(measured, declared.max_transmit_wait) if declared else measured
 
 
 async def fall_silent(bench: Bench, lever: Lever) -> list[Observation]:
@@ -65,7 +86,7 @@ async def ignore_until_given_up(bench: Bench, firsts: Sequence[tuple[CoapEndpoin
         message = message_of(event)
         again = await bench.wait_for(
             arrives(endpoint, lambda other, mid=message.mid: other.mid == mid),  # type: ignore[misc]
-            within=max(0.0, event.time + ACK_TIMEOUT * ACK_RANDOM_FACTOR + MARGIN - bench.now),
+            within=max(0.0, event.time + first_timeout(bench.profile) - bench.now),
             imposed_by=RETRANSMISSION,
             what="a confirmable message to be repeated",
             since=event.line,
@@ -73,8 +94,8 @@ async def ignore_until_given_up(bench: Bench, firsts: Sequence[tuple[CoapEndpoin
         if (endpoint, event) in answering and again is not None:
             endpoint.acknowledges = True
             (endpoint.reset if event is firsts[-1][1] else endpoint.acknowledge)(message)
-        pauses = TIMEOUTS * (again.time - event.time) if again else MAX_TRANSMIT_WAIT
-        end = max(end, event.time + min(pauses, MAX_TRANSMIT_WAIT) + MARGIN)
+        gap = again.time - event.time if again else None
+        end = max(end, event.time + given_up_after(declared_transmission(bench.profile), gap) + MARGIN)
     if firsts:
         await bench.watch_silence(
             end - bench.now,
@@ -144,12 +165,12 @@ class Series:
         """The transmissions that came after our first answer."""
         return [seen for seen in self.transmissions if self.answers and seen.line > self.answers[0].line]
 
-    def observed_to(self, end: float) -> bool:
+    def observed_to(self, end: float, declared: Transmission | None) -> bool:
         """Whether by ``end`` the device must have given up or, without our answer, repeated the message."""
         first, gaps = self.transmissions[0].time, self.gaps
         if self.answers:
             return len(gaps) > 0 and end > self.answers[0].time + 2 * gaps[-1] + MARGIN
-        return end >= first + (min(TIMEOUTS * gaps[0], MAX_TRANSMIT_WAIT) if gaps else MAX_TRANSMIT_WAIT)
+        return end >= first + given_up_after(declared, gaps[0] if gaps else None)
 
 
 def series_in(events: Sequence[Event]) -> list[Series]:

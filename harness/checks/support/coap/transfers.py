@@ -13,6 +13,7 @@ from harness.checks.support.coap.exchanges import (
 )
 from harness.wire import coap
 
+UNFINISHED = "the last block was not read"
 MOST_BLOCKS = 4096  # limit for one body
 
 
@@ -89,4 +90,4 @@ def _joined(part: Sequence[Exchange]) -> Transfer:
             return Transfer(tuple(part), body, f"block {number} was requested, but block {block.num} came")
         body += answer.payload
         more = block is not None and block.more
-    return Transfer(tuple(part), body, "the last block was not read" if more else None)
+    return Transfer(tuple(part), body, UNFINISHED if more else None)

@@ -15,6 +15,7 @@ from harness.checks.support.mdns.records_seen import (
     SERVICE_TYPES,
     advertised,
     is_multicast_response,
+    message_of,
     sent_records,
     target_of,
 )
@@ -31,6 +32,7 @@ SPACING = 1.0  # between two multicasts of a record (RFC 6762, 6)
 ATTEMPTS = 3  # multicast packets may get lost, so queriers repeat them (RFC 6762, 5.2)
 
 REPEATED = 1.0  # between the first two announcements (RFC 6762, 8.3)
+SERVICES_LATER = 5.0  # seconds by which services may be announced after the host (RFC 6762, 8.3)
 REPEATED_LATE = 0.5  # tolerance for a late second announcement
 _EARLY = 0.25  # tolerance for an early one, if the first was delayed
 
@@ -45,6 +47,7 @@ async def settled_names(bench: Bench) -> Names:
     """
     announced = await _first_announcement(bench)
     if announced:
+        announced = await _services_announced(bench, announced)
         again = announced.time + REPEATED
         await _announcement(bench, announced.line, not_before=again - _EARLY, at_latest=again + REPEATED_LATE)
     return names_of(seen_by(bench))
@@ -62,6 +65,29 @@ async def _first_announcement(bench: Bench) -> Event | None:
         return None
     latest = start.time + bench.profile.behaviour.boot
     return await _announcement(bench, start.line, not_before=0, at_latest=latest)
+
+
+async def _services_announced(bench: Bench, host: Event) -> Event:
+    """The announcement with the services, which may follow that of the host; the host's if none comes."""
+    binding = bench.profile.bindings.mdns
+    if binding is None or not binding.services:
+        return host
+
+    def wanted(event: Event) -> bool:
+        return is_multicast_response(event) and any(
+            record.type == RecordType.SRV for record in message_of(event).answers
+        )
+
+    seen, remaining = first(bench.trace[host.line - 1 :], wanted), host.time + SERVICES_LATER - bench.now
+    if seen is None and remaining > 0:
+        seen = await bench.wait_for(
+            wanted,
+            within=remaining,
+            imposed_by="RFC 6762 8.3",
+            what="the device to announce its services",
+            since=host.line,
+        )
+    return seen or host
 
 
 async def _announcement(bench: Bench, since: int, *, not_before: float, at_latest: float) -> Event | None:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.checks.case import Case, Decoded
-from harness.trace.events import Act, Direction, Event, MdnsPacket
+from harness.trace.events import Act, Direction, Event, MdnsPacket, Note, RunStarted
 from harness.wire import mdns
 from harness.wire.mdns.codec import (
     RecordType,
     same_name,
 )
+from harness.wire.mdns.link_text import LinkProperties, parse_link_text
 
 Packet = Decoded[mdns.Message, MdnsPacket]
 
@@ -74,6 +75,28 @@ def is_multicast_response(event: Event) -> bool:
         and not body.unicast
         and len(body.raw) > 2
         and body.raw[2] & 0x80 > 0
+    )
+
+
+def message_of(event: Event) -> mdns.Message:
+    """The message in an event that is an mDNS packet."""
+    assert isinstance(event.body, MdnsPacket)
+    return mdns.decode(event.body.raw)
+
+
+def link_of(case: Case) -> LinkProperties | None:
+    """What the trace says about the link of the device; None if it says nothing."""
+    for event in case.trace:
+        if isinstance(event.body, Note) and (found := parse_link_text(event.body.text)):
+            return found
+    return None
+
+
+def is_simulated(case: Case) -> bool:
+    """Whether the device is simulated, so that loopback stands for an Ethernet link."""
+    return any(
+        isinstance(event.body, RunStarted) and event.body.dut.startswith("simulated")
+        for event in case.trace[:20]
     )
 
 

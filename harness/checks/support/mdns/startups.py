@@ -10,6 +10,7 @@ from harness.checks.support.mdns.records_seen import (
     UNIQUE_TYPES,
     Packet,
     RecordSeen,
+    is_simulated,
     multicasts,
     records_of,
 )
@@ -24,6 +25,7 @@ class Startup:
     case: Case  # its window is this time
     end: float  # seconds since the start of the run
     ended_by: Decoded[Stimulus, Stimulus] | None  # the stop, kill or start that ended it
+    was_off: bool  # whether the device was off before; otherwise power-on may have changed nothing
 
     def first_claims(self) -> dict[str, RecordSeen]:
         """For each unique name of the device, in lower case, the first record that it multicast."""
@@ -52,8 +54,25 @@ def startups(case: Case) -> list[Startup]:
         begin = act.line - case.window[0].line
         window = case.window[begin : following.line - case.window[0].line if following else None]
         end = following.time if following else case.window[-1].time
-        found.append(Startup(act, Case(case.profile, case.subject, case.trace, window), end, following))
+        own = Case(case.profile, case.subject, case.trace, window)
+        found.append(Startup(act, own, end, following, _was_off(case, act.line) or _probes(own)))
     return found
+
+
+def _was_off(case: Case, line: int) -> bool:
+    """Whether the device was off before this line of the trace; a simulated one is off at first."""
+    earlier = [
+        event.body.act
+        for event in case.trace[: line - 1]
+        if isinstance(event.body, Stimulus) and event.body.act in (Act.START, Act.STOP, Act.KILL)
+    ]
+    if earlier:
+        return earlier[-1] is not Act.START
+    return is_simulated(case)
+
+
+def _probes(case: Case) -> bool:
+    return any(not seen.value.response and seen.value.authorities for seen in case.mdns())
 
 
 def _line(packet: Packet) -> int:

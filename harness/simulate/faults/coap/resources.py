@@ -11,7 +11,6 @@ from harness.simulate.coap.links import LinkEntry
 from harness.simulate.faults import fault
 from harness.simulate.faults.coap._rewriting import (
     front,
-    has_coap,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +26,9 @@ def has_large_resource(profile: Profile) -> bool:
 def observes_something(profile: Profile) -> bool:
     """A device with an observable resource."""
     binding = profile.bindings.coap
-    return binding is not None and any(bound.observe for bound in binding.properties.values())
+    return lists_resources(profile) and any(
+        bound.observe for bound in (binding.properties.values() if binding else ())
+    )
 
 
 def has_types(profile: Profile) -> bool:
@@ -36,11 +37,16 @@ def has_types(profile: Profile) -> bool:
     return binding is not None and any(bound.resource_type for bound in binding.properties.values())
 
 
+def lists_resources(profile: Profile) -> bool:
+    """A device with a list of its resources."""
+    return profile.bindings.coap is not None and profile.bindings.coap.links
+
+
 @fault(
     name="coap-links-prettily-printed",
     title="puts spaces between the links of its list",
     breaks=("COAP-LINK-01",),
-    applies=has_coap,
+    applies=lists_resources,
 )
 def links_prettily_printed(device: SimulatedDevice) -> None:
     """Easier to read, but not link format any more."""
@@ -51,7 +57,7 @@ def links_prettily_printed(device: SimulatedDevice) -> None:
     name="coap-link-filter-without-prefixes",
     title="does not support prefixes in link filters",
     breaks=("COAP-LINK-02",),
-    applies=has_coap,
+    applies=lists_resources,
 )
 def link_filter_without_prefixes(device: SimulatedDevice) -> None:
     """The star is compared like any other character."""
@@ -63,7 +69,7 @@ def link_filter_without_prefixes(device: SimulatedDevice) -> None:
     title="lists a resource that it no longer has",
     breaks=("COAP-LINK-04",),
     seen_as="F-COAP-30",
-    applies=has_coap,
+    applies=lists_resources,
 )
 def links_out_of_date(device: SimulatedDevice) -> None:
     """The list is a constant text."""
@@ -94,7 +100,7 @@ def link_obs_with_value(device: SimulatedDevice) -> None:
     title="does not list its last resource",
     breaks=("PROFILE-20",),
     seen_as="F-COAP-30",
-    applies=has_coap,
+    applies=lists_resources,
 )
 def link_missing(device: SimulatedDevice) -> None:
     """The list was written before the resource was added."""
@@ -105,14 +111,17 @@ def link_missing(device: SimulatedDevice) -> None:
 def has_unobserved_setting(profile: Profile) -> bool:
     """A device with a property or an action that is declared as not observable."""
     binding = profile.bindings.coap
-    return binding is not None and bool(
-        binding.actions or any(not bound.observe for bound in binding.properties.values())
+    return (
+        binding is not None
+        and lists_resources(profile)
+        and bool(binding.actions or any(not bound.observe for bound in binding.properties.values()))
     )
 
 
 def has_resources(profile: Profile) -> bool:
     """A device with fixed resources, which the profile declares neither observable nor not."""
-    return profile.bindings.coap is not None and bool(profile.bindings.coap.resources)
+    binding = profile.bindings.coap
+    return binding is not None and lists_resources(profile) and bool(binding.resources)
 
 
 @fault(
@@ -163,6 +172,17 @@ def _claim_observation(device: SimulatedDevice, paths: Collection[str]) -> None:
 def block_size_constant(device: SimulatedDevice) -> None:
     """Clients with little memory cannot hold them."""
     front(device).deviate(obey_block_size=False)
+
+
+@fault(
+    name="coap-small-blocks-refused",
+    title="refuses blocks of less than 64 bytes",
+    breaks=("COAP-BLOCK-01",),
+    applies=has_large_resource,
+)
+def small_blocks_refused(device: SimulatedDevice) -> None:
+    """Nobody expected a client with so little memory."""
+    front(device).deviate(smallest_block=64)
 
 
 @fault(

@@ -111,6 +111,18 @@ def mdns_stale_address(device: SimulatedDevice) -> None:
 
 
 @fault(
+    name="mdns-off-link-address",
+    title="announces an address of another network besides its own",
+    breaks=("MDNS-17",),
+    seen_as="F-MDNS-05",
+    applies=announces,
+)
+def mdns_off_link_address(device: SimulatedDevice) -> None:
+    """That of its second interface, such as its own access point."""
+    responder(device).deviate(more_addresses=("192.168.4.1",))
+
+
+@fault(
     name="mdns-case-sensitive",
     title="compares names byte by byte",
     breaks=("MDNS-29",),
