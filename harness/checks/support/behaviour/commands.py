@@ -102,12 +102,19 @@ def point_of(case: Case) -> Point:
 
 
 def published(case: Case, topic: str) -> list[Decoded[mqtt.Publish, object]]:
-    """Messages forwarded to the device on a topic, without redeliveries."""
-    return [
-        Decoded(seen.event, seen.body, seen.value)
-        for seen in case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, point=point_of(case))
-        if seen.value.topic == topic and not seen.value.dup and seen.body.fate is not Fate.DROPPED
-    ]
+    """Messages forwarded to the device on a topic, without redeliveries of those in the window.
+
+    A message whose first delivery was lost with a connection counts as well: the device gets it once.
+    """
+    found: list[Decoded[mqtt.Publish, object]] = []
+    known: set[tuple[int | None, bytes]] = set()
+    for seen in case.mqtt(mqtt.Publish, direction=Direction.TO_DUT, point=point_of(case)):
+        key = (seen.value.packet_id, seen.value.payload)
+        if seen.value.topic != topic or seen.body.fate is Fate.DROPPED or (seen.value.dup and key in known):
+            continue
+        known.add(key)
+        found.append(Decoded(seen.event, seen.body, seen.value))
+    return found
 
 
 def requested(case: Case, path: str, code: int) -> list[Decoded[coap.Message, object]]:

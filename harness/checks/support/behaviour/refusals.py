@@ -9,9 +9,11 @@ from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.boundary_values import NUMERIC, resting, step_of
 from harness.checks.support.behaviour.commands import (
+    ROUNDING,
     Command,
     confirmed_at,
     described,
+    ended_at,
     had_time,
     mismatch,
     on_the_way,
@@ -43,7 +45,8 @@ def refusal_failure(case: Case, name: str, sent: Sequence[Command], at: int) -> 
         until = [r for r in following.reports[:index] if not on_the_way(case, r, *allowed, following.value)]
         stray = mismatch(case, name, [*allowed, following.value], until)
         had = case.profile.properties[name].agrees(before.value, following.value)
-        if stray is None and index == len(following.reports) and not had:
+        waited = ended_at(case, following) >= settled_at(case, name, following) - ROUNDING
+        if stray is None and index == len(following.reports) and waited and not had:
             return failed(
                 f"after the command {command.text} the device did not execute the legal command "
                 f"{following.text} within {case.profile.settle(name):g} s",
