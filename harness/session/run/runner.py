@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from harness.checks.support.behaviour.hypothesis_values import prepare
+from harness.checks.support.behaviour.drawing import prepare
 from harness.links.clock.loop import (
     new_loop,
     use_loop_clock,

@@ -8,6 +8,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from functools import cache
 from typing import Any
 
+from harness.checks.support.behaviour.drawing import drawn
 from harness.model.base import Value
 from harness.model.schema import DataSchema, DataType, same_value
 
@@ -168,8 +169,6 @@ def _matching(pattern: str) -> tuple[str, ...]:
     # Only schemas with a pattern need hypothesis here, which takes a second to import.
     import hypothesis.strategies as st
     from hypothesis.errors import InvalidArgument
-
-    from harness.checks.support.behaviour.hypothesis_values import drawn
 
     printable = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
     try:

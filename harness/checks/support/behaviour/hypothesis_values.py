@@ -7,9 +7,7 @@ search starts again. The same seed draws the same values, so each attempt gets o
 
 from __future__ import annotations
 
-import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -20,13 +18,13 @@ from harness.checks.support.behaviour.boundary_values import (
     plain,
     step_of,
 )
+from harness.checks.support.behaviour.drawing import DRAWN, drawn, run_search
 from harness.model.base import Value
 from harness.model.schema import DataSchema, DataType
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-DRAWN = 6  # values drawn for one property, besides its limits
 SHRINKING = 20  # further measurements to find a simpler value that fails
 
 Measure = Callable[[Value], Awaitable[bool]]
@@ -65,25 +63,6 @@ async def search(
                 return
 
 
-def prepare() -> None:
-    """Import hypothesis now: it takes a second in which no device is served."""
-    from hypothesis import strategies
-
-    drawn(strategies.booleans(), seed=1, count=1)
-
-
-def drawn(strategy: SearchStrategy[Value], seed: int, count: int = DRAWN) -> list[Value]:
-    """The first values that a search with this seed draws."""
-    found: list[Value] = []
-
-    def note(value: Value) -> bool:
-        found.append(value)
-        return False
-
-    _run(strategy, note, seed, count)
-    return found[:count]
-
-
 async def _shrink(
     strategy: SearchStrategy[Value], measured: dict[str, bool], measure: Measure, seed: int
 ) -> None:
@@ -99,60 +78,11 @@ async def _shrink(
 
     while True:
         try:
-            _run(strategy, fails, seed, 10 * (DRAWN + SHRINKING))
+            run_search(strategy, fails, seed, 10 * (DRAWN + SHRINKING))
             return
         except _NeedsMeasurement as needed:
             measured[json_text(needed.value)] = await measure(needed.value)
             left -= 1
-
-
-def _run(
-    strategy: SearchStrategy[Value], predicate: Callable[[Value], bool], seed: int, examples: int
-) -> None:
-    import hypothesis
-    from hypothesis.errors import NoSuchExample
-
-    settings = hypothesis.settings(
-        database=None,
-        deadline=None,
-        max_examples=examples,
-        phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    with _random_state_kept(), _only_the_seed_counts():
-        try:
-            hypothesis.find(strategy, predicate, settings=settings, random=random.Random(seed))
-        except NoSuchExample:
-            return
-
-
-@contextmanager
-def _random_state_kept() -> Iterator[None]:
-    """Restore the state of the random module, which hypothesis seeds."""
-    state = random.getstate()
-    try:
-        yield
-    finally:
-        random.setstate(state)
-
-
-@contextmanager
-def _only_the_seed_counts() -> Iterator[None]:
-    """Turn off constants from loaded modules, which differ between processes."""
-    from hypothesis.internal.conjecture import providers
-
-    own = getattr(providers, "_get_local_constants", None)
-    if own is None:  # this version has no such constants
-        yield
-        return
-    nothing = type(own())()
-    providers._get_local_constants = lambda: nothing
-    providers.CONSTANTS_CACHE.cache.clear()
-    try:
-        yield
-    finally:
-        providers._get_local_constants = own
-        providers.CONSTANTS_CACHE.cache.clear()
 
 
 def legal_values(schema: DataSchema) -> SearchStrategy[Value]:
