@@ -123,7 +123,7 @@ def requirement(
 
 @cache
 def all_checks() -> tuple[Check, ...]:
-    """Every check, in the order in which a run takes them (:mod:`harness.checks.order`)."""
+    """Every check, by area and in the order of :mod:`harness.checks.order`; a run goes by phase first."""
     return tuple(sorted(_registry.all().values(), key=_place))
 
 

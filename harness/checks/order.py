@@ -1,7 +1,7 @@
-"""The order in which a run takes its checks: one list, written down and read by the catalogue alone.
+"""The order of checks within a phase: one list, written down and read by the catalogue alone.
 
-A check whose id is missing comes last in its area. The plan moves passive checks to the end of a run, in the
-same order among themselves.
+A run goes by phase first (:class:`harness.checks.declaration.Phase`), then by this list. A check whose id is
+missing comes last in its area. Passive checks come at the end of a run, in the same order among themselves.
 """
 
 from __future__ import annotations

@@ -31,12 +31,13 @@ def _named(check_id: str) -> Check | GroupCheck:
 
 
 def _listing() -> Iterator[str]:
-    requirements = [check.requirement for check in all_checks()]
-    requirements += [check.requirement for check in group_checks()]
-    for requirement in requirements:
+    checks: list[Check | GroupCheck] = [*all_checks(), *group_checks()]
+    for check in checks:
+        requirement = check.requirement
         purpose = requirement.purpose.removeprefix("ensure that ")
-        yield f"{requirement.id:<14} {requirement.level:<6} {requirement.basis:<10} {purpose}"
-    yield f"{len(requirements)} checks, COMPAT-… are for several devices; `harness checks ID` explains one"
+        phase = check.declaration.phase
+        yield f"{requirement.id:<14} {requirement.level:<6} {requirement.basis:<10} {phase:<9} {purpose}"
+    yield f"{len(checks)} checks, COMPAT-… are for several devices; `harness checks ID` explains one"
 
 
 def _explanation(check: Check | GroupCheck) -> Iterator[str]:
@@ -56,6 +57,7 @@ def _explanation(check: Check | GroupCheck) -> Iterator[str]:
         else f"profiles that declare {requirement.ics}",
         "needs": ", ".join(sorted(check.needs)) or "nothing" if isinstance(check, Check) else "",
         "kind": kind,
+        "phase": check.declaration.phase,
         "written in": f"{type(check).__module__}.{type(check).__qualname__}",
         "how": " ".join((type(check).__doc__ or "").split()),
     }

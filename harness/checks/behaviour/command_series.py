@@ -9,6 +9,7 @@ from harness.checks.behaviour.commands_accepted import try_legal
 from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.observations import Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.arrange import (
@@ -70,6 +71,7 @@ BURST = 10  # commands
     ics="DEV.RANGE",
     usual_cause="The value is stored with fewer bits than it is reported with, and truncated instead of "
     "rounded: a controller that synchronises both sides makes it drift down.",
+    phase=Phase.BOUNDARY,
 )
 class StableOnGrid(Check):
     """Samples from the minimum to the maximum."""
@@ -210,6 +212,7 @@ class Repeatable(Check):
     expect="The last report of each property is the last command",
     ics="DEV.ACTUATOR",
     usual_cause="A queue for a single command, which drops commands while the actuator moves.",
+    phase=Phase.PRESSURE,
 )
 class LastOfBurst(Check):
     """Commands for two properties, interleaved on one transport."""

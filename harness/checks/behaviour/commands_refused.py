@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.observations import Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.arrange import (
@@ -250,6 +251,7 @@ def _dropped_connection(case: Case, first_bad: Command) -> Evidence | None:
     "legal value becomes the state and is reported",
     ics="DEV.ACTUATOR",
     usual_cause="The limits are in the description and in the app, but the firmware does not check them.",
+    phase=Phase.REFUSAL,
 )
 class OutsideValues(Check):
     """Values drawn by hypothesis, shrunk to the simplest that is executed."""
@@ -333,6 +335,7 @@ def _mistaken_for(schema: Property, value: Value) -> list[Value]:
     usual_cause="The payload goes to atoi(), or to a JSON parser whose errors are not checked: nonsense is "
     "read "
     "as zero or false, or crashes the firmware.",
+    phase=Phase.MALFORMED,
 )
 class MalformedCommands(Check):
     """Payloads without a legal value."""

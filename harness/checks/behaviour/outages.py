@@ -7,6 +7,7 @@ from itertools import pairwise
 from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.action_effects import resets
@@ -63,6 +64,7 @@ from harness.wire import mqtt
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="A watchdog restarts the firmware when the connection is lost, and the settings were only in "
     "RAM; or the connect routine also initialises the settings.",
+    phase=Phase.OUTAGE,
 )
 class SettingsOutliveReconnect(Check):
     """All settings at once, one loss."""
@@ -96,6 +98,7 @@ class SettingsOutliveReconnect(Check):
     usual_cause="Settings are written to flash seconds after a change, or never; or the reported state is "
     "read "
     "from flash at start, but the output is not set.",
+    phase=Phase.OUTAGE,
 )
 class PowerUpState(Check):
     """All settings at once, one cut."""
@@ -137,6 +140,7 @@ class PowerUpState(Check):
     usual_cause="The counter is saved only every hour; or the flash page that was being written at the "
     "power cut "
     "is read back half old, half new.",
+    phase=Phase.OUTAGE,
 )
 class CounterNeverFalls(Check):
     """All reports of the run so far, and one power cut per subject."""
@@ -238,6 +242,7 @@ def _was_reset(case: Case, name: str, former: Report, latter: Report) -> bool:
     ics="MQTT.CLIENT & DEV.LOCAL_UI",
     needs=(BenchFeature.TAP, BenchFeature.LOCAL),
     usual_cause="The loop that reads the buttons is blocked while the device connects to the broker.",
+    phase=Phase.OUTAGE,
 )
 class ControlsWithoutBroker(Check):
     """One subject per control with an effect that MQTT reports."""

@@ -8,6 +8,7 @@ from harness.checks.behaviour.read_only import mqtt_binding
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import Undecoded, decode_json, decode_mqtt, encode_mqtt
 from harness.checks.support.behaviour.arrange import precondition
@@ -47,6 +48,7 @@ UNKNOWN_MEMBER = "x_unheard_of"
     needs=(BenchFeature.BROKER,),
     usual_cause="A strict parser refuses the whole object, so a newer controller cannot command an older "
     "device; or the object replaces the whole state, and missing members fall back to their defaults.",
+    phase=Phase.BOUNDARY,
 )
 class CommandObjects(Check):
     """Forward compatibility, and partial updates."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.observations import Transport
 from harness.checks.payloads import encode_mqtt
 from harness.checks.support.behaviour.boundary_values import limits
@@ -59,6 +60,7 @@ SUBSCRIBE = mqtt.PacketType.SUBSCRIBE
     usual_cause="One wildcard subscription covers state and command topics, and the handler writes every "
     "message "
     "into the table of properties.",
+    phase=Phase.REFUSAL,
 )
 class ReadOnly(Check):
     """One subject per read-only property and transport."""

@@ -8,6 +8,7 @@ from itertools import pairwise
 from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.coap.client import ask
 from harness.checks.support.coap.exchanges import exchanges
 from harness.checks.support.coap.resources import (
@@ -80,6 +81,7 @@ def tags(transfer: Transfer) -> set[bytes | None]:
     needs=(BenchFeature.COAP,),
     usual_cause="The block size is a constant, so that clients with little memory get blocks that are too "
     "large for them.",
+    phase=Phase.BOUNDARY,
 )
 class BlockSize(Check):
     """The client limits how much it gets at once."""
@@ -128,6 +130,7 @@ class BlockSize(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="The body is generated again for each block, so that a client mixes pieces of different "
     "versions; without an ETag it cannot detect that.",
+    phase=Phase.WATCH,
 )
 class BlockTag(Check):
     """The ETag shows a client that the blocks belong together."""
@@ -171,6 +174,7 @@ class BlockTag(Check):
     ics="COAP.BLOCK1|COAP.BLOCK2",
     needs=(BenchFeature.COAP,),
     usual_cause="The exponent is not checked: it asks for 2048 bytes, more than the buffer has.",
+    phase=Phase.MALFORMED,
 )
 class ReservedSizeExponent(Check):
     """The exponent 7 is reserved over UDP."""
@@ -210,6 +214,7 @@ class ReservedSizeExponent(Check):
     ics="COAP.BLOCK2",
     needs=(BenchFeature.COAP,),
     usual_cause="The same code reads Block2 in requests and in responses.",
+    phase=Phase.BOUNDARY,
 )
 class MoreBitOfRequest(Check):
     """The M bit has no meaning in a request."""

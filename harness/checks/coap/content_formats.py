@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.coap.client import (
     ask,
     present_and_other,
@@ -44,6 +45,7 @@ REFUSALS_OF_PAYLOAD = (coap.Code.BAD_REQUEST, coap.Code.UNPROCESSABLE_ENTITY)
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
     usual_cause="Accept is ignored, since each resource has only one format.",
+    phase=Phase.REFUSAL,
 )
 class UnservableAccept(Check):
     """A client does not get a format that it cannot read."""
@@ -100,6 +102,7 @@ class UnservableAccept(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="The payload is always parsed in the one format that the maker's app sends, by a lenient "
     "parser.",
+    phase=Phase.REFUSAL,
 )
 class UnsupportedPayload(Check):
     """An unreadable payload is refused, not guessed."""

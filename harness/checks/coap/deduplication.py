@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from harness.checks.bench import Bench, CoapEndpoint, StimulusError
 from harness.checks.case import Case, failed, inconclusive, passed, warned
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.coap.client import (
     ANSWER,
     NON_SPACING,
@@ -142,6 +143,7 @@ def executed_more(case: Case, name: str) -> Outcome | None:
     needs=(BenchFeature.COAP,),
     usual_cause="The Message ID is kept for the response although the empty ACK used it up; or a "
     "repeated request is dropped silently, or starts the work a second time.",
+    phase=Phase.BOUNDARY,
 )
 class SeparateResponse(Check):
     """An empty ACK ends the exchange; the response is a new message."""
@@ -205,6 +207,7 @@ class SeparateResponse(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="Message IDs are not remembered, or only the last one; or a copy is dropped without a new "
     "ACK; or they are remembered without the address of the sender.",
+    phase=Phase.BOUNDARY,
 )
 class DuplicateRequest(Check):
     """A lost ACK must not ring the bell twice."""
@@ -284,6 +287,7 @@ class DuplicateRequest(Check):
     ics="COAP.POST",
     needs=(BenchFeature.COAP,),
     usual_cause="Duplicates are detected only if an ACK is due.",
+    phase=Phase.BOUNDARY,
 )
 class DuplicateNonRequest(Check):
     """Networks may duplicate datagrams."""

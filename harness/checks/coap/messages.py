@@ -7,6 +7,7 @@ from dataclasses import replace
 from harness.checks.bench import Bench
 from harness.checks.case import Case
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.coap.client import (
     fence,
     provoke,
@@ -46,6 +47,7 @@ RESERVED_CODES = (0x21, 0xC0, 0xFF)  # 1.01, 6.00, 7.31
     needs=(BenchFeature.COAP,),
     usual_cause="The message layer passes every CON to the request handler, which does not know code 0.00 "
     "and sends nothing.",
+    phase=Phase.WATCH,
 )
 class Ping(Check):
     """An Empty CON is answered by a Reset."""
@@ -70,6 +72,7 @@ class Ping(Check):
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
     usual_cause="The parser masks out the version bits and never checks them.",
+    phase=Phase.MALFORMED,
 )
 class UnknownVersion(Check):
     """A message of an unknown protocol version gets no answer."""
@@ -97,6 +100,7 @@ class UnknownVersion(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="The token length is not checked, so that a longer token is copied as well, or the "
     "message is dropped without the Reset that a confirmable message requires.",
+    phase=Phase.MALFORMED,
 )
 class ReservedTokenLength(Check):
     """A token of nine bytes or more is a message format error."""
@@ -130,6 +134,7 @@ class ReservedTokenLength(Check):
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
     usual_cause="The marker is skipped and the payload is treated as empty.",
+    phase=Phase.MALFORMED,
 )
 class MarkerWithoutPayload(Check):
     """The byte FF announces a payload; a message that ends with it is malformed."""
@@ -174,6 +179,7 @@ class MarkerWithoutPayload(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="The option parser stops at the error and the request is processed with the options read so "
     "far, or it reads past the end of the buffer.",
+    phase=Phase.MALFORMED,
 )
 class UnreadableOptions(Check):
     """A request whose options cannot all be read is rejected."""
@@ -205,6 +211,7 @@ class UnreadableOptions(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="The Reset is built from the rejected message and keeps its token, or the message "
     "is dropped without a Reset.",
+    phase=Phase.MALFORMED,
 )
 class OvercompleteEmptyMessage(Check):
     """An Empty message has exactly four bytes."""
@@ -240,6 +247,7 @@ class OvercompleteEmptyMessage(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="Messages that are not requests fall through the dispatcher and are dropped, so that the "
     "sender repeats them four times.",
+    phase=Phase.MALFORMED,
 )
 class ReservedCodes(Check):
     """A server rejects confirmable messages that it cannot process."""
@@ -280,6 +288,7 @@ class ReservedCodes(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="The dispatcher checks the code before the type, so that an ACK with a request code is "
     "served; or every message with an unknown Message ID is rejected.",
+    phase=Phase.MALFORMED,
 )
 class AcknowledgementsUnanswered(Check):
     """Answering resets with resets would never end."""

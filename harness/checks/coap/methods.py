@@ -10,6 +10,7 @@ from itertools import pairwise
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.coap.client import (
     Get,
     ask,
@@ -57,6 +58,7 @@ NO_PATCH_FORMAT = (coap.Code.BAD_REQUEST, coap.Code.UNSUPPORTED_CONTENT_FORMAT)
     needs=(BenchFeature.COAP,),
     usual_cause="The dispatcher knows GET and treats everything else as PUT, or every error becomes 4.04 or "
     "5.00.",
+    phase=Phase.REFUSAL,
 )
 class UnknownMethod(Check):
     """An unsupported method is refused with its own code."""
@@ -115,6 +117,7 @@ def _also_legal(method: int) -> tuple[coap.Code, ...]:
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
     usual_cause="One handler serves all paths, only prefixes are compared, or all errors become 5.00.",
+    phase=Phase.REFUSAL,
 )
 class UnknownPath(Check):
     """A path that does not exist is reported as not found."""

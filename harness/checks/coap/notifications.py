@@ -7,6 +7,7 @@ from itertools import pairwise
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed, warned
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.coap.client import (
     arrives,
     cancel,
@@ -84,6 +85,7 @@ async def use_up(bench: Bench, path: str, last: int) -> int:
     needs=(BenchFeature.COAP,),
     usual_cause="The counter is incremented after sending, so that the first notification repeats the value "
     "of the response; or the counter has eight bits.",
+    phase=Phase.BOUNDARY,
 )
 class IncreasingObserve(Check):
     """A client drops notifications that seem older than the last one."""
@@ -204,6 +206,7 @@ class ResetObservation(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="The last retransmission times out without removing the observer, so that clients that "
     "disappeared fill the list.",
+    phase=Phase.PRESSURE,
 )
 class SilentObserver(Check):
     """Displays are unplugged without deregistering."""
@@ -266,6 +269,7 @@ class SilentObserver(Check):
     ics="COAP.OBSERVE_CON",
     needs=(BenchFeature.COAP,),
     usual_cause="Each observation has its own retransmission, and they are not limited per client.",
+    phase=Phase.OUTAGE,
 )
 class OneOutstanding(Check):
     """NSTART is 1, so that a slow client is not flooded."""

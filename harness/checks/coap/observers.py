@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.coap.client import (
     ask,
     cancel,
@@ -49,6 +50,7 @@ from harness.wire import coap
     ics="COAP.OBSERVE",
     needs=(BenchFeature.COAP,),
     usual_cause="The option is copied from the request to the response even if the list is full.",
+    phase=Phase.PRESSURE,
 )
 class PromisedNotification(Check):
     """An Observe option in a response announces notifications."""
@@ -224,6 +226,7 @@ class ContinuedObservation(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="The list of observers is shorter than declared, is shared by all resources, or is full of "
     "clients that have disappeared.",
+    phase=Phase.BOUNDARY,
 )
 class DeclaredObservers(Check):
     """Several displays observe the same device."""

@@ -8,6 +8,7 @@ from typing import Any
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.coap.client import (
     ask,
     cancel,
@@ -102,6 +103,7 @@ def _deep_path(bench: Bench) -> str:
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
     usual_cause="Every option that the parser does not know is treated as an error.",
+    phase=Phase.BOUNDARY,
 )
 class UnknownElectiveOption(Check):
     """Options with an even number may be skipped."""
@@ -132,6 +134,7 @@ class UnknownElectiveOption(Check):
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
     usual_cause="The parser skips unknown options without checking the lowest bit of the number.",
+    phase=Phase.REFUSAL,
 )
 class UnknownCriticalOption(Check):
     """Options with an odd number must be understood."""
@@ -162,6 +165,7 @@ class UnknownCriticalOption(Check):
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
     usual_cause="The parser skips unknown options without checking the lowest bit of the number.",
+    phase=Phase.REFUSAL,
 )
 class UnknownCriticalOptionUnconfirmed(Check):
     """A request with an unknown critical option is not carried out, even if no answer is expected."""
@@ -194,6 +198,7 @@ class UnknownCriticalOptionUnconfirmed(Check):
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
     usual_cause="The parser writes each occurrence into the same field, so that the last one wins.",
+    phase=Phase.REFUSAL,
 )
 class RepeatedOption(Check):
     """A surplus option is treated like an unknown one."""
@@ -237,6 +242,7 @@ class RepeatedOption(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="The bytes of the option are compared instead of the number, or longer forms count as an "
     "error.",
+    phase=Phase.BOUNDARY,
 )
 class LeadingZeros(Check):
     """Leading zeros do not change a number."""
@@ -289,6 +295,7 @@ class LeadingZeros(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="The maker's app only uses the address, so that a host name in the request is an "
     "unknown critical option; or only the first Uri-Path options are compared.",
+    phase=Phase.BOUNDARY,
 )
 class UriOptions(Check):
     """Host, port, path segments and query arguments all identify the resource."""
@@ -349,6 +356,7 @@ def _refusals(case: Case, asked: coap.Message) -> tuple[coap.Code, ...]:
     needs=(BenchFeature.COAP,),
     usual_cause="The parser does not know Proxy-Uri, so that it is refused with 4.02, or the request is "
     "served as if it were addressed to the device.",
+    phase=Phase.REFUSAL,
 )
 class ProxyUri(Check):
     """A request for another server is not served."""

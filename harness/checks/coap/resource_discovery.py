@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.coap.client import (
     Get,
     ask,
@@ -165,6 +166,7 @@ def observed_paths(profile: Profile) -> set[str]:
     needs=(BenchFeature.COAP,),
     usual_cause="The list is assembled by hand, with spaces or line breaks between the links, or the "
     "Content-Format is that of plain text.",
+    phase=Phase.WATCH,
 )
 class LinkFormat(Check):
     """Clients that look for resources must be able to read the list."""
@@ -197,6 +199,7 @@ class LinkFormat(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="Filters are compared literally, so that * matches nothing, or an attribute with "
     "several values is compared as a whole.",
+    phase=Phase.WATCH,
 )
 class LinkFilters(Check):
     """A filter that is applied must be applied correctly."""
@@ -318,6 +321,7 @@ class TrueLinks(Check):
     ics="COAP.LINK",
     needs=(BenchFeature.COAP,),
     usual_cause="All attributes are written as name=value, or several resource types as several rt.",
+    phase=Phase.WATCH,
 )
 class LinkAttributes(Check):
     """The attributes follow their definitions."""
@@ -355,6 +359,7 @@ class LinkAttributes(Check):
     ics="COAP.LINK",
     needs=(BenchFeature.COAP,),
     usual_cause="The list is a constant text; or a resource for factory tests was left in.",
+    phase=Phase.WATCH,
 )
 class ListedAsDeclared(Check):
     """No resource is missing from the list, and no undeclared resource can be operated."""

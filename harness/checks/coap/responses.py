@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, first, inconclusive, passed, warned
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.coap.client import (
     ask,
     cancel,
@@ -47,6 +48,7 @@ UNKNOWN_METHOD = 0x1F  # 0.31
     needs=(BenchFeature.COAP,),
     usual_cause="Tokens are stored as text or in four bytes, so that they are truncated; or an empty token "
     "is not handled.",
+    phase=Phase.WATCH,
 )
 class MatchingResponse(Check):
     """The token is returned unchanged."""
@@ -95,6 +97,7 @@ class MatchingResponse(Check):
     ics="COAP.SERVER",
     needs=(BenchFeature.COAP,),
     usual_cause="The type of every response is fixed to ACK.",
+    phase=Phase.REFUSAL,
 )
 class NonConfirmableResponse(Check):
     """A non-confirmable request is not acknowledged."""
@@ -138,6 +141,7 @@ class NonConfirmableResponse(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="The response is sent through another socket than the one that received the request, or the "
     "device has several addresses and the system picks one.",
+    phase=Phase.WATCH,
 )
 class ResponseSource(Check):
     """A client drops responses from other addresses."""
@@ -179,6 +183,7 @@ class ResponseSource(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="Options are written in the order of the code instead of their numbers, or a counter "
     "gets longer than its option may be.",
+    phase=Phase.REFUSAL,
 )
 class Encoding(Check):
     """Every message of the device is decoded strictly."""
@@ -216,6 +221,7 @@ class Encoding(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="Texts come from a system in another character set, or the payload is left over in the "
     "buffer.",
+    phase=Phase.REFUSAL,
 )
 class DiagnosticPayload(Check):
     """Diagnostic texts must be readable. A payload with Content-Format is a representation instead."""
@@ -256,6 +262,7 @@ class DiagnosticPayload(Check):
     needs=(BenchFeature.COAP,),
     usual_cause="The option is omitted because the maker's app ignores it, or a handler was copied "
     "from a resource in another format.",
+    phase=Phase.WATCH,
 )
 class DeclaredFormat(Check):
     """RFC 7252 5.5.1 leaves Content-Format to the application; the profile declares it."""

@@ -8,6 +8,7 @@ from itertools import pairwise
 from harness.checks.bench import Bench, CoapEndpoint, StimulusError
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.coap.client import (
     ANSWER,
     SELF_NOTIFYING,
@@ -54,6 +55,7 @@ SILENT_CHECKS = ("COAP-OBS-08", "COAP-CORE-12")
     ics="COAP.SEPARATE|COAP.OBSERVE_CON",
     needs=(BenchFeature.COAP,),
     usual_cause="The timer repeats at a constant interval, or is not stopped by RST.",
+    phase=Phase.OUTAGE,
 )
 class Retransmission(Check):
     """These timeouts are CoAP's congestion control."""

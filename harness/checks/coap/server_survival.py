@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.coap.client import fence
 from harness.checks.support.coap.crafted import (
     UNREADABLE_OPTIONS,
@@ -40,6 +41,7 @@ LARGEST_DATAGRAM = 1280  # bytes that every IPv6 link carries
     needs=(BenchFeature.COAP,),
     usual_cause="A length from the network is used before it is checked, and memory behind the buffer "
     "is read or written.",
+    phase=Phase.MALFORMED,
 )
 class Survival(Check):
     """Anyone who can reach the port can send anything."""

@@ -17,6 +17,7 @@ from harness.checks.case import (
     seen_by,
 )
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.identity import claims, meaning_of, pages_of, read_resources
 from harness.checks.support.mdns.names import names_of
 from harness.checks.support.mdns.queries import resolve
@@ -54,6 +55,7 @@ PATIENCE = 2.0  # seconds for an answer over TCP
     needs=(BenchFeature.MDNS,),
     usual_cause="The identifier is made from the serial number in one module and from the MAC address in "
     "another; or TXT records are written once in the factory.",
+    phase=Phase.WATCH,
 )
 class SameIdentity(Check):
     """Identifier and address on each protocol."""
@@ -150,6 +152,7 @@ def _is_address(host: str) -> bool:
     ics="DNSSD.SERVICE",
     needs=(BenchFeature.MDNS,),
     usual_cause="The TXT record is a constant in the source code that is not updated with the version.",
+    phase=Phase.WATCH,
 )
 class TxtAgreesInBand(Check):
     """Compares TXT records with info pages and resources."""

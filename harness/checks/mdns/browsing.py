@@ -16,6 +16,7 @@ from harness.checks.case import (
     warned,
 )
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mdns.names import (
     ServiceName,
     binding_of,
@@ -80,6 +81,7 @@ def _pointers(case: Case, owner: str) -> list[RecordSeen]:
     needs=(BenchFeature.MDNS,),
     usual_cause="The TXT record is a constant that was not updated with the firmware, or the service name "
     "is derived from the host name.",
+    phase=Phase.WATCH,
 )
 class ServicesAsDeclared(Check):
     """Browses like an app, and compares the result with the profile."""
@@ -178,6 +180,7 @@ def _differs(data: mdns.Data, declared: dict[str, str]) -> str | None:
     needs=(BenchFeature.MDNS,),
     usual_cause="Renaming the device changes the PTR record only, or a dot in the name is escaped in one "
     "place and not in another.",
+    phase=Phase.WATCH,
 )
 class PointersLeadToServices(Check):
     """Browses, then resolves every instance found."""
@@ -226,6 +229,7 @@ class PointersLeadToServices(Check):
     ics="DNSSD.SERVICE",
     needs=(BenchFeature.MDNS,),
     usual_cause="The meta-query is answered with instance names, or not at all.",
+    phase=Phase.WATCH,
 )
 class TypesEnumerated(Check):
     """The meta-query that tools use to list all service types."""
@@ -272,6 +276,7 @@ class TypesEnumerated(Check):
     ics="DNSSD.SUBTYPE",
     needs=(BenchFeature.MDNS,),
     usual_cause="The subtype is registered before the name is known, or dropped when the name changes.",
+    phase=Phase.WATCH,
 )
 class SubtypesBrowsable(Check):
     """Narrower searches find the device as well."""
@@ -333,6 +338,7 @@ def _subtypes(profile: Profile) -> list[tuple[str, str]]:
     needs=(BenchFeature.MDNS,),
     usual_cause="Each record is sent alone, so that finding the device takes three round trips, each "
     "of which a Wi-Fi link may lose.",
+    phase=Phase.WATCH,
 )
 class HelpfulAdditions(Check):
     """Looks for additional records in the answers."""

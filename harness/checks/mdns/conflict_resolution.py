@@ -14,6 +14,7 @@ from harness.checks.case import (
     warned,
 )
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mdns.names import (
     Names,
     disputed_names,
@@ -82,6 +83,7 @@ async def contradict(bench: Bench, rival: Rival) -> None:
     needs=(BenchFeature.MDNS,),
     usual_cause="Conflicts are detected at the start only; when two networks are joined later, two devices "
     "share a name. Or the device takes its own packets for those of a rival.",
+    phase=Phase.RESET,
 )
 class LaterConflict(Check):
     """A harmless neighbour first, then one that claims the same names."""
@@ -178,6 +180,7 @@ def _judge_conflict(case: Case, disputed: list[str], conflict: Packet) -> Outcom
     needs=(BenchFeature.MDNS,),
     usual_cause="The new name is announced, but queries are still compared with the old one, or one "
     "record keeps it.",
+    phase=Phase.RESET,
 )
 class FoundAfterConflict(Check):
     """Looks for the device like an app that knows its old name."""

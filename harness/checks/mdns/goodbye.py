@@ -15,6 +15,7 @@ from harness.checks.case import (
     seen_by,
 )
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mdns.names import names_of
 from harness.checks.support.mdns.queries import (
     restart,
@@ -52,6 +53,7 @@ from harness.wire.mdns.codec import (
     needs=(BenchFeature.MDNS, BenchFeature.POWER),
     usual_cause="The network is switched off before the responder is stopped; apps then show the device for "
     "another 75 minutes.",
+    phase=Phase.OUTAGE,
 )
 class SaysGoodbye(Check):
     """The device's multicasts between the stop and the next start."""

@@ -12,6 +12,7 @@ from harness.checks.case import (
     seen_by,
 )
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mdns.names import names_of
 from harness.checks.support.mdns.queries import (
     ANSWER,
@@ -53,6 +54,7 @@ _DELAYED = 0.12 + 0.08  # seconds: the longest random delay of an answer, and it
     needs=(BenchFeature.MDNS,),
     usual_cause="The answer section of queries is ignored, so that every device answers every browser on a "
     "busy link; or its TTL is ignored, and caches expire.",
+    phase=Phase.WATCH,
 )
 class KnownAnswers(Check):
     """Three queries with different remaining lifetimes of the known answer."""

@@ -14,6 +14,7 @@ from harness.checks.case import (
     seen_by,
 )
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mdns.names import names_of
 from harness.checks.support.mdns.queries import (
     ATTEMPTS,
@@ -55,6 +56,7 @@ _TOO_LATE = 1.2  # seconds to wait for a slow defence
     needs=(BenchFeature.MDNS,),
     usual_cause="Probes are answered like ordinary queries, with a random delay and at most once a second, "
     "or not at all because their type is ANY.",
+    phase=Phase.REFUSAL,
 )
 class DefendsNames(Check):
     """Probes like a new device with the same names."""

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, failed, first, inconclusive, passed, seen_by, warned
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mdns.names import (
     Names,
     is_among,
@@ -56,6 +57,7 @@ _GREATER, _LESSER = "a probe that wins the tie", "a probe that loses the tie"
     needs=(BenchFeature.MDNS, BenchFeature.POWER),
     usual_cause="The comparison is inverted, or treats bytes above 127 as negative: both hosts give way "
     "for ever, or both keep the name.",
+    phase=Phase.RESET,
 )
 class SimultaneousProbes(Check):
     """One restart, two ties."""
@@ -194,6 +196,7 @@ async def _probe_or_announcement(bench: Bench, host: str, since: int, *, not_bef
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS, BenchFeature.POWER),
     usual_cause="Probes are sent, but their answers are ignored.",
+    phase=Phase.RESET,
 )
 class GivesWay(Check):
     """Another host owns all the names when the device starts."""

@@ -18,6 +18,7 @@ from harness.checks.case import (
     warned,
 )
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mdns.names import (
     Names,
     names_of,
@@ -82,6 +83,7 @@ def _question_text(question: Question) -> str:
     needs=(BenchFeature.MDNS,),
     usual_cause="The code of a unicast DNS server: it repeats the question in its response, answers from "
     "another port, does not know ANY, or answers for every name like a captive portal.",
+    phase=Phase.WATCH,
 )
 class AnswersToEverybody(Check):
     """Queries one by one; each must be answered as multicast DNS prescribes."""
@@ -158,6 +160,7 @@ def _in_answer_section(answers: list[RecordSeen]) -> RecordSeen | None:
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
     usual_cause="The parser reads the first question only, or stops at the first that is not its own.",
+    phase=Phase.WATCH,
 )
 class EveryQuestion(Check):
     """One packet with many questions."""
@@ -213,6 +216,7 @@ def _several(names: Names) -> list[Question]:
     needs=(BenchFeature.MDNS,),
     usual_cause="An IPv4-only device ignores queries for its IPv6 address; phones and "
     "computers then wait five seconds before they use the IPv4 address that they already have.",
+    phase=Phase.WATCH,
 )
 class NegativeAnswer(Check):
     """Queries a type that the host name does not have."""
@@ -278,6 +282,7 @@ def _judge_denial(denial: RecordSeen, missing: RecordType, exist: set[int], aske
     needs=(BenchFeature.MDNS,),
     usual_cause="The record is filled once at start-up, before DHCP has an address or for the wrong one of "
     "two interfaces, and is never updated.",
+    phase=Phase.WATCH,
 )
 class OwnAddresses(Check):
     """Compares the announced addresses with the source address of the packets."""
@@ -350,6 +355,7 @@ def _unfit(text: str, own: set[str], network: ipaddress.IPv4Network | None) -> s
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
     usual_cause="Names are compared byte by byte.",
+    phase=Phase.WATCH,
 )
 class AnyCase(Check):
     """The same questions twice, with upper and lower case swapped."""

@@ -15,6 +15,7 @@ from harness.checks.case import (
     seen_by,
 )
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mdns.names import (
     Names,
     names_of,
@@ -61,6 +62,7 @@ _DELAYED = 0.12 + 0.08  # seconds: the longest random delay of an answer, and it
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
     usual_cause="Only the QR bit of the flags is checked.",
+    phase=Phase.MALFORMED,
 )
 class OtherOpcodes(Check):
     """Wrong headers first, then the same question correctly."""
@@ -127,6 +129,7 @@ def _question(names: Names) -> Question:
     needs=(BenchFeature.MDNS,),
     usual_cause="The parser follows pointers without counting them and hangs, or trusts lengths and "
     "reads beyond the packet.",
+    phase=Phase.MALFORMED,
 )
 class BrokenPackets(Check):
     """Each malformed packet is followed by a query that shows that the device is alive."""

@@ -7,6 +7,7 @@ import re
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed, run_so_far, warned
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mdns.names import (
     ServiceName,
     is_among,
@@ -57,6 +58,7 @@ class _NameCheck(Check):
     needs=(BenchFeature.MDNS,),
     usual_cause="The product name is used as the service type, with underscores and longer than 15 "
     "characters.",
+    phase=Phase.WATCH,
 )
 class LegalTypes(_NameCheck):
     """The owners of the PTR records."""
@@ -109,6 +111,7 @@ def _other_transport(labels: list[str], service: ServiceName | None) -> str | No
     ics="DNSSD.SERVICE",
     needs=(BenchFeature.MDNS,),
     usual_cause="The full name is assembled as text, so that a dot typed by the user splits the label.",
+    phase=Phase.WATCH,
 )
 class LegalInstances(_NameCheck):
     """The targets of the PTR records."""
@@ -156,6 +159,7 @@ def _unfit_instance(labels: tuple[bytes, ...]) -> str | None:
     ics="DNSSD.SERVICE",
     needs=(BenchFeature.MDNS,),
     usual_cause="Numbers are copied from an example of unicast DNS, where several servers share a service.",
+    phase=Phase.WATCH,
 )
 class NoPriorities(_NameCheck):
     """The numbers of the SRV records."""

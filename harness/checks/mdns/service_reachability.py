@@ -13,6 +13,7 @@ from harness.checks.case import (
     seen_by,
 )
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mdns.names import (
     ServiceName,
     names_of,
@@ -57,6 +58,7 @@ CONNECTED = 5.0  # seconds in which a service on the same link answers
     ics="DNSSD.SERVICE",
     needs=(BenchFeature.MDNS,),
     usual_cause="The service was moved to another port or disabled in the settings, but is still advertised.",
+    phase=Phase.WATCH,
 )
 class ServiceAnswersThere(Check):
     """Follows the records to the service itself."""

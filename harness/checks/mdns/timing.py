@@ -14,6 +14,7 @@ from harness.checks.case import (
     seen_by,
 )
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mdns.names import (
     Names,
     names_of,
@@ -68,6 +69,7 @@ _BURST = (0.15, 0.15, 0.2)  # seconds between the queries of a burst
     needs=(BenchFeature.MDNS,),
     usual_cause="All answers are sent at once, so that a hundred devices answer a browser in the same "
     "millisecond; or all are delayed, and every name takes a tenth of a second longer.",
+    phase=Phase.WATCH,
 )
 class Delays(Check):
     """The time from query to answer, for a shared and for a unique record."""
@@ -174,6 +176,7 @@ def _delays(run: Case, question: Question) -> list[_Delay]:
     needs=(BenchFeature.MDNS,),
     usual_cause="Every query is answered without checking when the record was last sent: a few busy "
     "browsers then congest a Wi-Fi network.",
+    phase=Phase.BOUNDARY,
 )
 class OncePerSecond(Check):
     """A burst of queries, like those of several phones that wake up together."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, passed, run_so_far
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mdns.names import names_of
 from harness.checks.support.mdns.queries import resolve
 from harness.checks.support.mdns.records_seen import (
@@ -71,6 +72,7 @@ def _strings(found: RecordSeen) -> tuple[bytes, ...]:
     needs=(BenchFeature.MDNS,),
     usual_cause="A service without keys gets an empty record instead of one empty string, or the "
     "configuration has an entry without a key.",
+    phase=Phase.WATCH,
 )
 class TxtSyntax(_TxtCheck):
     """The form of the record."""
@@ -102,6 +104,7 @@ class TxtSyntax(_TxtCheck):
     needs=(BenchFeature.MDNS,),
     usual_cause="Keys are spelled out as in a configuration file; every byte of them is multicast whenever "
     "anyone looks for a device.",
+    phase=Phase.WATCH,
 )
 class TxtModest(_TxtCheck):
     """The size of the record and its keys."""
@@ -132,6 +135,7 @@ class TxtModest(_TxtCheck):
     ics="DNSSD.SERVICE",
     needs=(BenchFeature.MDNS,),
     usual_cause="An app reads the port from the TXT record because its library makes that easier.",
+    phase=Phase.WATCH,
 )
 class TxtRepeatsNothing(_TxtCheck):
     """Compares TXT with SRV."""

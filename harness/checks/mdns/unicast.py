@@ -14,6 +14,7 @@ from harness.checks.case import (
     warned,
 )
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mdns.names import (
     Names,
     names_of,
@@ -58,6 +59,7 @@ _LEGACY_TTL = 10  # seconds at most (RFC 6762, 6.7)
     ics="MDNS.RESPONDER",
     needs=(BenchFeature.MDNS,),
     usual_cause="The top bit of the question's class is masked out and ignored.",
+    phase=Phase.WATCH,
 )
 class UnicastOnRequest(Check):
     """The unicast-response bit, soon after a multicast of the same record."""
@@ -112,6 +114,7 @@ def _fresh(run: Case, host: str, now: float, before: int | None = None) -> Packe
     needs=(BenchFeature.MDNS,),
     usual_cause="Plain DNS clients get the same answer as all others: ID 0, no question, cache-flush bits; "
     "they drop it as an answer to somebody else.",
+    phase=Phase.WATCH,
 )
 class PlainDnsClients(Check):
     """Queries like nslookup and small resolvers."""

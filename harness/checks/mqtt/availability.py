@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.mqtt.keep_alive import is_will
 from harness.checks.support.mqtt.disconnects import (
     connected,
@@ -50,6 +51,7 @@ Message = Decoded[mqtt.Publish, MqttPacket]
     usual_cause="The will is retained but the online message is not, or the online message is published "
     "only at start-up. Or each connection uses a new client identifier: the broker does not know that the "
     "old connection is over and publishes its will minutes after the new connection reported online.",
+    phase=Phase.OUTAGE,
 )
 class OnlineAgain(Check):
     """Under the same client identifier the broker ends the old connection before it accepts the new one."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mqtt.disconnects import (
     closed_by_device,
     connected,
@@ -88,6 +89,7 @@ def stoppable(profile: Profile) -> Iterable[Subject]:
     needs=(BenchFeature.TAP, BenchFeature.POWER),
     usual_cause="The device relies on the will, but DISCONNECT makes the broker discard the will: after an "
     "update or a restart from the menu the device stays online for everybody.",
+    phase=Phase.OUTAGE,
 )
 class StopShows(Check):
     """Reads the device's last messages; the standard defines how the broker treats them."""
@@ -165,6 +167,7 @@ def _left_to_the_will(session: Session, stop: Decoded[Stimulus, Stimulus], case:
     needs=(BenchFeature.TAP, BenchFeature.POWER),
     usual_cause="Other tasks keep publishing while the client disconnects; or closing is left to the "
     "broker, and a socket leaks each time the broker does not close.",
+    phase=Phase.OUTAGE,
 )
 class DisconnectIsLast(Check):
     """Judges every DISCONNECT of the run, which must include that of the stop."""

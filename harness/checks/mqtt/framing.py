@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Decoded, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.observations import Report, Transport
 from harness.checks.support.behaviour.commands import on_the_way
 from harness.checks.support.mqtt.commands import (
@@ -71,6 +72,7 @@ REMAINING_LENGTHS = (127, 128, 16383, 16384)  # each side of where the length ne
     needs=(BenchFeature.TAP,),
     usual_cause="Each read from the socket is treated as one packet: a second packet in it is lost, and a "
     "packet that arrives in two parts shifts all that follow.",
+    phase=Phase.BOUNDARY,
 )
 class ByteStream(Check):
     """Each group ends with a distinct value, whose report shows that the whole group was read."""
@@ -206,6 +208,7 @@ def _answered_wrongly(case: Case, sent: Sequence[Decoded[mqtt.Publish, MqttPacke
     needs=(BenchFeature.TAP,),
     usual_cause="A fixed buffer of 128 or 256 bytes for the whole packet, the default of client libraries "
     "for small devices: a larger packet is silently dropped.",
+    phase=Phase.BOUNDARY,
 )
 class RemainingLength(Check):
     """White space around JSON has no meaning, so a command can be padded to any length."""
@@ -282,6 +285,7 @@ def _overhead(setting: MqttSetting, level: int) -> int:
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="The payload is copied into a fixed-size buffer and executed as far as it fits, or an empty "
     "payload is read as the number 0.",
+    phase=Phase.MALFORMED,
 )
 class SizesOutOfTheOrdinary(Check):
     """A fence command follows each message: a state reported before it came from the message."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.observations import Transport
 from harness.checks.support.mqtt.commands import (
     command,
@@ -105,6 +106,7 @@ class AnswersByQos(Check):
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="The parser returns through its error path before it acknowledges; the broker delivers the "
     "same message again after every reconnection.",
+    phase=Phase.MALFORMED,
 )
 class AcknowledgesWhatItDoesNotUnderstand(Check):
     """The valid command is the fence: once it takes effect, the broken one has been processed."""
@@ -157,6 +159,7 @@ class AcknowledgesWhatItDoesNotUnderstand(Check):
     needs=(BenchFeature.TAP,),
     usual_cause="Acknowledgements wait in a short queue, and those that do not fit are lost; or each waits "
     "until its command has been carried out.",
+    phase=Phase.PRESSURE,
 )
 class AcknowledgesInTime(Check):
     """The commands are sent back to back, each with its own packet identifier."""
@@ -224,6 +227,7 @@ class AcknowledgesInTime(Check):
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="Every message is carried out as it arrives; after a lost PUBACK a toggle flips back, and a "
     "pulse is triggered twice.",
+    phase=Phase.BOUNDARY,
 )
 class DuplicateIsOneCommand(Check):
     """Counts the reports between each command and the next one."""

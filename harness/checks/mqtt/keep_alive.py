@@ -8,6 +8,7 @@ from itertools import pairwise
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, not_applicable, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mqtt.commands import setting_of
 from harness.checks.support.mqtt.disconnects import (
     closed_by_device,
@@ -182,6 +183,7 @@ def is_will(event: Event, profile: Profile) -> bool:
     ics="MQTT.KEEP_ALIVE",
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="Incoming packets reset the ping timer, or the timer is checked too rarely.",
+    phase=Phase.MALFORMED,
 )
 class PingsInTime(Check):
     """Measures the gaps on every connection, up to a ping whose answer is withheld."""
@@ -272,6 +274,7 @@ def _gaps(
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="The ping is sent, but nothing waits for its answer; behind a NAT box that forgot the "
     "connection the device considers itself online for hours.",
+    phase=Phase.OUTAGE,
 )
 class NoticesDeadLink(Check):
     """Looks for the end of the connection after the unanswered ping."""
@@ -341,6 +344,7 @@ def _unanswered(session: Session) -> Decoded[mqtt.Pingreq, MqttPacket] | None:
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="No will at all, a keep-alive so long that the loss is noticed hours later, or a will that "
     "is not retained.",
+    phase=Phase.OUTAGE,
 )
 class LossShows(Check):
     """Measures from the last packet that reached the broker to the will at our own client."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mqtt.commands import (
     commanded,
     effect_of_packet,
@@ -93,6 +94,7 @@ def _end_of_connection(
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
     usual_cause="The packet type is extracted from the first byte and the flags are ignored.",
+    phase=Phase.MALFORMED,
 )
 class InvalidFlags(Check):
     """Injects one packet and waits for the end of the connection."""
@@ -119,6 +121,7 @@ class InvalidFlags(Check):
     ics="MQTT.SUB",
     needs=(BenchFeature.TAP,),
     usual_cause="The two bits are compared only with 0 and 1; anything else is treated as QoS 2.",
+    phase=Phase.MALFORMED,
 )
 class Qos3(Check):
     """The state reported after the reconnection shows that the command was not carried out."""
@@ -164,6 +167,7 @@ def actuation(case: Case) -> Outcome | None:
     ics="MQTT.SUB",
     needs=(BenchFeature.TAP,),
     usual_cause="Topics are compared as C strings: whatever follows the NUL is ignored.",
+    phase=Phase.MALFORMED,
 )
 class IllFormedText(Check):
     """Two disconnects, one for each kind of text."""

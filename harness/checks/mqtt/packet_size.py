@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.observations import Transport
 from harness.checks.support.behaviour.commands import (
     ROUNDING,
@@ -67,6 +68,7 @@ Delivered = Decoded[mqtt.Publish, MqttPacket]
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="The packet is copied into a fixed buffer without checking its length; if the message is "
     "retained, the device receives it again after each restart.",
+    phase=Phase.PRESSURE,
 )
 class SurvivesLargeMessages(Check):
     """A valid command after each large message shows that the device still works.

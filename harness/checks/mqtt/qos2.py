@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Decoded, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.observations import Transport
 from harness.checks.support.mqtt.deliveries import (
     answer_to,
@@ -135,6 +136,7 @@ def released(case: Case, message: Decoded[mqtt.Publish, MqttPacket]) -> Decoded[
     needs=(BenchFeature.TAP,),
     usual_cause="The command is executed when PUBLISH arrives, without checking whether its packet "
     "identifier is already known.",
+    phase=Phase.BOUNDARY,
 )
 class ExecutesQos2Once(Check):
     """Counts the events that report the executions."""

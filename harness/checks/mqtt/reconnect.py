@@ -8,6 +8,7 @@ from math import inf
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mqtt.commands import (
     command,
     effect_of,
@@ -91,6 +92,7 @@ def subscribed_again(case: Case, session: Session) -> Outcome:
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="The device subscribes in its start-up code instead of the CONNACK handler: after the first "
     "disconnect it still reports, but receives no commands.",
+    phase=Phase.OUTAGE,
 )
 class SubscribesAgain(Check):
     """Looks at the first session after a disconnect of its own; the broker has dropped all subscriptions."""
@@ -132,6 +134,7 @@ class SubscribesAgain(Check):
     needs=(BenchFeature.TAP, BenchFeature.BROKER, BenchFeature.RESTART),
     usual_cause="The Session Present flag of CONNACK is ignored: the device relies on subscriptions that "
     "the broker no longer has.",
+    phase=Phase.OUTAGE,
 )
 class SubscribesAgainWhenForgotten(Check):
     """Looks at the session after the restart."""
@@ -199,6 +202,7 @@ def _relayed(event: Event) -> mqtt.Packet | None:
     needs=(BenchFeature.TAP, BenchFeature.BROKER, BenchFeature.RESTART),
     usual_cause="Only changes are published after a reconnection; until the next change everybody sees the "
     "state as unknown.",
+    phase=Phase.OUTAGE,
 )
 class RestoresRetainedTopics(Check):
     """A late subscriber shows what the broker has retained."""
@@ -248,6 +252,7 @@ class RestoresRetainedTopics(Check):
     needs=(BenchFeature.TAP,),
     usual_cause="States are published when they change, and once at start-up: changes made while the device "
     "was offline stay unreported.",
+    phase=Phase.OUTAGE,
 )
 class ReportsAgain(Check):
     """Looks at the first connection after a forced disconnect that lasted until everything was reported."""

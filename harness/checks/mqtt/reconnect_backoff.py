@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.mqtt.disconnects import (
     RECONNECT,
     connected,
@@ -46,6 +47,7 @@ TOLERANCE = 0.5  # seconds for connecting and reaching the tap
     ics="MQTT.CLIENT",
     needs=(BenchFeature.TAP,),
     usual_cause="After some failures, or a particular one, the client gives up until it is restarted.",
+    phase=Phase.OUTAGE,
 )
 class ComesBackInTime(Check):
     """Measures from the end of each connection to the next attempt."""
@@ -260,6 +262,7 @@ def _kind_of_refusal(how: str | None) -> str:
     needs=(BenchFeature.TAP,),
     usual_cause="The return code is ignored: an open TCP connection counts as being connected, and its end "
     "as a reason to reconnect at once.",
+    phase=Phase.OUTAGE,
 )
 class RefusedConnection(Check):
     """Refuses the device with CONNACK."""
@@ -293,6 +296,7 @@ class RefusedConnection(Check):
     needs=(BenchFeature.TAP,),
     usual_cause="A fixed pause of one second; or each CONNACK resets the pause, so that a device that is "
     "disconnected at once floods the broker.",
+    phase=Phase.OUTAGE,
 )
 class BacksOff(Check):
     """Refuses the device in two ways, one after the other."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.mqtt.commands import (
@@ -115,6 +116,7 @@ async def clear(bench: Bench, topics: Iterable[str]) -> None:
     needs=(BenchFeature.TAP, BenchFeature.BROKER),
     usual_cause="The retain flag of received messages is ignored. Somebody once published a retained "
     "command, and since then the load switches by itself after every network outage.",
+    phase=Phase.OUTAGE,
 )
 class StaleCommands(Check):
     """A message with the retain flag is an old one: the broker delivers new ones without the flag."""

@@ -8,6 +8,7 @@ from itertools import pairwise
 from harness.checks.bench import Bench, Hold, StimulusError
 from harness.checks.case import Case, Decoded, Evidence, failed, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.mqtt.qos2 import countable
 from harness.checks.observations import Transport
 from harness.checks.support.mqtt.commands import (
@@ -95,6 +96,7 @@ def is_identified(event: Event) -> bool:
     needs=(BenchFeature.TAP,),
     usual_cause="The identifier is a constant, or a counter that is not compared with the identifiers in "
     "use; an acknowledgement is then matched to the wrong message.",
+    phase=Phase.OUTAGE,
 )
 class PacketIdentifiers(Check):
     """Tracks the identifiers in use on each connection."""
@@ -168,6 +170,7 @@ def _identifier(packet: mqtt.Packet) -> int:
     needs=(BenchFeature.TAP,),
     usual_cause="The queue of outgoing messages is cleared with the connection, or its messages are sent as "
     "new ones, so that receivers count an event twice.",
+    phase=Phase.OUTAGE,
 )
 class SendsAgainWhatWasNotAcknowledged(Check):
     """Compares what was unacknowledged at the disconnect with what follows CONNACK."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, inconclusive, not_applicable, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.behaviour.commands import point_of
 from harness.checks.support.secrets import forms_of
 from harness.model.profile import Profile
@@ -57,6 +58,7 @@ SHOWN = 8  # events that a pass names
     ics="SEC.INTERFACES",
     usual_cause="A developer console, a telnet login or a test server that was not removed from the firmware "
     "image.",
+    phase=Phase.PRESSURE,
 )
 class OpenPorts(Check):
     """A TCP connect scan; UDP does not show reliably what is closed."""

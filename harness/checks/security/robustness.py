@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from harness.checks.bench import Bench
 from harness.checks.case import Case, failed, first, inconclusive, not_applicable, passed, seen_by
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import Undecoded, decode_mqtt
 from harness.checks.support import fuzzing
@@ -81,6 +82,7 @@ NEEDS = {
     ics="SEC.INPUT",
     usual_cause="A length field that is not checked, a parser that recurses, a pointer that is followed "
     "forever.",
+    phase=Phase.MALFORMED,
 )
 class Robust(Check):
     """The input depends on the seed of the run alone, so a crash can be reproduced."""

@@ -18,6 +18,7 @@ from harness.checks.case import (
     run_so_far,
 )
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.commands import command_and_wait
 from harness.checks.support.behaviour.outages import settings
@@ -132,6 +133,7 @@ def _elsewhere(case: Case) -> Iterator[tuple[str, str, Event]]:
     needs=(BenchFeature.SERIAL,),
     usual_cause="A buffer is allocated for each connection or message and freed on the good path only: the "
     "device runs for three weeks.",
+    phase=Phase.OUTAGE,
 )
 class MemoryStays(Check):
     """Judges the trend, not a limit: some noise is allowed."""
@@ -207,6 +209,7 @@ def _always_falls(figures: list[float]) -> bool:
     needs=(BenchFeature.SERIAL,),
     usual_cause="The clock starts at the build time, or at 1970 plus the time since power-on, and timers and "
     "certificates are evaluated with it.",
+    phase=Phase.OUTAGE,
 )
 class ClockIsRight(Check):
     """0 means that the board knows no time, and is allowed; a wrong time is not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.commands import had_time
@@ -77,6 +78,7 @@ ATTEMPTS = 3  # boot times to wait for a late board
     needs=(BenchFeature.SERIAL, BenchFeature.POWER),
     usual_cause="The record in flash is overwritten in place: when the power fails in the middle, it is half "
     "old and half new, and has no checksum.",
+    phase=Phase.OUTAGE,
 )
 class PowerCutDuringWrite(Check):
     """Each writable property that the board reports."""
@@ -208,6 +210,7 @@ def _allowed(case: Case, name: str, before: Value, commanded: Value) -> list[Val
     usual_cause="Settings are written to flash minutes after they change; or the network module "
     "remembers the "
     "old state, and the main controller starts with its own.",
+    phase=Phase.OUTAGE,
 )
 class RebootKeepsState(Check):
     """All settings at once, one reboot."""
@@ -276,6 +279,7 @@ def after_power(profile: Profile, name: str, before: Value) -> Value:
     needs=(BenchFeature.SERIAL,),
     usual_cause="The firmware waits for a time server, for a cloud, or for its log to be written before it "
     "opens its connections.",
+    phase=Phase.OUTAGE,
 )
 class BootTime(Check):
     """From the command to the first sign on each network."""
@@ -345,6 +349,7 @@ def _signs_of_life(case: Case, line: int) -> dict[str, Event]:
     usual_cause="The reboot command restarts only the application and leaves the peripherals as they "
     "were; or "
     "the board starts twice because its watchdog keeps running through the boot loader.",
+    phase=Phase.OUTAGE,
 )
 class RebootReboots(Check):
     """Test benches rely on this."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Decoded, failed, inconclusive, passed, run_so_far
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.serial.board import (
     answers_in,
     binding_of,
@@ -56,6 +57,7 @@ PATIENCE = 3
     usual_cause="The log is printed into the middle of an answer; or the console task has the lowest "
     "priority and waits for the network.",
     runs_when_absent=True,
+    phase=Phase.WATCH,
 )
 class AnswersAsDeclared(Check):
     """All other checks of this area rely on it.
@@ -216,6 +218,7 @@ def _ending(profile: Profile) -> bytes:
     needs=(BenchFeature.SERIAL,),
     usual_cause="The search in the command table runs past its end; or the text is passed to printf as the "
     "format.",
+    phase=Phase.MALFORMED,
 )
 class UnknownCommands(Unbroken):
     """Typing mistakes."""
@@ -251,6 +254,7 @@ class UnknownCommands(Unbroken):
     needs=(BenchFeature.SERIAL,),
     usual_cause="A framing error is not cleared and stops the receiver; a zero byte ends the text early and "
     "the rest is never read.",
+    phase=Phase.MALFORMED,
 )
 class Noise(Unbroken):
     """Bytes as a loose plug makes them."""
@@ -280,6 +284,7 @@ class Noise(Unbroken):
     ics="SERIAL.TEXT",
     needs=(BenchFeature.SERIAL,),
     usual_cause="The line is collected in a buffer of 128 bytes, and the rest is written past its end.",
+    phase=Phase.MALFORMED,
 )
 class OverlongLines(Unbroken):
     """Buffer overflows."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed, run_so_far
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.payloads import json_text
 from harness.checks.serial.log_monitoring import search
 from harness.checks.support.behaviour.arrange import precondition
@@ -161,6 +162,7 @@ async def _look_at_broker(bench: Bench) -> None:
     usual_cause="The reset erases the network settings only; or the user's settings are in a second "
     "partition "
     "that was added later.",
+    phase=Phase.RESET,
 )
 class SettingsForgotten(AfterReset):
     """Read at the board, before it is on any network."""
@@ -205,6 +207,7 @@ class SettingsForgotten(AfterReset):
     usual_cause="The credentials are in a partition of the WiFi driver, which the application's reset "
     "does not "
     "touch.",
+    phase=Phase.RESET,
 )
 class CredentialsForgotten(AfterReset):
     """Matters when a device is sold or a tenant moves out."""
@@ -242,6 +245,7 @@ def is_nothing(value: object) -> bool:
     ics="SERIAL.RESET & SERIAL.PROVISION & MQTT.CLIENT",
     needs=(BenchFeature.SERIAL, BenchFeature.TAP),
     usual_cause="Address and login of the broker are compiled in, or stored apart from the WiFi settings.",
+    phase=Phase.RESET,
 )
 class OldNetworkLeft(AfterReset):
     """Seen at the tap."""
@@ -283,6 +287,7 @@ class OldNetworkLeft(AfterReset):
     needs=(BenchFeature.SERIAL, BenchFeature.BROKER),
     usual_cause="The reset does not clear the broker: retained messages stay there for years, with the name "
     "and habits of the former owner.",
+    phase=Phase.RESET,
 )
 class RetainedForgotten(AfterReset):
     """Judges what a new subscriber gets."""
@@ -320,6 +325,7 @@ def is_opened_by_us(body: object) -> bool:
     ics="SERIAL.RESET & SEC.CSP",
     needs=(BenchFeature.SERIAL,),
     usual_cause="The boot log prints the last known network, from a copy that the reset does not erase.",
+    phase=Phase.RESET,
 )
 class SecretsForgotten(AfterReset):
     """The next owner can read the console at leisure."""
@@ -342,6 +348,7 @@ class SecretsForgotten(AfterReset):
     needs=(BenchFeature.SERIAL,),
     usual_cause="The reset erases identity or calibration along with the settings; or the first connection "
     "fails until the board is rebooted by hand.",
+    phase=Phase.RESET,
 )
 class SetUpAgain(AfterReset):
     """A reset must not brick the device."""

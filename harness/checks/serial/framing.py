@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.trial_values import other_value
 from harness.checks.support.serial.board import (
@@ -43,6 +44,7 @@ TRIED = 2  # properties
     needs=(BenchFeature.SERIAL,),
     usual_cause="The checksum is computed and logged, but the frame is handled anyway; or it is compared in "
     "debug builds only.",
+    phase=Phase.MALFORMED,
 )
 class DamagedFrames(Check):
     """Up to two properties that can be set over the line."""

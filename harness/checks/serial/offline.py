@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.checks.bench import NETWORK, Bench, BenchLimitationError, StimulusError
 from harness.checks.case import Case, Decoded, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.observations import Transport
 from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.commands import described
@@ -95,6 +96,7 @@ def _absence(case: Case) -> tuple[Decoded[Stimulus, Stimulus], Decoded[Stimulus,
     ics="SERIAL.PRESS & SERIAL.READ",
     needs=(BenchFeature.SERIAL,),
     usual_cause="The main loop waits for the WiFi driver to connect, and reads no keys meanwhile.",
+    phase=Phase.OUTAGE,
 )
 class KeysWithoutNetwork(Check):
     """A heater that cannot be switched off because the router is down is a danger."""
@@ -176,6 +178,7 @@ def _keys(profile: Profile) -> list[str]:
     usual_cause="Reports that could not be sent are discarded, and the state is not published again "
     "after the "
     "return: the broker keeps the old state.",
+    phase=Phase.OUTAGE,
 )
 class ReportedAfterReturn(Check):
     """All settings that the console can set, in one absence."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from harness.checks.bench import Bench, StimulusError
 from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.observations import Report, Transport
 from harness.checks.support.behaviour.arrange import precondition
 from harness.checks.support.behaviour.boundary_values import outside
@@ -214,6 +215,7 @@ class SettingAtTheBoard(Check):
     needs=(BenchFeature.SERIAL,),
     usual_cause="The network module refuses, but has passed the frame on to the main controller before it "
     "checked the value.",
+    phase=Phase.REFUSAL,
 )
 class RefusedAtTheBoard(Check):
     """Each writable property whose type has values that are not allowed."""

@@ -32,6 +32,7 @@ from harness.session.bench.equipment import Equipment
 from harness.session.bench.lab_drivers import LabPower
 from harness.session.bench.presence import (
     coap_answers,
+    last_start,
     mqtt_present,
 )
 from harness.session.bench.recording import RecordingBench
@@ -257,6 +258,18 @@ class LabBench(RecordingBench):
                 )
             power.cut_at = 0
         return there
+
+    async def settle_after_boot(self) -> None:
+        """Wait until the device has had its boot time since it was started, or connected, last.
+
+        What is not quite up yet may fail at anything; that would show nothing about what is sent to it.
+        """
+        begin = last_start(self.trace, self._device)
+        remaining = begin + self.profile.behaviour.boot - self.now
+        if remaining > 0:
+            await self.watch_silence(
+                remaining, imposed_by="profile: behaviour.boot", what="the device to be fully up"
+            )
 
     async def _turns_up(self, within: float | None) -> bool:
         behaviour = self.profile.behaviour

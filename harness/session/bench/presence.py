@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.model.bindings.mqtt import MqttBinding
-from harness.trace.events import Connection, ConnectionChange, Direction, Event, Fate, MqttPacket, Point
+from harness.trace.events import (
+    Act,
+    Connection,
+    ConnectionChange,
+    Direction,
+    Event,
+    Fate,
+    MqttPacket,
+    Point,
+    Stimulus,
+)
 from harness.trace.trace import backwards, bodies
 from harness.wire import (
     coap,
     mqtt,
 )
+
+_STARTS = (Act.START, Act.REBOOT, Act.FACTORY_RESET)
 
 
 def mqtt_present(
@@ -31,6 +43,21 @@ def mqtt_present(
     if tapped:
         return _present_at_tap(trace, binding, silent, since, device)
     return _present_at_client(trace, binding, since, device)
+
+
+def last_start(trace: Sequence[Event], device: str | None = None) -> float:
+    """When the device was started or connected last, in seconds since the start of the run; 0 if never."""
+    times = [0.0]
+    for event, body in backwards(trace, Connection):
+        is_opening = body.point is Point.TAP and body.change is ConnectionChange.OPENED
+        if is_opening and event.device == device:
+            times.append(event.time)
+            break
+    for event, stimulus in backwards(trace, Stimulus):
+        if stimulus.act in _STARTS and event.device == device:
+            times.append(event.time)
+            break
+    return max(times)
 
 
 def coap_answers(message: coap.Message, mid: int, token: bytes) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import harness
 from harness.checks.bench import StimulusError
+from harness.checks.declaration import Phase
 from harness.checks.observations import Readings
 from harness.model.loading.profiles import profile_to_json
 from harness.model.profile import Profile
@@ -30,6 +31,9 @@ from harness.session.run.plan import PlannedCheck
 from harness.session.target import Target
 from harness.trace.events import Event, RunEnded, RunStarted
 from harness.trace.recorder import Recorder
+
+AFTER_BOOT = (Phase.PRESSURE, Phase.MALFORMED)
+"""Phases whose checks begin only when a device has had the boot time of its profile since it connected."""
 
 CHECK_LIMIT = 120.0  # seconds for one check, above all that its own waits may take
 
@@ -178,6 +182,8 @@ class Lane:
         if not self._absent and (problem := await self._recovery.problem()):
             self._executor.skip(planned, problem)
             return
+        if planned.check.declaration.phase in AFTER_BOOT:
+            await bench.settle_after_boot()
         bench.begin(f"{self.seed}/{planned.id}")
         await self._executor.stimulate(
             planned,

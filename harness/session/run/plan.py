@@ -40,7 +40,7 @@ class PlannedCheck(Planned[Check]):
 
 
 def plan(profile: Profile, needs_met: frozenset[str], select: Sequence[str] = ()) -> tuple[PlannedCheck, ...]:
-    """Every check of the catalogue on each of its subjects, passive ones last.
+    """Every check of the catalogue on each of its subjects, by phase, passive ones last.
 
     ``select`` holds patterns (``MQTT-*``, ``DEV-01[relay]``, an area such as ``coap``); empty matches all.
     """

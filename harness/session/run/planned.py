@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Generic, Protocol, TypeVar
 
-from harness.checks.declaration import Declaration
+from harness.checks.declaration import Declaration, Phase
 from harness.model.requirement import Requirement
 from harness.model.verdict import Subject
 
@@ -42,12 +42,18 @@ class Planned(Generic[C]):
 
 
 def in_order(planned: Iterable[P], select: Sequence[str]) -> tuple[P, ...]:
-    """The checks that ``select`` matches, passive ones last.
+    """The checks that ``select`` matches, by phase, from the harmless to the harmful; passive ones last.
 
-    ``select`` holds patterns (``MQTT-*``, ``DEV-01[relay]``, an area such as ``coap``); empty matches all.
+    Within a phase they keep their order. ``select`` holds patterns (``MQTT-*``, ``DEV-01[relay]``, an area
+    such as ``coap``); empty matches all.
     """
     chosen = [item for item in planned if _is_selected(item, select)]
-    return tuple(sorted(chosen, key=lambda item: item.check.passive))
+    return tuple(sorted(chosen, key=_place))
+
+
+def _place(item: Planned[AnyCheck]) -> tuple[bool, int]:
+    """Passive checks judge the whole run, so they come last, whatever their phase."""
+    return item.check.passive, list(Phase).index(item.check.declaration.phase)
 
 
 def _is_selected(item: Planned[AnyCheck], select: Sequence[str]) -> bool:
