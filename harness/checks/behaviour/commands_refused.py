@@ -90,7 +90,7 @@ class BadCommands:
         for value in resting(self._schema):
             if len(self._trusted) == MOST_TRUSTED:
                 break
-            if obstacles(self._bench.profile, self._arranger.state, self._name, value):
+            if not await self._is_free(value):
                 continue
             if not await self._put(value):
                 break
@@ -162,6 +162,18 @@ class BadCommands:
                     imposed_by=SETTLE,
                     what=f"{self._name} to stay unchanged",
                 )
+
+    async def _is_free(self, value: Value) -> bool:
+        """Whether no rule of the profile forbids a value now, if need be after making room for it."""
+        if not obstacles(self._bench.profile, self._arranger.state, self._name, value):
+            return True
+        if len(self._trusted) > 2:
+            return False
+        try:
+            await self._arranger.make_room_for(self._name, value)
+        except StimulusError:
+            return False
+        return not obstacles(self._bench.profile, self._arranger.state, self._name, value)
 
     async def _put(self, value: Value) -> bool:
         self._arranger.state[self._name] = value
