@@ -117,6 +117,17 @@ class CheckEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceLost:
+    """After a check, the device did not come back by itself within its own recovery time."""
+
+    check: str
+    subject: str | None
+    transport: str | None
+    waited_for: str  # what did not happen, for people
+    seconds: float  # how long it was waited for
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
     """A TCP connection of the device (seen at the tap) or of our controller changed its state."""
 
@@ -295,6 +306,7 @@ Body = (
     | RunEnded
     | CheckStarted
     | CheckEnded
+    | DeviceLost
     | Connection
     | MqttPacket
     | CoapDatagram

@@ -26,6 +26,7 @@ from harness.trace.events import (
     CoapDatagram,
     Connection,
     ConnectionChange,
+    DeviceLost,
     Direction,
     Event,
     Fate,
@@ -298,7 +299,9 @@ def _verdicts(events: Iterable[Event]) -> dict[int, list[str]]:
     return found
 
 
-_COMMENTED = Stimulus | CheckStarted | CheckEnded | Wait | Note | SerialData | SerialPort | SerialAnswer
+_COMMENTED = (
+    Stimulus | CheckStarted | CheckEnded | DeviceLost | Wait | Note | SerialData | SerialPort | SerialAnswer
+)
 
 
 def _comment(event: Event) -> str | None:

@@ -15,6 +15,7 @@ from harness.trace.events import (
     CheckStarted,
     CoapDatagram,
     Connection,
+    DeviceLost,
     Direction,
     Event,
     Fate,
@@ -193,7 +194,7 @@ def _summary(body: Body) -> str:
 
 
 def _summarise_run(
-    body: RunStarted | TogetherStarted | RunEnded | CheckStarted | CheckEnded | Judged | Note,
+    body: RunStarted | TogetherStarted | RunEnded | CheckStarted | CheckEnded | DeviceLost | Judged | Note,
 ) -> str:
     match body:
         case TogetherStarted(plan_path=path, roles=roles, seed=seed, tool_version=version):
@@ -206,6 +207,8 @@ def _summarise_run(
             return f"{_check(check, subject, transport)} begins"
         case CheckEnded(check=check, subject=subject, transport=transport, problem=problem):
             return f"{_check(check, subject, transport)} ends" + (f": {problem}" if problem else "")
+        case DeviceLost(check=check, subject=subject, transport=transport, waited_for=what, seconds=seconds):
+            return f"device lost after {_check(check, subject, transport)}: waited {seconds:g} s for {what}"
         case Judged(check=check, subject=subject, transport=transport, verdict=verdict, message=message):
             return f"{_check(check, subject, transport)}: {verdict}: {message}"
         case Note(text=text):

@@ -59,6 +59,11 @@ async def rejoin(bench: Bench, since: int) -> None:
         bench.note(f"the board is still without a network: {reason}")
 
 
+def is_off_network(events: Sequence[Event]) -> bool:
+    """Whether an act in these events has taken the board off its network, and nothing has brought it back."""
+    return _taken_off(events) is not None
+
+
 def _taken_off(events: Sequence[Event]) -> Act | None:
     """The last act that took the board off its network, unless it has been brought back since."""
     taken = None

@@ -14,10 +14,12 @@ from harness.links.mdns.link import MdnsLink
 from harness.links.net import tcp
 from harness.model.base import Value
 from harness.model.bindings.coap import CoapBinding
+from harness.model.bindings.mqtt import MqttBinding
 from harness.model.profile import Profile
 from harness.model.requirement import BenchFeature
 from harness.session.bench.board import (
     board_answers,
+    is_off_network,
     port_returns,
     rejoin,
 )
@@ -31,16 +33,21 @@ from harness.session.bench.drivers import (
 from harness.session.bench.equipment import Equipment
 from harness.session.bench.lab_drivers import LabPower
 from harness.session.bench.presence import (
+    Step,
     coap_answers,
+    is_switched_off,
     last_start,
+    missing_at_tap,
     mqtt_present,
+    newest_connection,
 )
 from harness.session.bench.recording import RecordingBench
-from harness.trace.events import Act, Event, MqttPacket, Stimulus, TcpProbe
+from harness.trace.events import Act, DeviceLost, Event, MqttPacket, Stimulus, TcpProbe
 from harness.wire import coap as coap_messages
 
 Driver = TypeVar("Driver")
 
+LEAST_TRIES = 3  # pings or requests, also for a device that was late on another transport
 PING_LIMIT = 2.0  # seconds for the answer to a CoAP ping, before the device is asked again
 
 
@@ -52,11 +59,13 @@ class LabBench(RecordingBench):
         self.profile = profile
         self.random = random.Random(seed)
         self._begun = 0  # the end of the trace when the check began
+        self._begun_deaf = False  # whether the device was deaf when the check began
         self._equipment = equipment
         self._device = equipment.recorder.device
         self.readings = readings
         self._watch: CoapWatch | None = None
-        self._silent = False  # the device does not report that it is online
+        self._without: set[Step] = set()  # steps that this device does not take
+        self._deaf: int | None = None  # line of the opening of a connection on which it has not subscribed
 
     @property
     def mqtt(self) -> RecordingMqttDriver:
@@ -98,6 +107,7 @@ class LabBench(RecordingBench):
         self.random = random.Random(seed)
         self.waiting_for = ""
         self._begun = self.mark()
+        self._begun_deaf = self.is_deaf
 
     def offers(self, need: BenchFeature) -> bool:
         """Whether this bench has that feature."""
@@ -146,6 +156,7 @@ class LabBench(RecordingBench):
         if transport == Transport.MQTT and bindings.mqtt:
             bound = bindings.mqtt.properties[name]
             payload = encode_mqtt(value, bound.command_member, bound.words)
+            self._require_subscription()
             # For a device without a command topic, the usual one is tried.
             topic = bound.command or f"{bound.state}/set"
             await self.mqtt.publish(topic, payload, qos=bound.command_qos)
@@ -158,6 +169,7 @@ class LabBench(RecordingBench):
         """Send the command that invokes an action; not recorded as a stimulus."""
         bindings = self.profile.bindings
         if transport == Transport.MQTT and bindings.mqtt:
+            self._require_subscription()
             bound = bindings.mqtt.actions[name]
             payload = b"" if value is None else encode_mqtt(value, None, None)
             await self.mqtt.publish(bound.command, payload, qos=bound.command_qos)
@@ -166,6 +178,11 @@ class LabBench(RecordingBench):
             payload = b"" if value is None else encode_coap(value, resource.format, None)
             number = None if value is None else resource.format.number
             await self._request(coap_messages.Code.POST, resource.path, payload, number)
+
+    def _require_subscription(self) -> None:
+        """Raise StimulusError for a device that was deaf before this check: it gets no commands."""
+        if self._begun_deaf and self.is_deaf:
+            raise StimulusError("the device has not subscribed over MQTT, so it gets no commands")
 
     async def watch(self) -> None:
         """Observe every observable CoAP property and event for the rest of this check."""
@@ -259,6 +276,10 @@ class LabBench(RecordingBench):
             power.cut_at = 0
         return there
 
+    def lose(self, check: str, subject: str | None, transport: str | None, seconds: float) -> None:
+        """Record that the device has not come back by itself after a check."""
+        self._recorder.record(DeviceLost(check, subject, transport, self.waiting_for, round(seconds, 1)))
+
     async def settle_after_boot(self) -> None:
         """Wait until the device has had its boot time since it was started, or connected, last.
 
@@ -291,21 +312,25 @@ class LabBench(RecordingBench):
     async def _on_mqtt(self, limit: float, *, fully: bool) -> bool:
         """Wait until the device is connected, subscribed, and has reported that it is online.
 
-        A device that has not reported it within the full time (``fully``) counts as present all the same, and
-        later calls do not wait for it again.
+        A device that is connected, and has not done the rest within the full time (``fully``), counts as
+        present all the same, and later calls do not wait for that again. Whether it has subscribed is decided
+        for each connection (:attr:`is_deaf`).
         """
-        binding, tapped = self.profile.bindings.mqtt, self.offers(BenchFeature.TAP)
+        binding = self.profile.bindings.mqtt
         assert binding is not None
-        power = self._equipment.power_driver
-        since = power.cut_at if isinstance(power, LabPower) else 0
-
-        def seen(*, silent: bool) -> bool:
-            return mqtt_present(self.trace, binding, tapped, silent=silent, since=since, device=self._device)
 
         def present(event: Event | None = None) -> bool:
             if event is not None and not isinstance(event.body, MqttPacket):
                 return False
-            return seen(silent=self._silent)
+            without = {*self._without, Step.SUBSCRIBED} if self.is_deaf else self._without
+            return mqtt_present(
+                self.trace,
+                binding,
+                self.offers(BenchFeature.TAP),
+                without=without,
+                since=self._cut_at,
+                device=self._device,
+            )
 
         if present():
             return True
@@ -315,10 +340,49 @@ class LabBench(RecordingBench):
             what="the device to be connected and subscribed over MQTT",
             imposed_by="profile: bindings.mqtt.reconnect, behaviour.boot",
         )
-        if event is None and fully and seen(silent=True):
-            self._silent = True
-            self.note("the device is connected and subscribed, but does not report that it is online")
-        return event is not None or self._silent
+        if event is None and fully and self.offers(BenchFeature.TAP):
+            self._accept_as_it_is(binding)
+        return event is not None or present()
+
+    def _accept_as_it_is(self, binding: MqttBinding) -> None:
+        """Take a connected device for present, whatever else it has not done in its time."""
+        missing = missing_at_tap(self.trace, binding, since=self._cut_at, device=self._device)
+        if missing is None or Step.ACCEPTED in missing:
+            return
+        if Step.ONLINE in missing:
+            self._without.add(Step.ONLINE)
+            self.note("the device is connected, but does not report that it is online")
+        if Step.SUBSCRIBED in missing:
+            opened = newest_connection(self.trace, self._cut_at, self._device)
+            self._deaf = opened.line if opened is not None else None
+            self.note("the device is connected over MQTT, but has not subscribed")
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether the device had all its time to subscribe on its present MQTT connection, and has not."""
+        if self._deaf is None:
+            return False
+        opened = newest_connection(self.trace, self._cut_at, self._device)
+        if opened is None or opened.line != self._deaf:
+            self._deaf = None
+        elif (binding := self.profile.bindings.mqtt) is not None:
+            missing = missing_at_tap(self.trace, binding, since=self._cut_at, device=self._device)
+            self._deaf = self._deaf if missing and Step.SUBSCRIBED in missing else None
+        return self._deaf is not None
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the harness itself has left the device without power or network."""
+        power = self._equipment.power_driver
+        if (isinstance(power, LabPower) and power.is_off) or is_switched_off(self.trace, self._device):
+            return True
+        return self.offers(BenchFeature.SERIAL) and is_off_network(self.trace[self._begun :])
+
+    @property
+    def _cut_at(self) -> int:
+        """The line of the trace where the power of a real device was cut, until it has come back."""
+        power = self._equipment.power_driver
+        return power.cut_at if isinstance(power, LabPower) else 0
 
     async def clean_up(self) -> None:
         """After a check: undo what it left behind."""
@@ -336,9 +400,10 @@ class LabBench(RecordingBench):
         """Ping; also request the list of resources, for devices that do not answer pings (RFC 7252, 4.3)."""
         self.waiting_for = "the device to answer a CoAP ping or request"
         endpoint = await self.coap.endpoint()
-        asks = False
+        asks, tries = False, 0
         try:
-            while self._recorder.now < deadline:
+            while tries < LEAST_TRIES or self._recorder.now < deadline:
+                tries += 1
                 mid, token = self.coap.next_mid(), self.coap.next_token()
                 message = coap_messages.empty(coap_messages.Type.CON, mid)
                 if asks:
@@ -346,8 +411,8 @@ class LabBench(RecordingBench):
                         coap_messages.Code.GET, "/.well-known/core", mid=mid, token=token
                     )
                 endpoint.send(coap_messages.encode(message))
-                limit = min(PING_LIMIT, deadline - self._recorder.now)
-                if await endpoint.receive(partial(coap_answers, mid=mid, token=token), within=limit):
+                answers = partial(coap_answers, mid=mid, token=token)
+                if await endpoint.receive(answers, within=PING_LIMIT):
                     return True
                 asks = not asks
             return False

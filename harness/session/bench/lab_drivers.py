@@ -163,6 +163,11 @@ class LabPower:
         self._off = False
         self.cut_at = 0  # the line of the trace where it last went down; 0: it has come back since
 
+    @property
+    def is_off(self) -> bool:
+        """Whether its power was cut, and not switched on again."""
+        return self._off
+
     async def stop(self) -> None:
         """Stop it in an orderly way, which a power switch cannot do. Raises StimulusError."""
         if self._reboot is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from enum import StrEnum
 
 from harness.model.bindings.mqtt import MqttBinding
 from harness.trace.events import (
@@ -22,6 +23,15 @@ from harness.wire import (
     mqtt,
 )
 
+
+class Step(StrEnum):
+    """A step of a device on its way to being present over MQTT."""
+
+    ACCEPTED = "accepted"
+    SUBSCRIBED = "subscribed"
+    ONLINE = "online"
+
+
 _STARTS = (Act.START, Act.REBOOT, Act.FACTORY_RESET)
 
 
@@ -30,18 +40,19 @@ def mqtt_present(
     binding: MqttBinding,
     tapped: bool,
     *,
-    silent: bool = False,
+    without: Collection[Step] = (),
     since: int = 0,
     device: str | None = None,
 ) -> bool:
     """Whether the device is connected, has subscribed, and has reported that it is online.
 
-    Decided at the tap; without a tap, from what our own client receives. With ``silent``, the report may be
-    missing if the tap shows the rest. Events up to line ``since`` do not count: the power was cut there,
+    Decided at the tap, where the steps ``without`` may be missing; without a tap, from what our own client
+    receives. Events up to line ``since`` do not count: the power was cut there,
     which a connection may seem to survive. ``device`` is its role in a trace of several.
     """
     if tapped:
-        return _present_at_tap(trace, binding, silent, since, device)
+        missing = missing_at_tap(trace, binding, since=since, device=device)
+        return missing is not None and missing <= set(without)
     return _present_at_client(trace, binding, since, device)
 
 
@@ -60,6 +71,14 @@ def last_start(trace: Sequence[Event], device: str | None = None) -> float:
     return max(times)
 
 
+def is_switched_off(trace: Sequence[Event], device: str | None = None) -> bool:
+    """Whether the harness has stopped the device, or cut its power, and not started it again."""
+    for event, stimulus in backwards(trace, Stimulus):
+        if event.device == device and stimulus.act in (Act.KILL, Act.STOP, *_STARTS):
+            return stimulus.act in (Act.KILL, Act.STOP)
+    return False
+
+
 def coap_answers(message: coap.Message, mid: int, token: bytes) -> bool:
     """Whether a message answers the ping with that message id, or the request with that token.
 
@@ -70,25 +89,26 @@ def coap_answers(message: coap.Message, mid: int, token: bytes) -> bool:
     return message.is_response and message.token == token
 
 
-def _present_at_tap(
-    trace: Sequence[Event], binding: MqttBinding, silent: bool, since: int, device: str | None
-) -> bool:
-    opened = _newest_connection(trace, since, device)
+def missing_at_tap(
+    trace: Sequence[Event], binding: MqttBinding, *, since: int = 0, device: str | None = None
+) -> set[Step] | None:
+    """The steps that the device's newest connection lacks; None if it has no connection."""
+    opened = newest_connection(trace, since, device)
     if opened is None:
-        return False
+        return None
     commanded = bool(binding.actions) or any(bound.command for bound in binding.properties.values())
-    missing = {"accepted"}
-    missing |= {"subscribed"} if commanded else set()
-    missing |= {"online"} if binding.availability is not None and not silent else set()
+    missing = {Step.ACCEPTED}
+    missing |= {Step.SUBSCRIBED} if commanded else set()
+    missing |= {Step.ONLINE} if binding.availability is not None else set()
     for event, body in bodies(trace[opened.line :], MqttPacket):
         if event.device == device and body.point is Point.TAP and body.connection == _number(opened):
-            missing.discard(_step(body, binding))
+            missing -= _steps(body, binding)
             if not missing:
-                return True
-    return False
+                break
+    return missing
 
 
-def _newest_connection(trace: Sequence[Event], since: int, device: str | None) -> Event | None:
+def newest_connection(trace: Sequence[Event], since: int, device: str | None) -> Event | None:
     """The opening of the device's newest connection at the tap; None if that has ended."""
     ended: set[int] = set()
     for event, body in backwards(trace, Connection):
@@ -107,18 +127,20 @@ def _number(opened: Event) -> int:
     return opened.body.connection
 
 
-def _step(body: MqttPacket, binding: MqttBinding) -> str:
-    """The step towards being present that a packet at the tap stands for, or an empty text."""
+def _steps(body: MqttPacket, binding: MqttBinding) -> set[Step]:
+    """The steps towards being present that a packet at the tap stands for."""
     if body.fate is Fate.DROPPED:
-        return ""
+        return set()
     if body.direction is Direction.FROM_DUT:
-        return "online" if _reports_online(body, binding) else ""
+        return {Step.ONLINE} if _reports_online(body, binding) else set()
     if body.raw[0] >> 4 == mqtt.PacketType.SUBACK:
-        return "subscribed"
+        return {Step.SUBSCRIBED}
     if body.raw[0] >> 4 == mqtt.PacketType.CONNACK:
         packet = mqtt.decode(body.raw, body.level)
-        return "accepted" if isinstance(packet, mqtt.Connack) and packet.code == 0 else ""
-    return ""
+        if isinstance(packet, mqtt.Connack) and packet.code == 0:
+            # A session that the broker has kept holds the subscriptions (MQTT 3.1.1, 3.1.2.4).
+            return {Step.ACCEPTED, Step.SUBSCRIBED} if packet.session_present else {Step.ACCEPTED}
+    return set()
 
 
 def _present_at_client(trace: Sequence[Event], binding: MqttBinding, since: int, device: str | None) -> bool:

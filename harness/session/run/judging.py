@@ -12,15 +12,25 @@ from typing import Any, TypeVar
 
 from harness.checks.case import Case
 from harness.checks.catalogue import Check
+from harness.checks.declaration import Phase
 from harness.checks.observations import Readings
 from harness.model.loading.profiles import profile_from_json
 from harness.model.profile import Profile
-from harness.model.requirement import Level
+from harness.model.requirement import Basis, Level
 from harness.model.verdict import Outcome, Result, Subject, Verdict
 from harness.session.result import Judgement, RunResult
 from harness.session.run.plan import PlannedCheck, plan
 from harness.session.run.planned import Planned
-from harness.trace.events import CheckEnded, CheckStarted, Event, Judged, RunEnded, RunStarted
+from harness.trace.events import (
+    CheckEnded,
+    CheckStarted,
+    DeviceLost,
+    Event,
+    Judged,
+    RunEnded,
+    RunStarted,
+    Stimulus,
+)
 from harness.trace.lines import TraceError
 from harness.trace.trace import Trace, backwards, bodies
 
@@ -47,7 +57,11 @@ def judge(
     def asked(window: Sequence[Event]) -> Outcome:
         return check.judge(Case(profile, subject, trace, window, readings))
 
-    return judgement(profile, check, subject, outcome_of(planned, trace, asked))
+    outcome = outcome_of(planned, trace, asked)
+    judged = judgement(profile, check, subject, outcome)
+    if (lost := _loss_after(trace, check.requirement.id, subject)) and outcome.verdict in _SURPASSED:
+        return _not_survived(judged, check.declaration.phase, trace, lost)
+    return judged
 
 
 def outcome_of(
@@ -83,6 +97,48 @@ def judgement(profile: Profile, check: Check, subject: Subject, outcome: Outcome
     if requirement.level is not Level.MUST and outcome.verdict is Verdict.FAIL:
         outcome = replace(outcome, verdict=Verdict.WARN)
     return Judgement(requirement, Result(requirement.id, subject, outcome))
+
+
+_SURPASSED = (Verdict.PASS, Verdict.WARN, Verdict.INCONCLUSIVE)
+"""Verdicts that do not stand where the device has not survived the check."""
+
+_ROBUSTNESS = (Phase.BOUNDARY, Phase.REFUSAL, Phase.MALFORMED)
+"""Phases whose requirements say what a device has to do with what is sent: to die is against their clause."""
+
+_OUTAGES = (Act.DROP_LINK, Act.RESTART_BROKER, Act.REFUSE, Act.KILL, Act.STOP, Act.REBOOT, Act.NETWORK_OFF)
+"""After these acts, not coming back is no matter of what was sent."""
+
+
+def _loss_after(trace: Sequence[Event], check_id: str, subject: Subject) -> Event | None:
+    """The event that the device did not come back after the last run of a check, if so."""
+    name = (check_id, subject)
+    lost = next((event for event, body in backwards(trace, DeviceLost) if _name(body) == name), None)
+    begin = next((event for event, body in backwards(trace, CheckStarted) if _name(body) == name), None)
+    return lost if lost is not None and begin is not None and begin.line < lost.line else None
+
+
+def _not_survived(judged: Judgement, phase: Phase, trace: Sequence[Event], lost: Event) -> Judgement:
+    """The verdict on a device that did not come back by itself, by the clause of the check or as practice."""
+    requirement, outcome = judged.requirement, judged.result.outcome
+    window = window_of(trace, judged.result.check, judged.result.subject)
+    acts = bodies(window.events, Stimulus) if window is not None else []
+    was_cut = any(act.act in _OUTAGES for _, act in acts)
+    if requirement.level is not Level.MUST or phase not in _ROBUSTNESS or was_cut:
+        requirement = replace(
+            requirement,
+            standard="good practice",
+            clause="a device survives its use, and comes back by itself",
+            level=Level.MUST,
+            basis=Basis.PRACTICE,
+        )
+    body = lost.body
+    assert isinstance(body, DeviceLost)
+    message = f"the device did not survive this check: waited {body.seconds:g} s for {body.waited_for}"
+    if outcome.verdict is Verdict.INCONCLUSIVE:
+        message = f"{message} ({outcome.message})"
+    last = [event.line for event, _ in acts[-1:]]
+    failure = Outcome(Verdict.FAIL, message, (*last, lost.line))
+    return Judgement(requirement, Result(judged.result.check, judged.result.subject, failure))
 
 
 def window_of(trace: Sequence[Event], check_id: str, subject: Subject) -> Window | None:
@@ -160,5 +216,5 @@ def _verdict_of_problem(end: CheckEnded) -> Verdict:
     return Verdict.ERROR if end.harness_fault else Verdict.INCONCLUSIVE
 
 
-def _name(body: CheckStarted | CheckEnded | Judged) -> tuple[str, Subject]:
+def _name(body: CheckStarted | CheckEnded | DeviceLost | Judged) -> tuple[str, Subject]:
     return body.check, Subject(body.subject, body.transport)

@@ -191,6 +191,10 @@ class Lane:
             within=CHECK_LIMIT + self._longest_promise(),
             clean_up=bench.clean_up,
         )
+        if not self._absent:
+            await self._recovery.see_to_it_after(
+                planned.check.requirement.id, planned.subject.name, planned.subject.transport
+            )
 
     async def _observe(self, planned: PlannedCheck, bench: LabBench) -> None:
         """Probe, and prolong the run, while a passive check is undecided and may still be decided.
