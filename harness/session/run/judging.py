@@ -22,6 +22,7 @@ from harness.session.result import Judgement, RunResult
 from harness.session.run.plan import PlannedCheck, plan
 from harness.session.run.planned import Planned
 from harness.trace.events import (
+    Act,
     CheckEnded,
     CheckStarted,
     DeviceLost,
