@@ -105,7 +105,7 @@ def needs_met(profile: Profile, target: Target) -> frozenset[BenchFeature]:
         met.add(BenchFeature.LOCAL)
     # Where nothing is seen of the device, a loss of power cannot be confirmed.
     is_switched = target.has_power and (target.power is None or not target.power.is_console)
-    if is_switched and met & {BenchFeature.BROKER, BenchFeature.COAP, BenchFeature.SERIAL}:
+    if is_switched and met & {BenchFeature.BROKER, BenchFeature.COAP, BenchFeature.MDNS, BenchFeature.SERIAL}:
         met.add(BenchFeature.POWER)
     if target.power is not None and target.power.is_console and can_reboot(profile, target):
         met.add(BenchFeature.POWER)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import dataclass
-from functools import partial
 from urllib.parse import urlsplit
 
 from harness.checks.bench import OperatorDriver, PowerDriver
@@ -35,7 +35,7 @@ from harness.links.net.udp import (
     PortAllocator,
     local_address_towards,
 )
-from harness.links.serial.link import SerialLink
+from harness.links.serial.link import SerialError, SerialLink
 from harness.model.profile import Profile
 from harness.model.requirement import BenchFeature
 from harness.session.bench.addresses import DeviceAddress
@@ -53,18 +53,17 @@ from harness.session.bench.lab_drivers import (
     LabOperator,
     LabPower,
 )
-from harness.session.bench.presence import coap_answers
+from harness.session.bench.power_probe import answers_still
 from harness.session.target import Target, UsageError, can_reboot, needs_met
 from harness.simulate.device import SimulatedDevice
 from harness.simulate.faults import fault_named
 from harness.trace.events import Note
 from harness.trace.recorder import Recorder
-from harness.wire import coap
 from harness.wire.mdns.codec import join_name
 
 COAP_PORT = 5683
-PING_LIMIT = 1.0  # seconds for the answer to a CoAP ping
-DISCHARGED = 10.0  # seconds after which the capacitors of any power supply are empty
+SEARCH_LIMIT = 5.0  # seconds for finding a device by its mDNS name
+PORT_PAUSE = 0.5  # seconds between two attempts to open a serial port
 ANY_LOGIN = ("device", "simulated")  # for our own brokers, which accept every login
 
 
@@ -116,6 +115,7 @@ class Equipment:
         self.power_driver: PowerDriver | None = None
         self._serial: SerialLink | None = None
         self.serial_driver: RecordingSerialDriver | None = None
+        self._switched_on = False  # a real device was switched on at the start of the run
         self._place = LabgridPlace(target.labgrid) if target.labgrid else None
         self._port = target.serial
 
@@ -140,6 +140,8 @@ class Equipment:
             self._build_device()
         else:
             await self._open_actuators()
+            if self.mdns_link is not None and self.target.mdns:
+                await self._find(self.mdns_link, self.target.mdns)
             if BenchFeature.COAP in met:
                 self._open_coap(await self._coap_remote())
         if BenchFeature.SERIAL in met:
@@ -268,10 +270,13 @@ class Equipment:
         self.mdns_link = MdnsLink(self.recorder, interface, device, names, self._ports)
         self.mdns_link.hears_others = not self._is_private
         await self.mdns_link.start()
-        if not self.target.simulate and self.target.mdns:
-            found = await self.mdns_link.find(self.target.mdns, within=5.0)
-            self.host = found.address
-            self.mdns_link.dut_address = found.address
+
+    async def _find(self, link: MdnsLink, name: str) -> None:
+        """Find a real device by its name; after switching it on, allow its boot time. Raises LinkError."""
+        boot = self.profile.behaviour.boot if self._switched_on else 0.0
+        found = await link.find(name, within=SEARCH_LIMIT + boot)
+        self.host = found.address
+        link.dut_address = found.address
 
     async def _open_serial(self) -> None:
         binding = self.profile.bindings.serial
@@ -281,8 +286,21 @@ class Equipment:
             port = self.device.console.name
         assert binding is not None and port is not None
         self._serial = SerialLink(self.recorder, port, self.profile)
-        await self._serial.start()
+        await self._start_serial(self._serial)
         self.serial_driver = RecordingSerialDriver(self._serial, binding, self.recorder)
+
+    async def _start_serial(self, link: SerialLink) -> None:
+        """Open the port; of a board that was just switched on, it may come only during the boot."""
+        deadline = self.recorder.now + (self.profile.behaviour.boot if self._switched_on else 0.0)
+        while True:
+            try:
+                await link.start()
+            except SerialError:
+                if self.recorder.now >= deadline:
+                    raise
+            else:
+                return
+            await asyncio.sleep(PORT_PAUSE)
 
     async def _close_console(self) -> None:
         assert self.device is not None and self.device.console is not None
@@ -329,7 +347,8 @@ class Equipment:
                 self._answers_still,
                 reboot if can_reboot(self.profile, target) else None,
             )
-            await self.power_driver.switch_on()  # its serial port may exist only while it has power
+            # The serial port may exist, and the device be found, only while it has power.
+            self._switched_on = await self.power_driver.switch_on()
         if target.hands is not None and not target.hands.is_console:
             self.local_driver = LabOperator(actuator_named(target.hands), self.recorder, name)
         elif BenchFeature.LOCAL in self.needs_met:
@@ -353,24 +372,8 @@ class Equipment:
         return PlacePower(self._place) if self._place and labgrid and labgrid.power else None
 
     async def _answers_still(self) -> bool:
-        """Whether the device still answers CoAP pings some time after its power was cut.
-
-        MQTT cannot show it: a connection stays open when the other side is gone.
-        """
-        if self._coap is None:
-            return False
-        endpoint = await self._coap.endpoint()
-        deadline = self.recorder.now + DISCHARGED
-        try:
-            while self.recorder.now < deadline:
-                mid = self._coap.next_mid()
-                ping = coap.encode(coap.empty(coap.Type.CON, mid))
-                endpoint.send(ping, "ping after the power was cut")
-                if not await endpoint.receive(partial(coap_answers, mid=mid, token=b""), within=PING_LIMIT):
-                    return False
-            return True
-        finally:
-            endpoint.close()
+        """Whether the device still answers some time after its power was cut."""
+        return await answers_still(self.recorder, self.profile, self._coap, self.mdns_link)
 
     def _login(self) -> tuple[str, str]:
         """User and password of a simulated device whose profile says that it logs in."""

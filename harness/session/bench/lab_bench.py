@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from functools import partial
 from typing import TypeVar
 
 from harness.checks.bench import OperatorDriver, PowerDriver, StimulusError
@@ -14,13 +13,11 @@ from harness.links.mdns.link import MdnsLink
 from harness.links.net import tcp
 from harness.model.base import Value
 from harness.model.bindings.coap import CoapBinding
-from harness.model.bindings.mqtt import MqttBinding
 from harness.model.profile import Profile
 from harness.model.requirement import BenchFeature
+from harness.session.bench.arrival import Arrival
 from harness.session.bench.board import (
-    board_answers,
     is_off_network,
-    port_returns,
     rejoin,
 )
 from harness.session.bench.coap_watch import CoapWatch
@@ -33,22 +30,13 @@ from harness.session.bench.drivers import (
 from harness.session.bench.equipment import Equipment
 from harness.session.bench.lab_drivers import LabPower
 from harness.session.bench.presence import (
-    Step,
-    coap_answers,
     is_switched_off,
-    last_start,
-    missing_at_tap,
-    mqtt_present,
-    newest_connection,
 )
 from harness.session.bench.recording import RecordingBench
-from harness.trace.events import Act, DeviceLost, Event, MqttPacket, Stimulus, TcpProbe
+from harness.trace.events import Act, DeviceLost, Event, Stimulus, TcpProbe
 from harness.wire import coap as coap_messages
 
 Driver = TypeVar("Driver")
-
-LEAST_TRIES = 3  # pings or requests, also for a device that was late on another transport
-PING_LIMIT = 2.0  # seconds for the answer to a CoAP ping, before the device is asked again
 
 
 class LabBench(RecordingBench):
@@ -64,8 +52,7 @@ class LabBench(RecordingBench):
         self._device = equipment.recorder.device
         self.readings = readings
         self._watch: CoapWatch | None = None
-        self._without: set[Step] = set()  # steps that this device does not take
-        self._deaf: int | None = None  # line of the opening of a connection on which it has not subscribed
+        self.arrival = Arrival(self, equipment)
 
     @property
     def mqtt(self) -> RecordingMqttDriver:
@@ -107,7 +94,7 @@ class LabBench(RecordingBench):
         self.random = random.Random(seed)
         self.waiting_for = ""
         self._begun = self.mark()
-        self._begun_deaf = self.is_deaf
+        self._begun_deaf = self.arrival.is_deaf
 
     def offers(self, need: BenchFeature) -> bool:
         """Whether this bench has that feature."""
@@ -181,7 +168,7 @@ class LabBench(RecordingBench):
 
     def _require_subscription(self) -> None:
         """Raise StimulusError for a device that was deaf before this check: it gets no commands."""
-        if self._begun_deaf and self.is_deaf:
+        if self._begun_deaf and self.arrival.is_deaf:
             raise StimulusError("the device has not subscribed over MQTT, so it gets no commands")
 
     async def watch(self) -> None:
@@ -266,109 +253,11 @@ class LabBench(RecordingBench):
 
     async def ready(self, *, within: float | None = None) -> bool:
         """Wait until the device is on all its transports."""
-        there = await self._turns_up(within)
-        power = self._equipment.power_driver
-        if isinstance(power, LabPower) and power.cut_at:
-            if not there:
-                self.note(
-                    "the device did not come back after its power was cut; perhaps the power was not cut"
-                )
-            power.cut_at = 0
-        return there
+        return await self.arrival.wait(within)
 
     def lose(self, check: str, subject: str | None, transport: str | None, seconds: float) -> None:
         """Record that the device has not come back by itself after a check."""
         self._recorder.record(DeviceLost(check, subject, transport, self.waiting_for, round(seconds, 1)))
-
-    async def settle_after_boot(self) -> None:
-        """Wait until the device has had its boot time since it was started, or connected, last.
-
-        What is not quite up yet may fail at anything; that would show nothing about what is sent to it.
-        """
-        begin = last_start(self.trace, self._device)
-        remaining = begin + self.profile.behaviour.boot - self.now
-        if remaining > 0:
-            await self.watch_silence(
-                remaining, imposed_by="profile: behaviour.boot", what="the device to be fully up"
-            )
-
-    async def _turns_up(self, within: float | None) -> bool:
-        behaviour = self.profile.behaviour
-        limit = max(behaviour.boot, behaviour.reconnect) if within is None else within
-        deadline = self._recorder.now + limit
-        binding = self.profile.bindings.mqtt
-        if self.offers(BenchFeature.SERIAL):
-            await port_returns(self, limit)
-        watched = binding and binding.sleep is None and self._equipment.target.watches_mqtt
-        if watched and not await self._on_mqtt(limit, fully=within is None):
-            return False
-        if self.offers(BenchFeature.COAP):
-            return await self._coap_alive(deadline)
-        if not watched and self.offers(BenchFeature.SERIAL):
-            self.waiting_for = "the board to answer on its serial line"
-            return await board_answers(self, deadline, lambda: bool(self._equipment.serial_complaint))
-        return True
-
-    async def _on_mqtt(self, limit: float, *, fully: bool) -> bool:
-        """Wait until the device is connected, subscribed, and has reported that it is online.
-
-        A device that is connected, and has not done the rest within the full time (``fully``), counts as
-        present all the same, and later calls do not wait for that again. Whether it has subscribed is decided
-        for each connection (:attr:`is_deaf`).
-        """
-        binding = self.profile.bindings.mqtt
-        assert binding is not None
-
-        def present(event: Event | None = None) -> bool:
-            if event is not None and not isinstance(event.body, MqttPacket):
-                return False
-            without = {*self._without, Step.SUBSCRIBED} if self.is_deaf else self._without
-            return mqtt_present(
-                self.trace,
-                binding,
-                self.offers(BenchFeature.TAP),
-                without=without,
-                since=self._cut_at,
-                device=self._device,
-            )
-
-        if present():
-            return True
-        event = await self.wait_for(
-            present,
-            within=limit,
-            what="the device to be connected and subscribed over MQTT",
-            imposed_by="profile: bindings.mqtt.reconnect, behaviour.boot",
-        )
-        if event is None and fully and self.offers(BenchFeature.TAP):
-            self._accept_as_it_is(binding)
-        return event is not None or present()
-
-    def _accept_as_it_is(self, binding: MqttBinding) -> None:
-        """Take a connected device for present, whatever else it has not done in its time."""
-        missing = missing_at_tap(self.trace, binding, since=self._cut_at, device=self._device)
-        if missing is None or Step.ACCEPTED in missing:
-            return
-        if Step.ONLINE in missing:
-            self._without.add(Step.ONLINE)
-            self.note("the device is connected, but does not report that it is online")
-        if Step.SUBSCRIBED in missing:
-            opened = newest_connection(self.trace, self._cut_at, self._device)
-            self._deaf = opened.line if opened is not None else None
-            self.note("the device is connected over MQTT, but has not subscribed")
-
-    @property
-    def is_deaf(self) -> bool:
-        """Whether the device had all its time to subscribe on its present MQTT connection, and has not."""
-        if self._deaf is None:
-            return False
-        opened = newest_connection(self.trace, self._cut_at, self._device)
-        if opened is None or opened.line != self._deaf:
-            self._deaf = None
-        elif (binding := self.profile.bindings.mqtt) is not None:
-            missing = missing_at_tap(self.trace, binding, since=self._cut_at, device=self._device)
-            self._deaf = self._deaf if missing and Step.SUBSCRIBED in missing else None
-        return self._deaf is not None
 
     @property
     def is_cut_off(self) -> bool:
@@ -377,12 +266,6 @@ class LabBench(RecordingBench):
         if (isinstance(power, LabPower) and power.is_off) or is_switched_off(self.trace, self._device):
             return True
         return self.offers(BenchFeature.SERIAL) and is_off_network(self.trace[self._begun :])
-
-    @property
-    def _cut_at(self) -> int:
-        """The line of the trace where the power of a real device was cut, until it has come back."""
-        power = self._equipment.power_driver
-        return power.cut_at if isinstance(power, LabPower) else 0
 
     async def clean_up(self) -> None:
         """After a check: undo what it left behind."""
@@ -395,29 +278,6 @@ class LabBench(RecordingBench):
         watch, self._watch = self._watch, None
         if watch is not None:
             await watch.end()
-
-    async def _coap_alive(self, deadline: float) -> bool:
-        """Ping; also request the list of resources, for devices that do not answer pings (RFC 7252, 4.3)."""
-        self.waiting_for = "the device to answer a CoAP ping or request"
-        endpoint = await self.coap.endpoint()
-        asks, tries = False, 0
-        try:
-            while tries < LEAST_TRIES or self._recorder.now < deadline:
-                tries += 1
-                mid, token = self.coap.next_mid(), self.coap.next_token()
-                message = coap_messages.empty(coap_messages.Type.CON, mid)
-                if asks:
-                    message = coap_messages.request(
-                        coap_messages.Code.GET, "/.well-known/core", mid=mid, token=token
-                    )
-                endpoint.send(coap_messages.encode(message))
-                answers = partial(coap_answers, mid=mid, token=token)
-                if await endpoint.receive(answers, within=PING_LIMIT):
-                    return True
-                asks = not asks
-            return False
-        finally:
-            endpoint.close()
 
     def _is_notified(self, binding: CoapBinding, name: str) -> bool:
         """Whether the device notifies us of it over CoAP; otherwise it has to be read.

@@ -201,14 +201,15 @@ class LabPower:
         await self._actuation.perform(Act.START, ActuatorCommand.POWER_ON)
         self._off = False
 
-    async def switch_on(self) -> None:
-        """Switch on before the run, unless a person does that. Raises ActuatorError."""
+    async def switch_on(self) -> bool:
+        """Switch on before the run, unless a person does that; whether it was done. Raises ActuatorError."""
         if self._actuation is None or isinstance(self._actuator, Operator):
-            return
+            return False
         try:
             await self._actuation.perform(Act.START, ActuatorCommand.POWER_ON)
         except StimulusError as problem:
             raise ActuatorError(str(problem)) from problem
+        return True
 
     async def clean_up(self) -> None:
         """After a check: switch the power on again. Raises StimulusError."""

@@ -13,6 +13,7 @@ from harness.trace.events import (
     Direction,
     Event,
     Fate,
+    MdnsPacket,
     MqttPacket,
     Point,
     Stimulus,
@@ -54,6 +55,11 @@ def mqtt_present(
         missing = missing_at_tap(trace, binding, since=since, device=device)
         return missing is not None and missing <= set(without)
     return _present_at_client(trace, binding, since, device)
+
+
+def is_mdns_of_device(event: Event) -> bool:
+    """Whether an event is an mDNS packet of the device."""
+    return isinstance(event.body, MdnsPacket) and event.body.direction is Direction.FROM_DUT
 
 
 def last_start(trace: Sequence[Event], device: str | None = None) -> float:

@@ -61,7 +61,7 @@ class Recovery:
         just_seen, self._just_seen = self._just_seen, False
         if self.lost is None and not just_seen and not await self._ready():
             await self._bring_back("the device is not there")
-        if self.lost is None and self._bench.is_deaf:
+        if self.lost is None and self._bench.arrival.is_deaf:
             await self._make_listen()
         return self.lost
 

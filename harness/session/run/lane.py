@@ -183,7 +183,7 @@ class Lane:
             self._executor.skip(planned, problem)
             return
         if planned.check.declaration.phase in AFTER_BOOT:
-            await bench.settle_after_boot()
+            await bench.arrival.settle()
         bench.begin(f"{self.seed}/{planned.id}")
         await self._executor.stimulate(
             planned,
