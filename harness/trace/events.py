@@ -282,6 +282,13 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class LoopLate:
+    """The harness's own loop came to a timer this late: what happened meanwhile was noticed late, too."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A remark for the reader of the trace. Judges do not read notes."""
 
@@ -317,6 +324,7 @@ Body = (
     | SerialAnswer
     | Stimulus
     | Wait
+    | LoopLate
     | Note
     | Judged
 )

@@ -20,6 +20,7 @@ from harness.trace.events import (
     Event,
     Fate,
     Judged,
+    LoopLate,
     MdnsPacket,
     MqttPacket,
     Note,
@@ -189,6 +190,8 @@ def _summary(body: Body) -> str:
             return _summarise_stimulus(body)
         case Wait(seconds=seconds, imposed_by=imposed_by, what=what):
             return f"wait {seconds:g} s ({imposed_by})" + (f": {what}" if what else "")
+        case LoopLate(seconds=seconds):
+            return f"the harness was busy and {seconds:g} s late"
         case _:
             return _summarise_run(body)
 

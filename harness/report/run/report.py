@@ -98,6 +98,8 @@ class Timing(_Record):
     imposed: tuple[ImposedWait, ...]
     imposed_seconds: float
     rest_seconds: float
+    lateness: float = 0.0
+    """the greatest lateness of the harness's own loop, in seconds"""
 
 
 class Counts(_Record):
@@ -244,6 +246,7 @@ def _timing(run: RunResult) -> Timing:
         ),
         imposed_seconds=timing.imposed_seconds,
         rest_seconds=round(timing.rest_seconds, 6),
+        lateness=timing.lateness,
     )
 
 

@@ -138,6 +138,8 @@ def timing_line(report: Report) -> str:
     )
     if timing.imposed_seconds > 0:
         text += f" ({timing.total_seconds / timing.imposed_seconds:.2f} × the imposed waits)"
+    if timing.lateness > 0:
+        text += f"; the harness itself was late by up to {timing.lateness:.2f} s"
     return text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.trace.events import CheckEnded, CheckStarted, Event, Wait
+from harness.trace.events import CheckEnded, CheckStarted, Event, LoopLate, Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class RunTiming:
     total_seconds: float
     waits: tuple[WaitGroup, ...]
     imposed_seconds: float
+    lateness: float = 0.0
+    """The greatest lateness of the harness's own loop, in seconds."""
 
     @property
     def rest_seconds(self) -> float:
@@ -48,7 +50,8 @@ def timing_of(events: Sequence[Event]) -> RunTiming:
         WaitGroup(what, imposed_by, len(each), round(sum(each), 6))
         for (what, imposed_by), each in sorted(groups.items(), key=lambda item: -sum(item[1]))
     )
-    return RunTiming(total, waits, round(_covered(spans), 6))
+    late = max((event.body.seconds for event in events if isinstance(event.body, LoopLate)), default=0.0)
+    return RunTiming(total, waits, round(_covered(spans), 6), late)
 
 
 def _covered(spans: Iterable[tuple[float, float]]) -> float:

@@ -18,7 +18,9 @@ from harness.model.loading.profiles import profile_from_json
 from harness.model.profile import Profile
 from harness.model.requirement import Basis, Level
 from harness.model.verdict import Outcome, Result, Subject, Verdict
+from harness.session.bench.recording import lateness
 from harness.session.result import Judgement, RunResult
+from harness.session.run.lateness import extended
 from harness.session.run.plan import PlannedCheck, plan
 from harness.session.run.planned import Planned
 from harness.trace.events import (
@@ -56,7 +58,14 @@ def judge(
     check, subject = planned.check, planned.subject
 
     def asked(window: Sequence[Event]) -> Outcome:
-        return check.judge(Case(profile, subject, trace, window, readings))
+        outcome = check.judge(Case(profile, subject, trace, window, readings))
+        late = lateness(window)
+        if late == 0.0 or outcome.verdict not in _VIOLATIONS:
+            return outcome
+        lenient = check.judge(Case(extended(profile, late), subject, trace, window, readings))
+        if lenient.verdict in _VIOLATIONS:
+            return outcome
+        return replace(outcome, verdict=Verdict.INCONCLUSIVE, message=f"{outcome.message}; {LATE} {late:g} s")
 
     outcome = outcome_of(planned, trace, asked)
     judged = judgement(profile, check, subject, outcome)
@@ -99,6 +108,11 @@ def judgement(profile: Profile, check: Check, subject: Subject, outcome: Outcome
         outcome = replace(outcome, verdict=Verdict.WARN)
     return Judgement(requirement, Result(requirement.id, subject, outcome))
 
+
+_VIOLATIONS = (Verdict.FAIL, Verdict.WARN)
+
+LATE = "but that is less than the harness itself was late:"
+"""What the message says of a deadline that was missed by less than the lateness of the loop."""
 
 _SURPASSED = (Verdict.PASS, Verdict.WARN, Verdict.INCONCLUSIVE)
 """Verdicts that do not stand where the device has not survived the check."""

@@ -18,6 +18,7 @@ from harness.model.verdict import Verdict
 from harness.session.bench.addresses import address_for
 from harness.session.bench.equipment import Equipment
 from harness.session.bench.lab_bench import LabBench
+from harness.session.bench.recording import lateness
 from harness.session.bench.recovery import POWER_CYCLE, WIPED_BROKER, Recovery
 from harness.session.result import Judgement, RunResult
 from harness.session.run.budget import (
@@ -26,7 +27,8 @@ from harness.session.run.budget import (
     longest_rule,
 )
 from harness.session.run.execution import Executor
-from harness.session.run.judging import judge
+from harness.session.run.judging import LATE, judge
+from harness.session.run.lateness import LoopWatch
 from harness.session.run.plan import PlannedCheck
 from harness.session.target import Target
 from harness.trace.events import Event, RunEnded, RunStarted
@@ -34,6 +36,9 @@ from harness.trace.recorder import Recorder
 
 AFTER_BOOT = (Phase.PRESSURE, Phase.MALFORMED)
 """Phases whose checks begin only when a device has had the boot time of its profile since it connected."""
+
+LATE_TRIES = 2
+"""How often a check is tried again whose deadline was missed by less than the harness itself was late."""
 
 CHECK_LIMIT = 120.0  # seconds for one check, above all that its own waits may take
 
@@ -59,6 +64,7 @@ class Lane:
         self._readings = Readings(profile, self._recorder.events)
         self._equipment = Equipment(profile, target, self._recorder, seed=seed, address=address_for(number))
         self._executor: Executor[PlannedCheck] = Executor(self._recorder, self._judge, self._waiting_for)
+        self._watch = LoopWatch(self._recorder)
         self._bench: LabBench | None = None
         self._recovery: Recovery | None = None
         self._absent: str | None = None  # why the device was never there
@@ -97,6 +103,7 @@ class Lane:
                 host=None,
             )
         )
+        self._watch.start()
         try:
             await self._equipment.open()
             await self._equipment.start_device()
@@ -132,6 +139,7 @@ class Lane:
         if self._ended is not None:
             return
         self._ended = ended
+        self._watch.stop()
         self._executor.withdraw_on_clock_drift()
         try:
             await self._equipment.close()
@@ -184,17 +192,24 @@ class Lane:
             return
         if planned.check.declaration.phase in AFTER_BOOT:
             await bench.arrival.settle()
-        bench.begin(f"{self.seed}/{planned.id}")
-        await self._executor.stimulate(
-            planned,
-            planned.check.stimulate(bench, planned.subject),
-            within=CHECK_LIMIT + self._longest_promise(),
-            clean_up=bench.clean_up,
-        )
-        if not self._absent:
-            await self._recovery.see_to_it_after(
-                planned.check.requirement.id, planned.subject.name, planned.subject.transport
+        for tries_left in range(LATE_TRIES, -1, -1):
+            begun = bench.mark()
+            bench.begin(f"{self.seed}/{planned.id}")
+            await self._executor.stimulate(
+                planned,
+                planned.check.stimulate(bench, planned.subject),
+                within=CHECK_LIMIT + self._longest_promise(),
+                clean_up=bench.clean_up,
             )
+            if not self._absent:
+                await self._recovery.see_to_it_after(
+                    planned.check.requirement.id, planned.subject.name, planned.subject.transport
+                )
+            was_late = lateness(self.events[begun:]) > 0
+            is_late = was_late and LATE in self._judge(planned).result.outcome.message
+            if not is_late or not tries_left or await self._recovery.problem():
+                return
+            bench.note(f"{planned.id} is tried again: the harness was late, not the device")
 
     async def _observe(self, planned: PlannedCheck, bench: LabBench) -> None:
         """Probe, and prolong the run, while a passive check is undecided and may still be decided.
