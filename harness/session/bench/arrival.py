@@ -19,6 +19,7 @@ from harness.session.bench.presence import (
     missing_at_tap,
     mqtt_present,
     newest_connection,
+    shows_restart,
 )
 from harness.trace.events import Act, Event, MqttPacket, Stimulus
 from harness.trace.trace import backwards
@@ -43,10 +44,12 @@ class Arrival:
         self._equipment = equipment
         self._device = equipment.recorder.device
         self._without: set[Step] = set()  # steps that this device does not take
+        self._rebooted = 0  # line of the last reboot that was waited for
         self._deaf: int | None = None  # line of the opening of a connection on which it has not subscribed
 
     async def wait(self, within: float | None = None) -> bool:
         """Wait until the device is on all its transports; ``within`` defaults to its own recovery time."""
+        await self._goes_down()
         there = await self._turns_up(within)
         power = self._equipment.power_driver
         if isinstance(power, LabPower) and power.cut_at:
@@ -56,6 +59,22 @@ class Arrival:
                 )
             power.cut_at = 0
         return there
+
+    async def _goes_down(self) -> None:
+        """After the command to reboot: what a device still answers before it goes down is no return."""
+        acts = backwards(self._bench.trace, Stimulus)
+        own = (event.line for event, act in acts if act.act is Act.REBOOT and event.device == self._device)
+        line = next(own, 0)
+        if line <= self._rebooted:
+            return
+        self._rebooted = line
+        await self._bench.wait_for(
+            partial(shows_restart, profile=self._profile),
+            within=self._profile.behaviour.boot,
+            since=line,
+            what="the device to go down for its reboot",
+            imposed_by="profile: behaviour.boot",
+        )
 
     async def settle(self) -> None:
         """Wait until the device has had its boot time since it was started, or connected, last.

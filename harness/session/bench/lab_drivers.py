@@ -7,6 +7,7 @@ a judge knows both ends of the time in which it happened.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from harness.checks.bench import BenchLimitationError, SerialDriver, StimulusError
 from harness.checks.payloads import json_text
@@ -19,17 +20,11 @@ from harness.links.actuators import (
 from harness.links.actuators.manual import Operator
 from harness.model.base import Value
 from harness.model.bindings.serial import SerialCommand
-from harness.model.bindings.serial_log import tells_boot
 from harness.model.profile import Profile
+from harness.session.bench.presence import shows_restart
 from harness.trace.events import (
     Act,
-    Connection,
-    ConnectionChange,
-    Direction,
-    Event,
     Note,
-    Point,
-    SerialData,
     Stimulus,
 )
 from harness.trace.recorder import Recorder
@@ -125,17 +120,9 @@ class ConsoleReboot:
         if answer.problem is not None:
             raise StimulusError(f"the board refuses to reboot: {answer.problem}")
         limit = self._profile.behaviour.boot
-        if not await self._recorder.wait_for(self._shows_end, within=limit, since=since):
+        gone = partial(shows_restart, profile=self._profile)
+        if not await self._recorder.wait_for(gone, within=limit, since=since):
             raise StimulusError(f"no sign of a reboot within {limit:g} s")
-
-    def _shows_end(self, event: Event) -> bool:
-        """Whether the device's connection ended, or its console reports a boot."""
-        body, binding = event.body, self._profile.bindings.serial
-        if isinstance(body, Connection):
-            return body.point is Point.TAP and body.change is not ConnectionChange.OPENED
-        if not isinstance(body, SerialData) or body.line is None or body.direction is not Direction.FROM_DUT:
-            return False
-        return binding is not None and tells_boot(binding, body.line)
 
 
 class LabPower:

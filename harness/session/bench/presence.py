@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from enum import StrEnum
 
 from harness.model.bindings.mqtt import MqttBinding
+from harness.model.bindings.serial_log import tells_boot
+from harness.model.profile import Profile
 from harness.trace.events import (
     Act,
     Connection,
@@ -16,6 +18,7 @@ from harness.trace.events import (
     MdnsPacket,
     MqttPacket,
     Point,
+    SerialData,
     Stimulus,
 )
 from harness.trace.trace import backwards, bodies
@@ -55,6 +58,16 @@ def mqtt_present(
         missing = missing_at_tap(trace, binding, since=since, device=device)
         return missing is not None and missing <= set(without)
     return _present_at_client(trace, binding, since, device)
+
+
+def shows_restart(event: Event, profile: Profile) -> bool:
+    """Whether an event shows that the device goes down or boots: by its connection, or its log."""
+    body, binding = event.body, profile.bindings.serial
+    if isinstance(body, Connection):
+        return body.point is Point.TAP and body.change is not ConnectionChange.OPENED
+    if not isinstance(body, SerialData) or body.line is None or body.direction is not Direction.FROM_DUT:
+        return False
+    return binding is not None and tells_boot(binding, body.line)
 
 
 def is_mdns_of_device(event: Event) -> bool:
