@@ -174,3 +174,24 @@ def test_a_run_that_never_started_the_check_again_does_not_carry_its_loss(confor
     kept = [event for event in before if not isinstance(event.body, Judged)]
     found = by_check(result_of_trace([replace(e, line=n) for n, e in enumerate(kept, start=1)], DUMMY))
     assert found["MQTT-DEV-044"].result.outcome.verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("has_power", [True, False])
+def test_a_device_that_does_not_subscribe_again_is_there_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, has_power: bool
+) -> None:
+    """With power it is started again; without, only what needs a command stays open."""
+    if not has_power:
+        monkeypatch.setattr(lane, "POWER_CYCLE", Remedy(BenchFeature.POWER, "prayer", nothing))
+    found = by_check(
+        check_simulated(PLUG, faults=["subscribes-once"], select=["PROFILE-05", "PROFILE-63", "SEC-10[pay*"])
+    )
+    outcomes = {name: item.result.outcome for name, item in found.items()}
+    assert outcomes["PROFILE-05"].verdict is Verdict.PASS
+    assert not [outcome for outcome in outcomes.values() if "is not there" in outcome.message]
+    commanded = outcomes["SEC-10[payloads/mqtt]"]
+    if has_power:
+        assert commanded.verdict is Verdict.PASS
+    else:
+        assert commanded.verdict is Verdict.INCONCLUSIVE
+        assert "has not subscribed" in commanded.message
