@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-FORMAT = 1
+FORMAT = 2
 """The number of this format of traces, which stands in the first line.
 
 It goes up when an older version of the harness could not read a trace, or would judge it differently: with
 a new kind of event, or a new meaning of one. A new optional field that judges can do without leaves it. All
-older formats are read; traces of 0.1.0 have no number and are format 1.
+older formats are read; traces of 0.1.0 have no number and are format 1. Format 2 has DeviceLost and LoopLate.
 """
 
 
@@ -64,7 +64,7 @@ class RunStarted:
     needs_met: tuple[str, ...]  # values of harness.model.requirement.BenchFeature that the bench offered
     faults: tuple[str, ...] = ()  # faults of a simulated device
     host: str | None = None  # the device's IP address, if known
-    format: int = FORMAT  # of the trace
+    format: int = 1  # of the trace; FORMAT in those that are written now
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class TogetherStarted:
     seed: int
     tool_version: str
     wall_time: str  # RFC 3339
-    format: int = FORMAT  # of the trace
+    format: int = 1  # of the trace; FORMAT in those that are written now
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from harness.session.bench.lab_bench import LabBench
 from harness.session.bench.recovery import POWER_CYCLE, Recovery
 from harness.session.run.budget import opening_allowance
 from harness.session.target import Target, UsageError, needs_met
-from harness.trace.events import Act, Event, Note, RunEnded, RunStarted, Stimulus, TogetherStarted
+from harness.trace.events import FORMAT, Act, Event, Note, RunEnded, RunStarted, Stimulus, TogetherStarted
 from harness.trace.recorder import DeviceRecorder, Recorder
 
 _ADDRESSES = 20_000  # loopback addresses until the first one is used again
@@ -207,7 +207,7 @@ class GroupSession:
         purpose = self._purpose
         version = harness.__version__
         begin = TogetherStarted(
-            purpose.name, self.roles, purpose.plan, purpose.path, self.seed, version, self.started
+            purpose.name, self.roles, purpose.plan, purpose.path, self.seed, version, self.started, FORMAT
         )
         self.recorder.record(begin)
         for role, member in self.members.items():
@@ -222,6 +222,7 @@ class GroupSession:
                 needs_met=tuple(sorted(equipment.needs_met)),
                 faults=player.target.faults,
                 host=None,
+                format=FORMAT,
             )
             self.recorder.record(begun, role)
 

@@ -31,7 +31,7 @@ from harness.session.run.judging import LATE, judge
 from harness.session.run.lateness import LoopWatch
 from harness.session.run.plan import PlannedCheck
 from harness.session.target import Target
-from harness.trace.events import Event, RunEnded, RunStarted
+from harness.trace.events import FORMAT, Event, RunEnded, RunStarted
 from harness.trace.recorder import Recorder
 
 AFTER_BOOT = (Phase.PRESSURE, Phase.MALFORMED)
@@ -101,6 +101,7 @@ class Lane:
                 needs_met=tuple(sorted(self._equipment.needs_met)),
                 faults=self.target.faults,
                 host=None,
+                format=FORMAT,
             )
         )
         self._watch.start()

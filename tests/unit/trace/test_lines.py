@@ -76,7 +76,7 @@ def test_fields_with_a_default_may_be_missing() -> None:
     assert (read_back.faults, read_back.host, read_back.needs_met) == ((), None, ("tap",))
 
 
-STARTED = RunStarted("{}", "p", "simulated", 1, "0.1", "now", ("tap",))
+STARTED = RunStarted("{}", "p", "simulated", 1, "0.1", "now", ("tap",), format=FORMAT)
 
 
 def test_a_trace_without_a_format_number_is_read_as_the_first_format() -> None:
