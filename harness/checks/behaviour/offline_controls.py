@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness.checks.bench import Bench
 from harness.checks.case import Case, Evidence, failed, first, inconclusive, passed
 from harness.checks.catalogue import Check, requirement
+from harness.checks.declaration import Phase
 from harness.checks.observations import Report, Transport
 from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.arrange import precondition
@@ -37,6 +38,7 @@ from harness.trace.events import Act, Event, Refusal, Stimulus
     ics="MQTT.CLIENT & DEV.LOCAL_UI",
     needs=(BenchFeature.TAP, BenchFeature.LOCAL),
     usual_cause="A key that only sends a message falls back to switching the output when there is no broker.",
+    phase=Phase.OUTAGE,
 )
 class ControlsOffline(Check):
     """One subject per control; the first outage is the baseline."""
