@@ -24,7 +24,7 @@ def test_a_cable_that_comes_and_goes_fails_nothing_and_leaves_no_board_without_i
     outcomes = [item.result.outcome for item in result.judgements]
     assert not [outcome for outcome in outcomes if outcome.verdict in (Verdict.FAIL, Verdict.WARN)]
     assert not [outcome for outcome in outcomes if "the device is not there" in outcome.message]
-    assert any("the serial port was away for" in outcome.message for outcome in outcomes)
+    assert any("the serial port was gone for" in outcome.message for outcome in outcomes)
 
 
 def test_a_crash_is_told_with_the_check_that_was_running() -> None:

@@ -29,7 +29,6 @@ KNOWN = {
     "DEV-03[brightness]": "fail",  # takes NaN, and publishes it
     "DEV-04[brightness]": "fail",  # takes true for a number
     "DEV-04[light]": "fail",  # takes whatever is not ON for OFF
-    "DEV-07[light]": "warn",  # setting the brightness switches on, which a profile cannot say
     "DEV-09[brightness]": "fail",  # tells what it took
     "DEV-10": "fail",  # NaN is not JSON
     "DEV-16": "warn",  # a broker that lost everything is told the state by the next change only

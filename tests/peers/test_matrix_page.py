@@ -121,8 +121,8 @@ def test_enter_opens_the_reasons_and_escape_goes_back_to_the_cell(browser: Brows
     browser.tell("document.querySelector('table.map td.blocked a').focus()")
     label = browser.tell(FOCUSED)
     browser.press("Enter")
-    needer, offerer = label.removesuffix(": blocked, observed").split(" needs of ")
-    assert browser.tell(OPENED) == f"What {needer} needs of {offerer}"
+    needer, offerer = label.removesuffix(": blocked, observed").split(" needs from ")
+    assert browser.tell(OPENED) == f"What {needer} needs from {offerer}"
     panel = browser.tell("document.activeElement.innerText")
     assert f"found {offerer} {needer}" in panel
     assert "properties.relay.with.a.key.that.is.long" in panel

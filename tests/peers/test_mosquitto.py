@@ -70,7 +70,7 @@ def test_a_wrong_password_ends_in_one_clear_message(tmp_path: Path) -> None:
     verdicts = asyncio.run(main())
     assert verdicts.status == 3
     assert set(verdicts.not_passed.values()) == {"inconclusive"}
-    assert f"check the user name and the password of {NAME}" in verdicts.printed
+    assert f"check the user name and password of {NAME}" in verdicts.printed
     assert "letmein" not in verdicts.printed
 
 
@@ -94,4 +94,4 @@ def test_a_device_on_a_broker_out_of_our_control(tmp_path: Path, login: bool) ->
     assert len(verdicts.passed("behaviour")) > 20
     reasons = verdicts.reasons("not-applicable")
     assert "not connected through the tap" in reasons["MQTT-DEV-001"]
-    assert "nothing here can operate the DUT" in reasons["PROFILE-61[overheat-trips]"]
+    assert "nothing here can operate the controls of the device" in reasons["PROFILE-61[overheat-trips]"]
