@@ -1,1 +1,1 @@
-"""What a device promises and how it is judged: typed, immutable data."""
+"""Profiles, requirements and verdicts as typed, immutable data."""

@@ -11,7 +11,7 @@ from harness.model.schema import DataSchema, same_value
 
 
 class PowerUp(StrEnum):
-    """What a property is after the device lost its power."""
+    """The value of a property after a loss of power."""
 
     PREVIOUS = "previous"
     DEFAULT = "default"
@@ -22,7 +22,7 @@ class Property(DataSchema):
 
     read_only: bool = Field(False, alias="readOnly", description="the network cannot write it")
     write_only: bool = Field(False, alias="writeOnly", description="the network cannot read it")
-    observable: bool = Field(True, description="its changes can be observed")
+    observable: bool = Field(True, description="whether its changes can be observed")
     tolerance: float = Field(
         0.0, ge=0, description="how far a report may lie from the commanded or true value"
     )
@@ -50,7 +50,7 @@ class Property(DataSchema):
         numbers = (int, float)
         both_numbers = isinstance(reported, numbers) and isinstance(expected, numbers)
         if both_numbers and not isinstance(reported, bool) and not isinstance(expected, bool):
-            # A whisker more than the tolerance, for decimal fractions that binary cannot hold.
+            # Slightly more than the tolerance, because decimal fractions are inexact in binary.
             return bool(abs(reported - expected) <= self.tolerance + 1e-9 * max(1.0, abs(expected)))
         return same_value(reported, expected)
 
@@ -60,14 +60,14 @@ class Action(ProfilePart):
 
     title: str | None = Field(None, description="short text for people")
     description: str | None = Field(None, description="longer text for people")
-    input: DataSchema | None = Field(None, description="schema of what it is given")
-    output: DataSchema | None = Field(None, description="schema of what it answers")
-    idempotent: bool = Field(False, description="doing it twice is the same as doing it once")
+    input: DataSchema | None = Field(None, description="schema of its input")
+    output: DataSchema | None = Field(None, description="schema of its output")
+    idempotent: bool = Field(False, description="invoking it twice has the same effect as once")
 
 
 class Event(ProfilePart):
-    """Something that happens at the device and is told once."""
+    """Something that happens at the device and is reported once."""
 
     title: str | None = Field(None, description="short text for people")
     description: str | None = Field(None, description="longer text for people")
-    data: DataSchema | None = Field(None, description="schema of what is told with it")
+    data: DataSchema | None = Field(None, description="schema of the data reported with it")

@@ -1,4 +1,4 @@
-"""What all parts of a profile share: immutable, and strict about keys that it does not know."""
+"""The base class of all parts of a profile: immutable, unknown keys are refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# A JSON value, as it stands in a profile or travels in a payload.
+# A JSON value in a profile or payload.
 Value = Any
 
 Seconds = Annotated[float, Field(ge=0, description="seconds")]

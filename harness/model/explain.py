@@ -1,4 +1,4 @@
-"""What a profile says, in words."""
+"""A profile as readable text."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _property(name: str, schema: Property) -> str:
 
 
 def _event(name: str, title: str | None, data: DataSchema | None) -> str:
-    return _titled(name, title) + (f" (tells {_schema(data)})" if data is not None else "")
+    return _titled(name, title) + (f" (reports {_schema(data)})" if data is not None else "")
 
 
 def _control(name: str, control: Control) -> str:
@@ -165,7 +165,7 @@ def _reaction(reaction: Reaction) -> str:
     tests += [f"is above {reaction.above:g}"] if reaction.above is not None else []
     tests += [f"is below {reaction.below:g}"] if reaction.below is not None else []
     text = (
-        f"when it {' and '.join(tests)}, then {_all(reaction.then)}"
+        f"when the value {' and '.join(tests)}, then {_all(reaction.then)}"
         if tests
         else f"then {_all(reaction.then)}"
     )
@@ -197,7 +197,7 @@ def _bindings(bindings: Bindings) -> Iterator[tuple[str, list[str]]]:
 
 
 def _mqtt(mqtt: MqttBinding) -> Iterator[str]:
-    session = "clean session" if mqtt.clean_session else "kept session"
+    session = "clean session" if mqtt.clean_session else "persistent session"
     yield f"client {mqtt.client_id}, keep-alive {mqtt.keep_alive} s, {session}, all below {mqtt.base}"
     if (there := mqtt.availability) is not None:
         payloads = f"{there.online}, {there.offline}"
@@ -213,7 +213,7 @@ def _mqtt(mqtt: MqttBinding) -> Iterator[str]:
     for name, action in mqtt.actions.items():
         yield f"{name}: invoked at {action.command} (QoS {action.command_qos})"
     for name, event in mqtt.events.items():
-        yield f"{name}: told at {_member(event.topic, event.member)} ({_flags(event.qos, event.retain)})"
+        yield f"{name}: reported at {_member(event.topic, event.member)} ({_flags(event.qos, event.retain)})"
 
 
 def _member(topic: str, member: str | None) -> str:
@@ -231,7 +231,7 @@ def _coap(coap: CoapBinding) -> Iterator[str]:
     for name, action in coap.actions.items():
         yield f"{name}: invoked at {action.path} ({action.format})"
     for name, event in coap.events.items():
-        yield f"{name}: told at {event.path} ({event.format}, observable)"
+        yield f"{name}: reported at {event.path} ({event.format}, observable)"
     for resource in coap.resources:
         about = f"{resource.format}, {resource.size} bytes"
         if resource.takes:
@@ -264,7 +264,7 @@ def _rule(rule: Rule) -> str:
 def rule_text(rule: Rule) -> str:
     """A rule as one sentence."""
     if rule.kind is RuleKind.REFUSAL:
-        return f"while {_all(rule.while_)}, it refuses that {_all(rule.refuse)}"
+        return f"while {_all(rule.while_)}, the device refuses {_all(rule.refuse)}"
     if rule.kind is RuleKind.INVARIANT:
         return f"while {_all(rule.while_)}, {_all(rule.then)}, within {rule.within:g} s"
     lasting = f" for {rule.for_:g} s" if rule.for_ else ""

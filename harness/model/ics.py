@@ -33,79 +33,79 @@ _KNOWN = MappingProxyType(
         "MQTT.V311": "speaks MQTT 3.1.1",
         "MQTT.V5": "speaks MQTT 5.0",
         "MQTT.KEEP_ALIVE": "has a keep-alive other than zero",
-        "MQTT.WILL": "leaves a last will at the broker: the availability topic",
+        "MQTT.WILL": "has a last will on the availability topic",
         "MQTT.SUB": "subscribes to command topics",
-        "MQTT.PERSISTENT": "keeps its session at the broker while it is away",
+        "MQTT.PERSISTENT": "keeps its session at the broker while disconnected",
         "MQTT.RETAIN": "publishes retained state",
         "MQTT.QOS1_PUB": "publishes with QoS 1",
         "MQTT.QOS2_PUB": "publishes with QoS 2",
         "MQTT.QOS1_SUB": "receives with QoS 1",
         "MQTT.QOS2_SUB": "receives with QoS 2",
         "MQTT.AUTH_USERPASS": "presents a user name and a password",
-        "MQTT.AUTO_CLIENTID": "can leave its client identifier to the broker",
-        "MQTT.GRACEFUL_STOP": "says goodbye when it is stopped in order: offline, then DISCONNECT",
-        "MQTT.SLEEP": "is connected only while it has something to say",
+        "MQTT.AUTO_CLIENTID": "can let the broker assign its client identifier",
+        "MQTT.GRACEFUL_STOP": "on an orderly stop, publishes offline and sends DISCONNECT",
+        "MQTT.SLEEP": "connects only to report",
         "MQTT.TLS": "speaks MQTT over TLS",
         "MQTT.WS": "speaks MQTT over WebSocket",
         "COAP.SERVER": "answers CoAP requests",
         "COAP.LINK": "lists its resources at /.well-known/core",
         "COAP.PUT": "has a resource that is written by PUT",
-        "COAP.POST": "has a resource that is posted to",
+        "COAP.POST": "has a resource that accepts POST",
         "COAP.DELETE": "has a resource that can be deleted",
         "COAP.OBSERVE": "has a resource that can be observed",
         "COAP.OBSERVE_CON": "sends its notifications as confirmable messages",
         "COAP.OBSERVE_NON": "sends its notifications as non-confirmable messages",
-        "COAP.BLOCK1": "takes request bodies block by block",
+        "COAP.BLOCK1": "accepts request bodies in blocks",
         "COAP.BLOCK2": "has a representation larger than one block",
-        "COAP.SEPARATE": "has a resource so slow that its answer comes separately",
+        "COAP.SEPARATE": "has a slow resource with separate responses",
         "COAP.NOSEC": "answers CoAP without security",
         "COAP.DTLS": "answers CoAP over DTLS",
         "COAP.MULTICAST": "answers CoAP requests to a multicast address",
-        "COAP.ETAG": "tags its representations",
+        "COAP.ETAG": "sends ETags with its representations",
         "COAP.COND": "understands If-Match and If-None-Match",
         "COAP.FETCH": "understands FETCH",
         "COAP.PATCH": "understands PATCH and iPATCH",
         "COAP.FETCH_PATCH": "understands FETCH, PATCH and iPATCH (both of the above)",
-        "COAP.NO_RESPONSE": "understands the option No-Response",
+        "COAP.NO_RESPONSE": "understands the No-Response option",
         "MDNS.RESPONDER": "answers multicast DNS queries",
-        "MDNS.GRACEFUL": "says goodbye on the link when it is stopped in order",
+        "MDNS.GRACEFUL": "on an orderly stop, sends mDNS goodbyes",
         "DNSSD.SERVICE": "announces a DNS-SD service",
         "DNSSD.SUBTYPE": "announces a subtype of a service",
         "DEV.ACTUATOR": "has a property that can be written",
         "DEV.SENSOR": "has a read-only property",
         "DEV.RANGE": "has a writable number with limits",
-        "DEV.EVENTS": "tells events",
+        "DEV.EVENTS": "reports events",
         "DEV.ENERGY": "counts energy",
-        "DEV.LOCAL_UI": "has something that a person operates at the device",
+        "DEV.LOCAL_UI": "has controls that a person operates",
         "DEV.RULES": "has behaviour rules",
-        "DEV.CLOCK": "tells the time of day in what it reports",
+        "DEV.CLOCK": "includes the time of day in its reports",
         "MULTI.PROTOCOL": "is reached by more than one transport",
-        "MULTI.STATE": "shows the same property over MQTT and over CoAP",
+        "MULTI.STATE": "reports the same property over MQTT and CoAP",
         "SEC.INPUT": "takes input from the network",
         "SEC.INTERFACES": "has network services at an address of its own",
-        "SEC.CSP": "holds a secret that may never cross the network in clear",
-        "SEC.AUTH": "asks for authentication before it obeys",
+        "SEC.CSP": "holds a secret that must never cross the network in clear",
+        "SEC.AUTH": "requires authentication before it accepts commands",
         "SEC.DISCLOSURE": "declares what it discloses without authentication",
-        "SEC.RESET": "can be reset to the state of the factory",
+        "SEC.RESET": "can be reset to factory settings",
         "SEC.RESILIENCE": "declares what it does during outages",
         "SEC.UPDATE": "can be updated over the network",
-        "SERIAL.LINE": "has a serial line on which it can be commanded",
-        "SERIAL.TEXT": "has a console on its serial line that is typed into",
-        "SERIAL.CHECKSUM": "protects what goes over its serial line by a checksum",
-        "SERIAL.READ": "tells properties over its serial line",
+        "SERIAL.LINE": "accepts commands over a serial line",
+        "SERIAL.TEXT": "has a text console on its serial line",
+        "SERIAL.CHECKSUM": "uses checksums on its serial line",
+        "SERIAL.READ": "reports properties over its serial line",
         "SERIAL.WRITE": "has a writable property that can be set over its serial line",
         "SERIAL.PRESS": "has a control that can be operated over its serial line",
         "SERIAL.SENSE": "has a sensor that can be stimulated over its serial line",
-        "SERIAL.REBOOT": "reboots when it is told so over its serial line",
-        "SERIAL.RESET": "goes back to the state of the factory when it is told so over its serial line",
-        "SERIAL.PROVISION": "is joined to the network over its serial line",
-        "SERIAL.VERSION": "tells its firmware version over its serial line",
-        "SERIAL.MEMORY": "tells its free memory over its serial line",
-        "SERIAL.CREDENTIALS": "tells over its serial line what credentials it keeps",
-        "SERIAL.NETWORK": "leaves and joins its network when it is told so over its serial line",
-        "SERIAL.CLOCK": "tells the time over its serial line",
-        "SERIAL.LOG": "prints a log in lines of text over its serial line",
-        "SERIAL.READY": "says over its serial line that it is ready",
+        "SERIAL.REBOOT": "can be rebooted over its serial line",
+        "SERIAL.RESET": "can be reset to factory settings over its serial line",
+        "SERIAL.PROVISION": "can be joined to the network over its serial line",
+        "SERIAL.VERSION": "reports its firmware version over its serial line",
+        "SERIAL.MEMORY": "reports its free memory over its serial line",
+        "SERIAL.CREDENTIALS": "reports over its serial line which credentials it stores",
+        "SERIAL.NETWORK": "can leave and rejoin its network by command over its serial line",
+        "SERIAL.CLOCK": "reports the time over its serial line",
+        "SERIAL.LOG": "prints a text log on its serial line",
+        "SERIAL.READY": "reports on its serial line that it is ready",
         "HOMIE.V4": "follows the Homie convention, version 4",
         "HOMIE.V5": "follows the Homie convention, version 5",
         "HA.DISCOVERY": "publishes discovery messages for Home Assistant",
@@ -118,12 +118,12 @@ ANY = "any"
 
 
 def known_ics() -> Mapping[str, str]:
-    """Every item with what it says about a device that has it."""
+    """Every item, with its meaning for a device that has it."""
     return _KNOWN
 
 
 def ics_of(profile: Profile) -> frozenset[str]:
-    """The items that a profile implies, and those that it lists itself."""
+    """The items that a profile implies or lists."""
     bindings = profile.bindings
     items = set(profile.ics)
     if bindings.mqtt is not None:
@@ -157,7 +157,7 @@ def _of_mqtt(mqtt: MqttBinding) -> Iterator[str]:
         "MQTT.RETAIN": True in retained,
         "MQTT.QOS1_PUB": 1 in published,
         "MQTT.QOS2_PUB": 2 in published,
-        # Whoever subscribes with QoS 2 is sent QoS 1 messages with QoS 1.
+        # A QoS 2 subscriber receives QoS 1 messages with QoS 1.
         "MQTT.QOS1_SUB": bool(commands & {1, 2}),
         "MQTT.QOS2_SUB": 2 in commands,
         "MQTT.AUTH_USERPASS": mqtt.login,
@@ -272,7 +272,7 @@ def _either(tokens: list[str], items: Collection[str], expression: str) -> bool:
     value = _both(tokens, items, expression)
     while tokens[:1] == ["|"]:
         tokens.pop(0)
-        # In this order, so that the right side is read even when the left decides.
+        # The right side is always parsed, even when the left side decides.
         value = _both(tokens, items, expression) or value
     return value
 
@@ -298,6 +298,6 @@ def _single(tokens: list[str], items: Collection[str], expression: str) -> bool:
         return True
     if token not in _KNOWN:
         near = near_names(token, _KNOWN)
-        hint = f"; near it are {', '.join(near)}" if near else ""
-        raise ValueError(f"{token!r} in {expression!r} is no known ICS item{hint}")
+        hint = f"; similar items: {', '.join(near)}" if near else ""
+        raise ValueError(f"{token!r} in {expression!r} is not a known ICS item{hint}")
     return token in items

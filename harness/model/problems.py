@@ -1,4 +1,4 @@
-"""What is wrong with a profile, said so that its author can mend it."""
+"""Problems in a profile, reported so that its author can fix them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ProfileProblem:
 
 
 class ProfileError(HarnessError):
-    """A profile that cannot be used, with everything that is wrong with it."""
+    """An unusable profile, with all its problems."""
 
     def __init__(self, problems: tuple[ProfileProblem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -46,7 +46,7 @@ class ProfileError(HarnessError):
 
 
 def dotted(path: Path) -> str:
-    """A path of keys and list indexes as people write it: ``behaviour.rules[2].then[0].equals``."""
+    """A path of keys and list indexes as text: ``behaviour.rules[2].then[0].equals``."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part

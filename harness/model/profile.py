@@ -1,4 +1,4 @@
-"""A device profile: the only description of a device, from which everything else comes."""
+"""A device profile: the single source for checks, simulation and expected values."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from harness.model.vocabulary import CLUSTERS
 FORMAT = 1
 """The number of this format of profiles.
 
-It goes up when an older version of the harness would read a profile wrongly. New optional keys leave it: an
-older version refuses them by name. All older formats are read.
+It goes up when an older version of the harness would misread a profile. New optional keys do not change it:
+an older version rejects them by name. All older formats are read.
 """
 
 
@@ -31,7 +31,7 @@ class InvalidValuePolicy(StrEnum):
 
 
 class RetainedCommandPolicy(StrEnum):
-    """What the device does with a command that the broker kept for it."""
+    """What the device does with a retained command."""
 
     IGNORE = "ignore"
     APPLY = "apply"
@@ -41,10 +41,10 @@ class Effect(ProfilePart):
     """What operating a control does: set or toggle a property, or make an event happen."""
 
     property_: str | None = Field(None, alias="property", description="the property that changes")
-    value: Value = Field(None, description="what it becomes")
-    toggle: bool = Field(False, description="it becomes the other of true and false")
+    value: Value = Field(None, description="the value that it is set to")
+    toggle: bool = Field(False, description="whether the boolean property is toggled")
     event: str | None = Field(None, description="the event that happens")
-    data: Value = Field(None, description="what is told with the event")
+    data: Value = Field(None, description="data that is reported with the event")
 
 
 class Control(ProfilePart):
@@ -53,12 +53,12 @@ class Control(ProfilePart):
     title: str | None = Field(None, description="short text for people")
     effects: tuple[Effect, ...] = Field(description="what operating it does")
     unless: tuple[Condition, ...] = Field(
-        (), description="while all of these are true, operating it does nothing (a child lock)"
+        (), description="operating it does nothing while all of these are true (a child lock)"
     )
 
 
 class Behaviour(ProfilePart):
-    """Deadlines and habits, and the rules of what must follow what."""
+    """Deadlines, policies and rules."""
 
     settle: Seconds = Field(1.0, description="from a command to the report of the new state")
     report_local: Seconds = Field(1.0, description="from a local change to its report")
@@ -67,16 +67,17 @@ class Behaviour(ProfilePart):
     heartbeat: float | None = Field(
         None,
         gt=0,
-        description="over MQTT every state is reported at least this often, in seconds; without it only when "
+        description="seconds; over MQTT every state is reported at least this often; without it only when "
         "it changes",
     )
     invalid_value: InvalidValuePolicy = Field(
-        InvalidValuePolicy.REFUSE, description="what becomes of a well-formed value outside the range"
+        InvalidValuePolicy.REFUSE,
+        description="what the device does with a well-formed value outside the range",
     )
     retained_command: RetainedCommandPolicy = Field(
-        RetainedCommandPolicy.IGNORE, description="what becomes of a command that the broker kept"
+        RetainedCommandPolicy.IGNORE, description="what the device does with a retained command"
     )
-    rules: tuple[Rule, ...] = Field((), description="what must follow what")
+    rules: tuple[Rule, ...] = Field((), description="the rules that the device follows")
 
 
 class Security(ProfilePart):
@@ -89,13 +90,11 @@ class Security(ProfilePart):
 
 
 class Profile(ProfilePart):
-    """The declared, expected behaviour of one kind of device."""
+    """The declared and expected behaviour of one kind of device."""
 
     profile: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="its short name")
     title: str = Field(description="the device in a few words")
-    format: int = Field(
-        FORMAT, ge=1, description="number of the format that this profile is written in; without it, 1"
-    )
+    format: int = Field(FORMAT, ge=1, description="format number of this profile; 1 if left out")
     version: str = Field("1.0.0", description="version of this profile")
     description: str | None = Field(None, description="longer text for people")
     category: str = Field(description="kind of appliance, such as plug or refrigerator")
@@ -105,30 +104,32 @@ class Profile(ProfilePart):
     unit: str = Field("000000", description="identifier of the unit; stands for {unit} elsewhere")
     capabilities: dict[str, dict[str, Offer]] = Field(
         {},
-        description="what it offers to others: clusters of the vocabulary, each with its terms and the own "
-        "affordances that mean them",
-        # For editors to complete: what is wrong with a name, the consistency checks say better.
+        description="what the device offers to others: clusters of the vocabulary, each with its terms and "
+        "the affordances of the device that stand for them",
+        # Only for completion in editors: the consistency checks explain wrong names better.
         json_schema_extra={"propertyNames": {"anyOf": [{"enum": [*CLUSTERS]}, {"pattern": "/"}]}},
     )
-    needs: dict[str, Need] = Field({}, description="what it expects of other devices, by names of its own")
-    ratings: Ratings = Field(Ratings(), description="what it draws and supplies")
+    needs: dict[str, Need] = Field(
+        {}, description="what the device expects of other devices; the names are free"
+    )
+    ratings: Ratings = Field(Ratings(), description="what the device draws and supplies")
     ics: tuple[str, ...] = Field((), description="further ICS items that nothing else in the profile implies")
     promises: tuple[str, ...] = Field(
         (),
         description="ids of recommendations (SHOULD) that the maker promises to keep, such as MDNS-14 or "
-        "MQTT-DEV-*; a promised one that is broken fails instead of warning",
+        "MQTT-DEV-*; a broken promise is a fail instead of a warn",
     )
     properties: dict[str, Property] = Field(
         {}, description="states that can be read or written, by their names"
     )
     actions: dict[str, Action] = Field({}, description="functions that can be invoked, by their names")
-    events: dict[str, Event] = Field({}, description="what it tells once, by their names")
+    events: dict[str, Event] = Field({}, description="what the device reports once, by their names")
     controls: dict[str, Control] = Field(
         {}, description="what a person operates at the device, by their names"
     )
-    bindings: Bindings = Field(description="how the affordances travel")
-    behaviour: Behaviour = Field(Behaviour(), description="deadlines, habits and rules")
-    security: Security = Field(Security(), description="what it exposes")
+    bindings: Bindings = Field(description="how the affordances map to transports")
+    behaviour: Behaviour = Field(Behaviour(), description="deadlines, policies and rules")
+    security: Security = Field(Security(), description="open ports and secrets")
 
     def rule(self, rule_id: str) -> Rule:
         """The rule of that id. Raises KeyError."""
@@ -138,7 +139,7 @@ class Profile(ProfilePart):
         raise KeyError(rule_id)
 
     def promises_to_keep(self, requirement_id: str) -> bool:
-        """Whether the maker binds itself to a recommendation of a standard."""
+        """Whether the maker promises to follow a recommendation of a standard."""
         return any(fnmatchcase(requirement_id, pattern) for pattern in self.promises)
 
     def settle(self, name: str) -> float:

@@ -36,11 +36,11 @@ class Connector(StrEnum):
     FIXED = "fixed wiring"
 
     def fits(self, socket: Connector) -> bool:
-        """Whether a plug of this kind goes into a socket of that kind."""
+        """Whether a plug of this kind fits a socket of that kind."""
         return socket in _SOCKETS_OF.get(self, (self,))
 
 
-# Plugs that go into sockets of another name, and sockets, which go into none. Others go into their own name.
+# Plugs that fit sockets of another name, and sockets, which fit none. All others fit their own name.
 _SOCKETS_OF: MappingProxyType[Connector, tuple[Connector, ...]] = MappingProxyType(
     {
         Connector.CEE_7_3: (),
@@ -58,7 +58,7 @@ _SOCKETS_OF: MappingProxyType[Connector, tuple[Connector, ...]] = MappingProxyTy
 
 
 class Span(ProfilePart):
-    """A range of a rating. With USB-C the voltage is agreed on: the range of what can be."""
+    """The range of a rating. For USB-C, where the voltage is negotiated: the possible range."""
 
     minimum: float = Field(gt=0, description="smallest value")
     maximum: float = Field(gt=0, description="largest value")
@@ -67,17 +67,23 @@ class Span(ProfilePart):
 class Rating(ProfilePart):
     """One inlet, plug, outlet or cable of the device."""
 
-    connector: Connector = Field(description="the plug by which it draws, or the socket at which it supplies")
+    connector: Connector = Field(
+        description="the plug through which it draws, or the socket from which it supplies"
+    )
     voltage: Span = Field(description="V")
     frequency: Span | None = Field(None, description="Hz; left out: direct current")
-    phases: Literal[1, 3] = Field(1, description="of alternating current")
-    current: float = Field(gt=0, description="A: the most that it draws, or can supply")
-    power: float | None = Field(None, gt=0, description="W: the most that it draws, or can supply")
-    earthed: bool = Field(False, description="it needs, or has, protective earth")
+    phases: Literal[1, 3] = Field(1, description="number of phases of alternating current")
+    current: float = Field(gt=0, description="A: the most that the device draws or can supply")
+    power: float | None = Field(None, gt=0, description="W: the most that the device draws or can supply")
+    earthed: bool = Field(False, description="whether it needs or provides protective earth")
 
 
 class Ratings(ProfilePart):
     """What a device draws and what it supplies to others."""
 
-    draws: tuple[Rating, ...] = Field((), description="what it draws, one for each inlet or plug")
-    supplies: tuple[Rating, ...] = Field((), description="what it supplies, one for each outlet or cable")
+    draws: tuple[Rating, ...] = Field(
+        (), description="what the device draws, one rating for each inlet or plug"
+    )
+    supplies: tuple[Rating, ...] = Field(
+        (), description="what the device supplies, one rating for each outlet or cable"
+    )

@@ -1,4 +1,4 @@
-"""What a standard or a profile asks of a device: one statement, its clause and how binding it is."""
+"""Requirements of standards and profiles: a statement, its clause and its level."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Level(StrEnum):
 
 
 class Basis(StrEnum):
-    """Where a requirement comes from; a broken practice is not a violation of a standard."""
+    """The origin of a requirement; breaking a practice does not violate a standard."""
 
-    NORMATIVE = "normative"  # the clause itself asks this of the device
-    DERIVED = "derived"  # follows from the clauses named
+    NORMATIVE = "normative"  # stated by the clause itself
+    DERIVED = "derived"  # derived from the clauses cited
     CONVENTION = "convention"  # community convention, binding when the profile claims it
     PRACTICE = "practice"  # good practice, binding when the profile declares it
     PROFILE = "profile"  # the device's own profile promises it
@@ -40,14 +40,14 @@ class Area(StrEnum):
 class BenchFeature(StrEnum):
     """What a check needs of the bench. Where the bench lacks it, the check is ``not-applicable``."""
 
-    TAP = "tap"  # the point between DUT and broker, where packets are seen, withheld and injected
-    BROKER = "broker"  # a client of ours on the broker that the DUT uses
-    RESTART = "restart"  # the DUT's broker can be restarted, and what it stored be wiped
-    COAP = "coap"  # the DUT's CoAP endpoint can be reached
-    MDNS = "mdns"  # multicast DNS on the DUT's link
+    TAP = "tap"  # the point between device and broker, where packets are seen, withheld and injected
+    BROKER = "broker"  # a client of the harness on the device's broker
+    RESTART = "restart"  # the device's broker can be restarted and its storage wiped
+    COAP = "coap"  # the device's CoAP endpoint can be reached
+    MDNS = "mdns"  # multicast DNS on the device's link
     LOCAL = "local"  # local operation: buttons pressed, sensors stimulated
-    POWER = "power"  # orderly stop and start of the DUT
-    SERIAL = "serial"  # the DUT's serial line: it can be commanded, and what it prints is seen
+    POWER = "power"  # orderly stop and start of the device
+    SERIAL = "serial"  # the device's serial line: commands can be sent and output is read
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,18 +40,18 @@ class DataSchema(ProfilePart):
     )
     enum: tuple[Value, ...] | None = Field(None, description="the only values")
     const: Value = Field(None, description="the only value")
-    default: Value = Field(None, description="value of a new device; of a sensor, what it sees at first")
+    default: Value = Field(None, description="value of a new device; for a sensor, its first measurement")
     min_length: int | None = Field(None, alias="minLength", ge=0, description="fewest characters")
     max_length: int | None = Field(None, alias="maxLength", ge=0, description="most characters")
-    pattern: str | None = Field(None, description="regular expression that a text matches")
+    pattern: str | None = Field(None, description="regular expression that a text must match")
     items: DataSchema | None = Field(None, description="schema of each item of an array")
     min_items: int | None = Field(None, alias="minItems", ge=0, description="fewest items")
     max_items: int | None = Field(None, alias="maxItems", ge=0, description="most items")
     properties: dict[str, DataSchema] | None = Field(None, description="schemas of members of an object")
-    required: tuple[str, ...] = Field((), description="members that may not be missing")
+    required: tuple[str, ...] = Field((), description="members that must be present")
 
     def violations(self, value: Value) -> list[str]:
-        """What is wrong with ``value`` as text for people, empty when it conforms.
+        """The violations in ``value`` as text; empty when it conforms.
 
         Unknown members of objects are tolerated (WoT TD: additional members are allowed).
         """
@@ -59,7 +59,7 @@ class DataSchema(ProfilePart):
             return [f"{_show(value)} is not of type {self.type}"]
         found: list[str] = []
         if self.enum is not None and not any(same_value(value, member) for member in self.enum):
-            found.append(f"{_show(value)} is none of {', '.join(_show(member) for member in self.enum)}")
+            found.append(f"{_show(value)} is not one of {', '.join(_show(member) for member in self.enum)}")
         if self.const is not None and not same_value(value, self.const):
             found.append(f"{_show(value)} is not {_show(self.const)}")
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -116,8 +116,8 @@ class DataSchema(ProfilePart):
 
 
 def _is_multiple(value: float, step: float) -> bool:
-    # Of the shortest text, because 0.3 % 0.1 is not 0 in binary; as a fraction, because decimals of limited
-    # precision give up on values such as 1e300, which anybody may send.
+    # The shortest text, because 0.3 % 0.1 is not 0 in binary; a fraction, because decimals of limited
+    # precision fail on values such as 1e300, which may be received.
     return (Fraction(repr(value)) / Fraction(repr(step))).denominator == 1
 
 
@@ -145,7 +145,7 @@ _TYPE_TESTS: dict[DataType, Callable[[Value], bool]] = {
 
 
 def same_value(first: Value, second: Value) -> bool:
-    """Whether two JSON values are the same: ``1`` and ``1.0`` are, ``1`` and ``true`` are not."""
+    """Whether two JSON values are equal: ``1`` and ``1.0`` are, ``1`` and ``true`` are not."""
     if isinstance(first, bool) or isinstance(second, bool):
         return first is second
     return bool(first == second)

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """The result of a check (ISO/IEC 9646 words, and ``warn`` for a SHOULD that is not kept)."""
+    """The result of a check: the terms of ISO/IEC 9646, and ``warn`` for an unmet SHOULD."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -20,9 +20,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A verdict, why, and the trace lines that show it.
+    """A verdict, its reason, and the trace lines that prove it.
 
-    A ``pass`` or ``fail`` without evidence cannot be built: that is what keeps checks that tested
+    A ``pass`` or ``fail`` without evidence cannot be built. This keeps checks that tested
     nothing from passing.
     """
 
@@ -37,7 +37,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What one run of a check is about: an affordance or a rule, by the transport it was reached over.
+    """The subject of one run of a check: an affordance or a rule, and the transport in use.
 
     Both are ``None`` where the check is about the device as a whole.
     """
@@ -59,7 +59,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One line of the verdict list: which check, on what, with which outcome."""
+    """One line of the verdict list: a check, its subject and its outcome."""
 
     check: str
     subject: Subject
@@ -83,8 +83,8 @@ class ExitStatus:
 def exit_status(verdicts: Iterable[tuple[Verdict, bool]]) -> int:
     """Exit code of a run from its verdicts, each with whether its requirement is a MUST.
 
-    1 if anything failed; 3 if nothing failed but an ``error`` is among them, or a MUST stayed
-    ``inconclusive``, or nothing at all was tested; otherwise 0.
+    1 if anything failed; 3 if nothing failed but there is an ``error``, an ``inconclusive`` MUST,
+    or nothing was tested; otherwise 0.
     """
     seen = list(verdicts)
     if any(verdict is Verdict.FAIL for verdict, _ in seen):

@@ -1,4 +1,4 @@
-"""How affordances travel: MQTT topics, CoAP resources, DNS-SD services.
+"""How affordances map to transports: MQTT topics, CoAP resources, DNS-SD services.
 
 Topics, client ids and names may hold ``{unit}``, which stands for the unit's own identifier and is
 replaced while a profile is loaded.
@@ -16,7 +16,7 @@ from harness.model.bindings.serial import SerialBinding
 
 
 class Bindings(ProfilePart):
-    """All transports of the device; those that it lacks are absent."""
+    """All transports of the device. A transport that it lacks is None."""
 
     mqtt: MqttBinding | None = Field(None, description="the device as an MQTT client")
     coap: CoapBinding | None = Field(None, description="the device as a CoAP server")

@@ -27,14 +27,16 @@ Path = Annotated[str, Field(pattern=r"^/[^\s?#]*$", description="path of a resou
 
 
 class CoapResource(ProfilePart):
-    """A resource that is neither property, action nor event: fixed content, such as a log or an info page."""
+    """A resource with fixed content, such as a log: neither a property, an action nor an event."""
 
     path: Path
     title: str | None = Field(None, description="short text for people")
     format: ContentFormat = Field(ContentFormat.JSON, description="format of its representation")
-    size: int = Field(64, ge=0, description="bytes of its representation, roughly")
-    resource_type: str | None = Field(None, description="rt in the list of resources (RFC 6690)")
-    takes: Seconds = Field(0.0, description="time to answer; a slow one answers separately (RFC 7252, 5.2.2)")
+    size: int = Field(64, ge=0, description="approximate size of its representation in bytes")
+    resource_type: str | None = Field(None, description="rt attribute in the list of resources (RFC 6690)")
+    takes: Seconds = Field(
+        0.0, description="seconds to answer; a slow resource sends a separate response (RFC 7252, 5.2.2)"
+    )
 
 
 class CoapProperty(ProfilePart):
@@ -42,21 +44,21 @@ class CoapProperty(ProfilePart):
 
     path: Path
     format: ContentFormat = Field(ContentFormat.JSON, description="format of its representation")
-    observe: bool = Field(False, description="it can be observed (RFC 7641)")
+    observe: bool = Field(False, description="whether it can be observed (RFC 7641)")
     member: str | None = Field(None, description="member of an object in the representation")
-    resource_type: str | None = Field(None, description="rt in the list of resources (RFC 6690)")
-    interface: str | None = Field(None, description="if in the list of resources (RFC 6690)")
+    resource_type: str | None = Field(None, description="rt attribute in the list of resources (RFC 6690)")
+    interface: str | None = Field(None, description="if attribute in the list of resources (RFC 6690)")
 
 
 class CoapAction(ProfilePart):
-    """An action as a CoAP resource that is POSTed to."""
+    """An action as a CoAP resource that accepts POST."""
 
     path: Path
     format: ContentFormat = Field(ContentFormat.JSON, description="format of its input")
 
 
 class CoapEvent(ProfilePart):
-    """An event as an observable CoAP resource: each happening is one notification."""
+    """An event as an observable CoAP resource: each occurrence is one notification."""
 
     path: Path
     format: ContentFormat = Field(ContentFormat.JSON, description="format of its data")
@@ -81,7 +83,7 @@ class Transmission(ProfilePart):
 
     @property
     def max_transmit_wait(self) -> float:
-        """The longest time in seconds until the device gives up a message (4.8.2)."""
+        """The longest time in seconds until the device gives up on a message (4.8.2)."""
         return self.first_timeout * self.timeouts
 
 
@@ -89,11 +91,15 @@ class CoapBinding(ProfilePart):
     """The device as a CoAP server."""
 
     port: int = Field(5683, gt=0, le=65535, description="UDP port")
-    observers: int = Field(4, ge=1, description="observations per resource that it can hold")
-    confirmable_notifications: bool = Field(True, description="notifications are confirmable messages")
-    links: bool = Field(True, description="lists its resources at /.well-known/core (RFC 6690)")
+    observers: int = Field(4, ge=1, description="number of observations that each resource can hold")
+    confirmable_notifications: bool = Field(
+        True, description="whether notifications are confirmable messages"
+    )
+    links: bool = Field(
+        True, description="whether the device lists its resources at /.well-known/core (RFC 6690)"
+    )
     transmission: Transmission | None = Field(
-        None, description="transmission parameters; without them the defaults or what is measured"
+        None, description="transmission parameters; left out: they are measured, or the defaults apply"
     )
     properties: dict[str, CoapProperty] = Field({}, description="resources of properties, by their names")
     actions: dict[str, CoapAction] = Field({}, description="resources of actions, by their names")

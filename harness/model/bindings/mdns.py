@@ -21,11 +21,11 @@ class MdnsService(ProfilePart):
     """One DNS-SD service instance (RFC 6763)."""
 
     type: str = Field(pattern=r"^_[^.]+\._(tcp|udp)$", description="such as _http._tcp")
-    instance: str = Field(description="name that people see")
-    port: int = Field(gt=0, le=65535, description="port at which it answers")
-    speaks: Speaks = Field(description="protocol that answers there")
+    instance: str = Field(description="name that users see")
+    port: int = Field(gt=0, le=65535, description="port of the service")
+    speaks: Speaks = Field(description="protocol of the service")
     txt: dict[str, str] = Field({}, description="keys and values of the TXT record (RFC 6763, 6)")
-    subtypes: tuple[str, ...] = Field((), description="subtypes that it is found by too (RFC 6763, 7.1)")
+    subtypes: tuple[str, ...] = Field((), description="subtypes of the service (RFC 6763, 7.1)")
 
 
 class MdnsBinding(ProfilePart):
@@ -33,4 +33,4 @@ class MdnsBinding(ProfilePart):
 
     host: str = Field(description="host name without .local")
     services: tuple[MdnsService, ...] = Field((), description="services that it announces")
-    goodbye: bool = Field(True, description="says goodbye when it is stopped in order")
+    goodbye: bool = Field(True, description="whether the device sends goodbyes on an orderly stop")

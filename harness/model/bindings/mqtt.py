@@ -15,31 +15,35 @@ Topic = Annotated[str, Field(min_length=1, pattern=r"^[^+#\x00]+$", description=
 
 
 class Availability(ProfilePart):
-    """The topic that tells whether the device is there; also its last will (MQTT 3.1.1, 3.1.2.5)."""
+    """The topic that reports whether the device is online; also its last will (MQTT 3.1.1, 3.1.2.5)."""
 
     topic: Topic
-    online: str = Field("online", description="payload while the device is there")
-    offline: str = Field("offline", description="payload once it is gone, and of the last will")
+    online: str = Field("online", description="payload while the device is online")
+    offline: str = Field(
+        "offline", description="payload when the device goes offline; also that of the last will"
+    )
     qos: Quality = 1
-    retain: bool = Field(True, description="the broker keeps it for those who come later")
+    retain: bool = Field(True, description="whether the message is retained")
 
 
 class Reconnect(ProfilePart):
-    """How the device comes back after it lost the broker."""
+    """How the device reconnects after it lost the broker."""
 
     first: Seconds = Field(1.0, description="longest pause before the first attempt")
     maximum: Seconds = Field(25.0, description="longest pause between attempts")
 
 
 class Sleep(ProfilePart):
-    """A device on a battery: it is connected only while it has something to say."""
+    """A battery-powered device that connects only to report."""
 
-    awake: Seconds = Field(description="stays connected this long after its last report")
-    wakes_every: Seconds | None = Field(None, description="wakes to report its properties, pressed or not")
+    awake: Seconds = Field(description="seconds that it stays connected after its last report")
+    wakes_every: Seconds | None = Field(
+        None, description="seconds; it wakes this often to report, even without an event"
+    )
 
 
 class PlainText(Mapping[str, Value]):
-    """Stands in place of a map of payload texts where the payload is the value itself."""
+    """Takes the place of a map of payload texts where the payload is the value itself."""
 
     def __getitem__(self, text: str) -> Value:
         return text
@@ -61,17 +65,17 @@ PLAIN_TEXT = PlainText()
 
 
 class PayloadFormat(StrEnum):
-    """What a payload without ``values`` is."""
+    """The format of a payload without ``values``."""
 
     JSON = "json"
     TEXT = "text"
 
 
 class MqttProperty(ProfilePart):
-    """A property over MQTT. ``values`` maps what stands in the payload to the property's values."""
+    """A property over MQTT. ``values`` maps payload texts to the property's values."""
 
     state: Topic
-    command: Topic | None = Field(None, description="topic of commands; none where it cannot be written")
+    command: Topic | None = Field(None, description="topic of commands; left out: it cannot be written")
     member: str | None = Field(None, description="member of a JSON object in the state payload")
     command_member: str | None = Field(None, description="member of a JSON object in the command payload")
     values: dict[str, Value] | None = Field(
@@ -79,14 +83,14 @@ class MqttProperty(ProfilePart):
     )
     qos: Quality = 0
     command_qos: Quality = 1
-    retain: bool = Field(True, description="the broker keeps the state for those who come later")
+    retain: bool = Field(True, description="whether state messages are retained")
     format: PayloadFormat = Field(
         PayloadFormat.JSON, description="of payloads without `values`: `text` is plain text, for strings only"
     )
 
     @property
     def words(self) -> Mapping[str, Value] | None:
-        """The values by payload text; any text is itself in plain text. None: payloads are JSON."""
+        """Payload text to value; in plain text every text is its own value. None: payloads are JSON."""
         return PLAIN_TEXT if self.format is PayloadFormat.TEXT else self.values
 
 
@@ -106,29 +110,31 @@ class MqttEvent(ProfilePart):
         None, description="payload text to value; without it payloads are JSON"
     )
     qos: Quality = 0
-    retain: bool = Field(False, description="the broker keeps it; an event is told once, so it should not")
+    retain: bool = Field(
+        False, description="whether the message is retained; events happen once, so it should not be"
+    )
 
 
 class MqttBinding(ProfilePart):
     """The device as an MQTT client."""
 
     version: Literal["3.1.1", "5.0"] = Field("3.1.1", description="protocol version")
-    base: Topic = Field(description="every topic of the device lies below it")
+    base: Topic = Field(description="prefix of every topic of the device")
     client_id: str = Field(description="client identifier, different for each unit")
     keep_alive: int = Field(ge=0, le=65535, description="seconds; 0 turns it off")
-    clean_session: bool = Field(True, description="the broker forgets the session when the connection ends")
-    login: bool = Field(False, description="the device presents a user name and password")
+    clean_session: bool = Field(True, description="whether the session ends with the connection")
+    login: bool = Field(False, description="whether the device presents a user name and password")
     availability: Availability | None = Field(
-        None, description="the topic that tells whether the device is there"
+        None, description="the topic that reports whether the device is online"
     )
     reconnect: Reconnect = Field(
         Reconnect(first=1.0, maximum=25.0), description="pauses after a lost connection"
     )
     maximum_payload: int = Field(
-        1024, gt=0, description="largest command payload in bytes that is understood"
+        1024, gt=0, description="largest command payload that the device accepts, in bytes"
     )
     shared_topics: tuple[TopicFilter, ...] = Field(
-        (), description="topic filters outside the base that the device uses as well, such as a convention's"
+        (), description="further topic filters outside the base, such as those of a convention"
     )
     sleep: Sleep | None = Field(None, description="only for a device that sleeps between reports")
     properties: dict[str, MqttProperty] = Field({}, description="topics of properties, by their names")

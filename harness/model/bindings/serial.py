@@ -1,8 +1,8 @@
-"""The device on a serial line: line settings, what it is told there, what it answers, what it prints.
+"""The device on a serial line: line settings, commands, answers and log output.
 
-Three kinds of protocol, of which a device has one: a text console (:class:`TextConsole`), binary frames
-(:class:`FrameProtocol`), or registers over Modbus RTU (:class:`ModbusProtocol`). All of them give the same
-commands (:class:`SerialCommand`) a form on the wire; whoever uses a command need not know which.
+A device has one of three kinds of protocol: a text console (:class:`TextConsole`), binary frames
+(:class:`FrameProtocol`), or registers over Modbus RTU (:class:`ModbusProtocol`). All of them
+encode the same commands (:class:`SerialCommand`), so callers need not know which is in use.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from harness.model.base import ProfilePart, Seconds, Value
 
 
 class CrashKind(StrEnum):
-    """How a firmware ends against its will."""
+    """How a firmware crashes."""
 
-    PANIC = "panic"  # an exception that nobody handles, a kernel panic
-    WATCHDOG = "watchdog"  # it hung, and the watchdog started it again
-    ASSERTION = "assertion"  # it found itself in a state that cannot be
+    PANIC = "panic"  # an unhandled exception, or a kernel panic
+    WATCHDOG = "watchdog"  # it hung, and the watchdog restarted it
+    ASSERTION = "assertion"  # it detected an impossible state
     HARD_FAULT = "hard-fault"  # the processor refused an instruction or an address
     BROWN_OUT = "brown-out"  # the supply voltage was too low
-    STACK = "stack"  # a task ran over its stack
-    MEMORY = "memory"  # no memory was left, or the heap was found damaged
+    STACK = "stack"  # a task overflowed its stack
+    MEMORY = "memory"  # out of memory, or a damaged heap
 
 
 class ChipFamily(StrEnum):
-    """Families of chips or systems with messages of their own."""
+    """Families of chips or systems, each with its own messages."""
 
     ESP_IDF = "esp-idf"  # ESP32 and its successors
     ESP8266 = "esp8266"  # with the non-OS SDK or Arduino
@@ -38,30 +38,30 @@ class ChipFamily(StrEnum):
     NRF = "nrf"  # nRF5 SDK
     MBED = "mbed"
     REALTEK = "realtek"  # Ameba
-    BEKEN = "beken"  # BK7231 and its relatives
+    BEKEN = "beken"  # the BK7231 family
     LINUX = "linux"
 
 
 class SerialCommand(StrEnum):
-    """What a board can be told over its serial line. Each takes the arguments named, and tells one value."""
+    """Commands to a board over its serial line. Comments show arguments → the value that is answered."""
 
     READ_STATE = "read_state"  # property → its value
-    WRITE_PROPERTY = "write_property"  # property, value: as a person at the device would set it
+    WRITE_PROPERTY = "write_property"  # property, value: as if set at the device itself
     PRESS_BUTTON = "press_button"  # control
-    INJECT_SENSOR = "inject_sensor"  # property, value: the sensor sees this from now on
+    INJECT_SENSOR = "inject_sensor"  # property, value: the sensor measures this from now on
     REBOOT = "reboot"
     FACTORY_RESET = "factory_reset"
     FIRMWARE_VERSION = "firmware_version"  # → text
-    MEMORY = "memory"  # → bytes that are free, a number
-    NETWORK_OFF = "network_off"  # the board leaves its network, and stays away
+    MEMORY = "memory"  # → free bytes, a number
+    NETWORK_OFF = "network_off"  # the board leaves its network and stays off it
     NETWORK_ON = "network_on"
-    CREDENTIALS = "credentials"  # → text: what it keeps of networks and accounts; "" or "none" for nothing
-    PROVISION = "provision"  # gives it back what joins it to the bench's network, as the profile says
-    READ_CLOCK = "read_clock"  # → seconds since 1970, a number; 0 while it knows no time
+    CREDENTIALS = "credentials"  # → text: the stored network and account credentials; "" or "none" for none
+    PROVISION = "provision"  # stores the credentials of the bench's network again, as the profile says
+    READ_CLOCK = "read_clock"  # → seconds since 1970, a number; 0 while the time is not set
     SET_CLOCK = "set_clock"  # value: seconds since 1970
 
 
-# The arguments of each command; each may stand in braces in what is sent and in what is answered.
+# The arguments of each command; they stand in braces in requests and answers.
 ARGUMENTS: dict[SerialCommand, tuple[str, ...]] = {
     SerialCommand.READ_STATE: ("property",),
     SerialCommand.WRITE_PROPERTY: ("property", "value"),
@@ -93,7 +93,7 @@ class Parity(StrEnum):
 
 
 class FlowControl(StrEnum):
-    """How either side asks the other one to pause."""
+    """How one side asks the other to pause."""
 
     NONE = "none"
     RTS_CTS = "rts/cts"
@@ -102,15 +102,15 @@ class FlowControl(StrEnum):
 
 
 class LineSettings(ProfilePart):
-    """The settings of the port. ``dtr`` and ``rts``: boards on which they reset the chip want them off."""
+    """The settings of the port. ``dtr`` and ``rts``: off for boards on which these lines reset the chip."""
 
     baud_rate: int = Field(115200, gt=0, description="bits per second")
     data_bits: Literal[5, 6, 7, 8] = Field(8, description="bits of each byte")
     parity: Parity = Field(Parity.NONE, description="parity bit of each byte")
     stop_bits: Literal[1, 2] = Field(1, description="stop bits of each byte")
-    flow_control: FlowControl = Field(FlowControl.NONE, description="how a side asks the other one to pause")
-    dtr: bool | None = Field(None, description="level of DTR when the port is opened; left alone without it")
-    rts: bool | None = Field(None, description="level of RTS when the port is opened; left alone without it")
+    flow_control: FlowControl = Field(FlowControl.NONE, description="how one side asks the other to pause")
+    dtr: bool | None = Field(None, description="level of DTR when the port is opened; left out: unchanged")
+    rts: bool | None = Field(None, description="level of RTS when the port is opened; left out: unchanged")
 
 
 Expression = Annotated[str, Field(min_length=1, description="regular expression, searched for in each line")]
@@ -118,12 +118,12 @@ Expressions = tuple[Expression, ...]
 
 
 class Patterns(ProfilePart):
-    """What lines of the console mean, besides what is known of the chip families."""
+    """Patterns of console lines, in addition to those of the chip families."""
 
-    boot: Expressions = Field((), description="the board starts")
-    ready: Expressions = Field((), description="the board is ready for commands")
-    crash: dict[CrashKind, Expressions] = Field({}, description="the firmware has crashed, by kind")
-    harmless: Expressions = Field((), description="lines that are no crash whatever they look like")
+    boot: Expressions = Field((), description="lines that show a start of the board")
+    ready: Expressions = Field((), description="lines that show that the board is ready for commands")
+    crash: dict[CrashKind, Expressions] = Field({}, description="lines that show a crash, by kind")
+    harmless: Expressions = Field((), description="lines that never count as a crash")
 
 
 Hex = Annotated[
@@ -136,7 +136,7 @@ Template = Annotated[str, Field(description="text with arguments in braces, such
 
 
 class LineEnding(StrEnum):
-    """What ends a line that is typed."""
+    """The end of a typed line."""
 
     LF = "lf"
     CR = "cr"
@@ -149,42 +149,41 @@ class LineEnding(StrEnum):
 
 
 class TextCommand(ProfilePart):
-    """A command that is typed. Without ``answer`` it is done once it is sent."""
+    """A typed command. Without ``answer`` it is complete once it is sent."""
 
-    send: Template = Field(description="what is typed, with arguments in braces")
+    send: Template = Field(description="the line to type, with arguments in braces")
     answer: Template | None = Field(
-        None, description="the whole line that is answered; {value} is what is told, {any} is any text"
+        None, description="the whole line of the answer; {value} is the result, {any} is any text"
     )
 
 
 class TextProperty(ProfilePart):
-    """A property on the console. ``values`` maps what stands there to the property's values."""
+    """A property on the console. ``values`` maps console texts to the property's values."""
 
-    name: str | None = Field(None, description="its name on the console, if it is another one")
+    name: str | None = Field(None, description="its name on the console, if different")
     values: dict[str, Value] | None = Field(
-        None, description="text to value, such as on: true; without it values are written as JSON, texts bare"
+        None,
+        description="text to value, such as on: true; without it values are JSON, and texts have no quotes",
     )
 
 
 class TextConsole(ProfilePart):
-    """A console for people: a line is typed, lines are answered."""
+    """A text console: lines are typed and answered."""
 
-    prompt: str | None = Field(None, description="what the console shows while it waits for a command")
-    line_ending: LineEnding = Field(LineEnding.CRLF, description="what ends a line that is typed")
+    prompt: str | None = Field(None, description="prompt of the console")
+    line_ending: LineEnding = Field(LineEnding.CRLF, description="end of a typed line")
     cancel: Hex | None = Field(
         None,
-        description="what drops a half-typed command, such as 03 (Ctrl-C) for a shell, which waits for the "
-        "end of a quotation",
+        description="bytes that cancel a half-typed command, such as 03 (Ctrl-C) for a shell that waits for "
+        "the closing quote",
     )
-    echo: bool = Field(True, description="what is typed comes back")
+    echo: bool = Field(True, description="whether the console echoes what is typed")
     errors: tuple[Template, ...] = Field(
-        (), description="lines that refuse a command; {reason} is the reason, {any} is any text"
+        (), description="lines that reject a command; {reason} is the reason, {any} is any text"
     )
-    commands: dict[SerialCommand, TextCommand] = Field({}, description="the commands, by what they do")
-    properties: dict[str, TextProperty] = Field({}, description="properties that the console knows")
-    controls: dict[str, str] = Field(
-        {}, description="controls that the console knows, with their names there"
-    )
+    commands: dict[SerialCommand, TextCommand] = Field({}, description="the commands")
+    properties: dict[str, TextProperty] = Field({}, description="properties on the console")
+    controls: dict[str, str] = Field({}, description="controls on the console, with their names there")
 
 
 # Binary frames
@@ -198,7 +197,7 @@ class ByteOrder(StrEnum):
 
     @property
     def literal(self) -> Literal["big", "little"]:
-        """As Python wants it."""
+        """The byte order as Python names it."""
         return "big" if self is ByteOrder.BIG else "little"
 
 
@@ -218,7 +217,7 @@ class ChecksumKind(StrEnum):
     """How a checksum is computed."""
 
     SUM = "sum"  # of all bytes, modulo its width
-    NEGATIVE_SUM = "negative-sum"  # the two's complement of the sum: all bytes together give zero
+    NEGATIVE_SUM = "negative-sum"  # the two's complement of the sum: all bytes add up to zero
     XOR = "xor"
     CRC_8 = "crc-8"  # polynomial 07, initially 00
     CRC_8_MAXIM = "crc-8-maxim"  # Dallas 1-Wire: polynomial 31, reflected
@@ -229,16 +228,16 @@ class ChecksumKind(StrEnum):
 
 
 class FrameVersion(ProfilePart):
-    """The version of the protocol; either side may name its own."""
+    """The version of the protocol; each side may send its own."""
 
     sent: int = Field(0, ge=0, le=0xFF, description="in frames to the device")
-    received: int | None = Field(None, ge=0, le=0xFF, description="in frames of the device; any without it")
+    received: int | None = Field(None, ge=0, le=0xFF, description="in frames from the device; left out: any")
 
 
 class FrameLength(ProfilePart):
     """The length of a frame."""
 
-    bytes: Literal[1, 2] = Field(1, description="its width")
+    bytes: Literal[1, 2] = Field(1, description="its width in bytes")
     order: ByteOrder = Field(ByteOrder.BIG, description="which byte comes first")
     counts: tuple[FrameField, ...] = Field((FrameField.PAYLOAD,), description="the fields that it counts")
 
@@ -247,9 +246,9 @@ class FrameChecksum(ProfilePart):
     """The checksum of a frame."""
 
     kind: ChecksumKind = Field(description="how it is computed")
-    order: ByteOrder = Field(ByteOrder.BIG, description="which byte comes first, where it has several")
+    order: ByteOrder = Field(ByteOrder.BIG, description="which byte comes first, if there are several")
     covers: tuple[FrameField, ...] | None = Field(
-        None, description="the fields that it covers; without it all that come before it"
+        None, description="the fields that it covers; left out: all that come before it"
     )
 
 
@@ -259,14 +258,18 @@ class WireNumber(ProfilePart):
     signed: bool = Field(False, description="numbers are in two's complement")
     scale: float = Field(1.0, gt=0, description="value of one unit on the wire: 0.1 where 215 means 21.5")
     order: ByteOrder = Field(ByteOrder.BIG, description="which byte comes first")
-    values: dict[int, Value] | None = Field(None, description="number on the wire to value, for enumerations")
+    values: dict[int, Value] | None = Field(
+        None, description="maps numbers on the wire to values, for enumerations"
+    )
 
 
 class FrameProperty(WireNumber):
-    """A property in frames: ``tag`` comes first and says which it is, then the value."""
+    """A property in frames: ``tag`` identifies it and comes before the value."""
 
-    tag: Hex = Field(description="what stands before the value: its identifier, type, length")
-    bytes: int | None = Field(None, ge=1, le=8, description="width of the value; without it the rest is text")
+    tag: Hex = Field(description="bytes before the value: identifier, type, length")
+    bytes: int | None = Field(
+        None, ge=1, le=8, description="width of the value in bytes; left out: the rest of the frame is text"
+    )
 
 
 class FrameMessage(ProfilePart):
@@ -281,16 +284,16 @@ class FrameMessage(ProfilePart):
 
 
 class FrameCommand(ProfilePart):
-    """A command as a frame, and the frame that answers it. Without ``answer`` it is done once it is sent."""
+    """A command frame and its answer. Without ``answer`` the command is complete once it is sent."""
 
     send: FrameMessage = Field(description="the frame that is sent")
     answer: FrameMessage | None = Field(None, description="the frame that answers")
 
 
 class FrameProtocol(ProfilePart):
-    """Binary frames, as a communication module and the main controller of an appliance exchange them."""
+    """Binary frames, as exchanged between a communication module and an appliance's main controller."""
 
-    header: Hex = Field(description="the bytes that each frame begins with")
+    header: Hex = Field(description="the first bytes of each frame")
     order: tuple[FrameField, ...] = Field(
         (
             FrameField.HEADER,
@@ -306,10 +309,12 @@ class FrameProtocol(ProfilePart):
     length: FrameLength = Field(FrameLength(), description="how the length is written")
     checksum: FrameChecksum | None = Field(None, description="how the checksum is computed")
     maximum: int = Field(512, gt=0, le=65535, description="largest payload in bytes")
-    commands: dict[SerialCommand, FrameCommand] = Field({}, description="the commands, by what they do")
-    reports: FrameMessage | None = Field(None, description="the frame by which it tells a change by itself")
+    commands: dict[SerialCommand, FrameCommand] = Field({}, description="the commands")
+    reports: FrameMessage | None = Field(
+        None, description="the frame that reports a change without a request"
+    )
     properties: dict[str, FrameProperty] = Field({}, description="properties that frames carry")
-    controls: dict[str, Hex] = Field({}, description="controls, with the bytes that stand for them")
+    controls: dict[str, Hex] = Field({}, description="controls, with the bytes that identify them")
 
 
 # Modbus RTU
@@ -340,21 +345,21 @@ class ModbusRegister(WireNumber):
     table: ModbusTable = Field(ModbusTable.HOLDING, description="where it lies")
     register_: int = Field(alias="register", ge=0, le=0xFFFF, description="its address, counted from 0")
     words: int = Field(1, ge=1, le=64, description="how many registers it takes")
-    text: bool = Field(False, description="it holds text, not a number")
+    text: bool = Field(False, description="whether it holds text, not a number")
 
 
 class ModbusProperty(ModbusRegister):
     """A property as a register."""
 
     inject: ModbusRegister | None = Field(
-        None, description="the register in which a test bench says what the sensor sees"
+        None, description="the register through which a test bench sets what the sensor measures"
     )
 
 
 class ModbusCommand(ModbusRegister):
-    """A command as a register: ``value`` is written to it; one that tells something is read."""
+    """A command as a register: ``value`` is written to it; if the command returns a value, it is read."""
 
-    value: int = Field(1, ge=0, le=0xFFFF, description="what is written")
+    value: int = Field(1, ge=0, le=0xFFFF, description="the value to write")
 
 
 class ModbusProtocol(ProfilePart):
@@ -363,7 +368,9 @@ class ModbusProtocol(ProfilePart):
     address: int = Field(1, ge=1, le=247, description="the device's address on the line")
     commands: dict[SerialCommand, ModbusCommand] = Field({}, description="further commands, by what they do")
     properties: dict[str, ModbusProperty] = Field({}, description="properties that registers hold")
-    controls: dict[str, int] = Field({}, description="controls, with what press_button writes for them")
+    controls: dict[str, int] = Field(
+        {}, description="controls, with the number that press_button writes for them"
+    )
 
 
 class SerialBinding(ProfilePart):
@@ -371,22 +378,22 @@ class SerialBinding(ProfilePart):
 
     line: LineSettings = Field(LineSettings(), description="settings of the port")
     chips: tuple[ChipFamily, ...] = Field(
-        (), description="chip families whose boot and crash messages it prints; without it all that are known"
+        (), description="chip families whose boot and crash messages are recognised; left out: all"
     )
-    patterns: Patterns = Field(Patterns(), description="what its lines mean")
-    answer_within: Seconds = Field(2.0, description="from a command to its answer")
+    patterns: Patterns = Field(Patterns(), description="patterns of console lines")
+    answer_within: Seconds = Field(2.0, description="seconds from a command to its answer")
     text: TextConsole | None = Field(None, description="a text console")
     frames: FrameProtocol | None = Field(None, description="binary frames")
     modbus: ModbusProtocol | None = Field(None, description="Modbus RTU")
 
     @property
     def protocol(self) -> TextConsole | FrameProtocol | ModbusProtocol | None:
-        """The one that it has; None while a profile is incomplete."""
+        """The declared protocol; None while a profile is incomplete."""
         return self.text or self.frames or self.modbus
 
     @property
     def commands(self) -> frozenset[SerialCommand]:
-        """What the board can be told."""
+        """The commands that the board accepts."""
         protocol = self.protocol
         if protocol is None:
             return frozenset()
@@ -402,18 +409,18 @@ class SerialBinding(ProfilePart):
         return frozenset(given)
 
     def can_read(self, name: str) -> bool:
-        """Whether the board tells that property."""
+        """Whether the board reports that property."""
         return SerialCommand.READ_STATE in self.commands and self._knows(name)
 
     def can_write(self, name: str) -> bool:
-        """Whether that property can be set over the line; whether it is writable is not asked."""
+        """Whether that property can be set over the line; ``readOnly`` is not considered."""
         if self.modbus is not None:
             bound = self.modbus.properties.get(name)
             return bound is not None and bound.table.writable
         return SerialCommand.WRITE_PROPERTY in self.commands and self._knows(name)
 
     def can_inject(self, name: str) -> bool:
-        """Whether the board can be told what the sensor behind that property sees."""
+        """Whether the board accepts an injected sensor value for that property."""
         if self.modbus is not None:
             bound = self.modbus.properties.get(name)
             return bound is not None and bound.inject is not None
@@ -426,7 +433,7 @@ class SerialBinding(ProfilePart):
         return known and SerialCommand.PRESS_BUTTON in self.commands
 
     def knows(self, command: SerialCommand, name: str | None = None) -> bool:
-        """Whether the board can be told that, about the property or control ``name`` where it needs one."""
+        """Whether the board accepts the command, for the property or control ``name`` where it needs one."""
         about = {
             SerialCommand.READ_STATE: self.can_read,
             SerialCommand.WRITE_PROPERTY: self.can_write,

@@ -1,7 +1,7 @@
 """What boards print when they start and when they crash, for the common chip families.
 
-Each expression is searched for in a line. They are narrow on purpose: an ordinary log line that holds the
-word "panic" is no crash.
+Each expression is searched for in a line. They are narrow on purpose: an ordinary log line with the word
+"panic" is not a crash.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """A line that tells a crash."""
+    """A line that shows a crash."""
 
     kind: CrashKind
     family: ChipFamily | None  # None: the profile's own pattern
@@ -108,7 +108,7 @@ CRASHES: dict[ChipFamily, tuple[tuple[CrashKind, str], ...]] = {
         (_MEMORY, r"Out of memory: Kill(ed)? process"),
     ),
 }
-"""Narrower expressions of a family come before wider ones: the first that is found names the kind."""
+"""Narrower expressions of a family come before wider ones: the first match decides the kind."""
 
 BOOTS: dict[ChipFamily, tuple[str, ...]] = {
     ChipFamily.ESP_IDF: (r"^rst:0x\w+ \(\w+\),boot:0x", r"^ESP-ROM:esp32", r"cpu_start: Starting scheduler"),
@@ -122,7 +122,7 @@ BOOTS: dict[ChipFamily, tuple[str, ...]] = {
 
 
 def crash_in(binding: SerialBinding, line: str) -> Crash | None:
-    """The crash that a line of the console tells, or None."""
+    """The crash that a line of the console shows, or None."""
     line = _without_prompt(binding, line)
     if any(_found(expression, line) for expression in binding.patterns.harmless):
         return None
@@ -137,25 +137,25 @@ def crash_in(binding: SerialBinding, line: str) -> Crash | None:
 
 
 def tells_boot(binding: SerialBinding, line: str) -> bool:
-    """Whether the line says that the board starts."""
+    """Whether the line shows a start of the board."""
     line = _without_prompt(binding, line)
     known = [expression for family in _families(binding) for expression in BOOTS.get(family, ())]
     return any(_found(expression, line) for expression in [*binding.patterns.boot, *known])
 
 
 def knows_boot(binding: SerialBinding) -> bool:
-    """Whether the profile says what a start looks like, by patterns or by the chip."""
+    """Whether a start can be recognised, by patterns or by the chip family."""
     return bool(binding.patterns.boot) or any(family in BOOTS for family in binding.chips)
 
 
 def tells_ready(binding: SerialBinding, line: str) -> bool:
-    """Whether the line says that the board is ready for commands."""
+    """Whether the line shows that the board is ready for commands."""
     line = _without_prompt(binding, line)
     return any(_found(expression, line) for expression in binding.patterns.ready)
 
 
 def _without_prompt(binding: SerialBinding, line: str) -> str:
-    """The log goes on behind the prompt that the console has shown last."""
+    """Log output may follow a prompt on the same line."""
     prompt = binding.text.prompt if binding.text is not None else None
     return line.removeprefix(prompt) if prompt else line
 

@@ -1,4 +1,4 @@
-"""What a schema cannot see: whether the parts of a profile fit each other."""
+"""Checks that a schema cannot make: whether the parts of a profile fit together."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ _PARTS = (affordances, device, mqtt, coap, mdns, rules, conflicts, capabilities,
 
 
 def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
-    """Everything in the profile that contradicts something else in it, or its transport's standard."""
+    """All contradictions in the profile, and all violations of the transports' standards."""
     for part in _PARTS:
         yield from part.mistakes(subject)

@@ -1,4 +1,4 @@
-"""Properties, actions and events: schemas that no value, or the wrong ones, can keep."""
+"""Properties, actions and events: schemas that no value, or the wrong values, can satisfy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.model.semantics.quantities import is_unit
 
 NUMBERS = (DataType.INTEGER, DataType.NUMBER)
 
-# Keywords by the types that they say something about.
+# Keywords, by the types that they apply to.
 _KEYWORDS = {
     "minimum": NUMBERS,
     "maximum": NUMBERS,
@@ -50,10 +50,10 @@ def _of_schema(schema: DataSchema, path: Path) -> Iterator[Mistake]:
     for keyword, types in _KEYWORDS.items():
         if getattr(schema, keyword) is not None and schema.type not in types:
             alias = DataSchema.model_fields[keyword].alias or keyword
-            yield Mistake((*path, alias), f"says nothing about a value of type {schema.type}")
+            yield Mistake((*path, alias), f"does not apply to type {schema.type}")
     if schema.unit is not None and not is_unit(schema.unit):
         yield Mistake(
-            (*path, "unit"), "is no UCUM code", schema.unit, "such as W, kW.h, V, Cel, [degF], %, h"
+            (*path, "unit"), "is not a UCUM code", schema.unit, "such as W, kW.h, V, Cel, [degF], %, h"
         )
     limits = list(_of_limits(schema, path))
     yield from limits
@@ -61,7 +61,7 @@ def _of_schema(schema: DataSchema, path: Path) -> Iterator[Mistake]:
         try:
             re.compile(schema.pattern)
         except re.error as error:
-            yield Mistake((*path, "pattern"), f"is no regular expression: {error}", schema.pattern)
+            yield Mistake((*path, "pattern"), f"is not a valid regular expression: {error}", schema.pattern)
     if not limits:
         yield from _of_values(schema, path)
     if schema.items is not None:
@@ -71,7 +71,7 @@ def _of_schema(schema: DataSchema, path: Path) -> Iterator[Mistake]:
         yield from _of_schema(member, (*path, "properties", name))
     for index, name in enumerate(schema.required):
         if name not in members:
-            yield Mistake((*path, "required", index), "names no member", name, ", ".join(members) or None)
+            yield Mistake((*path, "required", index), "is not a member", name, ", ".join(members) or None)
 
 
 def _of_limits(schema: DataSchema, path: Path) -> Iterator[Mistake]:
@@ -97,12 +97,12 @@ def _of_limits(schema: DataSchema, path: Path) -> Iterator[Mistake]:
 def _of_values(schema: DataSchema, path: Path) -> Iterator[Mistake]:
     if schema.enum is not None:
         if not schema.enum:
-            yield Mistake((*path, "enum"), "lists no value")
+            yield Mistake((*path, "enum"), "has no values")
         without_enum = schema.model_copy(update={"enum": None})
         for index, member in enumerate(schema.enum):
             yield from wrong_value((*path, "enum", index), member, without_enum)
             if any(same_value(member, earlier) for earlier in schema.enum[:index]):
-                yield Mistake((*path, "enum", index), "stands twice", str(member))
+                yield Mistake((*path, "enum", index), "is listed twice", str(member))
     if schema.const is not None:
         yield from wrong_value((*path, "const"), schema.const, schema)
     if schema.default is not None:
@@ -114,20 +114,29 @@ def _of_property(subject: CheckedProfile, name: str, schema: Property) -> Iterat
     if schema.read_only and schema.write_only:
         yield Mistake((*path, "writeOnly"), "a property cannot be both readOnly and writeOnly")
     if schema.tolerance and schema.type not in NUMBERS:
-        yield Mistake((*path, "tolerance"), f"says nothing about a value of type {schema.type}")
+        yield Mistake((*path, "tolerance"), f"does not apply to type {schema.type}")
     if schema.counter and schema.type not in NUMBERS:
-        yield Mistake((*path, "counter"), "only numbers count", str(schema.type), "integer or number")
+        yield Mistake(
+            (*path, "counter"), "only a number can be a counter", str(schema.type), "integer or number"
+        )
     if schema.power_up is PowerUp.DEFAULT and schema.default is None:
-        yield Mistake((*path, "power_up"), "a property that is its default after a loss of power needs one")
+        yield Mistake(
+            (*path, "power_up"),
+            "a property that returns to its default after a loss of power needs a default",
+        )
     for index, other in enumerate(schema.also_changes):
         if mistake := unknown_name(
             (*path, "also_changes", index), "property", other, subject.names.properties
         ):
             yield mistake
         elif other == name:
-            yield Mistake((*path, "also_changes", index), "a command to a property changes it anyway", other)
+            yield Mistake(
+                (*path, "also_changes", index),
+                "is the property itself, which its command changes anyway",
+                other,
+            )
     if schema.also_changes and schema.read_only:
-        yield Mistake((*path, "also_changes"), "a property that is readOnly takes no commands")
+        yield Mistake((*path, "also_changes"), "a readOnly property accepts no commands")
     if schema.integral_of is None:
         return
     source = (*path, "integral_of")
@@ -136,4 +145,4 @@ def _of_property(subject: CheckedProfile, name: str, schema: Property) -> Iterat
     elif not schema.counter or schema.unit not in ENERGY_UNITS:
         yield Mistake(source, "only an energy counter adds up power", schema.unit, ", ".join(ENERGY_UNITS))
     elif (power := subject.profile.properties.get(schema.integral_of)) and power.unit != "W":
-        yield Mistake(source, f"{schema.integral_of} is no power", power.unit, "a property in W")
+        yield Mistake(source, f"{schema.integral_of} is not a power", power.unit, "a property in W")

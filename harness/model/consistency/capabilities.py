@@ -1,4 +1,4 @@
-"""Capabilities: terms that there are, and affordances that can mean them."""
+"""Capabilities: whether their terms exist, and whether the affordances can stand for them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     for key, offers in subject.profile.capabilities.items():
         path: Path = ("capabilities", key)
         if not LABELLED.fullmatch(key):
-            yield Mistake(path, "is no cluster with a label", key, "such as OnOff or OnOff/left")
+            yield Mistake(path, "is not a cluster with an optional label", key, "such as OnOff or OnOff/left")
             continue
         cluster, _ = split_label(key)
         if mistake := unknown_cluster(path, cluster):
@@ -47,18 +47,18 @@ def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
 
 
 def unknown_cluster(path: Path, name: str) -> Mistake | None:
-    """The mistake of naming a cluster that the vocabulary does not have, or None."""
+    """The mistake if the vocabulary has no such cluster, else None."""
     if name in CLUSTERS:
         return None
     near = near_names(name, CLUSTERS) or sorted(CLUSTERS)
-    return Mistake(path, "is no cluster of the vocabulary", name, ", ".join(near))
+    return Mistake(path, "is not a cluster of the vocabulary", name, ", ".join(near))
 
 
 def unknown_term(path: Path, cluster: str, name: str) -> Mistake:
-    """The mistake of naming a term that the cluster does not have."""
+    """The mistake if the cluster has no such term."""
     terms = CLUSTERS[cluster].terms
     near = near_names(name, terms) or sorted(terms)
-    return Mistake(path, f"is no term of the cluster {cluster}", name, ", ".join(near))
+    return Mistake(path, f"is not a term of the cluster {cluster}", name, ", ".join(near))
 
 
 def _of_offer(subject: CheckedProfile, term: Term, offer: Offer, path: Path) -> Iterator[Mistake]:
@@ -69,7 +69,7 @@ def _of_offer(subject: CheckedProfile, term: Term, offer: Offer, path: Path) -> 
         ("event", offer.event, names.events, TermKind.EVENT),
     )
     if sum(name is not None for _, name, _, _ in sources) + offer.availability != 1:
-        yield Mistake(path, "an offer names exactly one property, action or event", None, _wanted(term))
+        yield Mistake(path, "needs exactly one property, action or event", None, _wanted(term))
         return
     if offer.availability:
         yield from _of_availability(subject.profile, term, path)
@@ -90,7 +90,7 @@ def _of_offer(subject: CheckedProfile, term: Term, offer: Offer, path: Path) -> 
 def _of_availability(profile: Profile, term: Term, path: Path) -> Iterator[Mistake]:
     mqtt = profile.bindings.mqtt
     if term.path != "BasicInformation.Reachable":
-        yield Mistake((*path, "availability"), "tells whether the device is there, and nothing else")
+        yield Mistake((*path, "availability"), "can only stand for BasicInformation.Reachable")
     elif mqtt is None or mqtt.availability is None:
         message = "the profile has no availability topic"
         yield Mistake((*path, "availability"), message, None, "bindings.mqtt.availability")
@@ -99,12 +99,12 @@ def _of_availability(profile: Profile, term: Term, path: Path) -> Iterator[Mista
 def _of_schema(profile: Profile, term: Term, offer: Offer, path: Path) -> Iterator[Mistake]:
     schema = schema_of_offer(profile, offer)
     if offer.member is not None and schema is None:
-        yield Mistake((*path, "member"), "names no member", offer.member)
+        yield Mistake((*path, "member"), "is not a member", offer.member)
     if offer.event is not None and offer.data is not None and schema is not None:
         for value in as_list(offer.data):
             yield from wrong_value((*path, "data"), value, schema)
     if isinstance(schema, Property) and schema.write_only and not term.writable:
-        yield Mistake((*path, "property"), "is writeOnly, so it tells nothing", offer.property_)
+        yield Mistake((*path, "property"), "is writeOnly, so it reports nothing", offer.property_)
     if offer.data is None or term.schema is not None:
         yield from of_values(schema, term, offer.values, path)
 
@@ -112,11 +112,11 @@ def _of_schema(profile: Profile, term: Term, offer: Offer, path: Path) -> Iterat
 def of_values(
     schema: DataSchema | None, term: Term, names: Mapping[str, Value] | None, path: Path
 ) -> Iterator[Mistake]:
-    """Mistakes in how values of ``schema`` and of the term are translated into each other."""
+    """Mistakes in the translation between values of ``schema`` and those of the term."""
     common = term.schema
     if names is not None:
         if schema is None or common is None:
-            yield Mistake((*path, "values"), f"there are no values: neither side of {term.path} has any")
+            yield Mistake((*path, "values"), f"nothing to translate: {term.path} has no values")
         else:
             yield from _of_names(schema, common, names, (*path, "values"))
     elif schema is not None and common is not None:
@@ -132,15 +132,15 @@ def _of_names(
         words = [shown(value) for value in legal] if legal is not None else None
         if words is not None and name not in words:
             near = near_names(name, words) or words
-            yield Mistake((*path, name), "is no value of the term", name, ", ".join(near))
+            yield Mistake((*path, name), "is not a value of the term", name, ", ".join(near))
             continue
         if common.type in _NUMBERS and not _is_number(name):
-            yield Mistake((*path, name), "is no number, as the values of the term are", name)
+            yield Mistake((*path, name), "is not a number, but the values of the term are", name)
             continue
         for value in as_list(meant):
             yield from wrong_value((*path, name), value, schema)
             if shown(translation.to_common(value)) != name and common.type not in _NUMBERS:
-                message = f"stands for {shown(translation.to_common(value))} already"
+                message = f"already stands for {shown(translation.to_common(value))}"
                 yield Mistake((*path, name), message, shown(value))
 
 
@@ -148,16 +148,16 @@ def _untranslated(schema: DataSchema, common: DataSchema, term: Term, path: Path
     if (schema.type in _NUMBERS) != (common.type in _NUMBERS) or (schema.type is DataType.BOOLEAN) != (
         common.type is DataType.BOOLEAN
     ):
-        message = f"{term.path} has values of type {common.type}; say which of them means which"
+        message = f"{term.path} has values of type {common.type}; map them with values"
         yield Mistake(path, message, str(schema.type), "values")
     elif common.enum is not None:
         strange = [value for value in schema.enum or () if value not in common.enum]
         if strange or schema.enum is None:
             found = ", ".join(map(shown, strange)) or "any text"
             allowed = "values that map to " + ", ".join(map(shown, common.enum))
-            yield Mistake(path, f"is no value of {term.path}", found, allowed)
+            yield Mistake(path, f"is not a value of {term.path}", found, allowed)
     elif schema.unit is not None and not is_unit(schema.unit):
-        return  # which is a mistake of its own
+        return  # reported elsewhere
     elif schema.type in _NUMBERS and conversion(schema.unit, common.unit) is None:
         message = f"does not convert to the unit of {term.path}"
         yield Mistake(path, message, schema.unit or "no unit", common.unit or "no unit")
@@ -177,4 +177,4 @@ def _a(kind: TermKind) -> str:
 
 def _wanted(term: Term) -> str:
     key = {TermKind.ATTRIBUTE: "property", TermKind.COMMAND: "action", TermKind.EVENT: "event"}[term.kind]
-    return f"{key}: the one that means {term.path}"
+    return f"{key}: the one that stands for {term.path}"

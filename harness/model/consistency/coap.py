@@ -1,4 +1,4 @@
-"""The CoAP binding: resources that meet on one path, formats that cannot hold the value."""
+"""The CoAP binding: resources that share a path, formats that cannot hold the value."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _of_paths(coap: CoapBinding) -> Iterator[Mistake]:
     seen: dict[str, tuple[Path, str | None]] = {}
     for path, where, member in _paths(coap):
         if path == _WELL_KNOWN:
-            yield Mistake(where, "is where the list of resources lies (RFC 6690)", path, "another path")
+            yield Mistake(where, "is reserved for the list of resources (RFC 6690)", path, "another path")
         if any(len(segment.encode()) > _LONGEST_SEGMENT for segment in path.split("/")):
             yield Mistake(where, f"has a segment of more than {_LONGEST_SEGMENT} bytes", path[:40] + "…")
         if path in seen:

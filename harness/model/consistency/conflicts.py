@@ -26,7 +26,7 @@ def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     for (_, first), (index, second) in combinations(rules, 2):
         if _apart(first.then, second.then) and _meet(first, second) and not _takes_turns(first, second):
             message = f"contradicts the rule {first.id}, and both can apply at once"
-            yield Mistake(_then(index), message, None, "conditions that keep the two apart")
+            yield Mistake(_then(index), message, None, "conditions that cannot be true at the same time")
 
 
 def _then(index: int) -> Path:
@@ -34,10 +34,10 @@ def _then(index: int) -> Path:
 
 
 def _meet(first: Rule, second: Rule) -> bool:
-    """Whether both rules can have their say about the same moment."""
+    """Whether both rules can apply at the same moment."""
     if RuleKind.INVARIANT in (first.kind, second.kind):
         return not _apart(_state(first), _state(second))
-    # A response speaks when something becomes true, and then no more: two of them meet by the same cause.
+    # A response applies once, when something becomes true: two of them need the same trigger to meet.
     causes = [
         {str(condition) for condition in rule.when if condition.is_happening} for rule in (first, second)
     ]
@@ -51,7 +51,7 @@ def _state(rule: Rule) -> tuple[Condition, ...]:
 
 
 def _takes_turns(first: Rule, second: Rule) -> bool:
-    """Whether one holds for a while and the other leaves it the time, as a restart delay does."""
+    """Whether one holds for a while and the other allows for that time, as with a restart delay."""
     return any(
         holder.holds > 0 and other.within >= holder.within + holder.holds
         for holder, other in ((first, second), (second, first))
@@ -59,7 +59,7 @@ def _takes_turns(first: Rule, second: Rule) -> bool:
 
 
 def _apart(some: Sequence[Condition], others: Sequence[Condition]) -> bool:
-    """Whether the conditions of both cannot all be true at once, as far as one property at a time tells."""
+    """Whether the conditions cannot all be true at once. Each property is looked at by itself."""
     return any(
         _exclude(condition, other)
         for condition in some
@@ -81,7 +81,7 @@ def _choices(condition: Condition) -> tuple[Value, ...] | None:
 
 
 def _crossed(low: float | str | None, high: float | str | None) -> bool:
-    """Whether nothing is above ``low`` and below ``high``."""
+    """Whether no value is above ``low`` and below ``high``."""
     if low is None or high is None:
         return False
     if isinstance(low, str) or isinstance(high, str):

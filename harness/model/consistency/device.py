@@ -16,7 +16,7 @@ _PORT = re.compile(r"(tcp|udp)/([1-9][0-9]{0,4})")
 
 
 def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
-    """Mistakes in what is about the whole device."""
+    """Mistakes that concern the device as a whole."""
     profile = subject.profile
     if not re.fullmatch(r"[^\s/+#{}\x00]+", profile.unit):
         message = "cannot stand in topics and names"
@@ -24,14 +24,16 @@ def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     for index, item in enumerate(profile.ics):
         if item not in known_ics():
             near = near_names(item, known_ics()) or sorted(known_ics())
-            yield Mistake(("ics", index), "is no known ICS item", item, ", ".join(near))
+            yield Mistake(("ics", index), "is not a known ICS item", item, ", ".join(near))
     for index, port in enumerate(profile.security.open_ports):
         match = _PORT.fullmatch(port)
         if match is None or int(match[2]) > 65535:
-            yield Mistake(("security", "open_ports", index), "is no port", port, "such as tcp/80 or udp/5683")
+            yield Mistake(
+                ("security", "open_ports", index), "is not a port", port, "such as tcp/80 or udp/5683"
+            )
     for index, secret in enumerate(profile.security.secrets):
         if not secret:
-            yield Mistake(("security", "secrets", index), "an empty text is found in everything")
+            yield Mistake(("security", "secrets", index), "an empty text would match everything")
     for name, control in profile.controls.items():
         for index, effect in enumerate(control.effects):
             yield from _of_effect(subject, effect, ("controls", name, "effects", index))
@@ -76,12 +78,12 @@ def _unreachable(subject: CheckedProfile) -> Iterator[Mistake]:
     commanded = {name for name, bound in mqtt.properties.items() if bound.command} if mqtt else set()
     written = commanded | (set(coap.properties) if coap else set())
     if serial is not None and mqtt is None and coap is None:
-        # A board without a network is written over its line, or not at all.
+        # A board without a network can be written only over its serial line.
         written |= {name for name in profile.properties if serial.can_write(name)}
     for name, schema in profile.properties.items():
         if schema.writable and name not in written:
             message = "no transport can write it: it has no MQTT command topic and no CoAP resource"
-            yield Mistake(("properties", name), message, None, "readOnly: true, or such a binding")
+            yield Mistake(("properties", name), message, None, "readOnly: true, or one of those bindings")
     invoked = (set(mqtt.actions) if mqtt else set()) | (set(coap.actions) if coap else set())
     for name in profile.actions:
         if name not in invoked:
@@ -91,4 +93,4 @@ def _unreachable(subject: CheckedProfile) -> Iterator[Mistake]:
     told = (set(mqtt.events) if mqtt else set()) | (set(coap.events) if coap else set())
     for name in profile.events:
         if name not in told:
-            yield Mistake(("events", name), "no transport tells it", None, "a binding over MQTT or CoAP")
+            yield Mistake(("events", name), "no transport reports it", None, "a binding over MQTT or CoAP")

@@ -30,7 +30,7 @@ def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
         or len(mdns.host) > _LONGEST_LABEL
     ):
         allowed = f"letters, digits and hyphens inside, {_LONGEST_LABEL} at most, without .local"
-        yield Mistake((*_HERE, "host"), "is no host name", mdns.host, allowed)
+        yield Mistake((*_HERE, "host"), "is not a host name", mdns.host, allowed)
     yield from _of_instances(mdns)
     for index, service in enumerate(mdns.services):
         path = (*_HERE, "services", index)
@@ -64,7 +64,7 @@ def _of_names(service: MdnsService, path: Path) -> Iterator[Mistake]:
         or not re.search("[A-Za-z]", label)
     ):
         allowed = "up to 15 letters, digits and single hyphens inside, at least one letter (RFC 6335, 5.1)"
-        yield Mistake((*path, "type"), "is no service type", service.type, allowed)
+        yield Mistake((*path, "type"), "is not a service type", service.type, allowed)
     names = (
         (("instance",), service.instance),
         *((("subtypes", i), s) for i, s in enumerate(service.subtypes)),
@@ -72,13 +72,13 @@ def _of_names(service: MdnsService, path: Path) -> Iterator[Mistake]:
     for key, name in names:
         if not name or len(name.encode()) > _LONGEST_LABEL or re.search(r"[\x00-\x1f\x7f]", name):
             allowed = f"1 to {_LONGEST_LABEL} bytes of UTF-8 without control characters (RFC 6763, 4.1.1)"
-            yield Mistake((*path, *key), "is no name of a service", repr(name), allowed)
+            yield Mistake((*path, *key), "is not a valid instance name", repr(name), allowed)
 
 
 def _of_port(subject: CheckedProfile, service: MdnsService, path: Path) -> Iterator[Mistake]:
     transport = "_udp" if service.speaks is Speaks.COAP else "_tcp"
     if not service.type.endswith(transport):
-        message = f"a service that speaks {service.speaks} has a type that ends in {transport}"
+        message = f"the type of a service that speaks {service.speaks} must end in {transport}"
         yield Mistake((*path, "type"), message, service.type)
     if service.speaks is not Speaks.COAP:
         return
@@ -96,9 +96,11 @@ def _of_txt(service: MdnsService, path: Path) -> Iterator[Mistake]:
     for key, value in service.txt.items():
         if not re.fullmatch(r"[\x20-\x3c\x3e-\x7e]+", key):
             allowed = "printable US-ASCII without = (RFC 6763, 6.4)"
-            yield Mistake((*path, key), "is no TXT key", repr(key), allowed)
+            yield Mistake((*path, key), "is not a TXT key", repr(key), allowed)
         if key.casefold() in seen:
-            yield Mistake((*path, key), "TXT keys are the same in upper and lower case (RFC 6763, 6.4)", key)
+            yield Mistake(
+                (*path, key), "TXT keys are case-insensitive; this one is a duplicate (RFC 6763, 6.4)", key
+            )
         seen.add(key.casefold())
         length = len(f"{key}={value}".encode())
         size += length + 1

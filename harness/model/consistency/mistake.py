@@ -1,4 +1,4 @@
-"""What the consistency checks work on, and what they find."""
+"""Input and results of the consistency checks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.registry import near_names
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """Something that does not fit, at ``path`` in the profile."""
+    """An inconsistency at ``path`` in the profile."""
 
     path: Path
     message: str
@@ -25,7 +25,7 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class KnownNames:
-    """The names of all affordances, of those too that are left out of the profile as malformed."""
+    """The names of all affordances, including malformed ones that were left out of the profile."""
 
     properties: frozenset[str]
     actions: frozenset[str]
@@ -39,7 +39,7 @@ class KnownNames:
 
 @dataclass(frozen=True, slots=True)
 class CheckedProfile:
-    """The profile to look at. ``whole`` is False where malformed parts were left out of it."""
+    """The profile to check. ``whole`` is False where malformed parts were left out of it."""
 
     profile: Profile
     names: KnownNames
@@ -47,11 +47,16 @@ class CheckedProfile:
 
 
 def unknown_name(path: Path, kind: str, name: str, names: Collection[str]) -> Mistake | None:
-    """The mistake of naming an affordance that there is not, or None."""
+    """The mistake if there is no affordance of that name, else None."""
     if name in names:
         return None
     near = near_names(name, names) or sorted(names)
-    return Mistake(path, f"names no {kind} of this profile", name, ", ".join(near) or f"it has no {kind}")
+    return Mistake(
+        path,
+        f"there is no such {kind} in this profile",
+        name,
+        ", ".join(near) or f"the profile has no {kind}",
+    )
 
 
 def wrong_value(path: Path, value: Value, schema: DataSchema) -> list[Mistake]:
@@ -59,9 +64,9 @@ def wrong_value(path: Path, value: Value, schema: DataSchema) -> list[Mistake]:
     try:
         return [Mistake(path, f"breaks the schema: {text}") for text in schema.violations(value)]
     except re.error:
-        return []  # the pattern is no regular expression, which is a mistake of its own
+        return []  # the invalid pattern is reported elsewhere
 
 
 def shown(value: Value) -> str:
-    """A value as the profile's author writes it."""
+    """A value as it is written in a profile."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""The MQTT binding: topics that meet, commands that cannot be, payload maps with holes."""
+"""The MQTT binding: topics that collide, impossible commands, incomplete payload maps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HERE: Path = ("bindings", "mqtt")
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """One place where the binding names a topic. ``sharing`` uses may meet on one, by different members."""
+    """One place where the binding names a topic. ``sharing``: it may share the topic by other members."""
 
     topic: str
     path: Path
@@ -43,7 +43,11 @@ def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     heard = {use.topic for use in commands}
     for use in published:
         if use.topic in heard:
-            yield Mistake(use.path, "the device would hear itself: this is a command topic too", use.topic)
+            yield Mistake(
+                use.path,
+                "this is also a command topic, so the device would receive its own messages",
+                use.topic,
+            )
     yield from _of_payloads(subject, mqtt)
 
 
@@ -62,7 +66,7 @@ def _of_names(subject: CheckedProfile, mqtt: MqttBinding) -> Iterator[Mistake]:
 def _of_session(subject: CheckedProfile, mqtt: MqttBinding) -> Iterator[Mistake]:
     pauses, promised = mqtt.reconnect, subject.profile.behaviour.reconnect
     if pauses.first > pauses.maximum:
-        message = "the first pause is longer than the longest one"
+        message = "the first pause is longer than the maximum"
         yield Mistake(
             (*_HERE, "reconnect", "first"), message, f"{pauses.first:g}", f"{pauses.maximum:g} at most"
         )
@@ -74,12 +78,10 @@ def _of_session(subject: CheckedProfile, mqtt: MqttBinding) -> Iterator[Mistake]
             f"more than {pauses.maximum:g}",
         )
     if mqtt.sleep is not None and subject.profile.behaviour.heartbeat is not None:
-        message = (
-            "a device that sleeps reports when it wakes; say how often with bindings.mqtt.sleep.wakes_every"
-        )
+        message = "a sleeping device reports when it wakes; set bindings.mqtt.sleep.wakes_every"
         yield Mistake(("behaviour", "heartbeat"), message)
     if not mqtt.client_id and not mqtt.clean_session:
-        message = "a session that is kept needs a client identifier (MQTT-3.1.3-7)"
+        message = "a persistent session needs a client identifier (MQTT-3.1.3-7)"
         yield Mistake((*_HERE, "client_id"), message)
     there = mqtt.availability
     if there is not None and there.online == there.offline:
@@ -121,23 +123,21 @@ def _of_topics(mqtt: MqttBinding, uses: list[_Use]) -> Iterator[Mistake]:
 
 
 def _shared(uses: list[_Use], member_key: str) -> Iterator[Mistake]:
-    """Two uses of one topic: told apart by members, and of one QoS and retain flag."""
+    """Uses that share a topic need different members, and the same QoS and retain flag."""
     by_topic: dict[str, list[_Use]] = defaultdict(list)
     for use in uses:
         for earlier in by_topic[use.topic]:
             other = ".".join(map(str, earlier.path))
             if not (use.sharing and earlier.sharing):
-                yield Mistake(use.path, f"{other} has this topic for itself", use.topic)
+                yield Mistake(use.path, f"{other} already uses this topic alone", use.topic)
             elif use.member is None or earlier.member is None:
-                message = f"{other} is the same topic; each of the two needs a {member_key} of its own"
+                message = f"{other} uses the same topic; each of the two needs its own {member_key}"
                 yield Mistake(use.path, message, use.topic)
             elif use.member == earlier.member:
                 other = ".".join(map(str, earlier.member_path))
                 yield Mistake(use.member_path, f"{other} is the same member of the same topic", use.member)
             elif (use.qos, use.retain) != (earlier.qos, earlier.retain):
-                message = (
-                    f"one message has one QoS and one retain flag; {other} is the same topic with others"
-                )
+                message = f"{other} uses the same topic with a different QoS or retain flag"
                 yield Mistake(use.path, message, f"QoS {use.qos}, retain {shown(use.retain)}")
             else:
                 continue
@@ -150,11 +150,11 @@ def _of_payloads(subject: CheckedProfile, mqtt: MqttBinding) -> Iterator[Mistake
         path = (*_HERE, "properties", name)
         schema = subject.profile.properties.get(name)
         if bound.command is None and bound.command_member is not None:
-            yield Mistake((*path, "command_member"), "there is no command that could have members")
+            yield Mistake((*path, "command_member"), "there is no command topic")
         if schema is None:
             continue
         if bound.command is not None and schema.read_only:
-            yield Mistake((*path, "command"), "the property is readOnly, so nothing can command it")
+            yield Mistake((*path, "command"), "the property is readOnly and accepts no commands")
         if bound.values is not None:
             yield from of_map(bound.values, schema, (*path, "values"))
         if bound.format is PayloadFormat.TEXT:
@@ -165,7 +165,7 @@ def _of_payloads(subject: CheckedProfile, mqtt: MqttBinding) -> Iterator[Mistake
             continue
         path = (*_HERE, "events", name, "values")
         if event.data is None:
-            yield Mistake(path, "the event has no data that could be mapped")
+            yield Mistake(path, "the event has no data to map")
         else:
             yield from of_map(told.values, event.data, path)
 

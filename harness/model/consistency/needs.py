@@ -1,4 +1,4 @@
-"""Needs: terms that there are, and what the device itself does about them."""
+"""Needs: whether their terms exist, and whether the device can use them as declared."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.model.semantics.mapping import (
 )
 from harness.model.vocabulary import CLUSTERS, Term, TermKind
 
-# Keys that say something only with some ways of using a term.
+# Keys that have a meaning only with some kinds of access.
 _KEYS = {
     "by": (Access.COMMAND,),
     "into": (Access.FOLLOW, Access.READ),
@@ -31,7 +31,7 @@ _KEYS = {
 
 
 def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
-    """Mistakes in what the device expects of others."""
+    """Mistakes in what the device expects of other devices."""
     for name, need in subject.profile.needs.items():
         path: Path = ("needs", name)
         found = _term(need, path)
@@ -45,7 +45,7 @@ def _term(need: Need, path: Path) -> Term | Mistake:
     key, dot, name = need.uses.rpartition(".")
     cluster, _ = split_label(key)
     if not dot or not LABELLED.fullmatch(key):
-        return Mistake((*path, "uses"), "is no term", need.uses, "such as OnOff.OnOff or OnOff/left.OnOff")
+        return Mistake((*path, "uses"), "is not a term", need.uses, "such as OnOff.OnOff or OnOff/left.OnOff")
     if mistake := unknown_cluster((*path, "uses"), cluster):
         return mistake
     return CLUSTERS[cluster].terms.get(name) or unknown_term((*path, "uses"), cluster, name)
@@ -58,11 +58,13 @@ def _of_need(subject: CheckedProfile, term: Term, need: Need, path: Path) -> Ite
     for key, ways in _KEYS.items():
         if getattr(need, key) and need.access not in ways:
             allowed = "access: " + " or ".join(ways)
-            yield Mistake((*path, key), f"says nothing where it has access {need.access}", None, allowed)
+            yield Mistake((*path, key), f"has no meaning with access {need.access}", None, allowed)
     if need.access is Access.COMMAND and not need.by:
-        yield Mistake(path, "nothing makes it send the command", None, "by: the event or property that does")
+        yield Mistake(
+            path, "nothing triggers the command", None, "by: the event or property that triggers it"
+        )
     if not need.transports and not transports_of(subject.profile):
-        message = "the device has no transport of its own; say how it reaches the other one"
+        message = "the device has no transport of its own; say how it reaches the other device"
         yield Mistake(path, message, None, "transports: [mqtt] or [coap]")
     for index, cause in enumerate(need.by):
         yield from _of_cause(subject, term, need, cause, (*path, "by", index))
@@ -73,13 +75,15 @@ def _of_access(term: Term, need: Need, path: Path) -> Mistake | None:
     where = (*path, "access")
     if need.access is Access.COMMAND:
         if term.kind is TermKind.EVENT:
-            return Mistake(where, f"{term.path} is an event, which nobody commands", need.access, "follow")
+            return Mistake(
+                where, f"{term.path} is an event, which cannot be commanded", need.access, "follow"
+            )
         if term.kind is TermKind.ATTRIBUTE and not term.writable:
             return Mistake(where, f"{term.path} cannot be set", need.access, "follow, read")
     elif term.kind is TermKind.COMMAND:
-        return Mistake(where, f"{term.path} is a command, which tells nothing", need.access, "command")
+        return Mistake(where, f"{term.path} is a command, which reports nothing", need.access, "command")
     elif term.kind is TermKind.EVENT and need.access is Access.READ:
-        return Mistake(where, f"{term.path} is an event, told once and then gone", need.access, "follow")
+        return Mistake(where, f"{term.path} is an event, which cannot be read later", need.access, "follow")
     return None
 
 
@@ -120,7 +124,7 @@ def _of_telling(subject: CheckedProfile, term: Term, need: Need, path: Path) -> 
 
 def _of_reaction(schema: DataSchema | None, term: Term, reaction: Reaction, path: Path) -> Iterator[Mistake]:
     if not reaction.then:
-        yield Mistake((*path, "then"), "nothing follows")
+        yield Mistake((*path, "then"), "has no outcome")
     if reaction.equals is not None:
         yield from _of_common((*path, "equals"), reaction.equals, term)
     for index, value in enumerate(reaction.one_of or ()):

@@ -1,4 +1,4 @@
-"""Electrical ratings that cannot be."""
+"""Electrical ratings that are impossible."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _of_rating(rating: Rating, path: Path) -> Iterator[Mistake]:
             yield Mistake((*path, key, "minimum"), "is above maximum", found, allowed)
     if rating.frequency is None and rating.phases != 1:
         yield Mistake((*path, "phases"), "direct current has no phases; give a frequency", str(rating.phases))
-    # The square root of three between two phases is within a factor of two, which is all that is looked at.
+    # The square root of three between two phases is below the factor of two that is tolerated.
     most = rating.voltage.maximum * rating.current * rating.phases
     if rating.power is not None and rating.power > most * 1.01:
         message = "is more than voltage times current"

@@ -1,4 +1,4 @@
-"""Behaviour rules, one by one: names, values that can be, and effects that the device can show."""
+"""Behaviour rules, one by one: names, possible values, and effects that can be observed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
             unless: Path = ("controls", name, "unless", index)
             yield from of_condition(subject, condition, unless)
             if condition.is_happening:
-                yield Mistake(unless, "speaks of properties only; events and actions do not last")
+                yield Mistake(unless, "can use properties only; events and actions have no duration")
 
 
 def _conditions(rule: Rule, path: Path) -> Iterator[tuple[Condition, Path]]:
@@ -60,7 +60,7 @@ def of_condition(subject: CheckedProfile, condition: Condition, path: Path) -> I
         yield mistake
     if known and condition.data is not None:
         if data is None:
-            yield Mistake((*path, "data"), "it has no data to compare with")
+            yield Mistake((*path, "data"), "has no data to compare with")
         else:
             yield from wrong_value((*path, "data"), condition.data, data)
 
@@ -108,9 +108,7 @@ def _of_then(subject: CheckedProfile, rule: Rule, path: Path) -> Iterator[Mistak
     for index, condition in enumerate(rule.then):
         where = (*path, "then", index)
         if condition.action is not None:
-            yield Mistake(
-                (*where, "action"), "actions are asked of the device; they do not follow by themselves"
-            )
+            yield Mistake((*where, "action"), "an action is invoked from outside; it cannot be an outcome")
         if subject.whole and condition.property_ is not None:
             yield from _unseen(subject, condition.property_, (*where, "property"))
 
@@ -120,7 +118,7 @@ def _of_refusal(subject: CheckedProfile, rule: Rule, path: Path) -> Iterator[Mis
         return
     targets = [subject.profile.properties.get(condition.property_ or "") for condition in rule.refuse]
     if all(target is not None and not target.writable for target in targets):
-        yield Mistake((*path, "refuse"), "nothing is refused: no property here can be written")
+        yield Mistake((*path, "refuse"), "refuses nothing: no property here is writable")
     for index, condition in enumerate(rule.refuse):
         if subject.whole and condition.property_ is not None:
             yield from _unseen(subject, condition.property_, (*path, "refuse", index, "property"))
@@ -130,12 +128,12 @@ def _of_refusal(subject: CheckedProfile, rule: Rule, path: Path) -> Iterator[Mis
         if schema.default is not None
     }
     if all(condition.holds(state) for condition in (*rule.while_, *rule.refuse)):
-        yield Mistake((*path, "refuse"), "the defaults of the properties are what it refuses")
+        yield Mistake((*path, "refuse"), "refuses the default values of its properties")
 
 
 def _unseen(subject: CheckedProfile, name: str, path: Path) -> Iterator[Mistake]:
     mqtt, coap = subject.profile.bindings.mqtt, subject.profile.bindings.coap
     shown = (set(mqtt.properties) if mqtt else set()) | (set(coap.properties) if coap else set())
     if name in subject.profile.properties and name not in shown:
-        message = "no transport shows it, so nobody could tell whether the rule is kept"
+        message = "no transport reports it, so the rule cannot be checked"
         yield Mistake(path, message, name, ", ".join(sorted(shown)) or "a property with a binding")

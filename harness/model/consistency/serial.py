@@ -1,4 +1,4 @@
-"""The serial binding: one protocol, templates with arguments that their commands have, names that exist."""
+"""The serial binding: exactly one protocol, valid templates, and names that exist."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
     if len(kinds) > 1:
         yield Mistake((*_HERE, kinds[1]), "a serial line has one protocol", ", ".join(kinds), _KINDS)
     elif not kinds and subject.whole:
-        yield Mistake(_HERE, "says nothing about what is spoken on the line", None, _KINDS)
+        yield Mistake(_HERE, "does not declare a protocol", None, _KINDS)
     yield from _of_patterns(serial)
     for kind in kinds:
         protocol = getattr(serial, kind)
@@ -67,10 +67,10 @@ def _of_patterns(serial: SerialBinding) -> Iterator[Mistake]:
             try:
                 matches_nothing = re.compile(expression).search("") is not None
             except re.error as problem:
-                yield Mistake((*path, index), f"is no regular expression: {problem}", expression)
+                yield Mistake((*path, index), f"is not a valid regular expression: {problem}", expression)
             else:
                 if matches_nothing:
-                    yield Mistake((*path, index), "is found in every line, even in an empty one", expression)
+                    yield Mistake((*path, index), "matches every line, even an empty one", expression)
 
 
 def _arguments_of(command: SerialCommand) -> tuple[str, ...]:
@@ -96,7 +96,10 @@ def _of_text(text: TextConsole, subject: CheckedProfile) -> Iterator[Mistake]:
             yield from _unknown_places((*path, "answer"), declared.answer, (*arguments, "value", "any"))
         if command in TELLING and "{value}" not in (declared.answer or ""):
             yield Mistake(
-                (*path, "answer"), "tells nothing: {value} is missing", declared.answer, "a line with {value}"
+                (*path, "answer"),
+                "{value} is missing from the answer",
+                declared.answer,
+                "a line with {value}",
             )
     for name, bound in text.properties.items():
         schema = subject.profile.properties.get(name)
@@ -115,7 +118,7 @@ def _of_frames(frames: FrameProtocol, subject: CheckedProfile) -> Iterator[Mista
         arguments = (*about, *(name for name in _arguments_of(command) if name != "property"))
         yield from _of_payload((*path, "send", "payload"), declared.send.payload, arguments)
         for argument in arguments:
-            # Some boards tell all properties at once, asked for none of them.
+            # Some boards report all properties at once, without naming one in the request.
             needed = not (command is SerialCommand.READ_STATE and argument == "tag")
             if needed and f"{{{argument}}}" not in declared.send.payload:
                 yield Mistake((*path, "send", "payload"), f"lacks {{{argument}}}", declared.send.payload)
@@ -124,9 +127,9 @@ def _of_frames(frames: FrameProtocol, subject: CheckedProfile) -> Iterator[Mista
             yield from _of_payload((*path, "answer", "payload"), declared.answer.payload, allowed)
         answer = declared.answer.payload if declared.answer is not None else ""
         if command in TELLING and "{value}" not in answer:
-            yield Mistake((*path, "answer"), "tells nothing: {value} is missing", answer or None)
+            yield Mistake((*path, "answer"), "{value} is missing from the answer", answer or None)
         if command is SerialCommand.READ_STATE and "{tag}" not in answer:
-            yield Mistake((*path, "answer"), "does not say which property it is: {tag} is missing", answer)
+            yield Mistake((*path, "answer"), "{tag} is missing, so the property is unknown", answer)
     if frames.reports is not None:
         yield from _of_payload((*here, "reports", "payload"), frames.reports.payload, ("tag", "value"))
     for name, bound in frames.properties.items():
@@ -139,10 +142,10 @@ def _of_layout(frames: FrameProtocol) -> Iterator[Mistake]:
     if not bytes.fromhex(frames.header):
         yield Mistake((*here, "header"), "frames without a header cannot be found", None, "such as 55 AA")
     if len(set(order)) != len(order):
-        yield Mistake((*here, "order"), "names a part twice", shown)
+        yield Mistake((*here, "order"), "lists a part twice", shown)
         return
     if order[:1] != (FrameField.HEADER,):
-        yield Mistake((*here, "order"), "a frame begins with its header", shown)
+        yield Mistake((*here, "order"), "a frame must begin with its header", shown)
     if FrameField.COMMAND not in order:
         yield Mistake((*here, "order"), "has no command", shown)
     parts = {
@@ -152,18 +155,18 @@ def _of_layout(frames: FrameProtocol) -> Iterator[Mistake]:
     for part, declared in parts.items():
         if declared != (part in order):
             where = "order" if declared else part.value
-            yield Mistake((*here, where), f"{part} stands in only one of order and {part}", shown)
+            yield Mistake((*here, where), f"{part} must be declared in both order and {part}", shown)
     places = {part: index for index, part in enumerate(order)}
     if FrameField.PAYLOAD in places and (
         FrameField.LENGTH not in places or places[FrameField.LENGTH] > places[FrameField.PAYLOAD]
     ):
-        yield Mistake((*here, "order"), "the length has to come before the payload that it is of", shown)
+        yield Mistake((*here, "order"), "the length must come before the payload", shown)
     if FrameField.PAYLOAD not in frames.length.counts and FrameField.PAYLOAD in places:
         counted = ", ".join(frames.length.counts)
         yield Mistake((*here, "length", "counts"), "does not count the payload", counted)
     covers = frames.checksum.covers if frames.checksum is not None else None
     if covers is not None and FrameField.CHECKSUM in covers:
-        yield Mistake((*here, "checksum", "covers"), "a checksum does not cover itself", ", ".join(covers))
+        yield Mistake((*here, "checksum", "covers"), "a checksum cannot cover itself", ", ".join(covers))
 
 
 def _of_payload(path: Path, payload: str, allowed: tuple[str, ...]) -> Iterator[Mistake]:
@@ -182,7 +185,7 @@ def _of_modbus(modbus: ModbusProtocol, line: LineSettings, subject: CheckedProfi
         yield Mistake((*_HERE, "line", "data_bits"), message, str(line.data_bits), "8")
     if line.parity in (Parity.MARK, Parity.SPACE):
         yield Mistake(
-            (*_HERE, "line", "parity"), "is no parity of Modbus RTU", line.parity, "even, odd, none"
+            (*_HERE, "line", "parity"), "is not a parity of Modbus RTU", line.parity, "even, odd, none"
         )
     for name, bound in modbus.properties.items():
         path = (*here, "properties", name)
@@ -197,7 +200,7 @@ def _of_modbus(modbus: ModbusProtocol, line: LineSettings, subject: CheckedProfi
     for command, register in modbus.commands.items():
         path = (*here, "commands", command.value)
         if command in (SerialCommand.READ_STATE, SerialCommand.WRITE_PROPERTY, SerialCommand.INJECT_SENSOR):
-            yield Mistake(path, "comes with the registers of the properties by itself", command.value)
+            yield Mistake(path, "already follows from the registers of the properties", command.value)
         elif command not in TELLING and not register.table.writable:
             yield Mistake((*path, "table"), "cannot be written", register.table, "coil or holding")
 
@@ -216,4 +219,6 @@ def _of_number(
             if member not in bound.values.values():
                 yield Mistake((*path, "values"), f"has no number for {member}")
     elif schema.type not in (DataType.BOOLEAN, DataType.INTEGER, DataType.NUMBER):
-        yield Mistake((*path, "values"), f"a value of type {schema.type} is no number; say which is which")
+        yield Mistake(
+            (*path, "values"), f"a value of type {schema.type} is not a number; map numbers to values"
+        )

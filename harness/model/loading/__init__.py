@@ -1,1 +1,1 @@
-"""Reading YAML: profiles, scenes and bench files, and their mistakes with line numbers."""
+"""Reading YAML: profiles, scenes and bench files, and reporting mistakes with line numbers."""

@@ -1,4 +1,4 @@
-"""The bench file: the boards that one run checks side by side, and how each of them is reached."""
+"""The bench file: the devices that one run checks in parallel, and how each is reached."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harness.model.problems import Path, ProfileError, ProfileProblem
 from harness.options import SIMULATED_PORT
 from harness.registry import near_names
 
-# What a board is reached by; each is an option of `harness check` as well.
+# Ways to reach a device; each is also an option of `harness check`.
 REACHED_BY = ("listen", "mqtt", "coap", "mdns", "serial", "labgrid")
 
 _PATHS = ("profile", "ca", "labgrid")
@@ -32,58 +32,59 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class BenchBoard(ProfilePart):
-    """One board: its profile, and how it is reached. The keys are those of the command line's options."""
+    """One device: its profile, and how it is reached. The keys are named like the command line options."""
 
     profile: Annotated[FileName, Field(description="path of its profile, from the folder of this file")]
     unit: Annotated[str | None, Field(min_length=1, description="what {unit} stands for in the profile")] = (
         None
     )
-    simulate: Annotated[bool, Field(description="a simulated board, built from the profile")] = False
-    faults: Annotated[tuple[str, ...], Field(description="faults that a simulated board is given")] = ()
+    simulate: Annotated[bool, Field(description="whether the device is simulated from the profile")] = False
+    faults: Annotated[tuple[str, ...], Field(description="faults of a simulated device")] = ()
     listen: Annotated[
         str | None,
         Field(
             pattern=r"^.+:[0-9]{1,5}$",
-            description="HOST:PORT where the board finds the harness as its MQTT broker",
+            description="HOST:PORT at which the harness is the device's MQTT broker",
         ),
     ] = None
     mqtt: Annotated[
-        str | None, Field(pattern=r"^mqtts?://.+", description="URL of the MQTT broker that the board is on")
+        str | None, Field(pattern=r"^mqtts?://.+", description="URL of the MQTT broker that the device uses")
     ] = None
     ca: Annotated[FileName | None, Field(description="path of certificates to trust for mqtts://")] = None
     coap: Annotated[
-        str | None, Field(pattern=r"^coap://.+", description="the board's CoAP address, coap://HOST[:PORT]")
+        str | None, Field(pattern=r"^coap://.+", description="the device's CoAP address, coap://HOST[:PORT]")
     ] = None
     mdns: Annotated[
-        str | None, Field(min_length=1, description="the board's DNS-SD instance or host name")
+        str | None, Field(min_length=1, description="the device's DNS-SD instance or host name")
     ] = None
     serial: Annotated[
         str | None,
         Field(
             min_length=1,
-            description="the board's serial port: a path, socket://HOST:PORT, rfc2217://HOST:PORT; "
-            f"of a simulated one {SIMULATED_PORT}",
+            description="the serial port of the board: a path, socket://HOST:PORT, rfc2217://HOST:PORT; "
+            f"for a simulated device {SIMULATED_PORT}",
         ),
     ] = None
     interface: Annotated[
-        str | None, Field(min_length=1, description="our address on the board's network, for multicast")
+        str | None,
+        Field(min_length=1, description="address of the harness on the device's network, for multicast"),
     ] = None
 
     power: Annotated[
-        str | None, Field(min_length=1, description="who switches its power, as for the option --power")
+        str | None, Field(min_length=1, description="how its power is switched, as for the option --power")
     ] = None
     hands: Annotated[
-        str | None, Field(min_length=1, description="who operates it, as for the option --hands")
+        str | None, Field(min_length=1, description="how it is operated, as for the option --hands")
     ] = None
 
     labgrid: Annotated[
-        FileName | None, Field(description="path of an environment file of labgrid that the board is in")
+        FileName | None, Field(description="path of the labgrid environment file that contains the device")
     ] = None
-    target: Annotated[str | None, Field(min_length=1, description="which target of that file it is")] = None
+    target: Annotated[str | None, Field(min_length=1, description="target of that file")] = None
 
     @property
     def reached_by(self) -> list[str]:
-        """The keys that say how a real board is reached."""
+        """The keys that define how a real device is reached."""
         return [key for key in REACHED_BY if getattr(self, key) is not None]
 
 
@@ -91,12 +92,12 @@ class BenchFile(ProfilePart):
     """A bench file."""
 
     boards: Annotated[
-        dict[str, BenchBoard], Field(min_length=1, description="the boards, each by a name of its own")
+        dict[str, BenchBoard], Field(min_length=1, description="the devices, by names of your choice")
     ]
 
 
 def load_boards(file: FilePath, *, faults: Collection[str]) -> BenchFile:
-    """The boards in the YAML file; paths in them become relative to where we are. ``faults``: all there are.
+    """The devices in the YAML file, paths relative to the working directory. ``faults``: all known faults.
 
     Raises :class:`ProfileError` with every mistake, sorted by line. The profiles are not read.
     """
@@ -115,14 +116,14 @@ def load_boards(file: FilePath, *, faults: Collection[str]) -> BenchFile:
 
 
 def problem_of(file: FilePath, board: str, key: str, message: str) -> ProfileProblem:
-    """A problem with what a board of that file says under that key."""
+    """A problem with that key of a device in the file."""
     tree, _ = read_tree(file, "bench file")
     path: Path = ("boards", board, key)
     return problem_at(tree.nearest(path), path, message)
 
 
 def _checked(tree: Node) -> tuple[BenchFile | None, list[ProfileProblem]]:
-    """The file as far as it is one: boards that break the schema are reported, and left out of the rest."""
+    """The valid part of the file: devices that break the schema are reported and left out."""
     problems: list[ProfileProblem] = []
     rest = tree
     while True:
@@ -142,7 +143,7 @@ _Found = tuple[Path, str, str | None, str | None]
 
 
 def _mistakes(bench: BenchFile | None, folder: FilePath, faults: Collection[str]) -> Iterator[_Found]:
-    """What a schema cannot see: path, message, what was found, what is allowed."""
+    """Mistakes that a schema cannot find: path, message, found value, allowed values."""
     if bench is None:
         return
     yield from _names_of_folders(bench)
@@ -159,18 +160,18 @@ def _mistakes(bench: BenchFile | None, folder: FilePath, faults: Collection[str]
 
 
 def _names_of_folders(bench: BenchFile) -> Iterator[_Found]:
-    """A board's report has a folder of its name, and not every system tells capitals from small letters."""
+    """A report folder has the name of its device, and some file systems ignore case."""
     seen: dict[str, str] = {}
     for name in bench.boards:
         if not _NAME.fullmatch(name):
             yield (
                 ("boards", name),
-                "is no name for a folder",
+                "cannot be used as a folder name",
                 name,
                 "letters, digits, dots, dashes, underscores",
             )
         if (other := seen.setdefault(name.lower(), name)) != name:
-            yield ("boards", name), "differs in capital letters only from another board", other, None
+            yield ("boards", name), "differs from another device only in capital letters", other, None
 
 
 def _unreachable(path: Path, board: BenchBoard) -> Iterator[_Found]:
@@ -178,26 +179,31 @@ def _unreachable(path: Path, board: BenchBoard) -> Iterator[_Found]:
         for key in board.reached_by:
             given = getattr(board, key)
             if (key, given) != ("serial", SIMULATED_PORT):
-                yield (*path, key), "is for a real board, and this one is simulated", given, None
+                yield (*path, key), "is for a real device, but this one is simulated", given, None
         for key in ("power", "hands"):
             if getattr(board, key) is not None:
                 yield (
                     (*path, key),
-                    "is for a real board: a simulated one is switched and operated anyway",
+                    "is for a real device; a simulated one is controlled by the harness",
                     None,
                     None,
                 )
     else:
         if board.serial == SIMULATED_PORT:
-            yield (*path, "serial"), "is for a simulated board", board.serial, "a port such as /dev/ttyUSB0"
+            yield (*path, "serial"), "is for a simulated device", board.serial, "a port such as /dev/ttyUSB0"
         if not board.reached_by:
-            yield path, "does not say how the board is reached", None, f"simulate, {', '.join(REACHED_BY)}"
+            yield (
+                path,
+                "does not declare how the device is reached",
+                None,
+                f"simulate, {', '.join(REACHED_BY)}",
+            )
         if board.faults:
-            yield (*path, "faults"), "are for simulated boards; add simulate: true", None, None
+            yield (*path, "faults"), "are for simulated devices; add simulate: true", None, None
     if board.listen is not None and board.mqtt is not None:
         yield (
             (*path, "mqtt"),
-            "and listen: the board connects either to the harness or to that broker",
+            "and listen: the device connects either to the harness or to that broker",
             None,
             None,
         )
@@ -214,31 +220,31 @@ def _unknown_faults(path: Path, board: BenchBoard, faults: Collection[str]) -> I
     for index, name in enumerate(board.faults):
         if name not in faults:
             near = near_names(name, faults)
-            allowed = ", ".join(near) or "the names that `harness simulate --list-faults` tells"
+            allowed = ", ".join(near) or "the names that `harness simulate --list-faults` lists"
             yield (*path, "faults", index), "there is no such fault", name, allowed
 
 
 def _shared(bench: BenchFile) -> Iterator[_Found]:
-    """Two boards cannot be at the same place."""
+    """Two devices cannot have the same address or port."""
     for key in ("listen", "coap", "mdns", "serial"):
         first: dict[str, str] = {}
         for name, board in bench.boards.items():
             given = getattr(board, key)
             if given not in (None, SIMULATED_PORT) and first.setdefault(given, name) != name:
-                yield ("boards", name, key), f"is that of the board {first[given]}, too", given, None
+                yield ("boards", name, key), f"is already used by the device {first[given]}", given, None
     places: dict[tuple[str, str | None], str] = {}
     for name, board in bench.boards.items():
         place = (board.labgrid or "", board.target)
         if board.labgrid is not None and (other := places.setdefault(place, name)) != name:
             yield (
                 ("boards", name, "labgrid"),
-                f"is that of the board {other}, too; name another target",
+                f"is already used by the device {other}; choose another target",
                 board.target,
                 None,
             )
 
 
 def _placed(board: BenchBoard, folder: FilePath) -> BenchBoard:
-    """The board with paths from where we are, not from the folder of the file."""
+    """The device with paths relative to the working directory, not to the folder of the file."""
     changes = {key: str(folder / given) for key in _PATHS if (given := getattr(board, key)) is not None}
     return board.model_copy(update=changes)

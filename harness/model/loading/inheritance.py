@@ -1,4 +1,4 @@
-"""Profiles that extend others: the child is laid over its parent, and every value keeps its place."""
+"""Profiles that extend others: the child is merged into its parent, and every value keeps its source line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXTENDS = "extends"
 
 
 def read_with_parents(file: Path) -> tuple[Node, list[ProfileProblem]]:
-    """The tree of a profile laid over the one that it ``extends``, and that over its own parent, and so on.
+    """The tree of a profile merged into the one that it ``extends``, and so on up to the last parent.
 
     Mappings are merged member by member, everything else is replaced, and a member of the child that is
     null removes the parent's. Raises :class:`ProfileError` where a file cannot be read at all or a profile
@@ -55,7 +55,7 @@ def is_newer(number: Value) -> bool:
 
 
 def newer_format(file: Path, line: int, number: Value) -> ProfileProblem:
-    """The only problem of a profile in a newer format: what else is wrong with it cannot be known."""
+    """The only problem reported for a profile in a newer format: it cannot be checked any further."""
     message = "this version of the harness does not know this format; update the harness"
     return ProfileProblem(file, line, "format", message, found=str(number), allowed=f"1 to {FORMAT}")
 
@@ -68,7 +68,7 @@ def _parent(file: Path, reference: Node) -> Path:
                     file,
                     reference.place.line,
                     EXTENDS,
-                    "names no file",
+                    "does not name a file",
                     found=str(reference.plain),
                     allowed="the path of another profile, such as smart-plug.yaml",
                 ),

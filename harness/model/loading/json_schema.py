@@ -1,4 +1,4 @@
-"""The JSON Schema of profiles, made from the model, and what a schema says about one place in a file."""
+"""The JSON Schema of profiles, made from the model, and what it allows at a place in a file."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _PARTIAL = ".partial"
 _EXTENDS: Schema = {
     "type": "string",
     "minLength": 1,
-    "description": "path of the profile that this one extends, from the folder of this one; keys given here "
-    "replace its keys, and null removes one",
+    "description": "path of the parent profile, relative to the folder of this one; keys given here "
+    "replace those of the parent, and null removes a key",
 }
 
 
@@ -42,7 +42,7 @@ def profile_schema() -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:appliance-harness:profile",
         "title": "Device profile",
-        "description": "The declared, expected behaviour of one kind of device.",
+        "description": "The declared and expected behaviour of one kind of device.",
         "type": "object",
         "if": {"required": ["extends"]},
         "then": {"$ref": "#/$defs/Profile" + _PARTIAL},
@@ -57,9 +57,9 @@ def profile_schema_text() -> str:
 
 
 def _for_people(schema: Any) -> Any:
-    """A deep copy that editors explain better.
+    """A deep copy that is better suited for editors.
 
-    Descriptions made of docstrings become plain text, and null is no choice: an optional key is left out.
+    Descriptions from docstrings become plain text, and null is removed: an optional key is left out instead.
     """
     if isinstance(schema, list):
         return [_for_people(item) for item in schema]
@@ -78,7 +78,7 @@ def _for_people(schema: Any) -> Any:
 
 
 def _partial(schema: Schema) -> Schema:
-    """What a child profile may give of it: nothing is required, and null removes."""
+    """The form for a child profile: nothing is required, and null removes a key."""
     if "properties" not in schema:
         return schema
     kept = {key: value for key, value in schema.items() if key not in ("required", "oneOf")}
@@ -102,7 +102,7 @@ def _removable(schema: Schema) -> Schema:
 
 
 def schema_for_people(model: type[BaseModel]) -> Schema:
-    """The JSON Schema of another kind of file, in a form that editors explain well."""
+    """The JSON Schema of another kind of file, in a form for editors."""
     return _for_people(_full(model))  # type: ignore[no-any-return]
 
 
@@ -112,7 +112,7 @@ def _full(model: type[BaseModel]) -> Schema:
 
 
 def schemas_at(path: Path, model: type[BaseModel] = Profile) -> list[Schema]:
-    """The schemas that a value at ``path`` of a file may choose from; empty where nothing may stand.
+    """The schemas allowed for a value at ``path`` of a file; empty where no value is allowed.
 
     ``model`` is what the file describes.
     """
@@ -143,11 +143,11 @@ def _inner(schema: Schema, part: str | int) -> list[Schema]:
 
 
 def _alternatives(schema: Schema, root: Schema) -> list[Schema]:
-    """The schema with its reference followed, split at ``anyOf``, without null, which stands for absence."""
+    """The schema with its reference followed, split at ``anyOf``, without null, which means absence."""
     if "$ref" in schema:
         target = root["$defs"][schema["$ref"].rpartition("/")[2]]
         own = {key: value for key, value in schema.items() if key not in ("$ref", "default")}
-        # What the class is about is the business of those who read the code.
+        # The description of the class is for readers of the code.
         about_class = {key: value for key, value in target.items() if key != "description"}
         return _alternatives({**about_class, **own}, root)
     if "anyOf" in schema:
@@ -162,7 +162,7 @@ def _alternatives(schema: Schema, root: Schema) -> list[Schema]:
 
 
 def allowed_text(schema: Schema) -> str:
-    """What a schema allows, in words."""
+    """What a schema allows, as text."""
     about = schema.get("description")
     text = _kind_text(schema)
     return f"{text} ({about})" if about and "\n" not in about else text

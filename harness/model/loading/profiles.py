@@ -1,4 +1,4 @@
-"""Reading profiles: from YAML with every mistake named at once, and from and to the JSON of traces."""
+"""Reading profiles: from YAML with all mistakes at once, and from and to the JSON of traces."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ __all__ = ["ProfileError", "ProfileProblem", "load_profile", "profile_from_json"
 
 _PLACEHOLDER = "{unit}"
 
-# What stands in for required keys at the top while the rest of a broken profile is looked at.
+# Placeholders for required top-level keys while the rest of a broken profile is checked.
 _STAND_INS: dict[str, Value] = {"profile": "x", "title": "x", "category": "x", "bindings": {}}
 
 
 def load_profile(path: FilePath, *, unit: str | None = None) -> Profile:
-    """The profile in the YAML file ``path``; ``unit`` replaces the identifier of the unit that it names.
+    """The profile in the YAML file ``path``; ``unit`` replaces the unit identifier in the file.
 
     Raises :class:`ProfileError` with every mistake, sorted by file and line.
     """
@@ -63,7 +63,7 @@ def profile_from_json(text: str) -> Profile:
     if isinstance(data, dict) and is_newer(data.get("format")):
         raise ProfileError((newer_format(file, 0, data["format"]),))
     if isinstance(data, dict) and isinstance(data.get("capabilities"), list):
-        # Traces of earlier releases have mere labels there, which no verdict depends on.
+        # Traces of earlier releases have only labels there, and no verdict depends on them.
         del data["capabilities"]
     try:
         return _validated(data)
@@ -73,7 +73,7 @@ def profile_from_json(text: str) -> Profile:
 
 
 def _checked(tree: Node) -> tuple[Profile | None, list[ProfileProblem]]:
-    """The profile that a tree describes, if it is one, and what is wrong with it.
+    """The profile that a tree describes, if valid, and the problems in it.
 
     Parts that break the schema are reported and left out, and the rest is checked for consistency, so that
     the author sees everything at once.
@@ -90,7 +90,7 @@ def _checked(tree: Node) -> tuple[Profile | None, list[ProfileProblem]]:
             explained = explain(error, rest)
         if not stand_ins and rest is tree:
             problems += [explanation.problem for explanation in explained]
-        # What a stand-in does not mend is left out the next time, so that this comes to an end.
+        # What a placeholder does not fix is left out in the next round, so the loop ends.
         changes = {
             found.spoils: None if found.spoils in replaced else found.stand_in
             for found in explained
@@ -135,7 +135,7 @@ def _with_unit(value: Value, unit: str) -> Any:
 
 
 def _validated(data: Value) -> Profile:
-    # By way of JSON, because pydantic is strict there without refusing lists for tuples.
+    # Through JSON, because pydantic in strict mode accepts lists for tuples only there.
     return Profile.model_validate_json(json.dumps(data), strict=True, by_alias=True, by_name=False)
 
 

@@ -1,4 +1,4 @@
-"""Reading scenes: from YAML with every mistake named, and from and to the JSON of traces."""
+"""Reading scenes: from YAML with all mistakes at once, and from and to the JSON of traces."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def scene_schema_text() -> str:
 
 
 def _validated(data: Value) -> Scene:
-    # By way of JSON, because pydantic is strict there without refusing lists for tuples.
+    # Through JSON, because pydantic in strict mode accepts lists for tuples only there.
     return Scene.model_validate_json(json.dumps(data), strict=True, by_alias=True, by_name=False)
 
 
 def _mistakes(scene: Scene) -> Iterator[Mistake]:
-    """Mistakes that no schema can see: names that nothing has, values that a term does not have."""
+    """Mistakes that a schema cannot find: unknown names, values that a term does not have."""
     yield from _of_roles(scene)
     yield from _of_wiring(scene)
     yield from _of_pairings(scene)
@@ -101,9 +101,7 @@ def _mistakes(scene: Scene) -> Iterator[Mistake]:
     for index, step in enumerate(scene.steps):
         path: Path = ("steps", index)
         if not index and not step.deeds:
-            yield Mistake(
-                path, "is the first step, and does nothing that could set the scene off", None, "do"
-            )
+            yield Mistake(path, "is the first step and needs an action to start the scene", None, "do")
         for place, deed in enumerate(step.deeds):
             yield from _of_deed(scene, deed, (*path, "do", place))
         for place, condition in enumerate(step.then):
@@ -115,18 +113,20 @@ def _mistakes(scene: Scene) -> Iterator[Mistake]:
 def _of_roles(scene: Scene) -> Iterator[Mistake]:
     for role, wanted in scene.roles.items():
         if "." in role:
-            yield Mistake(("roles", role), "has a dot, which parts a role from a term", role)
+            yield Mistake(("roles", role), "has a dot, which separates a role from a term", role)
         for key, paths in (("offers", wanted.offers), ("commands", wanted.commands)):
             for index, path in enumerate(paths):
                 yield from _of_term(path, ("roles", role, key, index))
         if not played_terms(wanted):
-            yield Mistake(("roles", role), "has nothing to do", None, "offers or commands")
+            yield Mistake(("roles", role), "offers and commands nothing", None, "offers or commands")
 
 
 def _of_wiring(scene: Scene) -> Iterator[Mistake]:
     for index, wire in enumerate(scene.wiring):
         if wire.feeds not in scene.roles:
-            yield Mistake(("wiring", index, "feeds"), "is no role", wire.feeds, ", ".join(scene.roles))
+            yield Mistake(
+                ("wiring", index, "feeds"), "is not a role of the scene", wire.feeds, ", ".join(scene.roles)
+            )
         yield from _of_name(scene, wire.through, TermKind.ATTRIBUTE, ("wiring", index, "through"))
 
 
@@ -135,11 +135,11 @@ def _of_pairings(scene: Scene) -> Iterator[Mistake]:
         path: Path = ("pairings", index)
         for key, role in (("controller", pairing.controller), ("controls", pairing.controls)):
             if role not in scene.roles:
-                yield Mistake((*path, key), "is no role", role, ", ".join(scene.roles))
+                yield Mistake((*path, key), "is not a role of the scene", role, ", ".join(scene.roles))
         yield from _of_term(pairing.term, (*path, "term"))
         known = scene.roles.get(pairing.controller)
         if known is not None and pairing.term not in known.commands:
-            message = f"is not among what {pairing.controller} has to command"
+            message = f"is not listed under `commands` of the role {pairing.controller}"
             yield Mistake((*path, "term"), message, pairing.term, ", ".join(known.commands) or "nothing")
 
 
@@ -158,7 +158,7 @@ def _of_name(scene: Scene, name: str, kind: TermKind, where: Path) -> Iterator[M
     role, path = split_term(name)
     if role not in scene.roles:
         near = near_names(role, scene.roles) or list(scene.roles)
-        yield Mistake(where, "begins with no role of the scene", name, ", ".join(near))
+        yield Mistake(where, "does not begin with a role of the scene", name, ", ".join(near))
         return
     wrong = list(_of_term(path, where))
     yield from wrong
@@ -166,12 +166,10 @@ def _of_name(scene: Scene, name: str, kind: TermKind, where: Path) -> Iterator[M
     if wrong or term is None:
         return
     if term.kind is not kind:
-        yield Mistake(where, f"is {_a(term.kind)}, and {_a(kind)} is wanted here", name)
+        yield Mistake(where, f"is {_a(term.kind)}, but {_a(kind)} is needed here", name)
     offers = scene.roles[role].offers
     if path not in offers:
-        message = (
-            f"is not among what {role} has to offer; name it there, so that the cast is known to have it"
-        )
+        message = f"is not listed under `offers` of the role {role}; add it there"
         yield Mistake(where, message, path, ", ".join(offers))
 
 
@@ -193,7 +191,7 @@ def _of_condition(scene: Scene, condition: Condition, path: Path) -> Iterator[Mi
 
 def _of_rule(scene: Scene, rule: Rule, path: Path) -> Iterator[Mistake]:
     if rule.refuse:
-        yield Mistake((*path, "refuse"), "a home refuses nothing; only a device does")
+        yield Mistake((*path, "refuse"), "only a device can refuse commands, not a scene")
     for key, conditions in (("when", rule.when), ("while", rule.while_), ("then", rule.then)):
         for index, condition in enumerate(conditions):
             yield from _of_condition(scene, condition, (*path, key, index))
@@ -204,11 +202,9 @@ def _of_automation(rule: Rule, path: Path) -> Iterator[Mistake]:
         yield Mistake((*path, "while"), "an automation acts when something becomes true", None, "when")
     for index, condition in enumerate(rule.then):
         if condition.event is not None:
-            yield Mistake((*path, "then", index, "event"), "the hub cannot make a device tell something")
+            yield Mistake((*path, "then", index, "event"), "the hub cannot make a device report an event")
         elif condition.property_ is not None and condition.equals is None:
-            yield Mistake(
-                (*path, "then", index), "does not say which value the hub is to set", None, "equals"
-            )
+            yield Mistake((*path, "then", index), "does not declare which value the hub sets", None, "equals")
 
 
 def _of_deed(scene: Scene, deed: SceneAction, path: Path) -> Iterator[Mistake]:
@@ -227,15 +223,15 @@ def _of_deed(scene: Scene, deed: SceneAction, path: Path) -> Iterator[Mistake]:
 
 
 def _of_command(scene: Scene, name: str, where: Path) -> Iterator[Mistake]:
-    """Mistakes in what a controller is made to command."""
+    """Mistakes in the commands that are triggered on a controller."""
     role, path = split_term(name)
     if role not in scene.roles:
-        yield Mistake(where, "begins with no role of the scene", name, ", ".join(scene.roles))
+        yield Mistake(where, "does not begin with a role of the scene", name, ", ".join(scene.roles))
         return
     wrong = list(_of_term(path, where))
     yield from wrong
     if not wrong and path not in scene.roles[role].commands:
-        message = f"is not among what {role} has to command; name it there"
+        message = f"is not listed under `commands` of the role {role}; add it there"
         yield Mistake(where, message, path, ", ".join(scene.roles[role].commands) or "nothing")
 
 
@@ -247,7 +243,7 @@ def _of_value(name: str, value: Value, path: Path) -> Iterator[Mistake]:
         yield Mistake(path, f"{term.path} has no value", str(value))
         return
     for text in term.schema.violations(value):
-        yield Mistake(path, f"is no value of {term.path}: {text}", str(value))
+        yield Mistake(path, f"is not a value of {term.path}: {text}", str(value))
 
 
 def _doubled(ids: list[str], key: str) -> Iterator[Mistake]:

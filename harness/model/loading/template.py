@@ -13,15 +13,15 @@ _TEMPLATE = Path(__file__).with_name("template.yaml")
 
 
 def new_profile_text(name: str, kind: str) -> str:
-    """A commented profile that validates as it is.
+    """A commented profile that is valid without changes.
 
-    ``name`` is anything from which a short name can be made, such as ``Kitchen plug``; ``kind`` is the
+    ``name`` is any text that a short name can be made from, such as ``Kitchen plug``; ``kind`` is the
     category of the device, such as ``plug``. Raises :class:`ProfileError` where ``name`` has neither letter
     nor digit.
     """
     short = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     if not short:
-        message = "no short name can be made of this"
+        message = "no short name can be made from this"
         allowed = "a name with letters a to z or digits"
         raise ProfileError((ProfileProblem(_TEMPLATE, 0, "profile", message, repr(name), allowed),))
     words = {
@@ -37,5 +37,5 @@ def new_profile_text(name: str, kind: str) -> str:
 
 def _quoted(text: str) -> str:
     plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9 -]*[A-Za-z0-9]", text)
-    # JSON strings are YAML too, whatever stands in them.
+    # Every JSON string is also valid YAML.
     return text if plain and text.lower() not in ("null", "true", "false") else json.dumps(text)

@@ -1,4 +1,4 @@
-"""Many units of one kind of device: profiles that share all that does not name the unit."""
+"""Many units of one kind of device: profiles that share everything except the unit identifier."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _Part = TypeVar("_Part", bound=BaseModel)
 
 
 def numbered_units(first: str, number: int) -> list[str]:
-    """Identifiers of ``number`` further units beside the unit ``first``."""
+    """Identifiers of ``number`` units in addition to the unit ``first``."""
     return [f"{first}{index:04x}" for index in range(1, number + 1)]
 
 
 def load_units(path: Path, units: Sequence[str]) -> list[Profile]:
     """The profile in the YAML file ``path``, once for each unit.
 
-    It is not read and validated for each of thousands. Raises :class:`ProfileError` for all that
-    ``load_profile`` does, an identifier that does not fit among it.
+    The file is read and validated only once. Raises :class:`ProfileError` like ``load_profile``, also for
+    an invalid identifier.
     """
     if not units:
         return []
@@ -36,8 +36,8 @@ def load_units(path: Path, units: Sequence[str]) -> list[Profile]:
     known = profile_to_json(load_profile(path, unit=longest))
     for unit in units:
         if not unit.isalnum():
-            load_profile(path, unit=unit)  # perhaps not a fit one: letters and digits are fit everywhere
-    # Where this stands in the template, {unit} stood: it occurs nowhere else, and cannot overlap itself.
+            load_profile(path, unit=unit)  # checks the identifier; letters and digits are valid everywhere
+    # The stand-in marks the places of {unit}: it occurs nowhere else and cannot overlap itself.
     stand_in = next(
         name for name in (f"z{number:0{len(longest) - 1}d}" for number in count()) if name not in known
     )

@@ -1,4 +1,4 @@
-"""Turns what the validation library says about a file into problems that its author can act on."""
+"""Turns errors of the validation library into problems that the author of a file can fix."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from harness.registry import near_names
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A problem, and the path of the smallest part of the profile that is spoilt by it.
+    """A problem, and the path of the smallest part of the profile that it makes invalid.
 
-    ``stand_in`` is a value with which the rest can be looked at; where it is None, the part is left out.
+    ``stand_in`` is a placeholder with which the rest can be checked; if None, the part is left out.
     """
 
     problem: ProfileProblem
@@ -34,7 +34,7 @@ class Explanation:
 
 
 def explain(error: ValidationError, tree: Node, model: type[BaseModel] = Profile) -> list[Explanation]:
-    """One explanation for each mistake, with its place in ``tree``, which ought to be a ``model``."""
+    """One explanation for each mistake, with its place in ``tree``, which should match ``model``."""
     found: dict[tuple[str, str], Explanation] = {}
     for details in error.errors(include_url=False):
         explanation = _explained(details, tree, model)
@@ -78,7 +78,7 @@ def _allowed(path: Path, model: type[BaseModel]) -> str:
 def _near_keys(path: Path, model: type[BaseModel]) -> str:
     keys = known_keys(path[:-1], model)
     near = near_names(str(path[-1]), keys)
-    return ", ".join(near or sorted(keys)) or "no keys at all"
+    return ", ".join(near or sorted(keys)) or "no keys"
 
 
 def _shown(value: Any, path: Path, model: type[BaseModel]) -> str:

@@ -1,4 +1,4 @@
-"""YAML with places: every value knows the file and line that it came from.
+"""YAML with source positions: every value knows its file and line.
 
 The plain YAML 1.2 rules apply: ``on``, ``off``, ``yes`` and ``no`` are text. Keys are always text, as
 written, because ``1: true`` in a profile maps the payload ``1``.
@@ -22,7 +22,7 @@ from ruamel.yaml.reader import ReaderError
 from harness.model.base import Value
 from harness.model.problems import Path, ProfileError, ProfileProblem, dotted
 
-# Aliases can make a small file stand for an enormous tree; no real profile comes near this.
+# Aliases can expand a small file into an enormous tree; no real profile comes near this limit.
 _MOST_NODES = 100_000
 
 _PLAIN_TYPES = ("null", "bool", "int", "float")
@@ -40,7 +40,7 @@ class SourcePlace:
 class Node:
     """A value, its place, and its path of keys. ``content`` is a dict or list of nodes, or a scalar.
 
-    The place of a member of a mapping is its key's, that of an item of a list its own.
+    The place of a mapping member is that of its key; a list item has its own.
     """
 
     content: Content
@@ -57,7 +57,7 @@ class Node:
         return self.content
 
     def child(self, part: str | int) -> Node | None:
-        """The member or item of that key or index; None where there is none."""
+        """The member or item at that key or index, or None."""
         if isinstance(self.content, dict):
             return self.content.get(str(part))
         if isinstance(self.content, list) and isinstance(part, int) and 0 <= part < len(self.content):
@@ -75,7 +75,7 @@ class Node:
         return node
 
     def replaced(self, changes: Mapping[Path, Content | None]) -> Node:
-        """A copy with other content at the paths in ``changes``, or without the node where that is None."""
+        """A copy with new content at the paths in ``changes``; None removes the node."""
         if self.path in changes:
             return Node(changes[self.path], self.place, self.path)
         content = self.content
@@ -94,9 +94,9 @@ Content = dict[str, Node] | list[Node] | str | int | float | bool | None
 
 
 def read_tree(file: FilePath, kind: str = "profile") -> tuple[Node, list[ProfileProblem]]:
-    """The tree of a YAML file, and the mistakes that do not keep it from being read, such as doubled keys.
+    """The tree of a YAML file, and mistakes that do not prevent reading it, such as duplicate keys.
 
-    ``kind`` says what the file ought to be.
+    ``kind`` names the expected kind of file.
     Raises :class:`ProfileError` where there is no tree: no such file, not UTF-8, not YAML, not a mapping.
     """
     tree, problems = _parsed(file, _read_text(file), kind)
@@ -105,9 +105,9 @@ def read_tree(file: FilePath, kind: str = "profile") -> tuple[Node, list[Profile
 
 @lru_cache(maxsize=128)
 def _parsed(file: FilePath, text: str, kind: str) -> tuple[Node, tuple[ProfileProblem, ...]]:
-    """What :func:`read_tree` returns. Parsing takes most of the time to load a profile, so it is remembered.
+    """What :func:`read_tree` returns. The result is cached, because parsing takes most of the time.
 
-    Nobody changes a node of the tree; whoever wants another one makes a copy.
+    Nodes of the tree are never changed; make a copy instead.
     """
     yaml = YAML(typ="safe", pure=True)
     try:
@@ -120,7 +120,9 @@ def _parsed(file: FilePath, text: str, kind: str) -> tuple[Node, tuple[ProfilePr
     tree = reader.node(document, (), SourcePlace(file, document.start_mark.line + 1))
     if not isinstance(tree.content, dict):
         found = "a list" if isinstance(tree.content, list) else "a single value"
-        raise _failure(file, tree.place.line, f"a {kind} is a mapping, this is {found}", allowed="key: value")
+        raise _failure(
+            file, tree.place.line, f"a {kind} must be a mapping, this is {found}", allowed="key: value"
+        )
     return tree, tuple(reader.problems)
 
 
@@ -147,7 +149,10 @@ def _syntax_problem(file: FilePath, text: str, error: YAMLError) -> ProfileProbl
     if isinstance(error, ReaderError):
         line = text.count("\n", 0, error.position) + 1
         return ProfileProblem(
-            file, line, "", f"not YAML: the control character 0x{error.character:02x} may not stand in a file"
+            file,
+            line,
+            "",
+            f"not YAML: the control character 0x{error.character:02x} is not allowed in a file",
         )
     line, message = 0, "cannot be read as YAML"
     if isinstance(error, MarkedYAMLError):
@@ -156,12 +161,12 @@ def _syntax_problem(file: FilePath, text: str, error: YAMLError) -> ProfileProbl
         message = " ".join(str(part) for part in (error.context, error.problem) if part)
     lines = text.splitlines()
     if 0 < line <= len(lines) and lines[line - 1].lstrip(" ").startswith("\t"):
-        message = "indented with a tab; YAML indents with spaces only"
+        message = "indented with a tab; YAML allows only spaces"
     return ProfileProblem(file, line, "", f"not YAML: {message}")
 
 
 class _Reader:
-    """Turns the parser's nodes into ours and gathers what is wrong on the way."""
+    """Converts the parser's nodes and collects mistakes on the way."""
 
     def __init__(self, file: FilePath, constructor: Any) -> None:
         self.file = file
@@ -173,7 +178,9 @@ class _Reader:
     def node(self, source: YamlNode, path: Path, place: SourcePlace) -> Node:
         self._count += 1
         if self._count > _MOST_NODES:
-            raise _failure(self.file, place.line, f"stands for more than {_MOST_NODES} values by its aliases")
+            raise _failure(
+                self.file, place.line, f"expands to more than {_MOST_NODES} values through aliases"
+            )
         if isinstance(source, ScalarNode):
             return Node(self._scalar(source, path, place), place, path)
         if id(source) in self._open:
@@ -206,7 +213,7 @@ class _Reader:
                 continue
             name = str(key.value)
             if name in first_lines:
-                self._problem(place, (*path, name), f"stands twice, first in line {first_lines[name]}")
+                self._problem(place, (*path, name), f"duplicate key, first used in line {first_lines[name]}")
                 continue
             first_lines[name] = place.line
             yield name, self.node(value, (*path, name), place)
@@ -214,7 +221,7 @@ class _Reader:
     def _scalar(self, source: ScalarNode, path: Path, place: SourcePlace) -> str | int | float | bool | None:
         kind = str(source.tag).removeprefix("tag:yaml.org,2002:")
         if kind not in _PLAIN_TYPES:
-            # A date, for instance, is text here: JSON, which payloads are made of, knows no dates.
+            # A date, for instance, stays text: payloads are JSON, which has no dates.
             return str(source.value)
         try:
             value = getattr(self._constructor, f"construct_yaml_{kind}")(source)
@@ -223,7 +230,7 @@ class _Reader:
             return None
         if isinstance(value, float) and not isfinite(value):
             self._problem(
-                place, path, "is no number that JSON can hold", str(source.value), "a finite number"
+                place, path, "is not a number that JSON can hold", str(source.value), "a finite number"
             )
             return None
         return value  # type: ignore[no-any-return]

@@ -1,1 +1,1 @@
-"""What a profile means in the shared vocabulary: terms, quantities, roles of a scene."""
+"""Profiles in terms of the shared vocabulary: values, units, roles of a scene."""

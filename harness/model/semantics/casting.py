@@ -25,7 +25,7 @@ from harness.model.vocabulary import TermKind
 
 
 def lacking(scene: Scene, role: str, profile: Profile) -> tuple[str, ...]:
-    """What the device lacks for the role, for people; empty where it can play it."""
+    """What the device lacks for the role, as text; empty if it can play the role."""
     return tuple(dict.fromkeys(_lacking(scene, role, profile)))
 
 
@@ -53,7 +53,7 @@ def _lacking(scene: Scene, role: str, profile: Profile) -> Iterator[str]:
 
 
 def _told_terms(scene: Scene) -> Iterator[str]:
-    """The terms that a device of the scene has to tell by itself."""
+    """The terms that a device of the scene must report by itself."""
     conditions = [condition for step in scene.steps for condition in step.then]
     conditions += [condition for rule in (*scene.automations, *scene.rules) for condition in rule.when]
     conditions += [condition for rule in scene.rules for condition in (*rule.while_, *rule.then)]
@@ -71,33 +71,33 @@ def _not_commanded(words: ProfileTranslator, path: str, value: Value) -> Iterato
     try:
         order = words.order(path, value, present=False)
     except (UnofferedError, UntranslatableError) as problem:
-        yield f"it cannot be told {path}{_value_text(value)}: {problem}"
+        yield f"it cannot accept {path}{_value_text(value)}: {problem}"
         return
     if not order.transports & set(Transport):
-        yield f"it cannot be told {path}: no transport carries {order.name}"
+        yield f"it cannot accept {path}: no transport carries {order.name}"
 
 
 def _not_done(words: ProfileTranslator, deed: SceneAction, path: str) -> Iterator[str]:
     found = words.find(path)
     if deed.command is not None:
         if not any(True for _ in ways_to_command(words.profile, path, deed.to)):
-            yield f"nothing that a person does to it makes it command {path}{_value_text(deed.to)}"
+            yield f"no control makes it command {path}{_value_text(deed.to)}"
     elif deed.invoke is not None:
         yield from _not_commanded(words, path, deed.given)
     elif found is None:
-        return  # told already
+        return  # already reported
     elif deed.happen is not None:
         if control_that_tells(words, path, deed.data) is None:
-            yield f"no control of it makes {path}{_value_text(deed.data)} happen"
+            yield f"none of its controls triggers {path}{_value_text(deed.data)}"
     else:
         try:
             words.own_value(path, deed.to)
         except UntranslatableError as problem:
-            yield f"it has no {path}{_value_text(deed.to)}: {problem}"
+            yield f"it does not have {path}{_value_text(deed.to)}: {problem}"
 
 
 def control_that_tells(words: ProfileTranslator, path: str, data: Value) -> str | None:
-    """The control of the device by which an event of the vocabulary happens; None where there is none."""
+    """The control of the device that triggers an event of the vocabulary, or None."""
     found = words.find(path)
     if found is None:
         return None
@@ -109,7 +109,7 @@ def control_that_tells(words: ProfileTranslator, path: str, data: Value) -> str 
 
 
 def control_that_sets(profile: Profile, name: str, value: Value, present: Value) -> str | None:
-    """The control by which a property becomes ``value`` when it is ``present``; None where there is none."""
+    """The control that changes a property from ``present`` to ``value``, or None."""
     for control, declared in profile.controls.items():
         for effect in declared.effects:
             if effect.property_ != name:
@@ -122,7 +122,7 @@ def control_that_sets(profile: Profile, name: str, value: Value, present: Value)
 
 @dataclass(frozen=True, slots=True)
 class CommandWay:
-    """How a controller is made to command something: a control, or a property that becomes ``value``."""
+    """How to trigger a command of a controller: a control, or a property that is set to ``value``."""
 
     control: str | None = None
     property_: str | None = None
@@ -130,7 +130,7 @@ class CommandWay:
 
 
 def ways_to_command(profile: Profile, path: str, value: Value) -> Iterator[CommandWay]:
-    """The ways in which a person makes a controller command ``path`` to be ``value``."""
+    """The ways for a person to make a controller command ``value`` for ``path``."""
     for need in needed(profile):
         if not need.commands or need.term.path != term_path(path):
             continue
@@ -148,7 +148,7 @@ def ways_to_command(profile: Profile, path: str, value: Value) -> Iterator[Comma
 
 
 def values_of(schema: DataSchema) -> tuple[Value, ...]:
-    """The values of a schema that can be listed."""
+    """The values of a schema that has a finite list of them."""
     if schema.type is DataType.BOOLEAN:
         return (False, True)
     return schema.enum or ()

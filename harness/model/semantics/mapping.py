@@ -1,6 +1,6 @@
-"""Capabilities and needs with what they refer to: terms, schemas, transports, and values translated.
+"""Capabilities and needs, resolved: terms, schemas, transports and value translations.
 
-This is what comparing profiles, scenes and running devices together start from.
+The basis for comparing profiles, for scenes and for running devices together.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from harness.model.vocabulary import Term, TermKind, term_named
 
 
 class UntranslatableError(ValueError):
-    """A value that has no counterpart on the other side; the message says which and why."""
+    """A value without a counterpart on the other side. The message says which value and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """Between a device's own values and those of the vocabulary.
+    """Translation between a device's own values and those of the vocabulary.
 
-    ``own`` and ``common`` are the schemas of both; ``names`` maps a name of the vocabulary to the own value.
+    ``own`` and ``common`` are the two schemas; ``names`` maps a vocabulary name to the device's value.
     """
 
     own: DataSchema | None
@@ -32,7 +32,7 @@ class Translation:
     names: Mapping[str, Value] | None = None
 
     def to_common(self, value: Value) -> Value:
-        """An own value in words and units of the vocabulary. Raises :class:`UntranslatableError`."""
+        """A device value in terms and units of the vocabulary. Raises :class:`UntranslatableError`."""
         if self.names is not None:
             for name, meant in self.names.items():
                 if any(same_value(value, one) for one in as_list(meant)):
@@ -41,7 +41,7 @@ class Translation:
         return self._converted(value, self.own, self.common)
 
     def to_own(self, value: Value) -> Value:
-        """A value of the vocabulary as the device has it. Raises :class:`UntranslatableError`."""
+        """A vocabulary value as a value of the device. Raises :class:`UntranslatableError`."""
         if self.names is not None:
             for name, meant in self.names.items():
                 if same_value(self._named(name), value):
@@ -50,7 +50,7 @@ class Translation:
         return self._converted(value, self.common, self.own)
 
     def _named(self, name: str) -> Value:
-        """What a key of ``names`` stands for: keys are texts, values of the vocabulary need not be."""
+        """The value of a key of ``names``: keys are texts, but values of the vocabulary need not be."""
         kind = self.common.type if self.common is not None else DataType.STRING
         if kind is DataType.BOOLEAN:
             return name == "true"
@@ -74,7 +74,7 @@ class Translation:
 class Offered:
     """One capability.
 
-    ``key`` is where it stands in the profile; ``label`` tells it from others of its kind in the device.
+    ``key`` is its key in the profile; ``label`` distinguishes it from others of its kind.
     """
 
     key: str
@@ -93,15 +93,15 @@ class Offered:
 
     @property
     def translation(self) -> Translation:
-        """Between the device's values and those of the vocabulary."""
+        """Translation between the device's values and those of the vocabulary."""
         return Translation(self.schema, self.term.schema, self.offer.values)
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """One way in which a device comes to send something; ``schema`` is that of its own values.
+    """One trigger that makes a device send something; ``schema`` is that of its own values.
 
-    Where the cause has ``sends``, that is sent, in the vocabulary's words; else the own value is translated.
+    If the cause has ``sends``, that vocabulary value is sent; otherwise the own value is translated.
     """
 
     key: str
@@ -112,7 +112,7 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """One need. ``schema`` is what it can take when it is told, in its own values; None: anything."""
+    """One need. ``schema`` describes the own values that it accepts; None: any value."""
 
     key: str
     name: str
@@ -125,12 +125,12 @@ class Needed:
 
     @property
     def translation(self) -> Translation:
-        """Between the vocabulary's values and its own, when it is told."""
+        """Translation of received vocabulary values to the device's own."""
         return Translation(self.schema or self.term.schema, self.term.schema, self.need.values)
 
     @property
     def commands(self) -> bool:
-        """Whether it wants something done."""
+        """Whether the need is to command something."""
         return self.need.access is Access.COMMAND
 
 
@@ -149,7 +149,7 @@ def needed(profile: Profile) -> tuple[Needed, ...]:
 
 
 def security_level(profile: Profile) -> SecurityLevel:
-    """How the traffic of the device is protected, by what its profile says already."""
+    """How the device's traffic is protected, as far as its profile implies."""
     if {"MQTT.TLS", "COAP.DTLS"} & set(profile.ics):
         return SecurityLevel.TLS
     mqtt = profile.bindings.mqtt
@@ -164,20 +164,20 @@ def transports_of(profile: Profile) -> frozenset[Transport]:
 
 
 def split_label(text: str) -> tuple[str, str | None]:
-    """``Cluster/label`` in its two parts."""
+    """``Cluster/label`` as two parts."""
     name, slash, label = text.partition("/")
     return name, label if slash else None
 
 
 def split_use(uses: str) -> tuple[str, str | None]:
-    """What a need uses, as the path of a term and a label: ``Cluster/label.Term``."""
+    """The term that a need uses, as a path and a label: ``Cluster/label.Term``."""
     key, _, name = uses.rpartition(".")
     cluster, label = split_label(key)
     return f"{cluster}.{name}", label
 
 
 def as_list(value: Value) -> list[Value]:
-    """``value`` as a list, of one unless it is one."""
+    """``value`` if it is a list, else a list with only ``value``."""
     return value if isinstance(value, list) else [value]
 
 
@@ -189,7 +189,7 @@ def member_of(schema: DataSchema | None, member: str | None) -> DataSchema | Non
 
 
 def schema_of_offer(profile: Profile, offer: Offer) -> DataSchema | None:
-    """The schema of what an offered affordance tells or is given."""
+    """The schema of an offered affordance: its state, data or input."""
     found: DataSchema | None = None
     if offer.property_ is not None:
         found = profile.properties.get(offer.property_)
@@ -201,7 +201,7 @@ def schema_of_offer(profile: Profile, offer: Offer) -> DataSchema | None:
 
 
 def schema_of_cause(profile: Profile, cause: Cause) -> DataSchema | None:
-    """The schema of the own value that a cause comes with."""
+    """The schema of the device's own value in a cause."""
     found: DataSchema | None = None
     if cause.property_ is not None:
         found = profile.properties.get(cause.property_)
@@ -211,14 +211,14 @@ def schema_of_cause(profile: Profile, cause: Cause) -> DataSchema | None:
 
 
 def schema_taken(profile: Profile, need: Need) -> DataSchema | None:
-    """The schema of what a need can take; None where it takes anything."""
+    """The schema of the values that a need accepts; None: any value."""
     return need.takes or (profile.properties.get(need.into) if need.into is not None else None)
 
 
 def _offered(profile: Profile, key: str, name: str, offer: Offer) -> Offered:
     cluster, label = split_label(key)
     term = term_named(f"{cluster}.{name}")
-    assert term is not None, "the consistency checks have looked"
+    assert term is not None, "ensured by the consistency checks"
     bindings = profile.bindings
     carried: set[Transport] = set()
     own = offer.property_ or offer.action or offer.event or ""
@@ -244,7 +244,7 @@ def _offered(profile: Profile, key: str, name: str, offer: Offer) -> Offered:
 def _needed(profile: Profile, name: str, need: Need) -> Needed:
     path, label = split_use(need.uses)
     term = term_named(path)
-    assert term is not None, "the consistency checks have looked"
+    assert term is not None, "ensured by the consistency checks"
     sendings = []
     for index, cause in enumerate(need.by):
         schema = schema_of_cause(profile, cause)

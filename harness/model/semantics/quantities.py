@@ -1,4 +1,4 @@
-"""Units by their UCUM codes, and what it takes to convert from one to another."""
+"""Units by their UCUM codes, and conversions between them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
-# Told apart without the library, whose tables take most of a second to load: what profiles mostly use.
+# Common units, known without the library, whose tables take most of a second to load.
 _COMMON = frozenset(
     [
         "1",
@@ -37,15 +37,15 @@ _COMMON = frozenset(
     ]
 )
 
-# How far a factor of binary fractions may lie from the ratio that it stands for.
+# How far a floating-point factor may lie from the ratio that it approximates.
 _EXACT = Fraction(1, 10**11)
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """``scale * value + offset``, of the reciprocal of the value where ``reciprocal``.
+    """``scale * value + offset``; if ``reciprocal``, of the reciprocal of the value.
 
-    Fractions, because a limit of 86 degrees Fahrenheit is one of exactly 30 degrees Celsius.
+    Fractions keep conversions exact: 86 degrees Fahrenheit is exactly 30 degrees Celsius.
     """
 
     scale: Fraction
@@ -54,11 +54,11 @@ class Conversion:
 
     @property
     def is_identity(self) -> bool:
-        """Whether it leaves every value as it is."""
+        """Whether it leaves every value unchanged."""
         return self.scale == 1 and self.offset == 0 and not self.reciprocal
 
     def exact(self, value: float) -> Fraction:
-        """``value`` converted, as it is written in decimals. Raises ZeroDivisionError."""
+        """``value`` converted from its decimal form. Raises ZeroDivisionError."""
         plain = Fraction(repr(value))
         return self.scale * (1 / plain if self.reciprocal else plain) + self.offset
 
@@ -77,9 +77,9 @@ def is_unit(code: str) -> bool:
 
 @cache
 def conversion(source: str | None, target: str | None) -> Conversion | None:
-    """How a value in ``source`` becomes one in ``target``, both UCUM codes; None where it cannot.
+    """How a value in ``source`` becomes one in ``target``, both UCUM codes; None if it cannot be converted.
 
-    No unit converts to no unit only: a bare number may mean anything.
+    A missing unit converts only to a missing unit: a bare number may mean anything.
     """
     if source == target:
         return _IDENTITY
@@ -91,19 +91,19 @@ def conversion(source: str | None, target: str | None) -> Conversion | None:
     try:
         return _between(here, there)
     except (ArithmeticError, ValueError):
-        return None  # the logarithm of what has none
+        return None  # the logarithm of zero or a negative number
 
 
 def _between(here: Any, there: Any) -> Conversion | None:
     if here.dimensionality == there.dimensionality:
         zero, one, hundred = (_converted(value, here, there) for value in (0, 1, 100))
-        # Decibels and their like are logarithms, which no straight line converts.
+        # Decibels and similar units are logarithmic, so the conversion is not linear.
         if abs((hundred - zero) - 100 * (one - zero)) > 1e-6 * max(1.0, abs(hundred - zero)):
             return None
-        # The distance over a long way has the least rounding in it.
+        # The difference over a large interval has the least rounding error.
         return Conversion(_ratio((_converted(1e6, here, there) - zero) / 1e6), _ratio(zero))
     if here.dimensionality == 1 / there.dimensionality:
-        # Kelvin and mired: the colour of a lamp is told in either.
+        # Kelvin and mired: both are used for the colour of a lamp.
         return Conversion(_ratio((1 / here).to(there.units).magnitude / there.magnitude), reciprocal=True)
     return None
 
@@ -134,8 +134,8 @@ def _quantity(code: str) -> Any:
     from ucumvert.parser import InvalidUcumError
 
     if code.startswith("{") and code.endswith("}"):
-        return _registry().Quantity(1, "dimensionless")  # an annotation alone counts as 1
+        return _registry().Quantity(1, "dimensionless")  # an annotation alone is dimensionless
     try:
         return _registry().from_ucum(code)
     except (InvalidUcumError, LarkError):
-        return None  # no code, or one that says nothing clear, such as a logarithm squared
+        return None  # not a code, or an ambiguous one, such as a squared logarithm

@@ -1,4 +1,4 @@
-"""One device in the words of the shared vocabulary: what its affordances tell, what it is told."""
+"""Translates one device's reports and commands to and from the shared vocabulary."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _TOGGLE = "OnOff.Toggle"
 
 
 class UnofferedError(LookupError):
-    """The device does not offer a term, or not in the way that is wanted; the message says which and why."""
+    """The device does not offer a term, or not in the required way. The message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class TranslatedReport:
-    """A term that a report of the device means, with its value in the vocabulary."""
+    """A term that the device reports, with its value in the vocabulary."""
 
     path: str
     value: Value
@@ -36,7 +36,7 @@ class TranslatedReport:
 
 @dataclass(frozen=True, slots=True)
 class TranslatedCommand:
-    """What to send to the device: a property to be set, or an action to be invoked, with its own value."""
+    """What to send to the device: a property to set or an action to invoke, with the device's value."""
 
     name: str
     value: Value
@@ -47,8 +47,8 @@ class TranslatedCommand:
 class ProfileTranslator:
     """The capabilities of one profile, by their terms.
 
-    A path is ``Cluster.Term``, or ``Cluster/label.Term`` for one of several. Without a label the first one
-    that the profile names is meant.
+    A path is ``Cluster.Term``, or ``Cluster/label.Term`` for one of several. Without a label it is the first
+    one in the profile.
     """
 
     def __init__(self, profile: Profile) -> None:
@@ -56,7 +56,7 @@ class ProfileTranslator:
         self._offered = offered(profile)
 
     def find(self, path: str) -> Offered | None:
-        """The capability of that path; None where it is not offered."""
+        """The capability of that path, or None if it is not offered."""
         key, _, name = path.rpartition(".")
         for found in self._offered:
             cluster = found.term.cluster
@@ -65,7 +65,7 @@ class ProfileTranslator:
         return None
 
     def terms_told_by(self, name: str, value: Value) -> Iterator[TranslatedReport]:
-        """What it means that the affordance ``name`` tells ``value``, by every path that leads there."""
+        """The meanings of ``value`` reported by the affordance ``name``, under every path that matches."""
         for found in self._offered:
             if found.affordance != name or found.term.kind is TermKind.COMMAND:
                 continue
@@ -76,7 +76,7 @@ class ProfileTranslator:
                 yield TranslatedReport(path, told[0])
 
     def own_value(self, path: str, value: Value) -> Value:
-        """A value of the vocabulary as the device has it, on the steps that it knows.
+        """A vocabulary value as the device's value, rounded to the device's steps.
 
         Raises UnofferedError and UntranslatableError.
         """
@@ -84,7 +84,7 @@ class ProfileTranslator:
         return stepped(found.schema, found.translation.to_own(value))
 
     def tolerance(self, path: str) -> float:
-        """How far a number may lie from what was asked for because of the steps that the device knows."""
+        """How far a number may differ from the requested one because of the device's steps."""
         found = self.find(path)
         schema = found.schema if found is not None else None
         if found is None or schema is None or found.offer.values is not None:
@@ -99,10 +99,10 @@ class ProfileTranslator:
         return float(abs(one - zero)) / 2 * 1.000001
 
     def order(self, path: str, value: Value, present: Value = None) -> TranslatedCommand:
-        """How the device is made to do what a command says, or to have a state; ``present`` is its state now.
+        """How to make the device carry out a command or reach a state; ``present`` is its current state.
 
-        Where it does not offer the term itself, one that comes to the same is used: a state in place of the
-        command that sets it, and the other way round. Raises UnofferedError and UntranslatableError.
+        If it does not offer the term itself, an equivalent one is used: a state instead of the command that
+        sets it, or the reverse. Raises UnofferedError and UntranslatableError.
         """
         found = self.find(path)
         if found is not None and (found.term.kind is TermKind.COMMAND or found.writable):
@@ -156,7 +156,7 @@ def term_of(path: str) -> Term | None:
 
 
 def stepped(schema: DataSchema | None, value: Value) -> Value:
-    """The number that lies on the steps of the schema nearest to ``value``; other values as they are."""
+    """The number on the schema's steps that is nearest to ``value``; other values are unchanged."""
     if schema is None or isinstance(value, bool) or not isinstance(value, int | float):
         return value
     step = schema.multiple_of or (1 if schema.type is DataType.INTEGER else None)
@@ -181,7 +181,7 @@ def _order(found: Offered, value: Value) -> TranslatedCommand:
 
 
 def _told(found: Offered, value: Value) -> tuple[Value] | None:
-    """What ``value`` means as that capability, in a tuple of one; None where it means something else."""
+    """The meaning of ``value`` as that capability, in a tuple of one; None if it means something else."""
     offer, told = found.offer, value
     if offer.member is not None:
         if not isinstance(value, dict) or offer.member not in value:

@@ -1,7 +1,7 @@
-"""The shared vocabulary: names of what devices of any maker can do, taken from Matter's clusters.
+"""The shared vocabulary: names for functions of devices of any maker, taken from Matter's clusters.
 
-A profile keeps its own names, and says which of them mean which term of the vocabulary. What the terms mean,
-in which units, and why it is this vocabulary stands in ``docs/vocabulary.md``.
+A profile keeps its own names and maps them to terms of the vocabulary. ``docs/vocabulary.md`` explains the
+terms, their units, and the choice of this vocabulary.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Clusters of what is switched, dimmed, opened, locked and pressed."""
+"""Clusters for switches, lights, covers, locks, keys and media."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLUSTERS: tuple[Cluster, ...] = (
         "BasicInformation",
         0x0028,
         "what the device is, and whether it is there",
-        Reachable=state(BOOLEAN, "whether the device can be reached now"),
+        Reachable=state(BOOLEAN, "whether the device can be reached"),
         SoftwareVersionString=state(TEXT, "version of the firmware"),
         StartUp=event("the device has started"),
         ShutDown=event("the device is about to stop"),
@@ -31,24 +31,24 @@ CLUSTERS: tuple[Cluster, ...] = (
     cluster(
         "Identify",
         0x0003,
-        "showing which device it is",
-        Identify=command("draws a person's attention to the device for a time", integer("s", 0, 65535)),
+        "shows which device it is",
+        Identify=command("makes the device draw attention to itself for a time", integer("s", 0, 65535)),
     ),
     cluster(
         "OnOff",
         0x0006,
-        "something that is on or off",
+        "a device that is on or off",
         OnOff=state(BOOLEAN, "whether it is on", writable=True),
-        StartUpOnOff=state(one_of("Off", "On", "Toggle"), "what it is after a loss of power", writable=True),
+        StartUpOnOff=state(one_of("Off", "On", "Toggle"), "state after a loss of power", writable=True),
         On=command("switches it on", sets=Sets("OnOff", True)),
         Off=command("switches it off", sets=Sets("OnOff", False)),
-        Toggle=command("switches it to the other of on and off"),
+        Toggle=command("switches between on and off"),
     ),
     cluster(
         "LevelControl",
         0x0008,
-        "something that has a level: light, sound",
-        CurrentLevel=state(_PERCENT, "the level, as a share of the highest one", writable=True),
+        "a device with a level: light, sound",
+        CurrentLevel=state(_PERCENT, "the level, relative to the highest one", writable=True),
         MoveToLevel=command("sets the level", _PERCENT, Sets("CurrentLevel")),
         Step=command("raises or lowers the level by one step", one_of("Up", "Down")),
     ),
@@ -66,7 +66,7 @@ CLUSTERS: tuple[Cluster, ...] = (
         0x0102,
         "a blind, shutter or curtain; 0 is open, 100 is closed",
         CurrentPositionLiftPercentage=state(_PERCENT, "how far it is closed"),
-        TargetPositionLiftPercentage=state(_PERCENT, "how far it is to be closed", writable=True),
+        TargetPositionLiftPercentage=state(_PERCENT, "how far it shall be closed", writable=True),
         GoToLiftPercentage=command("moves it", _PERCENT, Sets("TargetPositionLiftPercentage")),
         UpOrOpen=command("opens it", sets=Sets("TargetPositionLiftPercentage", 0)),
         DownOrClose=command("closes it", sets=Sets("TargetPositionLiftPercentage", 100)),
@@ -75,17 +75,17 @@ CLUSTERS: tuple[Cluster, ...] = (
     cluster(
         "DoorLock",
         0x0101,
-        "a lock, and the door that it is in",
+        "a lock and its door",
         LockState=state(
-            one_of("NotFullyLocked", "Locked", "Unlocked", "Unlatched"), "what the bolt is", writable=True
+            one_of("NotFullyLocked", "Locked", "Unlocked", "Unlatched"), "state of the bolt", writable=True
         ),
         DoorState=state(
             one_of(
                 "DoorOpen", "DoorClosed", "DoorJammed", "DoorForcedOpen", "DoorUnspecifiedError", "DoorAjar"
             ),
-            "what the door is",
+            "state of the door",
         ),
-        AutoRelockTime=state(integer("s", 0), "how long it stays unlocked; 0 for ever", writable=True),
+        AutoRelockTime=state(integer("s", 0), "how long it stays unlocked; 0: for ever", writable=True),
         LockDoor=command("locks it", sets=Sets("LockState", "Locked")),
         UnlockDoor=command("unlocks it", sets=Sets("LockState", "Unlocked")),
         LockOperation=event(
@@ -93,7 +93,7 @@ CLUSTERS: tuple[Cluster, ...] = (
             one_of("Lock", "Unlock", "NonAccessUserEvent", "ForcedUserEvent", "Unlatch"),
         ),
         DoorLockAlarm=event(
-            "something is wrong with the lock or the door",
+            "a problem with the lock or the door",
             one_of(
                 "LockJammed",
                 "LockFactoryReset",
@@ -111,24 +111,24 @@ CLUSTERS: tuple[Cluster, ...] = (
         0x003B,
         "a key, button or rocker that a person operates to control other things",
         CurrentPosition=state(integer(None, 0, 255), "its position; 0 at rest"),
-        SwitchLatched=event("it was moved to a position, and stays there", integer(None, 0, 255)),
+        SwitchLatched=event("it was moved to a position and stays there", integer(None, 0, 255)),
         InitialPress=event("it was pressed"),
         LongPress=event("it has been held for a while"),
-        ShortRelease=event("it was let go after a short press"),
-        LongRelease=event("it was let go after it had been held"),
+        ShortRelease=event("it was released after a short press"),
+        LongRelease=event("it was released after a long press"),
         MultiPressComplete=event("it was pressed several times in a row", integer(None, 1, 255)),
     ),
     cluster(
         "ModeSelect",
         0x0050,
-        "a setting with modes that the maker names",
+        "a setting with modes named by the maker",
         CurrentMode=state(TEXT, "the mode", writable=True),
     ),
     cluster(
         "MediaPlayback",
         0x0506,
-        "what is played",
-        CurrentState=state(one_of("Playing", "Paused", "NotPlaying", "Buffering"), "what the player does"),
+        "playback of sound or video",
+        CurrentState=state(one_of("Playing", "Paused", "NotPlaying", "Buffering"), "state of the player"),
         Play=command("plays"),
         Pause=command("pauses"),
         Stop=command("stops"),
@@ -136,7 +136,7 @@ CLUSTERS: tuple[Cluster, ...] = (
     cluster(
         "MediaInput",
         0x0507,
-        "where sound and picture come from",
+        "the source of sound and picture",
         CurrentInput=state(TEXT, "the input", writable=True),
     ),
     cluster(
@@ -149,9 +149,9 @@ CLUSTERS: tuple[Cluster, ...] = (
     cluster(
         "KeypadInput",
         0x0509,
-        "keys of a remote control, as a screen takes them",
+        "keys of a remote control, as received by a screen",
         SendKey=command(
-            "acts as if a key had been pressed",
+            "acts as if the key was pressed",
             one_of(
                 "Select", "Up", "Down", "Left", "Right", "VolumeUp", "VolumeDown", "Mute", "Power", "Exit"
             ),
@@ -161,7 +161,7 @@ CLUSTERS: tuple[Cluster, ...] = (
         "Chime",
         0x0556,
         "a bell or gong",
-        Enabled=state(BOOLEAN, "whether it sounds when it is asked to", writable=True),
+        Enabled=state(BOOLEAN, "whether it sounds on request", writable=True),
         PlayChimeSound=command("sounds once"),
     ),
     cluster(

@@ -1,4 +1,4 @@
-"""Clusters of what is measured: the air, people, electricity, batteries."""
+"""Clusters for measurements: air, occupancy, electricity, batteries."""
 
 from __future__ import annotations
 
@@ -40,9 +40,11 @@ CLUSTERS: tuple[Cluster, ...] = (
         0x0406,
         "whether somebody is there",
         Occupancy=state(BOOLEAN, "whether somebody is there"),
-        OccupancyChanged=event("somebody came or all have gone", BOOLEAN),
+        OccupancyChanged=event("the room became occupied or empty", BOOLEAN),
         HoldTime=state(
-            integer("s", 0, 65535), "how long it counts as occupied after the last motion", writable=True
+            integer("s", 0, 65535),
+            "how long the room counts as occupied after the last motion",
+            writable=True,
         ),
     ),
     cluster(
@@ -63,17 +65,19 @@ CLUSTERS: tuple[Cluster, ...] = (
     cluster(
         "PowerSource",
         0x002F,
-        "what feeds the device itself",
-        Status=state(one_of("Unspecified", "Active", "Standby", "Unavailable"), "whether it is fed by it"),
+        "the power supply of the device",
+        Status=state(
+            one_of("Unspecified", "Active", "Standby", "Unavailable"), "whether this supply is in use"
+        ),
         BatVoltage=state(number("V", 0), "voltage of the battery"),
         BatPercentRemaining=state(_PERCENT, "charge of the battery"),
-        BatChargeLevel=state(one_of("OK", "Warning", "Critical"), "whether the charge will do"),
-        BatReplacementNeeded=state(BOOLEAN, "whether the battery has to be changed"),
+        BatChargeLevel=state(one_of("OK", "Warning", "Critical"), "whether the charge is sufficient"),
+        BatReplacementNeeded=state(BOOLEAN, "whether the battery must be changed"),
     ),
     cluster(
         "ElectricalPowerMeasurement",
         0x0090,
-        "what a load or a supply does at the moment",
+        "present values of a load or a supply",
         ActivePower=state(number("W"), "active power; negative where it supplies"),
         RMSVoltage=state(number("V", 0), "voltage of alternating current"),
         RMSCurrent=state(number("A", 0), "alternating current"),
@@ -82,15 +86,15 @@ CLUSTERS: tuple[Cluster, ...] = (
     cluster(
         "ElectricalEnergyMeasurement",
         0x0091,
-        "what has been used or supplied so far",
+        "energy used or supplied so far",
         CumulativeEnergyImported=state(number("kW.h", 0), "energy used so far"),
         CumulativeEnergyExported=state(number("kW.h", 0), "energy supplied so far"),
-        CumulativeEnergyReset=event("the counters began anew"),
+        CumulativeEnergyReset=event("the counters were reset"),
     ),
     cluster(
         "ElectricalProtectionAlarm",
         0x00A3,
-        "protection that switches off; provisional in the specification",
+        "a protective device that switches off; provisional in the specification",
         State=state(
             one_of("None", "ShortCircuitFault", "OverLoadFault", "OverVoltageFault", "ResidualCurrentFault"),
             "what has tripped",
@@ -114,7 +118,7 @@ CLUSTERS: tuple[Cluster, ...] = (
                 "SessionEnding",
                 "Fault",
             ),
-            "what goes on with the vehicle",
+            "state of the vehicle's charging",
         ),
         SupplyState=state(
             one_of(
@@ -123,16 +127,16 @@ CLUSTERS: tuple[Cluster, ...] = (
             "whether it may charge",
             writable=True,
         ),
-        CircuitCapacity=state(number("A", 0), "what its circuit can carry"),
-        MaximumChargeCurrent=state(number("A", 0), "what it lets the vehicle draw now"),
-        UserMaximumChargeCurrent=state(number("A", 0), "limit of its owner", writable=True),
-        SessionEnergyCharged=state(number("kW.h", 0), "energy of this charge so far"),
+        CircuitCapacity=state(number("A", 0), "capacity of its circuit"),
+        MaximumChargeCurrent=state(number("A", 0), "current that the vehicle may draw now"),
+        UserMaximumChargeCurrent=state(number("A", 0), "limit set by the owner", writable=True),
+        SessionEnergyCharged=state(number("kW.h", 0), "energy of this charging session so far"),
         Disable=command("ends charging"),
         EnableCharging=command("lets the vehicle charge"),
         EVConnected=event("a vehicle was plugged in"),
         EVNotDetected=event("the vehicle was unplugged"),
         EnergyTransferStarted=event("charging began"),
         EnergyTransferStopped=event("charging ended", one_of("EVStopped", "EVSEStopped", "Other")),
-        Fault=event("something is wrong with it"),
+        Fault=event("a fault of the charging point"),
     ),
 )

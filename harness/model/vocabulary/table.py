@@ -48,5 +48,5 @@ def _sets(term: Term) -> str:
     if term.sets is None:
         return ""
     value = term.sets.value
-    shown = "what it is given" if value is None else json.dumps(value)
+    shown = "its input" if value is None else json.dumps(value)
     return f"; sets `{term.sets.attribute}` to {shown}"

@@ -1,4 +1,4 @@
-"""What one word of the shared vocabulary is."""
+"""Terms and clusters of the shared vocabulary."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from harness.model.schema import DataSchema, DataType
 
 
 class TermKind(StrEnum):
-    """What can be done with a term."""
+    """The kind of a term."""
 
-    ATTRIBUTE = "attribute"  # a state that is told, and perhaps set
-    COMMAND = "command"  # something to be done
+    ATTRIBUTE = "attribute"  # a state that is reported, and can perhaps be set
+    COMMAND = "command"  # an action to carry out
     EVENT = "event"  # something that happened
 
 
 @dataclass(frozen=True, slots=True)
 class Sets:
-    """What a command comes to in attributes: ``OnOff.Off`` sets ``OnOff.OnOff`` to false.
+    """The effect of a command on an attribute: ``OnOff.Off`` sets ``OnOff.OnOff`` to false.
 
-    ``value`` is None where the attribute becomes what the command is given.
+    ``value`` is None where the attribute is set to the input of the command.
     """
 
     attribute: str
@@ -33,8 +33,8 @@ class Sets:
 class Term:
     """An attribute, a command or an event of a cluster.
 
-    ``schema`` says what values it has in the vocabulary: of an attribute its state, of an event what is told
-    with it, of a command what it is given; None where there is nothing to tell or to give. ``writable`` is
+    ``schema`` describes the values in the vocabulary: the state of an attribute, the data of an event, the
+    input of a command; None where there are none. ``writable`` is
     whether others may set an attribute, be it by writing it or by a command of its cluster.
     """
 
@@ -66,7 +66,7 @@ BOOLEAN = DataSchema(type=DataType.BOOLEAN)
 
 
 def one_of(*names: str) -> DataSchema:
-    """A schema of names."""
+    """A schema with a list of names."""
     return DataSchema(type=DataType.STRING, enum=names)
 
 
@@ -92,7 +92,7 @@ TEXT = DataSchema(type=DataType.STRING)
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A term that does not yet know its cluster."""
+    """A term without its cluster, which is set later."""
 
     kind: TermKind
     meaning: str
@@ -107,17 +107,17 @@ def state(schema: DataSchema, meaning: str, *, writable: bool = False) -> Word:
 
 
 def command(meaning: str, given: DataSchema | None = None, sets: Sets | None = None) -> Word:
-    """A command, what it is given, and what it sets."""
+    """A command, its input, and the attribute that it sets."""
     return Word(TermKind.COMMAND, meaning, given, sets=sets)
 
 
 def event(meaning: str, told: DataSchema | None = None) -> Word:
-    """An event, and what is told with it."""
+    """An event and its data."""
     return Word(TermKind.EVENT, meaning, told)
 
 
 def cluster(name: str, matter: int, meaning: str, **words: Word) -> Cluster:
-    """A cluster of words by their names."""
+    """A cluster with its terms by their names."""
     terms = {
         key: Term(name, key, word.kind, word.meaning, word.schema, word.writable, word.sets)
         for key, word in words.items()
