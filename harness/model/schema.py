@@ -59,7 +59,7 @@ class DataSchema(ProfilePart):
             return [f"{_show(value)} is not of type {self.type}"]
         found: list[str] = []
         if self.enum is not None and not any(same_value(value, member) for member in self.enum):
-            found.append(f"{_show(value)} is not one of {', '.join(_show(member) for member in self.enum)}")
+            found.append(f"{_show(value)} is none of {', '.join(_show(member) for member in self.enum)}")
         if self.const is not None and not same_value(value, self.const):
             found.append(f"{_show(value)} is not {_show(self.const)}")
         if isinstance(value, int | float) and not isinstance(value, bool):

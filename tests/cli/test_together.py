@@ -151,7 +151,7 @@ def test_a_scene_with_mistakes_is_told_with_their_lines(tmp_path: Path) -> None:
     path.write_text(text)
     done = harness("scene", path)
     assert done.returncode == 2
-    assert "automations[0].when[0].equals: is no value of DoorLock.LockState" in done.stderr
+    assert "automations[0].when[0].equals: is not a value of DoorLock.LockState" in done.stderr
     assert "automations[0].then[0].property: begins with no role of the scene; found lamp.OnOff.OnOff" in done.stderr  # fmt: skip  # noqa: E501
 
 

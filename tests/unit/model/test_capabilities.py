@@ -136,7 +136,7 @@ MISTAKES = {
     offer("OnOff: { OnOff: { property: power, event: hot } }"): ("capabilities.OnOff.OnOff", "exactly one"),
     offer("OnOff: { OnOff: { action: blink } }"): ("capabilities.OnOff.OnOff.action", "an attribute"),
     offer("OnOff: { Toggle: { property: power } }"): ("capabilities.OnOff.Toggle.property", "a command"),
-    offer("OnOff: { OnOff: { availability: true } }"): ("capabilities.OnOff.OnOff.availability", "there"),
+    offer("OnOff: { OnOff: { availability: true } }"): ("capabilities.OnOff.OnOff.availability", "Reachable"),
     offer("BasicInformation: { Reachable: { availability: true } }")
     + "\nbindings: { mqtt: { availability: null } }": (
         "capabilities.BasicInformation.Reachable.availability",
@@ -155,7 +155,7 @@ MISTAKES = {
     ),
     offer("FanControl: { FanMode: { property: mode, values: { High: eco, Low: eco } } }"): (
         "capabilities.FanControl.FanMode.values.Low",
-        "High already",
+        "already stands for High",
     ),
     offer("OnOff: { Toggle: { action: blink, values: { High: eco } } }"): (
         "capabilities.OnOff.Toggle.values",
@@ -180,7 +180,7 @@ MISTAKES = {
     need("uses: Switch.InitialPress, access: read"): ("needs.n.access", "follow"),
     need("uses: Switch.InitialPress, access: command"): ("needs.n.access", "follow"),
     need("uses: BooleanState.StateValue, access: command"): ("needs.n.access", "cannot be set"),
-    need(COMMAND): ("needs.n", "nothing makes it"),
+    need(COMMAND): ("needs.n", "nothing triggers"),
     need(f"{COMMAND}, by: [{{ property: power }}], into: power"): ("needs.n.into", "follow or read"),
     need(f"{COMMAND}, by: [{{ property: power }}], every: 3"): ("needs.n.every", "follow"),
     need(f"{FOLLOW}, by: [{{ property: power }}]"): ("needs.n.by", "command"),
@@ -196,7 +196,7 @@ MISTAKES = {
     need(f"{FOLLOW}, into: pwer"): ("needs.n.into", "power"),
     need(f"{FOLLOW}, into: level"): ("needs.n", "type boolean"),
     need(f"{FOLLOW}, takes: {{ type: string }}"): ("needs.n", "type boolean"),
-    need(f"{FOLLOW}, reactions: [{{ then: [] }}]"): ("needs.n.reactions[0].then", "nothing"),
+    need(f"{FOLLOW}, reactions: [{{ then: [] }}]"): ("needs.n.reactions[0].then", "no outcome"),
     need(f"{FOLLOW}, reactions: [{{ equals: 3, then: [{{ event: hot }}] }}]"): (
         "needs.n.reactions[0].equals",
         "boolean",

@@ -68,9 +68,12 @@ MISTAKES = {
     "properties: { mode: { counter: true } }": ("properties.mode.counter", "number"),
     "properties: { heat: { integral_of: level, counter: true, unit: kW.h } }": (
         "properties.heat.integral_of",
-        "no power",
+        "not a power",
     ),
-    "properties: { heat: { power_up: default, default: null } }": ("properties.heat.power_up", "needs one"),
+    "properties: { heat: { power_up: default, default: null } }": (
+        "properties.heat.power_up",
+        "needs a default",
+    ),
     "controls: { b: { effects: [{ property: level, value: 0 }] } }": ("controls.b.effects[0].value", "below"),
     "controls: { b: { effects: [{ property: level, toggle: true }] } }": (
         "controls.b.effects[0].toggle",
@@ -82,7 +85,7 @@ MISTAKES = {
     # What no transport reaches.
     "properties: { extra: { type: boolean } }": ("properties.extra", "no transport can write"),
     "actions: { extra: {} }": ("actions.extra", "no transport can invoke"),
-    "events: { extra: {} }": ("events.extra", "no transport tells"),
+    "events: { extra: {} }": ("events.extra", "no transport reports"),
     # MQTT.
     mqtt("properties: { heat: { command: lamp/u1/x } }"): (f"{MQTT}.properties.heat.command", "readOnly"),
     mqtt("properties: { heat: { state: lamp/u11/heat } }"): (f"{MQTT}.properties.heat.state", "outside"),
@@ -95,7 +98,7 @@ MISTAKES = {
     ),
     mqtt("properties: { heat: { state: lamp/u1/level, member: a, qos: 1 }, level: { member: b } }"): (
         f"{MQTT}.properties.heat.state",
-        "one QoS",
+        "different QoS",
     ),
     mqtt("properties: { mode: { command: lamp/u1/level/set } }"): (
         f"{MQTT}.properties.mode.command",
@@ -103,13 +106,13 @@ MISTAKES = {
     ),
     mqtt("actions: { blink: { command: lamp/u1/level/set } }"): (
         f"{MQTT}.actions.blink.command",
-        "for itself",
+        "already uses",
     ),
     mqtt("properties: { mode: { state: lamp/u1/level/set } }"): (
         f"{MQTT}.properties.mode.state",
-        "hear itself",
+        "its own messages",
     ),
-    mqtt("properties: { heat: { state: lamp/u1/there } }"): (f"{MQTT}.properties.heat.state", "for itself"),
+    mqtt("properties: { heat: { state: lamp/u1/there } }"): (f"{MQTT}.properties.heat.state", "already uses"),
     mqtt("properties: { heat: { command_member: x } }"): (
         f"{MQTT}.properties.heat.command_member",
         "no command",
@@ -124,10 +127,13 @@ MISTAKES = {
         f"{MQTT}.properties.power.values.maybe",
         "type",
     ),
-    mqtt("properties: { level: { values: { low: 1 } } }"): (f"{MQTT}.properties.level.values", "few enough"),
+    mqtt("properties: { level: { values: { low: 1 } } }"): (
+        f"{MQTT}.properties.level.values",
+        "boolean or an enum",
+    ),
     mqtt("events: { hot: { values: { w: warn } } }"): (f"{MQTT}.events.hot.values", "stop"),
     mqtt("client_id: '', clean_session: false"): (f"{MQTT}.client_id", "3.1.3-7"),
-    mqtt("reconnect: { first: 9, maximum: 3 }"): (f"{MQTT}.reconnect.first", "longest"),
+    mqtt("reconnect: { first: 9, maximum: 3 }"): (f"{MQTT}.reconnect.first", "maximum"),
     "behaviour: { reconnect: 20 }": ("behaviour.reconnect", "more than 25"),
     # CoAP.
     coap("properties: { level: { path: /x }, heat: { path: /x } }"): (
@@ -140,7 +146,7 @@ MISTAKES = {
     ),
     coap("properties: { level: { path: /.well-known/core } }"): (
         "bindings.coap.properties.level.path",
-        "resources lies",
+        "reserved",
     ),
     coap("properties: { level: { path: /x, format: text, member: a } }"): (
         "bindings.coap.properties.level.member",
@@ -152,11 +158,11 @@ MISTAKES = {
         "observable",
     ),
     # mDNS.
-    service("subtypes: ['']"): ("bindings.mdns.services[0].subtypes[0]", "name of a service"),
+    service("subtypes: ['']"): ("bindings.mdns.services[0].subtypes[0]", "instance name"),
     service("txt: { '': x }"): ("bindings.mdns.services[0].txt.", "TXT key"),
     service("txt: { 'a=b': x }"): ("bindings.mdns.services[0].txt.a=b", "US-ASCII"),
     service("txt: { clé: x }"): ("bindings.mdns.services[0].txt.clé", "US-ASCII"),
-    service("txt: { id: x, ID: y }"): ("bindings.mdns.services[0].txt.ID", "upper and lower"),
+    service("txt: { id: x, ID: y }"): ("bindings.mdns.services[0].txt.ID", "case-insensitive"),
     service(f"txt: {{ id: {'x' * 253} }}"): ("bindings.mdns.services[0].txt.id", "256 bytes"),
     service("speaks: coap").replace("speaks: http, ", "").replace("_http._tcp", "_coap._udp"): (
         "bindings.mdns.services[0].speaks",
@@ -206,20 +212,20 @@ MISTAKES = {
     ),
     rules("id: r, when: [{ property: power, equals: true }], then: [{ action: blink }]"): (
         "behaviour.rules[0].then[0].action",
-        "asked",
+        "invoked from outside",
     ),
     rules("id: r, while: [{ property: power, equals: true }], refuse: [{ property: heat, above: 3 }]"): (
         "behaviour.rules[0].refuse",
-        "nothing is refused",
+        "refuses nothing",
     ),
     rules("id: r, while: [{ property: power, equals: false }], refuse: [{ property: level, above: 3 }]"): (
         "behaviour.rules[0].refuse",
-        "defaults",
+        "default values",
     ),
     "properties: { inner: { type: boolean, readOnly: true } }\n"
     + rules("id: r, when: [{ event: hot }], then: [{ property: inner, equals: true }]"): (
         "behaviour.rules[0].then[0].property",
-        "nobody could tell",
+        "cannot be checked",
     ),
     rules(
         "id: r, when: [{ event: hot }], then: [{ property: power, equals: true }]",

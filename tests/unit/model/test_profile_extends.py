@@ -89,7 +89,7 @@ def test_circles_are_told_as_a_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("reference", "message"),
-    [("nowhere.yaml", "no such file"), ("3", "names no file"), ("[a]", "names no file")],
+    [("nowhere.yaml", "no such file"), ("3", "does not name a file"), ("[a]", "does not name a file")],
 )
 def test_a_parent_that_cannot_be_is_reported_at_the_reference(
     tmp_path: Path, reference: str, message: str

@@ -99,7 +99,7 @@ def test_capabilities_needs_and_ratings_are_told_as_sentences(tmp_path: Path) ->
     assert "FanControl/left.FanMode: mode (High is on, Low is off or eco), can be set" in text
     assert (
         "room: A thermometer: follows TemperatureMeasurement.MeasuredValue (takes number 0 to 50 Cel; when "
-        "it is above 30, then power is false within 5 s; at least every 60 s; retained; "
+        "the value is above 30, then power is false within 5 s; at least every 60 s; retained; "
         "security login at least)"
     ) in text
     assert "draws 220 to 240 V, 50 Hz, up to 2 A (CEE 7/7, earthed)" in text
@@ -111,7 +111,7 @@ def test_rules_are_told_as_sentences() -> None:
         "when door_open is true for 120 s, then door_alarm is true and event door_left_open within 2 s"
         in text
     )
-    assert "while fault is freezer_sensor, it refuses that fast_freeze is true" in text
+    assert "while fault is freezer_sensor, the device refuses that fast_freeze is true" in text
 
 
 def guide_files(folder: Path) -> None:

@@ -70,7 +70,7 @@ MISTAKES = {
         "eco",
     ),
     # Frames.
-    frames("order: [command, header, length, payload]"): (f"{SERIAL}.frames.order", "begins with its header"),
+    frames("order: [command, header, length, payload]"): (f"{SERIAL}.frames.order", "begin with its header"),
     frames("order: [header, command, payload, length]"): (f"{SERIAL}.frames.order", "before the payload"),
     frames("order: [header, command, length, length, payload]"): (f"{SERIAL}.frames.order", "twice"),
     frames("order: [header, length, payload]"): (f"{SERIAL}.frames.order", "no command"),
@@ -93,7 +93,7 @@ MISTAKES = {
     ),
     frames(f"{GOOD}, properties: {{ mode: {{ tag: '01', bytes: 1 }} }}"): (
         f"{SERIAL}.frames.properties.mode.values",
-        "say which is which",
+        "map numbers to values",
     ),
     frames(f"{GOOD}, properties: {{ mode: {{ tag: '01', bytes: 1, values: {{ 0: eco, 1: 'on' }} }} }}"): (
         f"{SERIAL}.frames.properties.mode.values",
@@ -112,7 +112,7 @@ MISTAKES = {
     ),
     modbus("commands: { read_state: { register: 1 } }"): (
         f"{SERIAL}.modbus.commands.read_state",
-        "by itself",
+        "already follows",
     ),
     modbus("commands: { reboot: { table: input, register: 1 } }"): (
         f"{SERIAL}.modbus.commands.reboot.table",
