@@ -84,5 +84,5 @@ def _description(scene: Scene) -> Iterator[str]:
     yield "steps:"
     for step in scene.steps:
         yield f"  {step.id}: {step.purpose}"
-        for action in step.deeds:
+        for action in step.actions:
             yield f"    {action}"

@@ -264,7 +264,7 @@ def _rule(rule: Rule) -> str:
 def rule_text(rule: Rule) -> str:
     """A rule as one sentence."""
     if rule.kind is RuleKind.REFUSAL:
-        return f"while {_all(rule.while_)}, the device refuses {_all(rule.refuse)}"
+        return f"while {_all(rule.while_)}, the device refuses that {_all(rule.refuse)}"
     if rule.kind is RuleKind.INVARIANT:
         return f"while {_all(rule.while_)}, {_all(rule.then)}, within {rule.within:g} s"
     lasting = f" for {rule.for_:g} s" if rule.for_ else ""

@@ -96,7 +96,7 @@ class Step(ProfilePart):
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="name of the step in reports")
     purpose: str = Field(description="purpose of the step: ensure that …")
-    deeds: tuple[SceneAction, ...] = Field((), alias="do", description="actions, in this order")
+    actions: tuple[SceneAction, ...] = Field((), alias="do", description="actions, in this order")
     at_once: bool = Field(False, description="whether all actions happen at the same moment")
     then: tuple[Condition, ...] = Field((), description="the outcome")
     agree: tuple[TermOfRole, ...] = Field((), description="states that must be equal in the end")

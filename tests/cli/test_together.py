@@ -152,7 +152,7 @@ def test_a_scene_with_mistakes_is_told_with_their_lines(tmp_path: Path) -> None:
     done = harness("scene", path)
     assert done.returncode == 2
     assert "automations[0].when[0].equals: is not a value of DoorLock.LockState" in done.stderr
-    assert "automations[0].then[0].property: begins with no role of the scene; found lamp.OnOff.OnOff" in done.stderr  # fmt: skip  # noqa: E501
+    assert "automations[0].then[0].property: does not begin with a role of the scene; found lamp.OnOff.OnOff" in done.stderr  # fmt: skip  # noqa: E501
 
 
 def test_the_scenes_of_the_old_device_are_played_with_the_new_one(tmp_path: Path) -> None:

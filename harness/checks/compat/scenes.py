@@ -70,11 +70,11 @@ class StepFollows(GroupCheck):
         _require_previous(stage, scene, step)
         if step is scene.steps[0]:
             await _bring_about(stage, scene)
-        since = stage.mark() if step.deeds else chain_begin(stage.trace, scene, step)
+        since = stage.mark() if step.actions else chain_begin(stage.trace, scene, step)
         if step.at_once:
-            await asyncio.gather(*(do(stage, action) for action in step.deeds))
+            await asyncio.gather(*(do(stage, action) for action in step.actions))
         else:
-            for action in step.deeds:
+            for action in step.actions:
                 await do(stage, action)
         await _observe(stage, step, ConditionWatch(stage, step, since))
 
@@ -82,7 +82,7 @@ class StepFollows(GroupCheck):
         scene = scene_of(case.home)
         step = scene.step(name_of(case.subject))
         actions = _actions_of(case, step)
-        if step.deeds and not actions:
+        if step.actions and not actions:
             return inconclusive("no action of the step was performed")
         start, since = _beginning(case, scene, step, actions)
         found = played(case, step, since, start)
@@ -138,7 +138,7 @@ def _actions_of(case: GroupCase, step: Step) -> list[Event]:
         for event in case.window
         if isinstance(event.body, Stimulus) and event.body.act in _ACTIONS and event.device is not None
     ]
-    return acts[-len(step.deeds) :] if step.deeds else []
+    return acts[-len(step.actions) :] if step.actions else []
 
 
 def _beginning(case: GroupCase, scene: Scene, step: Step, actions: list[Event]) -> tuple[float, int]:

@@ -40,9 +40,9 @@ def mistakes(subject: CheckedProfile) -> Iterator[Mistake]:
         if declared is not None and declared.input is not None:
             yield from _of_format(action.format, declared.input, (*_HERE, "actions", name, "format"))
     for name, event in coap.events.items():
-        told = subject.profile.events.get(name)
-        if told is not None and told.data is not None:
-            yield from _of_format(event.format, told.data, (*_HERE, "events", name, "format"))
+        reported = subject.profile.events.get(name)
+        if reported is not None and reported.data is not None:
+            yield from _of_format(event.format, reported.data, (*_HERE, "events", name, "format"))
 
 
 def _of_paths(coap: CoapBinding) -> Iterator[Mistake]:

@@ -90,7 +90,7 @@ def _unreachable(subject: CheckedProfile) -> Iterator[Mistake]:
             yield Mistake(
                 ("actions", name), "no transport can invoke it", None, "a binding over MQTT or CoAP"
             )
-    told = (set(mqtt.events) if mqtt else set()) | (set(coap.events) if coap else set())
+    reported = (set(mqtt.events) if mqtt else set()) | (set(coap.events) if coap else set())
     for name in profile.events:
-        if name not in told:
+        if name not in reported:
             yield Mistake(("events", name), "no transport reports it", None, "a binding over MQTT or CoAP")

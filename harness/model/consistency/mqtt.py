@@ -159,15 +159,15 @@ def _of_payloads(subject: CheckedProfile, mqtt: MqttBinding) -> Iterator[Mistake
             yield from of_map(bound.values, schema, (*path, "values"))
         if bound.format is PayloadFormat.TEXT:
             yield from _of_plain_text(bound, schema, (*path, "format"))
-    for name, told in mqtt.events.items():
+    for name, event_binding in mqtt.events.items():
         event = subject.profile.events.get(name)
-        if event is None or told.values is None:
+        if event is None or event_binding.values is None:
             continue
         path = (*_HERE, "events", name, "values")
         if event.data is None:
             yield Mistake(path, "the event has no data to map")
         else:
-            yield from of_map(told.values, event.data, path)
+            yield from of_map(event_binding.values, event.data, path)
 
 
 def _of_plain_text(bound: MqttProperty, schema: Property, path: Path) -> Iterator[Mistake]:

@@ -89,8 +89,8 @@ def _mistakes(scene: Scene) -> Iterator[Mistake]:
     yield from _of_roles(scene)
     yield from _of_wiring(scene)
     yield from _of_pairings(scene)
-    for index, deed in enumerate(scene.start):
-        yield from _of_deed(scene, deed, ("start", index))
+    for index, action in enumerate(scene.start):
+        yield from _of_action(scene, action, ("start", index))
     for key, rules in (("automations", scene.automations), ("rules", scene.rules)):
         yield from _doubled([rule.id for rule in rules], key)
         for index, rule in enumerate(rules):
@@ -100,10 +100,10 @@ def _mistakes(scene: Scene) -> Iterator[Mistake]:
     yield from _doubled([step.id for step in scene.steps], "steps")
     for index, step in enumerate(scene.steps):
         path: Path = ("steps", index)
-        if not index and not step.deeds:
+        if not index and not step.actions:
             yield Mistake(path, "is the first step and needs an action to start the scene", None, "do")
-        for place, deed in enumerate(step.deeds):
-            yield from _of_deed(scene, deed, (*path, "do", place))
+        for place, action in enumerate(step.actions):
+            yield from _of_action(scene, action, (*path, "do", place))
         for place, condition in enumerate(step.then):
             yield from _of_condition(scene, condition, (*path, "then", place))
         for place, name in enumerate(step.agree):
@@ -207,19 +207,19 @@ def _of_automation(rule: Rule, path: Path) -> Iterator[Mistake]:
             yield Mistake((*path, "then", index), "does not declare which value the hub sets", None, "equals")
 
 
-def _of_deed(scene: Scene, deed: SceneAction, path: Path) -> Iterator[Mistake]:
-    if deed.set is not None:
-        yield from _of_name(scene, deed.set, TermKind.ATTRIBUTE, (*path, "set"))
-        yield from _of_value(deed.set, deed.to, (*path, "to"))
-    elif deed.happen is not None:
-        yield from _of_name(scene, deed.happen, TermKind.EVENT, (*path, "happen"))
-        yield from _of_value(deed.happen, deed.data, (*path, "data"))
-    elif deed.command is not None:
-        yield from _of_command(scene, deed.command, (*path, "command"))
-        yield from _of_value(deed.command, deed.to, (*path, "to"))
-    elif deed.invoke is not None:
-        yield from _of_name(scene, deed.invoke, TermKind.COMMAND, (*path, "invoke"))
-        yield from _of_value(deed.invoke, deed.given, (*path, "given"))
+def _of_action(scene: Scene, action: SceneAction, path: Path) -> Iterator[Mistake]:
+    if action.set is not None:
+        yield from _of_name(scene, action.set, TermKind.ATTRIBUTE, (*path, "set"))
+        yield from _of_value(action.set, action.to, (*path, "to"))
+    elif action.happen is not None:
+        yield from _of_name(scene, action.happen, TermKind.EVENT, (*path, "happen"))
+        yield from _of_value(action.happen, action.data, (*path, "data"))
+    elif action.command is not None:
+        yield from _of_command(scene, action.command, (*path, "command"))
+        yield from _of_value(action.command, action.to, (*path, "to"))
+    elif action.invoke is not None:
+        yield from _of_name(scene, action.invoke, TermKind.COMMAND, (*path, "invoke"))
+        yield from _of_value(action.invoke, action.given, (*path, "given"))
 
 
 def _of_command(scene: Scene, name: str, where: Path) -> Iterator[Mistake]:

@@ -31,13 +31,13 @@ def lacking(scene: Scene, role: str, profile: Profile) -> tuple[str, ...]:
 
 def _lacking(scene: Scene, role: str, profile: Profile) -> Iterator[str]:
     words = ProfileTranslator(profile)
-    told = {split_term(name)[1] for name in _told_terms(scene) if split_term(name)[0] == role}
+    reported = {split_term(name)[1] for name in _reported_terms(scene) if split_term(name)[0] == role}
     for path in scene.roles[role].offers:
         found, term = words.find(path), term_of(path)
         is_command = term is not None and term.kind is TermKind.COMMAND
-        if found is None and not (is_command and path not in told):
+        if found is None and not (is_command and path not in reported):
             yield f"it does not offer {path}"
-        elif found is not None and path in told and not found.transports:
+        elif found is not None and path in reported and not found.transports:
             yield f"it offers {path}, but over no transport"
     for path in scene.roles[role].commands:
         if not any(need.commands and need.term.path == term_path(path) for need in needed(profile)):
@@ -46,13 +46,13 @@ def _lacking(scene: Scene, role: str, profile: Profile) -> Iterator[str]:
         own, path = split_term(name)
         if own == role:
             yield from _not_commanded(words, path, value)
-    for deed in (*scene.start, *(deed for step in scene.steps for deed in step.deeds)):
-        own, path = split_term(deed.term)
+    for action in (*scene.start, *(action for step in scene.steps for action in step.actions)):
+        own, path = split_term(action.term)
         if own == role:
-            yield from _not_done(words, deed, path)
+            yield from _not_done(words, action, path)
 
 
-def _told_terms(scene: Scene) -> Iterator[str]:
+def _reported_terms(scene: Scene) -> Iterator[str]:
     """The terms that a device of the scene must report by itself."""
     conditions = [condition for step in scene.steps for condition in step.then]
     conditions += [condition for rule in (*scene.automations, *scene.rules) for condition in rule.when]
@@ -77,26 +77,26 @@ def _not_commanded(words: ProfileTranslator, path: str, value: Value) -> Iterato
         yield f"it cannot accept {path}: no transport carries {order.name}"
 
 
-def _not_done(words: ProfileTranslator, deed: SceneAction, path: str) -> Iterator[str]:
+def _not_done(words: ProfileTranslator, action: SceneAction, path: str) -> Iterator[str]:
     found = words.find(path)
-    if deed.command is not None:
-        if not any(True for _ in ways_to_command(words.profile, path, deed.to)):
-            yield f"no control makes it command {path}{_value_text(deed.to)}"
-    elif deed.invoke is not None:
-        yield from _not_commanded(words, path, deed.given)
+    if action.command is not None:
+        if not any(True for _ in ways_to_command(words.profile, path, action.to)):
+            yield f"no control makes it command {path}{_value_text(action.to)}"
+    elif action.invoke is not None:
+        yield from _not_commanded(words, path, action.given)
     elif found is None:
         return  # already reported
-    elif deed.happen is not None:
-        if control_that_tells(words, path, deed.data) is None:
-            yield f"none of its controls triggers {path}{_value_text(deed.data)}"
+    elif action.happen is not None:
+        if control_for_event(words, path, action.data) is None:
+            yield f"none of its controls triggers {path}{_value_text(action.data)}"
     else:
         try:
-            words.own_value(path, deed.to)
+            words.own_value(path, action.to)
         except UntranslatableError as problem:
-            yield f"it does not have {path}{_value_text(deed.to)}: {problem}"
+            yield f"it does not have {path}{_value_text(action.to)}: {problem}"
 
 
-def control_that_tells(words: ProfileTranslator, path: str, data: Value) -> str | None:
+def control_for_event(words: ProfileTranslator, path: str, data: Value) -> str | None:
     """The control of the device that triggers an event of the vocabulary, or None."""
     found = words.find(path)
     if found is None:
@@ -179,7 +179,11 @@ def _tells(words: ProfileTranslator, effect: Effect, path: str, data: Value) -> 
         same_value(effect.data, one) for one in as_list(found.offer.data)
     ):
         return False
-    meant = [told.value for told in words.terms_told_by(found.affordance, effect.data) if told.path == path]
+    meant = [
+        reported.value
+        for reported in words.terms_reported_by(found.affordance, effect.data)
+        if reported.path == path
+    ]
     return any(data is None or same_value(value, data) for value in meant)
 
 

@@ -64,16 +64,16 @@ class ProfileTranslator:
                 return found
         return None
 
-    def terms_told_by(self, name: str, value: Value) -> Iterator[TranslatedReport]:
+    def terms_reported_by(self, name: str, value: Value) -> Iterator[TranslatedReport]:
         """The meanings of ``value`` reported by the affordance ``name``, under every path that matches."""
         for found in self._offered:
             if found.affordance != name or found.term.kind is TermKind.COMMAND:
                 continue
-            told = _told(found, value)
-            if told is None:
+            meant = _meaning_of(found, value)
+            if meant is None:
                 continue
             for path in self._paths(found):
-                yield TranslatedReport(path, told[0])
+                yield TranslatedReport(path, meant[0])
 
     def own_value(self, path: str, value: Value) -> Value:
         """A vocabulary value as the device's value, rounded to the device's steps.
@@ -180,18 +180,18 @@ def _order(found: Offered, value: Value) -> TranslatedCommand:
     return TranslatedCommand(found.affordance, own, is_action, found.transports)
 
 
-def _told(found: Offered, value: Value) -> tuple[Value] | None:
+def _meaning_of(found: Offered, value: Value) -> tuple[Value] | None:
     """The meaning of ``value`` as that capability, in a tuple of one; None if it means something else."""
-    offer, told = found.offer, value
+    offer, own = found.offer, value
     if offer.member is not None:
         if not isinstance(value, dict) or offer.member not in value:
             return None
-        told = value[offer.member]
+        own = value[offer.member]
     if offer.data is not None and not any(same_value(value, one) for one in as_list(offer.data)):
         return None
     if found.term.schema is None:
         return (None,)
     try:
-        return (Translation(found.schema, found.term.schema, offer.values).to_common(told),)
+        return (Translation(found.schema, found.term.schema, offer.values).to_common(own),)
     except (UntranslatableError, ZeroDivisionError):
         return None

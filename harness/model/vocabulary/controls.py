@@ -56,7 +56,7 @@ CLUSTERS: tuple[Cluster, ...] = (
         "ColorControl",
         0x0300,
         "colour of a light",
-        # A colour temperature is told as its reciprocal, in mired; UCUM has no name for it.
+        # The colour temperature is a reciprocal, in mired; UCUM has no name for this unit.
         ColorTemperatureMireds=state(number("MK-1", 1, 1000), "colour temperature of white", writable=True),
         CurrentHue=state(number("deg", 0, 360), "hue", writable=True),
         CurrentSaturation=state(_PERCENT, "saturation", writable=True),

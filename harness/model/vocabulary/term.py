@@ -13,7 +13,7 @@ from harness.model.schema import DataSchema, DataType
 class TermKind(StrEnum):
     """The kind of a term."""
 
-    ATTRIBUTE = "attribute"  # a state that is reported, and can perhaps be set
+    ATTRIBUTE = "attribute"  # a state that is reported, and may be writable
     COMMAND = "command"  # an action to carry out
     EVENT = "event"  # something that happened
 
@@ -111,9 +111,9 @@ def command(meaning: str, given: DataSchema | None = None, sets: Sets | None = N
     return Word(TermKind.COMMAND, meaning, given, sets=sets)
 
 
-def event(meaning: str, told: DataSchema | None = None) -> Word:
+def event(meaning: str, data: DataSchema | None = None) -> Word:
     """An event and its data."""
-    return Word(TermKind.EVENT, meaning, told)
+    return Word(TermKind.EVENT, meaning, data)
 
 
 def cluster(name: str, matter: int, meaning: str, **words: Word) -> Cluster:

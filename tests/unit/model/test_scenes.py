@@ -83,7 +83,7 @@ def test_the_scene_of_the_guide_is_one(tmp_path: Path) -> None:
         ("[OnOff.OnOff] }", "[OnOff.Onn] }", "roles.light.offers[0]: is not a term of the cluster OnOff"),
         ("[OnOff.OnOff] }", "[Light.On] }", "roles.light.offers[0]: is not a cluster of the vocabulary"),
         ("[OnOff.OnOff] }", "[] }", "roles.light: offers and commands nothing"),
-        ("property: motion.", "property: sensor.", "automations[0].when[0].property: does not begin with a role"),
+        ("property: motion.", "property: sensor.", "automations[0].when[0].property: does not begin with"),
         ("light.OnOff.OnOff, equals: true }]\nsteps", "light.OnOff.On, equals: true }]\nsteps",
          "is a command, but an attribute is needed here"),
         ("to: true", "to: 3", "steps[0].do[0].to: is not a value of OccupancySensing.Occupancy"),
@@ -143,7 +143,7 @@ def test_values_are_translated_and_lie_on_the_steps_of_the_device() -> None:
     assert american.own_value("Thermostat.OccupiedCoolingSetpoint", 24) == 75
     assert abs(24 - (75 - 32) / 1.8) <= american.tolerance("Thermostat.OccupiedCoolingSetpoint")
     assert american.tolerance("Thermostat.OccupiedCoolingSetpoint") < 0.3
-    (told,) = american.terms_told_by("setpoint", 77)
+    (told,) = american.terms_reported_by("setpoint", 77)
     assert (told.path, told.value) == ("Thermostat.OccupiedCoolingSetpoint", 25)
 
 

@@ -62,7 +62,7 @@ class Interpreter:
         is_event = report.name in self._events
         if is_event and report.is_stored:
             return
-        for term in self.words.terms_told_by(report.name, report.value):
+        for term in self.words.terms_reported_by(report.name, report.value):
             name = f"{self._role}.{term.path}"
             yield StateReport(report.event.line, report.time, name, term.value, is_event)
 

@@ -12,7 +12,7 @@ from harness.model.requirement import BenchFeature
 from harness.model.scene import SceneAction, split_term
 from harness.model.semantics.casting import (
     control_that_sets,
-    control_that_tells,
+    control_for_event,
     ways_to_command,
 )
 from harness.model.semantics.mapping import UntranslatableError
@@ -29,7 +29,7 @@ async def do(stage: GroupBench, action: SceneAction) -> None:
     words = ProfileTranslator(bench.profile)
     try:
         if action.happen is not None:
-            await _operate(bench, role, control_that_tells(words, path, action.data), action)
+            await _operate(bench, role, control_for_event(words, path, action.data), action)
         elif action.command is not None:
             await _command(bench, role, path, action)
         elif action.invoke is not None:

@@ -191,7 +191,7 @@ def chain_begin(trace: Sequence[Event], scene: Scene, step: Step) -> int:
     """The line from which events count for a step: the beginning of the actions that it follows."""
     steps = scene.steps[: scene.steps.index(step) + 1]
     for each in reversed(steps):
-        if each.deeds:
+        if each.actions:
             begin, _ = window_of_step(trace, each)
             return begin.line if begin is not None else 0
     return 0
