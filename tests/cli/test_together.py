@@ -28,7 +28,7 @@ def test_a_pair_is_observed_reported_and_judged_again(tmp_path: Path) -> None:
     assert report["dut"] == "remote-control: simulated; smart-plug: simulated"
     cases = ElementTree.parse(tmp_path / "junit.xml").iter("testcase")
     assert {case.get("name") for case in cases} >= {"COMPAT-10", "COMPAT-17"}
-    assert "smart-plug is back, and the others went on" in (tmp_path / "report.html").read_text()
+    assert "smart-plug is back, and the others kept working" in (tmp_path / "report.html").read_text()
     lines = [json.loads(line) for line in (tmp_path / "trace.jsonl").read_text().splitlines()]
     assert lines[0]["roles"] == ["remote-control", "smart-plug"]
     assert {line.get("device") for line in lines} == {None, "remote-control", "smart-plug"}
@@ -71,7 +71,7 @@ def test_a_simulated_and_a_real_device_are_observed_together() -> None:
 
 def test_what_cannot_be_is_said(tmp_path: Path) -> None:
     for arguments, said in [
-        ([PLUG], "name at least two profiles"),
+        ([PLUG], "--together needs at least two profiles"),
         ([PLUG, LIGHT], "how is smart-plug reached?"),
         (
             [PLUG, LIGHT, "--simulate", "--dut", "lamp=simulate"],
@@ -107,7 +107,7 @@ def test_a_scene_is_told_and_played(tmp_path: Path) -> None:
     assert harness("judge", tmp_path / "trace.jsonl").returncode == 0
     broken = harness("scene", SCENES / "coming-home.yaml", *cast, *climate, "--fault", "light=no-feedback")
     assert broken.returncode == 1
-    assert "step unlock: it is not so that light.OnOff.OnOff is true" in broken.stdout
+    assert "step unlock: expected that light.OnOff.OnOff is true, but it is false" in broken.stdout
     assert "The devices do not work together" in broken.stdout
 
 

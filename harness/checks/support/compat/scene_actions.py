@@ -11,8 +11,8 @@ from harness.model.base import Value
 from harness.model.requirement import BenchFeature
 from harness.model.scene import SceneAction, split_term
 from harness.model.semantics.casting import (
-    control_that_sets,
     control_for_event,
+    control_that_sets,
     ways_to_command,
 )
 from harness.model.semantics.mapping import UntranslatableError
