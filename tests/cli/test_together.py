@@ -79,8 +79,8 @@ def test_what_cannot_be_is_said(tmp_path: Path) -> None:
         ),
         ([PLUG, LIGHT, "--simulate", "--dut", "light=radio:7"], "unknown; allowed: simulate"),
         ([PLUG, LIGHT, "--simulate", "--fault", "light=no-such"], "there is no fault 'no-such'"),
-        ([PLUG, LIGHT, "--simulate", "--coap", "coap://192.0.2.1"], "say --dut ROLE=… instead"),
-        ([PLUG, LIGHT, "--simulate", "--unit", "7"], "say --dut ROLE=unit:ID"),
+        ([PLUG, LIGHT, "--simulate", "--coap", "coap://192.0.2.1"], "use --dut ROLE=… instead"),
+        ([PLUG, LIGHT, "--simulate", "--unit", "7"], "use --dut ROLE=unit:ID"),
         ([PLUG, LIGHT, "--dut", "light=unit:7", "--dut", "smart-plug=simulate"], "how is light reached?"),
         (
             [PLUG, LIGHT, "--dut", "smart-plug=mqtt://192.0.2.1", "--dut", "light=mqtt://192.0.2.2"],
