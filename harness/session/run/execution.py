@@ -45,6 +45,7 @@ class Executor(Generic[P]):
         self._judge = judge
         self._waiting_for = waiting_for
         self._judged: list[P] = []
+        self._is_carried_out = False  # the stimulus of the check under way came to its end
         self._limit: asyncio.Timeout | None = None  # of the check that is being carried out
         recorder.call_at(EVENT_LIMIT, self._on_full_trace)
 
@@ -52,6 +53,7 @@ class Executor(Generic[P]):
         """Carry out one check and judge it. Never raises for what the devices do."""
         if self.over is not None:
             return self.abandon(planned, f"not begun: {self.over}")
+        self._is_carried_out = False
         try:
             async with asyncio.timeout_at(self.deadline) as self._limit:
                 if planned.not_applicable is None:
@@ -59,6 +61,8 @@ class Executor(Generic[P]):
         except Exception as problem:
             if self._limit is not None and self._limit.expired():
                 self.over = self.over or TIME_IS_OVER
+                if self._is_carried_out:  # what came after it took too long, such as a device that is lost
+                    return self._take(planned)
                 return self.abandon(planned, f"{self.over}, waiting for {self._waiting_for() or 'nothing'}")
             return self.abandon(planned, _own_mistake(problem), harness_fault=True)
         finally:
@@ -82,6 +86,7 @@ class Executor(Generic[P]):
         try:
             async with asyncio.timeout(within):
                 await stimulus
+            self._is_carried_out = True
         except StimulusError as reason:
             problem, beyond_bench = str(reason), isinstance(reason, BenchLimitationError)
         except TimeoutError:
