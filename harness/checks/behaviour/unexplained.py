@@ -13,6 +13,7 @@ from harness.checks.payloads import json_text
 from harness.checks.support.behaviour.arrange import StateArranger, precondition
 from harness.checks.support.behaviour.boundary_values import resting
 from harness.checks.support.behaviour.commands import (
+    ROUNDING,
     SETTLE,
     Command,
     commands,
@@ -121,7 +122,7 @@ def _judge_stay(case: Case, name: str, transport: Transport) -> Outcome | None:
             report,
         )
     watched = (case.trace[end - 1].time if end <= case.window[-1].line else case.window[-1].time) - begin
-    if watched < KEPT - case.profile.settle(name):
+    if watched + ROUNDING < KEPT - case.profile.settle(name):
         return None
     return passed(f"{name} stayed", command.sent, confirmation)
 
