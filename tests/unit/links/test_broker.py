@@ -423,7 +423,8 @@ def test_port_in_use(kind: Kind) -> None:
     async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            with pytest.raises(BrokerError, match=f"port {port} on 127.0.0.1 is in use; stop the program that listens"):
+            said = f"port {port} on 127.0.0.1 is in use; stop the program that listens"
+            with pytest.raises(BrokerError, match=said):
                 await kind(port=port).start()
 
     run(main())
