@@ -22,7 +22,7 @@ from harness.session.compat.pair import (
 )
 from harness.session.compat.setup import (
     ConnectionOptions,
-    players_of,
+    members_of,
     roles_of,
 )
 from harness.session.result import RunResult
@@ -38,11 +38,11 @@ AGREES = "COMPAT-02[room-panel.{}/thermostat-plug]"
 
 def observed(devices: Sequence[Device], *select: str, faults: Sequence[str] = ()) -> RunResult:
     """A run of these devices; the last one has the faults."""
-    players = [
+    members = [
         GroupMember(each.name, each.profile, "", Target(simulate=True, faults=given))
         for each, given in zip(devices, [()] * (len(devices) - 1) + [tuple(faults)], strict=True)
     ]
-    return run(observe_together(players, select=select), virtual=True)
+    return run(observe_together(members, select=select), virtual=True)
 
 
 def outcomes(result: RunResult) -> dict[str, Outcome]:
@@ -72,8 +72,8 @@ def test_what_an_action_does_unseen_is_not_judged() -> None:
 def test_a_pair_of_which_nothing_is_seen_is_undecided() -> None:
     others = {name: None for name in base()[1].profile.needs if name != "note"}
     devices = pair({"behaviour": {"rules": []}}, {"needs": others})
-    players = [GroupMember(each.name, each.profile, "", Target(simulate=True)) for each in devices]
-    found = run(observe_pair(*players, select=["COMPAT-0*"], both=False), virtual=True)
+    members = [GroupMember(each.name, each.profile, "", Target(simulate=True)) for each in devices]
+    found = run(observe_pair(*members, select=["COMPAT-0*"], both=False), virtual=True)
     assert found.outcome is Observed.UNDECIDED
 
 
@@ -145,7 +145,7 @@ def group(*, with_panel: bool) -> RunResult:
         changed(Device(profile, base()[0].tree), shared)
         for profile in load_units(OFFERER, ["0a1b2c", "0a1b2d"])
     ]
-    players = [
+    members = [
         GroupMember(role, profile, "", Target(simulate=True))
         for role, profile in (
             ("plug", plugs[0].profile),
@@ -153,7 +153,7 @@ def group(*, with_panel: bool) -> RunResult:
             ("panel", panel.profile),
         )
     ]
-    return run(observe_together(players[: 3 if with_panel else 2], select=["COMPAT-12"]), virtual=True)
+    return run(observe_together(members[: 3 if with_panel else 2], select=["COMPAT-12"]), virtual=True)
 
 
 def test_a_group_that_a_third_device_commands_is_no_collision() -> None:
@@ -219,8 +219,8 @@ REMOTE = "remote-control"
 def restarts() -> RunResult:
     """A remote control, which only tells events, beside a plug: each restarted, and the broker."""
     cast = roles_of([str(PROFILES / f"{name}.yaml") for name in (REMOTE, "smart-plug")])
-    players = players_of(cast, ConnectionOptions(simulate=True))
-    result = run(observe_together(players, select=["COMPAT-1[67]"]), virtual=True)
+    members = members_of(cast, ConnectionOptions(simulate=True))
+    result = run(observe_together(members, select=["COMPAT-1[67]"]), virtual=True)
     assert {each.verdict for each in outcomes(result).values()} == {Verdict.PASS}
     return result
 
