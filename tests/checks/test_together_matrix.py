@@ -241,7 +241,7 @@ def test_what_was_so_before_proves_nothing(tmp_path: Path) -> None:
     result = run(play_scene(load_scene(path), devices), virtual=True)
     outcomes = {each.result.id: each.result.outcome for each in result.judgements}
     assert outcomes["COMPAT-30[unlock]"].verdict is Verdict.INCONCLUSIVE
-    assert "it was so before anything was done" in outcomes["COMPAT-30[unlock]"].message
+    assert "the effects were present before any action" in outcomes["COMPAT-30[unlock]"].message
     assert outcomes["COMPAT-30[cool]"].verdict is Verdict.INCONCLUSIVE
 
 
