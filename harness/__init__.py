@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from harness.checks.support.compat.catalogue import GroupCheck as GroupCheck
     from harness.checks.support.compat.catalogue import group_requirement as group_requirement
     from harness.dut import Dut as Dut
+    from harness.errors import HarnessError as HarnessError
     from harness.links.actuators import Actuator as Actuator
     from harness.links.actuators import ActuatorCommand as ActuatorCommand
     from harness.links.actuators import ActuatorError as ActuatorError
@@ -136,7 +137,8 @@ PUBLIC: dict[str, dict[str, str]] = {
         "ActuatorError": "harness.links.actuators",
         "Task": "harness.links.actuators",
     },
-    "Extensions": {
+    "Errors and extensions": {
+        "HarnessError": "harness.errors",
         "ExtensionError": "harness.registry",
     },
 }
@@ -162,6 +164,7 @@ __all__ = [
     "Fault",
     "GroupCase",
     "GroupCheck",
+    "HarnessError",
     "Judgement",
     "Level",
     "Options",

@@ -28,14 +28,14 @@ class Dut:
         return self._lane.events
 
     def write(self, name: str, value: Value, *, transport: str | None = None) -> None:
-        """Send a command to a property; :meth:`reports` then looks at later reports only."""
+        """Send a command to a property; after that :meth:`reports` considers later reports only."""
         bench = self._lane.bench
         self._mark = bench.mark()
         legal = self.profile.properties[name].accepts(value)
         self._runner.wait(bench.write(name, value, transport=transport or self._transport, legal=legal))
 
     def invoke(self, name: str, value: Value = None, *, transport: str | None = None) -> None:
-        """Invoke an action; :meth:`reports` then looks at later reports only."""
+        """Invoke an action; after that :meth:`reports` considers later reports only."""
         bench = self._lane.bench
         self._mark = bench.mark()
         self._runner.wait(bench.invoke(name, value, transport=transport or self._transport))
@@ -47,7 +47,7 @@ class Dut:
     def reports(
         self, name: str, value: Value, *, within: float | None = None, transport: str | None = None
     ) -> bool:
-        """Whether the device reports ``value`` after the last act of the test, within ``within`` seconds.
+        """Whether the device reports ``value`` after the last action of the test, within ``within`` seconds.
 
         ``within`` defaults to the profile's settle time.
         """
@@ -69,7 +69,7 @@ class Dut:
         self._runner.wait(self._lane.bench.local.operate(control))
 
     def sense(self, name: str, value: Value) -> None:
-        """Make a sensor see ``value``."""
+        """Stimulate a sensor so that it measures ``value``."""
         self._mark = self._lane.bench.mark()
         self._runner.wait(self._lane.bench.local.sense(name, value))
 
@@ -86,7 +86,7 @@ class Dut:
         return answer.value
 
     def note(self, text: str) -> None:
-        """Leave a remark in the trace."""
+        """Add a note to the trace."""
         self._lane.bench.note(text)
 
     def ready(self) -> bool:
@@ -94,5 +94,5 @@ class Dut:
         return self._runner.wait(self._lane.bench.ready())
 
     def acts(self, act: Act) -> list[Event]:
-        """The acts of one kind so far."""
+        """The recorded stimuli of one kind, so far."""
         return [event for event in self.trace if getattr(event.body, "act", None) is act]

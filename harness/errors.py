@@ -1,4 +1,4 @@
-"""The root of every error that may reach a user: one message, and an exit status. Imports nothing of ours."""
+"""The base class of all errors for users, with a message and an exit status. Imports nothing of ours."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ UNDECIDED = 3
 
 
 class HarnessError(Exception):
-    """Something that a user can put right: the message says what, where and what to do, without a traceback.
+    """The base class of all errors for users: the message says what is wrong, where, and what to do.
 
-    ``exit_status`` is what a command returns that ends with the error: 2 for wrong usage or wrong input, 3
-    where nothing is decided.
+    ``exit_status`` is the exit status of a command that ends with the error: 2 for wrong usage or wrong
+    input, 3 if there is no verdict.
     """
 
     exit_status: ClassVar[int] = WRONG_USAGE

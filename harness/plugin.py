@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the profiles, or the bench file, as what is to be collected, unless test files are named."""
+    """Collect the profiles, or the bench file, unless test files are named."""
     if not config.option.profile and not config.option.bench:
         return
     config.option.profile[:] = expanded(config.option.profile)
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args[:] = described_by(config)
     if config.pluginmanager.hasplugin("dsession") or getattr(config.option, "dist", "no") == "load":
-        # A device is checked by one worker from start to end, so that its trace is one.
+        # One worker checks a device from start to end, so that there is one trace.
         config.option.dist = "loadscope"
 
 
@@ -59,7 +59,7 @@ def described_by(config: pytest.Config) -> list[str]:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """A file that was named by ``--profile`` or ``--bench`` holds checks."""
+    """Collect checks from the files given by ``--profile`` or ``--bench``."""
     run = parent.config.pluginmanager.get_plugin(RUN)
     if run is None or file_path not in run.paths:
         return None
@@ -68,7 +68,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 class ProfileFile(pytest.File):
-    """A profile or a bench file, and a lane of checks for each device of it."""
+    """A profile or a bench file, with a lane of checks for each of its devices."""
 
     def collect(self) -> Iterable[LaneCollector]:
         """One lane for each device."""
@@ -84,14 +84,14 @@ class LaneCollector(pytest.Collector):
         """The plan of that device."""
         run = _run_of(self.config)
         for planned in run.plan_of(self.name):
-            # Said as text: pytest takes "[relay]" in a name for part of it, and in an id for a parameter, so
-            # that --lf would not find again what failed.
+            # The id is given explicitly: pytest would take "[relay]" for a parameter, and --lf would not
+            # find the item again.
             nodeid = f"{self.nodeid}::{planned.id}"
             yield CheckItem.from_parent(self, name=planned.id, nodeid=nodeid, planned=planned)
 
 
 class NotPassed(Exception):
-    """A verdict that is not a pass; the text is the report's."""
+    """A verdict that is not a pass, with the message of the report."""
 
 
 class CheckItem(pytest.Item):
@@ -107,7 +107,7 @@ class CheckItem(pytest.Item):
         self.judgement: Judgement | None = None
 
     def runtest(self) -> None:
-        """Wait for the verdict, and tell pytest."""
+        """Wait for the verdict, and pass it to pytest."""
         from harness.model.verdict import Verdict
 
         run = _run_of(self.config)
@@ -130,11 +130,11 @@ class CheckItem(pytest.Item):
         return failure_text(self.judgement, run.events(self.lane))
 
     def reportinfo(self) -> tuple[Path, None, str]:
-        """Where it comes from, for pytest's listings."""
+        """The location, for pytest's listings."""
         return self.path, None, f"{self.lane}::{self.name}"
 
 
-# Items are many, and differ little: what they have in common is made once.
+# There are many items with equal markers and properties, so these are shared.
 @cache
 def _marker(name: str) -> pytest.MarkDecorator:
     return getattr(pytest.mark, name)  # type: ignore[no-any-return]
@@ -146,8 +146,8 @@ def _property(name: str, value: str) -> tuple[str, str]:
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Our verdicts by their own names in pytest's output."""
-    # Reports on collection come here too, and have neither.
+    """Show our verdicts by their own names in pytest's output."""
+    # Reports on collection have neither phase nor properties.
     if getattr(report, "when", None) != "call":
         return None
     verdict = dict(report.user_properties).get("verdict")
@@ -159,12 +159,12 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 
 def _run_of(config: pytest.Config) -> HarnessRun:
     run = config.pluginmanager.get_plugin(RUN)
-    assert isinstance(run, HarnessRun), "items of ours are only collected when there is a run"
+    assert isinstance(run, HarnessRun), "our items are collected only during a run"
     return run
 
 
 def _stop(problem: HarnessError) -> NoReturn:
-    """End pytest with the message and the exit status of an error of ours."""
+    """End pytest with the message and the exit status of an error."""
     message, status = explain(problem)
     if status == WRONG_USAGE:
         raise pytest.UsageError(str(problem)) from None
@@ -172,7 +172,7 @@ def _stop(problem: HarnessError) -> NoReturn:
 
 
 class HarnessRun:
-    """The state of one run of ours inside pytest: lanes, runner, results."""
+    """The state of a run inside pytest: lanes, runner, results."""
 
     def __init__(self, config: pytest.Config) -> None:
         from harness.checks.catalogue import all_checks
@@ -187,13 +187,13 @@ class HarnessRun:
             all_checks()
         except HarnessError as problem:
             _stop(problem)
-        gc.freeze()  # modules stay loaded: the garbage collector need not search them again and again
+        gc.freeze()  # modules stay loaded, so the garbage collector can skip them
         self.runner: Runner | None = None
         self.page: Path | None = None
         self._verdicts: list[tuple[str, str]] = []
         self._has_checks = False
         self._items: list[CheckItem] = []
-        self._lanes: set[str] = set()  # those that a worker has begun with
+        self._lanes: set[str] = set()  # the lanes that a worker has started
         self.paths = {Path(name).resolve() for name in described_by(config)}
         self._worker = hasattr(config, "workerinput")
         self._progress = getattr(config, "harness_progress", None)  # set by `harness check`
@@ -219,9 +219,10 @@ class HarnessRun:
             raise KeyboardInterrupt from None
 
     def _enqueue_here(self, runner: Runner, item: CheckItem) -> None:
-        """A worker of pytest-xdist learns of its items one by one, but gets those of a lane together.
+        """Enqueue all items of a lane at once.
 
-        So the lane is given all of them at once, and its checks follow each other as they do without workers.
+        A worker of pytest-xdist runs its items one by one, but has all those of a lane. Without this, the
+        checks of a lane would not follow each other immediately.
         """
         if item.lane in self._lanes:
             return
@@ -236,7 +237,7 @@ class HarnessRun:
         return self.the_runner().events(lane)
 
     def the_runner(self) -> Runner:
-        """The runner; made when it is needed first."""
+        """The runner, created on first use."""
         if self.runner is None:
             try:
                 self.runner = self.setup.runner(self._progress)
@@ -246,7 +247,7 @@ class HarnessRun:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """Start all lanes at once: they go on side by side while results are waited for."""
+        """Start all lanes at once; they run side by side while pytest waits for results."""
         items = [item for item in session.items if isinstance(item, CheckItem)]
         self._has_checks = bool(items)
         if self._worker:
@@ -279,15 +280,15 @@ class HarnessRun:
             session.exitstatus = status
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Say where the report lies."""
+        """Print the path of the report."""
         if self.page is not None:
             terminalreporter.write_line(f"report: {self.page}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the verdict: with pytest-xdist it comes from another process."""
-        told = dict(report.user_properties)
-        if report.when == "call" and "verdict" in told:
-            self._verdicts.append((str(told["verdict"]), str(told["level"])))
+        """Keep the verdict; with pytest-xdist it comes from another process."""
+        reported = dict(report.user_properties)
+        if report.when == "call" and "verdict" in reported:
+            self._verdicts.append((str(reported["verdict"]), str(reported["level"])))
 
     def _status(self) -> int | None:
         from harness.model.requirement import Level
@@ -295,7 +296,7 @@ class HarnessRun:
         from harness.session.result import run_status
 
         if not self._has_checks:
-            return None  # a user's own tests: pytest's status stands
+            return None  # only a user's own tests: keep pytest's status
         judgements = [judgement for run in self.setup.results for judgement in run.judgements]
         if judgements:
             status = run_status(judgements)
@@ -306,7 +307,7 @@ class HarnessRun:
     def _write_report(self) -> None:
         folder = self.config.option.report
         if folder and self.runner is None:
-            self.setup.take_traces()  # the workers of pytest-xdist have left them
+            self.setup.take_traces()  # written by the workers of pytest-xdist
         if folder and self.setup.results:
             from harness.report.run.write import write_report
 
@@ -324,7 +325,7 @@ def dut(request: pytest.FixtureRequest) -> Iterator[Dut]:
     run = request.config.pluginmanager.get_plugin(RUN)
     if run is None:
         raise pytest.UsageError(
-            "the fixture dut needs --profile FILE, and --simulate or a real device's address"
+            "the fixture dut needs --profile FILE, and --simulate or the address of a real device"
         )
     lane = run.setup.lanes_of(next(iter(run.paths)))[0]
     yield Dut(run.the_runner(), lane)

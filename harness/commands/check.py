@@ -1,4 +1,4 @@
-"""``harness check``: a thin front of pytest with its own display."""
+"""``harness check``: runs pytest with a display of its own."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
 OPERATOR = "operator"
 
 _UNUSED = ("cacheprovider", "doctest", "logging", "stepwise", "tmpdir", "unittest")
-"""Plugins of pytest that cost time for each item and do nothing for ours; kept with --pytest."""
+"""Plugins of pytest that cost time for each item and are useless for checks; kept with --pytest."""
 
 
 class _Display:
-    """Replaces pytest's display by ours."""
+    """Replaces pytest's display."""
 
     def __init__(self, progress: ProgressDisplay, *, drops_items: bool) -> None:
         self._progress = progress
@@ -76,7 +76,7 @@ class _Display:
         return True  # handled: pytest prints no traceback
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        if isinstance(excinfo.value, pytest.exit.Exception):  # the plugin's message; nobody else prints it
+        if isinstance(excinfo.value, pytest.exit.Exception):  # the plugin's message, printed only here
             print(excinfo.value.msg, file=sys.stderr)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -107,7 +107,7 @@ def _pytest_arguments(arguments: argparse.Namespace) -> list[str]:
     given.append("--assert=plain")
     given += [part for name in _UNUSED for part in ("-p", f"no:{name}")] if not arguments.pytest else []
     given += ["-p", "no:labgrid"]  # its pytest plugin, if installed
-    given.append("--capture=no")  # show our display at once
+    given.append("--capture=no")  # show the display at once
     for profile in arguments.profiles:
         given += ["--profile", profile]
     for field in fields(Options):
@@ -120,5 +120,5 @@ def _pytest_arguments(arguments: argparse.Namespace) -> list[str]:
         elif value is not None and value is not False:
             given += [option, str(value)]
     if OPERATOR in (arguments.power, arguments.hands):
-        given.append("-s")  # we read what people type
+        given.append("-s")  # the harness reads standard input
     return given + list(arguments.pytest)

@@ -1,4 +1,4 @@
-"""``harness compat``: whether two devices work together, or one can take the other's place."""
+"""``harness compat``: whether two devices work together, or one can replace the other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from harness.session.target import UsageError
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare two profiles; returns the exit status: 1 where something blocks."""
+    """Compare two profiles; returns the exit status: 1 if something blocks."""
     first, second = Path(arguments.first), Path(arguments.second)
     if arguments.observe and not arguments.replaces:
         raise UsageError(
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     outcome = (_replacement if arguments.replaces else _pair)(first, second, arguments.report)
     status = ExitStatus.FAILED if outcome is PairOutcome.BLOCKED else ExitStatus.OK
     if arguments.observe:
-        from harness.commands import replay  # brings brokers and simulated devices with it
+        from harness.commands import replay  # slow to import: brokers and simulated devices
 
         status = max(status, replay.run(arguments))
     return status

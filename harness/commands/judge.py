@@ -1,4 +1,4 @@
-"""``harness judge``: the verdicts of a recorded run once more, without any network."""
+"""``harness judge``: judges a recorded run again, without a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.trace.lines import read
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Judge the trace again; returns the exit status that the run would have."""
+    """Judge the trace again; returns the exit status of the run."""
     trace = Path(arguments.trace)
     events = list(read(trace))
     several = bool(events) and isinstance(events[0].body, TogetherStarted)

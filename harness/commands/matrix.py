@@ -41,7 +41,7 @@ from harness.report.run.write import trace_path
 from harness.report.text import lane_names
 from harness.session.compat.jobs import PairJob
 from harness.session.compat.matrix_jobs import (
-    couples_of,
+    jobs_of,
     observations,
     observations_of,
 )
@@ -96,26 +96,26 @@ class _Seen:
 def _observed(
     arguments: argparse.Namespace, entries: Sequence[Entry], pairs: Sequence[OrderedPair], folder: Path | None
 ) -> _Seen:
-    """Observe what was selected; what is known when somebody interrupts is reported all the same."""
+    """Observe the selected pairs; after an interruption, the results so far are reported."""
     every = pair_runs(pairs)
     chosen = covering(every) if arguments.pairs == "covering" else every
 
-    def trace(meeting: PairRun) -> Path:
+    def trace(pair_run: PairRun) -> Path:
         assert folder is not None
-        return trace_path(folder / PAIRS, f"{meeting.first}+{meeting.second}", 2)
+        return trace_path(folder / PAIRS, f"{pair_run.first}+{pair_run.second}", 2)
 
-    couples = couples_of(chosen, entries, seed=arguments.seed, trace=trace if folder else None)
-    processes = max(1, min(arguments.processes or cores(), -(-len(couples) // AT_ONCE)))
-    watch = _Watch(MatrixProgress(terminal(), len(couples)), couples)
+    jobs = jobs_of(chosen, entries, seed=arguments.seed, trace=trace if folder else None)
+    processes = max(1, min(arguments.processes or cores(), -(-len(jobs) // AT_ONCE)))
+    watch = _Watch(MatrixProgress(terminal(), len(jobs)), jobs)
     found: dict[PairJob, Observed] = {}
     interrupted = False
     try:
-        asyncio.run(watch.over(observe_all(list(couples), found, watch, processes=processes)))
+        asyncio.run(watch.over(observe_all(list(jobs), found, watch, processes=processes)))
     except KeyboardInterrupt:
         interrupted = True
     finally:
         watch.progress.finished()
-    seen = observations(couples, found, folder)
+    seen = observations(jobs, found, folder)
     selection = Selection(
         pairs=arguments.pairs or "all",
         observed=len(seen),
@@ -133,16 +133,16 @@ def _observed(
 
 @dataclass(slots=True)
 class _Watch:
-    """Tells the progress what came of each couple, against what was predicted, and takes the time."""
+    """Shows the result of each pair compared with its prediction, and measures the time."""
 
     progress: MatrixProgress
-    couples: dict[PairJob, PairRun]
+    jobs: dict[PairJob, PairRun]
     begun_at: float = 0.0
     first_at: float | None = None
     ended_at: float = 0.0
 
     async def over(self, observation: Coroutine[None, None, None]) -> None:
-        """Take the time of the whole."""
+        """Measure the time of the whole observation."""
         clock = asyncio.get_running_loop().time
         self.begun_at = clock()
         try:
@@ -150,19 +150,19 @@ class _Watch:
         finally:
             self.ended_at = clock()
 
-    def started(self, couple: PairJob) -> None:
-        """Two devices are being brought together."""
+    def started(self, job: PairJob) -> None:
+        """The run of a pair has started."""
         if self.first_at is None:
             self.first_at = asyncio.get_running_loop().time()
-        self.progress.started(couple.name)
+        self.progress.started(job.name)
 
-    def ended(self, couple: PairJob, observed: Observed) -> None:
-        """They are done."""
-        meeting = self.couples[couple]
-        seen = dict(observations_of(couple, meeting, observed, None))
-        found = [compared(pair.prediction, seen[pair.offerer, pair.needer]) for pair in meeting.pairs]
+    def ended(self, job: PairJob, observed: Observed) -> None:
+        """The run of a pair has ended."""
+        pair_run = self.jobs[job]
+        seen = dict(observations_of(job, pair_run, observed, None))
+        found = [compared(pair.prediction, seen[pair.offerer, pair.needer]) for pair in pair_run.pairs]
         order = list(Agreement)
         worst: Comparison = max(found, key=lambda each: order.index(each.agreement))
         result = AGREEMENTS[worst.agreement] + (f": {worst.why}" if worst.why else "")
         is_problem = worst.agreement in (Agreement.DIFFERS, Agreement.UNDECIDED)
-        self.progress.ended(couple.name, observed.seconds, result, is_problem=is_problem)
+        self.progress.ended(job.name, observed.seconds, result, is_problem=is_problem)

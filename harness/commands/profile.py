@@ -1,4 +1,4 @@
-"""``harness profile``: for people who write profiles."""
+"""``harness profile``: validates, shows and creates profiles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.session.target import UsageError
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Validate, show, or start a profile."""
+    """Validate, show, or create a profile."""
     return {"validate": _validate, "show": _show, "new": _new}[arguments.profile_command](arguments)
 
 

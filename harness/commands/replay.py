@@ -24,10 +24,12 @@ from harness.session.target import Target, UsageError
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay all scenes that the old device can play; returns 1 where one is lost."""
-    old, new = (_player(Path(name)) for name in (arguments.first, arguments.second))
+    """Replay all scenes that the old device can play; returns 1 if one no longer works."""
+    old, new = (_member(Path(name)) for name in (arguments.first, arguments.second))
     folder = Path(arguments.scenes) if arguments.scenes else Path(arguments.first).parent / "scenes"
-    parts = list(parts_of(old.profile, new.profile, _scenes(folder), _company(Path(arguments.first).parent)))
+    parts = list(
+        parts_of(old.profile, new.profile, _scenes(folder), _available(Path(arguments.first).parent))
+    )
     if not parts:
         print(f"observed: nothing; {old.profile.profile} fits no role in the scenes of {folder}")
         return ExitStatus.OK
@@ -56,7 +58,7 @@ def _write(folder: Path, replays: Sequence[Replay]) -> None:
     write_report(folder / "scenes", list(runs.values()), lanes=list(runs))
 
 
-def _player(path: Path) -> GroupMember:
+def _member(path: Path) -> GroupMember:
     profile = load_profile(path)
     return GroupMember(profile.profile, profile, str(path), Target(simulate=True))
 
@@ -68,8 +70,8 @@ def _scenes(folder: Path) -> list[tuple[Scene, Path]]:
     return [(load_scene(path), path) for path in paths]
 
 
-def _company(folder: Path) -> list[tuple[Profile, Path]]:
-    """The devices beside the old one that can take the other roles; what is no profile is passed over."""
+def _available(folder: Path) -> list[tuple[Profile, Path]]:
+    """The profiles in the folder of the old device, for the other roles; other files are skipped."""
     found = []
     for path in sorted(folder.glob("*.yaml")):
         try:

@@ -19,7 +19,7 @@ from harness.session.compat.scene import (
     play_scene,
     require_cast,
 )
-from harness.session.compat.setup import players_of
+from harness.session.compat.setup import members_of
 from harness.session.result import Judgement
 from harness.session.target import UsageError
 
@@ -34,27 +34,27 @@ def run(arguments: argparse.Namespace) -> int:
     cast = [_cast(text) for text in arguments.cast]
     doubled = [role for at, (role, _) in enumerate(cast) if role in [each for each, _ in cast[:at]]]
     if doubled:
-        raise UsageError(f"--cast {doubled[0]}=…: the role is given twice; cast one device for it")
+        raise UsageError(f"--cast {doubled[0]}=…: the role is given twice; cast only one device for it")
     if not arguments.simulate and not arguments.dut:
         arguments.simulate = True
-    players = players_of(cast, reach_of(arguments))
-    require_cast(scene, {player.role: player.profile for player in players})
+    members = members_of(cast, reach_of(arguments))
+    require_cast(scene, {member.role: member.profile for member in members})
 
-    def play(trace: Path | None, started: Listener, told: Callable[[Judgement], None]) -> Any:
+    def play(trace: Path | None, started: Listener, judged: Callable[[Judgement], None]) -> Any:
         return play_scene(
             scene,
-            players,
+            members,
             path=str(path),
             seed=arguments.seed,
             trace=trace,
             select=arguments.select or OF_SCENES,
             on_started=started,
-            on_result=told,
+            on_result=judged,
         )
 
-    home = group_of_scene(scene, *facts_of(players))
-    total = len(plan_group(home, arguments.select or OF_SCENES))
-    return run_together(arguments, players, scene.scene, total, play)
+    group = group_of_scene(scene, *facts_of(members))
+    total = len(plan_group(group, arguments.select or OF_SCENES))
+    return run_together(arguments, members, scene.scene, total, play)
 
 
 def _cast(text: str) -> tuple[str, Path]:

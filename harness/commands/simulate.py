@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not profiles:
         raise UsageError("nothing to simulate: name a profile, such as profiles/smart-plug.yaml")
     for name in arguments.fault:
-        fault_named(name)  # an unknown one raises
+        fault_named(name)  # raises if unknown
     if arguments.serial and all(profile.bindings.serial is None for profile in profiles):
         raise UsageError("--serial: none of the profiles has bindings.serial")
     simulation = Simulation(
@@ -74,7 +74,7 @@ def _profiles(arguments: argparse.Namespace) -> list[Profile]:
 
 
 def _rates(asked: float | None, count: int) -> float | None:
-    """Seconds between two lines of rates: by default only where devices are not described one by one."""
+    """Seconds between two lines of rates; by default only if devices are not listed one by one."""
     if asked is None:
         return USUAL_RATES if count > FEW else None
     if asked < 0:

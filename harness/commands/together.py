@@ -1,4 +1,4 @@
-"""``harness check A B --together``, and what it has in common with ``harness scene``."""
+"""``harness check A B --together``, and the parts shared with ``harness scene``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from harness.session.compat.pair import observe_together
 from harness.session.compat.plan import group_of_pair, plan_group
 from harness.session.compat.setup import (
     ConnectionOptions,
-    players_of,
+    members_of,
     roles_of,
     runs_virtually,
 )
@@ -39,7 +39,7 @@ Listener = Callable[[str], None]
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Bring the devices up on one bus and observe them; returns the exit status."""
+    """Start the devices on one bus and observe them; returns the exit status."""
     if len(arguments.profiles) < 2:
         raise UsageError("--together needs at least two profiles")
     for name in ("listen", "mqtt", "coap", "mdns", "serial", "power", "hands", "bench"):
@@ -50,25 +50,25 @@ def run(arguments: argparse.Namespace) -> int:
             "--unit and --count are for a single device; name the profile once for each device, "
             "and use --dut ROLE=unit:ID to set its unit"
         )
-    players = players_of(roles_of(arguments.profiles), reach_of(arguments))
+    members = members_of(roles_of(arguments.profiles), reach_of(arguments))
 
-    def play(trace: Path | None, started: Listener, told: Callable[[Judgement], None]) -> Any:
+    def play(trace: Path | None, started: Listener, judged: Callable[[Judgement], None]) -> Any:
         return observe_together(
-            players,
+            members,
             seed=arguments.seed,
             trace=trace,
             select=arguments.select,
             on_started=started,
-            on_result=told,
+            on_result=judged,
         )
 
-    name = "+".join(player.role for player in players)
-    total = len(plan_group(group_of_pair(*facts_of(players)), arguments.select))
-    return run_together(arguments, players, name, total, play)
+    name = "+".join(member.role for member in members)
+    total = len(plan_group(group_of_pair(*facts_of(members)), arguments.select))
+    return run_together(arguments, members, name, total, play)
 
 
 def reach_of(arguments: argparse.Namespace) -> ConnectionOptions:
-    """How the devices are reached, by the options."""
+    """How the devices are reached, from the options."""
     return ConnectionOptions(
         simulate=arguments.simulate,
         duts=arguments.dut,
@@ -81,22 +81,22 @@ def reach_of(arguments: argparse.Namespace) -> ConnectionOptions:
 
 def run_together(
     arguments: argparse.Namespace,
-    players: Sequence[GroupMember],
+    members: Sequence[GroupMember],
     name: str,
     total: int,
     play: Callable[[Path | None, Listener, Callable[[Judgement], None]], Coroutine[Any, Any, RunResult]],
 ) -> int:
-    """Run what ``play`` makes of a trace and two listeners, and report it; returns the exit status.
+    """Run ``play`` with a trace and two listeners, and write the report; returns the exit status.
 
-    ``total`` is how many verdicts are to come.
+    ``total`` is the number of expected verdicts.
     """
-    allow_sockets(SOCKETS_OF_A_LANE * len(players))
+    allow_sockets(SOCKETS_OF_A_LANE * len(members))
     console = terminal()
     progress = ProgressDisplay(console, quiet=arguments.quiet)
-    for player in players:
-        if player.target.listen is not None:
-            host, port = player.target.listen
-            console.print(f"waiting for {player.role}: set its MQTT broker to {host}:{port}")
+    for member in members:
+        if member.target.listen is not None:
+            host, port = member.target.listen
+            console.print(f"waiting for {member.role}: set its MQTT broker to {host}:{port}")
     folder = Path(arguments.report) if arguments.report else None
     trace = trace_path(folder, name, 1) if folder is not None else None
     progress.started({name: total})
@@ -107,7 +107,7 @@ def run_together(
                 lambda check: progress.check_started(name, check),
                 lambda judgement: progress.result(name, judgement),
             ),
-            virtual=runs_virtually(players, real_time=arguments.real_time),
+            virtual=runs_virtually(members, real_time=arguments.real_time),
         )
     except KeyboardInterrupt:
         if trace is None:

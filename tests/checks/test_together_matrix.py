@@ -18,7 +18,7 @@ from harness.session.compat.pair import observe_together
 from harness.session.compat.scene import play_scene
 from harness.session.compat.setup import (
     ConnectionOptions,
-    players_of,
+    members_of,
     roles_of,
 )
 from harness.session.result import Judgement, RunResult
@@ -28,10 +28,10 @@ PROFILES = Path(__file__).parents[2] / "profiles"
 SCENES = PROFILES / "scenes"
 
 
-def players(*names: str, faults: Sequence[str] = ()) -> list[GroupMember]:
+def members(*names: str, faults: Sequence[str] = ()) -> list[GroupMember]:
     """Simulated devices of these profiles; a fault is given as ``role=name``."""
     cast = roles_of([str(PROFILES / f"{name}.yaml") for name in names])
-    return list(players_of(cast, ConnectionOptions(simulate=True, faults=faults)))
+    return list(members_of(cast, ConnectionOptions(simulate=True, faults=faults)))
 
 
 def together(cast: Sequence[GroupMember], *select: str) -> dict[str, Judgement]:
@@ -39,13 +39,13 @@ def together(cast: Sequence[GroupMember], *select: str) -> dict[str, Judgement]:
     return {judgement.result.id: judgement for judgement in result.judgements}
 
 
-def changed(player: GroupMember, **changes: object) -> GroupMember:
+def changed(member: GroupMember, **changes: object) -> GroupMember:
     """The same device with other members of its profile's MQTT binding."""
-    mqtt = player.profile.bindings.mqtt
+    mqtt = member.profile.bindings.mqtt
     assert mqtt is not None
-    bindings = player.profile.bindings.model_copy(update={"mqtt": mqtt.model_copy(update=changes)})
-    profile: Profile = player.profile.model_copy(update={"bindings": bindings})
-    return GroupMember(player.role, profile, player.path, player.target)
+    bindings = member.profile.bindings.model_copy(update={"mqtt": mqtt.model_copy(update=changes)})
+    profile: Profile = member.profile.model_copy(update={"bindings": bindings})
+    return GroupMember(member.role, profile, member.path, member.target)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ BREACHES = [
     ids="+".join,
 )
 def test_devices_that_get_on_pass(pair: tuple[str, str]) -> None:
-    found = together(players(*pair))
+    found = together(members(*pair))
     bad = [
         f"{name}: {each.result.outcome.verdict} {each.result.outcome.message}"
         for name, each in found.items()
@@ -112,7 +112,7 @@ def test_devices_that_get_on_pass(pair: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("breach", BREACHES, ids=lambda breach: f"{breach.check}-{'+'.join(breach.pair)}")
 def test_a_breach_fails_its_check(breach: Breach) -> None:
-    found = together(players(*breach.pair, faults=breach.faults), breach.check, "COMPAT-01")
+    found = together(members(*breach.pair, faults=breach.faults), breach.check, "COMPAT-01")
     of_check = [each for each in found.values() if each.result.check == breach.check]
     for each in of_check:
         MATRIX.note(" and ".join(breach.faults) or "as they are", "+".join(breach.pair), each)
@@ -122,7 +122,7 @@ def test_a_breach_fails_its_check(breach: Breach) -> None:
 
 
 def test_a_range_that_is_too_narrow_shows_in_the_value() -> None:
-    phone, light = players("phone-app", "light")
+    phone, light = members("phone-app", "light")
     brightness = light.profile.properties["brightness"].model_copy(update={"maximum": 180})
     narrow = light.profile.model_copy(
         update={"properties": {**light.profile.properties, "brightness": brightness}}
@@ -137,7 +137,7 @@ def test_a_range_that_is_too_narrow_shows_in_the_value() -> None:
 
 def played(scene: str, cast: dict[str, str], *faults: str) -> RunResult:
     roles = [(role, PROFILES / f"{name}.yaml") for role, name in cast.items()]
-    devices = players_of(roles, ConnectionOptions(simulate=True, faults=faults))
+    devices = members_of(roles, ConnectionOptions(simulate=True, faults=faults))
     return run(play_scene(load_scene(SCENES / f"{scene}.yaml"), devices), virtual=True)
 
 
@@ -218,7 +218,7 @@ def test_every_check_is_shown_to_fail() -> None:
 
 
 def test_who_is_told_often_enough_takes_nobody_for_lost() -> None:
-    curtain, sensor = players("curtain", "motion-sensor")
+    curtain, sensor = members("curtain", "motion-sensor")
     often = sensor.profile.bindings.mqtt
     assert often is not None and often.sleep is not None
     sensor = changed(sensor, sleep=often.sleep.model_copy(update={"wakes_every": 300}))
@@ -237,11 +237,11 @@ def test_what_was_so_before_proves_nothing(tmp_path: Path) -> None:
     lit = path.read_text().replace("      - { property: door.DoorLock.LockState, equals: Unlocked }\n", "", 1)
     path.write_text(lit)
     roles = [(role, PROFILES / f"{name}.yaml") for role, name in CASTS["coming-home"][0].items()]
-    devices = players_of(roles, ConnectionOptions(simulate=True))
+    devices = members_of(roles, ConnectionOptions(simulate=True))
     result = run(play_scene(load_scene(path), devices), virtual=True)
     outcomes = {each.result.id: each.result.outcome for each in result.judgements}
     assert outcomes["COMPAT-30[unlock]"].verdict is Verdict.INCONCLUSIVE
-    assert "it was so before anything was done" in outcomes["COMPAT-30[unlock]"].message
+    assert "the effects were present before any action" in outcomes["COMPAT-30[unlock]"].message
     assert outcomes["COMPAT-30[cool]"].verdict is Verdict.INCONCLUSIVE
 
 
@@ -250,7 +250,7 @@ def test_a_call_that_comes_too_early_fails(tmp_path: Path) -> None:
     path.write_text((SCENES / "elder-care.yaml").read_text().replace("for: 14400", "for: 600"))
     roles = [(role, PROFILES / f"{name}.yaml") for role, name in CASTS["elder-care"][0].items()]
     result = run(
-        play_scene(load_scene(path), players_of(roles, ConnectionOptions(simulate=True))), virtual=True
+        play_scene(load_scene(path), members_of(roles, ConnectionOptions(simulate=True))), virtual=True
     )
     outcomes = {each.result.id: each.result.outcome for each in result.judgements}
     assert outcomes["COMPAT-30[somebody-is-told]"].verdict is Verdict.FAIL
@@ -283,7 +283,7 @@ def test_rules_of_a_scene_are_kept_or_broken(tmp_path: Path) -> None:
     roles = [(role, PROFILES / f"{name}.yaml") for role, name in CASTS["overload"][0].items()]
 
     def judged(*faults: str) -> dict[str, Verdict]:
-        devices = players_of(roles, ConnectionOptions(simulate=True, faults=faults))
+        devices = members_of(roles, ConnectionOptions(simulate=True, faults=faults))
         result = run(play_scene(load_scene(path), devices), virtual=True)
         return {each.result.id: each.result.outcome.verdict for each in result.judgements}
 

@@ -18,8 +18,8 @@ SHOWN = [seed for seed in SEEDS if seed.shown_by]
 
 
 def verdicts(devices: Sequence[Device], check: str) -> set[Verdict]:
-    players = [GroupMember(each.name, each.profile, "", Target(simulate=True)) for each in devices]
-    result = run(observe_together(players, select=(check,)), virtual=True)
+    members = [GroupMember(each.name, each.profile, "", Target(simulate=True)) for each in devices]
+    result = run(observe_together(members, select=(check,)), virtual=True)
     return {judgement.result.outcome.verdict for judgement in result.judgements}
 
 

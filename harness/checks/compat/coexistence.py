@@ -30,25 +30,25 @@ from harness.model.verdict import Outcome, Subject
 from harness.wire import mqtt
 
 
-def tapped(home: DeviceGroup) -> tuple[str, ...]:
+def tapped(group: DeviceGroup) -> tuple[str, ...]:
     """The roles whose own MQTT packets are recorded."""
-    return tuple(role for role in home.roles if home.offers(BenchFeature.TAP, role))
+    return tuple(role for role in group.roles if group.offers(BenchFeature.TAP, role))
 
 
-def announced(home: DeviceGroup) -> tuple[str, ...]:
+def announced(group: DeviceGroup) -> tuple[str, ...]:
     """The roles whose mDNS packets are recorded."""
-    return tuple(role for role in home.roles if home.offers(BenchFeature.MDNS, role))
+    return tuple(role for role in group.roles if group.offers(BenchFeature.MDNS, role))
 
 
 class _OnOneBroker(GroupCheck):
     """Passive; needs at least two devices behind a tap."""
 
-    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
-        speaking = [role for role, profile in home.profiles.items() if profile.bindings.mqtt is not None]
+    def subjects(self, group: DeviceGroup) -> Iterable[Subject]:
+        speaking = [role for role, profile in group.profiles.items() if profile.bindings.mqtt is not None]
         return (Subject(),) if len(speaking) > 1 else ()
 
-    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
-        if len(tapped(home)) > 1:
+    def missing(self, group: DeviceGroup, subject: Subject) -> str | None:
+        if len(tapped(group)) > 1:
             return None
         return "fewer than two devices are connected through a tap, so their own packets are not recorded"
 
@@ -56,12 +56,12 @@ class _OnOneBroker(GroupCheck):
 class _OnOneLink(GroupCheck):
     """Passive; needs at least two devices with mDNS."""
 
-    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
-        speaking = [role for role, profile in home.profiles.items() if profile.bindings.mdns is not None]
+    def subjects(self, group: DeviceGroup) -> Iterable[Subject]:
+        speaking = [role for role, profile in group.profiles.items() if profile.bindings.mdns is not None]
         return (Subject(),) if len(speaking) > 1 else ()
 
-    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
-        if len(announced(home)) > 1:
+    def missing(self, group: DeviceGroup, subject: Subject) -> str | None:
+        if len(announced(group)) > 1:
             return None
         return "multicast DNS is recorded for fewer than two devices"
 
@@ -83,11 +83,11 @@ class ClientIdentifiers(_OnOneBroker):
     def judge(self, case: GroupCase) -> Outcome:
         evidence = []
         silent = []
-        for role in tapped(case.home):
+        for role in tapped(case.group):
             first = {seen.value.client_id: seen for seen in reversed(connects(case.of(role)))}
             silent += [role] if not first else []
             evidence += list(first.values())
-        for one, other in pairs(case, tapped(case.home)):
+        for one, other in pairs(case, tapped(case.group)):
             mine = {seen.value.client_id: seen for seen in connects(case.of(one))}
             for seen in connects(case.of(other)):
                 if (
@@ -119,21 +119,21 @@ class Topics(_OnOneBroker):
     """Compares the topics of each device with those that others used or declare."""
 
     def judge(self, case: GroupCase) -> Outcome:
-        used = {role: published_topics(case.of(role)) for role in tapped(case.home)}
+        used = {role: published_topics(case.of(role)) for role in tapped(case.group)}
         for role, topics in used.items():
-            for other in case.home.others(role):
-                declared = declared_topics(case.home.profiles[other])
+            for other in case.group.others(role):
+                declared = declared_topics(case.group.profiles[other])
                 for topic, line in topics.items():
                     if topic in used.get(other, {}):
                         return failed(f"{role} and {other} both publish to {topic}", line, used[other][topic])
-                    if topic in declared and not self._is_meant(case.home, role, other, topic):
+                    if topic in declared and not self._is_meant(case.group, role, other, topic):
                         what = declared[topic]
                         return failed(f"{role} publishes to {topic}, which {other} uses for {what}", line)
         silent = [role for role, topics in used.items() if not topics]
         if silent:
             return inconclusive(f"{', '.join(silent)} published nothing")
-        for one, other in pairs(case, case.home.roles):
-            for topic in report_topics(case.home.profiles[one]) & report_topics(case.home.profiles[other]):
+        for one, other in pairs(case, case.group.roles):
+            for topic in report_topics(case.group.profiles[one]) & report_topics(case.group.profiles[other]):
                 return inconclusive(
                     f"{one} and {other} both declare {topic} for reports, but reported nothing there"
                 )
@@ -143,10 +143,10 @@ class Topics(_OnOneBroker):
         )
 
     @staticmethod
-    def _is_meant(home: DeviceGroup, role: str, other: str, topic: str) -> bool:
+    def _is_meant(group: DeviceGroup, role: str, other: str, topic: str) -> bool:
         return any(
             interaction.source == role and interaction.target == other
-            for interaction in home.bonds
+            for interaction in group.interactions
             if any(link.target.address == topic for link in interaction.links)
         )
 
@@ -167,19 +167,19 @@ class Topics(_OnOneBroker):
 class Subscriptions(_OnOneBroker):
     """Compares each subscription with the command topics of the others."""
 
-    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
-        if not any(command_topics(profile) for profile in home.profiles.values()):
+    def missing(self, group: DeviceGroup, subject: Subject) -> str | None:
+        if not any(command_topics(profile) for profile in group.profiles.values()):
             return "none of the devices takes commands over MQTT"
-        return super().missing(home, subject)
+        return super().missing(group, subject)
 
     def judge(self, case: GroupCase) -> Outcome:
         evidence: list[Evidence] = []
         unseen: list[str] = []
-        commands = {role: command_topics(case.home.profiles[role]) for role in case.home.roles}
-        for role in tapped(case.home):
-            for other in case.home.others(role):
+        commands = {role: command_topics(case.group.profiles[role]) for role in case.group.roles}
+        for role in tapped(case.group):
+            for other in case.group.others(role):
                 wanted = tuple(
-                    topic for topic in commands[other] if not _is_of_a_group(case.home, topic, role, other)
+                    topic for topic in commands[other] if not _is_of_a_group(case.group, topic, role, other)
                 )
                 for filter, topic, line in overheard(case.of(role), wanted):
                     return failed(
@@ -196,15 +196,15 @@ class Subscriptions(_OnOneBroker):
         return passed("no subscription covers a command topic of another device", evidence)
 
 
-def _is_of_a_group(home: DeviceGroup, topic: str, *roles: str) -> bool:
+def _is_of_a_group(group: DeviceGroup, topic: str, *roles: str) -> bool:
     """Whether another device commands all of these on that topic, as a group."""
     commanded = {
         (interaction.source, interaction.target)
-        for interaction in home.bonds
+        for interaction in group.interactions
         for link in interaction.links
         if not interaction.is_passed_on and link.target.address == topic
     }
-    return any(all((source, role) in commanded for role in roles) for source in home.roles)
+    return any(all((source, role) in commanded for role in roles) for source in group.roles)
 
 
 @group_requirement(
@@ -226,16 +226,16 @@ class LinkNames(_OnOneLink):
     """
 
     def judge(self, case: GroupCase) -> Outcome:
-        names = {role: claimed_names(case.of(role)) for role in announced(case.home)}
-        for one, other in pairs(case, announced(case.home)):
+        names = {role: claimed_names(case.of(role)) for role in announced(case.group)}
+        for one, other in pairs(case, announced(case.group)):
             for name in names[one].keys() & names[other].keys():
                 first, second = names[one][name], names[other][name]
                 return failed(f"{one} and {other} both claim the name {first.what}", first.line, second.line)
         silent = [role for role, found in names.items() if not found]
         if silent:
             return inconclusive(f"{', '.join(silent)} announced no name")
-        for role, other in permutations(announced(case.home), 2):
-            for promised in declared_names(case.home.profiles[role]).unique:
+        for role, other in permutations(announced(case.group), 2):
+            for promised in declared_names(case.group.profiles[role]).unique:
                 if promised.lower() in names[role] or promised.lower() not in names[other]:
                     continue
                 taken = names[other][promised.lower()]
@@ -265,16 +265,16 @@ class LinkNames(_OnOneLink):
 class ServiceAddresses(_OnOneLink):
     """Combines SRV and address records."""
 
-    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
-        return (Subject(),) if len(self._serving(home)) > 1 else ()
+    def subjects(self, group: DeviceGroup) -> Iterable[Subject]:
+        return (Subject(),) if len(self._serving(group)) > 1 else ()
 
     @staticmethod
-    def _serving(home: DeviceGroup) -> list[str]:
-        bindings = {role: profile.bindings.mdns for role, profile in home.profiles.items()}
+    def _serving(group: DeviceGroup) -> list[str]:
+        bindings = {role: profile.bindings.mdns for role, profile in group.profiles.items()}
         return [role for role, mdns in bindings.items() if mdns is not None and mdns.services]
 
     def judge(self, case: GroupCase) -> Outcome:
-        roles = tuple(role for role in announced(case.home) if role in self._serving(case.home))
+        roles = tuple(role for role in announced(case.group) if role in self._serving(case.group))
         places = {role: claimed_addresses(case.of(role)) for role in roles}
         for one, other in pairs(case, roles):
             for place in places[one].keys() & places[other].keys():

@@ -52,12 +52,12 @@ def acts_on(case: GroupCase, role: str | None, *acts: Act) -> list[Event]:
 
 def _expected_changes(case: GroupCase, role: str, other: str, since: int, until: int) -> set[str]:
     """The properties of ``other`` that may change because of reports of ``role`` in between."""
-    profile, expected = case.home.profiles[other], set()
+    profile, expected = case.group.profiles[other], set()
     for event in acts_on(case, other, Act.AUTOMATE):
         name = event.body.name if isinstance(event.body, Stimulus) else None
         if name is not None and since < event.line < until:
             expected |= {name, *(result.property_ or "" for result in results_of(profile, name))}
-    for interaction in case.home.bonds:
+    for interaction in case.group.interactions:
         if (interaction.source, interaction.target) == (role, other) and not interaction.is_passed_on:
             reported = any(
                 report.name in interaction.source_names and since < report.event.line < until
@@ -81,44 +81,46 @@ def _expected_changes(case: GroupCase, role: str, other: str, since: int, until:
     "the firmware.",
 )
 class Undisturbed(GroupCheck):
-    """One device is commanded, all others are watched; their next report is the fence."""
+    """Commands one device, and watches all others until they report again."""
 
-    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
-        if len(home.roles) < 2:
+    def subjects(self, group: DeviceGroup) -> Iterable[Subject]:
+        if len(group.roles) < 2:
             return
-        for role, profile in home.profiles.items():
+        for role, profile in group.profiles.items():
             if any(schema.writable for schema in profile.properties.values()):
                 yield Subject(role)
 
-    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
-        return None if home.writable(name_of(subject)) else "this bench cannot command that device"
+    def missing(self, group: DeviceGroup, subject: Subject) -> str | None:
+        return None if group.writable(name_of(subject)) else "this bench cannot command that device"
 
-    async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
+    async def stimulate(self, group_bench: GroupBench, subject: Subject) -> None:
         role = name_of(subject)
-        bench = stage.bench(role)
+        bench = group_bench.bench(role)
         async with precondition(bench) as arranger:
-            await self._prompt_others(stage, role)
+            await self._prompt_others(group_bench, role)
             sources = {
                 name
-                for interaction in stage.home.bonds
+                for interaction in group_bench.group.interactions
                 if interaction.source == role
                 for name in interaction.source_names
             }
-            names = sorted(stage.home.writable(role), key=lambda name: name in sources)
+            names = sorted(group_bench.group.writable(role), key=lambda name: name in sources)
             for name in names:
                 present = arranger.state.get(name)
                 for value in resting(bench.profile.properties[name]):
                     if same_value(value, present) or obstacles(bench.profile, arranger.state, name, value):
                         continue
                     await arranger.perform(Move(MoveKind.WRITE, name, value))
-                    await self._prompt_others(stage, role)
-                    await self._command_back(stage, role, arranger, Move(MoveKind.WRITE, name, present))
+                    await self._prompt_others(group_bench, role)
+                    await self._command_back(group_bench, role, arranger, Move(MoveKind.WRITE, name, present))
                     return
         raise StimulusError(f"{role} has no property that can be changed in its present state")
 
-    async def _command_back(self, stage: GroupBench, role: str, arranger: StateArranger, move: Move) -> None:
+    async def _command_back(
+        self, group_bench: GroupBench, role: str, arranger: StateArranger, move: Move
+    ) -> None:
         """Restore the value: a neighbour that also reacts may have had the first value already."""
-        profile = stage.bench(role).profile
+        profile = group_bench.bench(role).profile
         if not profile.properties[move.name].accepts(move.value):
             return
         if obstacles(profile, arranger.state, move.name, move.value):
@@ -126,12 +128,12 @@ class Undisturbed(GroupCheck):
         try:
             await arranger.perform(move)
         except StimulusError as reason:  # the device may have followed a report of the others meanwhile
-            stage.note(f"{role} is not commanded back: {reason}")
-        await self._prompt_others(stage, role)
+            group_bench.note(f"{role} is not commanded back: {reason}")
+        await self._prompt_others(group_bench, role)
 
-    async def _prompt_others(self, stage: GroupBench, role: str) -> None:
-        for other in stage.home.others(role):
-            await prompt_report(stage.bench(other))
+    async def _prompt_others(self, group_bench: GroupBench, role: str) -> None:
+        for other in group_bench.group.others(role):
+            await prompt_report(group_bench.bench(other))
 
     def judge(self, case: GroupCase) -> Outcome:
         role = name_of(case.subject)
@@ -143,7 +145,7 @@ class Undisturbed(GroupCheck):
         if report is None:
             return inconclusive(f"{role} reported nothing after it was commanded", command)
         evidence: list[Evidence] = [command, report]
-        for other in case.home.others(role):
+        for other in case.group.others(role):
             moved = _moved(case, role, other, command.line)
             if moved is not None:
                 before, after = moved
@@ -158,7 +160,7 @@ class Undisturbed(GroupCheck):
 
 def _moved(case: GroupCase, role: str, other: str, line: int) -> tuple[Report, Report] | None:
     """An unrequested change of a setting of ``other`` after a line: before and after."""
-    own, profile = case.of(other), case.home.profiles[other]
+    own, profile = case.of(other), case.group.profiles[other]
     asked = [
         (event.line, event.body.name, event.body.value)
         for event in acts_on(case, other, Act.WRITE, Act.AUTOMATE)
@@ -203,31 +205,31 @@ def _closed(case: Case, since: int) -> Event | None:
     purpose="ensure that a device keeps working when another one loses power and restarts",
     stimulus="Cut the power of one device, restore it, and wait until it is ready; then let each device "
     "report something",
-    expect="The others keep their connections and still report; the restarted device is back",
+    expect="The others keep their connections and continue to report; the restarted device comes back",
     usual_cause="The device takes the last will or the connection of another one for its own; identifiers "
     "are not unique.",
 )
 class SurvivesRestart(GroupCheck):
     """Power-cycles one device, and observes all."""
 
-    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
-        return tuple(Subject(role) for role in home.roles) if len(home.roles) > 1 else ()
+    def subjects(self, group: DeviceGroup) -> Iterable[Subject]:
+        return tuple(Subject(role) for role in group.roles) if len(group.roles) > 1 else ()
 
-    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
-        if home.offers(BenchFeature.POWER, name_of(subject)):
+    def missing(self, group: DeviceGroup, subject: Subject) -> str | None:
+        if group.offers(BenchFeature.POWER, name_of(subject)):
             return None
         return f"this bench cannot switch the power of {subject.name}"
 
-    async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
+    async def stimulate(self, group_bench: GroupBench, subject: Subject) -> None:
         role = name_of(subject)
-        bench = stage.bench(role)
-        for each in stage.home.roles:  # a baseline: which devices report on demand
-            await prompt_report(stage.bench(each))
+        bench = group_bench.bench(role)
+        for each in group_bench.group.roles:  # a baseline: which devices report on demand
+            await prompt_report(group_bench.bench(each))
         await bench.power.kill()
         await bench.power.start()
-        await stage.ready(role)
-        for each in (role, *stage.home.others(role)):  # the others after it is back
-            await prompt_report(stage.bench(each))
+        await group_bench.ready(role)
+        for each in (role, *group_bench.group.others(role)):  # the others after it is back
+            await prompt_report(group_bench.bench(each))
 
     def judge(self, case: GroupCase) -> Outcome:
         role = name_of(case.subject)
@@ -237,7 +239,7 @@ class SurvivesRestart(GroupCheck):
         cut, start = cuts[0], starts[-1]
         back = first_report_after(case.of(role), start.line)
         evidence: list[Evidence] = [cut, start]
-        for other in case.home.others(role):
+        for other in case.group.others(role):
             lost = _closed(case.of(other), cut.line)
             if lost is not None:
                 return failed(f"{other} lost its connection when {role} was restarted", cut, lost)
@@ -262,9 +264,9 @@ def _reported_before(case: GroupCase, role: str, line: int) -> bool:
 
 def _without_report(case: GroupCase, role: str, cut: int, start: Event) -> Outcome:
     """The outcome for a device without a report since ``start``, which was cut off at line ``cut``."""
-    mqtt = case.home.profiles[role].bindings.mqtt
+    mqtt = case.group.profiles[role].bindings.mqtt
     again = [seen for seen in connects(case.of(role)) if seen.line > start.line][:1]
-    watched = mqtt is not None and mqtt.sleep is None and case.home.offers(BenchFeature.TAP, role)
+    watched = mqtt is not None and mqtt.sleep is None and case.group.offers(BenchFeature.TAP, role)
     if _reported_before(case, role, cut) or (watched and not again):
         return failed(f"{role} did not come back", cut, start, again)
     if again:
@@ -287,22 +289,22 @@ def _without_report(case: GroupCase, role: str, cut: int, start: Event) -> Outco
 class Reconnects(GroupCheck):
     """Restarts the shared broker."""
 
-    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
-        speaking = [role for role, profile in home.profiles.items() if profile.bindings.mqtt is not None]
-        return (Subject(),) if len(home.roles) > 1 and speaking else ()
+    def subjects(self, group: DeviceGroup) -> Iterable[Subject]:
+        speaking = [role for role, profile in group.profiles.items() if profile.bindings.mqtt is not None]
+        return (Subject(),) if len(group.roles) > 1 and speaking else ()
 
-    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
-        if home.on_mqtt() and home.offers(BenchFeature.RESTART, *home.on_mqtt()):
+    def missing(self, group: DeviceGroup, subject: Subject) -> str | None:
+        if group.on_mqtt() and group.offers(BenchFeature.RESTART, *group.on_mqtt()):
             return None
         return "this bench cannot restart the devices' broker"
 
-    async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
-        for role in stage.home.on_mqtt():  # a baseline: which devices report on demand
-            await prompt_report(stage.bench(role))
-        await stage.restart_broker(wipe=True)
-        await stage.ready(*stage.home.on_mqtt())
-        for role in stage.home.on_mqtt():
-            await prompt_report(stage.bench(role))
+    async def stimulate(self, group_bench: GroupBench, subject: Subject) -> None:
+        for role in group_bench.group.on_mqtt():  # a baseline: which devices report on demand
+            await prompt_report(group_bench.bench(role))
+        await group_bench.restart_broker(wipe=True)
+        await group_bench.ready(*group_bench.group.on_mqtt())
+        for role in group_bench.group.on_mqtt():
+            await prompt_report(group_bench.bench(role))
 
     def judge(self, case: GroupCase) -> Outcome:
         restarts = acts_on(case, None, Act.RESTART_BROKER)
@@ -311,7 +313,7 @@ class Reconnects(GroupCheck):
         evidence: list[Evidence] = [restarts[0]]
         missing: list[str] = []
         unheard: list[str] = []
-        for role in case.home.on_mqtt():
+        for role in case.group.on_mqtt():
             # A device that was commanded must report that: it may be connected without its subscriptions.
             asked = [event for event in acts_on(case, role, Act.WRITE) if event.line > restarts[0].line]
             names = {event.body.name for event in asked if isinstance(event.body, Stimulus)}
@@ -331,7 +333,7 @@ class Reconnects(GroupCheck):
             evidence += outcome.events
         if missing:
             verb = "does" if len(missing) == 1 else "do"
-            text = f"{' and '.join(missing)} {verb} not come back after the broker was restarted"
+            text = f"{' and '.join(missing)} {verb} not come back after the broker restart"
             return failed(text, *evidence)
         if unheard:
             return inconclusive(f"{' and '.join(unheard)} could not be made to report", *evidence)

@@ -1,4 +1,4 @@
-"""Whether a device reacts to reports of another one, as the need of one of them says."""
+"""Reactions: a device reacts to commands and reports of another one as its needs or the other's say."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from harness.checks.support.compat.interactions import (
     AVAILABILITY,
     Interaction,
     InteractionEffect,
-    order_for,
+    command_for,
     shown_by,
 )
 from harness.checks.support.compat.reactions import (
@@ -47,10 +47,10 @@ from harness.checks.support.compat.traffic import published_topics
 from harness.checks.support.compat.triggers import (
     TriggerCause,
     causes_of,
-    is_never_set_off,
-    put_aside,
-    set_aside,
-    set_off,
+    is_never_triggered,
+    prepare_source,
+    prepare_target,
+    trigger_report,
 )
 from harness.model.base import Value
 from harness.model.capability import Transport
@@ -65,22 +65,22 @@ SLACK = 1.05  # wait a little longer than allowed before something counts as mis
 class _OfInteraction(GroupCheck):
     """Runs on each interaction of the home."""
 
-    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
-        return tuple(Subject(interaction.name) for interaction in home.bonds)
+    def subjects(self, group: DeviceGroup) -> Iterable[Subject]:
+        return tuple(Subject(interaction.name) for interaction in group.interactions)
 
-    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
-        interaction = home.bond(name_of(subject))
+    def missing(self, group: DeviceGroup, subject: Subject) -> str | None:
+        interaction = group.interaction(name_of(subject))
         if interaction.problem is not None:
             return f"nothing can be forwarded: {interaction.problem}"
         for role, names in (
             (interaction.source, interaction.source_names),
             (interaction.target, interaction.target_names),
         ):
-            reason = _unseen(home, role, names)
+            reason = _unseen(group, role, names)
             if reason is not None:
                 return reason
         causes = causes_of(interaction)
-        if is_never_set_off(interaction):
+        if is_never_triggered(interaction):
             return f"no report of {interaction.source} causes a reaction of {interaction.target}"
         if not causes:
             return f"no report of {interaction.source} that {interaction.target} follows can be triggered"
@@ -88,7 +88,7 @@ class _OfInteraction(GroupCheck):
             return f"no report of {interaction.target} shows whether it reacted"
         effects = [each for cause in causes for each in interaction.effects_of(cause.name, cause.value)]
         if interaction.is_passed_on and not any(
-            order_for(interaction.target_profile, effect) for effect in effects
+            command_for(interaction.target_profile, effect) for effect in effects
         ):
             return f"{interaction.target} has to react by itself: no command over its network has that effect"
         return None
@@ -106,15 +106,15 @@ def _visible(interaction: Interaction, causes: Iterable[TriggerCause]) -> tuple[
     )
 
 
-def _unseen(home: DeviceGroup, role: str, names: frozenset[str]) -> str | None:
+def _unseen(group: DeviceGroup, role: str, names: frozenset[str]) -> str | None:
     """The reason if this bench cannot receive reports of these affordances."""
-    profile = home.profiles[role]
+    profile = group.profiles[role]
     for name in names:
         carriers = reporting_transports(profile, name) or command_transports(profile, name)
         if name == AVAILABILITY:
-            if home.offers(BenchFeature.BROKER, role):
+            if group.offers(BenchFeature.BROKER, role):
                 return None
-        elif not carriers or any(home.offers(NEED_OF[carrier], role) for carrier in carriers):
+        elif not carriers or any(group.offers(NEED_OF[carrier], role) for carrier in carriers):
             return None
     return f"this bench cannot receive {', '.join(sorted(names))} of {role}"
 
@@ -134,8 +134,8 @@ def _unseen(home: DeviceGroup, role: str, names: frozenset[str]) -> str | None:
 class Follows(_OfInteraction):
     """Tests whether there is a reaction at all; COMPAT-02 judges the values."""
 
-    def max_extension(self, home: DeviceGroup, subject: Subject) -> float:
-        interaction = home.bond(name_of(subject))
+    def max_extension(self, group: DeviceGroup, subject: Subject) -> float:
+        interaction = group.interaction(name_of(subject))
         rules = [rule for profile in interaction.profiles for rule in profile.behaviour.rules]
         # A report may come at the end of something: a washing machine is done after an hour, and may
         # have to finish its present cycle first.
@@ -143,18 +143,18 @@ class Follows(_OfInteraction):
         sleep = sleep_period(interaction.target_profile)
         return len(causes_of(interaction)) * (2 * longest + sleep) + 10 * interaction.within
 
-    async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
-        interaction = stage.home.bond(name_of(subject))
+    async def stimulate(self, group_bench: GroupBench, subject: Subject) -> None:
+        interaction = group_bench.group.interaction(name_of(subject))
         causes = _visible(interaction, causes_of(interaction))
         reasons: list[StimulusError] = []
         # The target is restored last, since it may react when the source is restored.
         async with (
-            precondition(stage.bench(interaction.target)) as target,
-            precondition(stage.bench(interaction.source)) as source,
+            precondition(group_bench.bench(interaction.target)) as target,
+            precondition(group_bench.bench(interaction.source)) as source,
         ):
             for cause in causes:
                 try:
-                    await _try(stage, interaction, cause, source, target)
+                    await _try(group_bench, interaction, cause, source, target)
                 except StimulusError as reason:
                     reasons.append(reason)
         if reasons and len(reasons) == len(causes):
@@ -162,14 +162,16 @@ class Follows(_OfInteraction):
             raise beyond or reasons[0]
 
     def judge(self, case: GroupCase) -> Outcome:
-        interaction = case.home.bond(name_of(case.subject))
+        interaction = case.group.interaction(name_of(case.subject))
         ambiguous = _ambiguous(case, interaction)
         if ambiguous is not None:
             return ambiguous
-        found = [each for each in trials_of(case, interaction) if each.fate is not ReactionOutcome.VOID]
+        found = [each for each in trials_of(case, interaction) if each.outcome is not ReactionOutcome.VOID]
         if not found:
             return _without_trial(case, interaction)
-        good = [each for each in found if each.fate in (ReactionOutcome.FOLLOWED, ReactionOutcome.OTHERWISE)]
+        good = [
+            each for each in found if each.outcome in (ReactionOutcome.FOLLOWED, ReactionOutcome.OTHERWISE)
+        ]
         if not good:
             worst = found[0]
             text = f"{interaction.target} does not follow {interaction.source}: {_text(interaction, worst)}"
@@ -196,17 +198,19 @@ class Agrees(_OfInteraction):
     """Judges each value that the source reported in COMPAT-01."""
 
     def judge(self, case: GroupCase) -> Outcome:
-        interaction = case.home.bond(name_of(case.subject))
+        interaction = case.group.interaction(name_of(case.subject))
         observed = case.window_of(Follows.requirement.id, case.subject)
         if observed is None:
             return inconclusive("COMPAT-01 was not run for this pair")
         ambiguous = _ambiguous(case, interaction)
         if ambiguous is not None:
             return ambiguous
-        found = [each for each in trials_of(observed, interaction) if each.fate is not ReactionOutcome.VOID]
-        good = [each for each in found if each.fate is ReactionOutcome.FOLLOWED]
-        bad = [each for each in found if each.fate is not ReactionOutcome.FOLLOWED]
-        if not any(each.fate in (ReactionOutcome.FOLLOWED, ReactionOutcome.OTHERWISE) for each in found):
+        found = [
+            each for each in trials_of(observed, interaction) if each.outcome is not ReactionOutcome.VOID
+        ]
+        good = [each for each in found if each.outcome is ReactionOutcome.FOLLOWED]
+        bad = [each for each in found if each.outcome is not ReactionOutcome.FOLLOWED]
+        if not any(each.outcome in (ReactionOutcome.FOLLOWED, ReactionOutcome.OTHERWISE) for each in found):
             return inconclusive(f"{interaction.target} did not follow {interaction.source} at all")
         if bad:
             texts = "; ".join(dict.fromkeys(_text(interaction, each) for each in bad[:3]))
@@ -235,24 +239,24 @@ class Agrees(_OfInteraction):
 class ReportsOften(GroupCheck):
     """Observes two periods between reports."""
 
-    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
+    def subjects(self, group: DeviceGroup) -> Iterable[Subject]:
         return [
             Subject(interaction.name)
-            for interaction in home.bonds
+            for interaction in group.interactions
             if interaction.need.every is not None and interaction.links
         ]
 
-    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
-        interaction = home.bond(name_of(subject))
-        return _unseen(home, interaction.source, interaction.source_names)
+    def missing(self, group: DeviceGroup, subject: Subject) -> str | None:
+        interaction = group.interaction(name_of(subject))
+        return _unseen(group, interaction.source, interaction.source_names)
 
-    def max_extension(self, home: DeviceGroup, subject: Subject) -> float:
-        return 4 * (home.bond(name_of(subject)).need.every or 0.0)
+    def max_extension(self, group: DeviceGroup, subject: Subject) -> float:
+        return 4 * (group.interaction(name_of(subject)).need.every or 0.0)
 
-    async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
-        interaction = stage.home.bond(name_of(subject))
+    async def stimulate(self, group_bench: GroupBench, subject: Subject) -> None:
+        interaction = group_bench.group.interaction(name_of(subject))
         every = interaction.need.every or 0.0
-        bench = stage.bench(interaction.source)
+        bench = group_bench.bench(interaction.source)
         for name in sorted(interaction.source_names):
             for transport in open_readers(bench, name)[:1]:
                 for _ in range(2):
@@ -261,14 +265,14 @@ class ReportsOften(GroupCheck):
                         lambda _: True,
                         transport=transport.value,
                         within=every * SLACK,
-                        since=stage.mark(),
+                        since=group_bench.mark(),
                         imposed_by=f"profile: needs.{interaction.need_name}.every of {interaction.needer}",
                     )
                     if report is None:
                         return
 
     def judge(self, case: GroupCase) -> Outcome:
-        interaction = case.home.bond(name_of(case.subject))
+        interaction = case.group.interaction(name_of(case.subject))
         every = interaction.need.every or 0.0
         begin = case.window[0]
         reports = [
@@ -288,39 +292,39 @@ class ReportsOften(GroupCheck):
 
 
 async def _try(
-    stage: GroupBench,
+    group_bench: GroupBench,
     interaction: Interaction,
     cause: TriggerCause,
     source: StateArranger,
     target: StateArranger,
 ) -> None:
     """Try one value: prepare both devices, trigger the source, and wait for the target."""
-    since = stage.mark()
+    since = group_bench.mark()
     await source.look()
-    if await set_aside(source, cause):
+    if await prepare_source(source, cause):
         await _wait(
-            stage, interaction, _moved(source, interaction, cause), since
+            group_bench, interaction, _moved(source, interaction, cause), since
         )  # the target may react to this as well
     effects = interaction.effects_of(cause.name, cause.value)
     await target.look()
     for effect in effects:
-        await put_aside(stage, interaction, effect, target)
-    await wait_until_asleep(stage, interaction.target)
-    since = stage.mark()
+        await prepare_target(group_bench, interaction, effect, target)
+    await wait_until_asleep(group_bench, interaction.target)
+    since = group_bench.mark()
     try:
-        await set_off(stage, interaction.source, cause, source)
+        await trigger_report(group_bench, interaction.source, cause, source)
     except StimulusError:
-        if not _is_done(stage, interaction.source, cause, since):
+        if not _is_done(group_bench, interaction.source, cause, since):
             raise
         # A missing report of the source is for the judge.
-    await _wait(stage, interaction, effects, since)
+    await _wait(group_bench, interaction, effects, since)
 
 
-def _is_done(stage: GroupBench, role: str, cause: TriggerCause, since: int) -> bool:
+def _is_done(group_bench: GroupBench, role: str, cause: TriggerCause, since: int) -> bool:
     """Whether an action addressed the affordance that should report."""
     return any(
         event.device == role and isinstance(event.body, Stimulus) and event.body.name == cause.name
-        for event in stage.trace[since:]
+        for event in group_bench.trace[since:]
     )
 
 
@@ -333,10 +337,10 @@ def _moved(
 
 
 async def _wait(
-    stage: GroupBench, interaction: Interaction, effects: tuple[InteractionEffect, ...], since: int
+    group_bench: GroupBench, interaction: Interaction, effects: tuple[InteractionEffect, ...], since: int
 ) -> None:
     """Wait until the target shows the expected effects, within the deadline."""
-    bench = stage.bench(interaction.target)
+    bench = group_bench.bench(interaction.target)
     for effect in effects:
         for shown in shown_by(bench.profile, effect):
             readers = open_readers(bench, shown.name)
@@ -400,7 +404,7 @@ def _text(interaction: Interaction, trial: ReactionTrial) -> str:
     trigger, effect = trial.trigger, trial.effects[0]
     what = f"{trigger.name} = {_value(trigger.value)}" if trigger.name else "availability"
     wanted = effect.name + (f" = {_value(effect.value)}" if effect.value is not None else "")
-    match trial.fate:
+    match trial.outcome:
         case ReactionOutcome.OTHERWISE:
             shown = trial.shown[-1]
             return f"after {what} it should report {wanted}, but reports {shown.name} = {_value(shown.value)}"

@@ -54,12 +54,12 @@ class _Episode:
 class RuleHolds(GroupCheck):
     """Passive: reads the whole run."""
 
-    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
-        return [Subject(rule.id) for rule in home.scene.rules] if home.scene is not None else ()
+    def subjects(self, group: DeviceGroup) -> Iterable[Subject]:
+        return [Subject(rule.id) for rule in group.scene.rules] if group.scene is not None else ()
 
     def judge(self, case: GroupCase) -> Outcome:
-        assert case.home.scene is not None, "planned without a scene"
-        rule = case.home.scene.rule(name_of(case.subject))
+        assert case.group.scene is not None, "planned without a scene"
+        rule = case.group.scene.rule(name_of(case.subject))
         end = case.window[-1].time
         kept: list[int] = []
         for episode in _episodes(case, rule):
@@ -87,7 +87,7 @@ def _wanted(rule: Rule) -> str:
 
 def _episodes(case: GroupCase, rule: Rule) -> list[_Episode]:
     """The times during which a rule applies, with their results."""
-    follower = _Follower(rule, ConditionEvaluator(case.home.profiles))
+    follower = _Follower(rule, ConditionEvaluator(case.group.profiles))
     for report in state_reports(case):
         follower.take(report)
     follower.pass_time(case.window[-1].time)

@@ -36,10 +36,10 @@ AT_FIRST = 10.0  # seconds to reach the initial state
 _ACTIONS = (Act.LOCAL, Act.WRITE, Act.INVOKE)
 
 
-def scene_of(home: DeviceGroup) -> Scene:
+def scene_of(group: DeviceGroup) -> Scene:
     """The scene of a home that has one."""
-    assert home.scene is not None, "planned without a scene"
-    return home.scene
+    assert group.scene is not None, "planned without a scene"
+    return group.scene
 
 
 @group_requirement(
@@ -57,29 +57,29 @@ def scene_of(home: DeviceGroup) -> Scene:
 class StepFollows(GroupCheck):
     """Runs one step after the other; after a failed step the rest is not run."""
 
-    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
-        return [Subject(step.id) for step in home.scene.steps] if home.scene is not None else ()
+    def subjects(self, group: DeviceGroup) -> Iterable[Subject]:
+        return [Subject(step.id) for step in group.scene.steps] if group.scene is not None else ()
 
-    def max_extension(self, home: DeviceGroup, subject: Subject) -> float:
-        step = scene_of(home).step(name_of(subject))
+    def max_extension(self, group: DeviceGroup, subject: Subject) -> float:
+        step = scene_of(group).step(name_of(subject))
         return 2 * step.within + step.holds
 
-    async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
-        scene = scene_of(stage.home)
+    async def stimulate(self, group_bench: GroupBench, subject: Subject) -> None:
+        scene = scene_of(group_bench.group)
         step = scene.step(name_of(subject))
-        _require_previous(stage, scene, step)
+        _require_previous(group_bench, scene, step)
         if step is scene.steps[0]:
-            await _bring_about(stage, scene)
-        since = stage.mark() if step.actions else chain_begin(stage.trace, scene, step)
+            await _bring_about(group_bench, scene)
+        since = group_bench.mark() if step.actions else chain_begin(group_bench.trace, scene, step)
         if step.at_once:
-            await asyncio.gather(*(do(stage, action) for action in step.actions))
+            await asyncio.gather(*(do(group_bench, action) for action in step.actions))
         else:
             for action in step.actions:
-                await do(stage, action)
-        await _observe(stage, step, ConditionWatch(stage, step, since))
+                await do(group_bench, action)
+        await _observe(group_bench, step, ConditionWatch(group_bench, step, since))
 
     def judge(self, case: GroupCase) -> Outcome:
-        scene = scene_of(case.home)
+        scene = scene_of(case.group)
         step = scene.step(name_of(case.subject))
         actions = _actions_of(case, step)
         if step.actions and not actions:
@@ -95,7 +95,7 @@ class StepFollows(GroupCheck):
             return failed(text, base, found.progress.evidence())
         if found.was_so and not step.kept:
             return inconclusive(
-                "the effects were there before any action; `start` has to set another state", base
+                "the effects were present before any action; `start` has to set another state", base
             )
         took = max(0.0, found.reached - start)
         if took > step.within + ROUNDING:
@@ -114,20 +114,20 @@ class StepFollows(GroupCheck):
         return passed(f"{step.purpose}: done after {took:.3f} s", base, found.lines)
 
 
-async def _observe(stage: GroupBench, step: Step, watch: ConditionWatch) -> None:
+async def _observe(group_bench: GroupBench, step: Step, watch: ConditionWatch) -> None:
     """Wait for the effects of the step, and for as long as they have to last."""
-    why, deadline = f"scene: steps, {step.id}", stage.now + step.within * SLACK + ROUNDING
+    why, deadline = f"scene: steps, {step.id}", group_bench.now + step.within * SLACK + ROUNDING
     while True:
         if not watch.progress.reached:
-            limit, what = deadline - stage.now, "the effects of the step"
-            if await stage.wait_for(watch.reached_by, within=limit, imposed_by=why, what=what) is None:
+            limit, what = deadline - group_bench.now, "the effects of the step"
+            if await group_bench.wait_for(watch.reached_by, within=limit, imposed_by=why, what=what) is None:
                 return
         # An effect that is lost before the deadline may come again.
         if not step.holds:
             return
         limit, what = step.holds * SLACK, "the effects of the step to last"
-        lost = await stage.wait_for(watch.lost_by, within=limit, imposed_by=why, what=what)
-        if lost is None or stage.now >= deadline:
+        lost = await group_bench.wait_for(watch.lost_by, within=limit, imposed_by=why, what=what)
+        if lost is None or group_bench.now >= deadline:
             return
 
 
@@ -150,33 +150,35 @@ def _beginning(case: GroupCase, scene: Scene, step: Step, actions: list[Event]) 
     return (end or case.window[0]).time, chain_begin(case.trace, scene, step)
 
 
-async def _bring_about(stage: GroupBench, scene: Scene) -> None:
+async def _bring_about(group_bench: GroupBench, scene: Scene) -> None:
     """Set the initial state of the scene. Raises StimulusError."""
     for at, action in enumerate(scene.start):
         if action.set is None:
-            await do(stage, action)
+            await do(group_bench, action)
             continue
         condition = Condition(property_=action.set, equals=action.to)
         watch = ConditionWatch(
-            stage, Step(id=f"start-{at}", purpose="at first", then=(condition,)), stage.mark()
+            group_bench,
+            Step(id=f"start-{at}", purpose="initial state", then=(condition,)),
+            group_bench.mark(),
         )
         if watch.progress.reached:
             continue  # do not repeat a state that is already set
-        await do(stage, action)
-        await stage.wait_for(
-            watch.reached_by, within=AT_FIRST, since=watch.seen, what=f"{condition} at first"
+        await do(group_bench, action)
+        await group_bench.wait_for(
+            watch.reached_by, within=AT_FIRST, since=watch.seen, what=f"the initial state {condition}"
         )
         if not watch.progress.reached:
             raise StimulusError(f"the initial state of the scene was not reached: {watch.progress.missing()}")
 
 
-def _require_previous(stage: GroupBench, scene: Scene, step: Step) -> None:
+def _require_previous(group_bench: GroupBench, scene: Scene, step: Step) -> None:
     """Raise StimulusError if the previous step did not pass."""
     at = scene.steps.index(step)
     if not at:
         return
     previous = scene.steps[at - 1]
-    for event in reversed(stage.trace):
+    for event in reversed(group_bench.trace):
         body = event.body
         if isinstance(body, Judged) and (body.check, body.subject) == (STEP, previous.id):
             if body.verdict == Verdict.PASS:

@@ -16,7 +16,7 @@ from harness.checks.support.compat.home_state import (
 from harness.checks.support.compat.interactions import (
     AVAILABILITY,
     Interaction,
-    order_for,
+    command_for,
 )
 from harness.model.base import Value
 from harness.model.rule import Condition, Rule
@@ -38,28 +38,37 @@ from harness.session.compat.hub import (
 from harness.trace.events import Event
 
 
-class BondProgram:
+class InteractionAutomation:
     """Passes on, converted, the reports of one device to another that it does not reach directly."""
 
-    def __init__(self, home: DeviceGroup) -> None:
-        self._home = home
-        self._bonds = [bond for bond in home.bonds if bond.is_passed_on and _is_wanted(home, bond)]
+    def __init__(self, group: DeviceGroup) -> None:
+        self._group = group
+        self._interactions = [
+            interaction
+            for interaction in group.interactions
+            if interaction.is_passed_on and _is_wanted(group, interaction)
+        ]
 
     def watched(self) -> frozenset[tuple[str, str]]:
         """The sources of all interactions."""
-        return frozenset((bond.source, name) for bond in self._bonds for name in bond.source_names if name)
+        return frozenset(
+            (interaction.source, name)
+            for interaction in self._interactions
+            for name in interaction.source_names
+            if name
+        )
 
     def heard(self, role: str, report: Report, changed: bool) -> Iterator[HubCommand]:
         """The commands of an interaction that follow from a report."""
-        for bond in self._bonds:
-            if changed and bond.source == role:
-                yield from self._passed_on(bond, report.name, report.value)
+        for interaction in self._interactions:
+            if changed and interaction.source == role:
+                yield from self._passed_on(interaction, report.name, report.value)
 
     def availability(self, role: str, there: bool, event: Event) -> Iterator[HubCommand]:
         """The commands of an interaction that follow when a device comes or goes."""
-        for bond in self._bonds:
-            if bond.source == role:
-                yield from self._passed_on(bond, AVAILABILITY, there)
+        for interaction in self._interactions:
+            if interaction.source == role:
+                yield from self._passed_on(interaction, AVAILABILITY, there)
 
     def due(self, now: float) -> Iterator[HubCommand]:
         """Always empty: interactions have no timers."""
@@ -69,58 +78,58 @@ class BondProgram:
         """Always None: interactions have no timers."""
         return None
 
-    def _passed_on(self, bond: Interaction, name: str, value: Value) -> Iterator[HubCommand]:
-        for effect in bond.effects_of(name, value):
-            order = order_for(bond.target_profile, effect)
+    def _passed_on(self, interaction: Interaction, name: str, value: Value) -> Iterator[HubCommand]:
+        for effect in interaction.effects_of(name, value):
+            order = command_for(interaction.target_profile, effect)
             if order is not None:
                 is_action = order.kind is AffordanceKind.ACTION
-                yield HubCommand(bond.name, bond.target, order.name, order.value, is_action)
+                yield HubCommand(interaction.name, interaction.target, order.name, order.value, is_action)
 
 
-def _is_wanted(home: DeviceGroup, bond: Interaction) -> bool:
+def _is_wanted(group: DeviceGroup, interaction: Interaction) -> bool:
     """Whether the interaction is set up; in a scene, only what it pairs is."""
-    if home.scene is None:
+    if group.scene is None:
         return True
-    term = split_use(bond.need.uses)[0]
+    term = split_use(interaction.need.uses)[0]
     return any(
-        (pairing.controller, pairing.controls) == (bond.source, bond.target)
+        (pairing.controller, pairing.controls) == (interaction.source, interaction.target)
         and term_path(pairing.term) == term
-        for pairing in home.scene.pairings
+        for pairing in group.scene.pairings
     )
 
 
-class Programs:
+class AutomationSet:
     """Several automations as one."""
 
-    def __init__(self, *programs: Automation) -> None:
-        self._programs = programs
+    def __init__(self, *automations: Automation) -> None:
+        self._automations = automations
 
     def watched(self) -> frozenset[tuple[str, str]]:
         """What any of them depends on."""
-        return frozenset(each for program in self._programs for each in program.watched())
+        return frozenset(each for automation in self._automations for each in automation.watched())
 
     def heard(self, role: str, report: Report, changed: bool) -> Iterator[HubCommand]:
         """The commands of all of them that follow from a report."""
-        for program in self._programs:
-            yield from program.heard(role, report, changed)
+        for automation in self._automations:
+            yield from automation.heard(role, report, changed)
 
     def availability(self, role: str, there: bool, event: Event) -> Iterator[HubCommand]:
         """The commands of all of them that follow when a device comes or goes."""
-        for program in self._programs:
-            yield from program.availability(role, there, event)
+        for automation in self._automations:
+            yield from automation.availability(role, there, event)
 
     def due(self, now: float) -> Iterator[HubCommand]:
         """The commands of all of them that follow because time has passed."""
-        for program in self._programs:
-            yield from program.due(now)
+        for automation in self._automations:
+            yield from automation.due(now)
 
     def next_due(self) -> float | None:
         """The earliest time at which one of them is due."""
-        return min((due for each in self._programs if (due := each.next_due()) is not None), default=None)
+        return min((due for each in self._automations if (due := each.next_due()) is not None), default=None)
 
 
 @dataclass(slots=True)
-class _Automation:
+class _RuleState:
     """One automation: whether its states were true at the last look, and when it is due."""
 
     rule: Rule
@@ -128,17 +137,17 @@ class _Automation:
     due: float | None = None
 
 
-class SceneProgram:
+class SceneAutomation:
     """Carries out the automations of a scene."""
 
-    def __init__(self, home: DeviceGroup) -> None:
-        assert home.scene is not None, "only for a group with a scene"
-        self._home = home
-        self._meaning = ConditionEvaluator(home.profiles)
-        self._interpreters = {role: Interpreter(role, profile) for role, profile in home.profiles.items()}
+    def __init__(self, group: DeviceGroup) -> None:
+        assert group.scene is not None, "only for a group with a scene"
+        self._group = group
+        self._meaning = ConditionEvaluator(group.profiles)
+        self._interpreters = {role: Interpreter(role, profile) for role, profile in group.profiles.items()}
         self._state: dict[str, Value] = {}
         self._automations = [
-            _Automation(rule) for rule in home.scene.automations if not self._is_done_by_devices(rule)
+            _RuleState(rule) for rule in group.scene.automations if not self._is_done_by_devices(rule)
         ]
 
     def watched(self) -> frozenset[tuple[str, str]]:
@@ -148,14 +157,14 @@ class SceneProgram:
             for condition in automation.rule.when:
                 for name in terms_of(condition):
                     role, path = split_term(name)
-                    offered = self._interpreters[role].words.find(path)
+                    offered = self._interpreters[role].translator.find(path)
                     if offered is not None and offered.affordance:
                         found.add((role, offered.affordance))
         return frozenset(found)
 
     def heard(self, role: str, report: Report, changed: bool) -> Iterator[HubCommand]:
         """The commands of automations that follow from a report."""
-        for state in self._interpreters[role].news(report):
+        for state in self._interpreters[role].translate(report):
             yield from self._noticed(state)
 
     def availability(self, role: str, there: bool, event: Event) -> Iterator[HubCommand]:
@@ -190,7 +199,7 @@ class SceneProgram:
                 automation.due = None
             automation.was_true = is_true
 
-    def _begun(self, automation: _Automation, time: float) -> Iterator[HubCommand]:
+    def _begun(self, automation: _RuleState, time: float) -> Iterator[HubCommand]:
         if automation.rule.for_:
             automation.due = time + automation.rule.for_
         else:
@@ -206,10 +215,10 @@ class SceneProgram:
         name = condition.property_ or condition.action or ""
         value = condition.equals if condition.property_ is not None else condition.data
         role, path = split_term(name)
-        words: ProfileTranslator = self._interpreters[role].words
+        translator: ProfileTranslator = self._interpreters[role].translator
         present = self._state.get(f"{role}.OnOff.OnOff")
         try:
-            order = words.order(path, value, present)
+            order = translator.order(path, value, present)
         except (UnofferedError, UntranslatableError):
             return None  # the casting has checked the rest; this depends on the state
         return HubCommand(rule.id, role, order.name, order.value, order.is_action)
@@ -222,8 +231,8 @@ class SceneProgram:
         } - asking
         return bool(addressed) and all(
             any(
-                bond.source in asking and bond.target == role and not bond.is_passed_on
-                for bond in self._home.bonds
+                interaction.source in asking and interaction.target == role and not interaction.is_passed_on
+                for interaction in self._group.interactions
             )
             for role in addressed
         )

@@ -24,10 +24,10 @@ CHECK_LIMIT = 600.0  # seconds for one check, above what its own waits take by t
 class RecordingGroupBench(RecordingBench):
     """Implements :class:`harness.checks.support.compat.bench.GroupBench`."""
 
-    def __init__(self, home: DeviceGroup, company: GroupSession) -> None:
-        super().__init__(company.recorder)
-        self.home = home
-        self._session = company
+    def __init__(self, group: DeviceGroup, session: GroupSession) -> None:
+        super().__init__(session.recorder)
+        self.group = group
+        self._session = session
 
     def bench(self, role: str) -> Bench:
         """The bench of one device."""
@@ -57,23 +57,23 @@ class _Parts:
 class GroupRun:
     """One run of several devices: ``open``, ``run`` for each planned check, ``close``, ``result``."""
 
-    def __init__(self, home: DeviceGroup, company: GroupSession, program: Automation) -> None:
-        self._home = home
-        self._session = company
-        self._program = program
+    def __init__(self, group: DeviceGroup, session: GroupSession, automation: Automation) -> None:
+        self._group = group
+        self._session = session
+        self._automation = automation
         self._parts: _Parts | None = None
-        self._bench = RecordingGroupBench(home, company)
-        judge = GroupJudge(home, company.events)
+        self._bench = RecordingGroupBench(group, session)
+        judge = GroupJudge(group, session.events)
         self._executor: Executor[PlannedGroupCheck] = Executor(
-            company.recorder, judge.judge, lambda: self._bench.waiting_for
+            session.recorder, judge.judge, lambda: self._bench.waiting_for
         )
 
     async def open(self) -> None:
         """Open everything and start the hub. Raises the links' errors."""
         await self._session.open()
-        scene = self._home.scene
+        scene = self._group.scene
         self._parts = _Parts(
-            Hub(self._session, self._program), PowerFeeds(self._session, scene.wiring if scene else ())
+            Hub(self._session, self._automation), PowerFeeds(self._session, scene.wiring if scene else ())
         )
         await self._parts.hub.start()
         await self._parts.feeds.start()
@@ -96,8 +96,8 @@ class GroupRun:
         begin = session.events[0].body
         assert isinstance(begin, TogetherStarted)
         return RunResult(
-            profile=session.players[0].profile,
-            profile_path=begin.plan_path or " ".join(player.path for player in session.players),
+            profile=session.members[0].profile,
+            profile_path=begin.plan_path or " ".join(member.path for member in session.members),
             dut=dut_text(session.events),
             seed=session.seed,
             tool_version=harness.__version__,
@@ -105,7 +105,7 @@ class GroupRun:
             judgements=tuple(self._executor.judgements),
             events=session.events,
             ended=session.ended or "not closed",
-            tested=tested_of(self._home, begin),
+            tested=tested_of(self._group, begin),
         )
 
     async def _drive(self, planned: PlannedGroupCheck) -> None:
@@ -118,7 +118,7 @@ class GroupRun:
         await self._executor.stimulate(
             planned,
             self._stimulus(planned),
-            within=CHECK_LIMIT + check.max_extension(self._home, planned.subject),
+            within=CHECK_LIMIT + check.max_extension(self._group, planned.subject),
         )
 
     async def _stimulus(self, planned: PlannedGroupCheck) -> None:

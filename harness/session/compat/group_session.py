@@ -58,18 +58,18 @@ class Purpose:
 class OpenMember:
     """Everything that is open for one member. ``absent`` says why it could not be reached, if so."""
 
-    player: GroupMember
+    member: GroupMember
     equipment: Equipment
     bench: LabBench
     recovery: Recovery
     absent: str | None = None
 
 
-def facts_of(players: Sequence[GroupMember]) -> tuple[dict[str, Profile], dict[str, frozenset[BenchFeature]]]:
-    """What is known of members before anything is opened: profiles, and what their benches will offer."""
-    profiles = {player.role: player.profile for player in players}
+def facts_of(members: Sequence[GroupMember]) -> tuple[dict[str, Profile], dict[str, frozenset[BenchFeature]]]:
+    """The profiles of the members, and the features that their benches will offer."""
+    profiles = {member.role: member.profile for member in members}
     return profiles, {
-        player.role: needs_met(player.profile, player.target) for player in _on_one_broker(players)
+        member.role: needs_met(member.profile, member.target) for member in _on_one_broker(members)
     }
 
 
@@ -80,23 +80,23 @@ class GroupSession:
     """
 
     def __init__(
-        self, players: Sequence[GroupMember], purpose: Purpose, *, seed: int, trace: Path | None = None
+        self, members: Sequence[GroupMember], purpose: Purpose, *, seed: int, trace: Path | None = None
     ) -> None:
         """Prepare; the trace is written to ``trace``. Raises UsageError for members that share no bus."""
-        self.players = _on_one_broker(players)
+        self.members = _on_one_broker(members)
         self.seed = seed
         self.started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         self.ended: str | None = None
         self.recorder = Recorder(asyncio.get_running_loop().time, trace)
         self._purpose = purpose
-        self._broker = _broker_of(self.players)
-        self._addresses = [address_for(next(_numbers) % _ADDRESSES) for _ in players]
-        self.members = {player.role: self._member(at, player) for at, player in enumerate(self.players)}
+        self._broker = _broker_of(self.members)
+        self._addresses = [address_for(next(_numbers) % _ADDRESSES) for _ in members]
+        self.open_members = {member.role: self._member(at, member) for at, member in enumerate(self.members)}
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The names of the members, in order."""
-        return tuple(self.members)
+        return tuple(self.open_members)
 
     @property
     def events(self) -> Sequence[Event]:
@@ -104,40 +104,40 @@ class GroupSession:
         return self.recorder.events
 
     def bench(self, role: str) -> LabBench:
-        """What can be done to one device. Raises KeyError."""
-        return self.members[role].bench
+        """The bench of one device. Raises KeyError."""
+        return self.open_members[role].bench
 
     def profile(self, role: str) -> Profile:
         """The profile of one device. Raises KeyError."""
-        return self.members[role].player.profile
+        return self.open_members[role].member.profile
 
     def offers(self, need: BenchFeature, *roles: str) -> bool:
-        """Whether the benches of all these roles (by default of all) have what ``need`` names."""
+        """Whether the benches of all these roles (by default of all) offer that feature."""
         return all(self.bench(role).offers(need) for role in roles or self.roles)
 
     async def open(self) -> None:
-        """Open the links, start the devices, and wait until they are there.
+        """Open the links, start the devices, and wait until they are present.
 
         Raises the links' errors, whose messages are for people; then everything is closed again.
         """
         self._record_beginning()
-        seconds = max(opening_allowance(player.profile) for player in self.players)
+        seconds = max(opening_allowance(member.profile) for member in self.members)
         try:
             async with asyncio.timeout(seconds):
                 await self._open()
         except asyncio.CancelledError:
-            raise  # interrupted: whoever did that closes
+            raise  # interrupted: the caller closes
         except BaseException as problem:
             why = f"the links to the devices could not be opened within {seconds:g} s"
             await self.close(why if isinstance(problem, TimeoutError) else str(problem))
             raise
 
     async def close(self, ended: str = "complete") -> None:
-        """End the run: the trace gets its last line, everything is closed. Nothing the second time."""
+        """End the run: write the last line of the trace, close everything. May be called twice."""
         if self.ended is not None:
             return
         self.ended = ended
-        closers = [member.equipment.close for member in self.members.values()]
+        closers = [opened.equipment.close for opened in self.open_members.values()]
         problems = []
         for close in [*closers, *([self._broker.stop] if self._broker else [])]:
             try:
@@ -154,54 +154,56 @@ class GroupSession:
         return all(await asyncio.gather(*(self._ready(role) for role in roles or self.roles)))
 
     async def problem(self, *, waits: bool = True) -> str | None:
-        """Why no check can be carried out now: a device is not there. None when all are.
+        """Why no check can be run now: a device that is absent. None if all are present.
 
-        ``waits``: wait for each device, and bring back one that does not return by itself.
+        ``waits``: wait for each device, and recover one that does not come back by itself.
         """
-        for role, member in self.members.items():
-            if member.absent is None and waits:
-                member.absent = await member.recovery.problem()
-            if member.absent is not None:
-                return f"{role}: {member.absent}"
+        for role, opened in self.open_members.items():
+            if opened.absent is None and waits:
+                opened.absent = await opened.recovery.problem()
+            if opened.absent is not None:
+                return f"{role}: {opened.absent}"
         return None
 
     async def restart_broker(self, *, wipe: bool) -> None:
-        """Restart the broker that all share; our own clients come back with it."""
+        """Restart the shared broker, and reconnect our own clients."""
         assert self._broker is not None, "planned without a broker"
         self.recorder.record(Stimulus(Act.RESTART_BROKER, "wiped" if wipe else "kept"))
         work: Awaitable[None] = self._broker.restart(wipe=wipe)
-        for member in self.members.values():
-            if member.equipment.mqtt_driver is not None:
-                work = member.equipment.mqtt_driver.away_while(work)
+        for opened in self.open_members.values():
+            if opened.equipment.mqtt_driver is not None:
+                work = opened.equipment.mqtt_driver.away_while(work)
         await work
 
     async def _open(self) -> None:
         if self._broker is not None:
             await self._broker.start()
-        members = list(self.members.values())
-        for member in members:
-            await member.equipment.open()
-        await asyncio.gather(*(member.equipment.start_device() for member in members))
-        for member, there in zip(members, await asyncio.gather(*map(self._ready, self.roles)), strict=True):
+        open_members = list(self.open_members.values())
+        for opened in open_members:
+            await opened.equipment.open()
+        await asyncio.gather(*(opened.equipment.start_device() for opened in open_members))
+        for opened, there in zip(
+            open_members, await asyncio.gather(*map(self._ready, self.roles)), strict=True
+        ):
             if not there:
-                member.absent = member.equipment.absence(member.bench.waiting_for)
-                self.recorder.record(Note(member.absent), member.player.role)
+                opened.absent = opened.equipment.absence(opened.bench.waiting_for)
+                self.recorder.record(Note(opened.absent), opened.member.role)
 
-    def _member(self, at: int, player: GroupMember) -> OpenMember:
-        recorder = DeviceRecorder(self.recorder, player.role)
+    def _member(self, at: int, member: GroupMember) -> OpenMember:
+        recorder = DeviceRecorder(self.recorder, member.role)
         hosts = frozenset(address.device for address in self._addresses)
         equipment = Equipment(
-            player.profile,
-            player.target,
+            member.profile,
+            member.target,
             recorder,
             seed=self.seed + at,
             address=self._addresses[at],
-            bus=Bus(self._broker, player.role, hosts - {self._addresses[at].device}),
+            bus=Bus(self._broker, member.role, hosts - {self._addresses[at].device}),
         )
-        readings = Readings(player.profile, self.recorder.events, player.role)
-        bench = LabBench(player.profile, equipment, readings, self.seed + at)
-        recovery = Recovery(bench, partial(self._ready, player.role), (POWER_CYCLE,))
-        return OpenMember(player, equipment, bench, recovery)
+        readings = Readings(member.profile, self.recorder.events, member.role)
+        bench = LabBench(member.profile, equipment, readings, self.seed + at)
+        recovery = Recovery(bench, partial(self._ready, member.role), (POWER_CYCLE,))
+        return OpenMember(member, equipment, bench, recovery)
 
     def _record_beginning(self) -> None:
         purpose = self._purpose
@@ -210,17 +212,17 @@ class GroupSession:
             purpose.name, self.roles, purpose.plan, purpose.path, self.seed, version, self.started, FORMAT
         )
         self.recorder.record(begin)
-        for role, member in self.members.items():
-            player, equipment = member.player, member.equipment
+        for role, opened in self.open_members.items():
+            member, equipment = opened.member, opened.equipment
             begun = RunStarted(
-                profile=profile_to_json(player.profile),
-                profile_path=player.path,
-                dut=player.target.description,
+                profile=profile_to_json(member.profile),
+                profile_path=member.path,
+                dut=member.target.description,
                 seed=self.seed,
                 tool_version=version,
                 wall_time=self.started,
                 needs_met=tuple(sorted(equipment.needs_met)),
-                faults=player.target.faults,
+                faults=member.target.faults,
                 host=None,
                 format=FORMAT,
             )
@@ -235,29 +237,29 @@ class GroupSession:
         return True
 
 
-def _on_one_broker(players: Sequence[GroupMember]) -> tuple[GroupMember, ...]:
+def _on_one_broker(members: Sequence[GroupMember]) -> tuple[GroupMember, ...]:
     """The members, all on the external broker that one of them uses, if any.
 
     Raises UsageError if two members use different ones.
     """
-    urls = {player.target.mqtt: player for player in players if player.target.mqtt}
+    urls = {member.target.mqtt: member for member in members if member.target.mqtt}
     if len(urls) > 1:
-        found = " and ".join(f"{player.role} on {url}" for url, player in urls.items())
+        found = " and ".join(f"{member.role} on {url}" for url, member in urls.items())
         raise UsageError(f"the devices have to share one broker, but {found}")
     if not urls:
-        return tuple(players)
+        return tuple(members)
     (url,) = urls
     return tuple(
-        replace(player, target=replace(player.target, broker=url))
-        if url and not player.target.mqtt
-        else player
-        for player in players
+        replace(member, target=replace(member.target, broker=url))
+        if url and not member.target.mqtt
+        else member
+        for member in members
     )
 
 
-def _broker_of(players: Sequence[GroupMember]) -> Broker | None:
+def _broker_of(members: Sequence[GroupMember]) -> Broker | None:
     """The broker of all members; None if no member uses MQTT."""
-    on_it = [player for player in players if player.profile.bindings.mqtt and player.target.watches_mqtt]
+    on_it = [member for member in members if member.profile.bindings.mqtt and member.target.watches_mqtt]
     if not on_it:
         return None
     target = on_it[0].target

@@ -67,11 +67,11 @@ class Automation(Protocol):
 class Hub:
     """Runs automations. Use: ``start`` once the session is open, ``stop`` before it closes."""
 
-    def __init__(self, company: GroupSession, program: Automation) -> None:
-        self._company = company
-        self._program = program
+    def __init__(self, session: GroupSession, automation: Automation) -> None:
+        self._session = session
+        self._automation = automation
         self._readers = {
-            role: ReportReader(company.profile(role), role, Point.CLIENT) for role in company.roles
+            role: ReportReader(session.profile(role), role, Point.CLIENT) for role in session.roles
         }
         self._loops = LoopGuard()
         self._known: dict[tuple[str, str], Value] = {}
@@ -83,17 +83,17 @@ class Hub:
 
     async def start(self) -> None:
         """Process what was reported already, and everything from now on."""
-        for event in list(self._company.events):
+        for event in list(self._session.events):
             self._take(event, acting=False)
-        self._unlisten = self._company.recorder.listen(self._queue.put_nowait)
+        self._unlisten = self._session.recorder.listen(self._queue.put_nowait)
         self._spawn(self._listen())
-        for role, name in sorted(self._program.watched()):
+        for role, name in sorted(self._automation.watched()):
             if self._is_polled(role, name):
                 self._spawn(self._poll(role, name))
         self._set_timer()
 
     async def stop(self) -> None:
-        """Stop."""
+        """Stop all automations."""
         self._unlisten()
         if self._timer is not None:
             self._timer.cancel()
@@ -113,8 +113,8 @@ class Hub:
             event = await self._queue.get()
             try:
                 self._take(event, acting=True)
-            except Exception as problem:  # the harness's own fault; the run goes on
-                self._company.recorder.record(Note(f"the hub failed: {type(problem).__name__}: {problem}"))
+            except Exception as problem:  # a defect of the harness; the run continues
+                self._session.recorder.record(Note(f"the hub failed: {type(problem).__name__}: {problem}"))
             finally:
                 self._queue.task_done()
 
@@ -128,35 +128,35 @@ class Hub:
         for report in self._readers[role].read(event):
             if report.problem is None and self._is_ours(role, report):
                 key = (role, report.name)
-                is_event = report.name in self._company.profile(role).events
+                is_event = report.name in self._session.profile(role).events
                 if is_event and report.is_stored:
-                    continue  # it happened before the hub was there
+                    continue  # it happened before the hub was started
                 changed = is_event or key not in self._known or not same_value(self._known[key], report.value)
                 self._known[key] = report.value
-                commands += self._program.heard(role, report, changed)
-        there = availability_in(self._company.profile(role), event)
+                commands += self._automation.heard(role, report, changed)
+        there = availability_in(self._session.profile(role), event)
         if there is not None:
-            commands += self._program.availability(role, there, event)
+            commands += self._automation.availability(role, there, event)
         if acting:
             self._run(commands)
 
     def _is_ours(self, role: str, report: Report) -> bool:
-        """Whether the hub uses this transport: of a value on both transports it takes one."""
+        """Whether the hub uses this transport: for a value on both transports it uses one."""
         return report.transport is self._reader(role, report.name)
 
     def _reader(self, role: str, name: str) -> Transport | None:
-        bench = self._company.bench(role)
+        bench = self._session.bench(role)
         open_ones = [t for t in reporting_transports(bench.profile, name) if bench.offers(NEED_OF[t])]
         return open_ones[0] if open_ones else None
 
     def _is_polled(self, role: str, name: str) -> bool:
-        binding = self._company.profile(role).bindings.coap
+        binding = self._session.profile(role).bindings.coap
         if self._reader(role, name) is not Transport.COAP or binding is None:
             return False
         return name in binding.properties and not binding.properties[name].observe
 
     async def _poll(self, role: str, name: str) -> None:
-        bench = self._company.bench(role)
+        bench = self._session.bench(role)
         while True:
             with contextlib.suppress(StimulusError, LinkError):  # the device is away: try again later
                 await bench.read(name, transport=Transport.COAP.value)
@@ -166,18 +166,18 @@ class Hub:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due = self._program.next_due()
+        due = self._automation.next_due()
         if due is not None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(0.0, due - self._company.recorder.now), self._time_passed)
+            self._timer = loop.call_later(max(0.0, due - self._session.recorder.now), self._time_passed)
 
     def _time_passed(self) -> None:
         self._timer = None
-        self._run(list(self._program.due(self._company.recorder.now)))
+        self._run(list(self._automation.due(self._session.recorder.now)))
 
     def _run(self, commands: list[HubCommand]) -> None:
         for command in commands:
-            if self._loops.closes(command.why, self._company.recorder.now):
+            if self._loops.closes(command.why, self._session.recorder.now):
                 self._note_loop(command)
                 continue
             task = self._spawn(self._do(command))
@@ -188,12 +188,12 @@ class Hub:
     def _note_loop(self, command: HubCommand) -> None:
         if self._loops.is_new(command.why):
             text = f"loop stopped after {MOST_ROUNDS} rounds: the hub would react to its own command again"
-            self._company.recorder.record(Note(f"{command.why}: {text}"), command.role)
+            self._session.recorder.record(Note(f"{command.why}: {text}"), command.role)
 
     async def _do(self, command: HubCommand) -> None:
-        bench = self._company.bench(command.role)
+        bench = self._session.bench(command.role)
         transports = [t for t in command_transports(bench.profile, command.name) if bench.offers(NEED_OF[t])]
-        recorder, value = self._company.recorder, command.value
+        recorder, value = self._session.recorder, command.value
         text = None if value is None else json_text(value)
         transport = transports[0].value if transports else None
         recorder.record(Stimulus(Act.AUTOMATE, command.name, text, transport), command.role)
@@ -218,4 +218,4 @@ class Hub:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (problem := task.exception()) is not None:
-            self._company.recorder.record(Note(f"the hub failed: {type(problem).__name__}: {problem}"))
+            self._session.recorder.record(Note(f"the hub failed: {type(problem).__name__}: {problem}"))

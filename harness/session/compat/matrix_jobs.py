@@ -17,8 +17,8 @@ TWIN = "-2"
 """Suffix of the role of the second unit of a device."""
 
 
-def couples_of(
-    meetings: Sequence[PairRun],
+def jobs_of(
+    pair_runs: Sequence[PairRun],
     entries: Sequence[Entry],
     *,
     seed: int,
@@ -26,28 +26,28 @@ def couples_of(
 ) -> dict[PairJob, PairRun]:
     """A job for each run of a pair; ``trace`` gives the path of its trace, None: no trace is written."""
     paths = {entry.name: str(entry.path) for entry in entries}
-    couples = {}
-    for meeting in meetings:
-        twins = meeting.first == meeting.second
-        couple = PairJob(
-            roles=(meeting.first, meeting.second + (TWIN if twins else "")),
-            paths=(paths[meeting.first], paths[meeting.second]),
-            trace=str(trace(meeting)) if trace else None,
+    jobs = {}
+    for pair_run in pair_runs:
+        twins = pair_run.first == pair_run.second
+        job = PairJob(
+            roles=(pair_run.first, pair_run.second + (TWIN if twins else "")),
+            paths=(paths[pair_run.first], paths[pair_run.second]),
+            trace=str(trace(pair_run)) if trace else None,
             seed=seed,
             twins=twins,
         )
-        couples[couple] = meeting
-    return couples
+        jobs[job] = pair_run
+    return jobs
 
 
 def observations_of(
-    couple: PairJob, meeting: PairRun, observed: Observed, folder: Path | None
+    job: PairJob, pair_run: PairRun, observed: Observed, folder: Path | None
 ) -> Iterator[tuple[tuple[str, str], PairObservation]]:
     """The observation of each ordered pair of a run. Paths of traces become relative to ``folder``."""
-    trace = Path(couple.trace).relative_to(folder).as_posix() if couple.trace and folder else ""
-    first, second = couple.roles
-    for pair in meeting.pairs:
-        roles = (first, second) if pair.offerer == meeting.first else (second, first)
+    trace = Path(job.trace).relative_to(folder).as_posix() if job.trace and folder else ""
+    first, second = job.roles
+    for pair in pair_run.pairs:
+        roles = (first, second) if pair.offerer == pair_run.first else (second, first)
         yield (
             (pair.offerer, pair.needer),
             observed.outcome.direction(*roles, trace=trace, seconds=observed.seconds),
@@ -55,11 +55,11 @@ def observations_of(
 
 
 def observations(
-    couples: Mapping[PairJob, PairRun], found: Mapping[PairJob, Observed], folder: Path | None
+    jobs: Mapping[PairJob, PairRun], found: Mapping[PairJob, Observed], folder: Path | None
 ) -> dict[tuple[str, str], PairObservation]:
     """The observations of all ordered pairs, by offerer and needer."""
     return {
         names: observation
-        for couple, observed in found.items()
-        for names, observation in observations_of(couple, couples[couple], observed, folder)
+        for job, observed in found.items()
+        for names, observation in observations_of(job, jobs[job], observed, folder)
     }

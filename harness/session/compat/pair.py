@@ -1,4 +1,4 @@
-"""Observes two devices together: their interactions, and whether they disturb each other.
+"""Observes two devices together: their interactions, and whether one disturbs the other.
 
 :func:`observe_pair` runs on the caller's loop, where many of them may run side by side.
 """
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from harness.checks.support.compat.device_group import DeviceGroup
 from harness.checks.support.compat.interactions import Interaction
-from harness.checks.support.compat.triggers import is_never_set_off
+from harness.checks.support.compat.triggers import is_never_triggered
 from harness.model.verdict import Verdict
-from harness.session.compat.automations import BondProgram
+from harness.session.compat.automations import InteractionAutomation
 from harness.session.compat.group_run import GroupRun
 from harness.session.compat.group_session import (
     GroupMember,
@@ -76,14 +76,14 @@ async def observe_pair(
 
     ``both``: what ``b`` needs of ``a`` as well as what ``a`` needs of ``b``; otherwise only the latter.
     ``trace`` is the path for the trace. Raises LinkError, BrokerError or UsageError, whose messages are for
-    people, if the devices cannot be started.
+    users, if the devices cannot be started.
     """
-    home, run = await _observed([a, b], seed, trace, select, both, on_started, on_result)
-    return _result(home, run)
+    group, run = await _observed([a, b], seed, trace, select, both, on_started, on_result)
+    return _result(group, run)
 
 
 async def observe_together(
-    players: Sequence[GroupMember],
+    members: Sequence[GroupMember],
     *,
     seed: int = 1,
     trace: Path | None = None,
@@ -92,12 +92,12 @@ async def observe_together(
     on_result: Callable[[Judgement], None] = lambda judgement: None,
 ) -> RunResult:
     """The same for two devices or more, in every direction, with the verdicts alone."""
-    _, run = await _observed(players, seed, trace, select, True, on_started, on_result)
+    _, run = await _observed(members, seed, trace, select, True, on_started, on_result)
     return run
 
 
 async def _observed(
-    players: Sequence[GroupMember],
+    members: Sequence[GroupMember],
     seed: int,
     trace: Path | None,
     select: Sequence[str],
@@ -105,27 +105,32 @@ async def _observed(
     on_started: Callable[[str], None],
     on_result: Callable[[Judgement], None],
 ) -> tuple[DeviceGroup, RunResult]:
-    company = GroupSession(players, Purpose("pair"), seed=seed, trace=trace)
-    home = group_of_pair(*facts_of(players))
+    session = GroupSession(members, Purpose("pair"), seed=seed, trace=trace)
+    group = group_of_pair(*facts_of(members))
     if not both:
-        home = replace(home, bonds=tuple(bond for bond in home.bonds if bond.needer == players[0].role))
-    run = GroupRun(home, company, BondProgram(home))
+        group = replace(
+            group,
+            interactions=tuple(
+                interaction for interaction in group.interactions if interaction.needer == members[0].role
+            ),
+        )
+    run = GroupRun(group, session, InteractionAutomation(group))
     await run.open()
     try:
-        for planned in plan_group(home, select):
+        for planned in plan_group(group, select):
             on_started(planned.id)
             on_result(await run.run(planned))
     except BaseException:
         await run.close("interrupted")
         raise
     await run.close()
-    return home, run.result()
+    return group, run.result()
 
 
-def _result(home: DeviceGroup, run: RunResult) -> PairResult:
-    """The outcome: which needs are met, and what is wrong between the two otherwise."""
+def _result(group: DeviceGroup, run: RunResult) -> PairResult:
+    """The outcome: which needs are met, and any other problem between the two."""
     outcomes = {each.result.id: each for each in run.judgements}
-    needs = [(bond.need.optional, _harm(bond, outcomes)) for bond in home.bonds]
+    needs = [(interaction.need.optional, _harm(interaction, outcomes)) for interaction in group.interactions]
     served = any(harm is not Harm.BLOCKS for _, harm in needs)
     harms = [_milder(harm) if optional and served else harm for optional, harm in needs]
     harms += [
@@ -139,7 +144,7 @@ def _result(home: DeviceGroup, run: RunResult) -> PairResult:
         if each.result.outcome.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR)
         and not (each.requirement.id == "COMPAT-02" and _follows_not(each, outcomes))
     ]
-    follows = [outcomes.get(f"COMPAT-01[{bond.name}]") for bond in home.bonds]
+    follows = [outcomes.get(f"COMPAT-01[{interaction.name}]") for interaction in group.interactions]
     unseen = bool(follows) and all(
         each is not None and each.result.outcome.verdict is Verdict.NOT_APPLICABLE for each in follows
     )
@@ -150,25 +155,26 @@ def _result(home: DeviceGroup, run: RunResult) -> PairResult:
     elif Harm.DEGRADES in harms:
         outcome = Observed.DEGRADED
     else:
-        outcome = Observed.WORKS if home.bonds else Observed.UNRELATED
+        outcome = Observed.WORKS if group.interactions else Observed.UNRELATED
     broken = [each for each in run.judgements if each.result.outcome.verdict in (Verdict.FAIL, Verdict.WARN)]
     reasons = [f"{each.result.id}: {each.result.outcome.message}" for each in broken or open_ones]
-    for bond in home.bonds:
-        if bond.problem is not None:
-            reasons.append(f"{bond.name}: {bond.problem}")
-        elif is_never_set_off(bond):
+    for interaction in group.interactions:
+        if interaction.problem is not None:
+            reasons.append(f"{interaction.name}: {interaction.problem}")
+        elif is_never_triggered(interaction):
             reasons.append(
-                f"{bond.name}: nothing that {bond.source} ever reports causes a command to {bond.target}"
+                f"{interaction.name}: nothing that {interaction.source} ever reports causes a command "
+                f"to {interaction.target}"
             )
-    one, other = home.roles
+    one, other = group.roles
     return PairResult((one, other), outcome, tuple(reasons), run)
 
 
-def _harm(bond: Interaction, outcomes: Mapping[str, Judgement]) -> Harm:
+def _harm(interaction: Interaction, outcomes: Mapping[str, Judgement]) -> Harm:
     """The harm from what was observed of one need."""
-    if bond.problem is not None or is_never_set_off(bond):
+    if interaction.problem is not None or is_never_triggered(interaction):
         return Harm.BLOCKS
-    follows, agrees, often = (outcomes.get(f"{check}[{bond.name}]") for check in OF_NEEDS)
+    follows, agrees, often = (outcomes.get(f"{check}[{interaction.name}]") for check in OF_NEEDS)
     if often is not None and often.result.outcome.verdict is Verdict.FAIL:
         return Harm.BLOCKS
     if follows is not None and follows.result.outcome.verdict is Verdict.FAIL:

@@ -24,36 +24,36 @@ class PlannedGroupCheck(Planned[GroupCheck]):
     __slots__ = ()
 
 
-def plan_group(home: DeviceGroup, select: Sequence[str] = ()) -> tuple[PlannedGroupCheck, ...]:
+def plan_group(group: DeviceGroup, select: Sequence[str] = ()) -> tuple[PlannedGroupCheck, ...]:
     """Every check that the group has a subject for, passive ones last.
 
     ``select`` holds patterns (``COMPAT-1*``, ``COMPAT-16[plug]``); empty matches all.
     """
     planned = [
-        PlannedGroupCheck(check, subject, check.missing(home, subject))
+        PlannedGroupCheck(check, subject, check.missing(group, subject))
         for check in group_checks()
-        for subject in check.subjects(home)
+        for subject in check.subjects(group)
     ]
     return in_order(planned, select)
 
 
 def group_of_pair(profiles: Mapping[str, Profile], needs_met: Mapping[str, frozenset[str]]) -> DeviceGroup:
     """Two devices (or more) and their interactions in both directions."""
-    return DeviceGroup(dict(profiles), dict(needs_met), _all_bonds(profiles))
+    return DeviceGroup(dict(profiles), dict(needs_met), _all_interactions(profiles))
 
 
 def group_of_scene(
     scene: Scene, profiles: Mapping[str, Profile], needs_met: Mapping[str, frozenset[str]]
 ) -> DeviceGroup:
     """The cast of a scene."""
-    return DeviceGroup(dict(profiles), dict(needs_met), _all_bonds(profiles), scene)
+    return DeviceGroup(dict(profiles), dict(needs_met), _all_interactions(profiles), scene)
 
 
-def _all_bonds(profiles: Mapping[str, Profile]) -> tuple[Interaction, ...]:
+def _all_interactions(profiles: Mapping[str, Profile]) -> tuple[Interaction, ...]:
     return tuple(
-        bond
+        interaction
         for needer, needing in profiles.items()
         for offerer, offering in profiles.items()
         if needer != offerer
-        for bond in interactions_between(needer, needing, offerer, offering)
+        for interaction in interactions_between(needer, needing, offerer, offering)
     )

@@ -16,12 +16,12 @@ from harness.trace.events import Event, Note
 class PowerFeeds:
     """Switches power along the wires of a scene. Use: ``start`` once the session is open, ``stop``."""
 
-    def __init__(self, company: GroupSession, wires: Sequence[Wire]) -> None:
-        self._company = company
+    def __init__(self, session: GroupSession, wires: Sequence[Wire]) -> None:
+        self._session = session
         self._wires = wires
         feeding = {split_term(wire.through)[0] for wire in wires}
-        self._readers = {role: ReportReader(company.profile(role), role) for role in feeding}
-        self._interpreters = {role: Interpreter(role, company.profile(role)) for role in feeding}
+        self._readers = {role: ReportReader(session.profile(role), role) for role in feeding}
+        self._interpreters = {role: Interpreter(role, session.profile(role)) for role in feeding}
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
         self._has_power = {wire.feeds: True for wire in wires}
         self._task: asyncio.Task[None] | None = None
@@ -31,9 +31,9 @@ class PowerFeeds:
         """Follow the wires from now on."""
         if not self._wires:
             return
-        for event in list(self._company.events):
+        for event in list(self._session.events):
             self._queue.put_nowait(event)
-        self._unlisten = self._company.recorder.listen(self._queue.put_nowait)
+        self._unlisten = self._session.recorder.listen(self._queue.put_nowait)
         self._task = asyncio.get_running_loop().create_task(self._follow())
 
     async def stop(self) -> None:
@@ -51,7 +51,7 @@ class PowerFeeds:
             if reader is None:
                 continue
             for report in reader.read(event):
-                for state in self._interpreters[event.device or ""].news(report):
+                for state in self._interpreters[event.device or ""].translate(report):
                     for wire in self._wires:
                         if wire.through == state.name and isinstance(state.value, bool):
                             await self._switch(wire.feeds, state.value)
@@ -60,9 +60,9 @@ class PowerFeeds:
         if self._has_power[role] is on:
             return
         self._has_power[role] = on
-        bench = self._company.bench(role)
+        bench = self._session.bench(role)
         if not bench.offers(BenchFeature.POWER):
-            self._company.recorder.record(Note("nothing here can cut its power"), role)
+            self._session.recorder.record(Note("this bench cannot switch its power"), role)
         elif on:
             await bench.power.start()
         else:

@@ -74,13 +74,13 @@ def parts_of(
     old: Profile,
     new: Profile,
     scenes: Sequence[tuple[Scene, Path]],
-    company: Sequence[tuple[Profile, Path]],
+    available: Sequence[tuple[Profile, Path]],
 ) -> Iterator[Part]:
-    """The parts that the old device can play, with other devices of the company in the other roles.
+    """The parts that the old device can play, with other ``available`` devices in the other roles.
 
-    Neither of the two plays beside itself. A scene for which the company lacks a device is left out.
+    Neither of the two plays beside itself. A scene for which a device is missing is left out.
     """
-    others_of = [member for member in company if member[0].profile not in (old.profile, new.profile)]
+    others_of = [device for device in available if device[0].profile not in (old.profile, new.profile)]
     for scene, path in scenes:
         for role in playable(scene, old):
             others = _cast(scene, role, others_of)
@@ -101,8 +101,8 @@ async def replay(
     return Replay(part, before, await _play(part, new, seed, traces, "new"))
 
 
-async def _play(part: Part, player: GroupMember, seed: int, traces: Path | None, which: str) -> RunResult:
-    cast = [GroupMember(part.role, player.profile, player.path, player.target)]
+async def _play(part: Part, member: GroupMember, seed: int, traces: Path | None, which: str) -> RunResult:
+    cast = [GroupMember(part.role, member.profile, member.path, member.target)]
     for role, (profile, path) in part.others.items():
         cast.append(GroupMember(role, profile, str(path), Target(simulate=True)))
     trace = traces / f"{part.name}-{which}.jsonl" if traces is not None else None
@@ -110,7 +110,7 @@ async def _play(part: Part, player: GroupMember, seed: int, traces: Path | None,
 
 
 def _cast(
-    scene: Scene, role: str, company: Sequence[tuple[Profile, Path]]
+    scene: Scene, role: str, available: Sequence[tuple[Profile, Path]]
 ) -> dict[str, tuple[Profile, Path]] | None:
     """A different device for each other role; None if there are not enough."""
     found: dict[str, tuple[Profile, Path]] = {}
@@ -121,7 +121,7 @@ def _cast(
         fit = next(
             (
                 (profile, path)
-                for profile, path in company
+                for profile, path in available
                 if profile.profile not in taken and not lacking(scene, other, profile)
             ),
             None,

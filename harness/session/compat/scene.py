@@ -11,9 +11,9 @@ from harness.model.requirement import BenchFeature
 from harness.model.scene import Scene
 from harness.model.semantics.casting import lacking
 from harness.session.compat.automations import (
-    BondProgram,
-    Programs,
-    SceneProgram,
+    AutomationSet,
+    InteractionAutomation,
+    SceneAutomation,
 )
 from harness.session.compat.group_run import GroupRun
 from harness.session.compat.group_session import (
@@ -27,7 +27,7 @@ from harness.session.result import Judgement, RunResult
 from harness.session.target import UsageError
 
 OF_SCENES = ("COMPAT-1[0-4]", "COMPAT-3*")
-"""The checks of a scene: its steps and rules, and what the devices do to each other by themselves."""
+"""The checks of a scene: its steps and rules, and the coexistence of its devices."""
 
 
 async def play_scene(
@@ -46,16 +46,16 @@ async def play_scene(
     ``path`` is that of the scene's file, for reports. Raises UsageError if the cast cannot play the scene,
     and the links' errors if the devices cannot be started.
     """
-    require_cast(scene, {player.role: player.profile for player in cast})
-    in_order = sorted(cast, key=lambda player: list(scene.roles).index(player.role))
-    company = GroupSession(in_order, Purpose("scene", scene_to_json(scene), path), seed=seed, trace=trace)
+    require_cast(scene, {member.role: member.profile for member in cast})
+    in_order = sorted(cast, key=lambda member: list(scene.roles).index(member.role))
+    session = GroupSession(in_order, Purpose("scene", scene_to_json(scene), path), seed=seed, trace=trace)
     profiles, met = facts_of(in_order)
     _require_power(scene, met)
-    home = group_of_scene(scene, profiles, met)
-    run = GroupRun(home, company, Programs(SceneProgram(home), BondProgram(home)))
+    group = group_of_scene(scene, profiles, met)
+    run = GroupRun(group, session, AutomationSet(SceneAutomation(group), InteractionAutomation(group)))
     await run.open()
     try:
-        for planned in plan_group(home, select):
+        for planned in plan_group(group, select):
             on_started(planned.id)
             on_result(await run.run(planned))
     except BaseException:
@@ -86,5 +86,5 @@ def playable(scene: Scene, profile: Profile) -> tuple[str, ...]:
 def _require_power(scene: Scene, met: Mapping[str, frozenset[BenchFeature]]) -> None:
     for wire in scene.wiring:
         if BenchFeature.POWER not in met[wire.feeds]:
-            text = f"{wire.feeds} is powered through {wire.through}, and nothing here can switch its power"
+            text = f"{wire.feeds} is powered through {wire.through}, and nothing here can switch that power"
             raise UsageError(f"scene {scene.scene}: {text}; simulate it, or say how to switch it (power:…)")

@@ -52,14 +52,14 @@ def roles_of(paths: Sequence[str]) -> list[tuple[str, Path]]:
     return list(found.items())
 
 
-def players_of(cast: Sequence[tuple[str, Path]], reach: ConnectionOptions) -> tuple[GroupMember, ...]:
+def members_of(cast: Sequence[tuple[str, Path]], reach: ConnectionOptions) -> tuple[GroupMember, ...]:
     """The devices of a run. Raises UsageError for options that make no sense.
 
     A profile that is given twice stands for two units.
     """
     ways = _by_role(reach.duts, [role for role, _ in cast], "--dut", f"ROLE=HOW, where HOW is {WAYS}")
     faults = _faults(reach.faults, [role for role, _ in cast])
-    players: list[GroupMember] = []
+    members: list[GroupMember] = []
     for role, path in cast:
         parts = [part for way in ways.get(role, []) for part in way.split(",")]
         units = [part.removeprefix(UNIT) for part in parts if part.startswith(UNIT)]
@@ -67,15 +67,15 @@ def players_of(cast: Sequence[tuple[str, Path]], reach: ConnectionOptions) -> tu
         if units:
             profile = _load(path, units[-1])
         else:
-            profile = _another_unit(_load(path), path, [player.profile for player in players])
+            profile = _another_unit(_load(path), path, [member.profile for member in members])
         target = _target(role, parts, faults.get(role, ()), reach)
-        players.append(GroupMember(role, profile, str(path), target))
-    return tuple(players)
+        members.append(GroupMember(role, profile, str(path), target))
+    return tuple(members)
 
 
-def runs_virtually(players: Iterable[GroupMember], *, real_time: bool) -> bool:
+def runs_virtually(members: Iterable[GroupMember], *, real_time: bool) -> bool:
     """Whether virtual time is possible: all devices and the broker are in this process."""
-    all_ours = all(player.target.simulate and player.target.broker == "embedded" for player in players)
+    all_ours = all(member.target.simulate and member.target.broker == "embedded" for member in members)
     return all_ours and not real_time
 
 
@@ -100,7 +100,7 @@ def _target(role: str, parts: Sequence[str], faults: tuple[str, ...], reach: Con
 
 
 def _said(role: str, part: str) -> dict[str, Any]:
-    """What one part of ``--dut`` says, as a field of :class:`Connection`."""
+    """One part of ``--dut``, as a field of :class:`Connection`."""
     kind, _, rest = part.partition(":")
     match kind:
         case "simulate" if not rest:
@@ -134,7 +134,7 @@ def _by_role(given: Sequence[str], roles: Sequence[str], option: str, form: str)
 
 
 def _another_unit(profile: Profile, path: Path, others: Sequence[Profile]) -> Profile:
-    """The device with a unit identifier of its own, if one with its name is there already."""
+    """The device, with another unit identifier if there is already one with its name."""
     same = [
         other for other in others if other.profile == profile.profile and other.unit.startswith(profile.unit)
     ]

@@ -10,10 +10,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from harness.errors import HarnessError, explain
 from harness.links.clock.loop import run
-from harness.links.errors import LinkError
-from harness.links.mqtt.brokers.address import BrokerError
-from harness.model.problems import ProfileError
 from harness.prediction.matrix import (
     Entry,
     read_entry,
@@ -31,7 +29,7 @@ from harness.session.compat.jobs import (
 from harness.session.compat.pair import observe_pair
 from harness.session.result import RunResult
 from harness.session.setup.limits import allow_sockets
-from harness.session.target import Target, UsageError
+from harness.session.target import Target
 
 _SOCKETS = 64  # of one pair, including its broker and our own clients
 
@@ -56,20 +54,19 @@ async def observe(batch: JobBatch) -> None:
 
 
 async def _outcome(job: PairJob) -> PairJobOutcome:
-    """Never raises: what goes wrong is part of the outcome, and the other pairs go on."""
+    """Never raises: an error becomes the outcome of its pair, and the other pairs continue."""
     try:
-        first, second = _players(job)
+        first, second = _members(job)
         trace = Path(job.trace) if job.trace else None
         found = await observe_pair(first, second, seed=job.seed, trace=trace)
-    except (LinkError, BrokerError, UsageError, ProfileError) as problem:
+    except HarnessError as problem:
         return PairJobOutcome((), str(problem))
-    except Exception as problem:  # a mistake of ours
-        what = f"{type(problem).__name__}: {problem}"
-        return PairJobOutcome((), f"the harness itself failed, please report it: {what}")
+    except Exception as problem:  # a defect of the harness
+        return PairJobOutcome((), explain(problem)[0].removeprefix("harness: "))
     return PairJobOutcome(_seen(found.run), found.run.ended)
 
 
-def _players(job: PairJob) -> tuple[GroupMember, GroupMember]:
+def _members(job: PairJob) -> tuple[GroupMember, GroupMember]:
     entries = [_entry(path) for path in job.paths]
     devices = [entries[0].device, entries[1].twin if job.twins else entries[1].device]
     first, second = (

@@ -29,7 +29,7 @@ from harness.session.compat.pair import (
 from harness.session.compat.scene import play_scene
 from harness.session.compat.setup import (
     ConnectionOptions,
-    players_of,
+    members_of,
     roles_of,
 )
 from harness.session.result import RunResult
@@ -53,9 +53,9 @@ FOLLOWS = "COMPAT-01[remote-control.switched/smart-plug]"
 AGREES = FOLLOWS.replace("-01", "-02")
 
 
-def players(*names: str, faults: tuple[str, ...] = ()) -> tuple[GroupMember, ...]:
+def members(*names: str, faults: tuple[str, ...] = ()) -> tuple[GroupMember, ...]:
     cast = roles_of([str(PROFILES / f"{name}.yaml") for name in names])
-    return players_of(cast, ConnectionOptions(simulate=True, faults=faults))
+    return members_of(cast, ConnectionOptions(simulate=True, faults=faults))
 
 
 def verdicts(result: RunResult) -> dict[str, str]:
@@ -73,8 +73,8 @@ PAIRS = [
 
 def test_pairs_side_by_side_are_seen_as_they_are_alone() -> None:
     async def both_ways() -> tuple[list[PairResult], list[PairResult]]:
-        alone = [await observe_pair(*players(*names), both=False) for names, _ in PAIRS]
-        together = await asyncio.gather(*(observe_pair(*players(*names), both=False) for names, _ in PAIRS))
+        alone = [await observe_pair(*members(*names), both=False) for names, _ in PAIRS]
+        together = await asyncio.gather(*(observe_pair(*members(*names), both=False) for names, _ in PAIRS))
         return alone, list(together)
 
     alone, together = run(both_ways(), virtual=True)
@@ -87,7 +87,7 @@ def test_pairs_side_by_side_are_seen_as_they_are_alone() -> None:
 @pytest.fixture(scope="module")
 def trace() -> list[Event]:
     result = run(
-        observe_together(players("remote-control", "smart-plug"), select=["COMPAT-0*"]), virtual=True
+        observe_together(members("remote-control", "smart-plug"), select=["COMPAT-0*"]), virtual=True
     )
     assert set(verdicts(result).values()) == {"pass"}
     return list(result.events)
@@ -150,7 +150,7 @@ def test_a_report_that_comes_too_late_fails(trace: list[Event]) -> None:
 @pytest.fixture(scope="module")
 def played() -> list[Event]:
     cast = [("door", "door-lock"), ("light", "light"), ("climate", "air-conditioner-us")]
-    devices = players_of(
+    devices = members_of(
         [(role, PROFILES / f"{name}.yaml") for role, name in cast], ConnectionOptions(simulate=True)
     )
     scene = load_scene(PROFILES / "scenes" / "coming-home.yaml")
@@ -193,7 +193,7 @@ def test_a_run_that_is_interrupted_leaves_its_trace(tmp_path: Path) -> None:
     async def interrupted() -> None:
         task = asyncio.create_task(
             observe_together(
-                players("remote-control", "smart-plug"),
+                members("remote-control", "smart-plug"),
                 trace=path,
                 on_result=lambda _: task.cancel(),
             )
@@ -210,20 +210,20 @@ def test_a_run_that_is_interrupted_leaves_its_trace(tmp_path: Path) -> None:
 
 def test_all_come_back_to_one_broker_that_was_away() -> None:
     async def restarted() -> tuple[bool, set[str | None]]:
-        company = GroupSession(players("smart-plug", "light", "air-conditioner"), Purpose("pair"), seed=1)
-        await company.open()
-        mark = len(company.events)
-        await company.restart_broker(wipe=True)
-        back = await company.ready()
-        told = {event.device for event in company.events[mark:] if isinstance(event.body, MqttPacket)}
-        await company.close()
+        session = GroupSession(members("smart-plug", "light", "air-conditioner"), Purpose("pair"), seed=1)
+        await session.open()
+        mark = len(session.events)
+        await session.restart_broker(wipe=True)
+        back = await session.ready()
+        told = {event.device for event in session.events[mark:] if isinstance(event.body, MqttPacket)}
+        await session.close()
         return back, told
 
     assert run(restarted(), virtual=True) == (True, {"smart-plug", "light", "air-conditioner"})
 
 
 def test_devices_on_two_brokers_share_no_bus() -> None:
-    plug, light = players("smart-plug", "light")
+    plug, light = members("smart-plug", "light")
     apart = [
         replace(plug, target=Target(mqtt="mqtt://192.0.2.1")),
         replace(light, target=Target(mqtt="mqtt://192.0.2.2")),
@@ -237,7 +237,7 @@ def test_devices_on_two_brokers_share_no_bus() -> None:
 
 
 def test_devices_with_an_address_in_common_are_left_to_themselves() -> None:
-    remote, plug = players("remote-control", "smart-plug")
+    remote, plug = members("remote-control", "smart-plug")
     mqtt_of = remote.profile.bindings.mqtt
     assert mqtt_of is not None and plug.profile.bindings.mqtt is not None
     command = plug.profile.bindings.mqtt.properties["relay"].command
@@ -261,7 +261,7 @@ def _is_the_hub(event: Event) -> bool:
 
 
 def test_of_two_devices_with_one_name_the_second_gives_way() -> None:
-    (plug,) = players("smart-plug")
+    (plug,) = members("smart-plug")
     twin = replace(plug, role="twin")
     found = verdicts(run(observe_together([plug, twin], select=["COMPAT-1[0-4]"]), virtual=True))
     assert found["COMPAT-10"] == found["COMPAT-11"] == "fail"
@@ -269,11 +269,11 @@ def test_of_two_devices_with_one_name_the_second_gives_way() -> None:
 
 
 def test_a_profile_named_twice_stands_for_two_units_unless_they_are_named() -> None:
-    first, second = players("smart-plug", "smart-plug")
+    first, second = members("smart-plug", "smart-plug")
     assert (first.role, second.role) == ("smart-plug", "smart-plug-2")
     assert first.profile.unit != second.profile.unit
     cast = roles_of([str(PROFILES / "smart-plug.yaml")] * 2)
-    named = players_of(cast, ConnectionOptions(simulate=True, duts=["smart-plug-2=simulate,unit:b5d013"]))
-    assert [player.profile.unit for player in named] == ["a4cf12", "b5d013"]
+    named = members_of(cast, ConnectionOptions(simulate=True, duts=["smart-plug-2=simulate,unit:b5d013"]))
+    assert [member.profile.unit for member in named] == ["a4cf12", "b5d013"]
     assert named[1].profile.bindings.mqtt is not None
     assert named[1].profile.bindings.mqtt.client_id == "plug-b5d013"

@@ -14,7 +14,7 @@ from harness.trace.events import Event
 class GroupBench(Protocol):
     """Everything that a stimulus of several devices can use; it is all recorded in one trace."""
 
-    home: DeviceGroup
+    group: DeviceGroup
 
     def bench(self, role: str) -> Bench:
         """The bench of one device; its ``trace`` holds the events of all devices."""

@@ -29,7 +29,7 @@ class GroupCase:
     passive check it is the whole trace.
     """
 
-    home: DeviceGroup
+    group: DeviceGroup
     subject: Subject
     trace: Sequence[Event]
     window: Sequence[Event]
@@ -56,11 +56,11 @@ class GroupCase:
 
     @cached_property
     def _cases(self) -> dict[str, Case]:
-        return {role: self._case(role) for role in self.home.roles}
+        return {role: self._case(role) for role in self.group.roles}
 
     def _case(self, role: str) -> Case:
         return Case(
-            self.home.profiles[role],
+            self.group.profiles[role],
             self.subject,
             [event for event in self.trace if event.device == role],
             [event for event in self.window if event.device == role],
@@ -74,22 +74,22 @@ class GroupCheck(Declared):
     As with a check of one device, ``stimulate`` drives and ``judge`` decides from the trace alone.
     """
 
-    def subjects(self, home: DeviceGroup) -> Iterable[Subject]:
+    def subjects(self, group: DeviceGroup) -> Iterable[Subject]:
         """What to run the check on, one by one; empty if it is about nothing in this group."""
         return (Subject(),)
 
-    def missing(self, home: DeviceGroup, subject: Subject) -> str | None:
+    def missing(self, group: DeviceGroup, subject: Subject) -> str | None:
         """Why the benches of this run cannot carry it out, for people; None if they can."""
         return None
 
-    async def stimulate(self, stage: GroupBench, subject: Subject) -> None:
+    async def stimulate(self, group_bench: GroupBench, subject: Subject) -> None:
         """Drive the devices. Raise StimulusError when that is not possible."""
 
     def judge(self, case: GroupCase) -> Outcome:
         """Decide from the trace. Pure: no I/O, no clock, the same outcome for the same case."""
         raise NotImplementedError
 
-    def max_extension(self, home: DeviceGroup, subject: Subject) -> float:
+    def max_extension(self, group: DeviceGroup, subject: Subject) -> float:
         """The seconds that the stimulus may take according to profiles and scene."""
         return 0.0
 

@@ -21,7 +21,7 @@ class DeviceGroup:
 
     profiles: Mapping[str, Profile]
     needs_met: Mapping[str, frozenset[str]]
-    bonds: tuple[Interaction, ...] = ()
+    interactions: tuple[Interaction, ...] = ()
     scene: Scene | None = None
 
     @property
@@ -41,9 +41,9 @@ class DeviceGroup:
         """Whether the benches of these roles (default: all) have a feature."""
         return all(need in self.needs_met[role] for role in roles or self.roles)
 
-    def bond(self, name: str) -> Interaction:
+    def interaction(self, name: str) -> Interaction:
         """The interaction of that name. Raises KeyError."""
-        for interaction in self.bonds:
+        for interaction in self.interactions:
             if interaction.name == name:
                 return interaction
         raise KeyError(name)

@@ -51,18 +51,18 @@ class Interpreter:
     """Translates the reports of one device into terms of the vocabulary."""
 
     def __init__(self, role: str, profile: Profile) -> None:
-        self.words = ProfileTranslator(profile)
+        self.translator = ProfileTranslator(profile)
         self._role = role
         self._events = profile.events
 
-    def news(self, report: Report) -> Iterator[StateReport]:
-        """The meaning of a report."""
+    def translate(self, report: Report) -> Iterator[StateReport]:
+        """A report, as states and events of the vocabulary."""
         if report.problem is not None:
             return
         is_event = report.name in self._events
         if is_event and report.is_stored:
             return
-        for term in self.words.terms_reported_by(report.name, report.value):
+        for term in self.translator.terms_reported_by(report.name, report.value):
             name = f"{self._role}.{term.path}"
             yield StateReport(report.event.line, report.time, name, term.value, is_event)
 
@@ -75,23 +75,23 @@ def state_reports(case: GroupCase) -> list[StateReport]:
     """All reports of the run up to the end of the window, in order."""
     end = case.window[-1].line if case.window else 0
     found: list[StateReport] = []
-    for role, profile in case.home.profiles.items():
+    for role, profile in case.group.profiles.items():
         interpreter = Interpreter(role, profile)
         for report in case.readings[role].until(end):
-            found += interpreter.news(report)
+            found += interpreter.translate(report)
         if profile.bindings.mqtt is None or profile.bindings.mqtt.availability is None:
             continue
         for event in case.trace[:end]:
             if event.device == role and (there := availability_in(profile, event)) is not None:
                 found.append(interpreter.availability(event, there))
-    return sorted(found, key=lambda news: news.line)
+    return sorted(found, key=lambda report: report.line)
 
 
 class ConditionEvaluator:
     """Evaluates conditions on ``role.Cluster.Term``, within the resolution of each device."""
 
     def __init__(self, profiles: Mapping[str, Profile]) -> None:
-        self._words = {role: ProfileTranslator(profile) for role, profile in profiles.items()}
+        self._translators = {role: ProfileTranslator(profile) for role, profile in profiles.items()}
 
     def holds(self, condition: Condition, state: Mapping[str, Value]) -> bool:
         """Whether a condition on a state is true; an unknown state counts as false."""
@@ -116,14 +116,14 @@ class ConditionEvaluator:
 
     def _tolerance(self, name: str) -> float:
         role, path = split_term(name)
-        return self._words[role].tolerance(path) if role in self._words else 0.0
+        return self._translators[role].tolerance(path) if role in self._translators else 0.0
 
 
-def happened(condition: Condition, news: StateReport) -> bool:
+def happened(condition: Condition, report: StateReport) -> bool:
     """Whether a report is the event of a condition."""
-    if not news.is_event or news.name != condition.event:
+    if not report.is_event or report.name != condition.event:
         return False
-    return condition.data is None or same_value(condition.data, news.value)
+    return condition.data is None or same_value(condition.data, report.value)
 
 
 def _distance(one: Value, other: Value) -> float | None:

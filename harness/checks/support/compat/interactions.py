@@ -190,7 +190,7 @@ def interactions_between(
         yield interaction
 
 
-def order_for(profile: Profile, effect: InteractionEffect) -> InteractionEffect | None:
+def command_for(profile: Profile, effect: InteractionEffect) -> InteractionEffect | None:
     """The command that causes ``effect``; None if no command over the network does."""
     match effect.kind:
         case AffordanceKind.PROPERTY:

@@ -52,7 +52,7 @@ class ReactionTrial:
     trigger: TriggerReport
     cause: Event | None  # the action of the harness at the source
     effects: tuple[InteractionEffect, ...]
-    fate: ReactionOutcome
+    outcome: ReactionOutcome
     shown: tuple[Report, ...] = ()
     took: float | None = None
 
@@ -125,17 +125,17 @@ def _trial(
     begin = cause.line if cause is not None else trigger.line
     deadline = start + interaction.within + ROUNDING
     stop = _interference(case, interaction, trigger.line, following)
-    shown, fates, took = [], [], 0.0
+    shown, outcomes, took = [], [], 0.0
     for effect in effects:
         expected = _to_be_shown(case, interaction, effect, begin)
         if not expected:
             continue  # this effect is not observable
-        fate, report = _fate(case, interaction, expected, begin, deadline, stop)
-        fates.append(fate)
+        outcome, report = _outcome(case, interaction, expected, begin, deadline, stop)
+        outcomes.append(outcome)
         if report is not None:
             shown.append(report)
             took = max(took, report.time - start)
-    if not fates:
+    if not outcomes:
         return ReactionTrial(trigger, cause, effects, ReactionOutcome.VOID)
     order = (
         ReactionOutcome.VOID,
@@ -144,10 +144,10 @@ def _trial(
         ReactionOutcome.LATE,
         ReactionOutcome.FOLLOWED,
     )
-    return ReactionTrial(trigger, cause, effects, min(fates, key=order.index), tuple(shown), took)
+    return ReactionTrial(trigger, cause, effects, min(outcomes, key=order.index), tuple(shown), took)
 
 
-def _fate(
+def _outcome(
     case: GroupCase,
     interaction: Interaction,
     expected: tuple[InteractionEffect, ...],

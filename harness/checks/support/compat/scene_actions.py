@@ -22,30 +22,32 @@ from harness.model.semantics.translator import (
 )
 
 
-async def do(stage: GroupBench, action: SceneAction) -> None:
+async def do(group_bench: GroupBench, action: SceneAction) -> None:
     """Perform an action without waiting for its effect. Raises StimulusError."""
     role, path = split_term(action.term)
-    bench = stage.bench(role)
-    words = ProfileTranslator(bench.profile)
+    bench = group_bench.bench(role)
+    translator = ProfileTranslator(bench.profile)
     try:
         if action.happen is not None:
-            await _operate(bench, role, control_for_event(words, path, action.data), action)
+            await _operate(bench, role, control_for_event(translator, path, action.data), action)
         elif action.command is not None:
             await _command(bench, role, path, action)
         elif action.invoke is not None:
-            await _order(bench, words, path, action.given, action)
+            await _order(bench, translator, path, action.given, action)
         else:
-            await _set(bench, role, words, path, action)
+            await _set(bench, role, translator, path, action)
     except (UnofferedError, UntranslatableError) as problem:
         raise StimulusError(f"{action}: {problem}") from problem
 
 
-async def _set(bench: Bench, role: str, words: ProfileTranslator, path: str, action: SceneAction) -> None:
-    found = words.find(path)
+async def _set(
+    bench: Bench, role: str, translator: ProfileTranslator, path: str, action: SceneAction
+) -> None:
+    found = translator.find(path)
     if found is None or not found.offer.property_ or found.offer.member is not None:
-        await _order(bench, words, path, action.to, action)
+        await _order(bench, translator, path, action.to, action)
         return
-    name, value = found.affordance, words.own_value(path, action.to)
+    name, value = found.affordance, translator.own_value(path, action.to)
     schema = bench.profile.properties[name]
     arranger = StateArranger(bench)
     await arranger.look([name])
@@ -55,7 +57,7 @@ async def _set(bench: Bench, role: str, words: ProfileTranslator, path: str, act
         if not schema.agrees(value, present) or present is None:
             await _operate(bench, role, control, action)
     elif schema.writable:
-        await _order(bench, words, path, action.to, action)
+        await _order(bench, translator, path, action.to, action)
     elif bench.offers(BenchFeature.LOCAL):
         await bench.local.sense(name, value)
     else:
@@ -100,9 +102,9 @@ async def _operate(bench: Bench, role: str, control: str | None, action: SceneAc
 
 
 async def _order(
-    bench: Bench, words: ProfileTranslator, path: str, value: Value, action: SceneAction
+    bench: Bench, translator: ProfileTranslator, path: str, value: Value, action: SceneAction
 ) -> None:
-    order = words.order(path, value)
+    order = translator.order(path, value)
     transports = open_writers(bench, order.name)
     if not transports:
         raise BenchLimitationError(f"{action}: this bench has no transport to command {order.name}")

@@ -16,10 +16,10 @@ def sleep_period(profile: Profile) -> float:
     return mqtt.sleep.awake + (mqtt.sleep.wakes_every or 0.0)  # some wake up only for an event
 
 
-async def wait_until_asleep(stage: GroupBench, role: str) -> None:
+async def wait_until_asleep(group_bench: GroupBench, role: str) -> None:
     """Wait until a sleeping device is asleep, if its connections are visible."""
-    longest = sleep_period(stage.bench(role).profile)
-    if not longest or not stage.offers(BenchFeature.TAP, role):
+    longest = sleep_period(group_bench.bench(role).profile)
+    if not longest or not group_bench.offers(BenchFeature.TAP, role):
         return
 
     def change(event: Event) -> ConnectionChange | None:
@@ -27,9 +27,9 @@ async def wait_until_asleep(stage: GroupBench, role: str) -> None:
         is_its = event.device == role and isinstance(body, Connection) and body.point is Point.TAP
         return body.change if is_its and isinstance(body, Connection) else None
 
-    last = next((found for event in reversed(stage.trace) if (found := change(event))), None)
+    last = next((found for event in reversed(group_bench.trace) if (found := change(event))), None)
     if last is ConnectionChange.OPENED:
-        await stage.wait_for(
+        await group_bench.wait_for(
             lambda event: change(event) not in (None, ConnectionChange.OPENED),
             within=longest,
             imposed_by=f"profile: bindings.mqtt.sleep of {role}",

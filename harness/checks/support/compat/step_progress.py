@@ -28,8 +28,8 @@ STEP = "COMPAT-30"
 class StepProgress:
     """Follows reports, and knows whether the conditions of a step are met."""
 
-    def __init__(self, home: DeviceGroup, step: Step) -> None:
-        self._evaluator = ConditionEvaluator(home.profiles)
+    def __init__(self, group: DeviceGroup, step: Step) -> None:
+        self._evaluator = ConditionEvaluator(group.profiles)
         self._step = step
         self._state: dict[str, Value] = {}
         self._lines: dict[str, int] = {}
@@ -97,17 +97,19 @@ def shown(value: Value) -> str:
 class ConditionWatch:
     """The progress of a step during a run."""
 
-    def __init__(self, stage: GroupBench, step: Step, since: int) -> None:
-        self.progress = StepProgress(stage.home, step)
-        self._home = stage.home
+    def __init__(self, group_bench: GroupBench, step: Step, since: int) -> None:
+        self.progress = StepProgress(group_bench.group, step)
+        self._group = group_bench.group
         self._since = since
-        self._readers = {role: ReportReader(profile, role) for role, profile in stage.home.profiles.items()}
-        self._interpreters = {
-            role: Interpreter(role, profile) for role, profile in stage.home.profiles.items()
+        self._readers = {
+            role: ReportReader(profile, role) for role, profile in group_bench.group.profiles.items()
         }
-        for event in stage.trace:
+        self._interpreters = {
+            role: Interpreter(role, profile) for role, profile in group_bench.group.profiles.items()
+        }
+        for event in group_bench.trace:
             self._take(event)
-        self.seen = stage.mark()
+        self.seen = group_bench.mark()
 
     def reached_by(self, event: Event) -> bool:
         """Whether all conditions are met after one more event."""
@@ -125,9 +127,9 @@ class ConditionWatch:
             return
         interpreter, counts = self._interpreters[role], event.line > self._since
         for report in self._readers[role].read(event):
-            for state in interpreter.news(report):
+            for state in interpreter.translate(report):
                 self.progress.take(state, counts=counts)
-        there = availability_in(self._home.profiles[role], event)
+        there = availability_in(self._group.profiles[role], event)
         if there is not None:
             self.progress.take(interpreter.availability(event, there), counts=counts)
 
@@ -151,7 +153,7 @@ def played(case: GroupCase, step: Step, since: int, start: float) -> Played:
 
     A condition that is lost again before the deadline counts from the last time that it was met.
     """
-    progress = StepProgress(case.home, step)
+    progress = StepProgress(case.group, step)
     report = state_reports(case)
     for each in report:
         if each.line <= since:

@@ -40,9 +40,9 @@ MOST = 6  # maximum number of values per affordance
 
 @dataclass(frozen=True, slots=True)
 class TriggerCause:
-    """One way to trigger a report at the source of an interaction: the affordance ``name`` tells ``value``.
+    """One way to trigger a report at the source of an interaction: the affordance ``name`` reports ``value``.
 
-    ``control`` is operated for it, or the rule ``rule`` of the device is triggered.
+    It is triggered by operating ``control``, or by the rule ``rule`` of the device.
     """
 
     name: str
@@ -94,7 +94,7 @@ def _values(profile: Profile, name: str, interaction: Interaction) -> list[Value
     return wanted[:MOST]
 
 
-def is_never_set_off(interaction: Interaction) -> bool:
+def is_never_triggered(interaction: Interaction) -> bool:
     """Whether no report of the source can ever cause a reaction."""
     profile = interaction.source_profile
     if interaction.problem is not None or not interaction.links:
@@ -106,9 +106,11 @@ def is_never_set_off(interaction: Interaction) -> bool:
     )
 
 
-async def set_off(stage: GroupBench, role: str, cause: TriggerCause, arranger: StateArranger) -> None:
+async def trigger_report(
+    group_bench: GroupBench, role: str, cause: TriggerCause, arranger: StateArranger
+) -> None:
     """Trigger the report, without waiting for a reaction. Raises StimulusError."""
-    bench = stage.bench(role)
+    bench = group_bench.bench(role)
     if cause.name == AVAILABILITY:
         if not bench.offers(BenchFeature.POWER):
             raise BenchLimitationError(f"this bench cannot switch the power of {role}")
@@ -131,7 +133,7 @@ async def set_off(stage: GroupBench, role: str, cause: TriggerCause, arranger: S
     )
 
 
-async def set_aside(arranger: StateArranger, cause: TriggerCause) -> bool:
+async def prepare_source(arranger: StateArranger, cause: TriggerCause) -> bool:
     """Give the source another value than the coming one; returns whether that was necessary.
 
     Raises StimulusError.
@@ -149,15 +151,15 @@ async def set_aside(arranger: StateArranger, cause: TriggerCause) -> bool:
     return True
 
 
-async def put_aside(
-    stage: GroupBench, interaction: Interaction, effect: InteractionEffect, target: StateArranger
+async def prepare_target(
+    group_bench: GroupBench, interaction: Interaction, effect: InteractionEffect, target: StateArranger
 ) -> None:
     """Give the target another value than the expected one, and make the expected one possible."""
     if effect.kind is AffordanceKind.ACTION:
-        await _put_results_aside(stage, interaction, effect.name, target)
+        await _prepare_results(group_bench, interaction, effect.name, target)
     if effect.kind is not AffordanceKind.PROPERTY or effect.value is None:
         return
-    name, bench = effect.name, stage.bench(interaction.target)
+    name, bench = effect.name, group_bench.bench(interaction.target)
     schema = bench.profile.properties[name]
     present = target.state.get(name)
     if present is not None and schema.agrees(present, effect.value):
@@ -169,11 +171,11 @@ async def put_aside(
         try:
             await target.make_room_for(name, effect.value)
         except StimulusError as reason:
-            stage.note(f"{interaction.target} keeps its state: {reason}")
+            group_bench.note(f"{interaction.target} keeps its state: {reason}")
 
 
-async def _put_results_aside(
-    stage: GroupBench, interaction: Interaction, action: str, target: StateArranger
+async def _prepare_results(
+    group_bench: GroupBench, interaction: Interaction, action: str, target: StateArranger
 ) -> None:
     """Prepare the state so that an action has an effect, if it changes a state at all."""
     profile = interaction.target_profile
@@ -186,7 +188,7 @@ async def _put_results_aside(
             f"{action} has something to change",
         )
     except StimulusError as reason:
-        stage.note(f"{interaction.target} keeps its state: {reason}")
+        group_bench.note(f"{interaction.target} keeps its state: {reason}")
 
 
 def another_value(profile: Profile, name: str, value: Value) -> Value:
@@ -198,4 +200,12 @@ def another_value(profile: Profile, name: str, value: Value) -> Value:
     return None
 
 
-__all__ = ["StimulusError", "TriggerCause", "another_value", "causes_of", "put_aside", "set_aside", "set_off"]
+__all__ = [
+    "StimulusError",
+    "TriggerCause",
+    "another_value",
+    "causes_of",
+    "prepare_source",
+    "prepare_target",
+    "trigger_report",
+]
