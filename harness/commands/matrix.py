@@ -47,7 +47,7 @@ from harness.session.compat.matrix_jobs import (
 )
 from harness.session.compat.pool import (
     AT_ONCE,
-    Observed,
+    PoolResult,
     cores,
     observe_all,
 )
@@ -107,7 +107,7 @@ def _observed(
     jobs = jobs_of(chosen, entries, seed=arguments.seed, trace=trace if folder else None)
     processes = max(1, min(arguments.processes or cores(), -(-len(jobs) // AT_ONCE)))
     watch = _Watch(MatrixProgress(terminal(), len(jobs)), jobs)
-    found: dict[PairJob, Observed] = {}
+    found: dict[PairJob, PoolResult] = {}
     interrupted = False
     try:
         asyncio.run(watch.over(observe_all(list(jobs), found, watch, processes=processes)))
@@ -156,7 +156,7 @@ class _Watch:
             self.first_at = asyncio.get_running_loop().time()
         self.progress.started(job.name)
 
-    def ended(self, job: PairJob, observed: Observed) -> None:
+    def ended(self, job: PairJob, observed: PoolResult) -> None:
         """The run of a pair has ended."""
         pair_run = self.jobs[job]
         seen = dict(observations_of(job, pair_run, observed, None))

@@ -30,7 +30,7 @@ Names = Annotated[
 ]
 
 
-class Transport(StrEnum):
+class CapabilityTransport(StrEnum):
     """The transports that carry affordances."""
 
     MQTT = "mqtt"
@@ -117,7 +117,7 @@ class Need(ProfilePart):
     )
     values: Names = None
     reactions: tuple[Reaction, ...] = Field((), description="how it reacts to what it receives")
-    transports: tuple[Transport, ...] = Field(
+    transports: tuple[CapabilityTransport, ...] = Field(
         (), description="how it can reach the other device; left out: over its own transports"
     )
     within: Seconds | None = Field(

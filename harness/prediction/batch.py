@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.model.capability import Transport
+from harness.model.capability import CapabilityTransport
 from harness.model.ratings import Rating
 from harness.model.schema import DataSchema
 from harness.model.semantics.mapping import (
@@ -150,8 +150,8 @@ class _Comparisons:
     def __init__(self) -> None:
         self._intern = _Interned()
         self._ways: dict[tuple[int, int], tuple[_Way, ...] | None] = {}
-        self._transports: dict[tuple[int, int], tuple[Transport | None, ...]] = {}
-        self._deliveries: dict[tuple[int, int, int, Transport | None], Score] = {}
+        self._transports: dict[tuple[int, int], tuple[CapabilityTransport | None, ...]] = {}
+        self._deliveries: dict[tuple[int, int, int, CapabilityTransport | None], Score] = {}
 
     def need(self, needer: Device, needed: Needed) -> _NeedFacts:
         """A need, ready to be compared."""
@@ -184,7 +184,7 @@ class _Comparisons:
 
     def _transports_of(
         self, need: _NeedFacts, facts: _OfferFacts, offer: int
-    ) -> tuple[Transport | None, ...]:
+    ) -> tuple[CapabilityTransport | None, ...]:
         key = need.aspects[0], facts.aspects[offer][0]
         if key not in self._transports:
             candidate = Candidate(need.needer, need.needed, facts.offerer, facts.offers[offer])
@@ -192,7 +192,7 @@ class _Comparisons:
         return self._transports[key]
 
     def _delivery(
-        self, need: _NeedFacts, facts: _OfferFacts, offer: int, transport: Transport | None
+        self, need: _NeedFacts, facts: _OfferFacts, offer: int, transport: CapabilityTransport | None
     ) -> Score:
         rank, count, kinds = -1, 0, 0
         for index, (here, there) in enumerate(zip(need.aspects, facts.aspects[offer], strict=True)):
@@ -209,7 +209,7 @@ _ABSENT = Score(2, 1, _BITS[FindingKind.ABSENT])
 
 
 def _aspect_score(
-    index: int, need: _NeedFacts, facts: _OfferFacts, offer: int, transport: Transport | None
+    index: int, need: _NeedFacts, facts: _OfferFacts, offer: int, transport: CapabilityTransport | None
 ) -> Score:
     aspect = ASPECTS[index]
     if transport not in aspect.over:

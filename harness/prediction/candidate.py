@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.model.capability import Transport
+from harness.model.capability import CapabilityTransport
 from harness.model.problems import Path
 from harness.model.semantics.mapping import (
     Needed,
@@ -50,17 +50,17 @@ class Candidate:
                 return (section, name)
         return ("bindings", "mqtt", "availability")
 
-    def binding(self, transport: Transport) -> Path:
+    def binding(self, transport: CapabilityTransport) -> Path:
         """The key of the binding of the offered affordance."""
         if self.offered.offer.availability:
             return self.affordance
         return ("bindings", transport.value, *self.affordance)
 
 
-def common_transports(candidate: Candidate) -> tuple[Transport, ...]:
+def common_transports(candidate: Candidate) -> tuple[CapabilityTransport, ...]:
     """The transports that both devices use, in the order in which they are tried."""
     return tuple(
         each
-        for each in Transport
+        for each in CapabilityTransport
         if each in candidate.needed.transports and each in candidate.offered.transports
     )

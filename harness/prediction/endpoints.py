@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.model.capability import Need, Transport
+from harness.model.capability import CapabilityTransport, Need
 from harness.model.profile import Profile
 from harness.model.rule import Condition
 from harness.model.vocabulary import TermKind
@@ -19,7 +19,7 @@ from harness.prediction.findings import (
 from harness.prediction.routes import RoutePart
 
 
-def link_of(candidate: Candidate, part: RoutePart, transport: Transport | None) -> PairLink:
+def link_of(candidate: Candidate, part: RoutePart, transport: CapabilityTransport | None) -> PairLink:
     """The binding of one part of a need over ``transport``, or over a bridge where that is None."""
     here = transport or _first(candidate.needed.transports)
     there = transport or _first(part.offered.transports)
@@ -41,8 +41,8 @@ def link_of(candidate: Candidate, part: RoutePart, transport: Transport | None) 
     )
 
 
-def _first(transports: frozenset[Transport]) -> Transport:
-    return next((each for each in Transport if each in transports), Transport.MQTT)
+def _first(transports: frozenset[CapabilityTransport]) -> CapabilityTransport:
+    return next((each for each in CapabilityTransport if each in transports), CapabilityTransport.MQTT)
 
 
 def _flow(part: RoutePart) -> Flow:
@@ -51,7 +51,7 @@ def _flow(part: RoutePart) -> Flow:
     return Flow.EVENT if part.offered.term.kind is TermKind.EVENT else Flow.STATE
 
 
-def _via(transport: Transport | None, conversion: ValueConversion) -> Via:
+def _via(transport: CapabilityTransport | None, conversion: ValueConversion) -> Via:
     if transport is None:
         return Via.BRIDGE
     return Via.DIRECT if conversion.is_identity else Via.TRANSLATED
@@ -72,7 +72,7 @@ def _reaction_time(need: Need, needer: Profile) -> float:
     return max(given, default=needer.behaviour.settle)
 
 
-def _offered_end(candidate: Candidate, part: RoutePart, transport: Transport) -> BindingEnd:
+def _offered_end(candidate: Candidate, part: RoutePart, transport: CapabilityTransport) -> BindingEnd:
     profile, offer = candidate.offerer.profile, part.offered.offer
     mqtt = profile.bindings.mqtt
     if offer.availability and mqtt is not None and mqtt.availability is not None:
@@ -96,14 +96,14 @@ def _offered_end(candidate: Candidate, part: RoutePart, transport: Transport) ->
     return _end(profile, kind, part.offered.affordance, transport, commanded=candidate.commands)
 
 
-def _causing_end(candidate: Candidate, part: RoutePart, transport: Transport) -> BindingEnd:
+def _causing_end(candidate: Candidate, part: RoutePart, transport: CapabilityTransport) -> BindingEnd:
     cause = candidate.needed.sendings[part.index].cause
     kind = AffordanceKind.EVENT if cause.event is not None else AffordanceKind.PROPERTY
     name = cause.event or cause.property_ or ""
     return _end(candidate.needer.profile, kind, name, transport, commanded=False)
 
 
-def _following_end(candidate: Candidate, transport: Transport) -> BindingEnd:
+def _following_end(candidate: Candidate, transport: CapabilityTransport) -> BindingEnd:
     need = candidate.needed.need
     if need.into is not None:
         kind, name = AffordanceKind.PROPERTY, need.into
@@ -126,10 +126,10 @@ def _effect(need: Need) -> tuple[AffordanceKind, str]:
 
 
 def _end(
-    profile: Profile, kind: AffordanceKind, name: str, transport: Transport, *, commanded: bool
+    profile: Profile, kind: AffordanceKind, name: str, transport: CapabilityTransport, *, commanded: bool
 ) -> BindingEnd:
     """An affordance of a device, at the address for its commands or for its reports."""
-    if transport is Transport.COAP:
+    if transport is CapabilityTransport.COAP:
         return _coap_end(profile, kind, name)
     mqtt = profile.bindings.mqtt
     address: str | None = None
@@ -159,4 +159,4 @@ def _coap_end(profile: Profile, kind: AffordanceKind, name: str) -> BindingEnd:
         address = coap.actions[name].path
     elif coap is not None and kind is AffordanceKind.EVENT and name in coap.events:
         address = coap.events[name].path
-    return BindingEnd(profile.profile, kind, name, Transport.COAP, address, member)
+    return BindingEnd(profile.profile, kind, name, CapabilityTransport.COAP, address, member)

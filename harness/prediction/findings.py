@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from harness.model.base import Value
-from harness.model.capability import Transport
+from harness.model.capability import CapabilityTransport
 from harness.model.schema import same_value
 from harness.prediction.numbers import (
     exact,
@@ -163,7 +163,7 @@ class BindingEnd:
     device: str
     affordance: AffordanceKind
     name: str
-    transport: Transport
+    transport: CapabilityTransport
     address: str | None
     member: str | None = None
     qos: int | None = None

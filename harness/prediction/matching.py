@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.model.capability import Transport
+from harness.model.capability import CapabilityTransport
 from harness.model.problems import Path
 from harness.model.profile import InvalidValuePolicy
 from harness.model.semantics.mapping import (
@@ -111,7 +111,7 @@ def offers_for(needed: Needed, offerer: Device) -> tuple[Offered, ...]:
     )
 
 
-def _transports(candidate: Candidate) -> tuple[Transport | None, ...]:
+def _transports(candidate: Candidate) -> tuple[CapabilityTransport | None, ...]:
     return common_transports(candidate) or (None,)
 
 
@@ -128,7 +128,7 @@ def _absent(needer: Device, needed: Needed, offerer: Device, offers: Sequence[Of
 
 
 def _by_transport(
-    needer: Device, needed: Needed, offerer: Device, route: Route, transport: Transport | None
+    needer: Device, needed: Needed, offerer: Device, route: Route, transport: CapabilityTransport | None
 ) -> Assessment:
     candidate = Candidate(needer, needed, offerer, route.offered)
     parts = parts_of(candidate, route)

@@ -19,7 +19,7 @@ class Trace(Sequence[Event]):
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self._events: list[Event] = []
-        self._kinds: dict[type, _Kind] = {}
+        self._kinds: dict[type, _EventKind] = {}
         for event in events:
             self.append(event)
 
@@ -27,7 +27,7 @@ class Trace(Sequence[Event]):
         """Append the next event."""
         kind = self._kinds.get(type(event.body))
         if kind is None:
-            kind = self._kinds[type(event.body)] = _Kind()
+            kind = self._kinds[type(event.body)] = _EventKind()
         kind.places.append(len(self._events))
         kind.pairs.append((event, event.body))
         self._events.append(event)
@@ -107,7 +107,7 @@ def backwards(events: Sequence[Event], kind: type[B]) -> Iterator[tuple[Event, B
     return reversed(bodies(events, kind))
 
 
-class _Kind:
+class _EventKind:
     """The events of one class, and where they are in the trace."""
 
     __slots__ = ("pairs", "places")

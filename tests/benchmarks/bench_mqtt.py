@@ -31,8 +31,8 @@ from harness.links.mqtt.brokers.broker import (
 )
 from harness.links.mqtt.link import RecordingWatch
 from harness.links.mqtt.paho_client import (
-    Message,
     PahoClient,
+    ReceivedMessage,
 )
 from harness.links.mqtt.tap.tap import Tap
 from harness.trace.recorder import Recorder
@@ -87,10 +87,10 @@ async def rally_between(
     """Round trips per second between two PahoClients, each by its own way to the broker."""
     rally = Rally(rounds)
 
-    def answer(message: Message) -> None:
+    def answer(message: ReceivedMessage) -> None:
         far.publish("pong", message.payload, qos)
 
-    def go_on(message: Message) -> None:
+    def go_on(message: ReceivedMessage) -> None:
         if rally.returned():
             near.publish("ping", message.payload, qos)
 
@@ -121,10 +121,10 @@ async def bare_pair(endpoint: BrokerAddress, rounds: int, qos: int) -> float:
         client.loop_start()
         return client, ready
 
-    def answer(client: Client, _userdata: object, message: Message) -> None:
+    def answer(client: Client, _userdata: object, message: ReceivedMessage) -> None:
         client.publish("pong", message.payload, qos)
 
-    def go_on(client: Client, _userdata: object, message: Message) -> None:
+    def go_on(client: Client, _userdata: object, message: ReceivedMessage) -> None:
         if rally.returned():
             client.publish("ping", message.payload, qos)
 

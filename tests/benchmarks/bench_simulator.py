@@ -30,8 +30,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from harness.links.mqtt.brokers.address import BrokerAddress
 from harness.links.mqtt.brokers.broker import MosquittoBroker
 from harness.links.mqtt.paho_client import (
-    Message,
     PahoClient,
+    ReceivedMessage,
 )
 from harness.model.bindings.mqtt import MqttBinding
 from harness.model.loading.profiles import load_profile
@@ -92,7 +92,7 @@ class Observer:
         self.lost = 0
         self._client = PahoClient("observer", on_message=self._note)
 
-    def _note(self, message: Message) -> None:
+    def _note(self, message: ReceivedMessage) -> None:
         if message.retain:
             return
         self.arrived += 1

@@ -53,7 +53,7 @@ from harness.checks.support.compat.triggers import (
     trigger_report,
 )
 from harness.model.base import Value
-from harness.model.capability import Transport
+from harness.model.capability import CapabilityTransport
 from harness.model.requirement import Basis, BenchFeature, Level
 from harness.model.verdict import Outcome, Subject
 from harness.prediction.findings import AffordanceKind
@@ -371,7 +371,7 @@ def _ambiguous(case: GroupCase, interaction: Interaction) -> Outcome | None:
         return None
     theirs = published_topics(case.of(interaction.target))
     for link in interaction.links:
-        if link.source.transport is Transport.MQTT and link.source.address in theirs:
+        if link.source.transport is CapabilityTransport.MQTT and link.source.address in theirs:
             topic = link.source.address
             roles = f"{interaction.source} and {interaction.target}"
             text = f"{roles} both publish to {topic}, so their reports cannot be told apart"

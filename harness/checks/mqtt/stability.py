@@ -36,7 +36,7 @@ ORDINARY = (Act.WRITE, Act.INVOKE, Act.LOCAL, Act.CONSOLE, Act.DONE)
 
 
 @dataclass(slots=True)
-class _Watch:
+class _StabilityWatch:
     """The connection of the device while a trace is read from the beginning."""
 
     availability: Availability | None
@@ -127,7 +127,7 @@ class StaysConnected(Check):
         return 2 * UNDISTURBED + binding_of(profile).reconnect.first
 
     def judge(self, case: Case) -> Outcome:
-        watch = _Watch(binding_of(case.profile).availability)
+        watch = _StabilityWatch(binding_of(case.profile).availability)
         for event in case.window:
             watch.read(event)
         watch.finish(case.window[-1])

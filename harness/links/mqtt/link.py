@@ -9,8 +9,8 @@ from itertools import count
 
 from harness.links.mqtt.brokers.address import BrokerAddress
 from harness.links.mqtt.paho_client import (
-    Message,
     PahoClient,
+    ReceivedMessage,
 )
 from harness.trace.events import Connection, ConnectionChange, Direction, MqttPacket, Point
 from harness.trace.recorder import Recorder
@@ -83,7 +83,7 @@ class MqttController:
         fence = f"harness/fence/{self._name}/{self._recorder.now:.6f}"
         arrived = asyncio.get_running_loop().create_future()
 
-        def on_message(message: Message) -> None:
+        def on_message(message: ReceivedMessage) -> None:
             if message.topic == fence and not arrived.done():
                 arrived.set_result(None)
 
@@ -111,7 +111,7 @@ class MqttController:
         client_id: str,
         *,
         number: int | None = None,
-        on_message: Callable[[Message], None] | None = None,
+        on_message: Callable[[ReceivedMessage], None] | None = None,
         on_closed: Callable[[str], None] | None = None,
     ) -> PahoClient:
         number = next(self._numbers) if number is None else number

@@ -18,13 +18,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 from harness.links.errors import reason_of
 from harness.links.mqtt.paho_loop import LoopedPaho
 from harness.links.mqtt.paho_types import (
+    ClientWill,
     ClosedError,
     Connected,
     ConnectError,
-    Message,
     MqttError,
+    ReceivedMessage,
     RefusedError,
-    Will,
 )
 from harness.links.net.stream import (
     Stream,
@@ -33,14 +33,14 @@ from harness.links.net.stream import (
 )
 
 __all__ = [
+    "ClientWill",
     "ClosedError",
     "ConnectError",
     "Connected",
-    "Message",
     "MqttError",
     "PahoClient",
+    "ReceivedMessage",
     "RefusedError",
-    "Will",
 ]
 
 LEVEL_5 = 5
@@ -84,12 +84,12 @@ class PahoClient:
         protocol_level: int = 4,
         keep_alive: int = 60,
         clean_session: bool = True,
-        will: Will | None = None,
+        will: ClientWill | None = None,
         username: str | None = None,
         password: str | None = None,
         tls: ssl.SSLContext | None = None,
         manual_ack: bool = False,
-        on_message: Callable[[Message], None] | None = None,
+        on_message: Callable[[ReceivedMessage], None] | None = None,
         on_closed: Callable[[str], None] | None = None,
         watch: Watch | None = None,
     ) -> None:
@@ -210,7 +210,7 @@ class PahoClient:
         self._paho.flush()
         return future
 
-    def ack(self, message: Message) -> None:
+    def ack(self, message: ReceivedMessage) -> None:
         """Acknowledge a QoS 1 or 2 message; no effect once its connection has ended."""
         if message.qos and self._connected and message.connection == self._connection:
             self._paho.ack(message.mid, message.qos)
@@ -276,7 +276,7 @@ class PahoClient:
             self._due_callbacks.append(lambda: self._break_off("the broker sent a topic that is not UTF-8"))
             return
         payload = bytes(message.payload)
-        received = Message(
+        received = ReceivedMessage(
             topic,
             payload,
             message.qos,

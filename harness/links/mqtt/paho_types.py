@@ -32,7 +32,7 @@ class RefusedError(MqttError):
 
 
 @dataclass(frozen=True, slots=True)
-class Will:
+class ClientWill:
     """The last will that CONNECT leaves with the broker."""
 
     topic: str
@@ -50,7 +50,7 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ReceivedMessage:
     """A message that the broker delivered. ``mid`` is its packet identifier, 0 at QoS 0."""
 
     topic: str

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.model.base import Value
-from harness.model.capability import Transport
+from harness.model.capability import CapabilityTransport
 from harness.model.profile import Effect, Profile
 from harness.model.scene import Scene, SceneAction, commanded, split_term
 from harness.model.schema import DataSchema, DataType, same_value
@@ -73,7 +73,7 @@ def _not_commanded(words: ProfileTranslator, path: str, value: Value) -> Iterato
     except (UnofferedError, UntranslatableError) as problem:
         yield f"it cannot accept {path}{_value_text(value)}: {problem}"
         return
-    if not order.transports & set(Transport):
+    if not order.transports & set(CapabilityTransport):
         yield f"it cannot accept {path}: no transport carries {order.name}"
 
 

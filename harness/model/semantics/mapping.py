@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.model.base import Value
-from harness.model.capability import Access, Cause, Need, Offer, SecurityLevel, Transport
+from harness.model.capability import Access, CapabilityTransport, Cause, Need, Offer, SecurityLevel
 from harness.model.profile import Profile
 from harness.model.schema import DataSchema, DataType, same_value
 from harness.model.semantics.quantities import conversion
@@ -82,7 +82,7 @@ class Offered:
     label: str | None
     offer: Offer
     schema: DataSchema | None
-    transports: frozenset[Transport]
+    transports: frozenset[CapabilityTransport]
     writable: bool
     readable: bool
 
@@ -120,7 +120,7 @@ class Needed:
     label: str | None
     need: Need
     schema: DataSchema | None
-    transports: frozenset[Transport]
+    transports: frozenset[CapabilityTransport]
     sendings: tuple[Sending, ...]
 
     @property
@@ -156,11 +156,11 @@ def security_level(profile: Profile) -> SecurityLevel:
     return SecurityLevel.LOGIN if mqtt is not None and mqtt.login else SecurityLevel.OPEN
 
 
-def transports_of(profile: Profile) -> frozenset[Transport]:
+def transports_of(profile: Profile) -> frozenset[CapabilityTransport]:
     """The transports over which the device itself is reached."""
     bindings = profile.bindings
-    found = {Transport.MQTT} if bindings.mqtt is not None else set()
-    return frozenset(found | ({Transport.COAP} if bindings.coap is not None else set()))
+    found = {CapabilityTransport.MQTT} if bindings.mqtt is not None else set()
+    return frozenset(found | ({CapabilityTransport.COAP} if bindings.coap is not None else set()))
 
 
 def split_label(text: str) -> tuple[str, str | None]:
@@ -220,14 +220,14 @@ def _offered(profile: Profile, key: str, name: str, offer: Offer) -> Offered:
     term = term_named(f"{cluster}.{name}")
     assert term is not None, "ensured by the consistency checks"
     bindings = profile.bindings
-    carried: set[Transport] = set()
+    carried: set[CapabilityTransport] = set()
     own = offer.property_ or offer.action or offer.event or ""
     if (mqtt := bindings.mqtt) is not None and (
         offer.availability or own in {**mqtt.properties, **mqtt.actions, **mqtt.events}
     ):
-        carried.add(Transport.MQTT)
+        carried.add(CapabilityTransport.MQTT)
     if (coap := bindings.coap) is not None and own in {**coap.properties, **coap.actions, **coap.events}:
-        carried.add(Transport.COAP)
+        carried.add(CapabilityTransport.COAP)
     schema = profile.properties.get(offer.property_ or "")
     return Offered(
         key=f"capabilities.{key}.{name}",

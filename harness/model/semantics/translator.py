@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from harness.model.base import Value
-from harness.model.capability import Transport
+from harness.model.capability import CapabilityTransport
 from harness.model.profile import Profile
 from harness.model.schema import DataSchema, DataType, same_value
 from harness.model.semantics.mapping import (
@@ -41,7 +41,7 @@ class TranslatedCommand:
     name: str
     value: Value
     is_action: bool
-    transports: frozenset[Transport]
+    transports: frozenset[CapabilityTransport]
 
 
 class ProfileTranslator:

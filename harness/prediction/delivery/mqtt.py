@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.model.capability import Access, Transport
+from harness.model.capability import Access, CapabilityTransport
 from harness.prediction.candidate import Candidate
 from harness.prediction.device import Conflict
 from harness.prediction.findings import (
@@ -13,7 +13,7 @@ from harness.prediction.findings import (
 )
 
 
-def version_conflict(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+def version_conflict(candidate: Candidate, transport: CapabilityTransport | None) -> Iterator[Conflict]:
     """The devices use different versions of MQTT."""
     left, right = candidate.offerer.profile.bindings.mqtt, candidate.needer.profile.bindings.mqtt
     if left is not None and right is not None and left.version != right.version:
@@ -27,7 +27,7 @@ def version_conflict(candidate: Candidate, transport: Transport | None) -> Itera
         )
 
 
-def quality_conflicts(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+def quality_conflicts(candidate: Candidate, transport: CapabilityTransport | None) -> Iterator[Conflict]:
     """The QoS is lower than the needer requires."""
     wanted = candidate.needed.need.qos
     found = _quality(candidate)
@@ -41,7 +41,7 @@ def quality_conflicts(candidate: Candidate, transport: Transport | None) -> Iter
             Severity.DEGRADES,
             f"{candidate.needer.name} requires QoS {wanted}, "
             f"{candidate.offerer.name} uses QoS {quality}: {lost} can be lost",
-            (*candidate.binding(Transport.MQTT), key),
+            (*candidate.binding(CapabilityTransport.MQTT), key),
             (*candidate.need, "qos"),
             f"QoS {wanted} at {candidate.offerer.name}",
         )
@@ -61,7 +61,7 @@ def _quality(candidate: Candidate) -> tuple[str, int] | None:
     return ("qos", mqtt.events[name].qos) if name in mqtt.events else None
 
 
-def retain_conflicts(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+def retain_conflicts(candidate: Candidate, transport: CapabilityTransport | None) -> Iterator[Conflict]:
     """A state is not retained although it is needed, or an event is retained."""
     if candidate.commands:
         return
@@ -79,7 +79,7 @@ def retain_conflicts(candidate: Candidate, transport: Transport | None) -> Itera
                 f"{candidate.offerer.name} publishes this event with retain: {candidate.needer.name} "
                 "receives it again "
                 "after each reconnection, as if it had just happened",
-                (*candidate.binding(Transport.MQTT), "retain"),
+                (*candidate.binding(CapabilityTransport.MQTT), "retain"),
                 candidate.need,
                 "events without retain",
             )
@@ -93,13 +93,13 @@ def retain_conflicts(candidate: Candidate, transport: Transport | None) -> Itera
         Severity.DEGRADES if every else Severity.BLOCKS,
         f"{candidate.needer.name} relies on a retained state, {candidate.offerer.name} publishes it "
         f"without retain: after a restart {candidate.needer.name} has no state {waits}",
-        (*candidate.binding(Transport.MQTT), "retain"),
+        (*candidate.binding(CapabilityTransport.MQTT), "retain"),
         (*candidate.need, "retained" if need.retained else "access"),
         f"retain: true at {candidate.offerer.name}",
     )
 
 
-def availability_conflict(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+def availability_conflict(candidate: Candidate, transport: CapabilityTransport | None) -> Iterator[Conflict]:
     """The device has no availability topic although one is needed."""
     mqtt = candidate.offerer.profile.bindings.mqtt
     assert mqtt is not None, "it is offered over MQTT"
@@ -115,7 +115,7 @@ def availability_conflict(candidate: Candidate, transport: Transport | None) -> 
         )
 
 
-def size_conflict(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+def size_conflict(candidate: Candidate, transport: CapabilityTransport | None) -> Iterator[Conflict]:
     """Commands can be larger than the maximum payload."""
     mqtt = candidate.offerer.profile.bindings.mqtt
     assert mqtt is not None, "it is offered over MQTT"

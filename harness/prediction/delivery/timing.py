@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.model.capability import Access, Transport
+from harness.model.capability import Access, CapabilityTransport
 from harness.model.problems import Path
 from harness.model.vocabulary import TermKind
 from harness.prediction.candidate import Candidate
@@ -15,7 +15,7 @@ from harness.prediction.findings import (
 )
 
 
-def deadline_conflicts(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+def deadline_conflicts(candidate: Candidate, transport: CapabilityTransport | None) -> Iterator[Conflict]:
     """The device reacts or reports later, or less often, than the needer waits."""
     need, behaviour = candidate.needed.need, candidate.offerer.profile.behaviour
     if need.within is not None and need.access is not Access.READ:
@@ -39,7 +39,7 @@ def deadline_conflicts(candidate: Candidate, transport: Transport | None) -> Ite
                 f"{candidate.offerer.name}",
             )
     if need.every is not None and candidate.offered.term.kind is TermKind.ATTRIBUTE:
-        every = None if transport is Transport.COAP else candidate.offerer.reports_every
+        every = None if transport is CapabilityTransport.COAP else candidate.offerer.reports_every
         if every is None or every > need.every:
             reports = "only when it changes" if every is None else f"every {every:g} s"
             yield Conflict(
@@ -54,9 +54,9 @@ def deadline_conflicts(candidate: Candidate, transport: Transport | None) -> Ite
             )
 
 
-def sleep_conflicts(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+def sleep_conflicts(candidate: Candidate, transport: CapabilityTransport | None) -> Iterator[Conflict]:
     """One device sleeps while the other one sends."""
-    if transport is Transport.COAP:
+    if transport is CapabilityTransport.COAP:
         return
     left, right = candidate.offerer.profile.bindings.mqtt, candidate.needer.profile.bindings.mqtt
     if candidate.commands and left is not None and left.sleep is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 
 from harness.model.bindings.mqtt import MqttBinding
-from harness.model.capability import Access, SecurityLevel, Transport
+from harness.model.capability import Access, CapabilityTransport, SecurityLevel
 from harness.model.semantics.mapping import (
     Needed,
     Offered,
@@ -33,14 +33,14 @@ from harness.prediction.findings import (
 )
 
 
-def delivery_conflicts(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+def delivery_conflicts(candidate: Candidate, transport: CapabilityTransport | None) -> Iterator[Conflict]:
     """All conflicts of delivery over ``transport``, or over a bridge where that is None."""
     for aspect in ASPECTS:
         if transport in aspect.over:
             yield from aspect.conflicts(candidate, transport)
 
 
-def _transport_conflicts(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+def _transport_conflicts(candidate: Candidate, transport: CapabilityTransport | None) -> Iterator[Conflict]:
     needed, offered = candidate.needed, candidate.offered
     wanted = _names(needed.transports)
     if not offered.transports or not needed.transports:
@@ -65,11 +65,11 @@ def _transport_conflicts(candidate: Candidate, transport: Transport | None) -> I
     )
 
 
-def _names(transports: frozenset[Transport]) -> str:
+def _names(transports: frozenset[CapabilityTransport]) -> str:
     return " and ".join(sorted(each.value.upper().replace("COAP", "CoAP") for each in transports)) or "none"
 
 
-def _observe_conflict(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+def _observe_conflict(candidate: Candidate, transport: CapabilityTransport | None) -> Iterator[Conflict]:
     coap = candidate.offerer.profile.bindings.coap
     assert coap is not None, "it is offered over CoAP"
     bound = coap.properties.get(candidate.offered.affordance)
@@ -79,13 +79,13 @@ def _observe_conflict(candidate: Candidate, transport: Transport | None) -> Iter
             Severity.BLOCKS,
             f"{candidate.needer.name} waits for reports of changes, {candidate.offerer.name} "
             "cannot be observed: it only answers requests",
-            (*candidate.binding(Transport.COAP), "observe"),
+            (*candidate.binding(CapabilityTransport.COAP), "observe"),
             (*candidate.need, "access"),
             f"observe: true at {candidate.offerer.name}, or polling (access: read)",
         )
 
 
-def _discovery_conflict(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+def _discovery_conflict(candidate: Candidate, transport: CapabilityTransport | None) -> Iterator[Conflict]:
     wanted = candidate.needed.need.discovery
     mdns = candidate.offerer.profile.bindings.mdns
     services = mdns.services if mdns is not None else ()
@@ -103,7 +103,7 @@ def _discovery_conflict(candidate: Candidate, transport: Transport | None) -> It
     )
 
 
-def _security_conflicts(candidate: Candidate, transport: Transport | None) -> Iterator[Conflict]:
+def _security_conflicts(candidate: Candidate, transport: CapabilityTransport | None) -> Iterator[Conflict]:
     wanted, found = candidate.needed.need.security, candidate.offerer.security
     if found.rank < wanted.rank:
         yield Conflict(
@@ -119,7 +119,7 @@ def _security_conflicts(candidate: Candidate, transport: Transport | None) -> It
     own = candidate.needer.security
     if own is found:
         return
-    if transport is Transport.COAP and found is SecurityLevel.TLS:
+    if transport is CapabilityTransport.COAP and found is SecurityLevel.TLS:
         yield Conflict(
             FindingKind.SECURITY,
             Severity.BLOCKS,
@@ -128,7 +128,7 @@ def _security_conflicts(candidate: Candidate, transport: Transport | None) -> It
             ("ics",),
             f"DTLS at {candidate.needer.name}",
         )
-    elif transport is Transport.MQTT:
+    elif transport is CapabilityTransport.MQTT:
         yield Conflict(
             FindingKind.SECURITY,
             Severity.NOTE,
@@ -154,15 +154,15 @@ class DeliveryAspect:
     many devices each combination is compared once. They take the device and its need, or its offer.
     """
 
-    conflicts: Callable[[Candidate, Transport | None], Iterator[Conflict]]
-    over: tuple[Transport | None, ...]
+    conflicts: Callable[[Candidate, CapabilityTransport | None], Iterator[Conflict]]
+    over: tuple[CapabilityTransport | None, ...]
     needs: Callable[[Device, Needed], Hashable]
     offers: Callable[[Device, Offered], Hashable]
 
 
-_MQTT = (Transport.MQTT,)
-_COAP = (Transport.COAP,)
-_ANY = (*Transport, None)
+_MQTT = (CapabilityTransport.MQTT,)
+_COAP = (CapabilityTransport.COAP,)
+_ANY = (*CapabilityTransport, None)
 
 
 def _mqtt_of(device: Device) -> MqttBinding | None:
@@ -260,7 +260,7 @@ ASPECTS = (
     ),
     DeliveryAspect(
         sleep_conflicts,
-        (Transport.MQTT, None),
+        (CapabilityTransport.MQTT, None),
         lambda device, needed: (needed.need.access, needed.need.within, _slept(device)),
         lambda device, offered: (_slept(device), offered.term.kind),
     ),

@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from harness.model.capability import Transport
+from harness.model.capability import CapabilityTransport
 from harness.model.profile import Profile
 from harness.model.verdict import ExitStatus, Verdict
 from harness.prediction.comparison import (
@@ -99,7 +99,7 @@ class MatrixLink(_MatrixRecord):
     """the affordance that sends"""
     target: str
     """the affordance that receives"""
-    transport: Transport
+    transport: CapabilityTransport
     """the transport of the source"""
     address: str | None
     """MQTT topic or CoAP path of the offering device"""

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from harness.model.requirement import Area, Level
 from harness.model.verdict import Verdict
-from harness.report.run.report import CheckVerdict, Report
+from harness.report.run.report import CheckVerdict, RunReport
 from harness.report.text import plural
 from harness.report.words import OF_A_STANDARD, Conclusion
 
 
-def conclusion_of(report: Report) -> Conclusion:
+def conclusion_of(report: RunReport) -> Conclusion:
     """The conclusion of one run."""
     found = _conclusion(report.verdicts)
     if report.complete:

@@ -19,7 +19,7 @@ from harness.report.run.evidence import (
 from harness.report.run.report import (
     CheckVerdict,
     EvidenceLine,
-    Report,
+    RunReport,
     evidence_lines,
 )
 from harness.report.templating import environment
@@ -64,7 +64,7 @@ class Breach:
     lanes: tuple[str, ...]
 
 
-def report_page(run: RunResult, report: Report) -> str:
+def report_page(run: RunResult, report: RunReport) -> str:
     """The page of one device."""
     cards = _cards(run, report)
     of = {verdict: [card for card in cards if card.verdict.verdict is verdict] for verdict in Verdict}
@@ -88,7 +88,7 @@ def report_page(run: RunResult, report: Report) -> str:
     )
 
 
-def overview_page(reports: Sequence[Report]) -> str:
+def overview_page(reports: Sequence[RunReport]) -> str:
     """The overview of all devices of a run; each has its own page in the folder of its lane."""
     breaches: dict[str, list[tuple[CheckVerdict, str]]] = {}
     for report in reports:
@@ -109,7 +109,7 @@ def overview_page(reports: Sequence[Report]) -> str:
     )
 
 
-def _cards(run: RunResult, report: Report) -> list[Card]:
+def _cards(run: RunResult, report: RunReport) -> list[Card]:
     trace, spent, cards = ShownTrace(run.events), 0, []
     for number, verdict in enumerate(report.verdicts, start=1):
         needs_attention = verdict.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)
@@ -142,7 +142,7 @@ def _reasons(cards: Sequence[Card]) -> list[VerdictReason]:
     return [VerdictReason(text, tuple(found)) for text, found in by_reason.items()]
 
 
-def _reproduce(report: Report, verdict: CheckVerdict) -> str | None:
+def _reproduce(report: RunReport, verdict: CheckVerdict) -> str | None:
     """The command that repeats this check; None for real devices."""
     if report.dut != "simulated":
         return None

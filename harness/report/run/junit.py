@@ -11,13 +11,13 @@ from harness.model.requirement import Level
 from harness.model.verdict import Verdict
 from harness.report.run.report import (
     CheckVerdict,
-    Report,
+    RunReport,
 )
 from harness.report.text import line_numbers, one_line
 from harness.report.words import BASES
 
 
-def junit_xml(reports: Sequence[Report]) -> str:
+def junit_xml(reports: Sequence[RunReport]) -> str:
     """The text of ``junit.xml``.
 
     ``fail`` is a failure, ``error`` an error, ``not-applicable`` skipped, ``warn`` passed with a text.
@@ -34,7 +34,7 @@ def junit_xml(reports: Sequence[Report]) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(report: Report) -> Element:
+def _suite(report: RunReport) -> Element:
     suite = Element("testsuite", name=one_line(report.lane))
     _add_properties(suite, report)
     cases = [_case(report, verdict) for verdict in report.verdicts]
@@ -49,7 +49,7 @@ def _suite(report: Report) -> Element:
     return suite
 
 
-def _add_properties(suite: Element, report: Report) -> None:
+def _add_properties(suite: Element, report: RunReport) -> None:
     properties = SubElement(suite, "properties")
     for name, value in (
         ("profile", report.profile),
@@ -65,7 +65,7 @@ def _add_properties(suite: Element, report: Report) -> None:
         SubElement(properties, "property", name=name, value=one_line(value))
 
 
-def _case(report: Report, verdict: CheckVerdict) -> Element:
+def _case(report: RunReport, verdict: CheckVerdict) -> Element:
     case = Element(
         "testcase", classname=one_line(report.lane), name=one_line(verdict.id), time=f"{verdict.seconds:.3f}"
     )
@@ -94,7 +94,7 @@ def _outcome(verdict: CheckVerdict) -> tuple[str, str] | None:
     return None
 
 
-def _explanation(report: Report, verdict: CheckVerdict) -> str:
+def _explanation(report: RunReport, verdict: CheckVerdict) -> str:
     lines = [
         f"{verdict.verdict}: {verdict.message}",
         f"requirement: {verdict.source} ({verdict.level}). {BASES[verdict.basis]}",
@@ -109,7 +109,7 @@ def _explanation(report: Report, verdict: CheckVerdict) -> str:
     return "\n".join(lines)
 
 
-def _ended_early(report: Report) -> Element:
+def _ended_early(report: RunReport) -> Element:
     case = Element("testcase", classname=one_line(report.lane), name="run", time="0.000")
     message = f"the run ended early: {report.ended}"
     SubElement(case, "error", type="incomplete", message=one_line(message)).text = message

@@ -117,7 +117,7 @@ class Counts(_Record):
         return int(self.model_dump(by_alias=True)[verdict.value])
 
 
-class Report(_Record):
+class RunReport(_Record):
     """The result of a run."""
 
     format: Literal[1] = 1
@@ -149,14 +149,14 @@ class Report(_Record):
         return self.ended == "complete"
 
 
-def report_of(run: RunResult, *, lane: str | None = None, trace: str = TRACE_NAME) -> Report:
+def report_of(run: RunResult, *, lane: str | None = None, trace: str = TRACE_NAME) -> RunReport:
     """Make the report of a run. ``trace`` is the path of its trace, relative to the report."""
     about = run.about
     evidence = ShownTrace(run.events)
     took = stimulus_seconds(run.events)
     verdicts = tuple(_verdict(judgement, evidence, took) for judgement in run.judgements)
     counted = [verdict.verdict for verdict in verdicts]
-    return Report(
+    return RunReport(
         lane=lane or about.name,
         profile=about.name,
         profile_title=showable(about.title),
@@ -175,24 +175,24 @@ def report_of(run: RunResult, *, lane: str | None = None, trace: str = TRACE_NAM
     )
 
 
-def to_json(report: Report) -> str:
+def to_json(report: RunReport) -> str:
     """The text of ``report.json`` for one run."""
     return _json(report.model_dump(mode="json", by_alias=True))
 
 
-def to_json_list(reports: Sequence[Report]) -> str:
+def to_json_list(reports: Sequence[RunReport]) -> str:
     """The text of ``report.json`` for several runs: a list."""
     return _json([report.model_dump(mode="json", by_alias=True) for report in reports])
 
 
-def from_json(text: str) -> Report:
+def from_json(text: str) -> RunReport:
     """Read the ``report.json`` of one run. Raises ValueError if it is not valid."""
-    return Report.model_validate_json(text)
+    return RunReport.model_validate_json(text)
 
 
 def schema() -> str:
     """The JSON Schema of ``report.json``: one report, or a list of them."""
-    generated = TypeAdapter(Report | list[Report]).json_schema(by_alias=True, mode="serialization")
+    generated = TypeAdapter(RunReport | list[RunReport]).json_schema(by_alias=True, mode="serialization")
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Conformance report of a smart-home device, or of several",

@@ -18,7 +18,7 @@ from harness.report.run.evidence import ShownTrace
 from harness.report.run.progress import ProgressDisplay
 from harness.report.run.report import (
     CheckVerdict,
-    Report,
+    RunReport,
     evidence_lines,
     report_of,
 )
@@ -75,7 +75,7 @@ def summary_lines(
     return [*lines, *(line.plain for line in closing.lines()), *_page_lines(page)]
 
 
-def _reports(runs: Sequence[RunResult], lanes: Sequence[str] | None) -> Iterator[Report]:
+def _reports(runs: Sequence[RunResult], lanes: Sequence[str] | None) -> Iterator[RunReport]:
     """The reports, one at a time: those of hundreds of devices are large."""
     names = lanes or lane_names([run.about.name for run in runs])
     return (report_of(run, lane=lane) for run, lane in zip(runs, names, strict=True))
@@ -91,7 +91,7 @@ class _Closing:
         self._unremarkable = 0
         self._counts: Counter[Verdict] = Counter()
 
-    def add(self, report: Report) -> None:
+    def add(self, report: RunReport) -> None:
         """Add the result of the next device."""
         counts = Counter({verdict: report.counts.of(verdict) for verdict in Verdict})
         self._counts += counts
@@ -129,7 +129,7 @@ def failure_text(judgement: Judgement, events: Sequence[Event]) -> str:
     return "\n".join(lines)
 
 
-def timing_line(report: Report) -> str:
+def timing_line(report: RunReport) -> str:
     """The duration of the run, and the part that standards and profile impose."""
     timing = report.timing
     text = (
@@ -143,7 +143,7 @@ def timing_line(report: Report) -> str:
     return text
 
 
-def _named(report: Report) -> str:
+def _named(report: RunReport) -> str:
     return f"{report.lane} ({one_line(report.dut)}, seed {report.seed})"
 
 
@@ -155,7 +155,7 @@ class _Attention:
     alike: tuple[str, ...]
 
 
-def _needing_attention(report: Report) -> list[_Attention]:
+def _needing_attention(report: RunReport) -> list[_Attention]:
     """What needs attention, worst first. Equal messages, as of an absent device, are grouped."""
     groups: dict[tuple[str, str], list[CheckVerdict]] = {}
     for wanted in NEEDS_ATTENTION:
@@ -167,7 +167,7 @@ def _needing_attention(report: Report) -> list[_Attention]:
     return [_Attention(first, tuple(each.id for each in rest)) for first, *rest in groups.values()]
 
 
-def _attention_lines(report: Report, found: _Attention) -> Iterator[str]:
+def _attention_lines(report: RunReport, found: _Attention) -> Iterator[str]:
     verdict = found.verdict
     yield f"{verdict.verdict.upper()}  {report.lane}::{verdict.id}  {one_line(verdict.message)}"
     yield f"  {one_line(verdict.source)} ({verdict.level})"
@@ -181,7 +181,7 @@ def _attention_lines(report: Report, found: _Attention) -> Iterator[str]:
         yield f"  and {plural(len(found.alike), 'more check')} for the same reason: {', '.join(found.alike)}"
 
 
-def _table(report: Report, found: Sequence[_Attention]) -> Table:
+def _table(report: RunReport, found: Sequence[_Attention]) -> Table:
     table = Table(title=report.lane, title_justify="left", expand=True, show_edge=False, pad_edge=False)
     table.add_column("verdict", no_wrap=True)
     table.add_column("check", overflow="fold", ratio=3)

@@ -13,7 +13,7 @@ from harness.report.run.html import (
 from harness.report.run.junit import junit_xml
 from harness.report.run.report import (
     TRACE_NAME,
-    Report,
+    RunReport,
     report_of,
     to_json,
     to_json_list,
@@ -63,7 +63,7 @@ def write_report(directory: Path, runs: Sequence[RunResult], *, lanes: Sequence[
     return directory / OVERVIEW_NAME
 
 
-def _write_one(directory: Path, run: RunResult, report: Report) -> None:
+def _write_one(directory: Path, run: RunResult, report: RunReport) -> None:
     make_folder(directory)
     _write_trace(directory / TRACE_NAME, run.events)
     write_text(directory / JSON_NAME, to_json(report))

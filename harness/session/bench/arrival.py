@@ -12,7 +12,7 @@ from harness.session.bench.board import board_answers, port_returns
 from harness.session.bench.equipment import Equipment
 from harness.session.bench.lab_drivers import LabPower
 from harness.session.bench.presence import (
-    Step,
+    PresenceStep,
     coap_answers,
     is_mdns_of_device,
     last_start,
@@ -43,7 +43,7 @@ class Arrival:
         self._profile = bench.profile
         self._equipment = equipment
         self._device = equipment.recorder.device
-        self._without: set[Step] = set()  # steps that this device does not take
+        self._without: set[PresenceStep] = set()  # steps that this device does not take
         self._rebooted = 0  # line of the last reboot that was waited for
         self._deaf: int | None = None  # line of the opening of a connection on which it has not subscribed
 
@@ -120,7 +120,7 @@ class Arrival:
         def present(event: Event | None = None) -> bool:
             if event is not None and not isinstance(event.body, MqttPacket):
                 return False
-            without = {*self._without, Step.SUBSCRIBED} if self.is_deaf else self._without
+            without = {*self._without, PresenceStep.SUBSCRIBED} if self.is_deaf else self._without
             return mqtt_present(
                 self._bench.trace,
                 binding,
@@ -145,12 +145,12 @@ class Arrival:
     def _accept_as_it_is(self, binding: MqttBinding) -> None:
         """Take a connected device for present, whatever else it has not done in its time."""
         missing = missing_at_tap(self._bench.trace, binding, since=self._cut_at, device=self._device)
-        if missing is None or Step.ACCEPTED in missing:
+        if missing is None or PresenceStep.ACCEPTED in missing:
             return
-        if Step.ONLINE in missing:
-            self._without.add(Step.ONLINE)
+        if PresenceStep.ONLINE in missing:
+            self._without.add(PresenceStep.ONLINE)
             self._bench.note("the device is connected, but does not report that it is online")
-        if Step.SUBSCRIBED in missing:
+        if PresenceStep.SUBSCRIBED in missing:
             opened = newest_connection(self._bench.trace, self._cut_at, self._device)
             self._deaf = opened.line if opened is not None else None
             self._bench.note("the device is connected over MQTT, but has not subscribed")
@@ -165,7 +165,7 @@ class Arrival:
             self._deaf = None
         elif (binding := self._profile.bindings.mqtt) is not None:
             missing = missing_at_tap(self._bench.trace, binding, since=self._cut_at, device=self._device)
-            self._deaf = self._deaf if missing and Step.SUBSCRIBED in missing else None
+            self._deaf = self._deaf if missing and PresenceStep.SUBSCRIBED in missing else None
         return self._deaf is not None
 
     @property

@@ -15,7 +15,7 @@ from harness.links.mqtt.brokers.broker import Broker
 from harness.links.mqtt.link import MqttController
 from harness.links.mqtt.tap.tap import (
     HalfOpen,
-    Hold,
+    PacketHold,
     Tap,
 )
 from harness.links.serial.link import (
@@ -139,10 +139,10 @@ class RecordingTapDriver:
 
 
 class RecordedHold:
-    """Implements :class:`harness.checks.bench.Hold`."""
+    """Implements :class:`harness.checks.bench.PacketHold`."""
 
-    def __init__(self, hold: Hold | HalfOpen, recorder: Recorder, what: str) -> None:
-        self._hold: Hold | HalfOpen | None = hold
+    def __init__(self, hold: PacketHold | HalfOpen, recorder: Recorder, what: str) -> None:
+        self._hold: PacketHold | HalfOpen | None = hold
         self._recorder = recorder
         self._what = what
 

@@ -28,7 +28,7 @@ from harness.wire import (
 )
 
 
-class Step(StrEnum):
+class PresenceStep(StrEnum):
     """A step of a device on its way to being present over MQTT."""
 
     ACCEPTED = "accepted"
@@ -44,7 +44,7 @@ def mqtt_present(
     binding: MqttBinding,
     tapped: bool,
     *,
-    without: Collection[Step] = (),
+    without: Collection[PresenceStep] = (),
     since: int = 0,
     device: str | None = None,
 ) -> bool:
@@ -110,15 +110,15 @@ def coap_answers(message: coap.Message, mid: int, token: bytes) -> bool:
 
 def missing_at_tap(
     trace: Sequence[Event], binding: MqttBinding, *, since: int = 0, device: str | None = None
-) -> set[Step] | None:
+) -> set[PresenceStep] | None:
     """The steps that the device's newest connection lacks; None if it has no connection."""
     opened = newest_connection(trace, since, device)
     if opened is None:
         return None
     commanded = bool(binding.actions) or any(bound.command for bound in binding.properties.values())
-    missing = {Step.ACCEPTED}
-    missing |= {Step.SUBSCRIBED} if commanded else set()
-    missing |= {Step.ONLINE} if binding.availability is not None else set()
+    missing = {PresenceStep.ACCEPTED}
+    missing |= {PresenceStep.SUBSCRIBED} if commanded else set()
+    missing |= {PresenceStep.ONLINE} if binding.availability is not None else set()
     for event, body in bodies(trace[opened.line :], MqttPacket):
         if event.device == device and body.point is Point.TAP and body.connection == _number(opened):
             missing -= _steps(body, binding)
@@ -146,19 +146,23 @@ def _number(opened: Event) -> int:
     return opened.body.connection
 
 
-def _steps(body: MqttPacket, binding: MqttBinding) -> set[Step]:
+def _steps(body: MqttPacket, binding: MqttBinding) -> set[PresenceStep]:
     """The steps towards being present that a packet at the tap stands for."""
     if body.fate is Fate.DROPPED:
         return set()
     if body.direction is Direction.FROM_DUT:
-        return {Step.ONLINE} if _reports_online(body, binding) else set()
+        return {PresenceStep.ONLINE} if _reports_online(body, binding) else set()
     if body.raw[0] >> 4 == mqtt.PacketType.SUBACK:
-        return {Step.SUBSCRIBED}
+        return {PresenceStep.SUBSCRIBED}
     if body.raw[0] >> 4 == mqtt.PacketType.CONNACK:
         packet = mqtt.decode(body.raw, body.level)
         if isinstance(packet, mqtt.Connack) and packet.code == 0:
             # A session that the broker has kept holds the subscriptions (MQTT 3.1.1, 3.1.2.4).
-            return {Step.ACCEPTED, Step.SUBSCRIBED} if packet.session_present else {Step.ACCEPTED}
+            return (
+                {PresenceStep.ACCEPTED, PresenceStep.SUBSCRIBED}
+                if packet.session_present
+                else {PresenceStep.ACCEPTED}
+            )
     return set()
 
 

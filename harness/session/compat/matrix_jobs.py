@@ -11,7 +11,7 @@ from harness.prediction.matrix import (
     PairRun,
 )
 from harness.session.compat.jobs import PairJob
-from harness.session.compat.pool import Observed
+from harness.session.compat.pool import PoolResult
 
 TWIN = "-2"
 """Suffix of the role of the second unit of a device."""
@@ -41,7 +41,7 @@ def jobs_of(
 
 
 def observations_of(
-    job: PairJob, pair_run: PairRun, observed: Observed, folder: Path | None
+    job: PairJob, pair_run: PairRun, observed: PoolResult, folder: Path | None
 ) -> Iterator[tuple[tuple[str, str], PairObservation]]:
     """The observation of each ordered pair of a run. Paths of traces become relative to ``folder``."""
     trace = Path(job.trace).relative_to(folder).as_posix() if job.trace and folder else ""
@@ -55,7 +55,7 @@ def observations_of(
 
 
 def observations(
-    jobs: Mapping[PairJob, PairRun], found: Mapping[PairJob, Observed], folder: Path | None
+    jobs: Mapping[PairJob, PairRun], found: Mapping[PairJob, PoolResult], folder: Path | None
 ) -> dict[tuple[str, str], PairObservation]:
     """The observations of all ordered pairs, by offerer and needer."""
     return {

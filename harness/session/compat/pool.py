@@ -35,12 +35,12 @@ class Listener(Protocol):
     def started(self, job: PairJob) -> None:
         """The observation of a pair has started."""
 
-    def ended(self, job: PairJob, observed: Observed) -> None:
+    def ended(self, job: PairJob, observed: PoolResult) -> None:
         """The observation of a pair has ended."""
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class PoolResult:
     """The outcome of a pair, and the real seconds it took, including waiting for its turn."""
 
     outcome: PairJobOutcome
@@ -57,7 +57,7 @@ def cores() -> int:
 
 async def observe_all(
     jobs: Sequence[PairJob],
-    found: dict[PairJob, Observed],
+    found: dict[PairJob, PoolResult],
     listener: Listener,
     *,
     processes: int,
@@ -78,7 +78,7 @@ class _Process:
     def __init__(
         self,
         share: tuple[PairJob, ...],
-        found: dict[PairJob, Observed],
+        found: dict[PairJob, PoolResult],
         listener: Listener,
         at_once: int,
         deadline: float,
@@ -142,9 +142,9 @@ class _Process:
             self._begun[job] = now
             self._listener.started(job)
         else:
-            self._end(job, Observed(progress.outcome, now - self._begun.pop(job)))
+            self._end(job, PoolResult(progress.outcome, now - self._begun.pop(job)))
 
-    def _end(self, job: PairJob, observed: Observed) -> None:
+    def _end(self, job: PairJob, observed: PoolResult) -> None:
         self._found[job] = observed
         self._listener.ended(job, observed)
 
@@ -158,4 +158,4 @@ class _Process:
         oldest = min(begun.values())
         for job, since in begun.items():
             if job not in self._found and (not only_overdue or since == oldest):
-                self._end(job, Observed(PairJobOutcome((), why), now - since))
+                self._end(job, PoolResult(PairJobOutcome((), why), now - since))

@@ -19,7 +19,7 @@ from harness.model.loading.units import (
 from harness.model.problems import ProfileError
 from harness.model.profile import Profile
 from harness.session.compat.group_session import GroupMember
-from harness.session.setup.targets import Connection, known_faults, target_of
+from harness.session.setup.targets import DeviceConnection, known_faults, target_of
 from harness.session.target import OWN_BROKERS, Target, UsageError
 
 SIMULATE = "simulate"
@@ -87,7 +87,7 @@ def _target(role: str, parts: Sequence[str], faults: tuple[str, ...], reach: Con
             f"how is {role} reached? --simulate for simulated devices; for a real one --dut {role}=HOW, "
             f"where HOW is {WAYS}"
         )
-    said = Connection(ca=reach.ca, interface=reach.interface)
+    said = DeviceConnection(ca=reach.ca, interface=reach.interface)
     for part in parts or [SIMULATE]:
         said = replace(said, **_said(role, part))
     if said.simulate and len(parts) > 1:
@@ -100,7 +100,7 @@ def _target(role: str, parts: Sequence[str], faults: tuple[str, ...], reach: Con
 
 
 def _said(role: str, part: str) -> dict[str, Any]:
-    """One part of ``--dut``, as a field of :class:`Connection`."""
+    """One part of ``--dut``, as a field of :class:`DeviceConnection`."""
     kind, _, rest = part.partition(":")
     match kind:
         case "simulate" if not rest:

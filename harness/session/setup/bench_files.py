@@ -14,7 +14,7 @@ from harness.model.loading.bench_files import (
 from harness.model.loading.profiles import load_profile
 from harness.model.problems import ProfileError, ProfileProblem
 from harness.model.profile import Profile
-from harness.session.setup.targets import Connection, labgrid_target_of, target_of
+from harness.session.setup.targets import DeviceConnection, labgrid_target_of, target_of
 from harness.session.target import Target, UsageError, helper_in
 from harness.simulate.faults import all_faults
 
@@ -51,7 +51,10 @@ def boards_of(file: Path, *, broker: str) -> list[Placed]:
         if not problems:
             placed.append(
                 Placed(
-                    name, profile, path, target_of(Connection.of(board), broker=broker, faults=board.faults)
+                    name,
+                    profile,
+                    path,
+                    target_of(DeviceConnection.of(board), broker=broker, faults=board.faults),
                 )
             )
     if problems:
@@ -78,7 +81,7 @@ def _mistakes(board: BenchBoard, profile: Profile) -> Iterator[tuple[str, str]]:
         except UsageError as problem:
             yield key, str(problem)
     try:
-        labgrid = labgrid_target_of(Connection.of(board))
+        labgrid = labgrid_target_of(DeviceConnection.of(board))
     except UsageError as problem:
         yield "labgrid", str(problem)
         return

@@ -33,7 +33,7 @@ from harness.session.run.runner import (
 from harness.session.setup.bench_files import boards_of
 from harness.session.setup.limits import allow_sockets
 from harness.session.setup.profile_overrides import logging_in
-from harness.session.setup.targets import Connection, labgrid_target_of, target_of
+from harness.session.setup.targets import DeviceConnection, labgrid_target_of, target_of
 from harness.session.target import OWN_BROKERS, Target, UsageError, needs_met
 from harness.trace.lines import read
 
@@ -223,7 +223,7 @@ def _target(options: Options) -> Target:
     if options.count < 1:
         raise UsageError(f"--count {options.count}: must be at least 1")
     return target_of(
-        Connection.of(options),
+        DeviceConnection.of(options),
         broker=options.broker,
         faults=options.fault,
         called=lambda option: f"--{option}",
@@ -252,7 +252,7 @@ def _check_real(options: Options) -> None:
         raise UsageError("--serial: name the port, such as /dev/ttyUSB0, or add --simulate")
     if options.target and options.labgrid is None:
         raise UsageError("--target names a target of labgrid; add --labgrid FILE")
-    labgrid = labgrid_target_of(Connection.of(options))
+    labgrid = labgrid_target_of(DeviceConnection.of(options))
     is_reached = labgrid is not None and labgrid.serial
     if not is_reached and not any(getattr(options, name) for name in _REACHED_BY):
         raise UsageError(

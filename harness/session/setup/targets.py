@@ -14,7 +14,7 @@ from harness.simulate.faults import UnknownFaultError, fault_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
+class DeviceConnection:
     """How a device is reached, as text. The fields are called like the options and the bench file's keys."""
 
     simulate: bool = False
@@ -37,7 +37,7 @@ class Connection:
 
 
 def target_of(
-    connection: Connection,
+    connection: DeviceConnection,
     *,
     broker: str,
     faults: Iterable[str] = (),
@@ -65,7 +65,7 @@ def target_of(
     )
 
 
-def labgrid_target_of(connection: Connection) -> LabgridTarget | None:
+def labgrid_target_of(connection: DeviceConnection) -> LabgridTarget | None:
     """The target of labgrid that the device is, if any. Raises UsageError."""
     if connection.labgrid is None:
         return None

@@ -82,7 +82,7 @@ class Peer(EndpointAddress):  # type: ignore[misc]
         return self.address
 
 
-class Server(Protocol):
+class RequestHandler(Protocol):
     """The layer above the message layer."""
 
     deviations: CoapDeviations
@@ -109,7 +109,7 @@ class _Upward:
 
     client_credentials = CredentialsMap()
 
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, server: RequestHandler, loop: asyncio.AbstractEventLoop) -> None:
         self.log = _log
         self.loop = loop
         self._server = server
@@ -127,7 +127,7 @@ class _Upward:
 class Messages(MessageManager):  # type: ignore[misc]
     """The message layer (RFC 7252, 4) of one device."""
 
-    def __init__(self, server: Server, random: Random) -> None:
+    def __init__(self, server: RequestHandler, random: Random) -> None:
         super().__init__(_Upward(server, asyncio.get_running_loop()))
         self._server = server
         self._random = random
@@ -294,7 +294,7 @@ class Messages(MessageManager):  # type: ignore[misc]
         self._recent_messages.clear()
 
 
-class CoapEndpoint(asyncio.DatagramProtocol):
+class SimulatedCoapEndpoint(asyncio.DatagramProtocol):
     """The UDP socket of one device, on one unicast address; every datagram passes the filters."""
 
     def __init__(self, messages: Messages, incoming: list[DatagramFilter], outgoing: list[DatagramFilter]):

@@ -22,10 +22,10 @@ from harness.simulate.coap.codec import Request
 from harness.simulate.coap.deviations import CoapDeviations
 from harness.simulate.coap.endpoint import (
     Address,
-    CoapEndpoint,
     DatagramFilter,
     Messages,
     Peer,
+    SimulatedCoapEndpoint,
 )
 from harness.simulate.coap.links import LinkEntry
 from harness.simulate.coap.observe import Observers
@@ -62,7 +62,7 @@ class SimulatedCoapServer:
         self._host = host
         self._random = random
         self._port = self._binding.port
-        self._endpoint: CoapEndpoint | None = None
+        self._endpoint: SimulatedCoapEndpoint | None = None
         self._messages: Messages
         self._observers: Observers
         self._uploads = Uploads(lambda: self.deviations)
@@ -99,9 +99,9 @@ class SimulatedCoapServer:
         self._endpoint = await self._open()
         self._port = self._endpoint.address[1]
 
-    async def _open(self) -> CoapEndpoint:
+    async def _open(self) -> SimulatedCoapEndpoint:
         loop = asyncio.get_running_loop()
-        endpoint = CoapEndpoint(self._messages, self.incoming, self.outgoing)
+        endpoint = SimulatedCoapEndpoint(self._messages, self.incoming, self.outgoing)
         # The declared port may be taken or not permitted; then the previous one, or any.
         for port in (self._binding.port, self._port):
             try:

@@ -21,8 +21,8 @@ from harness.simulate.mdns.records import (
 from harness.simulate.mdns.sockets import (
     PORT,
     Address,
-    MdnsLink,
     Received,
+    ResponderSockets,
 )
 
 _PROBE_SPACING = 0.25  # between two multicasts of a record that defends a name (RFC 6762, 6)
@@ -34,7 +34,10 @@ class Outbox:
     """Multicast answers that wait for their time, so that no record is sent more than once a second."""
 
     def __init__(
-        self, link: MdnsLink, deviations: Callable[[], MdnsDeviations], records: Callable[[], RecordSet]
+        self,
+        link: ResponderSockets,
+        deviations: Callable[[], MdnsDeviations],
+        records: Callable[[], RecordSet],
     ) -> None:
         self._link = link
         self._deviations = deviations
@@ -112,7 +115,7 @@ class Answerer:
 
     def __init__(
         self,
-        link: MdnsLink,
+        link: ResponderSockets,
         outbox: Outbox,
         deviations: Callable[[], MdnsDeviations],
         records: Callable[[], RecordSet],

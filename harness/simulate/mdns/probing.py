@@ -20,7 +20,7 @@ from harness.simulate.mdns.codec import (
 )
 from harness.simulate.mdns.deviations import MdnsDeviations
 from harness.simulate.mdns.records import RecordSet
-from harness.simulate.mdns.sockets import MdnsLink
+from harness.simulate.mdns.sockets import ResponderSockets
 
 _FIRST_PROBE_WITHIN = 0.25
 _DEFER = 1.0  # after losing against a simultaneous probe (8.2)
@@ -35,7 +35,7 @@ class Claimer:
 
     def __init__(
         self,
-        link: MdnsLink,
+        link: ResponderSockets,
         outbox: Outbox,
         deviations: Callable[[], MdnsDeviations],
         records: RecordSet,

@@ -23,9 +23,9 @@ from harness.simulate.mdns.deviations import MdnsDeviations
 from harness.simulate.mdns.probing import Claimer
 from harness.simulate.mdns.records import RecordSet
 from harness.simulate.mdns.sockets import (
-    MdnsLink,
     PacketFilter,
     Received,
+    ResponderSockets,
 )
 
 __all__ = ["MdnsDeviations", "SimulatedMdnsResponder"]
@@ -50,7 +50,7 @@ class SimulatedMdnsResponder:
         self._host = host
         self._port_of = port_of
         self._random = random
-        self._link: MdnsLink | None = None
+        self._link: ResponderSockets | None = None
         self._outbox: Outbox
         self._claimer: Claimer
         self._answerer: Answerer
@@ -74,7 +74,7 @@ class SimulatedMdnsResponder:
 
     async def start(self) -> None:
         """Claims its names; returns after the first announcement."""
-        self._link = MdnsLink(self._host, self._arrived, self.incoming, self.outgoing)
+        self._link = ResponderSockets(self._host, self._arrived, self.incoming, self.outgoing)
         self._link.hears_itself = self.deviations.conflicts_with_itself
         self._link.neighbours = self.neighbours
         records = self._record_set()

@@ -45,7 +45,7 @@ class _Socket(asyncio.DatagramProtocol):
         self._receive(Received(data, addr[:2], self._multicast))
 
 
-class MdnsLink:
+class ResponderSockets:
     """Listens to the group and to ``host``; sends from ``host``, port 5353 (RFC 6762, 6 and 11).
 
     Every packet passes the filters. The responder's own packets are not received.

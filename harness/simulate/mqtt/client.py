@@ -9,12 +9,12 @@ from random import Random
 from typing import Any
 
 from harness.links.mqtt.paho_client import (
+    ClientWill,
     Connected,
     ConnectError,
-    Message,
     MqttError,
     PahoClient,
-    Will,
+    ReceivedMessage,
 )
 from harness.links.mqtt.tap.tap import Tap
 from harness.model.bindings.mqtt import MqttBinding
@@ -261,11 +261,11 @@ class SimulatedMqttClient:
             client.ignore_missing_pong()
         return client
 
-    def _will(self) -> Will | None:
+    def _will(self) -> ClientWill | None:
         availability, deviations = self._binding.availability, self.deviations
         if availability is None or not deviations.will:
             return None
-        return Will(
+        return ClientWill(
             availability.topic,
             availability.offline.encode(),
             availability.qos if deviations.will_qos is None else deviations.will_qos,
@@ -426,7 +426,7 @@ class SimulatedMqttClient:
 
     # Obeying
 
-    def _receive(self, message: Message) -> None:
+    def _receive(self, message: ReceivedMessage) -> None:
         self.traffic.received += 1
         too_large = len(message.payload) > self._binding.maximum_payload
         if too_large and self.deviations.large_crash:
@@ -448,7 +448,7 @@ class SimulatedMqttClient:
             else:
                 self._core.invoke(command.name, command.input)
 
-    def _commands_in(self, message: Message) -> list[Write | Invocation]:
+    def _commands_in(self, message: ReceivedMessage) -> list[Write | Invocation]:
         reader, topic, payload = self._commands, message.topic, message.payload
         commands = reader.read(topic, payload)
         if self.deviations.strict_members and not reader.knows_all_members(topic, payload):
@@ -468,7 +468,7 @@ class SimulatedMqttClient:
         # Whoever asked sees by the state, told once more, that it stays as it is.
         self._note(Change(command.name, self._core.read(command.name), changed=False))
 
-    def _is_ghost(self, message: Message) -> bool:
+    def _is_ghost(self, message: ReceivedMessage) -> bool:
         """Whether it is an old command that the broker kept, which the device is not to obey."""
         obeys = self.deviations.obeys_retained
         if obeys is None:

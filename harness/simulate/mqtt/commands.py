@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.links.mqtt.paho_client import Message
+from harness.links.mqtt.paho_client import ReceivedMessage
 from harness.model.base import Value
 from harness.model.bindings.mqtt import (
     MqttBinding,
@@ -45,7 +45,7 @@ class RecentMessages:
     def __init__(self) -> None:
         self._known: deque[tuple[str, bytes, int]] = deque(maxlen=64)
 
-    def has(self, message: Message) -> bool:
+    def has(self, message: ReceivedMessage) -> bool:
         """Whether this is a redelivery; remembers the message."""
         if message.qos != 1:
             return False  # QoS 0 is never redelivered; the client library handles QoS 2

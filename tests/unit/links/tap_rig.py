@@ -13,7 +13,7 @@ from mqtt_peer import BROKERS, DEADLINE, Peer
 from harness.links.mqtt.brokers.address import BrokerAddress
 from harness.links.mqtt.brokers.broker import EmbeddedBroker
 from harness.links.mqtt.brokers.local import LocalBroker
-from harness.links.mqtt.paho_client import Will
+from harness.links.mqtt.paho_client import ClientWill
 from harness.links.mqtt.tap.tap import Tap
 from harness.trace.events import (
     Body,
@@ -34,7 +34,7 @@ OPENED, CLOSED, RESET = ConnectionChange.OPENED, ConnectionChange.CLOSED, Connec
 
 WILL = ("will", b"gone", 1, False)
 
-PAHO_WILL = Will("will", b"gone", 1)
+PAHO_WILL = ClientWill("will", b"gone", 1)
 
 Kind = type[LocalBroker]
 

@@ -20,11 +20,11 @@ from harness.links.mqtt.brokers.broker import (
 )
 from harness.links.mqtt.brokers.local import LocalBroker
 from harness.links.mqtt.paho_client import (
+    ClientWill,
     ClosedError,
     ConnectError,
-    Message,
     PahoClient,
-    Will,
+    ReceivedMessage,
 )
 from harness.links.mqtt.paho_loop import MOST_UNDER_WAY
 
@@ -36,7 +36,7 @@ class Listener(PahoClient):
     """A client that keeps what it gets."""
 
     def __init__(self, client_id: str, **settings: Any) -> None:
-        self.messages: asyncio.Queue[Message] = asyncio.Queue()
+        self.messages: asyncio.Queue[ReceivedMessage] = asyncio.Queue()
         self.closed: asyncio.Queue[str] = asyncio.Queue()
         super().__init__(
             client_id, on_message=self.messages.put_nowait, on_closed=self.closed.put_nowait, **settings
@@ -80,7 +80,7 @@ def test_will_comes_after_abort_and_not_after_disconnect(kind: Kind) -> None:
     async def main() -> None:
         async with kind() as broker, joined(broker, "watcher") as watcher:
             await watcher.subscribe(("alive", 1))
-            device = Listener("device", will=Will("alive", b"lost", 1))
+            device = Listener("device", will=ClientWill("alive", b"lost", 1))
             for _ in range(5):
                 await device.to(broker)
                 await device.disconnect()
@@ -303,7 +303,7 @@ def test_an_hour_of_keep_alive_in_virtual_time() -> None:
         loop = asyncio.get_running_loop()
         async with EmbeddedBroker() as broker, joined(broker, "watcher", keep_alive=600) as watcher:
             await watcher.subscribe(("alive", 1))
-            async with joined(broker, "device", keep_alive=15, will=Will("alive", b"lost")) as device:
+            async with joined(broker, "device", keep_alive=15, will=ClientWill("alive", b"lost")) as device:
                 start = loop.time()
                 await asyncio.sleep(3600)
                 assert loop.time() - start == pytest.approx(3600)

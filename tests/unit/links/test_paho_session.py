@@ -11,12 +11,12 @@ from scripted_broker import Conversation, ScriptedBroker, scripted_broker
 
 from harness.links.clock.loop import run
 from harness.links.mqtt.paho_client import (
+    ClientWill,
     ClosedError,
     ConnectError,
-    Message,
     PahoClient,
+    ReceivedMessage,
     RefusedError,
-    Will,
 )
 from harness.wire.mqtt.codec import (
     Ack,
@@ -75,7 +75,7 @@ def test_connect_carries_what_was_asked(level: int) -> None:
                 protocol_level=level,
                 keep_alive=77,
                 clean_session=False,
-                will=Will("plug/alive", b"no", 1, True),
+                will=ClientWill("plug/alive", b"no", 1, True),
                 username="anna",
                 password="sesame",
             )
@@ -214,7 +214,7 @@ def test_an_outstanding_packet_id_is_not_given_away() -> None:
 
 def test_manual_ack_is_sent_when_asked_for() -> None:
     async def test() -> None:
-        got: asyncio.Queue[Message] = asyncio.Queue()
+        got: asyncio.Queue[ReceivedMessage] = asyncio.Queue()
         async with scripted_broker() as broker:
             client = PahoClient("plug", manual_ack=True, on_message=got.put_nowait)
             conversation, _ = await connected(client, broker)
@@ -240,7 +240,7 @@ def test_manual_ack_is_sent_when_asked_for() -> None:
 
 def test_an_ack_does_not_outlive_its_connection() -> None:
     async def test() -> None:
-        got: asyncio.Queue[Message] = asyncio.Queue()
+        got: asyncio.Queue[ReceivedMessage] = asyncio.Queue()
         async with scripted_broker() as broker:
             client = PahoClient("plug", manual_ack=True, on_message=got.put_nowait)
             conversation, _ = await connected(client, broker)
@@ -258,7 +258,7 @@ def test_an_ack_does_not_outlive_its_connection() -> None:
 
 def test_qos_2_is_delivered_once_though_sent_twice() -> None:
     async def test() -> None:
-        got: list[Message] = []
+        got: list[ReceivedMessage] = []
         async with scripted_broker() as broker:
             client = PahoClient("plug", on_message=got.append)
             conversation, _ = await connected(client, broker)
@@ -428,7 +428,7 @@ def test_callbacks_may_use_the_client() -> None:
         async with scripted_broker() as broker:
             seen: list[bytes] = []
 
-            def answer(message: Message) -> None:
+            def answer(message: ReceivedMessage) -> None:
                 seen.append(message.payload)
                 client.publish("answer", message.payload)
                 if message.payload == b"die":
@@ -451,7 +451,7 @@ def test_a_failing_callback_does_not_stop_the_client() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
         got: list[bytes] = []
 
-        def fail_first(message: Message) -> None:
+        def fail_first(message: ReceivedMessage) -> None:
             got.append(message.payload)
             if len(got) == 1:
                 raise RuntimeError("mine")
@@ -556,7 +556,7 @@ def test_subscription_codes() -> None:
 
 def test_large_message_both_ways() -> None:
     async def test() -> None:
-        got: asyncio.Queue[Message] = asyncio.Queue()
+        got: asyncio.Queue[ReceivedMessage] = asyncio.Queue()
         large = bytes(range(256)) * 8000
         async with scripted_broker() as broker:
             client = PahoClient("plug", on_message=got.put_nowait)
@@ -626,7 +626,7 @@ def test_whatever_a_broker_sends_the_client_stays_in_order(chunks: list[bytes], 
 )
 def test_a_malformed_packet_costs_the_connection(malformed: bytes) -> None:
     async def test() -> None:
-        messages: list[Message] = []
+        messages: list[ReceivedMessage] = []
         async with scripted_broker() as broker:
             client = PahoClient("plug-1", on_message=messages.append)
             conversation, _ = await connected(client, broker)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from profile_files import load_over_lamp, problems_of, write
 
-from harness.model.capability import Access, SecurityLevel, Transport
+from harness.model.capability import Access, CapabilityTransport, SecurityLevel
 from harness.model.loading.profiles import (
     load_profile,
     profile_from_json,
@@ -60,11 +60,11 @@ def test_offers_know_their_term_and_how_they_travel(tmp_path: Path) -> None:
     found = {offer.key: offer for offer in offered(load_over_lamp(tmp_path, OFFERS))}
     on = found["capabilities.OnOff.OnOff"]
     assert (on.term.path, on.affordance, on.writable, on.readable) == ("OnOff.OnOff", "power", True, True)
-    assert on.transports == {Transport.MQTT}
+    assert on.transports == {CapabilityTransport.MQTT}
     bulb = found["capabilities.TemperatureMeasurement/bulb.MeasuredValue"]
     assert (bulb.label, bulb.writable) == ("bulb", False)
     there = found["capabilities.BasicInformation.Reachable"]
-    assert (there.affordance, there.readable, there.transports) == ("", True, {Transport.MQTT})
+    assert (there.affordance, there.readable, there.transports) == ("", True, {CapabilityTransport.MQTT})
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,16 @@ def test_several_own_values_may_mean_the_same(tmp_path: Path) -> None:
 
 def test_needs_know_what_they_send(tmp_path: Path) -> None:
     fan, room = needed(load_over_lamp(tmp_path, NEEDS))
-    assert (fan.term.path, fan.label, fan.transports) == ("FanControl.FanMode", "left", {Transport.COAP})
+    assert (fan.term.path, fan.label, fan.transports) == (
+        "FanControl.FanMode",
+        "left",
+        {CapabilityTransport.COAP},
+    )
     assert fan.need.access is Access.COMMAND
     assert [sending.key for sending in fan.sendings] == ["needs.fan.by[0]", "needs.fan.by[1]"]
     assert fan.sendings[0].cause.sends == "High"
     assert fan.sendings[1].translation.to_common("eco") == "Auto"
-    assert (room.schema.unit, room.transports) == ("Cel", {Transport.MQTT})
+    assert (room.schema.unit, room.transports) == ("Cel", {CapabilityTransport.MQTT})
 
 
 def test_security_is_what_the_profile_says_already(tmp_path: Path) -> None:

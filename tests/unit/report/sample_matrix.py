@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sample_run import PROFILE
 
-from harness.model.capability import Transport
+from harness.model.capability import CapabilityTransport
 from harness.model.verdict import Verdict
 from harness.prediction.comparison import (
     FOLLOWS,
@@ -52,8 +52,8 @@ def finding(kind: FindingKind, severity: Severity, what: str, need: str = "switc
 
 
 def link(offerer: str, needer: str, need: str = "switched") -> PairLink:
-    source = BindingEnd(needer, AffordanceKind.EVENT, "key", Transport.MQTT, None)
-    target = BindingEnd(offerer, AffordanceKind.PROPERTY, "on", Transport.MQTT, f"{offerer}/on/set")
+    source = BindingEnd(needer, AffordanceKind.EVENT, "key", CapabilityTransport.MQTT, None)
+    target = BindingEnd(offerer, AffordanceKind.PROPERTY, "on", CapabilityTransport.MQTT, f"{offerer}/on/set")
     return PairLink(
         need, "capabilities.OnOff.OnOff", "OnOff.OnOff", Flow.COMMAND, source, target, Via.DIRECT, 2.0
     )

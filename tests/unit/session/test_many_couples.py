@@ -10,7 +10,7 @@ from harness.session.compat.jobs import (
     PairJobOutcome,
 )
 from harness.session.compat.pool import (
-    Observed,
+    PoolResult,
     observe_all,
 )
 
@@ -27,7 +27,7 @@ class Heard:
     def started(self, job: PairJob) -> None:
         self.told.append(f"started {job.name}")
 
-    def ended(self, job: PairJob, observed: Observed) -> None:
+    def ended(self, job: PairJob, observed: PoolResult) -> None:
         self.told.append(f"ended {job.name}")
 
 
@@ -36,8 +36,8 @@ def job(first: Path, second: Path, trace: Path | None = None, *, twins: bool = F
     return PairJob(roles, (str(first), str(second)), str(trace) if trace else None, 1, twins)
 
 
-def observed(jobs: list[PairJob], **settings: float) -> tuple[dict[PairJob, Observed], Heard]:
-    found: dict[PairJob, Observed] = {}
+def observed(jobs: list[PairJob], **settings: float) -> tuple[dict[PairJob, PoolResult], Heard]:
+    found: dict[PairJob, PoolResult] = {}
     heard = Heard()
     asyncio.run(observe_all(jobs, found, heard, processes=1, **settings))  # type: ignore[arg-type]
     return found, heard

@@ -7,7 +7,7 @@ from harness.model.bindings.mqtt import (
     MqttBinding,
     MqttProperty,
 )
-from harness.session.bench.presence import Step, mqtt_present
+from harness.session.bench.presence import PresenceStep, mqtt_present
 from harness.trace.events import (
     Body,
     Connection,
@@ -98,5 +98,5 @@ def test_without_a_tap_the_newest_availability_decides() -> None:
 def test_a_device_that_does_not_say_that_it_is_online_is_there_for_whoever_knows_that() -> None:
     silent = session(1)[:-1]
     assert not mqtt_present(trace(*silent), BINDING, tapped=True)
-    assert mqtt_present(trace(*silent), BINDING, tapped=True, without=[Step.ONLINE])
-    assert not mqtt_present(trace(*silent[:-1]), BINDING, tapped=True, without=[Step.ONLINE])
+    assert mqtt_present(trace(*silent), BINDING, tapped=True, without=[PresenceStep.ONLINE])
+    assert not mqtt_present(trace(*silent[:-1]), BINDING, tapped=True, without=[PresenceStep.ONLINE])

@@ -11,8 +11,8 @@ import pytest
 
 from harness.links.clock.loop import run
 from harness.links.mqtt.paho_client import (
-    Message,
     PahoClient,
+    ReceivedMessage,
 )
 from harness.model.loading.profiles import load_profile
 from harness.model.loading.units import (
@@ -131,7 +131,7 @@ def test_the_rates_are_those_that_the_broker_sees() -> None:
         await rates_told(said, 2)
         await client.disconnect()
 
-    def note(message: Message) -> None:
+    def note(message: ReceivedMessage) -> None:
         if not message.retain:
             heard.append(message.topic)
 

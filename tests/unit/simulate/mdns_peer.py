@@ -12,8 +12,8 @@ from harness.links.clock import loop as clock
 from harness.model.profile import Profile
 from harness.simulate.mdns.responder import SimulatedMdnsResponder
 from harness.simulate.mdns.sockets import (
-    MdnsLink,
     Received,
+    ResponderSockets,
 )
 from harness.wire.mdns.codec import (
     Message,
@@ -83,7 +83,7 @@ class Peer:
     """Sends what tests want and keeps what the device sends."""
 
     def __init__(self, address: str = PEER) -> None:
-        self.link = MdnsLink(address, self._arrived, [], [])
+        self.link = ResponderSockets(address, self._arrived, [], [])
         self.seen: list[Seen] = []
         self._news = asyncio.Event()
 

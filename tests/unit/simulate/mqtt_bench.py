@@ -9,8 +9,8 @@ from harness.links.clock import loop as clock
 from harness.links.mqtt.brokers.address import User
 from harness.links.mqtt.brokers.broker import EmbeddedBroker
 from harness.links.mqtt.paho_client import (
-    Message,
     PahoClient,
+    ReceivedMessage,
 )
 from harness.links.mqtt.tap.tap import Tap
 from harness.model.profile import Profile
@@ -126,7 +126,7 @@ class Bench:
     core: Core
     front: SimulatedMqttClient
     controller: PahoClient
-    heard: list[Message] = field(default_factory=list)
+    heard: list[ReceivedMessage] = field(default_factory=list)
 
     def packets(self, direction: Direction = Direction.FROM_DUT, since: int = 0) -> list[Packet]:
         """What the device sent (or got), decoded."""

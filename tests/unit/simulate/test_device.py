@@ -6,8 +6,8 @@ import pytest
 from harness.links.clock import loop as clock
 from harness.links.mqtt.brokers.broker import EmbeddedBroker
 from harness.links.mqtt.paho_client import (
-    Message,
     PahoClient,
+    ReceivedMessage,
 )
 from harness.model.loading.profiles import load_profile
 from harness.simulate.device import SimulatedDevice
@@ -91,7 +91,7 @@ def test_the_same_seed_gives_the_same_life() -> None:
 def test_two_devices_of_one_kind_live_side_by_side() -> None:
     heard: dict[str, bytes] = {}
 
-    def hear(message: Message) -> None:
+    def hear(message: ReceivedMessage) -> None:
         heard[message.topic] = message.payload
 
     async def main() -> None:

@@ -24,13 +24,13 @@ from harness.trace.events import Direction, Note, Refusal
 from harness.trace.recorder import Recorder
 from harness.wire.mqtt.codec import Packet
 
-__all__ = ["FIRST_PACKET_ID", "HalfOpen", "Hold", "Refusal", "Tap"]
+__all__ = ["FIRST_PACKET_ID", "HalfOpen", "PacketHold", "Refusal", "Tap"]
 
 FIRST_PACKET_ID = 0xF000  # brokers count from 1 and do not reach this number in a test
 _BOTH = frozenset({FROM_DUT, TO_DUT})
 
 
-class Hold:
+class PacketHold:
     """Held packets. Released packets are forwarded in order; releasing or discarding ends the hold."""
 
     def __init__(self, tap: Tap, wanted: Callable[[Packet], bool], direction: Direction) -> None:
@@ -107,7 +107,7 @@ class Tap:
         self.refusal: Refusal | None = None
         self.refusal_code = 0
         self.frozen_directions: frozenset[Direction] = frozenset()
-        self.holds: list[Hold] = []
+        self.holds: list[PacketHold] = []
         self.delays: dict[Direction, float] = {}
         self.rewrites: dict[Direction, Rewrite] = {}
         self._host = host
@@ -213,13 +213,13 @@ class Tap:
         self.refusal = None
         self._cut_where(lambda link: link.turned_away is Refusal.SILENT and not link.cut_on_thaw)
 
-    def hold(self, wanted: Callable[[Packet], bool], direction: Direction) -> Hold:
+    def hold(self, wanted: Callable[[Packet], bool], direction: Direction) -> PacketHold:
         """Hold the packets of this direction that ``wanted`` selects, until the hold ends."""
-        hold = Hold(self, wanted, direction)
+        hold = PacketHold(self, wanted, direction)
         self.holds.append(hold)
         return hold
 
-    def unhold(self, hold: Hold) -> None:
+    def unhold(self, hold: PacketHold) -> None:
         """Called by a hold that ends."""
         if hold in self.holds:
             self.holds.remove(hold)
