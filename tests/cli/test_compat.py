@@ -96,5 +96,5 @@ def test_what_people_get_wrong_is_told_and_ends_with_2(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = harness("compat", PLUG, REMOTE, "--report", tmp_path / "file")
     assert done.returncode == 2
-    assert "Give another folder with --report." in done.stderr
+    assert "Choose another folder with --report." in done.stderr
     assert harness("compat", PLUG).returncode == 2

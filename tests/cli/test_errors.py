@@ -23,6 +23,7 @@ INTERNAL = {
     "LinkFormatError",
     "PayloadError",
     "UnfitError",
+    "_NewerFormatError",  # becomes a TraceError with file and line
 }
 """Errors that some caller of ours always catches."""
 

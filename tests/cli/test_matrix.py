@@ -22,7 +22,7 @@ def test_the_matrix_of_two_profiles_is_predicted_and_reported(tmp_path: Path) ->
 
 def test_what_is_wrong_is_said_in_one_message(tmp_path: Path) -> None:
     none = harness("matrix")
-    assert (none.returncode, "name profiles" in none.stderr) == (2, True)
+    assert (none.returncode, "no profiles: name some" in none.stderr) == (2, True)
     for options in (["--processes", "0", "--observe"], ["--pairs", "covering"], ["--processes", "2"]):
         wrong = harness("matrix", PLUG, *options)
         assert (wrong.returncode, wrong.stdout) == (2, ""), options
