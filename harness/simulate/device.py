@@ -14,7 +14,6 @@ from harness.model.bindings.mdns import (
 from harness.model.bindings.serial import CrashKind
 from harness.model.profile import Profile
 from harness.simulate.coap.server import SimulatedCoapServer
-from harness.simulate.faults import Fault
 from harness.simulate.firmware.core import Core
 from harness.simulate.http import SimulatedHttpServer
 from harness.simulate.mdns.responder import SimulatedMdnsResponder
@@ -36,6 +35,14 @@ class Server(Protocol):
         """Stop at once, without a word to peers."""
 
 
+class Applicable(Protocol):
+    """A fault or a habit, as a device uses it (:class:`harness.simulate.faults.Fault`)."""
+
+    @property
+    def apply(self) -> Callable[[SimulatedDevice], None]:
+        """Change the device, once, before it is started for the first time."""
+
+
 class SimulatedDevice:
     """A device built from its profile alone.
 
@@ -53,7 +60,7 @@ class SimulatedDevice:
         broker: tuple[str, int] | None = None,
         login: tuple[str, str] | None = None,
         seed: int = 0,
-        faults: Sequence[Fault] = (),
+        faults: Sequence[Applicable] = (),
         console: bool = False,
     ) -> None:
         self.profile = profile

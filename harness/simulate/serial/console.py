@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from harness.links.serial.pseudo_terminal import PseudoTerminal
@@ -21,26 +21,8 @@ from harness.simulate.serial.boot_log import (
     crash_lines,
     ready_lines,
 )
+from harness.simulate.serial.deviations import ConsoleDeviations
 from harness.simulate.serial.protocol import Language
-
-Bytes = Callable[[bytes], Iterable[bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class ConsoleDeviations:
-    """Each default conforms.
-
-    ``incoming`` maps received bytes to those that the firmware gets. ``wire`` maps bytes to the pieces that
-    are sent. ``ending`` ends its lines. ``message`` maps an answer, frame or message to the one that is
-    sent.
-    """
-
-    mute: bool = False
-    incoming: Callable[[bytes], bytes] = lambda data: data
-    logs: bool = True
-    ending: bytes = b"\r\n"
-    wire: Bytes = lambda data: (data,)
-    message: Callable[[bytes], bytes] = lambda raw: raw
 
 
 class Console:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from harness.model.base import Value
 from harness.model.bindings.serial import (
@@ -24,14 +23,12 @@ from harness.simulate.serial.board import (
     CommandRefused,
     SimulatedBoard,
 )
+from harness.simulate.serial.protocol import Sender
 from harness.wire.serial.frames import (
     Frame,
     FrameCodec,
     FrameFinder,
 )
-
-if TYPE_CHECKING:
-    from harness.simulate.serial.console import Console
 
 WIDEST = 8  # bytes of a number
 _TOKEN = re.compile(r"\{(\w+)\}|([0-9A-Fa-f]{2})")
@@ -43,7 +40,7 @@ class FrameLanguage:
     prints_text = True
 
     def __init__(
-        self, frames: FrameProtocol, profile: Profile, core: Core, board: SimulatedBoard, console: Console
+        self, frames: FrameProtocol, profile: Profile, core: Core, board: SimulatedBoard, console: Sender
     ) -> None:
         self._frames = frames
         self._profile = profile

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from pymodbus.pdu import ModbusPDU
 from pymodbus.pdu.bit_message import ReadCoilsResponse, ReadDiscreteInputsResponse, WriteSingleCoilResponse
@@ -37,9 +36,7 @@ from harness.simulate.serial.board import (
     CommandRefused,
     SimulatedBoard,
 )
-
-if TYPE_CHECKING:
-    from harness.simulate.serial.console import Console
+from harness.simulate.serial.protocol import Sender
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 
@@ -65,7 +62,7 @@ class ModbusLanguage:
     prints_text = False  # the line carries messages only
 
     def __init__(
-        self, modbus: ModbusProtocol, profile: Profile, board: SimulatedBoard, console: Console
+        self, modbus: ModbusProtocol, profile: Profile, board: SimulatedBoard, console: Sender
     ) -> None:
         self._modbus = modbus
         self._profile = profile

@@ -5,6 +5,19 @@ from __future__ import annotations
 from typing import Protocol
 
 from harness.simulate.firmware.core import Change
+from harness.simulate.serial.deviations import ConsoleDeviations
+
+
+class Sender(Protocol):
+    """The console, as a protocol uses it."""
+
+    deviations: ConsoleDeviations
+
+    def send(self, data: bytes) -> None:
+        """Send bytes over the line."""
+
+    def send_message(self, raw: bytes) -> None:
+        """Send an answer, a frame or a message, with the deviations of the console."""
 
 
 class Language(Protocol):

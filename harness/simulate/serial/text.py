@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
 
 from harness.model.base import Value
 from harness.model.bindings.serial import (
@@ -18,9 +17,7 @@ from harness.simulate.serial.board import (
     CommandRefused,
     SimulatedBoard,
 )
-
-if TYPE_CHECKING:
-    from harness.simulate.serial.console import Console
+from harness.simulate.serial.protocol import Sender
 
 _PLACE = re.compile(r"\{(\w+)\}")
 LONGEST_LINE = 512  # bytes of an input line; the rest is discarded
@@ -31,7 +28,7 @@ class TextLanguage:
 
     prints_text = True
 
-    def __init__(self, text: TextConsole, profile: Profile, board: SimulatedBoard, console: Console) -> None:
+    def __init__(self, text: TextConsole, profile: Profile, board: SimulatedBoard, console: Sender) -> None:
         self._text = text
         self._profile = profile
         self._board = board
