@@ -108,11 +108,16 @@ class CommandObjects(Check):
 
 
 def _neighbours(profile: Profile, name: str) -> list[str]:
-    """The other properties that are commanded on the same topic."""
+    """The other properties that are commanded on the same topic, and that the command must not change."""
     topic = mqtt_binding(profile, name).command
     mqtt = profile.bindings.mqtt
     assert mqtt is not None
-    return [other for other, bound in mqtt.properties.items() if other != name and bound.command == topic]
+    may_change = {name, *profile.properties[name].also_changes}
+    return [
+        other
+        for other, bound in mqtt.properties.items()
+        if other not in may_change and bound.command == topic
+    ]
 
 
 def _not_default(profile: Profile, name: str) -> Value:
